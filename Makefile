@@ -1,0 +1,35 @@
+# Two commands do all the set-up, on a machine with Python 3.11 or newer and make:
+#   make demo    installs into .venv and runs the whole way on the data and model that come with babycli
+#   make test    installs into .venv and runs the tests
+PYTHON ?= python3
+VENV ?= .venv
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint check completions clean
+
+demo: $(STAMP)
+	$(VENV)/bin/babycli demo
+
+test: $(STAMP)
+	$(VENV)/bin/python -m pytest
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+# Are the generated files what their generators make?
+check: $(STAMP)
+	$(VENV)/bin/python tools/build_completions.py --check
+	$(VENV)/bin/python tools/build_demo_data.py --check
+
+completions: $(STAMP)
+	$(VENV)/bin/python tools/build_completions.py
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) babycli-demo build dist

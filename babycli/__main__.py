@@ -1,0 +1,6 @@
+"""`python -m babycli`."""
+
+from babycli.cli import run
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,283 @@
+"""`babycli data ...`: label files, links to images, and whether they are what they should be.
+
+Owns the words on the screen. The work is done in babycli/data/.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from babycli.commands.options import DataOption, JsonOption, say
+from babycli.commands.progress import progress_bar
+from babycli.data.labels import Labels, get_labels
+from babycli.data.linking import LinkReport, link_images
+from babycli.data.manifest import SOURCE_TITLES, Manifest, Source, manifests
+from babycli.data.problems import Problem, exit_code
+from babycli.data.root import DatasetRoot
+from babycli.data.verify import (
+    DEPTHS,
+    Depth,
+    TaskSummary,
+    checked_labels,
+    link_problem,
+    read_digests,
+    verify_task,
+)
+from babycli.errors import ChecksumError, DataError, ExitCode, UsageError, did_you_mean
+from babycli.tasks import all_tasks, structure_problems
+
+app = typer.Typer(no_args_is_help=True, help="Label files and images: fetch, link, check.")
+
+SHOWN_NAMES = 5
+_OPTIONS: dict[Source, str] = {
+    "saycam": "SAYCAM-FOLDER",
+    "labeled_s": "--labeled-s DIR",
+    "synthetic": "--synthetic DIR",
+}
+
+FromOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="DIR",
+        help="Take the label files from this folder instead of the network.",
+        show_default=False,
+    ),
+]
+
+
+def _manifests() -> list[Manifest]:
+    """In the order of the table."""
+    return [manifests()[name] for name in all_tasks()]
+
+
+@app.command()
+def labels(data: DataOption = None, source: FromOption = None) -> None:
+    """Fetch the four label files, or import them; checked against the manifests."""
+    root = DatasetRoot.find(data)
+    done = get_labels(root.path, _manifests(), _checked_source(source))
+    for manifest in _manifests():
+        print(f"{manifest.task:<16} {done[manifest.task]:<14} {root.path / manifest.label_path}")
+
+
+def _checked_source(source: Path | None) -> Path | None:
+    if source is not None and not source.is_dir():
+        raise DataError(f"there is no folder {source} to take label files from", "check the path given to --from")
+    return source
+
+
+@app.command()
+def link(
+    saycam: Annotated[
+        Path | None, typer.Argument(metavar="[SAYCAM]", help="Folder of SAYCam frames.", show_default=False)
+    ] = None,
+    labeled_s: Annotated[
+        Path | None,
+        typer.Option(
+            "--labeled-s",
+            metavar="DIR",
+            help="Folder of Labeled-S images, if not inside SAYCAM.",
+            show_default=False,
+        ),
+    ] = None,
+    synthetic: Annotated[
+        Path | None,
+        typer.Option("--synthetic", metavar="DIR", help="Folder of synthetic images.", show_default=False),
+    ] = None,
+    source: FromOption = None,
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Link even where images are missing.")] = False,
+    data: DataOption = None,
+) -> None:
+    """Check folders of images against the labels, then link them into the dataset folder."""
+    choices: dict[Source, Path | None] = {"saycam": saycam, "labeled_s": labeled_s, "synthetic": synthetic}
+    given = {kind: path.expanduser() for kind, path in choices.items() if path is not None}
+    if not given:
+        raise UsageError("nothing to link", "babycli data link path/to/saycam_images")
+    root = DatasetRoot.find(data)
+    fetched = get_labels(root.path, _manifests(), _checked_source(source))
+    if set(fetched.values()) != {"already there"}:
+        say(f"label files: {', '.join(sorted(set(fetched.values())))} into {root.path}")
+    all_labels = [_sound_labels(root, manifest) for manifest in _manifests()]
+    reports = link_images(root, all_labels, given, allow_missing)
+    for manifest in _manifests():
+        _print_task(root, manifest, [report for report in reports if report.task == manifest.task])
+    _say_wanted(saycam, reports)
+    lacking = [report for report in reports if report.found and report.found.missing]
+    if lacking and not allow_missing:
+        raise typer.Exit(ExitCode.DATA)
+
+
+def _sound_labels(root: DatasetRoot, manifest: Manifest) -> Labels:
+    labels = checked_labels(root, manifest, structure_problems)
+    if labels.problems:
+        raise ChecksumError(str(labels.problems[0]), "babycli data labels")
+    return labels
+
+
+def _print_task(root: DatasetRoot, manifest: Manifest, reports: Sequence[LinkReport]) -> None:
+    broken = [link_problem(root, manifest.task, report.link) for report in reports]
+    lacking = [name for report in reports if report.found for name in report.found.missing]
+    wanted = [report for report, problem in zip(reports, broken, strict=True) if problem and report.action == "wanted"]
+    if any(report.action in ("incomplete", "withheld") for report in reports):
+        state = "NOT LINKED"
+    elif any(broken):
+        state = "wants " + " and ".join(SOURCE_TITLES[report.link.source] for report in wanted)
+    else:
+        state = "linked, images missing" if lacking else "ready"
+    print(f"{manifest.task:<16} {state}")
+    for report in reports:
+        _print_link(root, report)
+
+
+def _print_link(root: DatasetRoot, report: LinkReport) -> None:
+    found = report.found
+    place = root.path / report.link.path
+    if report.action == "kept":
+        print(f"    {place} is a real folder and was left as it is; move it away to link another")
+        if found is None:
+            return
+    if found is None:
+        print(
+            f"    {place}: " + ("unchanged" if report.action == "unchanged" else f"give {_OPTIONS[report.link.source]}")
+        )
+        return
+    note = {"unchanged": ", unchanged", "withheld": ", not linked because its task is not complete"}.get(
+        report.action, ""
+    )
+    print(f"    {found.n_found} of {found.n_names} {SOURCE_TITLES[report.link.source]} in {found.folder}{note}")
+    if found.missing:
+        more = len(found.missing) - SHOWN_NAMES
+        print("    missing: " + ", ".join(found.missing[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else ""))
+        if report.action == "incomplete":
+            print("    complete the folder, or link it as it is with --allow-missing")
+
+
+def _say_wanted(saycam: Path | None, reports: Sequence[LinkReport]) -> None:
+    wanted = list(dict.fromkeys(report.link.source for report in reports if report.action == "wanted"))
+    if wanted:
+        first = shlex.quote(str(saycam)) + " " if saycam and "saycam" not in wanted else ""
+        say(f"for the rest:  babycli data link {first}{' '.join(_OPTIONS[source] for source in wanted)}")
+
+
+@app.command()
+def verify(
+    depth: Annotated[
+        str, typer.Option("--depth", metavar="|".join(DEPTHS), help="How closely to look at each image.")
+    ] = "header",
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            "--manifest",
+            metavar="FILE",
+            help="Checksums of images, as sha256sum writes them.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """Check labels against the manifests and images against the labels; exit 3 or 4 if anything is wrong."""
+    if depth not in DEPTHS:
+        raise UsageError(f"unknown depth {depth!r}.{did_you_mean(depth, list(DEPTHS))}", f"one of: {', '.join(DEPTHS)}")
+    checked_depth: Depth = next(d for d in DEPTHS if d == depth)
+    root = DatasetRoot.find(data)
+    digests = read_digests(manifest) if manifest else None
+    with progress_bar("checking images", unit=" images") as count:
+        summaries = [verify_task(root, m, structure_problems, checked_depth, digests, count) for m in _manifests()]
+    problems = sorted(problem for summary in summaries for problem in summary.problems)
+    if as_json:
+        sys.stdout.write(
+            orjson.dumps(_verify_document(summaries, problems), option=orjson.OPT_INDENT_2).decode() + "\n"
+        )
+    else:
+        for summary in summaries:
+            print(_verify_line(summary))
+        for problem in problems:
+            print(problem)
+        if problems:
+            say(_mend(problems))
+    raise typer.Exit(exit_code(problems))
+
+
+def _verify_line(summary: TaskSummary) -> str:
+    rows = f"{summary.n_rows} rows" + (" (demo)" if summary.edition == "demo" else "")
+    if not summary.images_checked:
+        return f"{summary.task:<16} {rows}; images not checked until the label file is right"
+    images = ", ".join(f"{s.n_sound} of {s.n_images} {SOURCE_TITLES[s.link.source]} sound" for s in summary.links)
+    return f"{summary.task:<16} {rows}; {images}"
+
+
+def _mend(problems: Sequence[Problem]) -> str:
+    of_labels = any(p.kind.startswith(("Labels", "Trial", "Unsafe")) for p in problems)
+    command = "babycli data labels" if of_labels else "babycli data link SAYCAM-FOLDER  (after completing the folder)"
+    return f"{len(problems)} problem{'s' if len(problems) > 1 else ''}. To mend:  {command}"
+
+
+def _verify_document(summaries: Sequence[TaskSummary], problems: Sequence[Problem]) -> dict[str, object]:
+    return {
+        "ok": not problems,
+        "tasks": {
+            s.task: {
+                "data": s.edition,
+                "rows": s.n_rows,
+                "images_checked": s.images_checked,
+                "links": {
+                    x.link.path: {"target": str(x.target), "images": x.n_images, "sound": x.n_sound} for x in s.links
+                },
+            }
+            for s in summaries
+        },
+        "problems": [
+            {"task": p.task, "kind": p.kind.value, "subject": p.subject, "detail": p.detail} for p in problems
+        ],
+    }
+
+
+@app.command()
+def status(as_json: JsonOption = False, data: DataOption = None) -> None:
+    """Show what is there: label files, links and where they lead, and which tasks are ready."""
+    root = DatasetRoot.find(data)
+    document: dict[str, object] = {}
+    if not as_json:
+        print(f"dataset folder: {root.path}" + ("" if root.path.is_dir() else "  (not there yet)"))
+    for manifest in _manifests():
+        labels = checked_labels(root, manifest, structure_problems)
+        links = {link.path: link_problem(root, manifest.task, link) for link in manifest.links}
+        ready = not labels.problems and not any(links.values())
+        document[manifest.task] = {
+            "ready": ready,
+            "data": labels.edition,
+            "labels": str(labels.problems[0]) if labels.problems else "sound",
+            "links": {path: str(p) if p else str(root.link_target(path)) for path, p in links.items()},
+        }
+        if as_json:
+            continue
+        print(
+            f"{manifest.task:<16} {'ready' if ready else 'not ready'}"
+            + ("  (demo)" if labels.edition == "demo" else "")
+        )
+        if labels.problems:
+            print(f"    labels: {labels.problems[0].kind} {labels.problems[0].subject}")
+        for path, problem in links.items():
+            print(f"    {path} " + (f"{problem.kind}: {problem.detail}" if problem else f"-> {root.link_target(path)}"))
+    if as_json:
+        sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+@app.command()
+def unlink(data: DataOption = None) -> None:
+    """Remove the links from the dataset folder. Images, label files and real folders stay."""
+    root = DatasetRoot.find(data)
+    for manifest in _manifests():
+        for each in manifest.links:
+            if root.remove_link(each.path):
+                print(f"removed {root.path / each.path}")
+            elif root.link_state(each.path) == "folder":
+                print(f"kept    {root.path / each.path}, a real folder")

@@ -1,0 +1,62 @@
+"""`babycli demo`: the whole way from downloads to a table, on data and a model that come with babycli.
+
+Owns the demo folder. Runs the very commands that a user would type, through the same main().
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from babycli.commands.options import say
+from babycli.errors import DataError
+
+DOWNLOADS = Path(__file__).parent.parent / "demo" / "downloads.zip"
+MARKER = "This folder was made by `babycli demo`; delete it when you like.\n"
+
+
+def demo(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder to work in.")] = Path("babycli-demo"),
+) -> None:
+    """Try babycli without any data: link, verify, evaluate and report on drawn pictures, offline."""
+    _unpack(folder)
+    downloads, dataset, logs = folder / "downloads", folder / "dataset", folder / "logs"
+    sources = [downloads / "saycam_images", "--labeled-s", downloads / "labeled_s_images"]
+    sources += ["--synthetic", downloads / "synthetic_images", "--from", downloads / "labels"]
+    steps = [
+        ["data", "link", *map(str, sources), "--data", str(dataset)],
+        ["data", "verify", "--data", str(dataset)],
+        ["eval", "--model", "babyllava-tiny", "--data", str(dataset), "--output-path", str(logs)],
+        ["report", str(logs)],
+    ]
+    run: Callable[[list[str]], int] = context.meta["babycli.main"]
+    for step in steps:
+        print(f"\n$ babycli {shlex.join(step)}", flush=True)
+        code = run(step)
+        if code:
+            raise typer.Exit(code)
+    say(f"\nAll of this is in {folder}{os.sep}. With your own data:  babycli data link path/to/saycam_images")
+
+
+def _unpack(folder: Path) -> None:
+    """Puts the "downloads" into the folder; what is there already is replaced, what is not the demo's is refused."""
+    marker = folder / "downloads" / "README.txt"
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not marker.is_file())):
+        raise DataError(f"{folder} exists and is not a demo folder", "name another:  babycli demo DIR")
+    say(f"unpacking the demo's downloads into {folder / 'downloads'}")
+    try:
+        (folder / "downloads").mkdir(parents=True, exist_ok=True)
+        marker.write_text(MARKER)
+        with zipfile.ZipFile(DOWNLOADS) as archive:
+            archive.extractall(folder / "downloads")
+    except OSError as error:
+        raise DataError(
+            f"cannot write the demo into {folder}: {error.strerror}", "name another:  babycli demo DIR"
+        ) from error

@@ -1,0 +1,49 @@
+"""`babycli doctor`: does this machine have what an evaluation needs?
+
+Owns the checks of the environment. Imports heavy packages, because that is what it tests.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+
+import typer
+
+from babycli import __version__
+from babycli.errors import ExitCode
+
+_NEEDED = ("torch", "transformers", "tokenizers", "safetensors", "sentencepiece", "pillow", "numpy", "nltk")
+
+
+def doctor() -> None:
+    """Check this machine: packages, GPU, a torchvision that would break transformers. Exit 5 if one fails."""
+    print(f"babycli {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    healthy = True
+    for package in _NEEDED:
+        try:
+            print(f"  {package:<14} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            print(f"  {package:<14} MISSING: pip install {package}")
+            healthy = False
+    try:
+        import torch
+
+        gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        print("  GPU            " + (", ".join(gpus) or "none: evaluations run on the CPU"))
+    except (ImportError, OSError, RuntimeError) as error:
+        print(f"  torch          BROKEN: {error}")
+        healthy = False
+    if importlib.util.find_spec("torchvision") is None:
+        print("  torchvision    not installed, and not needed")
+    else:
+        try:
+            importlib.import_module("torchvision")
+            print("  torchvision    works, and is not needed")
+        except (ImportError, OSError, RuntimeError) as error:
+            print(f"  torchvision    BROKEN ({error}): transformers trips over it; pip uninstall torchvision")
+            healthy = False
+    print("all is well" if healthy else "mend what is MISSING or BROKEN above")
+    if not healthy:
+        raise typer.Exit(ExitCode.MODEL)

@@ -1,0 +1,28 @@
+"""Options that several commands share, spelled once.
+
+Owns their names and help. Never does anything with them.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="Dataset folder; default $BABYCLI_DATA, else ./dataset.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a program instead of text.")]
+
+
+def say(message: str) -> None:
+    """Talk goes to stderr; stdout is for data."""
+    print(message, file=sys.stderr)

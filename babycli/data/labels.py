@@ -1,0 +1,183 @@
+"""Label files: read strictly, checked against their manifest, fetched from upstream or imported from a folder.
+
+Owns the bytes and rows of label files. Never opens an image; what makes a trial is the tasks' knowledge.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from babycli.data.manifest import Edition, Link, Manifest
+from babycli.data.problems import Problem, ProblemKind
+from babycli.data.root import write_atomically
+from babycli.domain import Row
+from babycli.errors import ChecksumError, DataError
+
+BOM = b"\xef\xbb\xbf"
+FETCH_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """A label file as it is: its rows as far as they could be read, and all that is wrong with it."""
+
+    manifest: Manifest
+    path: Path
+    sha256: str
+    edition: Edition | None  # None when the bytes are no file we know
+    rows: tuple[Row, ...]
+    problems: tuple[Problem, ...]
+
+    def image_names(self, link: Link) -> list[str]:
+        """The distinct names that rows look for under a link, sorted."""
+        rows = (row for row in self.rows if all(row[k] == v for k, v in link.where.items()))
+        return sorted({row["image"] for row in rows})
+
+
+def read_labels(path: Path, manifest: Manifest) -> Labels:
+    """Reads a label file. A missing file or a malformed row is a problem in the result, not an exception."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        detail = "" if missing else str(error.strerror)
+        kind = ProblemKind.LABELS_MISSING if missing else ProblemKind.UNREADABLE
+        return Labels(manifest, path, "", None, (), (Problem(manifest.task, kind, str(path), detail),))
+    sha256 = hashlib.sha256(raw).hexdigest()
+    edition = manifest.edition_of(sha256)
+    rows, malformed = _parse(raw, manifest)
+    problems = [Problem(manifest.task, ProblemKind.LABELS_MALFORMED, str(path), detail) for detail in malformed]
+    if edition is None:
+        problems.insert(0, Problem(manifest.task, ProblemKind.LABELS_CHECKSUM, str(path), _difference(raw, manifest)))
+        if not malformed and len(rows) not in (manifest.n_rows, manifest.demo_n_rows):
+            detail = f"{len(rows)} rows, should be {manifest.n_rows}"
+            problems.append(Problem(manifest.task, ProblemKind.LABELS_MALFORMED, str(path), detail))
+    problems += [
+        Problem(manifest.task, ProblemKind.UNSAFE_NAME, row["image"], f"in line {i + 2} of {path}")
+        for i, row in enumerate(rows)
+        if not is_safe_name(row["image"])
+    ]
+    return Labels(manifest, path, sha256, edition, tuple(rows), tuple(problems))
+
+
+def is_safe_name(name: str) -> bool:
+    """True for a relative path that stays where it starts."""
+    path = PurePosixPath(name)
+    return bool(name) and not path.is_absolute() and ".." not in path.parts and "\\" not in name and "\0" not in name
+
+
+def _parse(raw: bytes, manifest: Manifest) -> tuple[list[Row], list[str]]:
+    """The rows that are whole, and what is wrong with the others."""
+    try:
+        text = raw.removeprefix(BOM).decode("utf-8")
+    except UnicodeDecodeError as error:
+        return [], [f"not UTF-8 at byte {error.start}"]
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[Row] = []
+    wrong: list[str] = []
+    try:
+        header = next(reader, [])
+        lacking = [column for column in manifest.columns if column not in header]
+        if lacking:
+            return [], [f"the column {', '.join(lacking)} is missing; the header is {','.join(header)!r}"]
+        for fields in reader:
+            if len(fields) != len(header):
+                wrong.append(f"line {reader.line_num} has {len(fields)} fields, should have {len(header)}")
+                continue
+            row = dict(zip(header, fields, strict=True))
+            empty = [column for column in manifest.columns if not row[column].strip()]
+            if empty:
+                wrong.append(f"line {reader.line_num} has nothing in {', '.join(empty)}")
+                continue
+            rows.append(row)
+    except csv.Error as error:
+        wrong.append(f"line {reader.line_num}: {error}")
+    return rows, wrong
+
+
+def _difference(raw: bytes, manifest: Manifest) -> str:
+    """Why the digest is another: a named harmless-looking cause where there is one."""
+
+    def known(candidate: bytes) -> bool:
+        return manifest.edition_of(hashlib.sha256(candidate).hexdigest()) is not None
+
+    if known(raw.replace(b"\r\n", b"\n")):
+        return "its line ends are CRLF, should be LF; an editor or git changed them"
+    if known(raw.removeprefix(BOM)):
+        return "it begins with a byte-order mark; an editor or spreadsheet put it there"
+    if known(raw.removeprefix(BOM).replace(b"\r\n", b"\n")):
+        return "it begins with a byte-order mark and its line ends are CRLF; a spreadsheet saved it"
+    return f"its SHA-256 is {hashlib.sha256(raw).hexdigest()[:16]}…, should be {manifest.sha256[:16]}…"
+
+
+def get_labels(dataset: Path, manifests: Sequence[Manifest], source: Path | None) -> Mapping[str, str]:
+    """Puts all label files into a dataset folder, from upstream or from ``source``; all or none.
+
+    Returns what was done, by task: "already there", "fetched" or "copied". A file that was there with other bytes
+    is kept beside the new one as ``<name>.old``. Raises ChecksumError for a file that is not what the manifest says,
+    DataError where one cannot be had.
+    """
+    wanted = {m.task: read_labels(dataset / m.label_path, m) for m in manifests}
+    editions = {labels.edition for labels in wanted.values()}
+    if source is None and len(editions) == 1 and None not in editions:
+        return dict.fromkeys(wanted, "already there")
+    read: Callable[[Manifest], bytes] = _fetch if source is None else (lambda m: _import(source, m))
+    contents = {m.task: _checked(read(m), m, "upstream" if source is None else str(source)) for m in manifests}
+    if len({m.edition_of(hashlib.sha256(contents[m.task]).hexdigest()) for m in manifests}) > 1:
+        raise DataError(f"{source} mixes demo labels with SAYCam labels", "use one or the other")
+    done = {}
+    for m in manifests:
+        target = dataset / m.label_path
+        if wanted[m.task].sha256 == hashlib.sha256(contents[m.task]).hexdigest():
+            done[m.task] = "already there"
+            continue
+        if target.exists():
+            os.replace(target, target.with_name(target.name + ".old"))
+        write_atomically(target, contents[m.task])
+        done[m.task] = "fetched" if source is None else "copied"
+    return done
+
+
+def _checked(raw: bytes, manifest: Manifest, origin: str) -> bytes:
+    if manifest.edition_of(hashlib.sha256(raw).hexdigest()) is None:
+        raise ChecksumError(
+            f"the label file {manifest.label_path} from {origin} is not the published: {_difference(raw, manifest)}",
+            f"take {manifest.upstream_path} of {manifest.repository} at commit {manifest.commit[:7]}",
+        )
+    return raw
+
+
+def _import(source: Path, manifest: Manifest) -> bytes:
+    """From a folder of label files, a dataset folder, or a checkout of the upstream repository."""
+    name = PurePosixPath(manifest.label_path).name
+    for candidate in (source / manifest.label_path, source / manifest.upstream_path, source / name):
+        if candidate.is_file():
+            try:
+                return candidate.read_bytes()
+            except OSError as error:
+                raise DataError(f"cannot read {candidate}: {error.strerror}") from error
+    raise DataError(
+        f"no label file {name} in {source}: looked for {manifest.label_path}, {manifest.upstream_path} and {name}",
+        f"give the dataset folder of a checkout of {manifest.repository}",
+    )
+
+
+def _fetch(manifest: Manifest) -> bytes:
+    from urllib.error import URLError
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(manifest.url, timeout=FETCH_TIMEOUT_S) as response:
+            raw: bytes = response.read()
+            return raw
+    except (URLError, TimeoutError, OSError) as error:
+        raise DataError(
+            f"cannot fetch the label file {manifest.label_path} from {manifest.url}: {getattr(error, 'reason', error)}",
+            f"without network: clone {manifest.repository} elsewhere and run  babycli data labels --from PATH/dataset",
+        ) from error

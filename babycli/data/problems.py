@@ -1,0 +1,52 @@
+"""What can be wrong with a dataset: typed problems that are collected, sorted and shown together.
+
+Owns their kinds and the exit code of a collection. Never raises: who collected them decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from babycli.errors import ExitCode
+
+
+class ProblemKind(StrEnum):
+    LABELS_MISSING = "LabelsMissing"
+    LABELS_CHECKSUM = "LabelsChecksumMismatch"
+    LABELS_MALFORMED = "LabelsMalformed"
+    TRIAL = "TrialMalformed"
+    UNSAFE_NAME = "UnsafeName"
+    LINK_MISSING = "LinkMissing"
+    LINK_BROKEN = "LinkBroken"
+    MISSING = "Missing"
+    NOT_A_FILE = "NotAFile"
+    EMPTY = "Empty"
+    UNREADABLE = "Unreadable"
+    NOT_AN_IMAGE = "NotAnImage"
+    TRUNCATED = "Truncated"
+    UNDECODABLE = "Undecodable"
+    CHECKSUM = "ChecksumMismatch"
+
+
+_CHECKSUM_KINDS = frozenset({ProblemKind.LABELS_CHECKSUM, ProblemKind.CHECKSUM})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    task: str
+    kind: ProblemKind
+    subject: str  # the path or name it is about
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.task}: {self.kind} {self.subject}" + (f": {self.detail}" if self.detail else "")
+
+
+def exit_code(problems: Iterable[Problem]) -> ExitCode:
+    """0 for none, 4 when checksums are all that is wrong, else 3."""
+    kinds = {problem.kind for problem in problems}
+    if not kinds:
+        return ExitCode.DONE
+    return ExitCode.CHECKSUM if kinds <= _CHECKSUM_KINDS else ExitCode.DATA

@@ -1,0 +1,191 @@
+"""Is this dataset what it should be? Labels against manifests, images against labels; all problems, collected.
+
+Owns the checks and their depths. Never stops at the first problem and never mends one.
+
+    names      a file of that name is there and not empty; does not see what is in it
+    header     it begins and ends as an image; does not see damage in between
+    checksum   its bytes are those of a manifest; needs one (the demo data bring theirs)
+    decode     it can be decoded whole; does not see that it is another picture
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from babycli.data.images import FolderStore, ImageError, ImageStore, check_header, decode
+from babycli.data.labels import Labels, read_labels
+from babycli.data.manifest import Edition, Link, Manifest, demo_image_digests
+from babycli.data.problems import Problem, ProblemKind
+from babycli.data.root import DatasetRoot
+from babycli.domain import Row
+from babycli.errors import DataError
+
+Depth = Literal["names", "header", "checksum", "decode"]
+DEPTHS: tuple[Depth, ...] = ("names", "header", "checksum", "decode")
+
+# (task name, rows) -> (trial id, what is wrong); the tasks know what makes a trial
+StructureCheck = Callable[[str, Sequence[Row]], Sequence[tuple[str, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSummary:
+    link: Link
+    target: Path
+    n_images: int
+    n_sound: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSummary:
+    """What verify found about one task."""
+
+    task: str
+    edition: Edition | None
+    n_rows: int
+    links: tuple[LinkSummary, ...]
+    problems: tuple[Problem, ...]
+    images_checked: bool  # not done while the label file is in doubt
+
+
+def open_link(root: DatasetRoot, link: Link) -> ImageStore:
+    """The images behind a link. A link to something else than a folder is link_problem's business."""
+    return FolderStore(root.path / link.path)
+
+
+def link_problem(root: DatasetRoot, task: str, link: Link) -> Problem | None:
+    """Why nothing can be read through a link; None when something can."""
+    state = root.link_state(link.path)
+    place = root.path / link.path
+    if state == "missing":
+        return Problem(task, ProblemKind.LINK_MISSING, str(place), "no images are linked there yet")
+    if state == "broken":
+        return Problem(
+            task,
+            ProblemKind.LINK_BROKEN,
+            str(place),
+            f"it points to {root.link_target(link.path)}, which is gone",
+        )
+    if not place.is_dir():
+        return Problem(task, ProblemKind.LINK_BROKEN, str(place), "it does not lead to a folder")
+    return None
+
+
+def checked_labels(root: DatasetRoot, manifest: Manifest, structure: StructureCheck) -> Labels:
+    """A task's labels with the problems of its trials added to those of its file."""
+    labels = read_labels(root.path / manifest.label_path, manifest)
+    malformed = [
+        Problem(manifest.task, ProblemKind.TRIAL, str(labels.path), detail)
+        for _, detail in (structure(manifest.task, labels.rows) if labels.rows else ())
+    ]
+    return Labels(
+        labels.manifest,
+        labels.path,
+        labels.sha256,
+        labels.edition,
+        labels.rows,
+        (*labels.problems, *malformed),
+    )
+
+
+def verify_task(
+    root: DatasetRoot,
+    manifest: Manifest,
+    structure: StructureCheck,
+    depth: Depth,
+    digests: Mapping[str, str] | None,
+    progress: Callable[[int], None],
+) -> TaskSummary:
+    """Checks one task to a depth. ``digests`` maps image names to SHA-256; ``progress`` gets counts of images."""
+    labels = checked_labels(root, manifest, structure)
+    problems = list(labels.problems)
+    summaries = []
+    trusted = not labels.problems
+    for link in manifest.links if trusted else ():
+        names = labels.image_names(link)
+        broken = link_problem(root, manifest.task, link)
+        if broken is not None:
+            problems.append(broken)
+            summaries.append(LinkSummary(link, root.path / link.path, len(names), 0))
+            continue
+        before = len(problems)
+        expected = _expected(digests, labels.edition, link)
+        if depth == "checksum" and expected is None:
+            raise DataError(
+                "checksums of SAYCam images are not published, so there is nothing to compare with",
+                "give your own:  babycli data verify --depth checksum --manifest FILE  (as sha256sum writes it)",
+            )
+        problems += _image_problems(manifest.task, open_link(root, link), names, depth, expected, progress)
+        summaries.append(
+            LinkSummary(link, root.link_target(link.path), len(names), len(names) - (len(problems) - before))
+        )
+    return TaskSummary(
+        manifest.task, labels.edition, len(labels.rows), tuple(summaries), tuple(sorted(problems)), trusted
+    )
+
+
+def _expected(digests: Mapping[str, str] | None, edition: Edition | None, link: Link) -> Mapping[str, str] | None:
+    """SHA-256 by image name for a link; the demo's own where the user gives none."""
+    if digests is not None:
+        return digests
+    if edition == "demo":
+        prefix = f"{link.source}/"
+        return {k.removeprefix(prefix): v for k, v in demo_image_digests().items() if k.startswith(prefix)}
+    return None
+
+
+def _image_problems(
+    task: str,
+    store: ImageStore,
+    names: Sequence[str],
+    depth: Depth,
+    expected: Mapping[str, str] | None,
+    progress: Callable[[int], None],
+) -> Iterator[Problem]:
+    for name in names:
+        progress(1)
+        try:
+            _check(store, name, depth, expected)
+        except ImageError as problem:
+            yield Problem(task, problem.kind, problem.path, problem.detail)
+
+
+def _check(store: ImageStore, name: str, depth: Depth, expected: Mapping[str, str] | None) -> None:
+    problem = store.problem(name)
+    if problem is not None:
+        raise problem
+    if depth == "names":
+        return
+    content = store.read(name)
+    place = store.place(name)
+    if depth == "decode":
+        decode(content, place)
+    check_header(content, place)
+    if expected is not None and (depth == "checksum" or name in expected):
+        digest = hashlib.sha256(content).hexdigest()
+        wanted = expected.get(name) or expected.get(name.rsplit("/", 1)[-1])
+        if wanted is None:
+            raise ImageError(ProblemKind.CHECKSUM, place, "the manifest does not name it")
+        if digest != wanted:
+            raise ImageError(ProblemKind.CHECKSUM, place, f"SHA-256 is {digest[:16]}…, should be {wanted[:16]}…")
+
+
+def read_digests(path: Path) -> Mapping[str, str]:
+    """SHA-256 by file name from text as ``sha256sum`` writes it. Raises DataError naming the line it cannot read."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read the checksum manifest {path}: {error}") from error
+    digests = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        digest, _, name = line.partition(" ")
+        name = name.lstrip(" *")
+        if len(digest) != 64 or not name or any(c not in "0123456789abcdef" for c in digest.lower()):
+            raise DataError(f"{path}, line {number}: expected a SHA-256 and a file name, got {line[:60]!r}")
+        digests[name.removeprefix("./")] = digest.lower()
+    return digests

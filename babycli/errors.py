@@ -1,0 +1,65 @@
+"""The errors a user can cause or meet, each with its exit code. cli.main() turns them into messages.
+
+Never raised for a bug: a bug keeps its traceback and exits 1.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    DONE = 0
+    BUG = 1
+    USAGE = 2
+    DATA = 3  # missing or malformed
+    CHECKSUM = 4
+    MODEL = 5
+    RESUME = 6
+    UNTRUSTED = 7
+    INTERRUPTED = 130
+
+
+class BabycliError(Exception):
+    """Says what is wrong (naming the path or value) and, in ``mend``, the command or step that mends it."""
+
+    exit_code = ExitCode.BUG
+
+    def __init__(self, message: str, mend: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.mend = mend
+
+
+class UsageError(BabycliError):
+    exit_code = ExitCode.USAGE
+
+
+class DataError(BabycliError):
+    exit_code = ExitCode.DATA
+
+
+class ChecksumError(BabycliError):
+    exit_code = ExitCode.CHECKSUM
+
+
+class ModelError(BabycliError):
+    exit_code = ExitCode.MODEL
+
+
+class UntrustedResultError(BabycliError):
+    exit_code = ExitCode.UNTRUSTED
+
+
+class OutputError(BabycliError):
+    """The place for results cannot be written (disk full, read-only)."""
+
+    exit_code = ExitCode.DATA
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """`` Did you mean 'x'?`` for the nearest of ``known``, or an empty string when none is near."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word.lower(), known, n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""

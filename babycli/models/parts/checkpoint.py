@@ -1,0 +1,175 @@
+"""Checkpoint folders: where one is, what its config says, what its weight files hold.
+
+Owns finding and reading the files. Never builds a module, never runs code out of a checkpoint: safetensors, or
+torch.load with ``weights_only=True``. Whatever is wrong with a file is a ModelError that names it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from babycli.errors import ModelError
+
+_SMALL_FILES = ["*.json", "*.model", "*.txt"]
+
+
+def fetch(source: str) -> Path:
+    """The folder of a local checkpoint or, fetched into the hub's cache, of a hub id."""
+    if Path(source).expanduser().is_dir():
+        return Path(source).expanduser()
+    folder = _from_hub(source, [*_SMALL_FILES, "*.safetensors"])
+    if not any(folder.glob("*.safetensors")):
+        folder = _from_hub(source, [*_SMALL_FILES, "*.bin"])
+    return folder
+
+
+def fetch_tower(source: str) -> Path:
+    """The weight file of a vision tower: a local file, a folder that holds one, or ``<name>.pth`` of a hub id."""
+    path = Path(source).expanduser()
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        path = _from_hub(source, ["*.pth"])
+    files = sorted(path.glob("*.pth"))
+    named = [f for f in files if f.stem == Path(source).name]
+    if len(named or files) != 1:
+        found = ", ".join(f.name for f in files) or "none"
+        raise ModelError(f"expected one .pth file with the vision tower in {path}, found {found}")
+    return (named or files)[0]
+
+
+def _from_hub(repo_id: str, patterns: list[str]) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo_id, allow_patterns=patterns))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise ModelError(
+            f"cannot get {repo_id!r} from the model hub: {_first_line(error)}",
+            "check the name and the network, or give a local folder: --model path/to/checkpoint",
+        ) from error
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a checkpoint folder."""
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder} is not a checkpoint: it has no config.json")
+    return read_json_object(folder / "config.json")
+
+
+def read_json_object(path: Path, missing_ok: bool = False) -> dict[str, Any]:
+    """A JSON object from a checkpoint's file; empty if the file is missing and may be."""
+    if missing_ok and not path.is_file():
+        return {}
+    try:
+        loaded = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} is not JSON: {error}") from error
+    if not isinstance(loaded, dict):
+        raise ModelError(f"{path} is not a JSON object")
+    return loaded
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The weight files of a checkpoint folder, safetensors before .bin, shards by their index."""
+    for single, index in (
+        ("model.safetensors", "model.safetensors.index.json"),
+        ("pytorch_model.bin", "pytorch_model.bin.index.json"),
+    ):
+        if (folder / index).is_file():
+            try:
+                names = sorted(set(json.loads((folder / index).read_bytes())["weight_map"].values()))
+            except (ValueError, KeyError, AttributeError) as error:
+                raise ModelError(f"{folder / index} is not an index of weight files: {error!r}") from error
+            missing = [name for name in names if not (folder / name).is_file()]
+            if missing:
+                raise ModelError(f"the checkpoint {folder} lacks {len(missing)} of its weight files: {listed(missing)}")
+            return [folder / name for name in names]
+        if (folder / single).is_file():
+            return [folder / single]
+    raise ModelError(f"the checkpoint {folder} has no weights: neither model.safetensors nor pytorch_model.bin")
+
+
+def read_weights(files: Iterable[Path]) -> dict[str, Tensor]:
+    """All tensors of the files, on the CPU, in the dtype they were saved in."""
+    weights: dict[str, Tensor] = {}
+    for file in files:
+        loaded = _read_safetensors(file) if file.suffix == ".safetensors" else _read_pickle(file)
+        weights.update(loaded)
+    return weights
+
+
+def _read_safetensors(file: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"cannot read the weights {file}: {_first_line(error)}") from error
+
+
+def _read_pickle(file: Path) -> dict[str, Tensor]:
+    try:
+        loaded = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise ModelError(f"cannot read the weights {file}: {_first_line(error)}") from error
+    for key in ("teacher", "state_dict", "model"):  # training checkpoints keep the weights one level down
+        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+            loaded = loaded[key]
+    if not isinstance(loaded, dict):
+        raise ModelError(f"{file} holds a {type(loaded).__name__}, not weights by name")
+    return {name: tensor for name, tensor in loaded.items() if isinstance(tensor, Tensor)}
+
+
+def fingerprint(files: Iterable[Path]) -> str:
+    """SHA-256 over the names and bytes of a checkpoint's files: same fingerprint, same model."""
+    whole = hashlib.sha256()
+    for file in sorted(files, key=lambda f: f.name):
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        whole.update(f"{file.name}\0{digest}\n".encode())
+    return whole.hexdigest()
+
+
+def check_names(module: nn.Module, weights: Mapping[str, Tensor], what: str, ignored: frozenset[str]) -> None:
+    """Raises ModelError, listing them, for weights that are missing, unexpected or of a wrong shape.
+
+    ``ignored`` names what a module declares and a checkpoint need not hold.
+    """
+    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    missing = sorted(name for name in expected.keys() - weights.keys() if name not in ignored)
+    unexpected = sorted(weights.keys() - expected.keys())
+    reshaped = [
+        f"{name} is {tuple(weights[name].shape)}, should be {expected[name]}"
+        for name in sorted(expected.keys() & weights.keys())
+        if tuple(weights[name].shape) != expected[name]
+    ]
+    problems = [
+        f"{len(names)} {label}: {listed(names)}"
+        for names, label in ((missing, "missing"), (unexpected, "unexpected"), (reshaped, "of a wrong shape"))
+        if names
+    ]
+    if problems:
+        raise ModelError(
+            f"the weights of the {what} do not fit its config.json: " + "; ".join(problems),
+            "check that config.json and the weight files come from the same training run",
+        )
+
+
+def listed(names: list[str], most: int = 8) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or repr(error)).splitlines()[0]

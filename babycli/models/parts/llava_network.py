@@ -1,0 +1,214 @@
+"""Puts a LLaVA-style network together: tower, projector, language model, each from its share of the weights.
+
+Owns the module tree and the split of a state dict. Never reads a label, never tokenises. A weight that is
+missing, left over or of a wrong shape is an error: the original only warns, and scores with random numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+from babycli.errors import ModelError
+from babycli.models.parts import checkpoint
+from babycli.models.parts.tokenizer import IMAGE_ID
+from babycli.models.parts.vision import ResNeXt, ResNeXtSpec, ViT, ViTSpec, projector, torchvision_names
+
+# What older transformers versions saved beside the weights: masks and constants that are computed anew.
+# What greedy search has no use for.
+_SAMPLING = frozenset({"do_sample", "temperature", "top_p", "top_k", "max_length", "max_new_tokens"})
+_LEGACY_BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
+
+
+class LlavaNetwork(nn.Module):
+    """Tower -> projector -> language model. All sequences of a batch are equally long, so nothing is padded."""
+
+    def __init__(self, tower: nn.Module, connector: nn.Module, text: Any, n_positions: int) -> None:
+        super().__init__()
+        self.tower = tower
+        self.connector = connector
+        self.text = text
+        self.n_positions = n_positions  # an image takes so many positions of the sequence
+        self.max_length: int | None = getattr(text.config, "max_position_embeddings", None)
+        self.generation_settings: dict[str, Any] = {}  # generation_config.json: a repetition penalty, say
+
+    @property
+    def n_rows(self) -> int:
+        return int(self.text.get_input_embeddings().weight.shape[0])
+
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """(n, 3, 224, 224) -> (n, positions, hidden)."""
+        out: Tensor = self.connector(self.tower(pixels))
+        return out
+
+    def embed(self, ids: list[list[int]], features: list[Tensor]) -> Tensor:
+        """Ids and image features as one (n, length, hidden) tensor; IMAGE_ID gives way to the features.
+
+        ids         [ 1, -200,              1154, 13 ]      4 ids
+        embedded    [ e1, f1 f2 ... f49, e1154, e13 ]      52 positions
+        """
+        embed_ids = self.text.get_input_embeddings()
+        rows = []
+        for row, image in zip(ids, features, strict=True):
+            pieces, start = [], 0
+            for i in [i for i, token in enumerate(row) if token == IMAGE_ID] + [len(row)]:
+                pieces.append(embed_ids(torch.tensor(row[start:i], dtype=torch.long, device=image.device)))
+                if i < len(row):
+                    pieces.append(image)
+                start = i + 1
+            rows.append(torch.cat(pieces))
+        return torch.stack(rows)
+
+    def logits(self, embedded: Tensor, n_answer: int) -> Tensor:
+        """(n, length, hidden) -> (n, n_answer, vocabulary): only at the positions that predict the answer."""
+        hidden = self.text.base_model(inputs_embeds=embedded, use_cache=False).last_hidden_state
+        out: Tensor = self.text.get_output_embeddings()(hidden[:, -n_answer - 1 : -1])
+        return out
+
+    def generate(self, embedded: Tensor, max_new_tokens: int, stop_ids: list[int], pad_id: int | None) -> Any:
+        """transformers' greedy search; its ``sequences`` hold new ids only, ``logits`` one (n, vocabulary) a step."""
+        mask = torch.ones(embedded.shape[:2], dtype=torch.long, device=embedded.device)
+        settings = GenerationConfig.from_dict(
+            {k: v for k, v in self.generation_settings.items() if k not in _SAMPLING}
+            | {"do_sample": False, "num_beams": 1, "max_new_tokens": max_new_tokens}
+            | {
+                "eos_token_id": stop_ids or None,
+                "pad_token_id": stop_ids[0] if pad_id is None and stop_ids else pad_id or 0,
+            }
+            | {"return_dict_in_generate": True, "output_logits": True}
+        )
+        return self.text.generate(inputs_embeds=embedded, attention_mask=mask, generation_config=settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    network: LlavaNetwork
+    tower_file: Path | None  # where the tower came from, if not from the checkpoint
+    notes: tuple[str, ...]
+
+    @staticmethod
+    def dtype_of(name: str) -> torch.dtype:
+        dtype: torch.dtype = getattr(torch, name)
+        return dtype
+
+
+def build_network(
+    config: Mapping[str, Any],
+    trunk: str,
+    weights: Mapping[str, Tensor],
+    n_tokens: int,
+    tower_source: str | None,
+) -> Built:
+    """The network of a checkpoint, on the CPU in float32.
+
+    ``trunk`` is the language model's name inside the checkpoint ("transformer" or "model"), ``n_tokens`` the size
+    of the tokenizer: rows of the vocabulary beyond it are cut off, as the original's resize_token_embeddings does,
+    and so take no share of the probability.
+    """
+    tower_prefix, connector_prefix = f"{trunk}.vision_tower.vision_tower.", f"{trunk}.mm_projector."
+    tower_weights, connector_weights, text_weights = {}, {}, {}
+    for name, tensor in weights.items():
+        value = tensor.float() if tensor.is_floating_point() else tensor
+        if name.startswith(tower_prefix):
+            tower_weights[name.removeprefix(tower_prefix)] = value
+        elif name.startswith(connector_prefix):
+            connector_weights[name.removeprefix(connector_prefix)] = value
+        elif not name.endswith(_LEGACY_BUFFERS):
+            text_weights[name] = value
+    notes = [f"{sum(not bool(t.isfinite().all()) for t in weights.values())} weights hold NaN or infinity"]
+    notes = [] if notes[0].startswith("0 ") else notes
+
+    tower_file = None
+    if tower_source or not tower_weights:
+        tower_file = checkpoint.fetch_tower(tower_source or str(config.get("mm_vision_tower", "")))
+        tower_weights = {
+            n: t.float() if t.is_floating_point() else t for n, t in checkpoint.read_weights([tower_file]).items()
+        }
+        notes.append(f"the vision tower is {tower_file}")
+    tower, n_positions, vision_size = _tower(config, torchvision_names(tower_weights))
+    text = _text_model(config, trunk, text_weights, n_tokens)
+    try:
+        connector = projector(str(config.get("mm_projector_type", "linear")), vision_size, text.config.hidden_size)
+    except ValueError as error:
+        raise ModelError(f"config.json: {error}") from error
+    checkpoint.check_names(connector, connector_weights, "projector", frozenset())
+    connector.load_state_dict(connector_weights)
+    return Built(LlavaNetwork(tower, connector, text, n_positions), tower_file, tuple(notes))
+
+
+def _tower(config: Mapping[str, Any], weights: dict[str, Tensor]) -> tuple[nn.Module, int, int]:
+    """The tower, how many positions an image takes, and how wide they are."""
+    tower: nn.Module
+    if "class_token" in weights:
+        vit = ViTSpec(**config.get("mm_vision_tower_shape", {}))
+        tower, n_positions, size = ViT(vit), vit.positions, vit.hidden_size
+    else:
+        # babycli's own extension, for the bundled small model: the shape of a tower that is not ResNeXt-50.
+        resnext = ResNeXtSpec.from_config(config.get("mm_vision_tower_shape", {}))
+        tower, n_positions, size = ResNeXt(resnext), 49, resnext.out_channels
+    counters = frozenset(name for name in tower.state_dict() if name.endswith("num_batches_tracked"))
+    checkpoint.check_names(tower, weights, "vision tower", counters)
+    tower.load_state_dict(weights, strict=False)
+    return tower, n_positions, size
+
+
+def _text_model(config: Mapping[str, Any], trunk: str, weights: dict[str, Tensor], n_tokens: int) -> Any:
+    """transformers' own GPT-2 or Llama, filled from ``weights``."""
+    plain = {
+        key: value
+        for key, value in config.items()
+        if not key.startswith(("mm_", "tune_", "tokenizer_", "image_")) and key not in _NOT_TEXT
+    }
+    config_class: Any = GPT2Config if trunk == "transformer" else LlamaConfig
+    model_class: Any = GPT2LMHeadModel if trunk == "transformer" else LlamaForCausalLM
+    try:
+        text_config = config_class(**plain)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"config.json does not describe a {config_class.model_type} model: {error}") from error
+    with torch.device("meta"):
+        expected = model_class(text_config)
+    head = "lm_head.weight"
+    tied = bool(text_config.tie_word_embeddings)
+    if tied:
+        weights.pop(head, None)  # transformers would take the embeddings anyway
+    checkpoint.check_names(expected, weights, "language model", frozenset({head}) if tied else frozenset())
+
+    embeddings = f"{trunk}.wte.weight" if trunk == "transformer" else f"{trunk}.embed_tokens.weight"
+    n_rows = min(n_tokens, weights[embeddings].shape[0])
+    weights[embeddings] = weights[embeddings][:n_rows].clone()
+    if not tied:
+        weights[head] = weights[head][:n_rows].clone()
+    text_config.vocab_size = n_rows
+    model = model_class(text_config)
+    outcome = model.load_state_dict(weights, strict=False)
+    left = [name for name in outcome.missing_keys if not (tied and name == head)]
+    if left or outcome.unexpected_keys:
+        raise ModelError(f"weights without a place: {checkpoint.listed(left + outcome.unexpected_keys)}")
+    model.tie_weights()
+    return model
+
+
+_NOT_TEXT = frozenset(
+    {
+        "model_type",
+        "architectures",
+        "_name_or_path",
+        "torch_dtype",
+        "dtype",
+        "transformers_version",
+        "auto_map",
+        "use_mm_proj",
+    }
+    | {
+        "freeze_mm_mlp_adapter",
+        "freeze_mm_vision_resampler",
+        "unfreeze_mm_vision_tower",
+        "_attn_implementation",
+    }
+)

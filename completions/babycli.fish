@@ -1,0 +1,1 @@
+complete --command babycli --no-files --arguments "(env _BABYCLI_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) babycli)" --condition "env _BABYCLI_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) babycli"

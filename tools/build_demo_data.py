@@ -1,0 +1,178 @@
+"""Builds the demo's "downloads": drawn pictures and label files in the four formats, with their checksums.
+
+    python tools/build_demo_data.py            writes babycli/demo/downloads.zip and manifests/demo.json
+    python tools/build_demo_data.py --check    exits 1 if what is committed shows other pictures or labels
+
+All pictures come from seeds "demo:<n>"; train_demo_model.py uses "train:<n>".
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import io
+import json
+import random
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from demo_pictures import COLOURS, TOYS, Scene, draw, random_scene
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+ARCHIVE = ROOT / "babycli" / "demo" / "downloads.zip"
+MANIFEST = ROOT / "manifests" / "demo.json"
+FOLDERS = {"saycam": "saycam_images", "labeled_s": "labeled_s_images", "synthetic": "synthetic_images"}
+
+PICTURES_PER_TOY = 16
+TRIALS_PER_TOY = 15
+TWO_WORD_TRIALS = 100
+INSTANCES = 40
+CAPTIONS = 48
+
+
+class Builder:
+    """Collects files; every picture has a seed of its own, so none depends on how many there are."""
+
+    def __init__(self) -> None:
+        self.pictures: dict[tuple[str, str], Image.Image] = {}
+        self.labels: dict[str, str] = {}
+        self._rng = random.Random("demo:labels")
+        self._drawn = 0
+
+    def build(self) -> None:
+        self._labeled_s()
+        frames = [(f"demo_frame_{n:03}.png", random_scene(self._rng)) for n in range(TWO_WORD_TRIALS)]
+        for name, scene in frames:
+            self._picture("saycam", name, scene)
+        negatives = [self._negative(scene, n) for n, (_, scene) in enumerate(frames)]
+        self._csv(
+            "vtwt",
+            ("image", "positive_phrase", "negative_phrase"),
+            [(name, scene.phrase, other.phrase) for (name, scene), other in zip(frames, negatives, strict=True)],
+        )
+        self._winoground(frames, negatives)
+        self._csv(
+            "SAYCam_caption",
+            ("image", "text"),
+            [(name, scene.caption(self._rng)) for name, scene in frames[-CAPTIONS:]],
+        )
+
+    def _labeled_s(self) -> None:
+        for toy in TOYS:
+            for n in range(PICTURES_PER_TOY):
+                self._picture("labeled_s", f"{toy}/demo_{toy}_{n:02}.png", random_scene(self._rng, toy))
+        rows = []
+        for trial in range(TRIALS_PER_TOY * len(TOYS)):
+            target = TOYS[trial % len(TOYS)]
+            foils = self._rng.sample([toy for toy in TOYS if toy != target], 3)
+            for shown in (target, *foils):
+                name = f"{shown}/demo_{shown}_{self._rng.randrange(PICTURES_PER_TOY):02}.png"
+                rows.append((trial, target, shown, name))
+        self._csv("labeled_s", ("trial_id", "target_category", "real_category", "image"), rows)
+
+    def _negative(self, scene: Scene, n: int) -> Scene:
+        """Another colour, another toy, or both, in turn."""
+        colour, toy = scene.colour, scene.toy
+        if n % 3 != 1:
+            colour = self._rng.choice([c for c in COLOURS if c != scene.colour])
+        if n % 3 != 0:
+            toy = self._rng.choice([t for t in TOYS if t != scene.toy])
+        return Scene(toy, colour, scene.ground)
+
+    def _winoground(self, frames: Sequence[tuple[str, Scene]], negatives: Sequence[Scene]) -> None:
+        rows = []
+        for n, ((name, scene), other) in enumerate(zip(frames[:INSTANCES], negatives, strict=False)):
+            synthetic = name.replace(".png", "_neg.png")
+            self._picture("synthetic", synthetic, other)
+            for image, tag in ((name, "positive"), (synthetic, "negative")):
+                rows.append((n, scene.phrase, other.phrase, image, tag))
+        columns = ("instance_id", "positive_phrase", "negative_phrase", "image", "image_tag")
+        self._csv("baby_winoground", columns, rows)
+
+    def _picture(self, source: str, name: str, scene: Scene) -> None:
+        self.pictures[source, name] = draw(scene, random.Random(f"demo:{self._drawn}"))
+        self._drawn += 1
+
+    def _csv(self, task: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+        self.labels[task] = stream.getvalue()
+
+
+def png(picture: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+def label_name(task: str) -> str:
+    return f"labels/{task}/{task}.csv"
+
+
+def manifest_of(files: dict[str, bytes]) -> dict[str, object]:
+    sources = {folder: source for source, folder in FOLDERS.items()}
+    images, labels = {}, {}
+    for name, content in sorted(files.items()):
+        digest = hashlib.sha256(content).hexdigest()
+        folder, _, rest = name.partition("/")
+        if folder == "labels":
+            labels[Path(name).stem.lower()] = {"sha256": digest, "rows": content.count(b"\n") - 1}
+        else:
+            images[f"{sources[folder]}/{rest}"] = digest
+    return {"labels": labels, "images": images}
+
+
+def write(builder: Builder) -> None:
+    files = {label_name(task): text.encode() for task, text in builder.labels.items()}
+    files |= {f"{FOLDERS[source]}/{name}": png(picture) for (source, name), picture in builder.pictures.items()}
+    ARCHIVE.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(ARCHIVE, "w") as archive:
+        for name, content in sorted(files.items()):
+            info = zipfile.ZipInfo(name, (2025, 1, 1, 0, 0, 0))
+            info.compress_type = zipfile.ZIP_STORED if name.endswith(".png") else zipfile.ZIP_DEFLATED
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, content)
+    MANIFEST.write_text(json.dumps(manifest_of(files), indent=1) + "\n")
+    print(f"wrote {ARCHIVE.relative_to(ROOT)} ({ARCHIVE.stat().st_size} bytes, {len(builder.pictures)} pictures)")
+
+
+def differences(builder: Builder) -> list[str]:
+    """What the committed files show differently; pixels are compared, since PNG bytes depend on zlib."""
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    found = [label_name(t) for t, text in builder.labels.items() if files.get(label_name(t)) != text.encode()]
+    for (source, name), picture in builder.pictures.items():
+        path = f"{FOLDERS[source]}/{name}"
+        if path not in files or Image.open(io.BytesIO(files[path])).tobytes() != picture.tobytes():
+            found.append(path)
+    expected = len(builder.labels) + len(builder.pictures)
+    if len(files) != expected:
+        found.append(f"{len(files)} files in the archive, should be {expected}")
+    if json.loads(MANIFEST.read_text()) != manifest_of(files):
+        found.append(str(MANIFEST.relative_to(ROOT)))
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    arguments = parser.parse_args()
+    builder = Builder()
+    builder.build()
+    if not arguments.check:
+        write(builder)
+        return 0
+    found = differences(builder)
+    for name in found:
+        print(f"differs: {name}", file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
