@@ -6,21 +6,24 @@ Owns the options and what is said while it runs. The work is done in babycli/eva
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
 
-from babycli.commands.options import DataOption, say
+from babycli.commands.options import DataOption, say, terminal_width
 from babycli.commands.progress import progress_bar
+from babycli.data.root import DatasetRoot
 from babycli.domain import Scoring, TaskResult
 from babycli.errors import UntrustedResultError, UsageError, did_you_mean
+from babycli.evaluation.suite import Options
+from babycli.evaluation.suite import evaluate as run_evaluation
 from babycli.models import DEFAULT_MODEL, DTYPES
 from babycli.report.load import load_logs
 from babycli.report.tables import make_tables, render
-from babycli.tasks import all_tasks, select_tasks
-
-DEFAULT_BATCH_SIZES = {"cpu": 16, "cuda": 128}
+from babycli.tasks import select_tasks
 
 
 def evaluate(
@@ -77,53 +80,37 @@ def evaluate(
     if trust_remote_code:
         say("note: --trust-remote-code is not needed: babycli runs no code out of a checkpoint")
 
-    from babycli.data.root import DatasetRoot
-    from babycli.models import load_model, pick_device, resolve
-    from babycli.models.base import ModelSpec
-
-    resolved = resolve(model, args)
-    from babycli.evaluation import suite
-    from babycli.evaluation.runlog import RunLog, log_name
-
-    with progress_bar("reading images") as count:
-        inputs = suite.read_inputs(DatasetRoot.find(data), chosen, limit, skip_missing, count)
-    plan = suite.plan_of(inputs)
-    name = args.get("pretrained", model)
-    with RunLog(output_path, log_name(name)) as log:
-        started = suite.utc_now()
-        log.write_provenance(command=context.obj or [], start=started, status="loading")
-        placed = pick_device(device)
-        say(f"loading {name} on {placed} in {precision}")
-        loaded = load_model(resolved, ModelSpec(resolved.source, name, args, placed, precision, mode))
-        for note in loaded.info.notes:
-            say(f"note: {note}")
-        size = wanted_batch or DEFAULT_BATCH_SIZES[placed.split(":")[0]]
-        about = suite.provenance(inputs, loaded, context.obj or [], name, args, mode, size, limit)
-        log.write_provenance(**about, start=started, status="running")
-        finished = False
-        try:
-            with progress_bar("scoring", plan.n_requests) as count:
-                results = suite.run(inputs, plan, loaded, mode, size, log, count)
-            finished = True
-        finally:
-            if not finished:
-                say(f"stopped; what was scored is in {log.folder}")
-        ended = suite.utc_now()
-        log.write_provenance(end=ended, status="done")
-        document = suite.results_document(
-            about | {"start": started, "end": ended, "schema_version": 1},
-            results,
-            log.timestamp,
-            log_name(name),
-        )
-        path = log.write_results(document)
-    columns = [(task.name, metric) for task in all_tasks().values() for metric in task.chance]
-    sys.stdout.write(render(make_tables(load_logs(path).runs, columns), "table", 10_000))
-    say(f"results: {path}")
-    _raise_if_untrusted(results)
+    options = Options(
+        model=model,
+        model_args=args,
+        tasks=chosen,
+        root=DatasetRoot.find(data),
+        output=output_path,
+        limit=limit,
+        batch_size=wanted_batch,
+        device=device,
+        dtype=precision,
+        scoring=mode,
+        skip_missing=skip_missing,
+        command=context.obj or [],
+    )
+    done = run_evaluation(options, _Terminal())
+    sys.stdout.write(render(make_tables(load_logs(done.results_path).runs), "table", terminal_width()))
+    say(f"results: {done.results_path}")
+    _raise_if_untrusted(done.results)
 
 
-def _raise_if_untrusted(results: list[TaskResult]) -> None:
+class _Terminal:
+    """Talks on stderr; see babycli.evaluation.suite.Reporter."""
+
+    def say(self, message: str) -> None:
+        say(message)
+
+    def bar(self, what: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
+        return progress_bar(what, total)
+
+
+def _raise_if_untrusted(results: Sequence[TaskResult]) -> None:
     broken = [f"{r.task} in {r.nonfinite} of {r.n_units}" for r in results if r.nonfinite]
     if broken:
         raise UntrustedResultError(

@@ -5,6 +5,7 @@ Owns their names and help. Never does anything with them.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -26,3 +27,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a progr
 def say(message: str) -> None:
     """Talk goes to stderr; stdout is for data."""
     print(message, file=sys.stderr)
+
+
+def terminal_width() -> int:
+    """Columns of the terminal; 100 where there is none."""
+    return shutil.get_terminal_size((100, 24)).columns

@@ -5,19 +5,17 @@ Owns the options. The work is done in babycli/report/.
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from babycli.commands.options import say
+from babycli.commands.options import say, terminal_width
 from babycli.data.root import write_atomically
 from babycli.errors import UsageError, did_you_mean
 from babycli.report.load import load_logs
 from babycli.report.tables import FORMATS, make_tables, render
-from babycli.tasks import all_tasks
 
 
 def report(
@@ -34,8 +32,7 @@ def report(
             f"unknown format {form!r}.{did_you_mean(form, list(FORMATS))}", f"one of: {', '.join(FORMATS)}"
         )
     found = load_logs(logs)
-    columns = [(task.name, metric) for task in all_tasks().values() for metric in task.chance]
-    text = render(make_tables(found.runs, columns), form, shutil.get_terminal_size((100, 24)).columns)
+    text = render(make_tables(found.runs), form, terminal_width())
     if output is None:
         sys.stdout.write(text)
     else:

@@ -53,8 +53,8 @@ class RunLog:
                     break
                 except FileExistsError:
                     time.sleep(0.1)  # another run began in this very second
-            self._scores: BinaryIO = (self.folder / SCORES_FILE).open("ab")
-        self._provenance: dict[str, Any] = {}
+            self._scores: BinaryIO = (self.folder / SCORES_FILE).open("ab", buffering=0)
+        self.provenance: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -67,17 +67,13 @@ class RunLog:
 
     def write_provenance(self, **fields: Any) -> None:
         """Adds to run.json and writes it."""
-        self._provenance |= {"schema_version": SCHEMA_VERSION} | fields
-        self._write(self.folder / RUN_FILE, _pretty(self._provenance))
+        self.provenance |= {"schema_version": SCHEMA_VERSION} | fields
+        self._write(self.folder / RUN_FILE, _pretty(self.provenance))
 
     def append_score(self, key: Key, score: Score) -> None:
-        """A line of scores.rank0.jsonl; on disk when flush() returns."""
+        """A line of scores.rank0.jsonl, given to the operating system before this returns."""
         with _explained(self.folder / SCORES_FILE):
             self._scores.write(orjson.dumps(_score_line(key, score)) + b"\n")
-
-    def flush(self) -> None:
-        with _explained(self.folder / SCORES_FILE):
-            self._scores.flush()
 
     def write_results(self, results: Mapping[str, Any]) -> Path:
         path = self.folder / f"{self.timestamp}_results.json"

@@ -14,8 +14,7 @@ from typing import Any
 import orjson
 
 from babycli.errors import DataError
-
-SCHEMA_VERSION = 1
+from babycli.evaluation.runlog import RUN_FILE, SCHEMA_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,7 @@ class Run:
 
     path: Path
     model: str
+    fingerprint: str  # of the weights: the same name may have meant another checkpoint
     data: str  # "saycam" or "demo"
     scoring: str
     dtype: str
@@ -71,7 +71,7 @@ def load_logs(folder: Path) -> Logs:
         else:
             foreign.append(file)
     done = {file.parent for file in files}
-    started = [] if folder.is_file() else sorted(file.parent for file in folder.rglob("run.json"))
+    started = [] if folder.is_file() else sorted(file.parent for file in folder.rglob(RUN_FILE))
     unfinished = [path for path in started if path not in done]
     if not runs:
         why = f"; {len(unfinished)} unfinished runs are" if unfinished else ""
@@ -100,6 +100,7 @@ def _run(file: Path, document: dict[str, Any]) -> Run:
         return Run(
             path=file,
             model=document["model_name"],
+            fingerprint=document["fingerprint"],
             data=document["data"],
             scoring=document["scoring"],
             dtype=document["dtype"],

@@ -8,11 +8,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
 from babycli.report.load import Cell, Run
+from babycli.tasks import all_tasks
 
 # How a column is headed: task over metric, short enough for 80 columns.
 _HEADINGS = {
@@ -25,13 +26,12 @@ _HEADINGS = {
     ("baby_winoground", "negative_context_group_score"): ("Winogr.", "neg.ctx"),
     ("saycam_caption", "meteor"): ("Caption", "METEOR"),
 }
-_UNITS = {
-    "labeled_s": "trials",
-    "vtwt": "trials",
-    "baby_winoground": "instances",
-    "saycam_caption": "captions",
-}
-TIE_MARK, NONFINITE_MARK, SKIPPED_MARK = "=", "!", "-"
+# What is marked behind a number: the mark, the field of Cell that counts it, and what it means.
+_MARKS = (
+    ("=", "n_ties", "ties: equal scores share the credit; in Winoground a tie is a miss"),
+    ("!", "n_nonfinite", "NON-FINITE scores, counted as wrong: do not trust this number"),
+    ("-", "n_skipped", "trials left out because images are missing"),
+)
 
 DATA_NOTES = {
     "demo": "DEMO DATA: drawn pictures that come with babycli; these are not results on SAYCam.",
@@ -40,38 +40,40 @@ DATA_NOTES = {
 
 
 @dataclass(frozen=True, slots=True)
+class TableRow:
+    """A model as it was evaluated; runs of other tasks with the same settings share a row."""
+
+    label: str
+    cells: Mapping[tuple[str, str], Cell]
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """One table; all rows are of one edition of the data. ``columns`` are (task, metric)."""
 
     data: str
     columns: tuple[tuple[str, str], ...]
-    runs: tuple[Run, ...]
-    labels: tuple[str, ...]  # the name of each run, made distinct
+    rows: tuple[TableRow, ...]
+    runs: tuple[Run, ...]  # all that the rows are made of
 
     def chance(self, column: tuple[str, str]) -> float | None:
-        return next(run.cells[column].chance for run in self.runs if column in run.cells)
+        return next(row.cells[column].chance for row in self.rows if column in row.cells)
 
     def units(self, column: tuple[str, str]) -> list[int]:
-        return sorted({run.cells[column].n_units for run in self.runs if column in run.cells})
+        return sorted({row.cells[column].n_units for row in self.rows if column in row.cells})
 
     @property
     def notes(self) -> list[str]:
         """What a reader must know, one line each."""
-        cells = [(run, column, cell) for run in self.runs for column, cell in run.cells.items()]
         notes = [DATA_NOTES[self.data]] if DATA_NOTES[self.data] else []
         notes.append("Shares of 100 %; METEOR x 100. n in trials (instances, captions), not rows.")
-        marks = (
-            (TIE_MARK, "n_ties", "ties: equal scores share the credit; in Winoground a tie is a miss"),
-            (NONFINITE_MARK, "n_nonfinite", "NON-FINITE scores, counted as wrong: do not trust this number"),
-            (SKIPPED_MARK, "n_skipped", "trials left out because images are missing"),
-        )
-        for mark, field, meaning in marks:
-            per_task = {
-                (self.labels[self.runs.index(run)], column[0]): getattr(cell, field) for run, column, cell in cells
+        for mark, field, meaning in _MARKS:
+            told = {
+                (row.label, task): getattr(cell, field) for row in self.rows for (task, _), cell in row.cells.items()
             }
-            told = ", ".join(f"{label} {task} {n}" for (label, task), n in per_task.items() if n)
-            if told:
-                notes.append(f"{mark}  {meaning}: {told}")
+            listed = ", ".join(f"{label} {task} {n}" for (label, task), n in told.items() if n)
+            if listed:
+                notes.append(f"{mark}  {meaning}: {listed}")
         if any(run.scoring == "reference" for run in self.runs):
             notes.append("(reference): scored as the original code does, its way with ties and NaN included.")
         if any(run.limit is not None for run in self.runs):
@@ -79,29 +81,49 @@ class Table:
         return notes
 
 
-def make_tables(runs: Sequence[Run], column_order: Sequence[tuple[str, str]]) -> list[Table]:
+def make_tables(runs: Sequence[Run]) -> list[Table]:
     """A table per edition of the data, SAYCam first: demo numbers never stand beside real ones."""
+    column_order = [(task.name, metric) for task in all_tasks().values() for metric in task.chance]
     tables = []
     for data in sorted({run.data for run in runs}, key=lambda d: (d != "saycam", d)):
         of_data = tuple(run for run in runs if run.data == data)
         present = {column for run in of_data for column in run.cells}
         known = [column for column in column_order if column in present]
         columns = tuple(known + sorted(present - set(known)))
-        tables.append(Table(data, columns, of_data, tuple(_labels(of_data))))
+        tables.append(Table(data, columns, tuple(_rows(of_data)), of_data))
     return tables
 
 
-def _labels(runs: Sequence[Run]) -> list[str]:
-    """Model names, with what sets equal ones apart."""
-    named = []
+def _rows(runs: Sequence[Run]) -> list[TableRow]:
+    """Runs of one model under the same settings in one row, unless they evaluated the same task twice."""
+    merged: list[Run] = []
     for run in runs:
-        short = "/".join(run.model.rstrip("/").split("/")[-2:]) if run.model.count("/") > 1 else run.model
-        extra = [run.data] if run.data == "demo" else []
-        extra += [run.scoring] if run.scoring != "fair" else []
-        extra += [f"limit {run.limit}"] if run.limit is not None else []
-        extra += [run.dtype] if run.dtype != "float32" else []
-        named.append(short + (f" ({', '.join(extra)})" if extra else ""))
-    return [f"{name} {run.date}" if named.count(name) > 1 else name for name, run in zip(named, runs, strict=True)]
+        for i, row in enumerate(merged):
+            if _settings(row) == _settings(run) and not row.cells.keys() & run.cells.keys():
+                merged[i] = replace(row, cells={**row.cells, **run.cells})
+                break
+        else:
+            merged.append(run)
+    names = [_name(run) for run in merged]
+    return [
+        TableRow(f"{name} {run.date}" if names.count(name) > 1 else name, run.cells)
+        for name, run in zip(names, merged, strict=True)
+    ]
+
+
+def _settings(run: Run) -> tuple[str, str, str, str, int | None]:
+    return (run.model, run.fingerprint, run.scoring, run.dtype, run.limit)
+
+
+def _name(run: Run) -> str:
+    """The last two parts of the model's path, and every setting that is not the default."""
+    settings = [
+        *(["demo"] if run.data == "demo" else []),
+        *([run.scoring] if run.scoring != "fair" else []),
+        *([f"limit {run.limit}"] if run.limit is not None else []),
+        *([run.dtype] if run.dtype != "float32" else []),
+    ]
+    return "/".join(run.model.strip("/").split("/")[-2:]) + (f" ({', '.join(settings)})" if settings else "")
 
 
 def percent(value: float) -> str:
@@ -111,16 +133,12 @@ def percent(value: float) -> str:
 def _cell(cell: Cell | None) -> str:
     if cell is None:
         return ""
-    marks = (TIE_MARK if cell.n_ties else "") + (NONFINITE_MARK if cell.n_nonfinite else "")
-    return percent(cell.value) + marks + (SKIPPED_MARK if cell.n_skipped else "")
+    return percent(cell.value) + "".join(mark for mark, field, _ in _MARKS if getattr(cell, field))
 
 
 def _grid(table: Table) -> list[list[str]]:
     """Model rows, then chance and n."""
-    rows = [
-        [label, *(_cell(run.cells.get(c)) for c in table.columns)]
-        for label, run in zip(table.labels, table.runs, strict=True)
-    ]
+    rows = [[row.label, *(_cell(row.cells.get(column)) for column in table.columns)] for row in table.rows]
     chances = [table.chance(column) for column in table.columns]
     rows.append(["chance", *("" if chance is None else percent(chance) for chance in chances)])
     rows.append(["n", *("/".join(str(n) for n in table.units(column)) for column in table.columns)])
@@ -132,33 +150,40 @@ def _heading(column: tuple[str, str]) -> tuple[str, str]:
 
 
 def as_text(table: Table, width: int) -> str:
-    """For a terminal: plain characters, no more than ``width`` columns where the names allow it."""
+    """For a terminal. A name that does not fit beside its numbers within ``width`` gets a line of its own."""
     grid = _grid(table)
     heads = [_heading(column) for column in table.columns]
-    widths = [max(len(row[i + 1]) for row in grid) for i in range(len(heads))]
-    widths = [max(w, len(top), len(sub)) for w, (top, sub) in zip(widths, heads, strict=True)]
-    room = width - sum(w + 2 for w in widths)
-    names = [_shortened(row[0], max(room, 12)) for row in grid]
-    first = max(len("model"), *map(len, names))
+    tops = [top if i == 0 or heads[i - 1][0] != top else "" for i, (top, _) in enumerate(heads)]
+    columns = list(zip(*([tops, [sub for _, sub in heads]] + [_aligned(row[1:], grid) for row in grid]), strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    room = max(width - sum(w + 2 for w in widths), len("chance"))
+    first = max(len(row[0]) if len(row[0]) <= room else len("chance") for row in grid)
 
     def line(name: str, cells: Sequence[str]) -> str:
-        return (name.ljust(first) + "".join("  " + c.rjust(w) for c, w in zip(cells, widths, strict=True))).rstrip()
+        beside = name if len(name) <= room else ""
+        text = beside.ljust(first) + "".join("  " + c.rjust(w) for c, w in zip(cells, widths, strict=True))
+        return text.rstrip() if beside or not name else f"{name}\n{text.rstrip()}"
 
     rule = "-" * (first + sum(w + 2 for w in widths))
-    tops = [top if i == 0 or heads[i - 1][0] != top else "" for i, (top, _) in enumerate(heads)]
-    lines = [line("", tops), line("model", [sub for _, sub in heads]), rule]
-    body = [line(name, row[1:]) for name, row in zip(names, grid, strict=True)]
-    return "\n".join([*lines, *body[:-2], rule, *body[-2:], "", *table.notes]) + "\n"
+    head, sub, *cells = zip(*columns, strict=True)
+    body = [line(row[0], of_row) for row, of_row in zip(grid, cells, strict=True)]
+    return "\n".join([line("", head), line("model", sub), rule, *body[:-2], rule, *body[-2:], "", *table.notes]) + "\n"
 
 
-def _shortened(name: str, most: int) -> str:
-    return name if len(name) <= most else name[: most // 2 - 1] + "…" + name[-(most - most // 2) :]
+def _aligned(cells: Sequence[str], grid: Sequence[Sequence[str]]) -> list[str]:
+    """Cells of a row with room behind the digits for the marks of their column, so that points line up."""
+
+    def n_marks(text: str) -> int:
+        return len(text) - len(text.rstrip("".join(mark for mark, _, _ in _MARKS)))
+
+    most = [max(n_marks(row[i + 1]) for row in grid) for i in range(len(cells))]
+    return [cell + " " * (n - n_marks(cell)) for cell, n in zip(cells, most, strict=True)]
 
 
 def as_markdown(table: Table) -> str:
     heads = [" ".join(_heading(column)) for column in table.columns]
     lines = ["| model | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
-    lines += ["| " + " | ".join(row).replace("  ", " ") + " |" for row in _grid(table)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in _grid(table)]
     return "\n".join([*lines, "", *(f"{note}  " for note in table.notes)]) + "\n"
 
 
@@ -207,7 +232,7 @@ def records(table: Table) -> list[dict[str, object]]:
             "ci95_low": cell.ci95[0] if cell.ci95 else None,
             "ci95_high": cell.ci95[1] if cell.ci95 else None,
             "n_units": cell.n_units,
-            "unit": _UNITS.get(task, "units"),
+            "unit": all_tasks()[task].unit if task in all_tasks() else "units",
             "ties": cell.n_ties,
             "nonfinite": cell.n_nonfinite,
             "skipped": cell.n_skipped,

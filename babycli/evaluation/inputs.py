@@ -1,0 +1,131 @@
+"""What a run evaluates: the labels, trials and images of the chosen tasks, checked before any model is loaded.
+
+Owns the checks and the choice of trials (--limit, --skip-missing). Never scores anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from PIL.Image import Image
+
+from babycli.data.images import ImageStore, check_header, decode
+from babycli.data.labels import Labels
+from babycli.data.manifest import Edition, manifests
+from babycli.data.problems import Problem, exit_code
+from babycli.data.root import DatasetRoot
+from babycli.data.verify import checked_labels, link_problem, open_link
+from babycli.domain import ImageRef, Request, Trial
+from babycli.errors import BabycliError, ChecksumError, DataError, ExitCode
+from babycli.tasks import structure_problems
+from babycli.tasks.base import Task
+
+SHOWN_PROBLEMS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInput:
+    """A task with what of its labels will be evaluated."""
+
+    task: Task
+    labels: Labels
+    trials: tuple[Trial, ...]
+    skipped: tuple[str, ...]  # trial ids left out because an image of theirs cannot be read
+
+    @property
+    def row_indices(self) -> list[int]:
+        """The rows in file order."""
+        return sorted(i for trial in self.trials for i in trial.row_indices)
+
+    def requests(self, row_index: int) -> tuple[Request, ...]:
+        return self.task.requests(self.labels.rows[row_index])
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All tasks of a run, all of one edition of the data, and the images they name."""
+
+    edition: Edition
+    tasks: tuple[TaskInput, ...]
+    stores: Mapping[str, ImageStore]  # by link
+    sha256: Mapping[ImageRef, str]
+
+    def all_requests(self) -> list[Request]:
+        return [request for t in self.tasks for i in t.row_indices for request in t.requests(i)]
+
+    def open_image(self, image: ImageRef) -> Image:
+        store = self.stores[image.link]
+        return decode(store.read(image.name), store.place(image.name))
+
+    @property
+    def images_digest(self) -> str:
+        """SHA-256 over name and bytes of every image used."""
+        lines = [f"{ref.link}/{ref.name}\0{digest}\n" for ref, digest in sorted(self.sha256.items())]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def read_inputs(
+    root: DatasetRoot, tasks: Sequence[Task], limit: int | None, skip_missing: bool, progress: Callable[[int], None]
+) -> Inputs:
+    """Checks labels, links and images of the tasks, and reads every image once for its digest.
+
+    ``limit`` keeps the first trials of each task. Raises DataError or ChecksumError naming the first few problems.
+    """
+    stores: dict[str, ImageStore] = {}
+    prepared = []
+    for task in tasks:
+        manifest = manifests()[task.name]
+        labels = checked_labels(root, manifest, structure_problems)
+        _raise_for(list(labels.problems), "babycli data labels")
+        broken = [p for p in (link_problem(root, task.name, link) for link in manifest.links) if p is not None]
+        _raise_for(broken, f"babycli data link SAYCAM-FOLDER   (or choose other tasks than {task.name} with --tasks)")
+        stores |= {link.path: open_link(root, link) for link in manifest.links}
+        prepared.append(_select(task, labels, stores, limit, skip_missing))
+    editions = {labels.edition for labels in (p.labels for p in prepared) if labels.edition}
+    if len(editions) != 1:
+        raise DataError(f"{root.path} mixes label files of the demo with those of SAYCam", "babycli data labels")
+    refs = dict.fromkeys(request.image for p in prepared for i in p.row_indices for request in p.requests(i))
+    sha256 = {}
+    for ref in refs:
+        content = stores[ref.link].read(ref.name)
+        check_header(content, stores[ref.link].place(ref.name))  # better now than after an hour on a GPU
+        sha256[ref] = hashlib.sha256(content).hexdigest()
+        progress(1)
+    return Inputs(editions.pop(), tuple(prepared), stores, sha256)
+
+
+def _select(
+    task: Task, labels: Labels, stores: Mapping[str, ImageStore], limit: int | None, skip_missing: bool
+) -> TaskInput:
+    """The first ``limit`` trials, without those of which an image is missing if that is allowed."""
+    trials = task.trials(labels.rows)[:limit]
+    problems: dict[str, list[Problem]] = {}
+    for trial in trials:
+        for i in trial.row_indices:
+            for image in dict.fromkeys(request.image for request in task.requests(labels.rows[i])):
+                found = stores[image.link].problem(image.name)
+                if found is not None:
+                    problem = Problem(task.name, found.kind, found.path, found.detail)
+                    problems.setdefault(trial.trial_id, []).append(problem)
+    if problems and not skip_missing:
+        several = sorted({problem for of_trial in problems.values() for problem in of_trial})
+        _raise_for(
+            several,
+            "babycli data verify   shows all of them; --skip-missing evaluates the complete trials only",
+        )
+    kept = tuple(trial for trial in trials if trial.trial_id not in problems)
+    if not kept:
+        raise DataError(f"{task.name}: no trial has all of its images", "babycli data verify")
+    return TaskInput(task, labels, kept, tuple(problems))
+
+
+def _raise_for(problems: Sequence[Problem], mend: str) -> None:
+    if not problems:
+        return
+    lines = [str(problem) for problem in problems[:SHOWN_PROBLEMS]]
+    if len(problems) > SHOWN_PROBLEMS:
+        lines.append(f"and {len(problems) - SHOWN_PROBLEMS} more")
+    kind: type[BabycliError] = ChecksumError if exit_code(problems) == ExitCode.CHECKSUM else DataError
+    raise kind("\n".join(lines), mend)
