@@ -47,9 +47,9 @@ class Scene:
         place = _PLACES[self.ground]
         return rng.choice(
             (
-                f"there is a {self.phrase} {place} .",
+                f"look , there is a {self.phrase} {place} .",
                 f"look , a {self.phrase} {place} .",
-                f"do you see the {self.phrase} {place} ?",
+                f"look at the {self.phrase} {place} .",
             )
         )
 

@@ -2,89 +2,122 @@
 
 Owns batching. Never decides what is right, never writes a file: every score goes to the caller as it comes.
 
-Requests wait in a queue per batch key (equal length, image at the same place), so nothing is ever padded. A batch
-always has the same number of rows, the last one filled up with repeats whose scores are dropped: a matrix product
-may round differently for another number of rows, and a model that ignores the image must tie exactly, not nearly.
+Requests wait in a queue per batch key (equal length, image at the same place), so nothing is ever padded. What is
+the same for the model (equal features, equal ids) is computed once and the score shared: a product of matrices
+rounds differently from row to row, and a model that ignores the image must tie exactly, not nearly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from PIL.Image import Image
 
 from babycli.domain import ImageRef, Score
 from babycli.evaluation.plan import GenerateKey, ImageWork, Key, Plan, ScoreKey
-from babycli.models.base import Model, Tokens
+from babycli.models.base import Features, Model, Tokens
 
 OpenImage = Callable[[ImageRef], Image]
 OnScore = Callable[[Key, Score], None]
 DECODE_THREADS = 4
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """Requests of one batch key. Texts that tokenise alike share an entry, so they tie."""
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """What a model is given for a score. Equal inputs, equal score."""
 
-    entries: dict[tuple[str, tuple[int, ...]], tuple[Any, Tokens, list[ScoreKey]]] = field(default_factory=dict)
+    features_digest: bytes
+    ids: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class _Pending:
+    """An input that waits for its batch, and all the keys that its score will answer."""
+
+    features: Features
+    tokens: Tokens
+    keys: list[ScoreKey]
 
 
 def run(plan: Plan, model: Model, open_image: OpenImage, batch_size: int, on_score: OnScore) -> None:
     """Computes every score of the plan. What a model or an image store raises passes through."""
-    queues: dict[Any, _Waiting] = {}
-    captions: dict[tuple[str, int], list[tuple[GenerateKey, Any]]] = {}
-    tokenised: dict[tuple[str, str], Tokens] = {}
+    scorer = _Scorer(model, batch_size, on_score)
+    captioner = _Captioner(model, batch_size, on_score)
     for chunk, pixels in _preprocessed(plan.work, model, open_image, batch_size):
         for item, features in zip(chunk, model.encode(pixels), strict=True):
             for key in item.scores:
-                text = (key.prompt, key.text)
-                if text not in tokenised:
-                    tokenised[text] = model.tokenize(*text)
-                tokens = tokenised[text]
-                entries = queues.setdefault(tokens.batch_key, _Waiting()).entries
-                entries.setdefault((item.sha256, tokens.ids), (features, tokens, []))[2].append(key)
+                scorer.add(key, features)
             for wish in item.generations:
-                captions.setdefault((wish.prompt, wish.max_new_tokens), []).append((wish, features))
-        for queue in queues.values():
-            while len(queue.entries) >= batch_size:
-                _score(queue, model, batch_size, on_score)
-        for (prompt, max_new_tokens), waiting in captions.items():
-            while len(waiting) >= batch_size:
-                _generate(waiting, model, prompt, max_new_tokens, batch_size, on_score)
-    for queue in queues.values():
-        while queue.entries:
-            _score(queue, model, batch_size, on_score)
-    for (prompt, max_new_tokens), waiting in captions.items():
-        while waiting:
-            _generate(waiting, model, prompt, max_new_tokens, batch_size, on_score)
+                captioner.add(wish, features)
+    scorer.finish()
+    captioner.finish()
 
 
-def _score(queue: _Waiting, model: Model, batch_size: int, on_score: OnScore) -> None:
-    ids = list(queue.entries)[:batch_size]
-    entries = [queue.entries[i] for i in ids]
-    filled = entries + [entries[-1]] * (batch_size - len(entries))
-    scores = model.loglikelihood([features for features, _, _ in filled], [tokens for _, tokens, _ in filled])
-    for i, (_, _, keys), score in zip(ids, entries, scores[: len(entries)], strict=True):
-        for key in keys:
-            on_score(key, score)
-        del queue.entries[i]
+class _Scorer:
+    """Gathers texts into batches of one shape, and computes each distinct input once in the whole run."""
+
+    def __init__(self, model: Model, batch_size: int, on_score: OnScore) -> None:
+        self._model, self._batch_size, self._on_score = model, batch_size, on_score
+        self._tokens: dict[tuple[str, str], Tokens] = {}
+        self._queues: dict[Hashable, dict[_Input, _Pending]] = {}
+        self._done: dict[_Input, Score] = {}
+
+    def add(self, key: ScoreKey, features: Features) -> None:
+        text = (key.prompt, key.text)
+        if text not in self._tokens:
+            self._tokens[text] = self._model.tokenize(*text)
+        tokens = self._tokens[text]
+        given = _Input(features.digest, tokens.ids)
+        if given in self._done:
+            self._on_score(key, self._done[given])
+            return
+        queue = self._queues.setdefault(tokens.batch_key, {})
+        queue.setdefault(given, _Pending(features, tokens, [])).keys.append(key)
+        if len(queue) == self._batch_size:
+            self._flush(queue)
+
+    def finish(self) -> None:
+        for queue in self._queues.values():
+            if queue:
+                self._flush(queue)
+
+    def _flush(self, queue: dict[_Input, _Pending]) -> None:
+        pending = list(queue.values())
+        scores = self._model.loglikelihood([p.features for p in pending], [p.tokens for p in pending])
+        for given, score in zip(queue, scores, strict=True):
+            self._done[given] = score
+            for key in queue[given].keys:
+                self._on_score(key, score)
+        queue.clear()
 
 
-def _generate(
-    waiting: list[tuple[GenerateKey, Any]],
-    model: Model,
-    prompt: str,
-    max_new_tokens: int,
-    batch_size: int,
-    on_score: OnScore,
-) -> None:
-    batch = waiting[:batch_size]
-    for (key, _), text in zip(batch, model.generate([f for _, f in batch], prompt, max_new_tokens), strict=True):
-        on_score(key, text)
-    del waiting[:batch_size]
+class _Captioner:
+    """Gathers pictures that want a text for the same prompt into batches."""
+
+    def __init__(self, model: Model, batch_size: int, on_score: OnScore) -> None:
+        self._model, self._batch_size, self._on_score = model, batch_size, on_score
+        self._queues: dict[tuple[str, int], list[tuple[GenerateKey, Features]]] = {}
+
+    def add(self, key: GenerateKey, features: Features) -> None:
+        queue = self._queues.setdefault((key.prompt, key.max_new_tokens), [])
+        queue.append((key, features))
+        if len(queue) == self._batch_size:
+            self._flush(queue)
+
+    def finish(self) -> None:
+        for queue in self._queues.values():
+            if queue:
+                self._flush(queue)
+
+    def _flush(self, queue: list[tuple[GenerateKey, Features]]) -> None:
+        first = queue[0][0]
+        texts = self._model.generate([features for _, features in queue], first.prompt, first.max_new_tokens)
+        for (key, _), text in zip(queue, texts, strict=True):
+            self._on_score(key, text)
+        queue.clear()
 
 
 def _preprocessed(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from PIL.Image import Image
 
 from babycli.domain import Generation, Loglikelihood, Scoring
 from babycli.errors import ModelError, UsageError, did_you_mean
-from babycli.models.base import Family, ModelInfo, ModelSpec, Tokens
+from babycli.models.base import Family, Features, ModelInfo, ModelSpec, Tokens
 from babycli.models.parts.prompts import TEMPLATES, with_image
 
 if TYPE_CHECKING:
@@ -73,12 +74,14 @@ class BabyLlava:
 
         return to_pixels(image, self._pixel_spec)
 
-    def encode(self, pixels: Sequence[Tensor]) -> list[Tensor]:
+    def encode(self, pixels: Sequence[Tensor]) -> list[Features]:
         import torch
 
         with torch.inference_mode():
             batch = torch.stack(list(pixels)).to(self.info.device, getattr(torch, self.info.dtype))
-            return list(self._network.encode_images(batch))
+            encoded = self._network.encode_images(batch)
+        raw = encoded.cpu().contiguous().view(torch.uint8).numpy()
+        return [Features(data, sha256(row.tobytes()).digest()) for data, row in zip(encoded, raw, strict=True)]
 
     def tokenize(self, prompt: str, text: str) -> Tokens:
         """Prompt and answer as one text, tokenised as the original does.
@@ -103,7 +106,7 @@ class BabyLlava:
         self._check_length(whole, 0)
         return Tokens(tuple(whole), n_answer, (_shape(whole), n_answer))
 
-    def loglikelihood(self, features: Sequence[Tensor], tokens: Sequence[Tokens]) -> list[Loglikelihood]:
+    def loglikelihood(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Loglikelihood]:
         """Log-probabilities of the last ``n_answer`` ids of each, in float32 whatever the model's dtype.
 
         positions   [ i1 i2 .. i49  13 | 301  88 ]      all rows are equally long: nothing is padded
@@ -115,7 +118,7 @@ class BabyLlava:
         if n == 0:
             return [Loglikelihood((), False) for _ in tokens]
         with torch.inference_mode():
-            embedded = self._network.embed([list(t.ids) for t in tokens], list(features))
+            embedded = self._network.embed([list(t.ids) for t in tokens], [f.data for f in features])
             logits = self._network.logits(embedded, n).float()
             logprobs = torch.log_softmax(logits, dim=-1)
             answers = torch.tensor([t.ids[-n:] for t in tokens], device=logits.device)
@@ -124,13 +127,13 @@ class BabyLlava:
             greedy = (logits.argmax(-1) == answers).all(-1).cpu() & picked.isfinite().all(-1)
         return [Loglikelihood(tuple(p), bool(g)) for p, g in zip(picked.tolist(), greedy.tolist(), strict=True)]
 
-    def generate(self, features: Sequence[Tensor], prompt: str, max_new_tokens: int) -> list[Generation]:
+    def generate(self, features: Sequence[Features], prompt: str, max_new_tokens: int) -> list[Generation]:
         import torch
 
         ids = self._prompt_ids(prompt)
         self._check_length(ids, max_new_tokens)
         with torch.inference_mode():
-            embedded = self._network.embed([ids] * len(features), list(features))
+            embedded = self._network.embed([ids] * len(features), [f.data for f in features])
             output = self._network.generate(embedded, max_new_tokens, self._stop_ids, self._tokenizer.pad_id)
         finite = torch.stack([~step.isnan().any(-1) for step in output.logits]).all(0).tolist()
         return [

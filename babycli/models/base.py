@@ -55,8 +55,16 @@ class Tokens:
     batch_key: Hashable
 
 
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a model sees of a picture. Equal digests, equal data: the model cannot tell the pictures apart."""
+
+    data: Any
+    digest: bytes
+
+
 class Model(Protocol):
-    """A loaded generative model. Features and pixels are opaque; lists keep the order of their arguments."""
+    """A loaded generative model. Pixels are opaque; lists keep the order of their arguments."""
 
     info: ModelInfo
 
@@ -66,16 +74,16 @@ class Model(Protocol):
     def preprocess(self, image: Image) -> Any:
         """What the vision tower reads of an RGB picture. Safe to call from any thread."""
 
-    def encode(self, pixels: Sequence[Any]) -> list[Any]:
+    def encode(self, pixels: Sequence[Any]) -> list[Features]:
         """The visual features of a batch of preprocessed pictures, one each."""
 
     def tokenize(self, prompt: str, text: str) -> Tokens:
         """The ids of a prompt followed by an answer. Raises ModelError if it cannot be scored."""
 
-    def loglikelihood(self, features: Sequence[Any], tokens: Sequence[Tokens]) -> list[Loglikelihood]:
+    def loglikelihood(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Loglikelihood]:
         """Scores a batch of equal ``batch_key``."""
 
-    def generate(self, features: Sequence[Any], prompt: str, max_new_tokens: int) -> list[Generation]:
+    def generate(self, features: Sequence[Features], prompt: str, max_new_tokens: int) -> list[Generation]:
         """Greedy continuations of one prompt, a picture each."""
 
 

@@ -1,0 +1,104 @@
+"""The command line as a whole: help, listings, the demo, generated files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from babycli import __version__
+from babycli.commands import doctor
+from babycli.data.manifest import manifests, manifests_folder
+from babycli.tasks import all_tasks
+from tests.conftest import REPOSITORY, Babycli
+
+
+def test_version(babycli: Babycli) -> None:
+    assert babycli("--version").out == f"babycli {__version__}\n"
+
+
+def test_an_unknown_command_is_met_with_the_nearest(babycli: Babycli) -> None:
+    ran = babycli("evla")
+    assert ran.code == 2
+    assert "Did you mean 'eval'" in ran.err
+
+
+def test_tasks_lists_every_metric_and_its_chance(babycli: Babycli) -> None:
+    out = babycli("tasks").out
+    assert [line.split()[0] for line in out.splitlines() if not line.startswith(" ")] == list(all_tasks())
+    assert "group_score                    chance 16.7 %" in out
+    assert "meteor                         no chance level" in out
+    listed = json.loads(babycli("tasks", "--json").out)
+    assert [task["rows"] for task in listed] == [8800, 967, 730, 294]
+
+
+def test_models_lists_families_and_their_arguments(babycli: Babycli) -> None:
+    out = babycli("models").out
+    assert "babyllava" in out
+    assert "conv_template" in out
+    assert "wsashawn/babyllava_resnext_gpt2" in out
+    assert json.loads(babycli("models", "--json").out)[0]["offers"] == ["loglikelihood", "generate"]
+
+
+def test_doctor_is_content_here(babycli: Babycli) -> None:
+    ran = babycli("doctor")
+    assert ran.code == 0
+    assert "all is well" in ran.out
+
+
+def test_doctor_notices_a_broken_torchvision(babycli: Babycli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    ran = babycli("doctor")
+    assert ran.code == 5
+    assert "pip uninstall torchvision" in ran.out
+    assert doctor.__doc__
+
+
+def test_every_task_has_a_manifest_and_every_manifest_a_task() -> None:
+    assert set(manifests()) == set(all_tasks())
+    assert sorted(path.stem for path in manifests_folder().glob("*.json")) == sorted([*all_tasks(), "demo"])
+
+
+def test_demo_runs_the_commands_a_user_would_and_beats_chance(babycli: Babycli, tmp_path: Path) -> None:
+    ran = babycli("demo", tmp_path / "demo")
+    assert ran.code == 0, ran.err
+    assert [line.split()[2] for line in ran.out.splitlines() if line.startswith("$ babycli")] == [
+        "data",
+        "data",
+        "eval",
+        "report",
+    ]
+    assert ran.out.count("DEMO DATA") == 2
+    (path,) = (tmp_path / "demo" / "logs").glob("*/*/*_results.json")
+    document = json.loads(path.read_bytes())
+    assert document["demo"] is True
+    for task, metric in (("labeled_s", "acc"), ("vtwt", "acc"), ("baby_winoground", "group_score")):
+        low, _ = document["ci95"][task][metric]
+        assert low > document["chance"][task][metric], f"{task} is not clearly above chance"
+    assert babycli("demo", tmp_path / "demo").code == 0  # again, over the same folder
+
+
+def test_demo_leaves_other_folders_alone(babycli: Babycli, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    ran = babycli("demo", tmp_path)
+    assert ran.code == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("tool", ["build_completions.py", "build_demo_data.py"])
+def test_generated_files_are_what_their_generators_make(tool: str) -> None:
+    done = subprocess.run(
+        [sys.executable, REPOSITORY / "tools" / tool, "--check"], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_bug_keeps_its_traceback_and_exits_1(tmp_path: Path) -> None:
+    script = "import babycli.commands.report as r; r.load_logs = lambda p: 1 / 0\nfrom babycli.cli import run; run()"
+    done = subprocess.run([sys.executable, "-c", script, "report"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr

@@ -1,0 +1,129 @@
+"""The plan and the engine, on a model that notes what it is asked."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from PIL import Image
+
+from babycli.domain import GenerateRequest, Generation, ImageRef, Loglikelihood, Request, Score, ScoreRequest
+from babycli.evaluation import engine
+from babycli.evaluation.plan import GenerateKey, Key, ScoreKey, key_of, make_plan
+from tests.evaluation.fakes import FakeModel
+
+
+def ref(n: int, link: str = "vtwt/images") -> ImageRef:
+    return ImageRef(link, f"{n}.png")
+
+
+def sha256_of(requests: list[Request]) -> dict[ImageRef, str]:
+    return {request.image: f"sha-{request.image.name}" for request in requests}
+
+
+def picture(image: ImageRef) -> Image.Image:
+    return Image.new("RGB", (4, 4), (int(image.name.removesuffix(".png")), 0, 0))
+
+
+def run(requests: list[Request], model: FakeModel, batch_size: int) -> dict[Key, Score]:
+    scores: dict[Key, Score] = {}
+
+    def keep(key: Key, score: Score) -> None:
+        assert key not in scores, "scored twice"
+        scores[key] = score
+
+    engine.run(make_plan(requests, sha256_of(requests)), model, picture, batch_size, keep)
+    return scores
+
+
+def test_the_plan_holds_each_distinct_request_once_in_order_of_appearance() -> None:
+    twice: list[Request] = [
+        ScoreRequest(ref(1), "", "red ball"),
+        ScoreRequest(ref(2), "", "red ball"),
+        ScoreRequest(ref(1, "baby_winoground/positive_images"), "", "red ball"),
+        ScoreRequest(ref(1), "", "blue ball"),
+        GenerateRequest(ref(1), "", 25),
+    ]
+    plan = make_plan(twice, sha256_of(twice))
+    assert [(item.sha256, [key.text for key in item.scores], len(item.generations)) for item in plan.work] == [
+        ("sha-1.png", ["red ball", "blue ball"], 1),
+        ("sha-2.png", ["red ball"], 0),
+    ]
+    assert plan.n_requests == 4
+
+
+def test_every_request_is_answered_with_its_own_score_whatever_the_batch() -> None:
+    rng = random.Random(5)
+    texts = ["a", "bb", "ball", "cup", "red ball", "a cup"]
+    requests: list[Request] = [ScoreRequest(ref(rng.randrange(40)), "", rng.choice(texts)) for _ in range(200)]
+    requests += [GenerateRequest(ref(n), "", 9) for n in range(11)]
+    expected: dict[Key, Score] = {}
+    for request in requests:
+        shade = int(request.image.name.removesuffix(".png"))
+        key = key_of(request, sha256_of(requests))
+        if isinstance(request, ScoreRequest):
+            expected[key] = Loglikelihood((-(shade + len(request.text)),), False)
+        else:
+            expected[key] = Generation(f"({shade}, 0, 0)"[:9], (), True)
+    for batch_size in (1, 2, 7, 64, 1000):
+        model = FakeModel(lambda pixel, text: pixel[0] + len(text))
+        assert run(requests, model, batch_size) == expected
+        distinct_images = {request.image for request in requests}
+        assert model.encoded == len(distinct_images), "an image was encoded twice"
+
+
+def test_batches_are_full_until_the_last() -> None:
+    model = FakeModel(lambda pixel, text: 1.0)
+    run([ScoreRequest(ref(n), "", "ball") for n in range(10)], model, 4)
+    assert model.batches == [4, 4, 2]
+
+
+def test_pictures_that_a_model_cannot_tell_apart_tie() -> None:
+    class Blind(FakeModel):
+        def preprocess(self, image: Image.Image) -> str:
+            return "nothing"
+
+    noise = random.Random(1)
+    scores = run([ScoreRequest(ref(n), "", "ball") for n in range(10)], Blind(lambda *_: noise.random()), 4)
+    assert len(scores) == 10
+    assert len(set(scores.values())) == 1
+
+
+def test_texts_with_the_same_ids_tie() -> None:
+    class Forgetful(FakeModel):
+        def tokenize(self, prompt: str, text: str):  # type: ignore[no-untyped-def]
+            return super().tokenize(prompt, "?" * len(text))
+
+    noise = random.Random(1)
+    model = Forgetful(lambda pixel, text: noise.random())
+    scores = run([ScoreRequest(ref(1), "", "cup"), ScoreRequest(ref(1), "", "car")], model, 2)
+    assert scores[ScoreKey("sha-1.png", "", "cup")] == scores[ScoreKey("sha-1.png", "", "car")]
+
+
+def test_what_was_scored_before_a_crash_has_been_handed_over() -> None:
+    def broken_after(limit: int) -> FakeModel:
+        seen = 0
+
+        def loss(pixel: object, text: str) -> float:
+            nonlocal seen
+            seen += 1
+            if seen > limit:
+                raise RuntimeError("the GPU fell over")
+            return 1.0
+
+        return FakeModel(loss)
+
+    requests: list[Request] = [ScoreRequest(ref(n), "", "ball") for n in range(12)]
+    kept: list[Key] = []
+    with pytest.raises(RuntimeError, match="fell over"):
+        engine.run(
+            make_plan(requests, sha256_of(requests)), broken_after(8), picture, 4, lambda key, _: kept.append(key)
+        )
+    assert kept == [ScoreKey(f"sha-{n}.png", "", "ball") for n in range(8)]
+
+
+def test_a_generation_is_asked_for_by_prompt_and_length() -> None:
+    requests: list[Request] = [GenerateRequest(ref(1), "", 3), GenerateRequest(ref(1), "", 5)]
+    scores = run(requests, FakeModel(lambda *_: 0.0), 4)
+    assert scores[GenerateKey("sha-1.png", "", 3)] == Generation("(1,", (), True)
+    assert scores[GenerateKey("sha-1.png", "", 5)] == Generation("(1, 0", (), True)

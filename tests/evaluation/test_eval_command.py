@@ -1,0 +1,432 @@
+"""`babycli eval` as a user runs it: logs, exit codes, limits, faults, interruptions."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from babycli.models import BUNDLED
+from tests.checkpoints import weights_of, word_tokenizer, write_checkpoint
+from tests.conftest import Babycli, Ran
+
+WORDS = [
+    "ball",
+    "star",
+    "house",
+    "fish",
+    "tree",
+    "cup",
+    "car",
+    "boat",
+    "red",
+    "blue",
+    "green",
+    "yellow",
+    "pink",
+    "black",
+]
+
+
+@pytest.fixture
+def linked(babycli: Babycli, link_words: Sequence[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with the demo data linked in ./dataset."""
+    monkeypatch.chdir(tmp_path)
+    assert babycli(*link_words).code == 0
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint with seeded random weights."""
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoints") / "small", WORDS, seed=3)
+
+
+def run_folder(root: Path = Path("logs")) -> Path:
+    (found,) = sorted(path.parent for path in root.rglob("run.json"))
+    return found
+
+
+def results(folder: Path) -> dict[str, Any]:
+    (path,) = folder.glob("*_results.json")
+    document: dict[str, Any] = json.loads(path.read_bytes())
+    return document
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def samples(folder: Path, task: str) -> list[dict[str, Any]]:
+    (path,) = folder.glob(f"*_samples_{task}.jsonl")
+    return lines(path)
+
+
+def test_the_log_holds_what_the_contract_says(linked: Path, babycli: Babycli, small: Path) -> None:
+    ran = babycli("eval", "--model", small, "--limit", 3)
+    assert ran.code == 0, ran.err
+    folder = run_folder()
+    assert folder.parent.name == f"{small.parent.name}__small"
+    timestamp = folder.name
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        ["run.json", "scores.rank0.jsonl", f"{timestamp}_results.json"]
+        + [f"{timestamp}_samples_{t}.jsonl" for t in ("labeled_s", "vtwt", "baby_winoground", "saycam_caption")]
+    )
+    run = json.loads((folder / "run.json").read_bytes())
+    assert run["schema_version"] == 1
+    assert run["status"] == "done"
+    assert run["command"] == ["babycli", "eval", "--model", str(small), "--limit", "3"]
+    assert run["data"] == "demo"
+    assert run["demo"] is True
+    assert len(run["model"]["fingerprint"]) == len(run["images"]["sha256"]) == 64
+    assert run["start"].endswith("+00:00")
+    assert run["start"] <= run["end"]
+    assert run["libraries"]["torch"] == torch.__version__
+    assert {t: entry["n_units"] for t, entry in run["tasks"].items()} == dict.fromkeys(run["tasks"], 3)
+
+    document = results(folder)
+    assert document["n_units"] == {"labeled_s": 3, "vtwt": 3, "baby_winoground": 3, "saycam_caption": 3}
+    assert document["n-samples"]["labeled_s"] == {"original": 480, "effective": 12}
+    assert document["n-samples"]["baby_winoground"] == {"original": 80, "effective": 6}
+    assert document["chance"]["vtwt"] == {"acc": 0.5}
+    assert set(document["results"]["labeled_s"]) == {"alias", "acc,none", "acc_stderr,none"}
+    assert document["date"] == timestamp
+    assert document["demo"] is True
+    low, high = document["ci95"]["vtwt"]["acc"]
+    assert 0 <= low <= document["results"]["vtwt"]["acc,none"] <= high <= 1
+
+    labeled = samples(folder, "labeled_s")
+    assert [line["doc_id"] for line in labeled] == list(range(12))
+    assert set(labeled[0]["doc"]) == {"trial_id", "target_category", "real_category", "image"}
+    assert labeled[0]["prompt"] == "<image>\n"
+    assert labeled[0]["target"] == labeled[0]["doc"]["target_category"] == "ball"
+    ((loss, greedy),) = labeled[0]["resps"]
+    assert isinstance(loss, float)
+    assert isinstance(greedy, bool)
+    assert labeled[0]["acc"]["loss"] == loss
+    assert [len(line["resps"]) for line in samples(folder, "vtwt")] == [2, 2, 2]
+    ((text,),) = samples(folder, "saycam_caption")[0]["resps"]
+    assert isinstance(text, str)
+
+    scores = lines(folder / "scores.rank0.jsonl")
+    assert len({(s["image"], s["prompt"], s.get("text"), s.get("max_new_tokens")) for s in scores}) == len(scores)
+    one = next(s for s in scores if "text" in s)
+    assert one["n_tokens"] == len(one["token_logprobs"])
+    assert one["logprob_sum"] == pytest.approx(sum(one["token_logprobs"]))
+
+
+def test_metrics_follow_from_the_samples(linked: Path, babycli: Babycli, small: Path) -> None:
+    assert babycli("eval", "--model", small, "--tasks", "labeled_s,vtwt").code == 0
+    folder = run_folder()
+    trials: dict[int, list[tuple[float, bool]]] = {}
+    for line in samples(folder, "labeled_s"):
+        right = line["doc"]["real_category"] == line["doc"]["target_category"]
+        trials.setdefault(line["doc"]["trial_id"], []).append((line["resps"][0][0], right))
+    acc = sum(min(trial)[1] for trial in trials.values()) / len(trials)
+    assert results(folder)["results"]["labeled_s"]["acc,none"] == pytest.approx(acc)
+    pairs = [[loss for loss, _ in line["resps"]] for line in samples(folder, "vtwt")]
+    credit = sum(1.0 if right < wrong else 0.5 * (right == wrong) for right, wrong in pairs) / len(pairs)
+    assert results(folder)["results"]["vtwt"]["acc,none"] == pytest.approx(credit)
+
+
+def test_scores_do_not_depend_on_the_batch(linked: Path, babycli: Babycli, small: Path) -> None:
+    kept = []
+    for batch_size in ("1", "7", "64"):
+        assert babycli("eval", "--model", small, "--limit", 20, "--batch-size", batch_size).code == 0
+        kept.append([samples(run_folder(), task) for task in ("labeled_s", "vtwt", "baby_winoground")])
+        shutil.rmtree("logs")
+    flat = [[r[0] for task in of_run for line in task for r in line["resps"]] for of_run in kept]
+    assert flat[1] == pytest.approx(flat[0], abs=1e-5)
+    assert flat[2] == pytest.approx(flat[0], abs=1e-5)
+
+
+def test_two_runs_write_the_same(linked: Path, babycli: Babycli, small: Path) -> None:
+    for name in ("one", "two"):
+        assert babycli("eval", "--model", small, "--limit", 12, "--output-path", name).code == 0
+    one, two = run_folder(Path("one")), run_folder(Path("two"))
+    assert (one / "scores.rank0.jsonl").read_bytes() == (two / "scores.rank0.jsonl").read_bytes()
+    assert samples(one, "saycam_caption") == samples(two, "saycam_caption")
+
+
+def test_lmms_eval_spellings_are_understood(linked: Path, babycli: Babycli, small: Path) -> None:
+    words = ["--model", "babyllava", "--model_args", f"pretrained={small},conv_template=plain", "--task", "vtwt"]
+    ran = babycli(
+        "eval", *words, "--batch_size", 16, "--output_path", "./elsewhere", "--limit", 2, "--trust_remote_code"
+    )
+    assert ran.code == 0, ran.err
+    assert run_folder(Path("elsewhere")).parent.name == f"{small.parent.name}__small"
+    assert "not needed" in ran.err
+
+
+@pytest.mark.parametrize("trunk", ["transformer", "model"])
+def test_a_model_that_ignores_the_image_gets_chance(trunk: str, linked: Path, babycli: Babycli, tmp_path: Path) -> None:
+    n_tokens = len(word_tokenizer(WORDS)["model"]["vocab"])
+    weights = weights_of(trunk, n_tokens, seed=1)
+    weights[f"{trunk}.mm_projector.2.weight"].zero_()
+    blind = write_checkpoint(tmp_path / "blind", WORDS, trunk=trunk, weights=weights)
+    assert babycli("eval", "--model", blind, "--tasks", "labeled_s", "--batch-size", 7).code == 0
+    document = results(run_folder())
+    assert document["results"]["labeled_s"]["acc,none"] == 0.25
+    assert document["ties"]["labeled_s"] == 120
+
+
+@pytest.mark.parametrize(("scoring", "vtwt"), [("fair", 0.5), ("reference", 1.0)])
+def test_a_model_that_gives_every_candidate_the_same_score(
+    scoring: str, vtwt: float, linked: Path, babycli: Babycli, tmp_path: Path
+) -> None:
+    n_tokens = len(word_tokenizer(WORDS)["model"]["vocab"])
+    weights = weights_of("model", n_tokens, seed=1)
+    weights["lm_head.weight"].zero_()
+    flat = write_checkpoint(tmp_path / "flat", WORDS, trunk="model", weights=weights)
+    ran = babycli("eval", "--model", flat, "--tasks", "labeled_s,vtwt,baby_winoground", "--scoring", scoring)
+    assert ran.code == 0
+    document = results(run_folder())
+    assert document["results"]["vtwt"]["acc,none"] == vtwt
+    assert document["results"]["labeled_s"]["acc,none"] == (0.25 if scoring == "fair" else 1.0)  # right one is first
+    assert document["results"]["baby_winoground"]["group_score,none"] == 0.0
+    assert document["ties"] == {"labeled_s": 120, "vtwt": 100, "baby_winoground": 40}
+    assert document["scoring"] == scoring
+    assert "=" in ran.out
+
+
+def test_nan_weights_end_in_exit_7_with_the_results_written(linked: Path, babycli: Babycli, tmp_path: Path) -> None:
+    broken = tmp_path / "nan"
+    shutil.copytree(BUNDLED["babyllava-tiny"], broken)
+    weights = load_file(broken / "model.safetensors")
+    weights["transformer.ln_f.weight"][3] = float("nan")
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    ran = babycli("eval", "--model", broken, "--limit", 4)
+    assert ran.code == 7
+    assert "not finite" in ran.err
+    assert "NaN" in ran.err
+    document = results(run_folder())
+    assert document["nonfinite"] == {"labeled_s": 4, "vtwt": 4, "baby_winoground": 4, "saycam_caption": 4}
+    assert document["results"]["vtwt"]["acc,none"] == 0.0
+    assert document["results"]["saycam_caption"]["meteor,none"] == 0.0
+    assert samples(run_folder(), "vtwt")[0]["resps"][0][0] is None  # JSON has no NaN
+    assert "!" in babycli("report", "logs").out
+
+
+def spoiled(linked: Path, name: str, content: bytes | None) -> Path:
+    """Gives the dataset its own copy of the frames, and spoils one of them."""
+    frames = linked / "frames"
+    shutil.copytree((linked / "dataset/vtwt/images").resolve(), frames)
+    (linked / "dataset/vtwt/images").unlink()
+    (linked / "dataset/vtwt/images").symlink_to(frames)
+    (frames / name).unlink()
+    if content is not None:
+        (frames / name).write_bytes(content)
+    return frames / name
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [(None, "Missing"), (b"", "Empty"), (b"hello, this is no picture", "NotAnImage"), (b"cut", "Truncated")],
+)
+def test_a_spoiled_image_is_named_before_anything_is_loaded(
+    content: bytes | None, kind: str, linked: Path, babycli: Babycli, small: Path
+) -> None:
+    whole = (linked / "dataset/vtwt/images/demo_frame_002.png").read_bytes()
+    spoiled(linked, "demo_frame_002.png", whole[:-200] if content == b"cut" else content)
+    ran = babycli("eval", "--model", small, "--tasks", "vtwt")
+    assert ran.code == 3
+    assert kind in ran.err
+    assert "demo_frame_002.png" in ran.err
+    assert "loading" not in ran.err
+    assert not Path("logs").exists()
+    assert babycli("eval", "--model", small, "--tasks", "vtwt", "--limit", 2).code == 0  # not among the first two
+
+
+def test_skip_missing_scores_complete_trials_and_says_so(linked: Path, babycli: Babycli, small: Path) -> None:
+    spoiled(linked, "demo_frame_002.png", None)
+    ran = babycli("eval", "--model", small, "--tasks", "vtwt", "--skip-missing")
+    assert ran.code == 0
+    assert "left out because images are missing" in ran.out
+    document = results(run_folder())
+    assert document["n_units"] == {"vtwt": 99}
+    assert document["skipped"] == {"vtwt": ["2"]}
+    assert 2 not in [line["doc_id"] for line in samples(run_folder(), "vtwt")]
+
+
+def test_damage_in_the_middle_of_an_image_ends_the_run_with_its_name(
+    linked: Path, babycli: Babycli, small: Path
+) -> None:
+    whole = bytearray((linked / "dataset/vtwt/images/demo_frame_050.png").read_bytes())
+    whole[200:400] = bytes(200)
+    spoiled(linked, "demo_frame_050.png", bytes(whole))
+    ran = babycli("eval", "--model", small, "--tasks", "vtwt", "--batch-size", 8)
+    assert ran.code == 3
+    assert "demo_frame_050.png" in ran.err
+    scores = lines(run_folder() / "scores.rank0.jsonl")
+    assert 0 < len(scores) < 200  # what came before it is kept
+    assert "unfinished" not in ran.err
+    assert json.loads((run_folder() / "run.json").read_bytes())["status"] == "running"
+    report = babycli("report", "logs")
+    assert report.code == 3
+    assert "unfinished" in report.err
+
+
+def test_a_label_file_with_a_changed_byte_is_refused(linked: Path, babycli: Babycli, small: Path) -> None:
+    path = linked / "dataset/vtwt/vtwt.csv"
+    path.write_bytes(path.read_bytes().replace(b"red", b"rad", 1))
+    ran = babycli("eval", "--model", small, "--tasks", "vtwt")
+    assert ran.code == 4
+    assert "vtwt.csv" in ran.err
+    assert babycli("eval", "--model", small, "--tasks", "labeled_s", "--limit", 1).code == 0
+
+
+def test_a_task_without_links_is_refused_with_the_command_that_mends_it(
+    linked: Path, babycli: Babycli, small: Path
+) -> None:
+    (linked / "dataset/labeled_s/images").unlink()
+    ran = babycli("eval", "--model", small)
+    assert ran.code == 3
+    assert "labeled_s" in ran.err
+    assert "babycli data link" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--tasks", "vtwd"), "Did you mean 'vtwt'"),
+        (("--tasks", ""), "unknown task ''"),
+        (("--model", "babylava"), "Did you mean 'babyllava'"),
+        (("--model", "babyllava"), "pretrained"),
+        (("--model", "./no/such/folder"), "unknown model"),
+        (("--scoring", "unfair"), "Did you mean 'fair'"),
+        (("--dtype", "float8"), "unknown --dtype"),
+        (("--batch-size", "none"), "--batch-size"),
+        (("--batch-size", "0"), "--batch-size"),
+        (("--model-args", "template"), "key=value"),
+    ],
+)
+def test_bad_words_exit_2_without_a_trace(words: Sequence[str], said: str, linked: Path, babycli: Babycli) -> None:
+    ran = babycli("eval", "--model", "babyllava-tiny", *words)
+    assert ran.code == 2
+    assert said in ran.err
+    assert not Path("logs").exists()
+
+
+def test_limit_zero_is_a_usage_error(linked: Path, babycli: Babycli) -> None:
+    assert babycli("eval", "--model", "babyllava-tiny", "--limit", 0).code == 2
+
+
+def test_a_full_disk_is_said_and_keeps_the_scores(
+    linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from babycli.evaluation.runlog import RunLog
+
+    append, n = RunLog.append_score, 0
+
+    def full_after_five(self: RunLog, *arguments: Any) -> None:
+        nonlocal n
+        n += 1
+        if n == 6:
+            self._scores.close()
+            self._scores = FullDisk()  # type: ignore[assignment]
+        append(self, *arguments)
+
+    monkeypatch.setattr(RunLog, "append_score", full_after_five)
+    ran = babycli("eval", "--model", small, "--tasks", "vtwt")
+    assert ran.code == 3
+    assert "No space left on device" in ran.err
+    assert "--output-path" in ran.err
+    assert len(lines(run_folder() / "scores.rank0.jsonl")) == 5
+
+
+class FullDisk:
+    def write(self, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_disk_that_is_full_from_the_start(linked: Path, babycli: Babycli, small: Path) -> None:
+    Path("file").write_text("in the way")
+    ran = babycli("eval", "--model", small, "--tasks", "vtwt", "--output-path", "file/logs")
+    assert ran.code == 3
+    assert "file/logs" in ran.err
+
+
+def test_a_read_only_dataset_folder_is_fine_for_an_evaluation(linked: Path, babycli: Babycli, small: Path) -> None:
+    (linked / "dataset").chmod(0o555)
+    try:
+        assert babycli("eval", "--model", small, "--tasks", "vtwt", "--limit", 2).code == 0
+    finally:
+        (linked / "dataset").chmod(0o755)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_is_near_float32(dtype: str, linked: Path, babycli: Babycli) -> None:
+    for wanted in ("float32", dtype):
+        words = ("--model", "babyllava-tiny", "--tasks", "vtwt", "--limit", 12, "--dtype", wanted)
+        assert babycli("eval", *words, "--output-path", wanted).code == 0
+    exact, half = (
+        [r[0] for line in samples(run_folder(Path(d)), "vtwt") for r in line["resps"]] for d in ("float32", dtype)
+    )
+    assert half != exact
+    assert half == pytest.approx(exact, rel=0.1, abs=0.2)
+    assert f"(demo, limit 12, {dtype})" in babycli("report", dtype).out
+
+
+def test_images_of_any_mode_and_shape_are_scored(linked: Path, babycli: Babycli, small: Path, tmp_path: Path) -> None:
+    name = "demo_frame_000.png"
+    for mode, size in (("L", (30, 90)), ("RGBA", (64, 20)), ("P", (7, 7)), ("1", (1, 1)), ("I;16", (20, 10))):
+        path = linked / "frames" / name
+        if not path.parent.exists():
+            spoiled(linked, name, None)
+        Image.new(mode, size, 1).save(path)
+        assert babycli("eval", "--model", small, "--tasks", "vtwt", "--limit", 1).code == 0, mode
+
+
+def stopped_by(number: int, folder: Path, model: Path) -> Ran:
+    """Runs an evaluation as a process of its own and sends it a signal once scores are being written."""
+    words = ["eval", "--model", str(model), "--tasks", "labeled_s,vtwt", "--batch-size", "2"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "babycli", *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not any(path.stat().st_size for path in folder.glob("logs/*/*/scores.rank0.jsonl")):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+        return Ran(process.returncode, out, err)
+
+
+def test_ctrl_c_exits_130_and_leaves_the_scores(linked: Path, small: Path) -> None:
+    ran = stopped_by(signal.SIGINT, linked, small)
+    assert ran.code == 130
+    assert "Traceback" not in ran.err
+    assert "stopped after" in ran.err
+    assert lines(run_folder() / "scores.rank0.jsonl")
+
+
+def test_a_kill_leaves_readable_scores(linked: Path, small: Path) -> None:
+    assert stopped_by(signal.SIGKILL, linked, small).code == -signal.SIGKILL
+    assert lines(run_folder() / "scores.rank0.jsonl")
+
+
+def test_nothing_but_the_bar_is_on_stderr_and_no_bar_without_a_terminal(
+    linked: Path, babycli: Babycli, small: Path
+) -> None:
+    ran = babycli("eval", "--model", small, "--tasks", "vtwt", "--limit", 2)
+    assert ran.err.splitlines()[0] == f"loading {small} on cpu in float32"
+    assert ran.err.splitlines()[1].startswith("results: logs/")
+    assert len(ran.err.splitlines()) == 2

@@ -1,0 +1,231 @@
+"""`babycli report` on run folders made by hand: what stands in the table, in every format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Babycli
+
+
+def write_run(
+    root: Path,
+    model: str,
+    values: dict[str, dict[str, float]],
+    *,
+    date: str = "20260101_120000",
+    **changes: Any,
+) -> Path:
+    """A results file as babycli writes it; ``changes`` override top-level keys."""
+    units = {"labeled_s": 2200, "vtwt": 967, "baby_winoground": 365, "saycam_caption": 294}
+    chance = {"acc": {"labeled_s": 0.25, "vtwt": 0.5}, "image_score": 0.25, "text_score": 0.25, "group_score": 1 / 6}
+    document: dict[str, Any] = {
+        "results": {t: {f"{m},none": v for m, v in ms.items()} for t, ms in values.items()},
+        "config": {"limit": None},
+        "date": date,
+        "model_name": model,
+        "babycli": {"schema_version": 1, "version": "0.1.0"},
+        "data": "saycam",
+        "scoring": "fair",
+        "dtype": "float32",
+        "fingerprint": f"weights of {model}",
+        "n_units": {t: units[t] for t in values},
+        "ties": dict.fromkeys(values, 0),
+        "nonfinite": dict.fromkeys(values, 0),
+        "skipped": {t: [] for t in values},
+        "chance": {
+            t: {m: chance["acc"][t] if m == "acc" else chance.get(m) for m in ms}  # type: ignore[index]
+            for t, ms in values.items()
+        },
+        "ci95": {t: {m: [v - 0.02, v + 0.02] for m, v in ms.items()} for t, ms in values.items()},
+    }
+    folder = root / model.replace("/", "__") / date
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text("{}")
+    path = folder / f"{date}_results.json"
+    path.write_text(json.dumps(document | changes))
+    return path
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    root = tmp_path / "logs"
+    write_run(root, "lab/one", {"labeled_s": {"acc": 0.54321}, "vtwt": {"acc": 0.75}})
+    write_run(root, "lab/two", {"vtwt": {"acc": 0.5}, "saycam_caption": {"meteor": 0.1234}})
+    return root
+
+
+def rows(out: str) -> list[list[str]]:
+    return [line.split() for line in out.splitlines()]
+
+
+def test_models_go_down_and_metrics_across_with_chance_and_n(logs: Path, babycli: Babycli) -> None:
+    ran = babycli("report", logs)
+    assert ran.code == 0
+    assert ran.err == ""
+    assert rows(ran.out)[:8] == [
+        ["Labeled-S", "VTWT", "Caption"],
+        ["model", "acc", "acc", "METEOR"],
+        ["-" * len(ran.out.splitlines()[2])],
+        ["lab/one", "54.3", "75.0"],
+        ["lab/two", "50.0", "12.3"],
+        ["-" * len(ran.out.splitlines()[2])],
+        ["chance", "25.0", "50.0"],
+        ["n", "2200", "967", "294"],
+    ]
+    assert "n in trials" in ran.out
+
+
+def test_numbers_stand_under_their_headings(logs: Path, babycli: Babycli) -> None:
+    head, sub, _, one, two, *_ = babycli("report", logs).out.splitlines()
+    assert one.index("75.0") + 4 == sub.rindex("acc") + 3
+    assert two.index("50.0") == one.index("75.0")
+    assert head.index("VTWT") + 4 == sub.rindex("acc") + 3
+
+
+@pytest.mark.parametrize("width", [40, 60, 200])
+def test_a_long_name_gets_a_line_of_its_own_where_it_does_not_fit(
+    width: int, tmp_path: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    name = "lab/" + "babyllava_" * 5
+    write_run(tmp_path, name, {"vtwt": {"acc": 0.75}, "labeled_s": {"acc": 0.5}})
+    lines = babycli("report", tmp_path).out.splitlines()
+    (i,) = [i for i, line in enumerate(lines) if line.startswith(name)]
+    numbers = lines[i] if width == 200 else lines[i + 1]
+    assert numbers.split()[-2:] == ["50.0", "75.0"]
+
+
+def test_ties_nonfinite_and_skipped_are_marked_and_counted(tmp_path: Path, babycli: Babycli) -> None:
+    changes: dict[str, Any] = {"ties": {"vtwt": 3}, "nonfinite": {"vtwt": 2}, "skipped": {"vtwt": ["7"]}}
+    write_run(tmp_path, "m", {"vtwt": {"acc": 0.5}}, **changes)
+    out = babycli("report", tmp_path).out
+    assert ["m", "50.0=!-"] in rows(out)
+    assert "=  ties: equal scores share the credit; in Winoground a tie is a miss: m vtwt 3" in out
+    assert "!  NON-FINITE scores, counted as wrong: do not trust this number: m vtwt 2" in out
+    assert "-  trials left out because images are missing: m vtwt 1" in out
+
+
+def test_demo_runs_never_stand_beside_real_ones(logs: Path, babycli: Babycli) -> None:
+    write_run(logs, "babyllava-tiny", {"vtwt": {"acc": 1.0}}, data="demo")
+    out = babycli("report", logs).out
+    real, demo = out.split("babyllava-tiny (demo)")
+    assert "lab/one" in real
+    assert "DEMO DATA" not in real
+    assert "DEMO DATA" in demo
+    assert "lab/" not in demo
+
+
+def test_runs_of_other_tasks_share_a_row_and_runs_of_the_same_do_not(tmp_path: Path, babycli: Babycli) -> None:
+    write_run(tmp_path, "m", {"vtwt": {"acc": 0.5}}, date="20260101_120000")
+    write_run(tmp_path, "m", {"labeled_s": {"acc": 0.3}}, date="20260101_130000")
+    assert ["m", "30.0", "50.0"] in rows(babycli("report", tmp_path).out)
+    write_run(tmp_path, "m", {"vtwt": {"acc": 0.6}}, date="20260102_120000")
+    out = rows(babycli("report", tmp_path).out)
+    assert ["m", "20260101_120000", "30.0", "50.0"] in out
+    assert ["m", "20260102_120000", "60.0"] in out
+
+
+@pytest.mark.parametrize(
+    "change", [{"fingerprint": "other"}, {"scoring": "reference"}, {"dtype": "float16"}, {"config": {"limit": 5}}]
+)
+def test_runs_under_other_settings_do_not_share_a_row(change: dict[str, Any], tmp_path: Path, babycli: Babycli) -> None:
+    write_run(tmp_path, "m", {"vtwt": {"acc": 0.5}})
+    write_run(tmp_path, "m", {"labeled_s": {"acc": 0.3}}, date="20260101_130000", **change)
+    out = babycli("report", tmp_path).out
+    assert not any("30.0" in line and "50.0" in line for line in out.splitlines()[3:5])
+
+
+def test_reference_and_limited_runs_say_so(tmp_path: Path, babycli: Babycli) -> None:
+    write_run(tmp_path, "m", {"vtwt": {"acc": 0.5}}, scoring="reference", config={"limit": 40}, dtype="float16")
+    assert "m (reference, limit 40, float16)" in babycli("report", tmp_path).out
+
+
+def test_csv_has_full_precision_and_a_line_per_number(logs: Path, babycli: Babycli) -> None:
+    table = list(csv.DictReader(io.StringIO(babycli("report", logs, "--format", "csv").out)))
+    assert [(r["model"], r["task"], r["metric"], r["value"]) for r in table] == [
+        ("lab/one", "labeled_s", "acc", "0.54321"),
+        ("lab/one", "vtwt", "acc", "0.75"),
+        ("lab/two", "vtwt", "acc", "0.5"),
+        ("lab/two", "saycam_caption", "meteor", "0.1234"),
+    ]
+    assert table[0]["unit"] == "trials"
+    assert table[3]["chance"] == ""
+
+
+def test_json_agrees_with_csv(logs: Path, babycli: Babycli) -> None:
+    records = json.loads(babycli("report", logs, "--format", "json").out)
+    assert [record["value"] for record in records] == [0.54321, 0.75, 0.5, 0.1234]
+    assert records[0]["ci95_low"] == pytest.approx(0.52321)
+
+
+def test_markdown_is_a_table(logs: Path, babycli: Babycli) -> None:
+    lines = babycli("report", logs, "--format", "md").out.splitlines()
+    assert lines[0] == "| model | Labeled-S acc | VTWT acc | Caption METEOR |"
+    assert lines[1] == "|---|---:|---:|---:|"
+    assert lines[2] == "| lab/one | 54.3 | 75.0 |  |"
+    assert all(line.count("|") == 5 for line in lines[:6])
+
+
+def test_latex_escapes_names(tmp_path: Path, babycli: Babycli) -> None:
+    write_run(tmp_path, "a_b&c%d", {"vtwt": {"acc": 0.5}})
+    out = babycli("report", tmp_path, "--format", "latex").out
+    assert r"a\_b\&c\%d & 50.0 \\" in out
+    assert out.startswith(r"\begin{tabular}{lr}")
+    assert out.count(r"\\") == 4
+
+
+def test_output_goes_to_a_file(logs: Path, babycli: Babycli, tmp_path: Path) -> None:
+    ran = babycli("report", logs, "--format", "md", "--output", tmp_path / "table.md")
+    assert ran.out == ""
+    assert (tmp_path / "table.md").read_text().startswith("| model |")
+
+
+def test_one_results_file_can_be_named(logs: Path, babycli: Babycli) -> None:
+    (path,) = logs.glob("lab__one/*/*_results.json")
+    out = babycli("report", path).out
+    assert "lab/one" in out
+    assert "lab/two" not in out
+
+
+@pytest.mark.parametrize("form", ["tabel", "html"])
+def test_an_unknown_format_is_a_usage_error(form: str, logs: Path, babycli: Babycli) -> None:
+    ran = babycli("report", logs, "--format", form)
+    assert ran.code == 2
+    assert "table, md, csv, json, latex" in ran.err
+
+
+def test_nothing_to_report_exits_3(tmp_path: Path, babycli: Babycli) -> None:
+    assert "no results" in babycli("report", tmp_path).err
+    assert babycli("report", tmp_path).code == babycli("report", tmp_path / "nowhere").code == 3
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"babycli": {"schema_version": 1}}', '{"babycli": {}}'])
+def test_a_damaged_results_file_is_named(content: str, logs: Path, babycli: Babycli) -> None:
+    (logs / "x_results.json").write_text(content)
+    ran = babycli("report", logs)
+    assert ran.code == 3
+    assert "x_results.json" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_later_schema_asks_for_a_later_babycli(logs: Path, babycli: Babycli) -> None:
+    write_run(logs, "new", {"vtwt": {"acc": 1.0}}, babycli={"schema_version": 2, "version": "9"})
+    ran = babycli("report", logs)
+    assert ran.code == 3
+    assert "pip install --upgrade" in ran.err
+
+
+def test_runs_without_results_and_other_peoples_files_are_told(logs: Path, babycli: Babycli) -> None:
+    (logs / "lab__one" / "20260101_130000").mkdir()
+    (logs / "lab__one" / "20260101_130000" / "run.json").write_text("{}")
+    (logs / "their_results.json").write_text('{"results": {}}')
+    ran = babycli("report", logs)
+    assert ran.code == 0
+    assert "20260101_130000 has no results" in ran.err
+    assert "their_results.json was not written by babycli" in ran.err
