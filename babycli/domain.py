@@ -67,7 +67,7 @@ class Loglikelihood:
 
     @property
     def is_finite(self) -> bool:
-        return all(math.isfinite(x) for x in self.token_logprobs)
+        return bool(self.token_logprobs) and all(math.isfinite(x) for x in self.token_logprobs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from babycli.commands.progress import progress_bar
 from babycli.data.labels import Labels, get_labels
 from babycli.data.linking import LinkReport, link_images
 from babycli.data.manifest import SOURCE_TITLES, Manifest, Source, manifests
-from babycli.data.problems import Problem, exit_code
+from babycli.data.problems import Problem, exit_code, raise_for
 from babycli.data.root import DatasetRoot
 from babycli.data.verify import (
     DEPTHS,
@@ -30,7 +30,7 @@ from babycli.data.verify import (
     read_digests,
     verify_task,
 )
-from babycli.errors import ChecksumError, DataError, ExitCode, UsageError, did_you_mean
+from babycli.errors import DataError, ExitCode, UsageError, did_you_mean
 from babycli.tasks import all_tasks, structure_problems
 
 app = typer.Typer(no_args_is_help=True, help="Label files and images: fetch, link, check.")
@@ -62,7 +62,7 @@ def _manifests() -> list[Manifest]:
 def labels(data: DataOption = None, source: FromOption = None) -> None:
     """Fetch the four label files, or import them; checked against the manifests."""
     root = DatasetRoot.find(data)
-    done = get_labels(root.path, _manifests(), _checked_source(source))
+    done = get_labels(root.path, _manifests(), _checked_source(source), replace=True)
     for manifest in _manifests():
         print(f"{manifest.task:<16} {done[manifest.task]:<14} {root.path / manifest.label_path}")
 
@@ -101,7 +101,7 @@ def link(
     if not given:
         raise UsageError("nothing to link", "babycli data link path/to/saycam_images")
     root = DatasetRoot.find(data)
-    fetched = get_labels(root.path, _manifests(), _checked_source(source))
+    fetched = get_labels(root.path, _manifests(), _checked_source(source), replace=False)
     if set(fetched.values()) != {"already there"}:
         say(f"label files: {', '.join(sorted(set(fetched.values())))} into {root.path}")
     all_labels = [_sound_labels(root, manifest) for manifest in _manifests()]
@@ -116,8 +116,7 @@ def link(
 
 def _sound_labels(root: DatasetRoot, manifest: Manifest) -> Labels:
     labels = checked_labels(root, manifest, structure_problems)
-    if labels.problems:
-        raise ChecksumError(str(labels.problems[0]), "babycli data labels")
+    raise_for(labels.problems, "babycli data labels")
     return labels
 
 

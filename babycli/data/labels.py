@@ -9,7 +9,7 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -116,32 +116,36 @@ def _difference(raw: bytes, manifest: Manifest) -> str:
     return f"its SHA-256 is {hashlib.sha256(raw).hexdigest()[:16]}…, should be {manifest.sha256[:16]}…"
 
 
-def get_labels(dataset: Path, manifests: Sequence[Manifest], source: Path | None) -> Mapping[str, str]:
-    """Puts all label files into a dataset folder, from upstream or from ``source``; all or none.
+def get_labels(dataset: Path, manifests: Sequence[Manifest], source: Path | None, replace: bool) -> Mapping[str, str]:
+    """Puts label files into a dataset folder, from upstream or from ``source``; all that are needed or none.
 
-    Returns what was done, by task: "already there", "fetched" or "copied". A file that was there with other bytes
-    is kept beside the new one as ``<name>.old``. Raises ChecksumError for a file that is not what the manifest says,
-    DataError where one cannot be had.
+    Without ``source``, missing files are fetched, and with ``replace`` also those that are not the published ones.
+    With it, every file that differs is taken from there. What is replaced is kept beside it as ``<name>.old``.
+    Returns what was done, by task: "already there", "fetched" or "copied". Raises ChecksumError for a file that is
+    not what the manifest says, DataError where one cannot be had.
     """
-    wanted = {m.task: read_labels(dataset / m.label_path, m) for m in manifests}
-    editions = {labels.edition for labels in wanted.values()}
-    if source is None and len(editions) == 1 and None not in editions:
-        return dict.fromkeys(wanted, "already there")
-    read: Callable[[Manifest], bytes] = _fetch if source is None else (lambda m: _import(source, m))
-    contents = {m.task: _checked(read(m), m, "upstream" if source is None else str(source)) for m in manifests}
-    if len({m.edition_of(hashlib.sha256(contents[m.task]).hexdigest()) for m in manifests}) > 1:
+    current = {m.task: read_labels(dataset / m.label_path, m) for m in manifests}
+    needed = [m for m in manifests if source is not None or _must_fetch(current[m.task], current.values(), replace)]
+    origin = "upstream" if source is None else str(source)
+    contents = {m.task: _checked(_fetch(m) if source is None else _import(source, m), m, origin) for m in needed}
+    if len({m.edition_of(hashlib.sha256(contents[m.task]).hexdigest()) for m in needed}) > 1:
         raise DataError(f"{source} mixes demo labels with SAYCam labels", "use one or the other")
-    done = {}
-    for m in manifests:
-        target = dataset / m.label_path
-        if wanted[m.task].sha256 == hashlib.sha256(contents[m.task]).hexdigest():
-            done[m.task] = "already there"
+    done = dict.fromkeys(current, "already there")
+    for m in needed:
+        if current[m.task].sha256 == hashlib.sha256(contents[m.task]).hexdigest():
             continue
+        target = dataset / m.label_path
         if target.exists():
             os.replace(target, target.with_name(target.name + ".old"))
         write_atomically(target, contents[m.task])
         done[m.task] = "fetched" if source is None else "copied"
     return done
+
+
+def _must_fetch(labels: Labels, all_labels: Iterable[Labels], replace: bool) -> bool:
+    is_missing = any(problem.kind == ProblemKind.LABELS_MISSING for problem in labels.problems)
+    all_demo = {each.edition for each in all_labels} == {"demo"}
+    return is_missing or (replace and not all_demo and labels.edition != "saycam")
 
 
 def _checked(raw: bytes, manifest: Manifest, origin: str) -> bytes:

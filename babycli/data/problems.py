@@ -1,15 +1,15 @@
 """What can be wrong with a dataset: typed problems that are collected, sorted and shown together.
 
-Owns their kinds and the exit code of a collection. Never raises: who collected them decides.
+Owns their kinds, and the exit code and the error of a collection. Never looks for one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from babycli.errors import ExitCode
+from babycli.errors import BabycliError, ChecksumError, DataError, ExitCode
 
 
 class ProblemKind(StrEnum):
@@ -30,6 +30,7 @@ class ProblemKind(StrEnum):
     CHECKSUM = "ChecksumMismatch"
 
 
+SHOWN = 5  # so many of a collection stand in an error message
 _CHECKSUM_KINDS = frozenset({ProblemKind.LABELS_CHECKSUM, ProblemKind.CHECKSUM})
 
 
@@ -50,3 +51,14 @@ def exit_code(problems: Iterable[Problem]) -> ExitCode:
     if not kinds:
         return ExitCode.DONE
     return ExitCode.CHECKSUM if kinds <= _CHECKSUM_KINDS else ExitCode.DATA
+
+
+def raise_for(problems: Sequence[Problem], mend: str) -> None:
+    """Raises DataError or ChecksumError that shows the first few problems; nothing for none."""
+    if not problems:
+        return
+    lines = [str(problem) for problem in problems[:SHOWN]]
+    if len(problems) > SHOWN:
+        lines.append(f"and {len(problems) - SHOWN} more")
+    kind: type[BabycliError] = ChecksumError if exit_code(problems) == ExitCode.CHECKSUM else DataError
+    raise kind("\n".join(lines), mend)

@@ -14,15 +14,13 @@ from PIL.Image import Image
 from babycli.data.images import ImageStore, check_header, decode
 from babycli.data.labels import Labels
 from babycli.data.manifest import Edition, manifests
-from babycli.data.problems import Problem, exit_code
+from babycli.data.problems import Problem, raise_for
 from babycli.data.root import DatasetRoot
 from babycli.data.verify import checked_labels, link_problem, open_link
 from babycli.domain import ImageRef, Request, Trial
-from babycli.errors import BabycliError, ChecksumError, DataError, ExitCode
+from babycli.errors import DataError
 from babycli.tasks import structure_problems
 from babycli.tasks.base import Task
-
-SHOWN_PROBLEMS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +76,9 @@ def read_inputs(
     for task in tasks:
         manifest = manifests()[task.name]
         labels = checked_labels(root, manifest, structure_problems)
-        _raise_for(list(labels.problems), "babycli data labels")
+        raise_for(list(labels.problems), "babycli data labels")
         broken = [p for p in (link_problem(root, task.name, link) for link in manifest.links) if p is not None]
-        _raise_for(broken, f"babycli data link SAYCAM-FOLDER   (or choose other tasks than {task.name} with --tasks)")
+        raise_for(broken, f"babycli data link SAYCAM-FOLDER   (or choose other tasks than {task.name} with --tasks)")
         stores |= {link.path: open_link(root, link) for link in manifest.links}
         prepared.append(_select(task, labels, stores, limit, skip_missing))
     editions = {labels.edition for labels in (p.labels for p in prepared) if labels.edition}
@@ -111,7 +109,7 @@ def _select(
                     problems.setdefault(trial.trial_id, []).append(problem)
     if problems and not skip_missing:
         several = sorted({problem for of_trial in problems.values() for problem in of_trial})
-        _raise_for(
+        raise_for(
             several,
             "babycli data verify   shows all of them; --skip-missing evaluates the complete trials only",
         )
@@ -119,13 +117,3 @@ def _select(
     if not kept:
         raise DataError(f"{task.name}: no trial has all of its images", "babycli data verify")
     return TaskInput(task, labels, kept, tuple(problems))
-
-
-def _raise_for(problems: Sequence[Problem], mend: str) -> None:
-    if not problems:
-        return
-    lines = [str(problem) for problem in problems[:SHOWN_PROBLEMS]]
-    if len(problems) > SHOWN_PROBLEMS:
-        lines.append(f"and {len(problems) - SHOWN_PROBLEMS} more")
-    kind: type[BabycliError] = ChecksumError if exit_code(problems) == ExitCode.CHECKSUM else DataError
-    raise kind("\n".join(lines), mend)

@@ -47,6 +47,11 @@ def resolve(model: str, args: Mapping[str, str]) -> Resolved:
                 f"say which:  --model {model} --model-args pretrained=PATH-OR-HUB-ID",
             )
         return Resolved(resolve(pretrained, {}).source, families[model])
+    if "pretrained" in args:
+        raise UsageError(
+            f"--model {model} and pretrained={args['pretrained']} name two checkpoints",
+            f"give one:  --model {args['pretrained']}",
+        )
     if model in BUNDLED:
         return Resolved(str(BUNDLED[model]), None)
     path = Path(model).expanduser()
@@ -115,7 +120,9 @@ def _check_device(device: str) -> None:
     try:
         parsed = torch.device(device)
     except RuntimeError as error:
-        raise UsageError(f"unknown device {device!r}", "use cpu, cuda, or cuda:N") from error
+        raise UsageError(f"unknown device {device!r}", "use cpu, cuda, cuda:N or mps") from error
+    if parsed.type not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"unknown device {device!r}", "use cpu, cuda, cuda:N or mps")
     if parsed.type == "cuda" and (parsed.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"there is no device {device!r}: torch sees {torch.cuda.device_count()} GPUs", "use --device cpu"

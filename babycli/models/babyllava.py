@@ -178,7 +178,7 @@ def _common_prefix(a: list[int], b: list[int]) -> int:
 def load(spec: ModelSpec, folder: Path) -> BabyLlava:
     """Reads a checkpoint folder. Raises ModelError for anything that does not fit, UsageError for bad arguments."""
     from babycli.models.parts import checkpoint
-    from babycli.models.parts.llava_network import build_network
+    from babycli.models.parts.llava_network import build_network, full_precision
     from babycli.models.parts.pixels import PixelSpec
     from babycli.models.parts.tokenizer import load_tokenizer
 
@@ -199,6 +199,8 @@ def load(spec: ModelSpec, folder: Path) -> BabyLlava:
     files = checkpoint.weight_files(folder)
     built = build_network(config, trunk, checkpoint.read_weights(files), tokenizer.size, spec.args.get("vision_tower"))
     network = built.network.to(spec.device, built.dtype_of(spec.dtype)).eval()
+    if spec.dtype == "float32":
+        full_precision()
     kept = [folder / "config.json", *files, *([built.tower_file] if built.tower_file else [])]
     kept += [f for f in sorted(folder.glob("*token*")) if f.is_file()]
     info = ModelInfo(

@@ -19,11 +19,11 @@ from babycli.tasks import all_tasks
 _HEADINGS = {
     ("labeled_s", "acc"): ("Labeled-S", "acc"),
     ("vtwt", "acc"): ("VTWT", "acc"),
-    ("baby_winoground", "image_score"): ("Winogr.", "image"),
-    ("baby_winoground", "text_score"): ("Winogr.", "text"),
-    ("baby_winoground", "group_score"): ("Winogr.", "group"),
-    ("baby_winoground", "positive_context_group_score"): ("Winogr.", "pos.ctx"),
-    ("baby_winoground", "negative_context_group_score"): ("Winogr.", "neg.ctx"),
+    ("baby_winoground", "image_score"): ("Baby Winoground", "image"),
+    ("baby_winoground", "text_score"): ("Baby Winoground", "text"),
+    ("baby_winoground", "group_score"): ("Baby Winoground", "group"),
+    ("baby_winoground", "positive_context_group_score"): ("Baby Winoground", "pos.ctx"),
+    ("baby_winoground", "negative_context_group_score"): ("Baby Winoground", "neg.ctx"),
     ("saycam_caption", "meteor"): ("Caption", "METEOR"),
 }
 # What is marked behind a number: the mark, the field of Cell that counts it, and what it means.
@@ -153,9 +153,8 @@ def as_text(table: Table, width: int) -> str:
     """For a terminal. A name that does not fit beside its numbers within ``width`` gets a line of its own."""
     grid = _grid(table)
     heads = [_heading(column) for column in table.columns]
-    tops = [top if i == 0 or heads[i - 1][0] != top else "" for i, (top, _) in enumerate(heads)]
-    columns = list(zip(*([tops, [sub for _, sub in heads]] + [_aligned(row[1:], grid) for row in grid]), strict=True))
-    widths = [max(map(len, column)) for column in columns]
+    columns = list(zip([sub for _, sub in heads], *(_aligned(row[1:], grid) for row in grid), strict=True))
+    widths = _widened([max(map(len, column)) for column in columns], [top for top, _ in heads])
     room = max(width - sum(w + 2 for w in widths), len("chance"))
     first = max(len(row[0]) if len(row[0]) <= room else len("chance") for row in grid)
 
@@ -165,9 +164,35 @@ def as_text(table: Table, width: int) -> str:
         return text.rstrip() if beside or not name else f"{name}\n{text.rstrip()}"
 
     rule = "-" * (first + sum(w + 2 for w in widths))
-    head, sub, *cells = zip(*columns, strict=True)
+    sub, *cells = zip(*columns, strict=True)
+    head = " " * first + _over_groups([top for top, _ in heads], widths)
     body = [line(row[0], of_row) for row, of_row in zip(grid, cells, strict=True)]
-    return "\n".join([line("", head), line("model", sub), rule, *body[:-2], rule, *body[-2:], "", *table.notes]) + "\n"
+    return "\n".join([head, line("model", sub), rule, *body[:-2], rule, *body[-2:], "", *table.notes]) + "\n"
+
+
+def _groups(tops: Sequence[str]) -> list[range]:
+    """The runs of neighbouring columns under one heading, as ranges of indices."""
+    starts = [i for i, top in enumerate(tops) if i == 0 or tops[i - 1] != top]
+    return [range(a, b) for a, b in zip(starts, [*starts[1:], len(tops)], strict=True)]
+
+
+def _widened(widths: Sequence[int], tops: Sequence[str]) -> list[int]:
+    """Widths with which every heading fits over its columns."""
+    wide = list(widths)
+    for group in _groups(tops):
+        span = sum(wide[i] for i in group) + 2 * (len(group) - 1)
+        wide[group[0]] += max(0, len(tops[group[0]]) - span)
+    return wide
+
+
+def _over_groups(tops: Sequence[str], widths: Sequence[int]) -> str:
+    """The line of headings: each over its columns, with dashes to show how far it reaches."""
+    line = ""
+    for group in _groups(tops):
+        span = sum(widths[i] for i in group) + 2 * (len(group) - 1)
+        top = tops[group[0]]
+        line += "  " + (f" {top} ".center(span, "-") if len(group) > 1 and span > len(top) + 2 else top.rjust(span))
+    return line
 
 
 def _aligned(cells: Sequence[str], grid: Sequence[Sequence[str]]) -> list[str]:

@@ -86,6 +86,12 @@ class LlavaNetwork(nn.Module):
         return self.text.generate(inputs_embeds=embedded, attention_mask=mask, generation_config=settings)
 
 
+def full_precision() -> None:
+    """Makes float32 mean float32 on a GPU too: cuDNN's convolutions take TensorFloat-32 unless told otherwise."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
 @dataclass(frozen=True, slots=True)
 class Built:
     network: LlavaNetwork
