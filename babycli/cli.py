@@ -5,6 +5,7 @@ Owns the command tree and the last words on stderr. Never computes anything.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -77,6 +78,9 @@ def _dashed(words: list[str]) -> list[str]:
 
 def run() -> None:
     """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # an odd file name must not end a command
     try:
         code = main()
         sys.stdout.flush()

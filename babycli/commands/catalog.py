@@ -5,11 +5,7 @@ Owns the listing. Never loads a model.
 
 from __future__ import annotations
 
-import sys
-
-import orjson
-
-from babycli.commands.options import JsonOption
+from babycli.commands.options import JsonOption, print_json
 from babycli.data.manifest import manifests
 from babycli.models import BUNDLED, DEFAULT_MODEL, all_families
 from babycli.tasks import all_tasks
@@ -29,7 +25,7 @@ def tasks(as_json: JsonOption = False) -> None:
             | {"rows": manifests()[t.name].n_rows}
             for t in all_tasks().values()
         ]
-        sys.stdout.write(orjson.dumps(listed, option=orjson.OPT_INDENT_2).decode() + "\n")
+        print_json(listed)
         return
     for task in all_tasks().values():
         print(f"{task.name:<16} {task.title}: {task.question}")
@@ -47,7 +43,7 @@ def models(as_json: JsonOption = False) -> None:
             {"name": f.name, "summary": f.summary, "offers": f.offers, "arguments": dict(f.arguments)}
             for f in all_families().values()
         ]
-        sys.stdout.write(orjson.dumps(listed, option=orjson.OPT_INDENT_2).decode() + "\n")
+        print_json(listed)
         return
     for family in all_families().values():
         print(f"{family.name:<16} {family.summary}")

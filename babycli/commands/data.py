@@ -5,21 +5,20 @@ Owns the words on the screen. The work is done in babycli/data/.
 
 from __future__ import annotations
 
+import os
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 
-from babycli.commands.options import DataOption, JsonOption, say
+from babycli.commands.options import DataOption, JsonOption, print_json, say
 from babycli.commands.progress import progress_bar
 from babycli.data.labels import Labels, get_labels
 from babycli.data.linking import LinkReport, link_images
 from babycli.data.manifest import SOURCE_TITLES, Manifest, Source, manifests
-from babycli.data.problems import Problem, exit_code, raise_for
+from babycli.data.problems import Problem, ProblemKind, exit_code, raise_for
 from babycli.data.root import DatasetRoot
 from babycli.data.verify import (
     DEPTHS,
@@ -68,7 +67,7 @@ def labels(data: DataOption = None, source: FromOption = None) -> None:
 
 
 def _checked_source(source: Path | None) -> Path | None:
-    if source is not None and not source.is_dir():
+    if source is not None and not os.path.isdir(source):
         raise DataError(f"there is no folder {source} to take label files from", "check the path given to --from")
     return source
 
@@ -109,7 +108,7 @@ def link(
     for manifest in _manifests():
         _print_task(root, manifest, [report for report in reports if report.task == manifest.task])
     _say_wanted(saycam, reports)
-    lacking = [report for report in reports if report.found and report.found.missing]
+    lacking = [report for report in reports if report.found and report.found.missing and report.was_given]
     if lacking and not allow_missing:
         raise typer.Exit(ExitCode.DATA)
 
@@ -186,22 +185,24 @@ def verify(
     if depth not in DEPTHS:
         raise UsageError(f"unknown depth {depth!r}.{did_you_mean(depth, list(DEPTHS))}", f"one of: {', '.join(DEPTHS)}")
     checked_depth: Depth = next(d for d in DEPTHS if d == depth)
+    if manifest and checked_depth == "names":
+        raise UsageError("--depth names reads no image, so it cannot use --manifest", "use --depth header or deeper")
     root = DatasetRoot.find(data)
     digests = read_digests(manifest) if manifest else None
     with progress_bar("checking images", unit=" images") as count:
         summaries = [verify_task(root, m, structure_problems, checked_depth, digests, count) for m in _manifests()]
+    if manifest and not any(each.n_listed for summary in summaries for each in summary.links):
+        raise DataError(f"{manifest} names none of the images", "make it anew:  sha256sum saycam_images/* > FILE")
     problems = sorted(problem for summary in summaries for problem in summary.problems)
     if as_json:
-        sys.stdout.write(
-            orjson.dumps(_verify_document(summaries, problems), option=orjson.OPT_INDENT_2).decode() + "\n"
-        )
+        print_json(_verify_document(summaries, problems))
     else:
         for summary in summaries:
             print(_verify_line(summary))
         for problem in problems:
             print(problem)
         if problems:
-            say(_mend(problems))
+            say(_mend(root, problems))
     raise typer.Exit(exit_code(problems))
 
 
@@ -213,8 +214,9 @@ def _verify_line(summary: TaskSummary) -> str:
     return f"{summary.task:<16} {rows}; {images}"
 
 
-def _mend(problems: Sequence[Problem]) -> str:
-    of_labels = any(p.kind.startswith(("Labels", "Trial", "Unsafe")) for p in problems)
+def _mend(root: DatasetRoot, problems: Sequence[Problem]) -> str:
+    label_files = {str(root.path / manifest.label_path) for manifest in _manifests()}
+    of_labels = any(p.subject in label_files or p.kind == ProblemKind.UNSAFE_NAME for p in problems)
     command = "babycli data labels" if of_labels else "babycli data link SAYCAM-FOLDER  (after completing the folder)"
     return f"{len(problems)} problem{'s' if len(problems) > 1 else ''}. To mend:  {command}"
 
@@ -227,9 +229,7 @@ def _verify_document(summaries: Sequence[TaskSummary], problems: Sequence[Proble
                 "data": s.edition,
                 "rows": s.n_rows,
                 "images_checked": s.images_checked,
-                "links": {
-                    x.link.path: {"target": str(x.target), "images": x.n_images, "sound": x.n_sound} for x in s.links
-                },
+                "links": _links_document(s),
             }
             for s in summaries
         },
@@ -243,31 +243,40 @@ def _verify_document(summaries: Sequence[TaskSummary], problems: Sequence[Proble
 def status(as_json: JsonOption = False, data: DataOption = None) -> None:
     """Show what is there: label files, links and where they lead, and which tasks are ready."""
     root = DatasetRoot.find(data)
-    document: dict[str, object] = {}
-    if not as_json:
-        print(f"dataset folder: {root.path}" + ("" if root.path.is_dir() else "  (not there yet)"))
-    for manifest in _manifests():
-        labels = checked_labels(root, manifest, structure_problems)
-        links = {link.path: link_problem(root, manifest.task, link) for link in manifest.links}
-        ready = not labels.problems and not any(links.values())
-        document[manifest.task] = {
-            "ready": ready,
-            "data": labels.edition,
-            "labels": str(labels.problems[0]) if labels.problems else "sound",
-            "links": {path: str(p) if p else str(root.link_target(path)) for path, p in links.items()},
-        }
-        if as_json:
-            continue
-        print(
-            f"{manifest.task:<16} {'ready' if ready else 'not ready'}"
-            + ("  (demo)" if labels.edition == "demo" else "")
-        )
-        if labels.problems:
-            print(f"    labels: {labels.problems[0].kind} {labels.problems[0].subject}")
-        for path, problem in links.items():
-            print(f"    {path} " + (f"{problem.kind}: {problem.detail}" if problem else f"-> {root.link_target(path)}"))
+    with progress_bar("looking for images", unit=" images") as count:
+        summaries = [verify_task(root, m, structure_problems, "names", None, count) for m in _manifests()]
     if as_json:
-        sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
+        print_json({s.task: _status_document(s) for s in summaries})
+        return
+    print(f"dataset folder: {root.path}" + ("" if root.path.is_dir() else "  (not there yet)"))
+    for summary in summaries:
+        state = "not ready" if summary.problems else "ready"
+        print(f"{summary.task:<16} {state}" + ("  (demo)" if summary.edition == "demo" else ""))
+        for each in summary.links:
+            counted = f"  {each.n_sound} of {each.n_images} images there" if summary.images_checked else ""
+            if root.link_state(each.link.path) != "missing":
+                print(f"    {each.link.path} -> {each.target}{counted}")
+        for problem in summary.problems[:SHOWN_NAMES]:
+            print(f"    {problem.kind} {problem.subject}" + (f": {problem.detail}" if problem.detail else ""))
+        if len(summary.problems) > SHOWN_NAMES:
+            print(f"    and {len(summary.problems) - SHOWN_NAMES} more; see  babycli data verify")
+
+
+def _status_document(summary: TaskSummary) -> dict[str, object]:
+    return {
+        "ready": not summary.problems,
+        "data": summary.edition,
+        "rows": summary.n_rows,
+        "links": _links_document(summary),
+        "problems": [str(problem) for problem in summary.problems],
+    }
+
+
+def _links_document(summary: TaskSummary) -> dict[str, object]:
+    return {
+        each.link.path: {"target": str(each.target), "images": each.n_images, "sound": each.n_sound}
+        for each in summary.links
+    }
 
 
 @app.command()

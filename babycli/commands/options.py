@@ -5,6 +5,7 @@ Owns their names and help. Never does anything with them.
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -27,6 +28,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a progr
 def say(message: str) -> None:
     """Talk goes to stderr; stdout is for data."""
     print(message, file=sys.stderr)
+
+
+def print_json(document: object) -> None:
+    """JSON in ASCII, which every terminal encoding carries; file names that are not UTF-8 included."""
+    print(json.dumps(document, indent=2))
 
 
 def terminal_width() -> int:

@@ -6,6 +6,7 @@ Owns reading and decoding. Never writes, never resizes: what a model wants of a 
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +15,10 @@ from PIL import Image, UnidentifiedImageError
 
 from babycli.data.problems import ProblemKind
 from babycli.errors import DataError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+# What Pillow raises for damaged files of these formats.
+_DECODER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
 
 
 class ImageError(DataError):
@@ -79,11 +84,11 @@ def check_header(content: bytes, path: str) -> None:
     Sees a text file, and a JPEG or PNG that was cut off; does not see damage in the middle.
     """
     kind = _open(content, path).format
-    tail = content[-64 * 1024 :]
-    if (kind == "JPEG" and b"\xff\xd9" not in tail) or (kind == "PNG" and b"IEND" not in tail):
-        raise ImageError(
-            ProblemKind.TRUNCATED, path, f"{len(content)} bytes, and the end of the {kind} is not among them"
-        )
+    # The end must come after the start of the last scan: a thumbnail in the header has an end of its own.
+    ends = {"JPEG": content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda"), "PNG": b"IEND" in content[-1024:]}
+    if not ends.get(kind or "", True):
+        detail = f"{len(content)} bytes, and the end of the {kind} is not among them"
+        raise ImageError(ProblemKind.TRUNCATED, path, detail)
 
 
 def decode(content: bytes, path: str) -> Image.Image:
@@ -91,7 +96,7 @@ def decode(content: bytes, path: str) -> Image.Image:
     image = _open(content, path)
     try:
         return image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except _DECODER_ERRORS as error:
         kind = ProblemKind.TRUNCATED if "truncated" in str(error) else ProblemKind.UNDECODABLE
         raise ImageError(kind, path, str(error)) from error
 
@@ -100,8 +105,8 @@ def _open(content: bytes, path: str) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a large picture or odd EXIF data is no news to the user
-            return Image.open(io.BytesIO(content))
+            return Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError as error:
         raise ImageError(ProblemKind.NOT_AN_IMAGE, path) from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except _DECODER_ERRORS as error:
         raise ImageError(ProblemKind.UNDECODABLE, path, str(error)) from error

@@ -8,14 +8,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from babycli.data.manifest import Edition, Link, Manifest
 from babycli.data.problems import Problem, ProblemKind
-from babycli.data.root import write_atomically
+from babycli.data.root import keep_old, write_atomically
 from babycli.domain import Row
 from babycli.errors import ChecksumError, DataError
 
@@ -128,16 +127,19 @@ def get_labels(dataset: Path, manifests: Sequence[Manifest], source: Path | None
     needed = [m for m in manifests if source is not None or _must_fetch(current[m.task], current.values(), replace)]
     origin = "upstream" if source is None else str(source)
     contents = {m.task: _checked(_fetch(m) if source is None else _import(source, m), m, origin) for m in needed}
-    if len({m.edition_of(hashlib.sha256(contents[m.task]).hexdigest()) for m in needed}) > 1:
-        raise DataError(f"{source} mixes demo labels with SAYCam labels", "use one or the other")
+    editions = {m.edition_of(hashlib.sha256(contents[m.task]).hexdigest()) for m in needed}
+    editions |= {current[m.task].edition for m in manifests if m not in needed} - {None}
+    if len(editions) > 1:
+        raise DataError(
+            f"{dataset} would mix label files of the demo with those of SAYCam",
+            "use another dataset folder:  --data DIR",
+        )
     done = dict.fromkeys(current, "already there")
     for m in needed:
         if current[m.task].sha256 == hashlib.sha256(contents[m.task]).hexdigest():
             continue
-        target = dataset / m.label_path
-        if target.exists():
-            os.replace(target, target.with_name(target.name + ".old"))
-        write_atomically(target, contents[m.task])
+        keep_old(dataset / m.label_path)
+        write_atomically(dataset / m.label_path, contents[m.task])
         done[m.task] = "fetched" if source is None else "copied"
     return done
 
@@ -173,14 +175,14 @@ def _import(source: Path, manifest: Manifest) -> bytes:
 
 
 def _fetch(manifest: Manifest) -> bytes:
-    from urllib.error import URLError
+    from http.client import HTTPException
     from urllib.request import urlopen
 
     try:
         with urlopen(manifest.url, timeout=FETCH_TIMEOUT_S) as response:
             raw: bytes = response.read()
             return raw
-    except (URLError, TimeoutError, OSError) as error:
+    except (OSError, HTTPException) as error:  # URLError and TimeoutError are OSErrors
         raise DataError(
             f"cannot fetch the label file {manifest.label_path} from {manifest.url}: {getattr(error, 'reason', error)}",
             f"without network: clone {manifest.repository} elsewhere and run  babycli data labels --from PATH/dataset",

@@ -6,6 +6,7 @@ of the folder that was given.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,11 +52,12 @@ class LinkReport:
     link: Link
     action: LinkAction
     found: Found | None
+    was_given: bool  # a folder was named in which its images are looked for
 
 
 def candidates(given: Path) -> list[Path]:
     """The folder itself and those directly in it, sorted. Raises DataError where it is no folder."""
-    if not given.exists():
+    if not os.path.exists(given):  # unlike Path.exists, false for a name that is too long
         raise DataError(f"there is no folder {given}", "check the path")
     if not given.is_dir():
         raise DataError(
@@ -94,17 +96,23 @@ def link_images(
     """
     folders = {source: candidates(path) for source, path in given.items()}
     # All is looked up before anything is linked: a wrong folder for one task leaves the others as they were.
-    found = [[_find(link, of_task, folders) for link in of_task.manifest.links] for of_task in labels]
+    found = [[_find(root, link, of_task, folders) for link in of_task.manifest.links] for of_task in labels]
+    for link in (link for of_task in labels for link in of_task.manifest.links):
+        root.check_place(link.path)
     reports = []
     for of_task, of_links in zip(labels, found, strict=True):
         incomplete = any(f is not None and f.missing for f in of_links)
         for link, f in zip(of_task.manifest.links, of_links, strict=True):
-            reports.append(LinkReport(of_task.manifest.task, link, _set(root, link, f, incomplete, allow_missing), f))
+            action = _set(root, link, f, incomplete, allow_missing)
+            was_given = link.source in folders or (f is not None and action != "kept")
+            reports.append(LinkReport(of_task.manifest.task, link, action, f, was_given))
     return reports
 
 
-def _find(link: Link, labels: Labels, folders: Mapping[Source, list[Path]]) -> Found | None:
+def _find(root: DatasetRoot, link: Link, labels: Labels, folders: Mapping[Source, list[Path]]) -> Found | None:
     names = labels.image_names(link)
+    if root.link_state(link.path) == "folder":
+        return find_images([root.path / link.path], names)  # it stays, so it is what counts
     if link.source in folders:
         found = find_images(folders[link.source], names)
         if not found.n_found:

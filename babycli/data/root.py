@@ -33,38 +33,46 @@ class DatasetRoot:
         return cls(option or Path(os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FOLDER))
 
     def link_state(self, link_path: str) -> LinkState:
-        place = self.path / link_path
-        if place.is_symlink():
-            return "link" if place.exists() else "broken"
-        if place.is_dir():
+        place = self.path / link_path  # os.path's checks, unlike Path's, are false where we may not look
+        if os.path.islink(place):
+            return "link" if os.path.exists(place) else "broken"
+        if os.path.isdir(place):
             return "folder"
-        return "other" if place.exists() else "missing"
+        return "other" if os.path.lexists(place) else "missing"
 
     def link_target(self, link_path: str) -> Path:
         """Where a link points, as it is written; the place itself for a real folder."""
         place = self.path / link_path
         return Path(os.readlink(place)) if place.is_symlink() else place
 
-    def set_link(self, link_path: str, target: Path) -> bool:
-        """Points a link to an absolute target, atomically. False when it already did.
-
-        Raises DataError where something that is not a link is in the way: it is left alone.
-        """
+    def check_place(self, link_path: str) -> None:
+        """Raises DataError where a file stands in a link's place: it is left alone."""
         place = self.path / link_path
-        target = Path(os.path.abspath(target))
-        if self.link_state(link_path) in ("folder", "other"):
+        if self.link_state(link_path) == "other":
             raise DataError(
-                f"{place} is not a link but a real {'folder' if place.is_dir() else 'file'}; it is left as it is",
+                f"{place} is a file, where a link to images should be; it is left as it is",
                 f"move it away, for instance: mv {place} {place}.mine",
             )
-        if place.is_symlink() and Path(os.readlink(place)) == target:
+
+    def set_link(self, link_path: str, target: Path) -> bool:
+        """Points a link to a folder's real path, atomically. False when it already led there.
+
+        Something that is not a link is never replaced: the system refuses, and that is a DataError.
+        """
+        place = self.path / link_path
+        # Symlinks on the way are followed now: one of them may be a link of ours, and the new one a loop.
+        target = Path(os.path.realpath(target))
+        if place.is_symlink() and Path(os.path.realpath(place)) == target:
             return False
         with _explained(place):
             place.parent.mkdir(parents=True, exist_ok=True)
             fresh = place.with_name(f".{place.name}.{os.getpid()}.tmp")
             fresh.unlink(missing_ok=True)
-            fresh.symlink_to(target, target_is_directory=True)
-            os.replace(fresh, place)
+            try:
+                fresh.symlink_to(target, target_is_directory=True)
+                os.replace(fresh, place)
+            finally:
+                fresh.unlink(missing_ok=True)
         return True
 
     def remove_link(self, link_path: str) -> bool:
@@ -92,6 +100,19 @@ def write_atomically(path: Path, content: bytes) -> None:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+
+def keep_old(path: Path) -> None:
+    """Puts what is at a path, if anything, beside it as ``<name>.old``. Raises DataError.
+
+    A file stays in place too, until the new one replaces it: whatever fails on the way, nothing is lost.
+    """
+    old = path.with_name(path.name + ".old")
+    with _explained(path):
+        if path.is_file():
+            write_atomically(old, path.read_bytes())
+        elif os.path.lexists(path):
+            os.replace(path, old)
 
 
 def _umask() -> int:

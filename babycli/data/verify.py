@@ -4,8 +4,10 @@ Owns the checks and their depths. Never stops at the first problem and never men
 
     names      a file of that name is there and not empty; does not see what is in it
     header     it begins and ends as an image; does not see damage in between
-    checksum   its bytes are those of a manifest; needs one (the demo data bring theirs)
+    checksum   its bytes are those of a manifest, which must name it (the demo data bring theirs)
     decode     it can be decoded whole; does not see that it is another picture
+
+Where a manifest is given, header and decode compare the checksums of the images that it names, too.
 """
 
 from __future__ import annotations
@@ -31,12 +33,27 @@ DEPTHS: tuple[Depth, ...] = ("names", "header", "checksum", "decode")
 StructureCheck = Callable[[str, Sequence[Row]], Sequence[tuple[str, str]]]
 
 
+class Digests:
+    """SHA-256 of images by the end of their path: the list may have been made some folders up."""
+
+    def __init__(self, by_path: Mapping[str, str]) -> None:
+        self._by_file_name: dict[str, list[tuple[str, str]]] = {}
+        for path, digest in by_path.items():
+            self._by_file_name.setdefault(path.rsplit("/", 1)[-1], []).append((path, digest))
+
+    def of(self, name: str) -> set[str]:
+        """The digests listed for an image; empty for one that is not listed."""
+        listed = self._by_file_name.get(name.rsplit("/", 1)[-1], [])
+        return {digest for path, digest in listed if path == name or path.endswith(f"/{name}")}
+
+
 @dataclass(frozen=True, slots=True)
 class LinkSummary:
     link: Link
     target: Path
     n_images: int
     n_sound: int
+    n_listed: int  # images that a checksum was given for
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +113,7 @@ def verify_task(
     manifest: Manifest,
     structure: StructureCheck,
     depth: Depth,
-    digests: Mapping[str, str] | None,
+    digests: Digests | None,
     progress: Callable[[int], None],
 ) -> TaskSummary:
     """Checks one task to a depth. ``digests`` maps image names to SHA-256; ``progress`` gets counts of images."""
@@ -104,37 +121,35 @@ def verify_task(
     problems = list(labels.problems)
     summaries = []
     trusted = not labels.problems
-    for link in manifest.links if trusted else ():
-        names = labels.image_names(link)
+    for link in manifest.links:
+        names = labels.image_names(link) if trusted else []
         broken = link_problem(root, manifest.task, link)
         if broken is not None:
             problems.append(broken)
-            summaries.append(LinkSummary(link, root.path / link.path, len(names), 0))
+            summaries.append(LinkSummary(link, root.path / link.path, len(names), 0, 0))
             continue
         before = len(problems)
         expected = _expected(digests, labels.edition, link)
-        if depth == "checksum" and expected is None:
+        if trusted and depth == "checksum" and expected is None:
             raise DataError(
                 "checksums of SAYCam images are not published, so there is nothing to compare with",
                 "give your own:  babycli data verify --depth checksum --manifest FILE  (as sha256sum writes it)",
             )
         problems += _image_problems(manifest.task, open_link(root, link), names, depth, expected, progress)
-        summaries.append(
-            LinkSummary(link, root.link_target(link.path), len(names), len(names) - (len(problems) - before))
-        )
+        n_sound = len(names) - (len(problems) - before)
+        n_listed = sum(bool(expected.of(name)) for name in names) if expected else 0
+        summaries.append(LinkSummary(link, root.link_target(link.path), len(names), n_sound, n_listed))
     return TaskSummary(
         manifest.task, labels.edition, len(labels.rows), tuple(summaries), tuple(sorted(problems)), trusted
     )
 
 
-def _expected(digests: Mapping[str, str] | None, edition: Edition | None, link: Link) -> Mapping[str, str] | None:
-    """SHA-256 by image name for a link; the demo's own where the user gives none."""
-    if digests is not None:
+def _expected(digests: Digests | None, edition: Edition | None, link: Link) -> Digests | None:
+    """The checksums for a link; the demo's own where the user gives none."""
+    if digests is not None or edition != "demo":
         return digests
-    if edition == "demo":
-        prefix = f"{link.source}/"
-        return {k.removeprefix(prefix): v for k, v in demo_image_digests().items() if k.startswith(prefix)}
-    return None
+    prefix = f"{link.source}/"
+    return Digests({k.removeprefix(prefix): v for k, v in demo_image_digests().items() if k.startswith(prefix)})
 
 
 def _image_problems(
@@ -142,7 +157,7 @@ def _image_problems(
     store: ImageStore,
     names: Sequence[str],
     depth: Depth,
-    expected: Mapping[str, str] | None,
+    expected: Digests | None,
     progress: Callable[[int], None],
 ) -> Iterator[Problem]:
     for name in names:
@@ -153,7 +168,7 @@ def _image_problems(
             yield Problem(task, problem.kind, problem.path, problem.detail)
 
 
-def _check(store: ImageStore, name: str, depth: Depth, expected: Mapping[str, str] | None) -> None:
+def _check(store: ImageStore, name: str, depth: Depth, expected: Digests | None) -> None:
     problem = store.problem(name)
     if problem is not None:
         raise problem
@@ -164,16 +179,16 @@ def _check(store: ImageStore, name: str, depth: Depth, expected: Mapping[str, st
     if depth == "decode":
         decode(content, place)
     check_header(content, place)
-    if expected is not None and (depth == "checksum" or name in expected):
-        digest = hashlib.sha256(content).hexdigest()
-        wanted = expected.get(name) or expected.get(name.rsplit("/", 1)[-1])
-        if wanted is None:
-            raise ImageError(ProblemKind.CHECKSUM, place, "the manifest does not name it")
-        if digest != wanted:
-            raise ImageError(ProblemKind.CHECKSUM, place, f"SHA-256 is {digest[:16]}…, should be {wanted[:16]}…")
+    if expected is None:
+        return
+    digest, wanted = hashlib.sha256(content).hexdigest(), expected.of(name)
+    if not wanted and depth == "checksum":
+        raise ImageError(ProblemKind.CHECKSUM, place, "the manifest does not name it")
+    if wanted and digest not in wanted:
+        raise ImageError(ProblemKind.CHECKSUM, place, f"SHA-256 is {digest[:16]}…, should be {min(wanted)[:16]}…")
 
 
-def read_digests(path: Path) -> Mapping[str, str]:
+def read_digests(path: Path) -> Digests:
     """SHA-256 by file name from text as ``sha256sum`` writes it. Raises DataError naming the line it cannot read."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -188,4 +203,4 @@ def read_digests(path: Path) -> Mapping[str, str]:
         if len(digest) != 64 or not name or any(c not in "0123456789abcdef" for c in digest.lower()):
             raise DataError(f"{path}, line {number}: expected a SHA-256 and a file name, got {line[:60]!r}")
         digests[name.removeprefix("./")] = digest.lower()
-    return digests
+    return Digests(digests)

@@ -1,0 +1,139 @@
+"""Commands in a process of their own: what they import, on which screens they can write; and their help."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from babycli.cli import app
+from babycli.commands import data
+from tests.conftest import REPOSITORY, Babycli
+from tests.data.demo_copy import copy_demo
+
+COMMANDS = ["data", "eval", "report", "tasks", "models", "doctor", "demo"]
+DATA_COMMANDS = ["labels", "link", "verify", "status", "unlink"]
+
+LIGHT = """
+import sys
+from babycli.cli import main
+code = main(sys.argv[1:])
+heavy = sorted({"torch", "transformers", "accelerate", "tokenizers", "safetensors"} & set(sys.modules))
+print("heavy:", *heavy, file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def run_alone(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """A command in a fresh interpreter, which says last which heavy modules it imported."""
+    return subprocess.run(
+        [sys.executable, "-c", LIGHT, *words],
+        cwd=folder,
+        env={"PYTHONPATH": str(REPOSITORY), "PATH": ""},
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--help"], 0),
+        (["--version"], 0),
+        (["tasks"], 0),
+        (["models"], 0),
+        (["data", "status"], 0),
+        (["data", "verify"], 3),
+        (["data", "unlink"], 0),
+        (["eval", "--help"], 0),
+        (["report", "logs"], 3),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_no_model_library_is_imported(tmp_path: Path, words: list[str], code: int) -> None:
+    (tmp_path / "logs").mkdir()
+    ran = run_alone(words, tmp_path)
+    assert (ran.returncode, ran.stderr.splitlines()[-1]) == (code, "heavy:")
+
+
+def test_linking_and_verifying_import_no_model_library(tmp_path: Path, downloads: Path) -> None:
+    linked = run_alone(
+        ["data", "link", str(downloads / "saycam_images"), "--from", str(downloads / "labels")], tmp_path
+    )
+    assert (linked.returncode, linked.stderr.splitlines()[-1]) == (0, "heavy:")
+    decoded = run_alone(["data", "verify", "--depth", "decode"], tmp_path)
+    assert (decoded.returncode, decoded.stderr.splitlines()[-1]) == (3, "heavy:")
+
+
+def test_the_check_itself_sees_a_model_library(tmp_path: Path) -> None:
+    """Where nothing heavy could be noticed, the tests above would mean nothing."""
+    (tmp_path / "torch.py").touch()
+    ran = subprocess.run(
+        [sys.executable, "-c", "import torch\n" + LIGHT, "--version"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": f"{tmp_path}:{REPOSITORY}", "PATH": ""},
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert ran.stderr.splitlines()[-1] == "heavy: torch"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize("words", [["status"], ["status", "--json"], ["verify"], ["verify", "--json"]], ids=" ".join)
+def test_what_the_screen_cannot_show_does_not_stop_a_command(
+    tmp_path: Path, downloads: Path, words: list[str], encoding: str
+) -> None:
+    demo = copy_demo(downloads, tmp_path / "downloads")
+    shutil.copytree(demo.labels, tmp_path / "dataset")
+    (tmp_path / "dataset/vtwt/vtwt.csv").write_bytes(b"image,positive_phrase,negative_phrase\na.png,b,c\n")
+    try:
+        odd = demo.saycam.rename(demo.folder / os.fsdecode(b"caf\xe9"))  # not UTF-8
+    except OSError:
+        pytest.skip("this file system has only UTF-8 names")
+    (tmp_path / "dataset/SAYCam_caption/images").symlink_to(odd)
+    ran = subprocess.run(
+        [sys.executable, "-m", "babycli", "data", *words],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(REPOSITORY), "PATH": "", "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert (ran.returncode, b"Traceback" in ran.stderr) == ({"status": 0, "verify": 3}[words[0]], False)
+    if "--json" in words:
+        assert set(json.loads(ran.stdout)) >= ({"vtwt"} if "status" in words else {"tasks", "problems"})
+
+
+def test_the_commands_are_those_of_the_contract() -> None:
+    named = {command.name or "" for command in app.registered_commands} | {
+        group.name or "" for group in app.registered_groups
+    }
+    assert set(COMMANDS) <= named
+    assert {
+        command.name or command.callback.__name__ for command in data.app.registered_commands if command.callback
+    } >= (set(DATA_COMMANDS))
+
+
+@pytest.mark.parametrize(
+    "words", [[], *([c] for c in COMMANDS), *(["data", c] for c in DATA_COMMANDS)], ids=lambda words: " ".join(words)
+)
+def test_help_explains_the_command(babycli: Babycli, words: list[str]) -> None:
+    ran = babycli(*words, "--help")
+    assert (ran.code, ran.err) == (0, "")
+    assert " ".join(["Usage: babycli", *words]) in ran.out
+
+
+@pytest.mark.parametrize("words", [["dat"], ["data", "lnk"], ["data", "link", "--nosuch"], ["data", "verify", "extra"]])
+def test_an_unknown_word_is_a_usage_error(babycli: Babycli, words: list[str]) -> None:
+    ran = babycli(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert words[-1] in ran.err

@@ -1,0 +1,178 @@
+"""`babycli data status` and `babycli data unlink`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Babycli
+from tests.data.demo_copy import DATASET, LABEL_FILES, LINKS, DemoCopy, copy_demo, links_in, snapshot
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("BABYCLI_DATA", raising=False)
+
+
+@pytest.fixture
+def demo(downloads: Path, tmp_path: Path) -> DemoCopy:
+    return copy_demo(downloads, tmp_path / "downloads")
+
+
+def readiness(babycli: Babycli) -> dict[str, bool]:
+    """Which tasks are ready, as the screen and the JSON say; they must agree."""
+    text, document = babycli("data", "status"), babycli("data", "status", "--json")
+    assert (text.code, text.err, document.code, document.err) == (0, "", 0, "")
+    told: dict[str, Any] = json.loads(document.out)
+    ready = {task: told[task]["ready"] for task in LABEL_FILES}
+    for task, is_ready in ready.items():
+        (line,) = [line for line in text.out.splitlines() if line.split()[0] == task]
+        assert line.split(maxsplit=1)[1].startswith("ready" if is_ready else "not ready")
+    return ready
+
+
+def test_in_an_empty_folder_nothing_is_ready_and_nothing_is_made(babycli: Babycli) -> None:
+    assert readiness(babycli) == dict.fromkeys(LABEL_FILES, False)
+    ran = babycli("data", "status")
+    assert ran.out.startswith("dataset folder: dataset")
+    assert ran.out.count("LabelsMissing") == 4
+    assert ran.out.count("LinkMissing") == 5
+    assert not DATASET.exists()
+
+
+def test_with_labels_alone_nothing_is_ready(babycli: Babycli, demo: DemoCopy) -> None:
+    babycli("data", "labels", "--from", demo.labels)
+    assert readiness(babycli) == dict.fromkeys(LABEL_FILES, False)
+    assert babycli("data", "status").out.count("LinkMissing") == 5
+
+
+def test_with_saycam_alone_two_tasks_are_ready(babycli: Babycli, demo: DemoCopy) -> None:
+    babycli("data", "link", demo.saycam, "--from", demo.labels)
+    assert readiness(babycli) == {"labeled_s": False, "vtwt": True, "baby_winoground": False, "saycam_caption": True}
+
+
+def test_with_all_linked_all_are_ready_and_the_demo_is_called_demo(babycli: Babycli, demo: DemoCopy) -> None:
+    babycli(*demo.link_words)
+    assert readiness(babycli) == dict.fromkeys(LABEL_FILES, True)
+    document = json.loads(babycli("data", "status", "--json").out)
+    assert [task["data"] for task in document.values()] == ["demo"] * 4
+    assert [task["problems"] for task in document.values()] == [[]] * 4
+    targets = {path: link["target"] for task in document.values() for path, link in task["links"].items()}
+    assert targets == {link: str(demo.folder / source) for link, source in LINKS.items()}
+    text = babycli("data", "status").out
+    assert text.count("(demo)") == 4
+    for link, target in targets.items():
+        assert f"{link} -> {target}" in text
+
+
+def test_a_changed_label_file_makes_its_task_not_ready(babycli: Babycli, demo: DemoCopy) -> None:
+    babycli(*demo.link_words)
+    path = DATASET / LABEL_FILES["vtwt"]
+    path.write_bytes(path.read_bytes() + b"demo_frame_000.png,a,b\n")
+    assert [task for task, ready in readiness(babycli).items() if not ready] == ["vtwt"]
+    assert f"LabelsChecksumMismatch {path}" in babycli("data", "status").out
+
+
+def test_a_link_whose_folder_has_gone_makes_its_tasks_not_ready(babycli: Babycli, demo: DemoCopy) -> None:
+    babycli(*demo.link_words)
+    demo.synthetic.rename(demo.folder / "moved")
+    assert [task for task, ready in readiness(babycli).items() if not ready] == ["baby_winoground"]
+    ran = babycli("data", "status")
+    assert "LinkBroken" in ran.out
+    assert str(demo.synthetic) in ran.out
+
+
+def test_a_real_folder_serves_as_well_as_a_link(babycli: Babycli, demo: DemoCopy) -> None:
+    babycli(*demo.link_words)
+    (DATASET / "vtwt/images").unlink()
+    shutil.copytree(demo.saycam, DATASET / "vtwt/images")
+    assert readiness(babycli) == dict.fromkeys(LABEL_FILES, True)
+
+
+def test_a_task_that_was_linked_with_images_missing_is_not_ready(babycli: Babycli, demo: DemoCopy) -> None:
+    demo.frame.unlink()
+    babycli(*demo.link_words, "--allow-missing")
+    assert [task for task, ready in readiness(babycli).items() if not ready] == ["vtwt"]
+
+
+def test_status_changes_nothing(babycli: Babycli, demo: DemoCopy) -> None:
+    babycli(*demo.link_words)
+    before = snapshot(DATASET), snapshot(demo.folder)
+    readiness(babycli)
+    assert (snapshot(DATASET), snapshot(demo.folder)) == before
+
+
+def test_status_of_another_dataset_folder(babycli: Babycli, demo: DemoCopy, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "else where"
+    babycli(*demo.link_words, "--data", elsewhere)
+    ran = babycli("data", "status", "--data", elsewhere)
+    assert ran.out.startswith(f"dataset folder: {elsewhere}\n")
+    assert ran.out.count(" ready  (demo)\n") == 4
+    assert babycli("data", "status").out.count("not ready") == 4
+
+
+# --- unlink --------------------------------------------------------------------------------------------------------
+
+
+def test_unlink_removes_the_links_and_nothing_else(babycli: Babycli, demo: DemoCopy) -> None:
+    babycli(*demo.link_words)
+    images, before = snapshot(demo.folder), snapshot(DATASET)
+    ran = babycli("data", "unlink")
+    assert (ran.code, ran.err) == (0, "")
+    assert sorted(ran.out.splitlines()) == sorted(f"removed {DATASET / link}" for link in LINKS)
+    assert links_in(DATASET) == {}
+    assert snapshot(demo.folder) == images
+    left = snapshot(DATASET)
+    assert {path: left[path] for path in LABEL_FILES.values()} == {path: before[path] for path in LABEL_FILES.values()}
+    assert set(before) - set(left) == set(LINKS)
+
+
+def test_unlink_twice_is_done_once(babycli: Babycli, demo: DemoCopy) -> None:
+    babycli(*demo.link_words)
+    babycli("data", "unlink")
+    before = snapshot(DATASET)
+    ran = babycli("data", "unlink")
+    assert (ran.code, "removed" in ran.out) == (0, False)
+    assert snapshot(DATASET) == before
+
+
+def test_unlink_without_a_dataset_does_nothing(babycli: Babycli) -> None:
+    assert babycli("data", "unlink").code == 0
+    assert not DATASET.exists()
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_unlink_leaves_a_real_folder(babycli: Babycli, demo: DemoCopy, link: str) -> None:
+    place = DATASET / link
+    place.mkdir(parents=True)
+    (place / "mine.png").write_text("mine")
+    babycli(*demo.link_words, "--allow-missing")
+    before = snapshot(place)
+    ran = babycli("data", "unlink")
+    assert ran.code == 0
+    assert str(place) in ran.out
+    assert f"removed {place}" not in ran.out
+    assert snapshot(place) == before
+    assert links_in(DATASET) == {}
+
+
+def test_unlink_removes_links_that_lead_nowhere(babycli: Babycli, demo: DemoCopy) -> None:
+    babycli(*demo.link_words)
+    shutil.rmtree(demo.folder)
+    assert babycli("data", "unlink").code == 0
+    assert links_in(DATASET) == {}
+
+
+def test_after_unlink_the_data_can_be_linked_again(babycli: Babycli, demo: DemoCopy) -> None:
+    babycli(*demo.link_words)
+    before = links_in(DATASET)
+    babycli("data", "unlink")
+    assert babycli(*demo.link_words).code == 0
+    assert links_in(DATASET) == before
