@@ -33,7 +33,7 @@ def test_standard_error_needs_two_values() -> None:
     ],
 )
 def test_wilson_interval(share: float, n: int, low: float, high: float) -> None:
-    assert wilson95(share, n) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+    assert wilson95(share, n) == pytest.approx((low, high), abs=5e-5)
 
 
 def test_wilson_interval_contains_every_share() -> None:

@@ -55,7 +55,7 @@ def resolve(model: str, args: Mapping[str, str]) -> Resolved:
     if model in BUNDLED:
         return Resolved(str(BUNDLED[model]), None)
     path = Path(model).expanduser()
-    if path.is_dir():
+    if model and path.is_dir():
         return Resolved(str(path), None)
     is_hub_id = model.count("/") == 1 and not model.startswith((".", "/", "~")) and not model.endswith("/")
     if is_hub_id and not path.exists():
@@ -123,6 +123,8 @@ def _check_device(device: str) -> None:
         raise UsageError(f"unknown device {device!r}", "use cpu, cuda, cuda:N or mps") from error
     if parsed.type not in ("cpu", "cuda", "mps"):
         raise UsageError(f"unknown device {device!r}", "use cpu, cuda, cuda:N or mps")
+    if parsed.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("there is no device 'mps' here", "use --device cpu")
     if parsed.type == "cuda" and (parsed.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"there is no device {device!r}: torch sees {torch.cuda.device_count()} GPUs", "use --device cpu"

@@ -38,9 +38,10 @@ _TOWER_NAME = re.compile(r"resnext50|vitl16|^wkvong/")
 
 def recognises(config: dict[str, Any]) -> bool:
     """True for a LLaVA-style config whose tower is not CLIP (that would be LLaVA itself)."""
-    if config.get("model_type") == "llava_gpt2":
+    kind = str(config.get("model_type"))
+    if kind == "llava_gpt2":
         return True
-    return config.get("model_type") in _TEXT_MODELS and bool(_TOWER_NAME.search(str(config.get("mm_vision_tower", ""))))
+    return kind in _TEXT_MODELS and bool(_TOWER_NAME.search(str(config.get("mm_vision_tower", ""))))
 
 
 class BabyLlava:
@@ -191,18 +192,23 @@ def load(spec: ModelSpec, folder: Path) -> BabyLlava:
         )
     aspect = spec.args.get("image_aspect_ratio", config.get("image_aspect_ratio") or "square")
     if aspect not in ("pad", "square"):
-        raise ModelError(f"image_aspect_ratio {aspect!r} is not supported: pad and square are")
+        kind = UsageError if "image_aspect_ratio" in spec.args else ModelError
+        raise kind(f"image_aspect_ratio {aspect!r} is not supported", "one of: pad, square")
     trunk = _TEXT_MODELS.get(str(config.get("model_type")))
     if trunk is None:
         raise ModelError(f"{folder / 'config.json'}: model_type {config.get('model_type')!r} is not a BabyLLaVA")
     tokenizer = load_tokenizer(folder)
     files = checkpoint.weight_files(folder)
-    built = build_network(config, trunk, checkpoint.read_weights(files), tokenizer.size, spec.args.get("vision_tower"))
+    weights = checkpoint.read_weights(files)
+    try:
+        built = build_network(config, trunk, weights, tokenizer.size, spec.args.get("vision_tower"))
+    except ModelError as error:  # the parts do not know whose they are
+        raise ModelError(f"{folder}: {error.message}", error.mend) from error
     network = built.network.to(spec.device, built.dtype_of(spec.dtype)).eval()
     if spec.dtype == "float32":
         full_precision()
     kept = [folder / "config.json", *files, *([built.tower_file] if built.tower_file else [])]
-    kept += [f for f in sorted(folder.glob("*token*")) if f.is_file()]
+    kept += [f for f in sorted([*folder.glob("*token*"), *folder.glob("generation_config.json")]) if f.is_file()]
     info = ModelInfo(
         family="babyllava",
         source=spec.source,
@@ -217,6 +223,9 @@ def load(spec: ModelSpec, folder: Path) -> BabyLlava:
     network.generation_settings = generation
     declared = generation.get("eos_token_id", config.get("eos_token_id", tokenizer.eos_id))
     stops = [] if declared is None else declared if isinstance(declared, list) else [declared]
+    if not all(isinstance(i, int) for i in stops):
+        where = "generation_config.json" if "eos_token_id" in generation else "config.json"
+        raise ModelError(f"{folder / where} declares eos_token_id {declared!r}, which is no token id")
     return BabyLlava(network, tokenizer, info, spec.scoring, PixelSpec(pad=aspect == "pad"), stops)
 
 

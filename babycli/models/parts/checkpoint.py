@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from babycli.errors import ModelError
 
+_HUB_MODULES = ("huggingface_hub", "requests", "httpx", "httpx2", "httpcore", "httpcore2")
 _SMALL_FILES = ["*.json", "*.model", "*.txt"]
 
 
@@ -48,11 +49,13 @@ def fetch_tower(source: str) -> Path:
 
 def _from_hub(repo_id: str, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(repo_id, allow_patterns=patterns))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except Exception as error:
+        # Its HTTP library has changed (requests, httpx, httpx2), and passes its own exceptions through.
+        if not isinstance(error, (OSError, ValueError)) and type(error).__module__.split(".")[0] not in _HUB_MODULES:
+            raise
         raise ModelError(
             f"cannot get {repo_id!r} from the model hub: {_first_line(error)}",
             "check the name and the network, or give a local folder: --model path/to/checkpoint",
@@ -88,12 +91,13 @@ def weight_files(folder: Path) -> list[Path]:
         if (folder / index).is_file():
             try:
                 names = sorted(set(json.loads((folder / index).read_bytes())["weight_map"].values()))
-            except (ValueError, KeyError, AttributeError) as error:
+                paths = [folder / name for name in names]
+            except (ValueError, KeyError, AttributeError, TypeError) as error:
                 raise ModelError(f"{folder / index} is not an index of weight files: {error!r}") from error
-            missing = [name for name in names if not (folder / name).is_file()]
+            missing = [path.name for path in paths if not path.is_file()]
             if missing:
                 raise ModelError(f"the checkpoint {folder} lacks {len(missing)} of its weight files: {listed(missing)}")
-            return [folder / name for name in names]
+            return paths
         if (folder / single).is_file():
             return [folder / single]
     raise ModelError(f"the checkpoint {folder} has no weights: neither model.safetensors nor pytorch_model.bin")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
@@ -24,6 +25,10 @@ from babycli.models.parts.vision import ResNeXt, ResNeXtSpec, ViT, ViTSpec, proj
 # What greedy search has no use for.
 _SAMPLING = frozenset({"do_sample", "temperature", "top_p", "top_k", "max_length", "max_new_tokens"})
 _LEGACY_BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
+
+
+# What PyTorch and transformers raise for settings that make no model.
+_BAD_SETTINGS = (TypeError, ValueError, KeyError, AttributeError, ZeroDivisionError, RuntimeError, AssertionError)
 
 
 class LlavaNetwork(nn.Module):
@@ -83,7 +88,10 @@ class LlavaNetwork(nn.Module):
             }
             | {"return_dict_in_generate": True, "output_logits": True}
         )
-        return self.text.generate(inputs_embeds=embedded, attention_mask=mask, generation_config=settings)
+        try:
+            return self.text.generate(inputs_embeds=embedded, attention_mask=mask, generation_config=settings)
+        except (ValueError, TypeError) as error:
+            raise ModelError(f"captions cannot be generated with generation_config.json: {error}") from error
 
 
 def full_precision() -> None:
@@ -132,7 +140,7 @@ def build_network(
 
     tower_file = None
     if tower_source or not tower_weights:
-        tower_file = checkpoint.fetch_tower(tower_source or str(config.get("mm_vision_tower", "")))
+        tower_file = checkpoint.fetch_tower(tower_source or _tower_name(config))
         tower_weights = {
             n: t.float() if t.is_floating_point() else t for n, t in checkpoint.read_weights([tower_file]).items()
         }
@@ -148,16 +156,30 @@ def build_network(
     return Built(LlavaNetwork(tower, connector, text, n_positions), tower_file, tuple(notes))
 
 
+def _tower_name(config: Mapping[str, Any]) -> str:
+    name = config.get("mm_vision_tower")
+    if not isinstance(name, str) or not name:
+        raise ModelError(
+            "there is no vision tower in the weights, and config.json names none in mm_vision_tower",
+            "say where it is:  --model-args vision_tower=PATH",
+        )
+    return name
+
+
 def _tower(config: Mapping[str, Any], weights: dict[str, Tensor]) -> tuple[nn.Module, int, int]:
     """The tower, how many positions an image takes, and how wide they are."""
     tower: nn.Module
-    if "class_token" in weights:
-        vit = ViTSpec(**config.get("mm_vision_tower_shape", {}))
-        tower, n_positions, size = ViT(vit), vit.positions, vit.hidden_size
-    else:
-        # babycli's own extension, for the bundled small model: the shape of a tower that is not ResNeXt-50.
-        resnext = ResNeXtSpec.from_config(config.get("mm_vision_tower_shape", {}))
-        tower, n_positions, size = ResNeXt(resnext), 49, resnext.out_channels
+    # babycli's own extension, for the bundled small model: the shape of a tower that is not the published one.
+    shape = config.get("mm_vision_tower_shape", {})
+    try:
+        if "class_token" in weights:
+            vit = ViTSpec(**shape)
+            tower, n_positions, size = ViT(vit), vit.positions, vit.hidden_size
+        else:
+            resnext = ResNeXtSpec.from_config(shape)
+            tower, n_positions, size = ResNeXt(resnext), 49, resnext.out_channels
+    except _BAD_SETTINGS as error:
+        raise ModelError(f"config.json: mm_vision_tower_shape {shape!r} describes no tower: {error}") from error
     counters = frozenset(name for name in tower.state_dict() if name.endswith("num_batches_tracked"))
     checkpoint.check_names(tower, weights, "vision tower", counters)
     tower.load_state_dict(weights, strict=False)
@@ -173,12 +195,14 @@ def _text_model(config: Mapping[str, Any], trunk: str, weights: dict[str, Tensor
     }
     config_class: Any = GPT2Config if trunk == "transformer" else LlamaConfig
     model_class: Any = GPT2LMHeadModel if trunk == "transformer" else LlamaForCausalLM
+    plain["pad_token_id"] = None  # nothing is padded, and its row may be among those that are cut
     try:
         text_config = config_class(**plain)
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"config.json does not describe a {config_class.model_type} model: {error}") from error
-    with torch.device("meta"):
-        expected = model_class(text_config)
+        with torch.device("meta"):
+            expected = model_class(text_config)
+    except (*_BAD_SETTINGS, StrictDataclassError) as error:
+        reason = " ".join(str(error).split()) or repr(error)
+        raise ModelError(f"config.json does not describe a {config_class.model_type} model: {reason}") from error
     head = "lm_head.weight"
     tied = bool(text_config.tie_word_embeddings)
     if tied:

@@ -95,7 +95,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     fast, slow = folder / "tokenizer.json", folder / "tokenizer.model"
     backend: _Backend
     if slow.is_file() and (name.startswith("Llama") or not fast.is_file()):
-        backend = _SentencePiece(slow, special, legacy=bool(config.get("legacy", True)), config=config)
+        backend = _SentencePiece(slow, special, legacy=config.get("legacy") is not False, config=config)
     elif fast.is_file():
         backend = _Tokenizers(fast, special)
     else:
@@ -157,10 +157,14 @@ class _SentencePiece:
             self._model.load_from_serialized_proto(proto if legacy else proto + _NO_DUMMY_PREFIX)
         except (OSError, RuntimeError) as error:
             raise ModelError(f"cannot read the tokenizer {path}: {error}") from error
+        self._special_ids = {t: self._model.piece_to_id(t) for t in special.all}
         self.size = int(self._model.get_piece_size())
-        ids = {t: self._model.piece_to_id(t) for t in sorted(special.all, key=len, reverse=True)}
-        self._special_ids = {t: i for t, i in ids.items() if self._model.id_to_piece(i) == t}
-        self._split = re.compile("(" + "|".join(re.escape(t) for t in self._special_ids) + ")")
+        for token, i in self._special_ids.items():
+            if self._model.id_to_piece(i) != token:  # a late [PAD], say, gets the next id, as in transformers
+                self._special_ids[token] = self.size
+                self.size += 1
+        longest_first = sorted(self._special_ids, key=len, reverse=True)
+        self._split = re.compile("(" + "|".join(re.escape(t) for t in longest_first) + ")")
         self._unk = special.unk or "<unk>"
         bos, eos = self._special_ids.get(special.bos or ""), self._special_ids.get(special.eos or "")
         self._head = [bos] if bos is not None and config.get("add_bos_token", True) else []

@@ -1,0 +1,174 @@
+"""Every line that the authors' code computed on the reference checkpoints: ids, prompts, losses, captions.
+
+The checkpoints are written anew by the script beside the recorded lines; the pictures are the recorded ones. The
+large one (ViT-L/16, 2.4 GB) is tried when BABYCLI_TEST_LARGE=1.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from babycli.data.images import decode
+from babycli.domain import Loglikelihood
+from babycli.models.base import Model, Tokens
+from tests.models.loading import context_and_answer, load
+
+MOST_BETWEEN_MACHINES = 2e-5  # the threads of a matrix product alone make up to 4e-6
+BATCH = 16
+Line = dict[str, Any]
+Recorded = Mapping[str, bytes]
+
+
+@pytest.fixture(scope="session")
+def recorded_images(shared: Path) -> Recorded:
+    """The JPEG files by their names in the label files."""
+    folders = ("labeled_s_images/", "saycam_images/", "synthetic_images/")
+    with tarfile.open(shared / "reference" / "golden" / "images_golden.tar") as archive:
+        files = [(member.name, archive.extractfile(member)) for member in archive.getmembers()]
+        content = {name: file.read() for name, file in files if file is not None}
+    return {n.removeprefix(f): image for n, image in content.items() for f in folders if n.startswith(f)}
+
+
+def write_checkpoints(shared: Path, folder: Path, which: str) -> Path:
+    script = shared / "reference" / "make_checkpoints.py"
+    subprocess.run(
+        [sys.executable, "-B", str(script), str(shared / "labels"), str(folder), "--only", which],
+        check=True,
+        capture_output=True,
+        timeout=600,
+    )
+    sums = json.loads((shared / "reference" / "golden" / "checkpoint_sums.json").read_text())
+    written = json.loads((folder / "sums.json").read_text())
+    assert written == {name: sums[name] for name in written}
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoints(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoints(shared, tmp_path_factory.mktemp("checkpoints"), "a,e")
+
+
+def lines_of(shared: Path, name: str) -> list[Line]:
+    return [json.loads(line) for line in (shared / "reference" / "golden" / name).read_text().splitlines()]
+
+
+def check(model: Model, lines: Sequence[Line], images: Recorded) -> None:
+    """Compares every line; each picture is encoded once."""
+    features = features_of(model, sorted({line["image"] for line in lines}), images)
+    asked = [line for line in lines if line["kind"] == "loglikelihood"]
+    tokens = [tokens_of(model, line) for line in asked]
+    losses = {i: score.mean_loss for i, score in scores_of(model, tokens, [features[x["image"]] for x in asked])}
+    off = {i: abs(losses[i] - line["loss"]) for i, line in enumerate(asked)}
+    assert len(off) == len(asked)
+    assert max(off.values()) <= MOST_BETWEEN_MACHINES
+    assert all(math.isfinite(loss) for loss in losses.values())
+
+    captions = [line for line in lines if line["kind"] == "generate_until"]
+    for start in range(0, len(captions), BATCH):
+        batch = captions[start : start + BATCH]
+        (context,) = {line["context"] for line in batch}
+        generated = model.generate([features[line["image"]] for line in batch], context, 25)
+        for line, caption in zip(batch, generated, strict=True):
+            assert model.render(line["context"]) == line["prompt"]
+            assert list(caption.token_ids) == line["output_ids"], line["image"]
+            assert caption.text == line["text"]
+            assert caption.is_finite
+    assert len(asked) + len(captions) == len(lines)
+
+
+def features_of(model: Model, names: Sequence[str], images: Recorded) -> dict[str, Any]:
+    features: dict[str, Any] = {}
+    for start in range(0, len(names), BATCH):
+        batch = names[start : start + BATCH]
+        encoded = model.encode([model.preprocess(decode(images[name], name)) for name in batch])
+        features |= dict(zip(batch, encoded, strict=True))
+    return features
+
+
+def tokens_of(model: Model, line: Line) -> Tokens:
+    """The ids of a line, compared with the recorded ones."""
+    tokens = model.tokenize(line["context"], line["continuation"].removeprefix(" "))
+    context, answer = context_and_answer(tokens)
+    assert model.render(line["context"]) == line["context_prompt"]
+    assert list(tokens.ids) == line["input_ids"]
+    assert context == line["context_ids"]
+    assert [-100] * len(context) + answer == line["labels"]
+    return tokens
+
+
+def scores_of(model: Model, tokens: Sequence[Tokens], features: Sequence[Any]) -> list[tuple[int, Loglikelihood]]:
+    """All scores with their positions, batches of equal keys together."""
+    groups: dict[Any, list[int]] = {}
+    for i, one in enumerate(tokens):
+        groups.setdefault(one.batch_key, []).append(i)
+    scored: list[tuple[int, Loglikelihood]] = []
+    for group in groups.values():
+        for start in range(0, len(group), BATCH):
+            batch = group[start : start + BATCH]
+            scores = model.loglikelihood([features[i] for i in batch], [tokens[i] for i in batch])
+            scored += zip(batch, scores, strict=True)
+    return scored
+
+
+@pytest.fixture(scope="module")
+def small(checkpoints: Path) -> Model:
+    return load(checkpoints / "babyllava_resnext_gpt2")
+
+
+def test_every_recorded_line(small: Model, shared: Path, recorded_images: Recorded) -> None:
+    lines = lines_of(shared, "babyllava_resnext_gpt2.jsonl")
+    assert len(lines) == 440
+    check(small, lines, recorded_images)
+
+
+def test_every_recorded_line_of_byte_pairs(checkpoints: Path, shared: Path, recorded_images: Recorded) -> None:
+    lines = lines_of(shared, "babyllava_resnext_gpt2_bpe.jsonl")
+    assert len(lines) == 12
+    check(load(checkpoints / "babyllava_resnext_gpt2_bpe"), lines, recorded_images)
+
+
+def test_the_real_tie(small: Model, shared: Path) -> None:
+    """VTWT row 210: two phrases that are the same ids to this tokenizer, so no score may tell them apart."""
+    with (shared / "labels" / "vtwt" / "vtwt.csv").open(newline="", encoding="utf-8") as file:
+        row = list(csv.DictReader(file))[210]
+    assert row["positive_phrase"] != row["negative_phrase"]
+    assert small.tokenize("", row["positive_phrase"]) == small.tokenize("", row["negative_phrase"])
+
+
+def test_the_tower_as_its_authors_publish_it(
+    small: Model, checkpoints: Path, recorded_images: Recorded, tmp_path: Path
+) -> None:
+    """The DINO file, rounded to bfloat16 as the checkpoint's own tower is, gives the same numbers."""
+    published = checkpoints / "eminorhan" / "dino_sfp_resnext50" / "dino_sfp_resnext50.pth"
+    content = torch.load(published, weights_only=True)
+    teacher = {n: w.bfloat16() if w.is_floating_point() else w for n, w in content["teacher"].items()}
+    torch.save(content | {"teacher": teacher}, tmp_path / "tower.pth")
+    other = load(checkpoints / "babyllava_resnext_gpt2", vision_tower=tmp_path / "tower.pth")
+    name = next(iter(recorded_images))
+    tokens = small.tokenize("", "ball")
+    one, two = (
+        model.loglikelihood([features_of(model, [name], recorded_images)[name]], [tokens]) for model in (small, other)
+    )
+    assert one == two
+
+
+@pytest.mark.skipif(os.environ.get("BABYCLI_TEST_LARGE") != "1", reason="writes 2.4 GB; set BABYCLI_TEST_LARGE=1")
+def test_every_recorded_line_of_the_large_model(
+    shared: Path, recorded_images: Recorded, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = write_checkpoints(shared, tmp_path_factory.mktemp("large"), "b")
+    lines = lines_of(shared, "babyllava_vitl16_llama.jsonl")
+    assert len(lines) == 12
+    check(load(folder / "babyllava_vitl16_llama"), lines, recorded_images)
