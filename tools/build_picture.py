@@ -1,6 +1,6 @@
 """Draws docs/demo.svg, the picture in the README, from a real run of `babycli demo`.
 
-    python tools/build_picture.py
+python tools/build_picture.py
 """
 
 from __future__ import annotations

@@ -144,8 +144,8 @@ class BabyLlava:
 
     def _prompt_ids(self, prompt: str) -> list[int]:
         ids = self._tokenizer.encode_with_image(self.render(prompt))
-        if self._tokenizer.wraps and self._scoring == "fair" and ids[-1] == self._tokenizer.eos_id:
-            return ids[:-1]  # the <eos> that the tokenizer puts behind every text ends no prompt
+        if self._scoring == "fair" and ids[-1] == self._tokenizer.eos_id:
+            return ids[:-1]  # an <eos> that the tokenizer puts behind every text ends no prompt
         return ids
 
     def _until_stop(self, ids: list[int]) -> list[int]:

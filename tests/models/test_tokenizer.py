@@ -248,6 +248,22 @@ def test_legacy_is_the_way_of_a_checkpoint_that_says_nothing(says: dict[str, Non
     assert load_tokenizer(tmp_path).encode("a</s>red") == ids
 
 
+@pytest.mark.parametrize("config", [None, {}, {"tokenizer_class": "LlamaTokenizer"}], ids=json.dumps)
+def test_a_sentencepiece_model_without_names(config: dict[str, str] | None, tmp_path: Path) -> None:
+    """LlamaTokenizer's own names are then <unk>, <s> and </s>, and it puts <s> in front."""
+    proto = letter_pieces(LETTERS)
+    (tmp_path / "tokenizer.model").write_bytes(proto)
+    if config is not None:
+        write_json(tmp_path / "tokenizer_config.json", config)
+    tokenizer = load_tokenizer(tmp_path)
+    assert tokenizer.encode_with_image("<image>\n a red</s>") == [
+        1,
+        IMAGE,
+        *pieces(proto, "▁", "<0x0A>", *"▁a▁red", "</s>"),
+    ]
+    assert tokenizer.decode(tokenizer.encode("a red</s>")) == "a red"
+
+
 @pytest.mark.parametrize(
     ("says", "head", "tail"),
     [

@@ -97,7 +97,7 @@ def make_checkpoints(shared: Path) -> Iterator[ModuleType]:
 
     class Shapes(module.Maker):  # type: ignore[name-defined, misc]
         def w(self, name: str, shape: tuple[int, ...], std: float, mean: float = 0.0) -> None:
-            self.sd[name] = torch.empty(shape, device="cpu" if name == "conv1.weight" else "meta")
+            self.sd[name] = torch.zeros(shape, device="cpu" if name == "conv1.weight" else "meta")
 
         def uni(self, name: str, shape: tuple[int, ...], lo: float, hi: float) -> None:
             self.w(name, shape, 1.0)

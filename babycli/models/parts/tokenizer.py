@@ -8,7 +8,7 @@ define them (tokenizers, sentencepiece) directly.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,7 +49,7 @@ class Tokenizer:
     def __init__(self, backend: _Backend, special: SpecialTokens, cleans_up: bool, wraps: bool) -> None:
         self._backend = backend
         self._cleans_up = cleans_up
-        self.wraps = wraps  # puts every text between <sos> and <eos> (tokenizer_class LlavaGPT2Tokenizer)
+        self._wraps = wraps  # puts every text between <sos> and <eos> (tokenizer_class LlavaGPT2Tokenizer)
         self.size = backend.size
         self.bos_id = backend.id_of(special.bos) if special.bos else None
         self.eos_id = backend.id_of(special.eos) if special.eos else None
@@ -57,7 +57,7 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, with what the tokenizer itself puts around it (a BOS, say)."""
-        return self._backend.encode(f"<sos> {text} <eos>" if self.wraps else text)
+        return self._backend.encode(f"<sos> {text} <eos>" if self._wraps else text)
 
     def encode_with_image(self, text: str) -> list[int]:
         """The ids of a text in which each ``<image>`` becomes IMAGE_ID.
@@ -88,13 +88,15 @@ class Tokenizer:
 def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of a checkpoint folder. Raises ModelError where its files are missing or unreadable."""
     config = read_json_object(folder / "tokenizer_config.json", missing_ok=True)
-    special = _special_tokens(config, read_json_object(folder / "special_tokens_map.json", missing_ok=True))
+    special = _special_tokens(folder, config)
     # transformers 4 takes clean_up_tokenization_spaces as true where the file says nothing; so do we.
     cleans_up = bool(config.get("clean_up_tokenization_spaces", True))
     name = str(config.get("tokenizer_class", ""))
     fast, slow = folder / "tokenizer.json", folder / "tokenizer.model"
     backend: _Backend
     if slow.is_file() and (name.startswith("Llama") or not fast.is_file()):
+        # The names that LlamaTokenizer has where a file declares none.
+        special = replace(special, bos=special.bos or "<s>", eos=special.eos or "</s>", unk=special.unk or "<unk>")
         backend = _SentencePiece(slow, special, legacy=config.get("legacy") is not False, config=config)
     elif fast.is_file():
         backend = _Tokenizers(fast, special)
@@ -199,7 +201,9 @@ class _SentencePiece:
         return self._special_ids.get(token)
 
 
-def _special_tokens(config: dict[str, Any], token_map: dict[str, Any]) -> SpecialTokens:
+def _special_tokens(folder: Path, config: dict[str, Any]) -> SpecialTokens:
+    token_map = read_json_object(folder / "special_tokens_map.json", missing_ok=True)
+
     def text_of(entry: object) -> str | None:
         if isinstance(entry, dict):
             entry = entry.get("content")
@@ -208,8 +212,10 @@ def _special_tokens(config: dict[str, Any], token_map: dict[str, Any]) -> Specia
     def named(key: str) -> str | None:
         return text_of(config.get(key)) or text_of(token_map.get(key))
 
-    added = config.get("added_tokens_decoder", {}).values()
-    others = [text_of(t) for t in added if isinstance(t, dict) and t.get("special")]
+    added = config.get("added_tokens_decoder", {})
+    if not isinstance(added, dict):
+        raise ModelError(f"{folder / 'tokenizer_config.json'}: added_tokens_decoder is not a JSON object")
+    others = [text_of(t) for t in added.values() if isinstance(t, dict) and t.get("special")]
     return SpecialTokens(
         named("bos_token"),
         named("eos_token"),
