@@ -5,10 +5,11 @@ Owns the command tree and the last words on stderr. Never computes anything.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -16,7 +17,7 @@ import typer
 from babycli import __version__
 from babycli.commands import catalog, data, demo, doctor, report
 from babycli.commands import eval as eval_command
-from babycli.errors import BabycliError, ExitCode
+from babycli.errors import BabycliError, ExitCode, OutputError
 
 app = typer.Typer(
     name="babycli",
@@ -51,9 +52,9 @@ def _babycli(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code (see babycli.errors.ExitCode). A bug raises."""
-    words = _dashed(list(sys.argv[1:] if argv is None else argv))
+    typed = list(sys.argv[1:] if argv is None else argv)
     try:
-        app(words, prog_name="babycli", obj=["babycli", *words])
+        app(_dashed(typed), prog_name="babycli", obj=["babycli", *typed])
     except SystemExit as end:  # how Typer ends, also after a usage error that it has explained
         return end.code if isinstance(end.code, int) else ExitCode.DONE
     except BabycliError as error:
@@ -76,16 +77,52 @@ def _dashed(words: list[str]) -> list[str]:
     return dashed
 
 
+class _Stdout(io.TextIOBase):
+    """stdout whose reader may have gone (head, less): the command goes on and ends with its own exit code."""
+
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with self._explained():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._explained():
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            if not isinstance(error, BrokenPipeError):
+                raise OutputError(f"cannot write to standard output: {error.strerror}") from error
+
+
 def run() -> None:
     """The console script."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # an odd file name must not end a command
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout = _Stdout(sys.stdout)
+    code = main()
     try:
-        code = main()
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader of our stdout (head, less) has gone; that is no error of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+    except OutputError as error:
+        print(f"babycli: {error.message}", file=sys.stderr)
+        code = error.exit_code
     sys.exit(code)

@@ -16,7 +16,7 @@ import typer
 from babycli.commands.options import DataOption, JsonOption, print_json, say
 from babycli.commands.progress import progress_bar
 from babycli.data.labels import Labels, get_labels
-from babycli.data.linking import LinkReport, link_images
+from babycli.data.linking import LinkReport, check_folder, link_images
 from babycli.data.manifest import SOURCE_TITLES, Manifest, Source, manifests
 from babycli.data.problems import Problem, ProblemKind, exit_code, raise_for
 from babycli.data.root import DatasetRoot
@@ -99,6 +99,8 @@ def link(
     given = {kind: path.expanduser() for kind, path in choices.items() if path is not None}
     if not given:
         raise UsageError("nothing to link", "babycli data link path/to/saycam_images")
+    for path in given.values():
+        check_folder(path)
     root = DatasetRoot.find(data)
     fetched = get_labels(root.path, _manifests(), _checked_source(source), replace=False)
     if set(fetched.values()) != {"already there"}:
@@ -107,7 +109,7 @@ def link(
     reports = link_images(root, all_labels, given, allow_missing)
     for manifest in _manifests():
         _print_task(root, manifest, [report for report in reports if report.task == manifest.task])
-    _say_wanted(saycam, reports)
+    _say_wanted(root, saycam, reports)
     lacking = [report for report in reports if report.found and report.found.missing and report.was_given]
     if lacking and not allow_missing:
         raise typer.Exit(ExitCode.DATA)
@@ -115,7 +117,7 @@ def link(
 
 def _sound_labels(root: DatasetRoot, manifest: Manifest) -> Labels:
     labels = checked_labels(root, manifest, structure_problems)
-    raise_for(labels.problems, "babycli data labels")
+    raise_for(labels.problems, f"babycli data labels{root.words}")
     return labels
 
 
@@ -157,11 +159,11 @@ def _print_link(root: DatasetRoot, report: LinkReport) -> None:
             print("    complete the folder, or link it as it is with --allow-missing")
 
 
-def _say_wanted(saycam: Path | None, reports: Sequence[LinkReport]) -> None:
+def _say_wanted(root: DatasetRoot, saycam: Path | None, reports: Sequence[LinkReport]) -> None:
     wanted = list(dict.fromkeys(report.link.source for report in reports if report.action == "wanted"))
     if wanted:
         first = shlex.quote(str(saycam)) + " " if saycam and "saycam" not in wanted else ""
-        say(f"for the rest:  babycli data link {first}{' '.join(_OPTIONS[source] for source in wanted)}")
+        say(f"for the rest:  babycli data link {first}{' '.join(_OPTIONS[source] for source in wanted)}{root.words}")
 
 
 @app.command()
@@ -217,7 +219,8 @@ def _verify_line(summary: TaskSummary) -> str:
 def _mend(root: DatasetRoot, problems: Sequence[Problem]) -> str:
     label_files = {str(root.path / manifest.label_path) for manifest in _manifests()}
     of_labels = any(p.subject in label_files or p.kind == ProblemKind.UNSAFE_NAME for p in problems)
-    command = "babycli data labels" if of_labels else "babycli data link SAYCAM-FOLDER  (after completing the folder)"
+    link = f"babycli data link SAYCAM-FOLDER{root.words}  (after completing the folder)"
+    command = f"babycli data labels{root.words}" if of_labels else link
     return f"{len(problems)} problem{'s' if len(problems) > 1 else ''}. To mend:  {command}"
 
 
@@ -259,7 +262,7 @@ def status(as_json: JsonOption = False, data: DataOption = None) -> None:
         for problem in summary.problems[:SHOWN_NAMES]:
             print(f"    {problem.kind} {problem.subject}" + (f": {problem.detail}" if problem.detail else ""))
         if len(summary.problems) > SHOWN_NAMES:
-            print(f"    and {len(summary.problems) - SHOWN_NAMES} more; see  babycli data verify")
+            print(f"    and {len(summary.problems) - SHOWN_NAMES} more; see  babycli data verify{root.words}")
 
 
 def _status_document(summary: TaskSummary) -> dict[str, object]:

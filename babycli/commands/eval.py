@@ -29,9 +29,14 @@ from babycli.tasks import select_tasks
 def evaluate(
     context: typer.Context,
     model: Annotated[
-        str,
-        typer.Option("--model", metavar="NAME|PATH|HUB-ID", help="Checkpoint folder, hub id, or family name."),
-    ] = DEFAULT_MODEL,
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME|PATH|HUB-ID",
+            help=f"Checkpoint folder, hub id, or family name; default {DEFAULT_MODEL}.",
+            show_default=False,
+        ),
+    ] = None,
     model_args: Annotated[
         str,
         typer.Option("--model-args", metavar="K=V,...", help="Arguments of the model family.", show_default=False),
@@ -81,7 +86,7 @@ def evaluate(
         say("note: --trust-remote-code is not needed: babycli runs no code out of a checkpoint")
 
     options = Options(
-        model=model,
+        model=args.pop("pretrained", DEFAULT_MODEL) if model is None else model,
         model_args=args,
         tasks=chosen,
         root=DatasetRoot.find(data),
@@ -114,7 +119,7 @@ def _raise_if_untrusted(results: Sequence[TaskResult]) -> None:
     broken = [f"{r.task} in {r.nonfinite} of {r.n_units}" for r in results if r.nonfinite]
     if broken:
         raise UntrustedResultError(
-            f"the model gave scores that are not finite numbers ({', '.join(broken)}); they count as wrong",
+            f"the model gave scores that are not finite numbers ({', '.join(broken)})",
             "look for NaN in the checkpoint, or try --dtype float32",
         )
 

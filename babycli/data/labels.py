@@ -84,7 +84,8 @@ def _parse(raw: bytes, manifest: Manifest) -> tuple[list[Row], list[str]]:
         header = next(reader, [])
         lacking = [column for column in manifest.columns if column not in header]
         if lacking:
-            return [], [f"the column {', '.join(lacking)} is missing; the header is {','.join(header)!r}"]
+            what = f"column {lacking[0]} is" if len(lacking) == 1 else f"columns {', '.join(lacking)} are"
+            return [], [f"the {what} missing; the header is {','.join(header)!r}"]
         for fields in reader:
             if len(fields) != len(header):
                 wrong.append(f"line {reader.line_num} has {len(fields)} fields, should have {len(header)}")

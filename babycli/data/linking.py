@@ -55,8 +55,8 @@ class LinkReport:
     was_given: bool  # a folder was named in which its images are looked for
 
 
-def candidates(given: Path) -> list[Path]:
-    """The folder itself and those directly in it, sorted. Raises DataError where it is no folder."""
+def check_folder(given: Path) -> None:
+    """Raises DataError where a path is no folder."""
     if not os.path.exists(given):  # unlike Path.exists, false for a name that is too long
         raise DataError(f"there is no folder {given}", "check the path")
     if not given.is_dir():
@@ -64,11 +64,17 @@ def candidates(given: Path) -> list[Path]:
             f"{given} is a file, not a folder of images",
             "unpack it first, for instance: unzip FILE -d saycam_images  (Databrary's frames.txt is a zip)",
         )
+
+
+def candidates(given: Path) -> list[Path]:
+    """The folder itself and those directly in it, sorted. Raises DataError where it is no folder."""
+    check_folder(given)
     try:
-        inside = sorted(entry for entry in given.iterdir() if not entry.name.startswith(".") and entry.is_dir())
+        with os.scandir(given) as entries:  # 600,285 frames: no stat for each
+            inside = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
     except OSError as error:
         raise DataError(f"cannot read the folder {given}: {error.strerror}") from error
-    return [given, *inside]
+    return [given, *(given / name for name in inside)]
 
 
 def find_images(folders: Sequence[Path], names: Sequence[str]) -> Found:

@@ -57,9 +57,6 @@ class Manifest:
         known: Mapping[str, Edition] = {self.sha256: "saycam", self.demo_sha256: "demo"}
         return known.get(sha256)
 
-    def rows_of(self, edition: Edition) -> int:
-        return self.n_rows if edition == "saycam" else self.demo_n_rows
-
 
 def manifests_folder() -> Path:
     """manifests/ as installed with the package or, in a checkout, beside it."""

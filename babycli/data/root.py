@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,11 +27,14 @@ class DatasetRoot:
     """A dataset folder; it need not exist yet."""
 
     path: Path
+    words: str = ""  # what to add to a command so that it means this folder, " --data DIR" or nothing
 
     @classmethod
     def find(cls, option: Path | None) -> DatasetRoot:
         """The folder that --data names, else $BABYCLI_DATA, else ./dataset."""
-        return cls(option or Path(os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FOLDER))
+        if option is not None:
+            return cls(option.expanduser(), f" --data {shlex.quote(str(option))}")
+        return cls(Path(os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FOLDER).expanduser())
 
     def link_state(self, link_path: str) -> LinkState:
         place = self.path / link_path  # os.path's checks, unlike Path's, are false where we may not look
@@ -107,8 +111,9 @@ def keep_old(path: Path) -> None:
 
     A file stays in place too, until the new one replaces it: whatever fails on the way, nothing is lost.
     """
-    old = path.with_name(path.name + ".old")
+    names = (path.with_name(f"{path.name}.old{n or ''}") for n in range(1000))
     with _explained(path):
+        old = next(name for name in names if not os.path.lexists(name))
         if path.is_file():
             write_atomically(old, path.read_bytes())
         elif os.path.lexists(path):
@@ -128,5 +133,5 @@ def _explained(path: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(
             f"cannot write {path}: {error.strerror}",
-            "choose another dataset folder with --data DIR, or make this one writable",
+            "make that place writable, or name another (--data for the dataset, --output for a table)",
         ) from error

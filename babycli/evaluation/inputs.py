@@ -76,14 +76,19 @@ def read_inputs(
     for task in tasks:
         manifest = manifests()[task.name]
         labels = checked_labels(root, manifest, structure_problems)
-        raise_for(list(labels.problems), "babycli data labels")
+        raise_for(list(labels.problems), f"babycli data labels{root.words}")
         broken = [p for p in (link_problem(root, task.name, link) for link in manifest.links) if p is not None]
-        raise_for(broken, f"babycli data link SAYCAM-FOLDER   (or choose other tasks than {task.name} with --tasks)")
+        raise_for(
+            broken,
+            f"babycli data link SAYCAM-FOLDER{root.words}   (or choose other tasks than {task.name} with --tasks)",
+        )
         stores |= {link.path: open_link(root, link) for link in manifest.links}
         prepared.append(_select(task, labels, stores, limit, skip_missing))
     editions = {labels.edition for labels in (p.labels for p in prepared) if labels.edition}
     if len(editions) != 1:
-        raise DataError(f"{root.path} mixes label files of the demo with those of SAYCam", "babycli data labels")
+        raise DataError(
+            f"{root.path} mixes label files of the demo with those of SAYCam", f"babycli data labels{root.words}"
+        )
     refs = dict.fromkeys(request.image for p in prepared for i in p.row_indices for request in p.requests(i))
     sha256 = {}
     for ref in refs:

@@ -68,7 +68,10 @@ def _metric(task: Task, values: Sequence[float], chance: float | None, scoring: 
     stderr = standard_error(values)
     if chance is not None:
         return Metric(centre, stderr, wilson95(centre, len(values)), chance)
-    return Metric(centre, stderr, None if stderr is None else normal95(centre, stderr), None)
+    if stderr is None:
+        return Metric(centre, None, None, None)
+    low, high = normal95(centre, stderr)
+    return Metric(centre, stderr, (max(low, 0.0), min(high, 1.0)), None)  # METEOR lies in [0, 1]
 
 
 def sample_lines(decided: Decided, model: Model) -> Iterator[dict[str, Any]]:
@@ -147,6 +150,7 @@ def results_document(
         "scoring": run["scoring"],
         "dtype": model["dtype"],
         "fingerprint": model["fingerprint"],
+        "model_args": model["args"],
         "n_units": {r.task: r.n_units for r in results},
         "ties": {r.task: r.ties for r in results},
         "nonfinite": {r.task: r.nonfinite for r in results},

@@ -53,7 +53,7 @@ class RunLog:
                     break
                 except FileExistsError:
                     time.sleep(0.1)  # another run began in this very second
-            self._scores: BinaryIO = (self.folder / SCORES_FILE).open("ab", buffering=0)
+            self._scores: BinaryIO = (self.folder / SCORES_FILE).open("ab")
         self.provenance: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
@@ -74,6 +74,7 @@ class RunLog:
         """A line of scores.rank0.jsonl, given to the operating system before this returns."""
         with _explained(self.folder / SCORES_FILE):
             self._scores.write(orjson.dumps(_score_line(key, score)) + b"\n")
+            self._scores.flush()
 
     def write_results(self, results: Mapping[str, Any]) -> Path:
         path = self.folder / f"{self.timestamp}_results.json"

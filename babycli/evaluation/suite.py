@@ -5,6 +5,7 @@ Owns the order of these steps and nothing of what happens inside one.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ from typing import Protocol
 
 from babycli.data.root import DatasetRoot
 from babycli.domain import Score, Scoring, TaskResult
+from babycli.errors import OutputError
 from babycli.evaluation import engine
 from babycli.evaluation.inputs import read_inputs
 from babycli.evaluation.plan import Key, make_plan
 from babycli.evaluation.results import decide, provenance, results_document, sample_lines
 from babycli.evaluation.runlog import RunLog, log_name
-from babycli.models import load_model, pick_device, resolve
+from babycli.models import check_spec, load_model, pick_device, resolve
 from babycli.models.base import ModelSpec
 from babycli.tasks.base import Task
 
@@ -66,21 +68,22 @@ def evaluate(options: Options, reporter: Reporter) -> Evaluated:
     Raises UsageError, DataError, ChecksumError, ModelError or OutputError, each as its part documents.
     """
     resolved = resolve(options.model, options.model_args)
+    device = pick_device(options.device)
+    name = options.model_args.get("pretrained", options.model)
+    spec = ModelSpec(resolved.source, name, options.model_args, device, options.dtype, options.scoring)
+    check_spec(resolved, spec)
     with reporter.bar("reading images", None) as count:
         inputs = read_inputs(options.root, options.tasks, options.limit, options.skip_missing, count)
     plan = make_plan(inputs.all_requests(), inputs.sha256)
-    name = options.model_args.get("pretrained", options.model)
     started = _utc_now()
+    reporter.say(f"loading {name} on {device} in {options.dtype}")
+    model = load_model(resolved, spec)
     with RunLog(options.output, log_name(name)) as log:
-        log.write_provenance(command=list(options.command), start=started, status="loading")
-        device = pick_device(options.device)
-        reporter.say(f"loading {name} on {device} in {options.dtype}")
-        spec = ModelSpec(resolved.source, name, options.model_args, device, options.dtype, options.scoring)
-        model = load_model(resolved, spec)
         for note in model.info.notes:
             reporter.say(f"note: {note}")
         batch_size = options.batch_size or BATCH_SIZES.get(device, GPU_BATCH_SIZE)
-        log.write_provenance(**provenance(inputs, model, spec, batch_size, options.limit), status="running")
+        about = provenance(inputs, model, spec, batch_size, options.limit)
+        log.write_provenance(command=list(options.command), start=started, status="running", **about)
         scores: dict[Key, Score] = {}
         try:
             with reporter.bar("scoring", plan.n_requests) as count:
@@ -93,6 +96,8 @@ def evaluate(options: Options, reporter: Reporter) -> Evaluated:
                 engine.run(plan, model, inputs.open_image, batch_size, keep)
         finally:
             if len(scores) < plan.n_requests:
+                with contextlib.suppress(OutputError):
+                    log.write_provenance(status="stopped")
                 reporter.say(f"stopped after {len(scores)} of {plan.n_requests} requests; scores: {log.folder}")
         decided = [decide(item, scores, inputs.sha256, options.scoring) for item in inputs.tasks]
         for of_task in decided:

@@ -69,16 +69,22 @@ def resolve(model: str, args: Mapping[str, str]) -> Resolved:
     )
 
 
+def check_spec(resolved: Resolved, spec: ModelSpec) -> None:
+    """What can be known of a bad argument or device without the checkpoint. Raises UsageError."""
+    _check_device(spec.device)
+    families = [resolved.family] if resolved.family else list(all_families().values())
+    for key in spec.args:
+        if not any(key in family.arguments for family in families):
+            _check_arguments(families[0], {key: ""})
+
+
 def load_model(resolved: Resolved, spec: ModelSpec) -> Model:
     """Fetches and loads a checkpoint with the family that recognises it.
 
-    Raises ModelError where that fails, UsageError for a bad argument or device.
+    Raises ModelError where that fails, UsageError for an argument that the family does not take.
     """
     from babycli.models.parts.checkpoint import fetch, read_config
 
-    if resolved.family is not None:
-        _check_arguments(resolved.family, spec.args)
-    _check_device(spec.device)
     folder = fetch(resolved.source)
     family = resolved.family or _family_of(folder, read_config(folder))
     _check_arguments(family, spec.args)

@@ -135,7 +135,7 @@ class BabyLlava:
         self._check_length(ids, max_new_tokens)
         with torch.inference_mode():
             embedded = self._network.embed([ids] * len(features), [f.data for f in features])
-            output = self._network.generate(embedded, max_new_tokens, self._stop_ids, self._tokenizer.pad_id)
+            output = self._network.generate(embedded, max_new_tokens, self._stop_ids)
         finite = torch.stack([~step.isnan().any(-1) for step in output.logits]).all(0).tolist()
         return [
             Generation(self._tokenizer.decode(row), tuple(row), ok)
@@ -201,7 +201,7 @@ def load(spec: ModelSpec, folder: Path) -> BabyLlava:
     files = checkpoint.weight_files(folder)
     weights = checkpoint.read_weights(files)
     try:
-        built = build_network(config, trunk, weights, tokenizer.size, spec.args.get("vision_tower"))
+        built = build_network(config, trunk, weights, _n_tokens(config, tokenizer), spec.args.get("vision_tower"))
     except ModelError as error:  # the parts do not know whose they are
         raise ModelError(f"{folder}: {error.message}", error.mend) from error
     network = built.network.to(spec.device, built.dtype_of(spec.dtype)).eval()
@@ -227,6 +227,16 @@ def load(spec: ModelSpec, folder: Path) -> BabyLlava:
         where = "generation_config.json" if "eos_token_id" in generation else "config.json"
         raise ModelError(f"{folder / where} declares eos_token_id {declared!r}, which is no token id")
     return BabyLlava(network, tokenizer, info, spec.scoring, PixelSpec(pad=aspect == "pad"), stops)
+
+
+def _n_tokens(config: dict[str, Any], tokenizer: Tokenizer) -> int:
+    """Rows of the vocabulary that the original keeps: its loader may add tokens of its own before it counts.
+
+    Source: load_pretrained_model in llava/model/builder.py of BabyLLaVA @ 846ee9d.
+    """
+    added = ["<im_patch>"] if config.get("mm_use_im_patch_token", True) else []
+    added += ["<im_start>", "<im_end>"] if config.get("mm_use_im_start_end", False) else []
+    return tokenizer.size + sum(not tokenizer.knows(token) for token in added)
 
 
 FAMILY = Family(

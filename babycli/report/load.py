@@ -41,6 +41,7 @@ class Run:
     scoring: str
     dtype: str
     limit: int | None
+    args: tuple[str, ...]  # --model-args as "key=value", pretrained left out
     date: str
     cells: Mapping[tuple[str, str], Cell]
 
@@ -74,7 +75,12 @@ def load_logs(folder: Path) -> Logs:
     started = [] if folder.is_file() else sorted(file.parent for file in folder.rglob(RUN_FILE))
     unfinished = [path for path in started if path not in done]
     if not runs:
-        why = f"; {len(unfinished)} unfinished runs are" if unfinished else ""
+        there = [
+            f"{len(paths)} {what}"
+            for paths, what in ((unfinished, "unfinished"), (foreign, "of other programs"))
+            if paths
+        ]
+        why = f", only runs {' and '.join(there)}" if there else ""
         raise DataError(f"no results in {folder}{why}", "run  babycli eval  first")
     return Logs(tuple(sorted(runs, key=lambda r: (r.data, r.model, r.date))), tuple(unfinished), tuple(foreign))
 
@@ -90,7 +96,8 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _run(file: Path, document: dict[str, Any]) -> Run:
-    schema = document["babycli"].get("schema_version")
+    own = document["babycli"]
+    schema = own.get("schema_version") if isinstance(own, dict) else None
     if schema != SCHEMA_VERSION:
         raise DataError(
             f"{file} has schema version {schema}, this babycli reads {SCHEMA_VERSION}",
@@ -99,26 +106,38 @@ def _run(file: Path, document: dict[str, Any]) -> Run:
     try:
         return Run(
             path=file,
-            model=document["model_name"],
-            fingerprint=document["fingerprint"],
-            data=document["data"],
-            scoring=document["scoring"],
-            dtype=document["dtype"],
+            model=_text(document["model_name"]),
+            fingerprint=_text(document["fingerprint"]),
+            data=_text(document["data"]),
+            scoring=_text(document["scoring"]),
+            dtype=_text(document["dtype"]),
             limit=document["config"]["limit"],
-            date=document["date"],
+            args=tuple(f"{k}={v}" for k, v in sorted(document["model_args"].items()) if k != "pretrained"),
+            date=_text(document["date"]),
             cells={
-                (task, metric): Cell(
-                    value=document["results"][task][f"{metric},none"],
-                    n_units=document["n_units"][task],
-                    n_ties=document["ties"][task],
-                    n_nonfinite=document["nonfinite"][task],
-                    n_skipped=len(document["skipped"][task]),
-                    chance=chance,
-                    ci95=tuple(document["ci95"][task][metric] or ()) or None,
-                )
+                (task, metric): _cell(document, task, metric, chance)
                 for task, metrics in document["chance"].items()
                 for metric, chance in metrics.items()
             },
         )
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{file} lacks {error}: it is damaged", "evaluate again, or move that file away") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{file} is damaged: {error!r}", "evaluate again, or move that file away") from error
+
+
+def _cell(document: dict[str, Any], task: str, metric: str, chance: float | None) -> Cell:
+    interval = document["ci95"][task][metric]
+    return Cell(
+        value=float(document["results"][task][f"{metric},none"]),
+        n_units=int(document["n_units"][task]),
+        n_ties=int(document["ties"][task]),
+        n_nonfinite=int(document["nonfinite"][task]),
+        n_skipped=len(document["skipped"][task]),
+        chance=None if chance is None else float(chance),
+        ci95=None if interval is None else (float(interval[0]), float(interval[1])),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value

@@ -28,14 +28,17 @@ _HEADINGS = {
 }
 # What is marked behind a number: the mark, the field of Cell that counts it, and what it means.
 _MARKS = (
-    ("=", "n_ties", "ties: equal scores share the credit; in Winoground a tie is a miss"),
-    ("!", "n_nonfinite", "NON-FINITE scores, counted as wrong: do not trust this number"),
+    (
+        "=",
+        "n_ties",
+        "ties: equal scores share the credit; in Winoground a tie is a miss (under reference, the first wins)",
+    ),
+    ("!", "n_nonfinite", "NON-FINITE scores: do not trust this number"),
     ("-", "n_skipped", "trials left out because images are missing"),
 )
 
 DATA_NOTES = {
     "demo": "DEMO DATA: drawn pictures that come with babycli; these are not results on SAYCam.",
-    "saycam": "",
 }
 
 
@@ -65,7 +68,7 @@ class Table:
     @property
     def notes(self) -> list[str]:
         """What a reader must know, one line each."""
-        notes = [DATA_NOTES[self.data]] if DATA_NOTES[self.data] else []
+        notes = [DATA_NOTES[self.data]] if self.data in DATA_NOTES else []
         notes.append("Shares of 100 %; METEOR x 100. n in trials (instances, captions), not rows.")
         for mark, field, meaning in _MARKS:
             told = {
@@ -111,8 +114,8 @@ def _rows(runs: Sequence[Run]) -> list[TableRow]:
     ]
 
 
-def _settings(run: Run) -> tuple[str, str, str, str, int | None]:
-    return (run.model, run.fingerprint, run.scoring, run.dtype, run.limit)
+def _settings(run: Run) -> tuple[object, ...]:
+    return (run.model, run.fingerprint, run.scoring, run.dtype, run.limit, run.args)
 
 
 def _name(run: Run) -> str:
@@ -122,6 +125,7 @@ def _name(run: Run) -> str:
         *([run.scoring] if run.scoring != "fair" else []),
         *([f"limit {run.limit}"] if run.limit is not None else []),
         *([run.dtype] if run.dtype != "float32" else []),
+        *run.args,
     ]
     return "/".join(run.model.strip("/").split("/")[-2:]) + (f" ({', '.join(settings)})" if settings else "")
 
@@ -264,6 +268,7 @@ def records(table: Table) -> list[dict[str, object]]:
             "scoring": run.scoring,
             "dtype": run.dtype,
             "limit": run.limit,
+            "model_args": ",".join(run.args),
             "date": run.date,
             "results": str(run.path),
         }

@@ -273,7 +273,7 @@ def test_damage_in_the_middle_of_an_image_ends_the_run_with_its_name(
     scores = lines(run_folder() / "scores.rank0.jsonl")
     assert 0 < len(scores) < 200  # what came before it is kept
     assert "unfinished" not in ran.err
-    assert json.loads((run_folder() / "run.json").read_bytes())["status"] == "running"
+    assert json.loads((run_folder() / "run.json").read_bytes())["status"] == "stopped"
     report = babycli("report", "logs")
     assert report.code == 3
     assert "unfinished" in report.err
@@ -350,6 +350,9 @@ def test_a_full_disk_is_said_and_keeps_the_scores(
 class FullDisk:
     def write(self, content: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def flush(self) -> None:
+        pass
 
     def close(self) -> None:
         pass

@@ -125,12 +125,15 @@ def test_a_device_that_is_not_here(folder: Path, evaluate: Evaluate) -> None:
     assert_explained(evaluate("--model", folder, "--device", "mps"), 2, "'mps'")
 
 
-@pytest.mark.parametrize("model", [[], ["--model", "{folder}"]], ids=["default model", "another model"])
-def test_two_models_at_once(model: list[str], folder: Path, evaluate: Evaluate) -> None:
+def test_two_models_at_once(folder: Path, evaluate: Evaluate) -> None:
     """One would be loaded and the other's name would stand in the logs."""
     other = write_checkpoint(folder.parent / "other", WORDS, seed=9)
-    words = [word.format(folder=folder) for word in model]
-    assert_explained(evaluate(*words, "--model-args", f"pretrained={other}"), 2, "pretrained")
+    assert_explained(evaluate("--model", folder, "--model-args", f"pretrained={other}"), 2, "pretrained")
+
+
+def test_pretrained_alone_names_the_model(folder: Path, evaluate: Evaluate, tmp_path: Path) -> None:
+    assert evaluate("--model-args", f"pretrained={folder}").code == 0
+    assert [path.name for path in (tmp_path / "logs").iterdir()] == [f"{folder.parent.name}__{folder.name}"]
 
 
 def test_a_usage_error_needs_no_data_and_leaves_no_logs(folder: Path, evaluate: Evaluate, tmp_path: Path) -> None:

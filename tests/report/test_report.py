@@ -34,6 +34,7 @@ def write_run(
         "scoring": "fair",
         "dtype": "float32",
         "fingerprint": f"weights of {model}",
+        "model_args": {},
         "n_units": {t: units[t] for t in values},
         "ties": dict.fromkeys(values, 0),
         "nonfinite": dict.fromkeys(values, 0),
@@ -106,8 +107,8 @@ def test_ties_nonfinite_and_skipped_are_marked_and_counted(tmp_path: Path, babyc
     write_run(tmp_path, "m", {"vtwt": {"acc": 0.5}}, **changes)
     out = babycli("report", tmp_path).out
     assert ["m", "50.0=!-"] in rows(out)
-    assert "=  ties: equal scores share the credit; in Winoground a tie is a miss: m vtwt 3" in out
-    assert "!  NON-FINITE scores, counted as wrong: do not trust this number: m vtwt 2" in out
+    assert "a tie is a miss (under reference, the first wins): m vtwt 3" in out
+    assert "!  NON-FINITE scores: do not trust this number: m vtwt 2" in out
     assert "-  trials left out because images are missing: m vtwt 1" in out
 
 
@@ -132,7 +133,14 @@ def test_runs_of_other_tasks_share_a_row_and_runs_of_the_same_do_not(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "change", [{"fingerprint": "other"}, {"scoring": "reference"}, {"dtype": "float16"}, {"config": {"limit": 5}}]
+    "change",
+    [
+        {"fingerprint": "other"},
+        {"scoring": "reference"},
+        {"dtype": "float16"},
+        {"config": {"limit": 5}},
+        {"model_args": {"conv_template": "baby_plain"}},
+    ],
 )
 def test_runs_under_other_settings_do_not_share_a_row(change: dict[str, Any], tmp_path: Path, babycli: Babycli) -> None:
     write_run(tmp_path, "m", {"vtwt": {"acc": 0.5}})
@@ -205,7 +213,9 @@ def test_nothing_to_report_exits_3(tmp_path: Path, babycli: Babycli) -> None:
     assert babycli("report", tmp_path).code == babycli("report", tmp_path / "nowhere").code == 3
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"babycli": {"schema_version": 1}}', '{"babycli": {}}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"babycli": {"schema_version": 1}}', '{"babycli": {}}', '{"babycli": "0.1"}']
+)
 def test_a_damaged_results_file_is_named(content: str, logs: Path, babycli: Babycli) -> None:
     (logs / "x_results.json").write_text(content)
     ran = babycli("report", logs)
@@ -229,3 +239,23 @@ def test_runs_without_results_and_other_peoples_files_are_told(logs: Path, babyc
     assert ran.code == 0
     assert "20260101_130000 has no results" in ran.err
     assert "their_results.json was not written by babycli" in ran.err
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"chance": []}, {"model_name": 3}, {"results": {"vtwt": {"acc,none": "N/A"}}}, {"ci95": {"vtwt": {"acc": 1}}}],
+)
+def test_a_results_file_with_a_wrong_value_is_named(change: dict[str, Any], tmp_path: Path, babycli: Babycli) -> None:
+    path = write_run(tmp_path, "m", {"vtwt": {"acc": 0.5}}, **change)
+    ran = babycli("report", tmp_path)
+    assert ran.code == 3
+    assert str(path) in ran.err
+
+
+def test_model_arguments_stand_in_the_name_and_the_records(tmp_path: Path, babycli: Babycli) -> None:
+    args = {"pretrained": "m", "conv_template": "baby_plain"}
+    write_run(tmp_path, "m", {"vtwt": {"acc": 0.5}}, model_args=args)
+    assert "m (conv_template=baby_plain)" in babycli("report", tmp_path).out
+    assert (
+        json.loads(babycli("report", tmp_path, "--format", "json").out)[0]["model_args"] == "conv_template=baby_plain"
+    )

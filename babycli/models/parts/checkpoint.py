@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from babycli.errors import ModelError
 
 _HUB_MODULES = ("huggingface_hub", "requests", "httpx", "httpx2", "httpcore", "httpcore2")
+_MODEL_MEND = "check the name and the network, or give a local folder:  --model path/to/checkpoint"
+_TOWER_MEND = "say where the tower is:  --model-args vision_tower=PATH"
 _SMALL_FILES = ["*.json", "*.model", "*.txt"]
 
 
@@ -26,28 +28,35 @@ def fetch(source: str) -> Path:
     """The folder of a local checkpoint or, fetched into the hub's cache, of a hub id."""
     if Path(source).expanduser().is_dir():
         return Path(source).expanduser()
-    folder = _from_hub(source, [*_SMALL_FILES, "*.safetensors"])
+    folder = _from_hub(source, [*_SMALL_FILES, "*.safetensors"], "", _MODEL_MEND)
     if not any(folder.glob("*.safetensors")):
-        folder = _from_hub(source, [*_SMALL_FILES, "*.bin"])
+        folder = _from_hub(source, [*_SMALL_FILES, "*.bin"], "", _MODEL_MEND)
     return folder
 
 
-def fetch_tower(source: str) -> Path:
-    """The weight file of a vision tower: a local file, a folder that holds one, or ``<name>.pth`` of a hub id."""
+def fetch_tower(source: str, wanted: bool) -> Path:
+    """The weight file of a vision tower: a local file, a folder that holds one, or ``<name>.pth`` of a hub id.
+
+    ``wanted`` is true for one that the user named, false for one that config.json names.
+    """
     path = Path(source).expanduser()
     if path.is_file():
         return path
     if not path.is_dir():
-        path = _from_hub(source, ["*.pth"])
+        why = "" if wanted else "the weights hold no vision tower, and config.json names one that is not here: "
+        is_path = source.startswith(("/", ".", "~")) or source.count("/") != 1
+        if is_path:
+            raise ModelError(f"{why}there is no file or folder {source}", _TOWER_MEND)
+        path = _from_hub(source, ["*.pth"], why, _TOWER_MEND)
     files = sorted(path.glob("*.pth"))
     named = [f for f in files if f.stem == Path(source).name]
     if len(named or files) != 1:
         found = ", ".join(f.name for f in files) or "none"
-        raise ModelError(f"expected one .pth file with the vision tower in {path}, found {found}")
+        raise ModelError(f"expected one .pth file with the vision tower in {path}, found {found}", _TOWER_MEND)
     return (named or files)[0]
 
 
-def _from_hub(repo_id: str, patterns: list[str]) -> Path:
+def _from_hub(repo_id: str, patterns: list[str], why: str, mend: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
@@ -56,10 +65,7 @@ def _from_hub(repo_id: str, patterns: list[str]) -> Path:
         # Its HTTP library has changed (requests, httpx, httpx2), and passes its own exceptions through.
         if not isinstance(error, (OSError, ValueError)) and type(error).__module__.split(".")[0] not in _HUB_MODULES:
             raise
-        raise ModelError(
-            f"cannot get {repo_id!r} from the model hub: {_first_line(error)}",
-            "check the name and the network, or give a local folder: --model path/to/checkpoint",
-        ) from error
+        raise ModelError(f"{why}cannot get {repo_id!r} from the model hub: {_first_line(error)}", mend) from error
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -21,12 +21,10 @@ from babycli.models.parts import checkpoint
 from babycli.models.parts.tokenizer import IMAGE_ID
 from babycli.models.parts.vision import ResNeXt, ResNeXtSpec, ViT, ViTSpec, projector, torchvision_names
 
-# What older transformers versions saved beside the weights: masks and constants that are computed anew.
 # What greedy search has no use for.
 _SAMPLING = frozenset({"do_sample", "temperature", "top_p", "top_k", "max_length", "max_new_tokens"})
+# What older transformers versions saved beside the weights: masks and constants that are computed anew.
 _LEGACY_BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
-
-
 # What PyTorch and transformers raise for settings that make no model.
 _BAD_SETTINGS = (TypeError, ValueError, KeyError, AttributeError, ZeroDivisionError, RuntimeError, AssertionError)
 
@@ -76,15 +74,19 @@ class LlavaNetwork(nn.Module):
         out: Tensor = self.text.get_output_embeddings()(hidden[:, -n_answer - 1 : -1])
         return out
 
-    def generate(self, embedded: Tensor, max_new_tokens: int, stop_ids: list[int], pad_id: int | None) -> Any:
-        """transformers' greedy search; its ``sequences`` hold new ids only, ``logits`` one (n, vocabulary) a step."""
+    def generate(self, embedded: Tensor, max_new_tokens: int, stop_ids: list[int]) -> Any:
+        """transformers' greedy search; its ``sequences`` hold new ids only, ``logits`` one (n, vocabulary) a step.
+
+        Rows that have stopped are filled up with the first stop id, never with the tokenizer's padding token: that
+        may have no row in the embeddings.
+        """
         mask = torch.ones(embedded.shape[:2], dtype=torch.long, device=embedded.device)
         settings = GenerationConfig.from_dict(
             {k: v for k, v in self.generation_settings.items() if k not in _SAMPLING}
             | {"do_sample": False, "num_beams": 1, "max_new_tokens": max_new_tokens}
             | {
                 "eos_token_id": stop_ids or None,
-                "pad_token_id": stop_ids[0] if pad_id is None and stop_ids else pad_id or 0,
+                "pad_token_id": stop_ids[0] if stop_ids else 0,
             }
             | {"return_dict_in_generate": True, "output_logits": True}
         )
@@ -140,7 +142,7 @@ def build_network(
 
     tower_file = None
     if tower_source or not tower_weights:
-        tower_file = checkpoint.fetch_tower(tower_source or _tower_name(config))
+        tower_file = checkpoint.fetch_tower(tower_source or _tower_name(config), wanted=bool(tower_source))
         tower_weights = {
             n: t.float() if t.is_floating_point() else t for n, t in checkpoint.read_weights([tower_file]).items()
         }

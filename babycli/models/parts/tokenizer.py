@@ -20,19 +20,23 @@ IMAGE_ID = -200  # stands for the image's positions in a list of ids
 
 
 @dataclass(frozen=True, slots=True)
+class Added:
+    """A token that the checkpoint declares beside its vocabulary."""
+
+    text: str
+    is_special: bool  # dropped from generated text
+    token_id: int | None  # None: the next free one
+
+
+@dataclass(frozen=True, slots=True)
 class SpecialTokens:
-    """The texts of the special tokens, as the checkpoint declares them; None where it has none."""
+    """What the checkpoint's JSON files declare; None where it has no such token."""
 
     bos: str | None
     eos: str | None
     unk: str | None
     pad: str | None
-    others: tuple[str, ...] = ()
-
-    @property
-    def all(self) -> tuple[str, ...]:
-        named = (self.bos, self.eos, self.unk, self.pad)
-        return tuple(dict.fromkeys([t for t in named if t] + list(self.others)))
+    added: tuple[Added, ...]  # all of them, in the order in which transformers adds them
 
 
 class _Backend(Protocol):
@@ -53,7 +57,6 @@ class Tokenizer:
         self.size = backend.size
         self.bos_id = backend.id_of(special.bos) if special.bos else None
         self.eos_id = backend.id_of(special.eos) if special.eos else None
-        self.pad_id = backend.id_of(special.pad) if special.pad else self.eos_id
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, with what the tokenizer itself puts around it (a BOS, say)."""
@@ -79,6 +82,10 @@ class Tokenizer:
             ids += piece[skip:]
         return ids
 
+    def knows(self, token: str) -> bool:
+        """Has this very text an id of its own?"""
+        return self._backend.id_of(token) is not None
+
     def decode(self, ids: list[int]) -> str:
         """The text of generated ids: special tokens dropped, spaces cleaned up if the checkpoint says so."""
         text = self._backend.decode(ids)
@@ -95,8 +102,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     fast, slow = folder / "tokenizer.json", folder / "tokenizer.model"
     backend: _Backend
     if slow.is_file() and (name.startswith("Llama") or not fast.is_file()):
-        # The names that LlamaTokenizer has where a file declares none.
-        special = replace(special, bos=special.bos or "<s>", eos=special.eos or "</s>", unk=special.unk or "<unk>")
+        special = _with_llama_names(special)
         backend = _SentencePiece(slow, special, legacy=config.get("legacy") is not False, config=config)
     elif fast.is_file():
         backend = _Tokenizers(fast, special)
@@ -120,8 +126,12 @@ class _Tokenizers:
             self._backend: Any = Backend.from_file(str(path))
         except Exception as error:
             raise ModelError(f"cannot read the tokenizer {path}: {error}") from error
-        # One that the file lacks (a late [PAD], say) gets the next id, as transformers does it.
-        self._backend.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in special.all])
+        for token in special.added:  # one that the file lacks (a late [PAD], say) gets the next id
+            new = AddedToken(token.text, special=token.is_special, normalized=not token.is_special)
+            if token.is_special:
+                self._backend.add_special_tokens([new])
+            elif self._backend.token_to_id(token.text) is None:
+                self._backend.add_tokens([new])
         self._backend.no_truncation()
         self._backend.no_padding()
         self.size = int(self._backend.get_vocab_size(with_added_tokens=True))
@@ -159,16 +169,19 @@ class _SentencePiece:
             self._model.load_from_serialized_proto(proto if legacy else proto + _NO_DUMMY_PREFIX)
         except (OSError, RuntimeError) as error:
             raise ModelError(f"cannot read the tokenizer {path}: {error}") from error
-        self._special_ids = {t: self._model.piece_to_id(t) for t in special.all}
+        self._added_ids: dict[str, int] = {}
         self.size = int(self._model.get_piece_size())
-        for token, i in self._special_ids.items():
-            if self._model.id_to_piece(i) != token:  # a late [PAD], say, gets the next id, as in transformers
-                self._special_ids[token] = self.size
+        for token in special.added:
+            known = int(self._model.piece_to_id(token.text))
+            if self._model.id_to_piece(known) != token.text:
+                known = self.size if token.token_id is None else token.token_id
                 self.size += 1
-        longest_first = sorted(self._special_ids, key=len, reverse=True)
+            self._added_ids[token.text] = known
+        self._special_ids = {self._added_ids[token.text] for token in special.added if token.is_special}
+        longest_first = sorted(self._added_ids, key=len, reverse=True)
         self._split = re.compile("(" + "|".join(re.escape(t) for t in longest_first) + ")")
         self._unk = special.unk or "<unk>"
-        bos, eos = self._special_ids.get(special.bos or ""), self._special_ids.get(special.eos or "")
+        bos, eos = self._added_ids.get(special.bos or ""), self._added_ids.get(special.eos or "")
         self._head = [bos] if bos is not None and config.get("add_bos_token", True) else []
         self._tail = [eos] if eos is not None and config.get("add_eos_token") else []
 
@@ -177,11 +190,11 @@ class _SentencePiece:
             text = "\N{LOWER ONE EIGHTH BLOCK}" + text.replace("\N{LOWER ONE EIGHTH BLOCK}", " ")
         ids: list[int] = []
         for part in self._split.split(text):
-            if part in self._special_ids:
-                ids.append(self._special_ids[part])
+            if part in self._added_ids:
+                ids.append(self._added_ids[part])
             elif part:
                 ids += self._encode_part(part)
-        if not self._legacy and len(ids) > 1 and ids[1] in self._special_ids.values():
+        if not self._legacy and len(ids) > 1 and ids[1] in self._special_ids:
             # The space put in front of the text, alone before a special token, is none of the text's.
             ids = ids[1:] if self._model.id_to_piece(ids[0]) == "\N{LOWER ONE EIGHTH BLOCK}" else ids
         return self._head + ids + self._tail
@@ -194,14 +207,28 @@ class _SentencePiece:
         return list(self._model.encode(self._unk + part))[shield:]
 
     def decode(self, ids: list[int]) -> str:
-        drop = set(self._special_ids.values())
-        return str(self._model.decode([i for i in ids if i not in drop]))
+        texts = {i: text for text, i in self._added_ids.items() if i >= self._model.get_piece_size()}
+        out = ""
+        run: list[int] = []
+        for i in [i for i in ids if i not in self._special_ids]:
+            if i in texts:
+                out, run = out + self._model.decode(run) + texts[i], []
+            else:
+                run.append(i)
+        return str(out + self._model.decode(run))
 
     def id_of(self, token: str) -> int | None:
-        return self._special_ids.get(token)
+        piece = int(self._model.piece_to_id(token))
+        return self._added_ids.get(token, piece if self._model.id_to_piece(piece) == token else None)
+
+
+# transformers' order: what added_tokens_decoder lists, then these, then the additional ones.
+_NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_MORE = ("additional_special_tokens", "extra_special_tokens")
 
 
 def _special_tokens(folder: Path, config: dict[str, Any]) -> SpecialTokens:
+    """What tokenizer_config.json, special_tokens_map.json and added_tokens.json declare."""
     token_map = read_json_object(folder / "special_tokens_map.json", missing_ok=True)
 
     def text_of(entry: object) -> str | None:
@@ -209,20 +236,38 @@ def _special_tokens(folder: Path, config: dict[str, Any]) -> SpecialTokens:
             entry = entry.get("content")
         return entry if isinstance(entry, str) and entry else None
 
-    def named(key: str) -> str | None:
-        return text_of(config.get(key)) or text_of(token_map.get(key))
-
-    added = config.get("added_tokens_decoder", {})
-    if not isinstance(added, dict):
-        raise ModelError(f"{folder / 'tokenizer_config.json'}: added_tokens_decoder is not a JSON object")
-    others = [text_of(t) for t in added.values() if isinstance(t, dict) and t.get("special")]
+    named = {key: text_of(config.get(key)) or text_of(token_map.get(key)) for key in _NAMED}
+    listed = [config.get(key) or token_map.get(key) or [] for key in _MORE]
+    more = [text_of(t) for tokens in listed for t in (tokens.values() if isinstance(tokens, dict) else tokens)]
+    added = {a.text: a for a in _declared_with_ids(folder, config)}
+    for text in (*named.values(), *more):
+        if text:
+            added[text] = Added(text, True, added[text].token_id if text in added else None)
     return SpecialTokens(
-        named("bos_token"),
-        named("eos_token"),
-        named("unk_token"),
-        named("pad_token"),
-        tuple(t for t in others if t),
+        named["bos_token"], named["eos_token"], named["unk_token"], named["pad_token"], tuple(added.values())
     )
+
+
+def _declared_with_ids(folder: Path, config: dict[str, Any]) -> list[Added]:
+    """added_tokens_decoder, or added_tokens.json as older versions wrote it; in the order of ids."""
+    decoder = config.get("added_tokens_decoder")
+    if decoder is None:
+        older = read_json_object(folder / "added_tokens.json", missing_ok=True)
+        decoder = {i: {"content": text, "special": False} for text, i in older.items()}
+    try:
+        tokens = [Added(str(t["content"]), bool(t.get("special")), int(i)) for i, t in decoder.items()]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        where = folder / "tokenizer_config.json"
+        raise ModelError(f"{where}: added_tokens_decoder is not a list of tokens by id: {error!r}") from error
+    return sorted(tokens, key=lambda token: token.token_id or 0)
+
+
+def _with_llama_names(special: SpecialTokens) -> SpecialTokens:
+    """The names that LlamaTokenizer has where a file declares none."""
+    bos, eos, unk = special.bos or "<s>", special.eos or "</s>", special.unk or "<unk>"
+    known = {token.text for token in special.added}
+    more = tuple(Added(text, True, None) for text in (bos, eos, unk) if text not in known)
+    return replace(special, bos=bos, eos=eos, unk=unk, added=(*special.added, *more))
 
 
 def _clean_up(text: str) -> str:
