@@ -293,9 +293,9 @@ def test_a_trial_that_contradicts_itself_is_named(
         ),
         pytest.param("image,positive_phrase\n".encode("utf-16"), "not UTF-8 at byte 0", id="UTF-16"),
         pytest.param(b"image,positive_phrase,negative_phrase\n", "0 rows", id="header only"),
-        pytest.param(b"", "column image, positive_phrase, negative_phrase are missing", id="zero bytes"),
-        pytest.param(b"PK\x03\x04\x00\x00", "column image", id="a zip"),
-        pytest.param(b"image;positive_phrase;negative_phrase\na.png;b;c\n", "column image", id="semicolons"),
+        pytest.param(b"", "columns image, positive_phrase, negative_phrase are missing", id="zero bytes"),
+        pytest.param(b"PK\x03\x04\x00\x00", "columns image", id="a zip"),
+        pytest.param(b"image;positive_phrase;negative_phrase\na.png;b;c\n", "columns image", id="semicolons"),
     ],
 )
 def test_a_malformed_label_file_is_explained(babycli: Babycli, demo: DemoCopy, content: bytes, detail: str) -> None:
