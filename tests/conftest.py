@@ -66,3 +66,12 @@ def link_words(downloads: Path) -> Sequence[object]:
         *("data", "link", downloads / "saycam_images", "--labeled-s", downloads / "labeled_s_images"),
         *("--synthetic", downloads / "synthetic_images", "--from", downloads / "labels"),
     )
+
+
+@pytest.fixture
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test runs in a new folder, as a user's first command does."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("BABYCLI_DATA", raising=False)

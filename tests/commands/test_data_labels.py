@@ -20,7 +20,6 @@ from tests.data.demo_copy import (
     DATASET,
     LABEL_FILES,
     DemoCopy,
-    copy_demo,
     links_in,
     skip_unless_permissions_count,
     snapshot,
@@ -31,17 +30,7 @@ UPSTREAM = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.delenv("BABYCLI_DATA", raising=False)
-
-
-@pytest.fixture
-def demo(downloads: Path, tmp_path: Path) -> DemoCopy:
-    return copy_demo(downloads, tmp_path / "downloads")
+pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
 def label_bytes(folder: Path) -> dict[str, bytes]:

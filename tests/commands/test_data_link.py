@@ -27,17 +27,7 @@ from tests.data.demo_copy import (
 SAYCAM_LINKS = ["vtwt/images", "SAYCam_caption/images", "baby_winoground/positive_images"]
 
 
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.delenv("BABYCLI_DATA", raising=False)
-
-
-@pytest.fixture
-def demo(downloads: Path, tmp_path: Path) -> DemoCopy:
-    return copy_demo(downloads, tmp_path / "downloads")
+pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
 def states_in(out: str) -> dict[str, str]:

@@ -10,20 +10,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import Babycli
-from tests.data.demo_copy import DATASET, LABEL_FILES, LINKS, DemoCopy, copy_demo, links_in, snapshot
+from tests.data.demo_copy import DATASET, LABEL_FILES, LINKS, DemoCopy, links_in, snapshot
 
-
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.delenv("BABYCLI_DATA", raising=False)
-
-
-@pytest.fixture
-def demo(downloads: Path, tmp_path: Path) -> DemoCopy:
-    return copy_demo(downloads, tmp_path / "downloads")
+pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
 def readiness(babycli: Babycli) -> dict[str, bool]:

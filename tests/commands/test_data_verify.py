@@ -41,16 +41,11 @@ BOM = b"\xef\xbb\xbf"
 NAMES = ("--depth", "names")  # the quick look, where labels are what matters
 
 
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.delenv("BABYCLI_DATA", raising=False)
+pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
 @pytest.fixture
-def demo(downloads: Path, tmp_path: Path) -> DemoCopy:
+def demo(empty_folder: None, downloads: Path, tmp_path: Path) -> DemoCopy:
     """A copy of the demo data that is linked and sound, to plant faults in."""
     copied = copy_demo(downloads, tmp_path / "downloads")
     make_dataset(copied)

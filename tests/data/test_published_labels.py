@@ -17,17 +17,11 @@ import pytest
 from tests.conftest import REPOSITORY, Babycli
 from tests.data.demo_copy import DATASET, LABEL_FILES, links_in, snapshot
 
-
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.delenv("BABYCLI_DATA", raising=False)
+pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
 @pytest.fixture
-def imported(babycli: Babycli, shared: Path) -> None:
+def imported(empty_folder: None, babycli: Babycli, shared: Path) -> None:
     """The published label files in ./dataset."""
     ran = babycli("data", "labels", "--from", shared / "labels")
     assert (ran.code, ran.err) == (0, "")
