@@ -15,7 +15,7 @@ from typing import Protocol
 
 from babycli.data.root import DatasetRoot
 from babycli.domain import Score, Scoring, TaskResult
-from babycli.errors import OutputError
+from babycli.errors import ModelError, OutputError
 from babycli.evaluation import engine
 from babycli.evaluation.inputs import read_inputs
 from babycli.evaluation.plan import Key, make_plan
@@ -94,6 +94,13 @@ def evaluate(options: Options, reporter: Reporter) -> Evaluated:
                     count(1)
 
                 engine.run(plan, model, inputs.open_image, batch_size, keep)
+        except RuntimeError as error:
+            if type(error).__name__ != "OutOfMemoryError":  # torch's, which this room does not import
+                raise
+            raise ModelError(
+                f"{device} has not enough memory for batches of {batch_size}: {str(error).splitlines()[0]}",
+                f"use smaller ones:  --batch-size {max(1, batch_size // 2)}",
+            ) from error
         finally:
             if len(scores) < plan.n_requests:
                 with contextlib.suppress(OutputError):

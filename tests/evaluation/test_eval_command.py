@@ -347,6 +347,22 @@ def test_a_full_disk_is_said_and_keeps_the_scores(
     assert len(lines(run_folder() / "scores.rank0.jsonl")) == 5
 
 
+def test_a_gpu_without_memory_ends_in_exit_5_with_a_smaller_batch(
+    linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from babycli.models.babyllava import BabyLlava
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    monkeypatch.setattr(BabyLlava, "loglikelihood", full)
+    ran = babycli("eval", "--model", small, "--tasks", "vtwt", "--batch-size", 8)
+    assert ran.code == 5
+    assert "out of memory" in ran.err
+    assert "--batch-size 4" in ran.err
+    assert json.loads((run_folder() / "run.json").read_bytes())["status"] == "stopped"
+
+
 class FullDisk:
     def write(self, content: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
