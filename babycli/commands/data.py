@@ -141,8 +141,6 @@ def _print_link(root: DatasetRoot, report: LinkReport) -> None:
     place = root.path / report.link.path
     if report.action == "kept":
         print(f"    {place} is a real folder and was left as it is; move it away to link another")
-        if found is None:
-            return
     if found is None:
         print(
             f"    {place}: " + ("unchanged" if report.action == "unchanged" else f"give {_OPTIONS[report.link.source]}")

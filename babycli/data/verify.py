@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -29,8 +29,8 @@ from babycli.errors import DataError
 Depth = Literal["names", "header", "checksum", "decode"]
 DEPTHS: tuple[Depth, ...] = ("names", "header", "checksum", "decode")
 
-# (task name, rows) -> (trial id, what is wrong); the tasks know what makes a trial
-StructureCheck = Callable[[str, Sequence[Row]], Sequence[tuple[str, str]]]
+# (task name, rows) -> what is wrong with each malformed trial; the tasks know what makes a trial
+StructureCheck = Callable[[str, Sequence[Row]], Sequence[str]]
 
 
 class Digests:
@@ -96,16 +96,9 @@ def checked_labels(root: DatasetRoot, manifest: Manifest, structure: StructureCh
     labels = read_labels(root.path / manifest.label_path, manifest)
     malformed = [
         Problem(manifest.task, ProblemKind.TRIAL, str(labels.path), detail)
-        for _, detail in (structure(manifest.task, labels.rows) if labels.rows else ())
+        for detail in (structure(manifest.task, labels.rows) if labels.rows else ())
     ]
-    return Labels(
-        labels.manifest,
-        labels.path,
-        labels.sha256,
-        labels.edition,
-        labels.rows,
-        (*labels.problems, *malformed),
-    )
+    return replace(labels, problems=(*labels.problems, *malformed))
 
 
 def verify_task(
@@ -169,10 +162,10 @@ def _image_problems(
 
 
 def _check(store: ImageStore, name: str, depth: Depth, expected: Digests | None) -> None:
-    problem = store.problem(name)
-    if problem is not None:
-        raise problem
     if depth == "names":
+        problem = store.problem(name)
+        if problem is not None:
+            raise problem
         return
     content = store.read(name)
     place = store.place(name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -72,10 +72,7 @@ def resolve(model: str, args: Mapping[str, str]) -> Resolved:
 def check_spec(resolved: Resolved, spec: ModelSpec) -> None:
     """What can be known of a bad argument or device without the checkpoint. Raises UsageError."""
     _check_device(spec.device)
-    families = [resolved.family] if resolved.family else list(all_families().values())
-    for key in spec.args:
-        if not any(key in family.arguments for family in families):
-            _check_arguments(families[0], {key: ""})
+    _check_arguments([resolved.family] if resolved.family else list(all_families().values()), spec.args)
 
 
 def load_model(resolved: Resolved, spec: ModelSpec) -> Model:
@@ -87,7 +84,7 @@ def load_model(resolved: Resolved, spec: ModelSpec) -> Model:
 
     folder = fetch(resolved.source)
     family = resolved.family or _family_of(folder, read_config(folder))
-    _check_arguments(family, spec.args)
+    _check_arguments([family], spec.args)
     return family.load(spec, folder)
 
 
@@ -111,12 +108,14 @@ def _family_of(folder: Path, config: Mapping[str, object]) -> Family:
     )
 
 
-def _check_arguments(family: Family, args: Mapping[str, str]) -> None:
+def _check_arguments(families: Sequence[Family], args: Mapping[str, str]) -> None:
+    """Raises UsageError for an argument that none of the families takes."""
+    known = list(dict.fromkeys(key for family in families for key in family.arguments))
     for key in args:
-        if key not in family.arguments:
+        if key not in known:
             raise UsageError(
-                f"{family.name} has no argument {key!r}.{did_you_mean(key, list(family.arguments))}",
-                f"--model-args takes: {', '.join(family.arguments)}",
+                f"{' or '.join(family.name for family in families)} has no argument {key!r}.{did_you_mean(key, known)}",
+                f"--model-args takes: {', '.join(known)}",
             )
 
 

@@ -178,6 +178,8 @@ def _common_prefix(a: list[int], b: list[int]) -> int:
 
 def load(spec: ModelSpec, folder: Path) -> BabyLlava:
     """Reads a checkpoint folder. Raises ModelError for anything that does not fit, UsageError for bad arguments."""
+    import torch
+
     from babycli.models.parts import checkpoint
     from babycli.models.parts.llava_network import build_network, full_precision
     from babycli.models.parts.pixels import PixelSpec
@@ -204,7 +206,7 @@ def load(spec: ModelSpec, folder: Path) -> BabyLlava:
         built = build_network(config, trunk, weights, _n_tokens(config, tokenizer), spec.args.get("vision_tower"))
     except ModelError as error:  # the parts do not know whose they are
         raise ModelError(f"{folder}: {error.message}", error.mend) from error
-    network = built.network.to(spec.device, built.dtype_of(spec.dtype)).eval()
+    network = built.network.to(spec.device, getattr(torch, spec.dtype)).eval()
     if spec.dtype == "float32":
         full_precision()
     kept = [folder / "config.json", *files, *([built.tower_file] if built.tower_file else [])]

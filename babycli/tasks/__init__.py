@@ -34,9 +34,9 @@ def all_tasks() -> Mapping[str, Task]:
     return dict(sorted(found.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
 
 
-def structure_problems(task: str, rows: Sequence[Row]) -> list[tuple[str, str]]:
-    """Trial id and fault of every malformed trial; what data/verify.py asks for."""
-    return [(problem.trial_id, problem.detail) for problem in all_tasks()[task].structure_problems(rows)]
+def structure_problems(task: str, rows: Sequence[Row]) -> list[str]:
+    """The fault of every malformed trial; what data/verify.py asks for."""
+    return [problem.detail for problem in all_tasks()[task].structure_problems(rows)]
 
 
 def select_tasks(names: str | None) -> list[Task]:

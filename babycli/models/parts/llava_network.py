@@ -25,6 +25,24 @@ from babycli.models.parts.vision import ResNeXt, ResNeXtSpec, ViT, ViTSpec, proj
 _SAMPLING = frozenset({"do_sample", "temperature", "top_p", "top_k", "max_length", "max_new_tokens"})
 # What older transformers versions saved beside the weights: masks and constants that are computed anew.
 _LEGACY_BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
+# Keys of config.json that say nothing about the language model, beside those that begin with _NOT_TEXT_PREFIXES.
+_NOT_TEXT = frozenset(
+    {
+        "model_type",
+        "architectures",
+        "_name_or_path",
+        "torch_dtype",
+        "dtype",
+        "transformers_version",
+        "auto_map",
+        "use_mm_proj",
+        "freeze_mm_mlp_adapter",
+        "freeze_mm_vision_resampler",
+        "unfreeze_mm_vision_tower",
+        "_attn_implementation",
+    }
+)
+_NOT_TEXT_PREFIXES = ("mm_", "tune_", "tokenizer_", "image_")
 # What PyTorch and transformers raise for settings that make no model.
 _BAD_SETTINGS = (TypeError, ValueError, KeyError, AttributeError, ZeroDivisionError, RuntimeError, AssertionError)
 
@@ -83,12 +101,15 @@ class LlavaNetwork(nn.Module):
         mask = torch.ones(embedded.shape[:2], dtype=torch.long, device=embedded.device)
         settings = GenerationConfig.from_dict(
             {k: v for k, v in self.generation_settings.items() if k not in _SAMPLING}
-            | {"do_sample": False, "num_beams": 1, "max_new_tokens": max_new_tokens}
             | {
+                "do_sample": False,
+                "num_beams": 1,
+                "max_new_tokens": max_new_tokens,
                 "eos_token_id": stop_ids or None,
                 "pad_token_id": stop_ids[0] if stop_ids else 0,
+                "return_dict_in_generate": True,
+                "output_logits": True,
             }
-            | {"return_dict_in_generate": True, "output_logits": True}
         )
         try:
             return self.text.generate(inputs_embeds=embedded, attention_mask=mask, generation_config=settings)
@@ -108,11 +129,6 @@ class Built:
     tower_file: Path | None  # where the tower came from, if not from the checkpoint
     notes: tuple[str, ...]
 
-    @staticmethod
-    def dtype_of(name: str) -> torch.dtype:
-        dtype: torch.dtype = getattr(torch, name)
-        return dtype
-
 
 def build_network(
     config: Mapping[str, Any],
@@ -130,22 +146,20 @@ def build_network(
     tower_prefix, connector_prefix = f"{trunk}.vision_tower.vision_tower.", f"{trunk}.mm_projector."
     tower_weights, connector_weights, text_weights = {}, {}, {}
     for name, tensor in weights.items():
-        value = tensor.float() if tensor.is_floating_point() else tensor
+        value = _as_float32(tensor)
         if name.startswith(tower_prefix):
             tower_weights[name.removeprefix(tower_prefix)] = value
         elif name.startswith(connector_prefix):
             connector_weights[name.removeprefix(connector_prefix)] = value
         elif not name.endswith(_LEGACY_BUFFERS):
             text_weights[name] = value
-    notes = [f"{sum(not bool(t.isfinite().all()) for t in weights.values())} weights hold NaN or infinity"]
-    notes = [] if notes[0].startswith("0 ") else notes
+    n_broken = sum(not bool(t.isfinite().all()) for t in weights.values())
+    notes = [f"{n_broken} weights hold NaN or infinity"] if n_broken else []
 
     tower_file = None
     if tower_source or not tower_weights:
         tower_file = checkpoint.fetch_tower(tower_source or _tower_name(config), wanted=bool(tower_source))
-        tower_weights = {
-            n: t.float() if t.is_floating_point() else t for n, t in checkpoint.read_weights([tower_file]).items()
-        }
+        tower_weights = {n: _as_float32(t) for n, t in checkpoint.read_weights([tower_file]).items()}
         notes.append(f"the vision tower is {tower_file}")
     tower, n_positions, vision_size = _tower(config, torchvision_names(tower_weights))
     text = _text_model(config, trunk, text_weights, n_tokens)
@@ -156,6 +170,11 @@ def build_network(
     checkpoint.check_names(connector, connector_weights, "projector", frozenset())
     connector.load_state_dict(connector_weights)
     return Built(LlavaNetwork(tower, connector, text, n_positions), tower_file, tuple(notes))
+
+
+def _as_float32(tensor: Tensor) -> Tensor:
+    """Weights in float32; counters and other whole numbers as they are."""
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def _tower_name(config: Mapping[str, Any]) -> str:
@@ -191,9 +210,7 @@ def _tower(config: Mapping[str, Any], weights: dict[str, Tensor]) -> tuple[nn.Mo
 def _text_model(config: Mapping[str, Any], trunk: str, weights: dict[str, Tensor], n_tokens: int) -> Any:
     """transformers' own GPT-2 or Llama, filled from ``weights``."""
     plain = {
-        key: value
-        for key, value in config.items()
-        if not key.startswith(("mm_", "tune_", "tokenizer_", "image_")) and key not in _NOT_TEXT
+        key: value for key, value in config.items() if not key.startswith(_NOT_TEXT_PREFIXES) and key not in _NOT_TEXT
     }
     config_class: Any = GPT2Config if trunk == "transformer" else LlamaConfig
     model_class: Any = GPT2LMHeadModel if trunk == "transformer" else LlamaForCausalLM
@@ -218,29 +235,6 @@ def _text_model(config: Mapping[str, Any], trunk: str, weights: dict[str, Tensor
         weights[head] = weights[head][:n_rows].clone()
     text_config.vocab_size = n_rows
     model = model_class(text_config)
-    outcome = model.load_state_dict(weights, strict=False)
-    left = [name for name in outcome.missing_keys if not (tied and name == head)]
-    if left or outcome.unexpected_keys:
-        raise ModelError(f"weights without a place: {checkpoint.listed(left + outcome.unexpected_keys)}")
+    model.load_state_dict(weights, strict=False)  # check_names has been strict; only a tied head is missing
     model.tie_weights()
     return model
-
-
-_NOT_TEXT = frozenset(
-    {
-        "model_type",
-        "architectures",
-        "_name_or_path",
-        "torch_dtype",
-        "dtype",
-        "transformers_version",
-        "auto_map",
-        "use_mm_proj",
-    }
-    | {
-        "freeze_mm_mlp_adapter",
-        "freeze_mm_vision_resampler",
-        "unfreeze_mm_vision_tower",
-        "_attn_implementation",
-    }
-)
