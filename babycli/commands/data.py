@@ -15,8 +15,9 @@ import typer
 
 from babycli.commands.options import DataOption, JsonOption, print_json, say
 from babycli.commands.progress import progress_bar
+from babycli.data.images import open_archive
 from babycli.data.labels import Labels, get_labels
-from babycli.data.linking import LinkReport, check_folder, link_images
+from babycli.data.linking import LinkReport, check_source, link_images
 from babycli.data.manifest import SOURCE_TITLES, Manifest, Source, manifests
 from babycli.data.problems import Problem, ProblemKind, exit_code, raise_for
 from babycli.data.root import DatasetRoot
@@ -75,32 +76,32 @@ def _checked_source(source: Path | None) -> Path | None:
 @app.command()
 def link(
     saycam: Annotated[
-        Path | None, typer.Argument(metavar="[SAYCAM]", help="Folder of SAYCam frames.", show_default=False)
+        Path | None, typer.Argument(metavar="[SAYCAM]", help="Folder or zip of SAYCam frames.", show_default=False)
     ] = None,
     labeled_s: Annotated[
         Path | None,
         typer.Option(
             "--labeled-s",
             metavar="DIR",
-            help="Folder of Labeled-S images, if not inside SAYCAM.",
+            help="Folder or zip of Labeled-S images, if not inside SAYCAM.",
             show_default=False,
         ),
     ] = None,
     synthetic: Annotated[
         Path | None,
-        typer.Option("--synthetic", metavar="DIR", help="Folder of synthetic images.", show_default=False),
+        typer.Option("--synthetic", metavar="DIR", help="Folder or zip of synthetic images.", show_default=False),
     ] = None,
     source: FromOption = None,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Link even where images are missing.")] = False,
     data: DataOption = None,
 ) -> None:
-    """Check folders of images against the labels, then link them into the dataset folder."""
+    """Check folders or zips of images against the labels, then link them into the dataset folder."""
     choices: dict[Source, Path | None] = {"saycam": saycam, "labeled_s": labeled_s, "synthetic": synthetic}
     given = {kind: path.expanduser() for kind, path in choices.items() if path is not None}
     if not given:
         raise UsageError("nothing to link", "babycli data link path/to/saycam_images")
     for path in given.values():
-        check_folder(path)
+        check_source(path)
     root = DatasetRoot.find(data)
     fetched = get_labels(root.path, _manifests(), _checked_source(source), replace=False)
     if set(fetched.values()) != {"already there"}:
@@ -149,7 +150,10 @@ def _print_link(root: DatasetRoot, report: LinkReport) -> None:
     note = {"unchanged": ", unchanged", "withheld": ", not linked because its task is not complete"}.get(
         report.action, ""
     )
-    print(f"    {found.n_found} of {found.n_names} {SOURCE_TITLES[report.link.source]} in {found.folder}{note}")
+    where = (
+        f"{found.folder}, a zip of {len(open_archive(found.folder))} files" if found.folder.is_file() else found.folder
+    )
+    print(f"    {found.n_found} of {found.n_names} {SOURCE_TITLES[report.link.source]} in {where}{note}")
     if found.missing:
         more = len(found.missing) - SHOWN_NAMES
         print("    missing: " + ", ".join(found.missing[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else ""))

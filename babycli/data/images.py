@@ -5,17 +5,22 @@ Owns reading and decoding. Never writes, never resizes: what a model wants of a 
 
 from __future__ import annotations
 
+import functools
 import io
+import os
 import struct
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from PIL import Image, UnidentifiedImageError
 
 from babycli.data.problems import ProblemKind
+from babycli.data.zips import Member, MemberError, ZipArchive
 from babycli.errors import DataError
 
+PROBES = 64  # so many names decide which folder is looked through whole
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 # What Pillow raises for damaged files of these formats.
 _DECODER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
@@ -76,6 +81,73 @@ class FolderStore:
             return path.read_bytes()
         except OSError as error:
             raise ImageError(ProblemKind.UNREADABLE, str(path), str(error.strerror)) from error
+
+
+class ZipStore:
+    """Images in a folder of a zip, read from it as they are asked for; never unpacked onto the disk."""
+
+    def __init__(self, archive: ZipArchive, folder: str) -> None:
+        self._archive = archive
+        self._prefix = f"{folder}/" if folder else ""
+
+    def place(self, name: str) -> str:
+        return f"{self._archive.path}/{self._prefix}{name}"
+
+    def problem(self, name: str) -> ImageError | None:
+        try:
+            self._find(name)
+        except ImageError as problem:
+            return problem
+        return None
+
+    def read(self, name: str) -> bytes:
+        member = self._find(name)
+        try:
+            return self._archive.read(member)
+        except MemberError as error:
+            kind = ProblemKind.CHECKSUM if error.is_checksum else ProblemKind.UNREADABLE
+            raise ImageError(kind, self.place(name), error.detail) from error
+        except OSError as error:
+            raise ImageError(ProblemKind.UNREADABLE, self.place(name), str(error.strerror)) from error
+
+    def _find(self, name: str) -> Member:
+        try:
+            member = self._archive.find(self._prefix + name)
+        except (MemberError, OSError) as error:
+            raise ImageError(ProblemKind.UNREADABLE, self.place(name), str(error)) from error
+        if member is None:
+            raise ImageError(ProblemKind.MISSING, self.place(name))
+        if not member.size_bytes:
+            raise ImageError(ProblemKind.EMPTY, self.place(name), "0 bytes")
+        return member
+
+
+def open_store(place: Path, names: Sequence[str]) -> ImageStore:
+    """The images in a folder, or in that folder of a zip which holds most of the names. Raises DataError."""
+    if not place.is_file():
+        return FolderStore(place)
+    archive = open_archive(place)
+    stores = [ZipStore(archive, folder) for folder in archive.folders]
+    return max(stores, key=lambda store: n_probes_found(store, names))
+
+
+def n_probes_found(store: ImageStore, names: Sequence[str]) -> int:
+    """How many of a few of the names, evenly spread, a store has: enough to choose between stores."""
+    return sum(store.problem(name) is None for name in names[:: max(1, len(names) // PROBES)])
+
+
+def open_archive(path: Path) -> ZipArchive:
+    """An archive that several links lead to is opened once, for as long as it does not change. Raises DataError."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    return _open_archive(Path(os.path.realpath(path)), status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@functools.lru_cache(maxsize=4)
+def _open_archive(path: Path, *_state: int) -> ZipArchive:
+    return ZipArchive(path)
 
 
 def check_header(content: bytes, path: str) -> None:

@@ -1,6 +1,6 @@
-"""From the folders a user gives to links in the dataset folder: look, count, and only then link.
+"""From the folders or zips a user gives to links in the dataset folder: look, count, and only then link.
 
-Owns finding the folder that holds the named images. Never copies or changes an image, never follows a name out
+Owns finding the place that holds the named images. Never copies or changes an image, never follows a name out
 of the folder that was given.
 """
 
@@ -12,18 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from babycli.data.images import FolderStore
+from babycli.data.images import n_probes_found, open_archive, open_store
 from babycli.data.labels import Labels
 from babycli.data.manifest import SOURCE_TITLES, Link, Source
 from babycli.data.root import DatasetRoot
+from babycli.data.zips import is_zip
 from babycli.errors import DataError
-
-PROBES = 64  # so many names decide which folder is looked through whole
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The best folder for a link, and which of its names are not there."""
+    """The best folder or zip for a link, and which of its names are not there."""
 
     folder: Path
     n_names: int
@@ -55,20 +54,25 @@ class LinkReport:
     was_given: bool  # a folder was named in which its images are looked for
 
 
-def check_folder(given: Path) -> None:
-    """Raises DataError where a path is no folder."""
+def check_source(given: Path) -> None:
+    """Raises DataError where a path is neither a folder nor a zip that can be read."""
     if not os.path.exists(given):  # unlike Path.exists, false for a name that is too long
         raise DataError(f"there is no folder {given}", "check the path")
-    if not given.is_dir():
+    if given.is_dir():
+        return
+    if not is_zip(given):
         raise DataError(
-            f"{given} is a file, not a folder of images",
-            "unpack it first, for instance: unzip FILE -d saycam_images  (Databrary's frames.txt is a zip)",
+            f"{given} is neither a folder of images nor a zip",
+            "check the path; if it should be a zip (Databrary's frames.txt is one), it was cut off: download it again",
         )
+    open_archive(given)
 
 
 def candidates(given: Path) -> list[Path]:
-    """The folder itself and those directly in it, sorted. Raises DataError where it is no folder."""
-    check_folder(given)
+    """The zip, or the folder itself and those directly in it, sorted. Raises DataError where it is neither."""
+    check_source(given)
+    if given.is_file():
+        return [given]
     try:
         with os.scandir(given) as entries:  # 600,285 frames: no stat for each
             inside = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
@@ -77,24 +81,17 @@ def candidates(given: Path) -> list[Path]:
     return [given, *(given / name for name in inside)]
 
 
-def find_images(folders: Sequence[Path], names: Sequence[str]) -> Found:
-    """The folder where most of the names are files. The first of equals; ``names`` must not be empty."""
-    step = max(1, len(names) // PROBES)
-    probes = names[::step]
-
-    def hits(folder: Path) -> int:
-        store = FolderStore(folder)
-        return sum(store.problem(name) is None for name in probes)
-
-    best = max(folders, key=hits)
-    store = FolderStore(best)
+def find_images(places: Sequence[Path], names: Sequence[str]) -> Found:
+    """The place where most of the names are files. The first of equals; ``names`` must not be empty."""
+    best = max(places, key=lambda place: n_probes_found(open_store(place, names), names))
+    store = open_store(best, names)
     return Found(best, len(names), tuple(name for name in names if store.problem(name) is not None))
 
 
 def link_images(
     root: DatasetRoot, labels: Sequence[Labels], given: Mapping[Source, Path], allow_missing: bool
 ) -> list[LinkReport]:
-    """Checks every link of every task against the given folders, then sets those links that may be set.
+    """Checks every link of every task against the given folders and zips, then sets those links that may be set.
 
     Labeled-S images are looked for in the SAYCam folder when none is given for them. A task of which a given
     folder lacks images gets no link at all, unless ``allow_missing``. Raises DataError for a folder that is none or

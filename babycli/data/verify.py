@@ -18,11 +18,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from babycli.data.images import FolderStore, ImageError, ImageStore, check_header, decode
+from babycli.data.images import ImageError, ImageStore, check_header, decode, open_archive, open_store
 from babycli.data.labels import Labels, read_labels
 from babycli.data.manifest import Edition, Link, Manifest, demo_image_digests
 from babycli.data.problems import Problem, ProblemKind
 from babycli.data.root import DatasetRoot
+from babycli.data.zips import is_zip
 from babycli.domain import Row
 from babycli.errors import DataError
 
@@ -68,9 +69,9 @@ class TaskSummary:
     images_checked: bool  # not done while the label file is in doubt
 
 
-def open_link(root: DatasetRoot, link: Link) -> ImageStore:
-    """The images behind a link. A link to something else than a folder is link_problem's business."""
-    return FolderStore(root.path / link.path)
+def open_link(root: DatasetRoot, link: Link, names: Sequence[str]) -> ImageStore:
+    """The images behind a link that has no link_problem; the names decide which folder of a zip is meant."""
+    return open_store(root.path / link.path, names)
 
 
 def link_problem(root: DatasetRoot, task: str, link: Link) -> Problem | None:
@@ -86,8 +87,14 @@ def link_problem(root: DatasetRoot, task: str, link: Link) -> Problem | None:
             str(place),
             f"it points to {root.link_target(link.path)}, which is gone",
         )
-    if not place.is_dir():
-        return Problem(task, ProblemKind.LINK_BROKEN, str(place), "it does not lead to a folder")
+    if place.is_dir():
+        return None
+    if not is_zip(place):
+        return Problem(task, ProblemKind.LINK_BROKEN, str(place), "it leads neither to a folder nor to a whole zip")
+    try:
+        open_archive(place)
+    except DataError as error:
+        return Problem(task, ProblemKind.LINK_BROKEN, str(place), error.message)
     return None
 
 
@@ -128,7 +135,7 @@ def verify_task(
                 "checksums of SAYCam images are not published, so there is nothing to compare with",
                 "give your own:  babycli data verify --depth checksum --manifest FILE  (as sha256sum writes it)",
             )
-        problems += _image_problems(manifest.task, open_link(root, link), names, depth, expected, progress)
+        problems += _image_problems(manifest.task, open_link(root, link, names), names, depth, expected, progress)
         n_sound = len(names) - (len(problems) - before)
         n_listed = sum(bool(expected.of(name)) for name in names) if expected else 0
         summaries.append(LinkSummary(link, root.link_target(link.path), len(names), n_sound, n_listed))

@@ -82,7 +82,7 @@ def read_inputs(
             broken,
             f"babycli data link SAYCAM-FOLDER{root.words}   (or choose other tasks than {task.name} with --tasks)",
         )
-        stores |= {link.path: open_link(root, link) for link in manifest.links}
+        stores |= {link.path: open_link(root, link, labels.image_names(link)) for link in manifest.links}
         prepared.append(_select(task, labels, stores, limit, skip_missing))
     editions = {labels.edition for labels in (p.labels for p in prepared) if labels.edition}
     if len(editions) != 1:

@@ -428,12 +428,12 @@ def test_a_path_that_is_no_folder_is_named(
     assert links_in(DATASET) == {}
 
 
-def test_a_zip_file_as_the_folder_says_to_unpack_it(babycli: Babycli, demo: DemoCopy) -> None:
+def test_a_zip_that_was_cut_off_is_refused(babycli: Babycli, demo: DemoCopy) -> None:
     Path("frames.txt").write_bytes(b"PK\x03\x04")
     ran = babycli("data", "link", "frames.txt", "--from", demo.labels)
     assert ran.code == 3
-    assert "file, not a folder" in ran.err
-    assert "unzip" in ran.err
+    assert "frames.txt is neither a folder of images nor a zip" in ran.err
+    assert "download it again" in ran.err
 
 
 # --- the dataset folder --------------------------------------------------------------------------------------------
