@@ -15,19 +15,19 @@ import typer
 
 from babycli.commands.options import DataOption, JsonOption, print_json, say
 from babycli.commands.progress import progress_bar
-from babycli.data.images import open_archive
+from babycli.data.checksums import checksum_text, hash_source, read_digests
+from babycli.data.images import open_archive, open_store
 from babycli.data.labels import Labels, get_labels
 from babycli.data.linking import LinkReport, check_source, link_images
 from babycli.data.manifest import SOURCE_TITLES, Manifest, Source, manifests
 from babycli.data.problems import Problem, ProblemKind, exit_code, raise_for
-from babycli.data.root import DatasetRoot
+from babycli.data.root import DatasetRoot, write_atomically
 from babycli.data.verify import (
     DEPTHS,
     Depth,
     TaskSummary,
     checked_labels,
     link_problem,
-    read_digests,
     verify_task,
 )
 from babycli.errors import DataError, ExitCode, UsageError, did_you_mean
@@ -196,7 +196,7 @@ def verify(
     with progress_bar("checking images", unit=" images") as count:
         summaries = [verify_task(root, m, structure_problems, checked_depth, digests, count) for m in _manifests()]
     if manifest and not any(each.n_listed for summary in summaries for each in summary.links):
-        raise DataError(f"{manifest} names none of the images", "make it anew:  sha256sum saycam_images/* > FILE")
+        raise DataError(f"{manifest} names none of the images", "make it anew:  babycli data manifest SOURCE -o FILE")
     problems = sorted(problem for summary in summaries for problem in summary.problems)
     if as_json:
         print_json(_verify_document(summaries, problems))
@@ -242,6 +242,24 @@ def _verify_document(summaries: Sequence[TaskSummary], problems: Sequence[Proble
             {"task": p.task, "kind": p.kind.value, "subject": p.subject, "detail": p.detail} for p in problems
         ],
     }
+
+
+@app.command("manifest")
+def write_manifest(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder or zip.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write.", show_default=False)],
+) -> None:
+    """Write the SHA-256 of every file in a folder or zip, for `verify --manifest` and `sha256sum -c`."""
+    check_source(source)
+    store = open_store(source, [])
+    with progress_bar("hashing", unit=" files") as count:
+        digests = hash_source(store, count)
+    own = os.path.relpath(output, source)  # a manifest of an earlier day is not part of what it lists
+    digests.pop(own, None)
+    if not digests:
+        raise DataError(f"{source} holds no files", "check the path")
+    write_atomically(output, checksum_text(digests))
+    say(f"{len(digests)} files of {source} in {output}")
 
 
 @app.command()

@@ -48,7 +48,13 @@ class ImageStore(Protocol):
         """Why an image cannot be read, judged without reading it; None when it can."""
 
     def read(self, name: str) -> bytes:
-        """The bytes of an image. Raises ImageError."""
+        """The bytes of an image; an empty file is none. Raises ImageError."""
+
+    def names(self) -> list[str]:
+        """Every file there, sorted. Raises ImageError for a folder that cannot be read."""
+
+    def read_any(self, name: str) -> bytes:
+        """The bytes of any file, an empty one too. Raises ImageError."""
 
 
 class FolderStore:
@@ -76,8 +82,23 @@ class FolderStore:
         problem = self.problem(name)
         if problem is not None:
             raise problem
+        return self.read_any(name)
+
+    def names(self) -> list[str]:
+        def refuse(error: OSError) -> None:
+            raise ImageError(ProblemKind.UNREADABLE, str(error.filename), str(error.strerror)) from error
+
+        found = []
+        for parent, _, files in os.walk(self._folder, onerror=refuse):
+            inside = os.path.relpath(parent, self._folder)
+            found += files if inside == "." else [f"{inside}/{file}" for file in files]
+        return sorted(found)
+
+    def read_any(self, name: str) -> bytes:
         path = self._folder / name
         try:
+            if not path.is_file() and path.exists():  # a pipe would wait for its writer
+                raise ImageError(ProblemKind.NOT_A_FILE, str(path))
             return path.read_bytes()
         except OSError as error:
             raise ImageError(ProblemKind.UNREADABLE, str(path), str(error.strerror)) from error
@@ -101,7 +122,16 @@ class ZipStore:
         return None
 
     def read(self, name: str) -> bytes:
-        member = self._find(name)
+        return self._read(name, self._find(name))
+
+    def names(self) -> list[str]:
+        found = [member.name for member in self._archive.members()]
+        return sorted(name.removeprefix(self._prefix) for name in found if name.startswith(self._prefix))
+
+    def read_any(self, name: str) -> bytes:
+        return self._read(name, self._find_any(name))
+
+    def _read(self, name: str, member: Member) -> bytes:
         try:
             return self._archive.read(member)
         except MemberError as error:
@@ -111,14 +141,18 @@ class ZipStore:
             raise ImageError(ProblemKind.UNREADABLE, self.place(name), str(error.strerror)) from error
 
     def _find(self, name: str) -> Member:
+        member = self._find_any(name)
+        if not member.size_bytes:
+            raise ImageError(ProblemKind.EMPTY, self.place(name), "0 bytes")
+        return member
+
+    def _find_any(self, name: str) -> Member:
         try:
             member = self._archive.find(self._prefix + name)
         except (MemberError, OSError) as error:
             raise ImageError(ProblemKind.UNREADABLE, self.place(name), str(error)) from error
         if member is None:
             raise ImageError(ProblemKind.MISSING, self.place(name))
-        if not member.size_bytes:
-            raise ImageError(ProblemKind.EMPTY, self.place(name), "0 bytes")
         return member
 
 

@@ -13,11 +13,12 @@ Where a manifest is given, header and decode compare the checksums of the images
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from babycli.data.checksums import Digests
 from babycli.data.images import ImageError, ImageStore, check_header, decode, open_archive, open_store
 from babycli.data.labels import Labels, read_labels
 from babycli.data.manifest import Edition, Link, Manifest, demo_image_digests
@@ -32,20 +33,6 @@ DEPTHS: tuple[Depth, ...] = ("names", "header", "checksum", "decode")
 
 # (task name, rows) -> what is wrong with each malformed trial; the tasks know what makes a trial
 StructureCheck = Callable[[str, Sequence[Row]], Sequence[str]]
-
-
-class Digests:
-    """SHA-256 of images by the end of their path: the list may have been made some folders up."""
-
-    def __init__(self, by_path: Mapping[str, str]) -> None:
-        self._by_file_name: dict[str, list[tuple[str, str]]] = {}
-        for path, digest in by_path.items():
-            self._by_file_name.setdefault(path.rsplit("/", 1)[-1], []).append((path, digest))
-
-    def of(self, name: str) -> set[str]:
-        """The digests listed for an image; empty for one that is not listed."""
-        listed = self._by_file_name.get(name.rsplit("/", 1)[-1], [])
-        return {digest for path, digest in listed if path == name or path.endswith(f"/{name}")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,21 +173,3 @@ def _check(store: ImageStore, name: str, depth: Depth, expected: Digests | None)
         raise ImageError(ProblemKind.CHECKSUM, place, "the manifest does not name it")
     if wanted and digest not in wanted:
         raise ImageError(ProblemKind.CHECKSUM, place, f"SHA-256 is {digest[:16]}…, should be {min(wanted)[:16]}…")
-
-
-def read_digests(path: Path) -> Digests:
-    """SHA-256 by file name from text as ``sha256sum`` writes it. Raises DataError naming the line it cannot read."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the checksum manifest {path}: {error}") from error
-    digests = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        digest, _, name = line.partition(" ")
-        name = name.lstrip(" *")
-        if len(digest) != 64 or not name or any(c not in "0123456789abcdef" for c in digest.lower()):
-            raise DataError(f"{path}, line {number}: expected a SHA-256 and a file name, got {line[:60]!r}")
-        digests[name.removeprefix("./")] = digest.lower()
-    return Digests(digests)

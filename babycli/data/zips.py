@@ -12,6 +12,7 @@ import struct
 import zlib
 from array import array
 from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,11 @@ class ZipArchive:
         if len(found) > 1:
             raise MemberError(f"the zip holds {len(found)} members of this name")
         return found[0] if found else None
+
+    def members(self) -> Iterator[Member]:
+        """Every member, in the order of the directory."""
+        for position in sorted(self._positions):
+            yield self._member(position)
 
     def read(self, member: Member) -> bytes:
         """The bytes of a member, its CRC-32 checked. Raises MemberError."""

@@ -1,0 +1,115 @@
+"""`babycli data manifest`: against sha256sum, and read again by `verify`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from babycli.data.checksums import checksum_text, parse_checksums
+from babycli.errors import DataError
+from tests.conftest import Babycli
+from tests.data.demo_copy import VTWT_FRAME, DemoCopy, make_dataset, replace
+
+pytestmark = pytest.mark.usefixtures("empty_folder")
+
+ODD_NAMES = [b"a b.jpg", b" lead", b"back\\slash", b"new\nline", b"c\rr", b"\xff\xfe", "é".encode(), "e\u0301".encode()]
+ODD_NAMES += [b"*star", b"sub/deep/x.jpg", b"\\n", b"end\\", b"SHA256 (x) = y"]
+
+
+def odd_folder(folder: Path) -> dict[str, bytes]:
+    contents = {os.fsdecode(name): b"%d" % i for i, name in enumerate(ODD_NAMES)} | {"empty": b""}
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return contents
+
+
+def test_a_folder_with_odd_names_is_listed_whole(babycli: Babycli) -> None:
+    contents = odd_folder(Path("source"))
+    ran = babycli("data", "manifest", "source", "-o", "source/list")
+    assert (ran.code, ran.out) == (0, "")
+    expected = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    text = Path("source/list").read_bytes()
+    assert parse_checksums(text, "list") == expected
+    assert babycli("data", "manifest", "source", "-o", "source/list").code == 0
+    assert Path("source/list").read_bytes() == text
+
+
+@pytest.mark.skipif(shutil.which("sha256sum") is None, reason="there is no sha256sum here")
+def test_sha256sum_reads_it_and_writes_the_same(babycli: Babycli) -> None:
+    odd_folder(Path("source"))
+    (Path("source") / "c\rr").unlink()  # escaped by newer coreutils only
+    assert babycli("data", "manifest", "source", "-o", "list").code == 0
+    assert (
+        subprocess.run(["sha256sum", "-c", "--strict", "--quiet", "../list"], cwd="source", check=False).returncode == 0
+    )
+    names = list(parse_checksums(Path("list").read_bytes(), "list"))
+    for option in ([], ["--tag"], ["--binary"]):
+        theirs = subprocess.run(
+            ["sha256sum", *option, "--", *names], cwd="source", capture_output=True, check=True
+        ).stdout
+        assert parse_checksums(theirs, "theirs") == parse_checksums(Path("list").read_bytes(), "list")
+        if not option:
+            assert theirs == Path("list").read_bytes()
+
+
+def test_a_zip_gives_what_its_folder_gives(babycli: Babycli, demo: DemoCopy) -> None:
+    with zipfile.ZipFile("frames.txt", "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(demo.labeled_s.rglob("*")):
+            archive.write(file, file.relative_to(demo.labeled_s))
+    assert babycli("data", "manifest", "frames.txt", "-o", "of_zip").code == 0
+    assert babycli("data", "manifest", demo.labeled_s, "-o", "of_folder").code == 0
+    assert Path("of_zip").read_bytes() == Path("of_folder").read_bytes()
+
+
+def test_verify_reads_it_and_sees_a_swap(babycli: Babycli, demo: DemoCopy) -> None:
+    make_dataset(demo)
+    assert babycli("data", "manifest", demo.folder, "-o", "list").code == 0
+    words = ("data", "verify", "--depth", "checksum", "--manifest", "list")
+    assert babycli(*words).code == 0
+    other = demo.saycam / "demo_frame_046.png"
+    first, second = demo.frame.read_bytes(), other.read_bytes()
+    replace(demo.frame, second)
+    replace(other, first)
+    ran = babycli(*words)
+    assert ran.code == 4
+    assert ran.out.count("ChecksumMismatch") == 2
+    assert VTWT_FRAME in ran.out
+    assert other.name in ran.out
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_any_names_survive_the_round_trip(seed: int) -> None:
+    rng = random.Random(seed)
+    names = {
+        os.fsdecode(bytes(rng.choice(b"ab \\\n\r*/.\xff\xc3\xa9") for _ in range(rng.randint(1, 12))))
+        for _ in range(40)
+    }
+    digests = {name: rng.randbytes(32).hex() for name in sorted(names) if not name.startswith("./")}
+    assert parse_checksums(checksum_text(digests), "text") == digests
+
+
+@pytest.mark.parametrize("line", ["d41d8cd98f00b204e9800998ecf8427e  a.jpg", "hello", "0" * 64, "0" * 64 + "  "])
+def test_a_line_that_is_no_checksum_is_named(line: str) -> None:
+    with pytest.raises(DataError, match="list, line 2"):
+        parse_checksums(f"{'0' * 64}  a\n{line}\n".encode(), "list")
+
+
+def test_what_cannot_be_listed_is_refused_and_nothing_is_written(babycli: Babycli) -> None:
+    Path("empty").mkdir()
+    Path("dangling").mkdir()
+    Path("dangling/a.jpg").symlink_to("nowhere")
+    Path("pipe").mkdir()
+    os.mkfifo("pipe/a.jpg")
+    for source, word in [("nowhere", "no folder"), ("empty", "no files"), ("dangling", "a.jpg"), ("pipe", "NotAFile")]:
+        ran = babycli("data", "manifest", source, "-o", "list")
+        assert ran.code == 3
+        assert word in ran.err
+    assert not Path("list").exists()
