@@ -89,7 +89,10 @@ class FolderStore:
             raise ImageError(ProblemKind.UNREADABLE, str(error.filename), str(error.strerror)) from error
 
         found = []
-        for parent, _, files in os.walk(self._folder, onerror=refuse):
+        for parent, folders, files in os.walk(self._folder, onerror=refuse):
+            for linked in (path for path in (Path(parent, folder) for folder in folders) if path.is_symlink()):
+                detail = "a link to a folder, which could lead anywhere, back here too; give that folder itself"
+                raise ImageError(ProblemKind.NOT_A_FILE, str(linked), detail)
             inside = os.path.relpath(parent, self._folder)
             found += files if inside == "." else [f"{inside}/{file}" for file in files]
         return sorted(found)

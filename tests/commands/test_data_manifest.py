@@ -108,7 +108,15 @@ def test_what_cannot_be_listed_is_refused_and_nothing_is_written(babycli: Babycl
     Path("dangling/a.jpg").symlink_to("nowhere")
     Path("pipe").mkdir()
     os.mkfifo("pipe/a.jpg")
-    for source, word in [("nowhere", "no folder"), ("empty", "no files"), ("dangling", "a.jpg"), ("pipe", "NotAFile")]:
+    Path("loop").mkdir()
+    Path("loop/again").symlink_to("../loop")
+    for source, word in [
+        ("loop", "loop/again: a link"),
+        ("nowhere", "no folder"),
+        ("empty", "no files"),
+        ("dangling", "a.jpg"),
+        ("pipe", "NotAFile"),
+    ]:
         ran = babycli("data", "manifest", source, "-o", "list")
         assert ran.code == 3
         assert word in ran.err
