@@ -16,8 +16,8 @@ from babycli.data.images import ImageStore
 from babycli.errors import DataError
 
 _CHUNK = 256  # files a task: a task for each file would cost more than its hash
-_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)", re.DOTALL)
-_TAGGED = re.compile(r"SHA256 \((.+)\) = ([0-9a-fA-F]{64})", re.DOTALL)  # sha256sum --tag
+_LINE = re.compile(r"(?P<digest>[0-9a-fA-F]{64}) [ *](?P<name>.+)", re.DOTALL)
+_TAGGED = re.compile(r"SHA256 \((?P<name>.+)\) = (?P<digest>[0-9a-fA-F]{64})", re.DOTALL)  # sha256sum --tag
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}  # as GNU coreutils: such a line begins with a backslash
 _UNESCAPES = {escaped: plain for plain, escaped in _ESCAPES.items()}
 
@@ -67,14 +67,13 @@ def parse_checksums(text: bytes, origin: str) -> dict[str, str]:
         if not line.strip():
             continue
         plain = line.removeprefix("\\")
-        tagged = _TAGGED.fullmatch(plain)
-        parts = tagged.groups()[::-1] if tagged else getattr(_LINE.fullmatch(plain), "groups", tuple)()
-        if not parts:
+        found = _TAGGED.fullmatch(plain) or _LINE.fullmatch(plain)
+        if found is None:
             raise DataError(f"{origin}, line {number}: expected a SHA-256 and a file name, got {line[:60]!r}")
-        digest, name = parts
+        name = found["name"]
         if plain != line:
-            name = re.sub(r"\\[\\nr]", lambda found: _UNESCAPES[found.group()], name)
-        digests[name.removeprefix("./")] = digest.lower()
+            name = re.sub(r"\\[\\nr]", lambda escaped: _UNESCAPES[escaped.group()], name)
+        digests[name.removeprefix("./")] = found["digest"].lower()
     return digests
 
 

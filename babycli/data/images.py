@@ -82,7 +82,7 @@ class FolderStore:
         problem = self.problem(name)
         if problem is not None:
             raise problem
-        return self.read_any(name)
+        return self._bytes(self._folder / name)
 
     def names(self) -> list[str]:
         def refuse(error: OSError) -> None:
@@ -99,9 +99,12 @@ class FolderStore:
 
     def read_any(self, name: str) -> bytes:
         path = self._folder / name
+        if os.path.exists(path) and not path.is_file():  # a pipe would wait for its writer
+            raise ImageError(ProblemKind.NOT_A_FILE, str(path))
+        return self._bytes(path)
+
+    def _bytes(self, path: Path) -> bytes:
         try:
-            if not path.is_file() and path.exists():  # a pipe would wait for its writer
-                raise ImageError(ProblemKind.NOT_A_FILE, str(path))
             return path.read_bytes()
         except OSError as error:
             raise ImageError(ProblemKind.UNREADABLE, str(path), str(error.strerror)) from error
@@ -139,7 +142,7 @@ class ZipStore:
             return self._archive.read(member)
         except MemberError as error:
             kind = ProblemKind.CHECKSUM if error.is_checksum else ProblemKind.UNREADABLE
-            raise ImageError(kind, self.place(name), error.detail) from error
+            raise ImageError(kind, self.place(name), str(error)) from error
         except OSError as error:
             raise ImageError(ProblemKind.UNREADABLE, self.place(name), str(error.strerror)) from error
 

@@ -83,8 +83,9 @@ def candidates(given: Path) -> list[Path]:
 
 def find_images(places: Sequence[Path], names: Sequence[str]) -> Found:
     """The place where most of the names are files. The first of equals; ``names`` must not be empty."""
-    best = max(places, key=lambda place: n_probes_found(open_store(place, names), names))
-    store = open_store(best, names)
+    stores = {place: open_store(place, names) for place in places}
+    best = max(places, key=lambda place: n_probes_found(stores[place], names))
+    store = stores[best]
     return Found(best, len(names), tuple(name for name in names if store.problem(name) is not None))
 
 
