@@ -13,27 +13,22 @@ from typing import Annotated
 
 import typer
 
+from babycli.commands.data_verify import links_document, task_manifests, task_questions, verify, write_manifest
 from babycli.commands.options import DataOption, JsonOption, print_json, say
 from babycli.commands.progress import progress_bar
-from babycli.data.checksums import checksum_text, hash_source, read_digests
-from babycli.data.images import open_archive, open_store
+from babycli.data.images import open_archive
 from babycli.data.labels import Labels, get_labels
 from babycli.data.linking import LinkReport, check_source, link_images
-from babycli.data.manifest import SOURCE_TITLES, Manifest, Source, manifests
-from babycli.data.problems import Problem, ProblemKind, exit_code, raise_for
-from babycli.data.root import DatasetRoot, write_atomically
-from babycli.data.verify import (
-    DEPTHS,
-    Depth,
-    TaskSummary,
-    checked_labels,
-    link_problem,
-    verify_task,
-)
-from babycli.errors import DataError, ExitCode, UsageError, did_you_mean
-from babycli.tasks import all_tasks, structure_problems
+from babycli.data.manifest import SOURCE_TITLES, Manifest, Source
+from babycli.data.problems import raise_for
+from babycli.data.root import DatasetRoot
+from babycli.data.verify import Options, TaskSummary, checked_labels, link_problem, verify_dataset
+from babycli.errors import DataError, ExitCode, UsageError
+from babycli.tasks import structure_problems
 
 app = typer.Typer(no_args_is_help=True, help="Label files and images: fetch, link, check.")
+app.command("verify")(verify)
+app.command("manifest")(write_manifest)
 
 SHOWN_NAMES = 5
 _OPTIONS: dict[Source, str] = {
@@ -53,17 +48,12 @@ FromOption = Annotated[
 ]
 
 
-def _manifests() -> list[Manifest]:
-    """In the order of the table."""
-    return [manifests()[name] for name in all_tasks()]
-
-
 @app.command()
 def labels(data: DataOption = None, source: FromOption = None) -> None:
     """Fetch the four label files, or import them; checked against the manifests."""
     root = DatasetRoot.find(data)
-    done = get_labels(root.path, _manifests(), _checked_source(source), replace=True)
-    for manifest in _manifests():
+    done = get_labels(root.path, task_manifests(), _checked_source(source), replace=True)
+    for manifest in task_manifests():
         print(f"{manifest.task:<16} {done[manifest.task]:<14} {root.path / manifest.label_path}")
 
 
@@ -103,12 +93,12 @@ def link(
     for path in given.values():
         check_source(path)
     root = DatasetRoot.find(data)
-    fetched = get_labels(root.path, _manifests(), _checked_source(source), replace=False)
+    fetched = get_labels(root.path, task_manifests(), _checked_source(source), replace=False)
     if set(fetched.values()) != {"already there"}:
         say(f"label files: {', '.join(sorted(set(fetched.values())))} into {root.path}")
-    all_labels = [_sound_labels(root, manifest) for manifest in _manifests()]
+    all_labels = [_sound_labels(root, manifest) for manifest in task_manifests()]
     reports = link_images(root, all_labels, given, allow_missing)
-    for manifest in _manifests():
+    for manifest in task_manifests():
         _print_task(root, manifest, [report for report in reports if report.task == manifest.task])
     _say_wanted(root, saycam, reports)
     lacking = [report for report in reports if report.found and report.found.missing and report.was_given]
@@ -169,105 +159,11 @@ def _say_wanted(root: DatasetRoot, saycam: Path | None, reports: Sequence[LinkRe
 
 
 @app.command()
-def verify(
-    depth: Annotated[
-        str, typer.Option("--depth", metavar="|".join(DEPTHS), help="How closely to look at each image.")
-    ] = "header",
-    manifest: Annotated[
-        Path | None,
-        typer.Option(
-            "--manifest",
-            metavar="FILE",
-            help="Checksums of images, as sha256sum writes them.",
-            show_default=False,
-        ),
-    ] = None,
-    as_json: JsonOption = False,
-    data: DataOption = None,
-) -> None:
-    """Check labels against the manifests and images against the labels; exit 3 or 4 if anything is wrong."""
-    if depth not in DEPTHS:
-        raise UsageError(f"unknown depth {depth!r}.{did_you_mean(depth, list(DEPTHS))}", f"one of: {', '.join(DEPTHS)}")
-    checked_depth: Depth = next(d for d in DEPTHS if d == depth)
-    if manifest and checked_depth == "names":
-        raise UsageError("--depth names reads no image, so it cannot use --manifest", "use --depth header or deeper")
-    root = DatasetRoot.find(data)
-    digests = read_digests(manifest) if manifest else None
-    with progress_bar("checking images", unit=" images") as count:
-        summaries = [verify_task(root, m, structure_problems, checked_depth, digests, count) for m in _manifests()]
-    if manifest and not any(each.n_listed for summary in summaries for each in summary.links):
-        raise DataError(f"{manifest} names none of the images", "make it anew:  babycli data manifest SOURCE -o FILE")
-    problems = sorted(problem for summary in summaries for problem in summary.problems)
-    if as_json:
-        print_json(_verify_document(summaries, problems))
-    else:
-        for summary in summaries:
-            print(_verify_line(summary))
-        for problem in problems:
-            print(problem)
-        if problems:
-            say(_mend(root, problems))
-    raise typer.Exit(exit_code(problems))
-
-
-def _verify_line(summary: TaskSummary) -> str:
-    rows = f"{summary.n_rows} rows" + (" (demo)" if summary.edition == "demo" else "")
-    if not summary.images_checked:
-        return f"{summary.task:<16} {rows}; images not checked until the label file is right"
-    images = ", ".join(f"{s.n_sound} of {s.n_images} {SOURCE_TITLES[s.link.source]} sound" for s in summary.links)
-    return f"{summary.task:<16} {rows}; {images}"
-
-
-def _mend(root: DatasetRoot, problems: Sequence[Problem]) -> str:
-    label_files = {str(root.path / manifest.label_path) for manifest in _manifests()}
-    of_labels = any(p.subject in label_files or p.kind == ProblemKind.UNSAFE_NAME for p in problems)
-    link = f"babycli data link SAYCAM-FOLDER{root.words}  (after completing the folder)"
-    command = f"babycli data labels{root.words}" if of_labels else link
-    return f"{len(problems)} problem{'s' if len(problems) > 1 else ''}. To mend:  {command}"
-
-
-def _verify_document(summaries: Sequence[TaskSummary], problems: Sequence[Problem]) -> dict[str, object]:
-    return {
-        "ok": not problems,
-        "tasks": {
-            s.task: {
-                "data": s.edition,
-                "rows": s.n_rows,
-                "images_checked": s.images_checked,
-                "links": _links_document(s),
-            }
-            for s in summaries
-        },
-        "problems": [
-            {"task": p.task, "kind": p.kind.value, "subject": p.subject, "detail": p.detail} for p in problems
-        ],
-    }
-
-
-@app.command("manifest")
-def write_manifest(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder or zip.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write.", show_default=False)],
-) -> None:
-    """Write the SHA-256 of every file in a folder or zip, for `verify --manifest` and `sha256sum -c`."""
-    check_source(source)
-    store = open_store(source, [])
-    with progress_bar("hashing", unit=" files") as count:
-        digests = hash_source(store, count)
-    own = os.path.relpath(output, source)  # a manifest of an earlier day is not part of what it lists
-    digests.pop(own, None)
-    if not digests:
-        raise DataError(f"{source} holds no files", "check the path")
-    write_atomically(output, checksum_text(digests))
-    say(f"{len(digests)} files of {source} in {output}")
-
-
-@app.command()
 def status(as_json: JsonOption = False, data: DataOption = None) -> None:
     """Show what is there: label files, links and where they lead, and which tasks are ready."""
     root = DatasetRoot.find(data)
     with progress_bar("looking for images", unit=" images") as count:
-        summaries = [verify_task(root, m, structure_problems, "names", None, count) for m in _manifests()]
+        summaries = verify_dataset(root, task_questions(), Options(depth="names"), count).tasks
     if as_json:
         print_json({s.task: _status_document(s) for s in summaries})
         return
@@ -290,15 +186,8 @@ def _status_document(summary: TaskSummary) -> dict[str, object]:
         "ready": not summary.problems,
         "data": summary.edition,
         "rows": summary.n_rows,
-        "links": _links_document(summary),
+        "links": links_document(summary),
         "problems": [str(problem) for problem in summary.problems],
-    }
-
-
-def _links_document(summary: TaskSummary) -> dict[str, object]:
-    return {
-        each.link.path: {"target": str(each.target), "images": each.n_images, "sound": each.n_sound}
-        for each in summary.links
     }
 
 
@@ -306,7 +195,7 @@ def _links_document(summary: TaskSummary) -> dict[str, object]:
 def unlink(data: DataOption = None) -> None:
     """Remove the links from the dataset folder. Images, label files and real folders stay."""
     root = DatasetRoot.find(data)
-    for manifest in _manifests():
+    for manifest in task_manifests():
         for each in manifest.links:
             if root.remove_link(each.path):
                 print(f"removed {root.path / each.path}")

@@ -1,53 +1,88 @@
-"""Checksum manifests: the text that ``sha256sum`` writes and ``sha256sum -c`` reads.
+"""Checksum manifests: the text that ``sha256sum -c`` reads, and what b3sum and BagIt write.
 
-Owns that format, and hashing a whole download. Never decides what must be in it: that is verify.py's.
+Owns those formats. Never hashes a file, and never decides what must be in a manifest.
+
+    sha256sum   <digest>  <name>      <digest> *<name>      SHA256 (<name>) = <digest>      with -z, a NUL ends a line
+    b3sum       <digest>  <name>                            BLAKE3 (<name>) = <digest>
+    BagIt       <digest> <name>, in manifest-<algorithm>.txt beside bagit.txt (RFC 8493)
+
+A name with a backslash or a line end is escaped, and its line begins with a backslash (GNU coreutils); in BagIt a line
+end in a name is %0A or %0D, and a percent sign %25.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from babycli.data.images import ImageStore
+from babycli.data.digests import ALGORITHMS
 from babycli.errors import DataError
 
-_CHUNK = 256  # files a task: a task for each file would cost more than its hash
+_PLAIN = re.compile(r"^([0-9a-f]{64}) [ *]([^\n\r\0]+)$", re.MULTILINE)
 _LINE = re.compile(r"(?P<digest>[0-9a-fA-F]{64}) [ *](?P<name>.+)", re.DOTALL)
-_TAGGED = re.compile(r"SHA256 \((?P<name>.+)\) = (?P<digest>[0-9a-fA-F]{64})", re.DOTALL)  # sha256sum --tag
+_TAGGED = re.compile(r"(?P<tag>SHA256|BLAKE3) \((?P<name>.+)\) = (?P<digest>[0-9a-fA-F]{64})", re.DOTALL)
+_BAG_NAME = re.compile(r"(?:tag)?manifest-(?P<algorithm>[a-z0-9]+)\.txt")
+_BAG_LINE = re.compile(r"(?P<digest>[0-9a-fA-F]+)[ \t]+\*?(?P<name>.+)", re.DOTALL)
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}  # as GNU coreutils: such a line begins with a backslash
 _UNESCAPES = {escaped: plain for plain, escaped in _ESCAPES.items()}
+_BAG_UNESCAPES = {"%0A": "\n", "%0D": "\r", "%25": "%"}
+_BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
-class Digests:
-    """SHA-256 of images by the end of their path: the list may have been made some folders up."""
+@dataclass(frozen=True, slots=True)
+class Checksums:
+    """The digests (hexadecimal, lower case) in a manifest by file name, in the order of its lines."""
 
-    def __init__(self, by_path: Mapping[str, str]) -> None:
-        self._by_file_name: dict[str, list[tuple[str, str]]] = {}
-        for path, digest in by_path.items():
-            self._by_file_name.setdefault(path.rsplit("/", 1)[-1], []).append((path, digest))
+    algorithm: str | None  # None: SHA-256 or BLAKE3, whose plain lines look the same
+    by_name: Mapping[str, str]
 
-    def of(self, name: str) -> set[str]:
-        """The digests listed for an image; empty for one that is not listed."""
-        listed = self._by_file_name.get(name.rsplit("/", 1)[-1], [])
-        return {digest for path, digest in listed if path == name or path.endswith(f"/{name}")}
+    def best_prefix(self, names: Iterable[str]) -> str | None:
+        """The start of listed names ("saycam_images/") behind which most of some file names follow.
+
+        The manifest may have been made some folders up. None where none of the names is listed. Names in a folder may
+        only be told from others of the same name by the digest: the shortest prefix wins among equals.
+        """
+        wanted: dict[str, list[str]] = {}
+        for name in names:
+            wanted.setdefault(name.rsplit("/", 1)[-1], []).append(name)
+        votes: dict[str, int] = {}
+        for listed in self.by_name:
+            for name in wanted.get(listed.rsplit("/", 1)[-1], ()):
+                if listed == name or listed.endswith(f"/{name}"):
+                    prefix = listed[: len(listed) - len(name)]
+                    votes[prefix] = votes.get(prefix, 0) + 1
+        return min(votes, key=lambda prefix: (-votes[prefix], len(prefix), prefix)) if votes else None
 
 
-def hash_source(store: ImageStore, progress: Callable[[int], None]) -> dict[str, str]:
-    """SHA-256 of every file of a download, by name, sorted. Raises ImageError for one that cannot be read."""
-    names = store.names()
+@dataclass(frozen=True)
+class ChecksumFile:
+    """A manifest on disk, whose lines are read when they are first asked for."""
 
-    def hashed(start: int) -> list[str]:
-        found = [hashlib.sha256(store.read_any(name)).hexdigest() for name in names[start : start + _CHUNK]]
-        progress(len(found))
-        return found
+    path: Path
+    sha256: str
+    _content: bytes
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        digests = [digest for found in pool.map(hashed, range(0, len(names), _CHUNK)) for digest in found]
-    return dict(zip(names, digests, strict=True))
+    @classmethod
+    def open(cls, path: Path) -> ChecksumFile:
+        """Raises DataError for a file that cannot be read."""
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot read the checksum manifest {path}: {error.strerror}") from error
+        return cls(path, hashlib.sha256(content).hexdigest(), content)
+
+    @functools.cached_property
+    def checksums(self) -> Checksums:
+        """Raises DataError naming the line that cannot be read."""
+        bag = _BAG_NAME.fullmatch(self.path.name)
+        if bag and bag["algorithm"] in ALGORITHMS and (self.path.parent / "bagit.txt").is_file():
+            return _parse_bag(self._content, str(self.path), bag["algorithm"])
+        return _parse(self._content, str(self.path))
 
 
 def checksum_text(digests: Mapping[str, str]) -> bytes:
@@ -60,27 +95,68 @@ def checksum_text(digests: Mapping[str, str]) -> bytes:
 
 
 def parse_checksums(text: bytes, origin: str) -> dict[str, str]:
-    """SHA-256 by file name, in the order of the lines. Raises DataError naming the line it cannot read."""
-    digests = {}
-    for number, raw in enumerate(text.split(b"\n"), 1):
-        line = os.fsdecode(raw.removesuffix(b"\r"))  # no name ends so: a carriage return in one is escaped
-        if not line.strip():
+    """Digests by file name, in the order of the lines. Raises DataError naming the line it cannot read."""
+    return dict(_parse(text, origin).by_name)
+
+
+def _parse(content: bytes, origin: str) -> Checksums:
+    text = os.fsdecode(content)
+    found = _PLAIN.findall(text)
+    # All of 600,285 lines at once; a file with a line of another form is read line by line.
+    if len(found) == text.count("\n") and text.endswith("\n"):
+        digests = {name: digest for digest, name in found}
+        if len(digests) == len(found) and "./" not in text and "\\" not in text:
+            return Checksums(None, digests)
+    end = "\0" if content.endswith(b"\0") else "\n"
+    return _Reader(origin).read(text.removeprefix(_BOM).split(end), escapes=end == "\n")
+
+
+def _parse_bag(content: bytes, origin: str, algorithm: str) -> Checksums:
+    reader = _Reader(origin)
+    for number, line in enumerate(os.fsdecode(content).removeprefix(_BOM).replace("\r", "\n").split("\n"), 1):
+        if not line:
             continue
-        plain = line.removeprefix("\\")
-        found = _TAGGED.fullmatch(plain) or _LINE.fullmatch(plain)
-        if found is None:
-            raise DataError(f"{origin}, line {number}: expected a SHA-256 and a file name, got {line[:60]!r}")
-        name = found["name"]
-        if plain != line:
-            name = re.sub(r"\\[\\nr]", lambda escaped: _UNESCAPES[escaped.group()], name)
-        digests[name.removeprefix("./")] = found["digest"].lower()
-    return digests
+        found = _BAG_LINE.fullmatch(line)
+        if found is None or len(found["digest"]) != ALGORITHMS[algorithm]:
+            raise reader.wrong(number, f"expected a digest of {algorithm} and a file name, got {line[:60]!r}")
+        name = re.sub(
+            "%(?:0A|0D|25)", lambda escaped: _BAG_UNESCAPES[escaped.group().upper()], found["name"], flags=re.I
+        )
+        reader.add(number, name, found["digest"], algorithm)
+    return Checksums(algorithm, reader.digests)
 
 
-def read_digests(path: Path) -> Digests:
-    """The checksums in a file. Raises DataError."""
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read the checksum manifest {path}: {error.strerror}") from error
-    return Digests(parse_checksums(text, str(path)))
+class _Reader:
+    """Lines to digests, each line checked. ``origin`` is the file, for messages."""
+
+    def __init__(self, origin: str) -> None:
+        self._origin = origin
+        self._algorithm: str | None = None
+        self.digests: dict[str, str] = {}
+
+    def read(self, lines: list[str], escapes: bool) -> Checksums:
+        for number, raw in enumerate(lines, 1):
+            line = raw.removesuffix("\r") if escapes else raw  # no name ends so: a carriage return in one is escaped
+            if not line.strip() or line.startswith("#"):
+                continue
+            plain = line.removeprefix("\\") if escapes else line
+            found = _TAGGED.fullmatch(plain) or _LINE.fullmatch(plain)
+            if found is None:
+                raise self.wrong(number, f"expected a SHA-256 and a file name, got {line[:60]!r}")
+            name = found["name"]
+            if plain != line:
+                name = re.sub(r"\\[\\nr]", lambda escaped: _UNESCAPES[escaped.group()], name)
+            tag = found.groupdict().get("tag")
+            self.add(number, name, found["digest"], tag.lower() if tag else None)
+        return Checksums(self._algorithm, self.digests)
+
+    def add(self, number: int, name: str, digest: str, algorithm: str | None) -> None:
+        name = name.removeprefix("./")
+        if self.digests and algorithm != self._algorithm:
+            raise self.wrong(number, f"{algorithm or 'plain'} among lines of another kind")
+        self._algorithm = algorithm
+        if self.digests.setdefault(name, digest.lower()) != digest.lower():
+            raise self.wrong(number, f"another digest for {name!r} than before")
+
+    def wrong(self, number: int, detail: str) -> DataError:
+        return DataError(f"{self._origin}, line {number}: {detail}")

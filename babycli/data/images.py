@@ -8,18 +8,23 @@ from __future__ import annotations
 import functools
 import io
 import os
+import stat
 import struct
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from PIL import Image, UnidentifiedImageError
 
+from babycli.data.digests import new_hash
+from babycli.data.jpeg import JpegError, is_jpeg, jpeg_size
 from babycli.data.problems import ProblemKind
 from babycli.data.zips import Member, MemberError, ZipArchive
 from babycli.errors import DataError
 
+_BUFFER_BYTES = 1 << 18
 PROBES = 64  # so many names decide which folder is looked through whole
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 # What Pillow raises for damaged files of these formats.
@@ -37,9 +42,24 @@ class ImageError(DataError):
         self.path = path
         self.detail = detail
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return ImageError, (self.kind, self.path, self.detail)
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What changes when a file does, as far as the file system tells. Times in ns since 1970."""
+
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int  # unlike mtime, no program can set it back
+    inode: int
+
 
 class ImageStore(Protocol):
-    """Images by name, wherever they lie."""
+    """Images by name, wherever they lie. A store can be pickled, for worker processes."""
+
+    identity: str  # the real path, and the folder inside a zip
 
     def place(self, name: str) -> str:
         """Where an image is, for messages."""
@@ -50,11 +70,17 @@ class ImageStore(Protocol):
     def read(self, name: str) -> bytes:
         """The bytes of an image; an empty file is none. Raises ImageError."""
 
-    def names(self) -> list[str]:
-        """Every file there, sorted. Raises ImageError for a folder that cannot be read."""
+    def scan(self) -> tuple[list[str], list[ImageError]]:
+        """The name of every file there, sorted, and the folders that could not be looked into."""
 
     def read_any(self, name: str) -> bytes:
         """The bytes of any file, an empty one too. Raises ImageError."""
+
+    def states(self, names: Sequence[str]) -> Iterator[FileState | None]:
+        """The state of every file, without reading it; None for one that is not there."""
+
+    def digests(self, names: Sequence[str], algorithm: str) -> Iterator[tuple[str | ImageError, FileState | None]]:
+        """The digest (hexadecimal) of every file, or why there is none, and its state while it was read."""
 
 
 class FolderStore:
@@ -62,6 +88,7 @@ class FolderStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.identity = os.path.realpath(folder)
 
     def place(self, name: str) -> str:
         return str(self._folder / name)
@@ -69,14 +96,15 @@ class FolderStore:
     def problem(self, name: str) -> ImageError | None:
         path = self._folder / name
         try:
-            size_bytes = path.stat().st_size
+            status = path.stat()
         except (FileNotFoundError, NotADirectoryError):
-            return ImageError(ProblemKind.MISSING, str(path))
+            detail = "a link that leads nowhere" if os.path.islink(path) else ""
+            return ImageError(ProblemKind.MISSING, str(path), detail)
         except OSError as error:
             return ImageError(ProblemKind.UNREADABLE, str(path), str(error.strerror))
-        if not path.is_file():
-            return ImageError(ProblemKind.NOT_A_FILE, str(path), "a folder" if path.is_dir() else "")
-        return None if size_bytes else ImageError(ProblemKind.EMPTY, str(path), "0 bytes")
+        if not stat.S_ISREG(status.st_mode):
+            return ImageError(ProblemKind.NOT_A_FILE, str(path), "a folder" if stat.S_ISDIR(status.st_mode) else "")
+        return None if status.st_size else ImageError(ProblemKind.EMPTY, str(path), "0 bytes")
 
     def read(self, name: str) -> bytes:
         problem = self.problem(name)
@@ -84,24 +112,57 @@ class FolderStore:
             raise problem
         return self._bytes(self._folder / name)
 
-    def names(self) -> list[str]:
-        def refuse(error: OSError) -> None:
-            raise ImageError(ProblemKind.UNREADABLE, str(error.filename), str(error.strerror)) from error
-
-        found = []
-        for parent, folders, files in os.walk(self._folder, onerror=refuse):
-            for linked in (path for path in (Path(parent, folder) for folder in folders) if path.is_symlink()):
-                detail = "a link to a folder, which could lead anywhere, back here too; give that folder itself"
-                raise ImageError(ProblemKind.NOT_A_FILE, str(linked), detail)
-            inside = os.path.relpath(parent, self._folder)
-            found += files if inside == "." else [f"{inside}/{file}" for file in files]
-        return sorted(found)
+    def scan(self) -> tuple[list[str], list[ImageError]]:
+        found: list[str] = []
+        problems: list[ImageError] = []
+        waiting = [""]
+        while waiting:
+            inside = waiting.pop()
+            try:
+                with os.scandir(self._folder / inside) as entries:
+                    for entry in entries:
+                        if not entry.is_dir():
+                            found.append(inside + entry.name)
+                        elif not entry.is_symlink():
+                            waiting.append(f"{inside}{entry.name}/")
+                        else:
+                            detail = "a link to a folder, which could lead anywhere, back here too; "
+                            where = self.place(inside + entry.name)
+                            problems.append(
+                                ImageError(ProblemKind.NOT_A_FILE, where, detail + "give that folder itself")
+                            )
+            except OSError as error:
+                problems.append(ImageError(ProblemKind.UNREADABLE, str(error.filename), str(error.strerror)))
+        found.sort()
+        return found, problems
 
     def read_any(self, name: str) -> bytes:
         path = self._folder / name
         if os.path.exists(path) and not path.is_file():  # a pipe would wait for its writer
             raise ImageError(ProblemKind.NOT_A_FILE, str(path))
         return self._bytes(path)
+
+    def states(self, names: Sequence[str]) -> Iterator[FileState | None]:
+        prefix = f"{self._folder}/"
+        for name in names:
+            try:
+                status = os.stat(prefix + name)  # noqa: PTH116  # a Path for each of 600,285 files takes seconds
+            except OSError:
+                yield None
+            else:
+                yield FileState(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+    def digests(self, names: Sequence[str], algorithm: str) -> Iterator[tuple[str | ImageError, FileState | None]]:
+        prefix = f"{self._folder}/"
+        buffer = memoryview(bytearray(_BUFFER_BYTES))
+        for name in names:
+            try:
+                yield _digest_of(prefix + name, algorithm, buffer)
+            except ImageError as problem:
+                yield problem, None
+            except OSError as error:
+                found = self.problem(name)
+                yield found or ImageError(ProblemKind.UNREADABLE, prefix + name, str(error.strerror)), None
 
     def _bytes(self, path: Path) -> bytes:
         try:
@@ -110,12 +171,36 @@ class FolderStore:
             raise ImageError(ProblemKind.UNREADABLE, str(path), str(error.strerror)) from error
 
 
+def _digest_of(path: str, algorithm: str, buffer: memoryview) -> tuple[str, FileState]:
+    """One buffer for all files: a new one for each would cost as much as the hash."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not wait for its writer
+    try:
+        before = os.fstat(fd)
+        if not stat.S_ISREG(before.st_mode):
+            raise ImageError(ProblemKind.NOT_A_FILE, path, "a folder" if stat.S_ISDIR(before.st_mode) else "")
+        digest = new_hash(algorithm)
+        left = before.st_size
+        while n := os.readv(fd, (buffer,)):
+            digest.update(buffer[:n])
+            left -= n
+            if left <= 0 and n < len(buffer):
+                break  # a read that returns nothing would only confirm it
+        after = os.fstat(fd)
+    finally:
+        os.close(fd)
+    if left or (after.st_mtime_ns, after.st_ctime_ns) != (before.st_mtime_ns, before.st_ctime_ns):
+        raise ImageError(ProblemKind.UNREADABLE, path, "it changed while it was read")
+    state = FileState(before.st_size, before.st_mtime_ns, before.st_ctime_ns, before.st_ino)
+    return digest.hexdigest(), state
+
+
 class ZipStore:
     """Images in a folder of a zip, read from it as they are asked for; never unpacked onto the disk."""
 
     def __init__(self, archive: ZipArchive, folder: str) -> None:
         self._archive = archive
         self._prefix = f"{folder}/" if folder else ""
+        self.identity = f"{os.path.realpath(archive.path)}/{self._prefix}"
 
     def place(self, name: str) -> str:
         return f"{self._archive.path}/{self._prefix}{name}"
@@ -130,12 +215,27 @@ class ZipStore:
     def read(self, name: str) -> bytes:
         return self._read(name, self._find(name))
 
-    def names(self) -> list[str]:
-        found = [member.name for member in self._archive.members()]
-        return sorted(name.removeprefix(self._prefix) for name in found if name.startswith(self._prefix))
+    def scan(self) -> tuple[list[str], list[ImageError]]:
+        prefix = self._prefix
+        return sorted(name[len(prefix) :] for name in self._archive.names() if name.startswith(prefix)), []
 
     def read_any(self, name: str) -> bytes:
         return self._read(name, self._find_any(name))
+
+    def states(self, names: Sequence[str]) -> Iterator[FileState | None]:
+        state = FileState(*self._archive.state())  # a member cannot change without its archive
+        for _ in names:
+            yield state
+
+    def digests(self, names: Sequence[str], algorithm: str) -> Iterator[tuple[str | ImageError, FileState | None]]:
+        state = FileState(*self._archive.state())
+        for name in names:
+            try:
+                digest = new_hash(algorithm)
+                digest.update(self.read_any(name))
+                yield digest.hexdigest(), state
+            except ImageError as problem:
+                yield problem, state
 
     def _read(self, name: str, member: Member) -> bytes:
         try:
@@ -162,11 +262,11 @@ class ZipStore:
         return member
 
 
-def open_store(place: Path, names: Sequence[str]) -> ImageStore:
+def open_store(place: Path, names: Sequence[str], index_folder: Path | None = None) -> ImageStore:
     """The images in a folder, or in that folder of a zip which holds most of the names. Raises DataError."""
     if not place.is_file():
         return FolderStore(place)
-    archive = open_archive(place)
+    archive = open_archive(place, index_folder)
     stores = [ZipStore(archive, folder) for folder in archive.folders]
     return max(stores, key=lambda store: n_probes_found(store, names))
 
@@ -176,30 +276,36 @@ def n_probes_found(store: ImageStore, names: Sequence[str]) -> int:
     return sum(store.problem(name) is None for name in names[:: max(1, len(names) // PROBES)])
 
 
-def open_archive(path: Path) -> ZipArchive:
+def open_archive(path: Path, index_folder: Path | None = None) -> ZipArchive:
     """An archive that several links lead to is opened once, for as long as it does not change. Raises DataError."""
     try:
         status = path.stat()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    return _open_archive(Path(os.path.realpath(path)), status.st_size, status.st_mtime_ns, status.st_ino)
+    state = (status.st_size, status.st_mtime_ns, status.st_ino)
+    return _open_archive(Path(os.path.realpath(path)), index_folder, *state)
 
 
 @functools.lru_cache(maxsize=4)
-def _open_archive(path: Path, *_state: int) -> ZipArchive:
-    return ZipArchive(path)
+def _open_archive(path: Path, index_folder: Path | None, *_state: int) -> ZipArchive:
+    return ZipArchive(path, index_folder)
 
 
 def check_header(content: bytes, path: str) -> None:
     """Raises ImageError unless the bytes begin as an image and end as one.
 
-    Sees a text file, and a JPEG or PNG that was cut off; does not see damage in the middle.
+    Sees a text file, a JPEG whose markers lead nowhere, and a JPEG or PNG that was cut off; does not see damage to the
+    pixels in between.
     """
-    kind = _open(content, path).format
-    # The end must come after the start of the last scan: a thumbnail in the header has an end of its own.
-    ends = {"JPEG": content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda"), "PNG": b"IEND" in content[-1024:]}
-    if not ends.get(kind or "", True):
-        detail = f"{len(content)} bytes, and the end of the {kind} is not among them"
+    if is_jpeg(content):
+        try:
+            jpeg_size(content)
+        except JpegError as error:
+            kind = ProblemKind.TRUNCATED if error.is_truncated else ProblemKind.UNDECODABLE
+            raise ImageError(kind, path, str(error)) from error
+        return
+    if _open(content, path).format == "PNG" and b"IEND" not in content[-1024:]:
+        detail = f"{len(content)} bytes, and the end of the PNG is not among them"
         raise ImageError(ProblemKind.TRUNCATED, path, detail)
 
 

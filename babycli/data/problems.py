@@ -20,7 +20,11 @@ class ProblemKind(StrEnum):
     UNSAFE_NAME = "UnsafeName"
     LINK_MISSING = "LinkMissing"
     LINK_BROKEN = "LinkBroken"
+    LINK_CHANGED = "LinkChanged"
     MISSING = "Missing"
+    UNEXPECTED = "Unexpected"
+    CASE = "CaseMismatch"
+    WRONG_FOLDER = "WrongFolder"
     NOT_A_FILE = "NotAFile"
     EMPTY = "Empty"
     UNREADABLE = "Unreadable"
@@ -28,6 +32,7 @@ class ProblemKind(StrEnum):
     TRUNCATED = "Truncated"
     UNDECODABLE = "Undecodable"
     CHECKSUM = "ChecksumMismatch"
+    DUPLICATE = "DuplicateContent"
 
 
 SHOWN = 5  # so many of a collection stand in an error message
@@ -36,13 +41,14 @@ _CHECKSUM_KINDS = frozenset({ProblemKind.LABELS_CHECKSUM, ProblemKind.CHECKSUM})
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    task: str
+    task: str  # "" for a file that no task reads
     kind: ProblemKind
     subject: str  # the path or name it is about
     detail: str = ""
 
     def __str__(self) -> str:
-        return f"{self.task}: {self.kind} {self.subject}" + (f": {self.detail}" if self.detail else "")
+        of_task = f"{self.task}: " if self.task else ""
+        return f"{of_task}{self.kind} {self.subject}" + (f": {self.detail}" if self.detail else "")
 
 
 def exit_code(problems: Iterable[Problem]) -> ExitCode:

@@ -6,6 +6,7 @@ Owns the layout on disk. Never reads the content of a label file or an image.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shlex
 import tempfile
@@ -18,6 +19,7 @@ from babycli.errors import DataError
 
 DEFAULT_FOLDER = "dataset"
 ENVIRONMENT_VARIABLE = "BABYCLI_DATA"
+INDEX_FOLDER = ".babycli"
 
 LinkState = Literal["missing", "link", "broken", "folder", "other"]
 
@@ -36,6 +38,13 @@ class DatasetRoot:
             return cls(option.expanduser(), f" --data {shlex.quote(str(option))}")
         return cls(Path(os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FOLDER).expanduser())
 
+    @property
+    def index_folder(self) -> Path:
+        """Where indexes lie: in the dataset folder, else in the user's cache."""
+        if self.path.is_dir():
+            return self.path / INDEX_FOLDER
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "babycli"
+
     def link_state(self, link_path: str) -> LinkState:
         place = self.path / link_path  # os.path's checks, unlike Path's, are false where we may not look
         if os.path.islink(place):
@@ -48,6 +57,19 @@ class DatasetRoot:
         """Where a link points, as it is written; the place itself for a real folder."""
         place = self.path / link_path
         return Path(os.readlink(place)) if place.is_symlink() else place
+
+    def link_text(self, link_path: str) -> str:
+        """A link as it is written; "" for what is none."""
+        place = self.path / link_path
+        return os.readlink(place) if place.is_symlink() else ""
+
+    def is_loop(self, link_path: str) -> bool:
+        """A link that leads back to itself."""
+        try:
+            (self.path / link_path).stat()
+        except OSError as error:
+            return error.errno == errno.ELOOP
+        return False
 
     def check_place(self, link_path: str) -> None:
         """Raises DataError where a file stands in a link's place: it is left alone."""

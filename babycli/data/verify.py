@@ -1,38 +1,63 @@
-"""Is this dataset what it should be? Labels against manifests, images against labels; all problems, collected.
+"""Is this dataset what it should be? Labels against manifests, images against labels and checksums; all problems.
 
 Owns the checks and their depths. Never stops at the first problem and never mends one.
 
     names      a file of that name is there and not empty; does not see what is in it
-    header     it begins and ends as an image; does not see damage in between
-    checksum   its bytes are those of a manifest, which must name it (the demo data bring theirs)
-    decode     it can be decoded whole; does not see that it is another picture
+    header     it begins and ends as an image, and has dimensions; does not see damage in between
+    checksum   its bytes are those that were recorded; does not see that they were wrong from the start
+    decode     it can be decoded whole as well; does not see that it is another picture where nothing was recorded
 
-Where a manifest is given, header and decode compare the checksums of the images that it names, too.
+Each includes those before it. Checksums come from a manifest (then every file of a download is compared, and none may
+be missing or too many), else from the lock that `data link` wrote; the demo data bring theirs.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from babycli.data.checksums import Digests
-from babycli.data.images import ImageError, ImageStore, check_header, decode, open_archive, open_store
+from babycli.data.audit import Audit, Audited, Digests, audit
+from babycli.data.checksums import ChecksumFile
+from babycli.data.examine import Depth, Finding
+from babycli.data.images import ImageStore, open_archive, open_store
+from babycli.data.inventory import Place
 from babycli.data.labels import Labels, read_labels
+from babycli.data.lock import Lock, LockedLink, read_lock
 from babycli.data.manifest import Edition, Link, Manifest, demo_image_digests
 from babycli.data.problems import Problem, ProblemKind
 from babycli.data.root import DatasetRoot
 from babycli.data.zips import is_zip
-from babycli.domain import Row
+from babycli.domain import ImageRef, Row
 from babycli.errors import DataError
 
-Depth = Literal["names", "header", "checksum", "decode"]
 DEPTHS: tuple[Depth, ...] = ("names", "header", "checksum", "decode")
 
 # (task name, rows) -> what is wrong with each malformed trial; the tasks know what makes a trial
 StructureCheck = Callable[[str, Sequence[Row]], Sequence[str]]
+# (task name, rows) -> the images of each trial
+TrialImages = Callable[[str, Sequence[Row]], Mapping[str, Sequence[ImageRef]]]
+VerifiedBy = Literal["hash", "stat"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    """What verify asks the tasks."""
+
+    manifests: Sequence[Manifest]
+    structure: StructureCheck
+    trial_images: TrialImages
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How closely to look. ``depth`` None: as closely as what was recorded allows."""
+
+    depth: Depth | None = None
+    manifest: ChecksumFile | None = None
+    full: bool = False  # read files that an earlier verify has read, too
+    use_index: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +66,6 @@ class LinkSummary:
     target: Path
     n_images: int
     n_sound: int
-    n_listed: int  # images that a checksum was given for
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +80,21 @@ class TaskSummary:
     images_checked: bool  # not done while the label file is in doubt
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What verify found about a dataset, or about one source."""
+
+    depth: Depth
+    tasks: tuple[TaskSummary, ...]
+    problems: tuple[Problem, ...]  # sorted, those of the tasks included
+    n_files: int  # files looked into; 0 at depth names
+    verified_by: VerifiedBy | None  # "stat" where a file was not read because it has not changed; None at depth names
+    notes: tuple[str, ...]  # what was not compared, and why
+
+
 def open_link(root: DatasetRoot, link: Link, names: Sequence[str]) -> ImageStore:
     """The images behind a link that has no link_problem; the names decide which folder of a zip is meant."""
-    return open_store(root.path / link.path, names)
+    return open_store(root.path / link.path, names, root.index_folder)
 
 
 def link_problem(root: DatasetRoot, task: str, link: Link) -> Problem | None:
@@ -68,18 +104,15 @@ def link_problem(root: DatasetRoot, task: str, link: Link) -> Problem | None:
     if state == "missing":
         return Problem(task, ProblemKind.LINK_MISSING, str(place), "no images are linked there yet")
     if state == "broken":
-        return Problem(
-            task,
-            ProblemKind.LINK_BROKEN,
-            str(place),
-            f"it points to {root.link_target(link.path)}, which is gone",
-        )
+        target = root.link_target(link.path)
+        why = "which leads back to itself" if root.is_loop(link.path) else "which is gone"
+        return Problem(task, ProblemKind.LINK_BROKEN, str(place), f"it points to {target}, {why}")
     if place.is_dir():
         return None
     if not is_zip(place):
         return Problem(task, ProblemKind.LINK_BROKEN, str(place), "it leads neither to a folder nor to a whole zip")
     try:
-        open_archive(place)
+        open_archive(place, root.index_folder)
     except DataError as error:
         return Problem(task, ProblemKind.LINK_BROKEN, str(place), error.message)
     return None
@@ -95,81 +128,215 @@ def checked_labels(root: DatasetRoot, manifest: Manifest, structure: StructureCh
     return replace(labels, problems=(*labels.problems, *malformed))
 
 
-def verify_task(
-    root: DatasetRoot,
-    manifest: Manifest,
-    structure: StructureCheck,
-    depth: Depth,
-    digests: Digests | None,
-    progress: Callable[[int], None],
-) -> TaskSummary:
-    """Checks one task to a depth. ``digests`` maps image names to SHA-256; ``progress`` gets counts of images."""
-    labels = checked_labels(root, manifest, structure)
-    problems = list(labels.problems)
-    summaries = []
-    trusted = not labels.problems
-    for link in manifest.links:
-        names = labels.image_names(link) if trusted else []
-        broken = link_problem(root, manifest.task, link)
-        if broken is not None:
-            problems.append(broken)
-            summaries.append(LinkSummary(link, root.path / link.path, len(names), 0, 0))
-            continue
-        before = len(problems)
-        expected = _expected(digests, labels.edition, link)
-        if trusted and depth == "checksum" and expected is None:
-            raise DataError(
-                "checksums of SAYCam images are not published, so there is nothing to compare with",
-                "give your own:  babycli data verify --depth checksum --manifest FILE  (as sha256sum writes it)",
-            )
-        problems += _image_problems(manifest.task, open_link(root, link, names), names, depth, expected, progress)
-        n_sound = len(names) - (len(problems) - before)
-        n_listed = sum(bool(expected.of(name)) for name in names) if expected else 0
-        summaries.append(LinkSummary(link, root.link_target(link.path), len(names), n_sound, n_listed))
-    return TaskSummary(
-        manifest.task, labels.edition, len(labels.rows), tuple(summaries), tuple(sorted(problems)), trusted
+@dataclass(frozen=True, slots=True)
+class _Linked:
+    """A link that leads somewhere, and what is expected there."""
+
+    task: str
+    link: Link
+    names: tuple[str, ...]  # images that the task reads, sorted
+    store: ImageStore
+    recorded: Digests | None
+
+
+def verify_dataset(root: DatasetRoot, tasks: Tasks, options: Options, progress: Callable[[int], None]) -> Verified:
+    """Checks every task. ``progress`` gets counts of files. Raises DataError where nothing can be compared."""
+    lock = read_lock(root)
+    all_labels = [checked_labels(root, manifest, tasks.structure) for manifest in tasks.manifests]
+    problems = [problem for labels in all_labels for problem in labels.problems]
+    linked: list[_Linked] = []
+    for labels in all_labels:
+        task = labels.manifest.task
+        for link in labels.manifest.links:
+            broken = link_problem(root, task, link)
+            if broken is not None:
+                problems.append(broken)
+            elif not labels.problems:
+                names = tuple(labels.image_names(link))
+                recorded = _recorded(lock, labels.edition, link)
+                linked.append(_Linked(task, link, names, open_link(root, link, names), recorded))
+    depth = options.depth or _possible_depth(linked, options.manifest)
+    places, recorded_of, place_of = _places(linked, compares=depth in ("checksum", "decode"))
+    if options.depth == "checksum" and options.manifest is None and None in recorded_of:
+        raise DataError(
+            "checksums of SAYCam images are not published, so there is nothing to compare with",
+            "record them:  babycli data link SAYCAM-FOLDER   or give your own:  babycli data verify --manifest FILE",
+        )
+    how = Audit(
+        depth,
+        options.manifest,
+        root.index_folder if options.use_index else None,
+        options.full,
+        strict=options.depth == "checksum",
     )
+    audited = audit(places, recorded_of, how, progress)
+    _check_manifest_is_of_these(options.manifest, audited)
+    of_links: dict[str, tuple[Finding, ...]] = {}
+    for each, at in zip(linked, place_of, strict=True):
+        findings = tuple(finding for finding in audited.findings[at] if finding.name in set(each.names))
+        of_links[each.link.path] = findings
+        problems += _link_problems(root, lock.links.get(each.link.path), each, findings)
+    for place, findings in zip(places, audited.findings, strict=True):
+        beyond = [finding for finding in findings if finding.name not in set(place.needed)]
+        problems += [_problem("", place.store, finding) for finding in beyond]
+    problems += [Problem("", each.kind, each.path, each.detail) for each in audited.problems]
+    if depth in ("checksum", "decode"):
+        known = {each.link.path: audited.known[at] for each, at in zip(linked, place_of, strict=True)}
+        problems += _duplicates(tasks, all_labels, linked, of_links, known)
+    problems = sorted(set(problems))
+    summaries = tuple(_task_summary(root, labels, of_links, problems) for labels in all_labels)
+    notes = _notes(linked, place_of, recorded_of, audited, options)
+    return Verified(depth, summaries, tuple(problems), *_how_verified(audited, depth), notes)
 
 
-def _expected(digests: Digests | None, edition: Edition | None, link: Link) -> Digests | None:
-    """The checksums for a link; the demo's own where the user gives none."""
-    if digests is not None or edition != "demo":
-        return digests
-    prefix = f"{link.source}/"
-    return Digests({k.removeprefix(prefix): v for k, v in demo_image_digests().items() if k.startswith(prefix)})
+def verify_source(source: Path, options: Options, index_folder: Path, progress: Callable[[int], None]) -> Verified:
+    """Checks that a folder or zip holds just what a manifest lists, without any dataset. Raises DataError."""
+    place = Place(open_store(source, [], index_folder), ())
+    depth = options.depth or "checksum"
+    how = Audit(depth, options.manifest, index_folder if options.use_index else None, options.full, strict=True)
+    audited = audit([place], [None], how, progress)
+    _check_manifest_is_of_these(options.manifest, audited)
+    problems = {_problem("", place.store, finding) for finding in audited.findings[0]}
+    problems |= {Problem("", each.kind, each.path, each.detail) for each in audited.problems}
+    return Verified(depth, (), tuple(sorted(problems)), *_how_verified(audited, depth), ())
 
 
-def _image_problems(
-    task: str,
-    store: ImageStore,
-    names: Sequence[str],
-    depth: Depth,
-    expected: Digests | None,
-    progress: Callable[[int], None],
-) -> Iterator[Problem]:
-    for name in names:
-        progress(1)
-        try:
-            _check(store, name, depth, expected)
-        except ImageError as problem:
-            yield Problem(task, problem.kind, problem.path, problem.detail)
+def _recorded(lock: Lock, edition: Edition | None, link: Link) -> Digests | None:
+    """The SHA-256 that images behind a link should have; the demo's own go before what was found at linking."""
+    if edition == "demo":
+        prefix = f"{link.source}/"
+        return {k.removeprefix(prefix): v for k, v in demo_image_digests().items() if k.startswith(prefix)}
+    locked = lock.links.get(link.path)
+    return locked.sha256 if locked is not None else None
 
 
-def _check(store: ImageStore, name: str, depth: Depth, expected: Digests | None) -> None:
+def _possible_depth(linked: Sequence[_Linked], manifest: ChecksumFile | None) -> Depth:
+    return "checksum" if manifest is not None or any(each.recorded is not None for each in linked) else "header"
+
+
+def _places(linked: Sequence[_Linked], compares: bool) -> tuple[list[Place], list[Digests | None], list[int]]:
+    """Each folder once, whatever number of links lead to it: places, what is recorded of them, each link's place."""
+    stores: list[ImageStore] = []
+    needed: list[set[str]] = []
+    recorded: list[dict[str, str] | None] = []
+    place_of = []
+    for each in linked:
+        own = dict(each.recorded) if compares and each.recorded is not None else None
+        for i, store in enumerate(stores):
+            if store.identity == each.store.identity and _agree(own, recorded[i]):
+                break
+        else:
+            i = len(stores)
+            stores.append(each.store)
+            needed.append(set())
+            recorded.append(None if own is None else {})
+        needed[i].update(each.names)
+        of_place = recorded[i]
+        if of_place is not None and own is not None:
+            of_place.update(own)
+        place_of.append(i)
+    places = [Place(store, tuple(sorted(names))) for store, names in zip(stores, needed, strict=True)]
+    return places, list(recorded), place_of
+
+
+def _agree(one: Digests | None, other: Digests | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return all(other.get(name, digest) == digest for name, digest in one.items())
+
+
+def _check_manifest_is_of_these(manifest: ChecksumFile | None, audited: Audited) -> None:
+    if manifest is not None and not any(audited.is_covered) and manifest.checksums is not None:
+        raise DataError(
+            f"{manifest.path} names none of the images", "make it anew:  babycli data manifest SOURCE -o FILE"
+        )
+
+
+def _link_problems(
+    root: DatasetRoot, locked: LockedLink | None, linked: _Linked, findings: Sequence[Finding]
+) -> list[Problem]:
+    """A link that was pointed elsewhere is one problem, not one for each image that is not there."""
+    of_images = [_problem(linked.task, linked.store, finding) for finding in findings]
+    target = root.link_text(linked.link.path)
+    if locked is None or locked.target == target:
+        return of_images
+    place, was = str(root.path / linked.link.path), locked.target or "a real folder"
+    if 2 * len(findings) > len(linked.names):
+        detail = f"it points to {target}, where {len(findings)} of {len(linked.names)} images are not those of {was}"
+        return [Problem(linked.task, ProblemKind.WRONG_FOLDER, place, detail)]
+    detail = f"it points to {target or 'nothing: it is a real folder'}, and was linked to {was}"
+    return [Problem(linked.task, ProblemKind.LINK_CHANGED, place, detail), *of_images]
+
+
+def _problem(task: str, store: ImageStore, finding: Finding) -> Problem:
+    return Problem(task, finding.kind, store.place(finding.name), finding.detail)
+
+
+def _duplicates(
+    tasks: Tasks,
+    all_labels: Sequence[Labels],
+    linked: Sequence[_Linked],
+    of_links: Mapping[str, Sequence[Finding]],
+    known: Mapping[str, Digests],
+) -> list[Problem]:
+    """Images of one trial that must be different and have the same bytes."""
+    stores = {each.link.path: each.store for each in linked}
+    found = {(path, each.name): each.digest for path, findings in of_links.items() for each in findings}
+    problems = []
+    for labels in all_labels:
+        task = labels.manifest.task
+        trials = tasks.trial_images(task, labels.rows) if not labels.problems else {}
+        for trial_id, images in trials.items():
+            first: dict[str, ImageRef] = {}
+            for image in dict.fromkeys(images):
+                digest = found.get((image.link, image.name)) or known.get(image.link, {}).get(image.name)
+                other = first.setdefault(digest, image) if digest else image
+                if other != image:
+                    same = stores[other.link].place(other.name)
+                    detail = f"the same bytes as {same}, in trial {trial_id}, where they must differ"
+                    place = stores[image.link].place(image.name)
+                    problems.append(Problem(task, ProblemKind.DUPLICATE, place, detail))
+    return problems
+
+
+def _task_summary(
+    root: DatasetRoot, labels: Labels, of_links: Mapping[str, Sequence[Finding]], problems: Sequence[Problem]
+) -> TaskSummary:
+    links = []
+    for link in labels.manifest.links:
+        names = labels.image_names(link) if not labels.problems else []
+        n_sound = len(names) - len(of_links[link.path]) if link.path in of_links else 0
+        leads = root.link_state(link.path) in ("link", "folder")
+        target = root.link_target(link.path) if leads else root.path / link.path
+        links.append(LinkSummary(link, target, len(names), n_sound))
+    task = labels.manifest.task
+    of_task = tuple(problem for problem in problems if problem.task == task)
+    return TaskSummary(task, labels.edition, len(labels.rows), tuple(links), of_task, not labels.problems)
+
+
+def _how_verified(audited: Audited, depth: Depth) -> tuple[int, VerifiedBy | None]:
+    n_files = audited.n_hashed + audited.n_trusted
     if depth == "names":
-        problem = store.problem(name)
-        if problem is not None:
-            raise problem
-        return
-    content = store.read(name)
-    place = store.place(name)
-    if depth == "decode":
-        decode(content, place)
-    check_header(content, place)
-    if expected is None:
-        return
-    digest, wanted = hashlib.sha256(content).hexdigest(), expected.of(name)
-    if not wanted and depth == "checksum":
-        raise ImageError(ProblemKind.CHECKSUM, place, "the manifest does not name it")
-    if wanted and digest not in wanted:
-        raise ImageError(ProblemKind.CHECKSUM, place, f"SHA-256 is {digest[:16]}…, should be {min(wanted)[:16]}…")
+        return 0, None
+    return n_files, "stat" if audited.n_trusted else "hash"
+
+
+def _notes(
+    linked: Sequence[_Linked],
+    place_of: Sequence[int],
+    recorded: Sequence[Digests | None],
+    audited: Audited,
+    options: Options,
+) -> tuple[str, ...]:
+    """Links whose images were not compared with any checksum although others were, or could have been."""
+    if options.depth in ("names", "header") and options.manifest is None:
+        return ()
+    bare = [
+        each.link.path
+        for each, at in zip(linked, place_of, strict=True)
+        if recorded[at] is None and not audited.is_covered[at]
+    ]
+    if not bare:
+        return ()
+    by = "the manifest says nothing of" if options.manifest is not None else "no checksums are recorded of"
+    return (f"{by} {', '.join(bare)}: their bytes were not compared  (babycli data link records them)",)

@@ -1,15 +1,19 @@
 """Zip archives as they are delivered: the directory of names, and the bytes of one member, checked.
 
-Owns the format (PKWARE APPNOTE 6.3: stored and deflated members, zip64, an archive behind other bytes). Never
-writes, and never unpacks more than a member says it holds. The standard library's reader takes about three times as
-long and as much memory to open SAYCam's 600,285 frames (benchmarks/data.py), shares one file position between its
-readers, and reads overlapping members.
+Owns the format (PKWARE APPNOTE 6.3: stored and deflated members, zip64, an archive behind other bytes), and the
+index that makes the next opening of a large archive quick. Never writes an archive, and never unpacks more than a
+member says it holds. The standard library's reader takes several times as long and as much memory to open SAYCam's
+600,285 frames (benchmarks/data.py), shares one file position between its readers, and reads overlapping members.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import os
 import struct
+import sys
 import zlib
 from array import array
 from bisect import bisect_left
@@ -18,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from babycli.data.root import write_atomically
 from babycli.errors import DataError
 
 MAX_MEMBER_BYTES = 1 << 28  # no image is larger than 256 MiB, so what claims to be is an attack or damage
@@ -25,13 +30,19 @@ _END = struct.Struct("<4s4H2LH")  # end of central directory
 _END64_LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _ENTRY = struct.Struct("<4s4B4H3L5H2L")  # central directory file header
-_SCAN = struct.Struct("<28x3H8xL")  # of an entry: its lengths and offset
+_SCAN = struct.Struct("<L24x3H8xL")  # of an entry: its signature, lengths and offset
+_ENTRY_SIGNATURE = 0x02014B50
 _LOCAL = struct.Struct("<4s5H3L2H")  # local file header
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF  # "see the zip64 field"
 _MAX_COMMENT_BYTES = 0xFFFF
 _ENCRYPTED, _UTF8 = 0x1, 0x800
 _STORED, _DEFLATED = 0, 8
 _UNIX = 3
+_SYMLINK, _TYPE_OF_FILE = 0o120000, 0o170000
+
+_INDEX_MAGIC = b"babycli zip index 1\n"
+_INDEXED_MEMBERS = 20_000  # a smaller archive opens at once
+_PIECE_BYTES = 1 << 20
 
 
 class MemberError(Exception):
@@ -54,6 +65,7 @@ class Member:
     compressed_bytes: int
     size_bytes: int
     offset: int
+    is_symlink: bool
 
 
 def is_zip(path: Path) -> bool:
@@ -71,15 +83,19 @@ class ZipArchive:
     Keeps 20 bytes for each member: CRC-32 of its name, where its entry is, where it begins. The rest stays in the file.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Raises DataError for a file that is no zip, or one that was cut off or changed."""
+    def __init__(self, path: Path, index_folder: Path | None = None) -> None:
+        """Raises DataError for a file that is no zip, or one that was cut off or changed.
+
+        The index of a large archive is read from ``index_folder``, and written there where it is out of date.
+        """
         self.path = path
+        self._index_folder = index_folder
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror}") from error
         try:
-            self._read_directory()
+            self._open()
         except OSError as error:
             raise self._broken(str(error.strerror)) from error
         except struct.error as error:
@@ -90,7 +106,7 @@ class ZipArchive:
             os.close(self._fd)
 
     def __reduce__(self) -> Any:
-        return ZipArchive, (self.path,)
+        return ZipArchive, (self.path, self._index_folder)
 
     def __len__(self) -> int:
         """Members, folders not counted."""
@@ -115,6 +131,22 @@ class ZipArchive:
         """Every member, in the order of the directory."""
         for position in sorted(self._positions):
             yield self._member(position)
+
+    def names(self) -> Iterator[str]:
+        """The name of every member, in the order of the directory; much quicker than members()."""
+        window, start = b"", 0
+        for position in sorted(self._positions):
+            at = position - start + _ENTRY.size
+            if at > len(window) or at + int.from_bytes(window[at - 18 : at - 16], "little") > len(window):
+                window, start = os.pread(self._fd, _PIECE_BYTES, self._directory_start + position), position
+                at = _ENTRY.size
+            raw = window[at : at + int.from_bytes(window[at - 18 : at - 16], "little")]
+            yield raw.decode("ascii") if raw.isascii() else self._member(position).name
+
+    def state(self) -> tuple[int, int, int, int]:
+        """What changes when the file does: size, mtime and ctime in ns, inode."""
+        status = os.fstat(self._fd)
+        return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
     def read(self, member: Member) -> bytes:
         """The bytes of a member, its CRC-32 checked. Raises MemberError."""
@@ -163,8 +195,7 @@ class ZipArchive:
         following = bisect_left(self._offsets, offset) + 1
         return self._offsets[following] if following < len(self._offsets) else self._directory_start
 
-    def _read_directory(self) -> None:
-        """Walks the directory once: its entries have no fixed length."""
+    def _open(self) -> None:
         end = _find_end(self._fd)
         if end is None:
             raise self._broken("its end is missing, so it was cut off or is no zip")
@@ -174,6 +205,19 @@ class ZipArchive:
         self._shift = self._directory_start - declared_start
         if self._directory_start < 0 or self._shift < 0:
             raise self._broken("its directory lies outside of the file")
+        index = None
+        if self._index_folder is not None and n_entries >= _INDEXED_MEMBERS:
+            place = hashlib.sha256(os.fsencode(os.path.realpath(self.path))).hexdigest()[:16]
+            index = self._index_folder / f"zip-{place}.index"
+            key = self._index_key(size)
+            if self._load_index(index, key):
+                return
+        self._read_directory(n_entries, size)
+        if index is not None:
+            self._save_index(index, key)
+
+    def _read_directory(self, n_entries: int, size: int) -> None:
+        """Walks the directory once: its entries have no fixed length."""
         directory = os.pread(self._fd, size, self._directory_start)
         if len(directory) != size:
             raise self._broken("its directory is cut off")
@@ -181,29 +225,73 @@ class ZipArchive:
         offsets = array("Q")
         folders = {b""}
         at = 0
+        scan, crc32, shift, head = _SCAN.unpack_from, zlib.crc32, self._shift, _ENTRY.size
         for _ in range(n_entries):
-            if directory[at : at + 4] != b"PK\x01\x02":
+            signature, n_name, n_extra, n_comment, offset = scan(directory, at)
+            if signature != _ENTRY_SIGNATURE:
                 raise self._broken(f"its directory is damaged at byte {self._directory_start + at}")
-            n_name, n_extra, n_comment, offset = _SCAN.unpack_from(directory, at)
-            after_name = at + _ENTRY.size + n_name
-            name = directory[at + _ENTRY.size : after_name]
+            after_name = at + head + n_name
+            name = directory[at + head : after_name]
             if offset == _FULL32:
                 offsets.append(self._parse(directory[at : after_name + n_extra]).offset)
             else:
-                offsets.append(offset + self._shift)
-            if not name.endswith(b"/"):
-                folders.add(name.rpartition(b"/")[0])
+                offsets.append(offset + shift)
+            if name[-1:] != b"/":
+                if b"/" in name:
+                    folders.add(name.rpartition(b"/")[0])
                 if not name.isascii():
                     name = self._parse(directory[at : after_name + n_extra]).name.encode("utf-8", "surrogateescape")
-                found.append(zlib.crc32(name) << 40 | at)
+                found.append(crc32(name) << 40 | at)
             at = after_name + n_extra + n_comment
         if at != size:
             raise self._broken(f"its directory has {size - at} bytes too many")
+        del directory
         found.sort()
-        self._keys = array("I", (each >> 40 for each in found))
-        self._positions = array("Q", (each & (1 << 40) - 1 for each in found))
+        self._keys = array("I", [each >> 40 for each in found])
+        self._positions = array("Q", [each & (1 << 40) - 1 for each in found])
         self._offsets = array("Q", sorted(offsets))
         self.folders = sorted(os.fsdecode(folder) for folder in _with_parents(folders))
+
+    def _index_key(self, directory_bytes: int) -> dict[str, object]:
+        """What an index belongs to: size and mtime of the archive, and the SHA-256 of its directory."""
+        digest = hashlib.sha256()
+        for start in range(0, directory_bytes, _PIECE_BYTES):
+            n = min(_PIECE_BYTES, directory_bytes - start)
+            digest.update(os.pread(self._fd, n, self._directory_start + start))
+        size_bytes, mtime_ns, _, _ = self.state()
+        key = {"byteorder": sys.byteorder, "size_bytes": size_bytes, "mtime_ns": mtime_ns}
+        return {**key, "directory_sha256": digest.hexdigest()}
+
+    def _load_index(self, path: Path, key: dict[str, object]) -> bool:
+        """False where there is none, or one of another archive, or a damaged one: it is then written anew."""
+        try:
+            raw = path.read_bytes()
+        except OSError:
+            return False
+        body, digest = memoryview(raw)[:-32], raw[-32:]
+        if not raw.startswith(_INDEX_MAGIC) or hashlib.sha256(body).digest() != digest:
+            return False
+        header_end = raw.index(b"\n", len(_INDEX_MAGIC))
+        header = json.loads(raw[len(_INDEX_MAGIC) : header_end])
+        if header["key"] != key:
+            return False
+        self.folders = header["folders"]
+        at = header_end + 1
+        arrays = []
+        for kind, n in zip("IQQ", header["lengths"], strict=True):
+            values = array(kind)
+            values.frombytes(body[at : at + n * values.itemsize])
+            at += n * values.itemsize
+            arrays.append(values)
+        self._keys, self._positions, self._offsets = arrays
+        return True
+
+    def _save_index(self, path: Path, key: dict[str, object]) -> None:
+        arrays = (self._keys, self._positions, self._offsets)
+        header = {"key": key, "folders": self.folders, "lengths": [len(values) for values in arrays]}
+        body = b"".join([_INDEX_MAGIC, json.dumps(header).encode(), b"\n", *(values.tobytes() for values in arrays)])
+        with contextlib.suppress(DataError):  # a place where we may not write costs the next opening a second
+            write_atomically(path, body + hashlib.sha256(body).digest())
 
     def _member(self, position: int) -> Member:
         raw = os.pread(self._fd, _ENTRY.size + 256, self._directory_start + position)
@@ -217,7 +305,7 @@ class ZipArchive:
         """A directory entry: 46 bytes | name | extra. Sizes and offset may stand in the zip64 field of the extra."""
         fields = _ENTRY.unpack_from(entry)
         made_by, flags, method, crc32 = fields[2], fields[5], fields[6], fields[9]
-        compressed, size, n_name, offset = fields[10], fields[11], fields[12], fields[18]
+        compressed, size, n_name, attributes, offset = fields[10], fields[11], fields[12], fields[17], fields[18]
         raw_name = entry[_ENTRY.size : _ENTRY.size + n_name]
         if _FULL32 in (compressed, size, offset):
             wide = _zip64_field(entry[_ENTRY.size + n_name :])
@@ -229,7 +317,8 @@ class ZipArchive:
             except StopIteration:
                 raise self._broken("an entry lacks its zip64 field") from None
         name = _name(raw_name, made_by, flags)
-        return Member(raw_name, name, method, flags, crc32, compressed, size, offset + self._shift)
+        is_symlink = made_by == _UNIX and attributes >> 16 & _TYPE_OF_FILE == _SYMLINK
+        return Member(raw_name, name, method, flags, crc32, compressed, size, offset + self._shift, is_symlink)
 
     def _broken(self, detail: str) -> DataError:
         return DataError(f"cannot read the zip {self.path}: {detail}", "download or copy it again")

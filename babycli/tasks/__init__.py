@@ -10,7 +10,7 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 
-from babycli.domain import Row
+from babycli.domain import ImageRef, Row
 from babycli.errors import UsageError, did_you_mean
 from babycli.tasks.base import Task
 
@@ -37,6 +37,15 @@ def all_tasks() -> Mapping[str, Task]:
 def structure_problems(task: str, rows: Sequence[Row]) -> list[str]:
     """The fault of every malformed trial; what data/verify.py asks for."""
     return [problem.detail for problem in all_tasks()[task].structure_problems(rows)]
+
+
+def trial_images(task: str, rows: Sequence[Row]) -> dict[str, list[ImageRef]]:
+    """The images of every trial by its id, in the order of its rows; what data/verify.py asks for."""
+    found = all_tasks()[task]
+    return {
+        trial.trial_id: [request.image for i in trial.row_indices for request in found.requests(rows[i])]
+        for trial in found.trials(rows)
+    }
 
 
 def select_tasks(names: str | None) -> list[Task]:

@@ -1,0 +1,179 @@
+"""`babycli data verify` and `data manifest`: is everything there, and as it should be?
+
+Owns the words on the screen. The work is done in babycli/data/verify.py and checksums.py.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from babycli.commands.options import DataOption, JsonOption, print_json, say
+from babycli.commands.progress import progress_bar
+from babycli.data.checksums import ChecksumFile, checksum_text
+from babycli.data.hashing import hash_files
+from babycli.data.images import ImageError, open_store
+from babycli.data.linking import check_source
+from babycli.data.manifest import SOURCE_TITLES, Manifest, manifests
+from babycli.data.problems import Problem, ProblemKind, exit_code
+from babycli.data.root import DatasetRoot, write_atomically
+from babycli.data.verify import DEPTHS, Options, Tasks, TaskSummary, Verified, verify_dataset, verify_source
+from babycli.errors import DataError, UsageError, did_you_mean
+from babycli.tasks import all_tasks, structure_problems, trial_images
+
+
+def task_manifests() -> list[Manifest]:
+    """In the order of the table."""
+    return [manifests()[name] for name in all_tasks()]
+
+
+def task_questions() -> Tasks:
+    return Tasks(task_manifests(), structure_problems, trial_images)
+
+
+def verify(
+    source: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[SOURCE]",
+            help="Folder or zip to compare with --manifest; default: all of the dataset.",
+            show_default=False,
+        ),
+    ] = None,
+    depth: Annotated[
+        str | None,
+        typer.Option(
+            "--depth",
+            metavar="|".join(DEPTHS),
+            help="How closely to look; default checksum where checksums are known, else header.",
+            show_default=False,
+        ),
+    ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            "--manifest",
+            metavar="FILE",
+            help="Checksums of all files of a download, as sha256sum, b3sum or BagIt write them.",
+            show_default=False,
+        ),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Read files again that have not changed since.")] = False,
+    no_index: Annotated[bool, typer.Option("--no-index", help="Neither use nor keep what verify found.")] = False,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """Check labels against the manifests and images against the labels; exit 3 or 4 if anything is wrong."""
+    if depth is not None and depth not in DEPTHS:
+        raise UsageError(f"unknown depth {depth!r}.{did_you_mean(depth, list(DEPTHS))}", f"one of: {', '.join(DEPTHS)}")
+    if manifest and depth == "names":
+        raise UsageError("--depth names reads no image, so it cannot use --manifest", "use --depth header or deeper")
+    if source is not None and manifest is None:
+        raise UsageError(
+            f"nothing to compare {source} with", f"babycli data verify {shlex.quote(str(source))} --manifest FILE"
+        )
+    options = Options(
+        next((d for d in DEPTHS if d == depth), None),
+        ChecksumFile.open(manifest) if manifest else None,
+        full,
+        use_index=not no_index,
+    )
+    root = DatasetRoot.find(data)
+    with progress_bar("checking", unit=" files") as count:
+        if source is None:
+            verified = verify_dataset(root, task_questions(), options, count)
+        else:
+            check_source(source)
+            verified = verify_source(source, options, root.index_folder, count)
+    if as_json:
+        print_json(_verify_document(verified))
+    else:
+        for summary in verified.tasks:
+            print(_verify_line(summary))
+        if source is not None:
+            print(f"{source}  {verified.n_files} files")
+        for problem in verified.problems:
+            print(problem)
+        for note in verified.notes:
+            say(note)
+        if verified.problems:
+            say(_mend(root, verified.problems) if source is None else _count(verified.problems))
+    raise typer.Exit(exit_code(verified.problems))
+
+
+def _verify_line(summary: TaskSummary) -> str:
+    rows = f"{summary.n_rows} rows" + (" (demo)" if summary.edition == "demo" else "")
+    if not summary.images_checked:
+        return f"{summary.task:<16} {rows}; images not checked until the label file is right"
+    images = ", ".join(f"{s.n_sound} of {s.n_images} {SOURCE_TITLES[s.link.source]} sound" for s in summary.links)
+    return f"{summary.task:<16} {rows}; {images}"
+
+
+def _count(problems: Sequence[Problem]) -> str:
+    return f"{len(problems)} problem{'s' if len(problems) > 1 else ''}."
+
+
+def _mend(root: DatasetRoot, problems: Sequence[Problem]) -> str:
+    label_files = {str(root.path / manifest.label_path) for manifest in task_manifests()}
+    of_labels = any(p.task and (p.subject in label_files or p.kind == ProblemKind.UNSAFE_NAME) for p in problems)
+    link = f"babycli data link SAYCAM-FOLDER{root.words}  (after completing the folder)"
+    command = f"babycli data labels{root.words}" if of_labels else link
+    return f"{_count(problems)} To mend:  {command}"
+
+
+def _verify_document(verified: Verified) -> dict[str, object]:
+    return {
+        "ok": not verified.problems,
+        "depth": verified.depth,
+        "verified_by": verified.verified_by,
+        "files": verified.n_files,
+        "tasks": {
+            s.task: {
+                "data": s.edition,
+                "rows": s.n_rows,
+                "images_checked": s.images_checked,
+                "links": links_document(s),
+            }
+            for s in verified.tasks
+        },
+        "problems": [
+            {"task": p.task, "kind": p.kind.value, "subject": p.subject, "detail": p.detail} for p in verified.problems
+        ],
+        "notes": list(verified.notes),
+    }
+
+
+def links_document(summary: TaskSummary) -> dict[str, object]:
+    return {
+        each.link.path: {"target": str(each.target), "images": each.n_images, "sound": each.n_sound}
+        for each in summary.links
+    }
+
+
+def write_manifest(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder or zip.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write.", show_default=False)],
+) -> None:
+    """Write the SHA-256 of every file in a folder or zip, for `verify --manifest` and `sha256sum -c`."""
+    check_source(source)
+    store = open_store(source, [])
+    names, problems = store.scan()
+    for problem in problems:
+        raise problem
+    own = os.path.relpath(output, source)  # a manifest of an earlier day is not part of what it lists
+    names = [name for name in names if name != own]
+    if not names:
+        raise DataError(f"{source} holds no files", "check the path")
+    digests = {}
+    with progress_bar("hashing", len(names), " files") as count:
+        for name, digest in hash_files(store, names, count):
+            if isinstance(digest, ImageError):
+                raise digest
+            digests[name] = digest
+    write_atomically(output, checksum_text(digests))
+    say(f"{len(digests)} files of {source} in {output}")

@@ -1,0 +1,167 @@
+"""Everything in some places, checked to a depth: which files are there, and what is in them.
+
+Owns bringing together the inventory, the examination, the checksums and the index. Never knows of tasks.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from babycli.data.checksums import ChecksumFile
+from babycli.data.examine import Contents, Depth, Examination, Finding, Listed, examine
+from babycli.data.images import ImageError, ImageStore
+from babycli.data.index import VerifyIndex
+from babycli.data.inventory import Inventory, Place, explain, look_for_needed, look_through
+from babycli.data.problems import ProblemKind
+
+Digests = Mapping[str, str]  # SHA-256 by name
+
+_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
+_TRIED = 3  # files that tell SHA-256 from BLAKE3
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """How closely to look, and what may be reused."""
+
+    depth: Depth
+    manifest: ChecksumFile | None
+    index_folder: Path | None  # None: nothing is remembered
+    full: bool  # read files that an earlier audit has read, too
+    strict: bool  # an image of which no list says anything is a problem
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What was found, place by place."""
+
+    findings: tuple[tuple[Finding, ...], ...]
+    problems: tuple[ImageError, ...]  # folders that could not be looked into
+    is_covered: tuple[bool, ...]  # the manifest speaks of this place
+    known: tuple[Digests, ...]  # digests that needed images should have; of a manifest perhaps only those of several
+    n_hashed: int
+    n_trusted: int
+
+
+def audit(
+    places: Sequence[Place], recorded: Sequence[Digests | None], how: Audit, progress: Callable[[int], None]
+) -> Audited:
+    """Compares every file that the manifest or, where it says nothing of a place, ``recorded`` speaks of.
+
+    Without a manifest, and where it says nothing of a place, only the needed images are looked at; with one, every
+    file. Raises DataError for a manifest that cannot be read.
+    """
+    index = VerifyIndex(how.index_folder if how.depth == "checksum" else None, _belongs_to(places, recorded, how))
+    done = False
+    try:
+        inventories = _inventories(places, how.manifest, index)
+        load = functools.cache(lambda: _listed(places, inventories, recorded, how))
+        examined = Examination(tuple(() for _ in places), 0, 0)
+        if how.depth != "names":
+            contents = [_contents(*each, how) for each in zip(places, inventories, strict=True)]
+            examined = examine(contents, how.depth, load, index, how.full, progress)
+        done = True
+    finally:
+        index.close(complete=done)
+    findings = tuple(
+        tuple(_explained(place, inventory, [*inventory.findings, *found], i, load))
+        for i, (place, inventory, found) in enumerate(zip(places, inventories, examined.findings, strict=True))
+    )
+    return Audited(
+        findings,
+        tuple(problem for inventory in inventories for problem in inventory.problems),
+        tuple(inventory.prefix is not None for inventory in inventories),
+        tuple(_known(*each, load) for each in zip(range(len(places)), places, inventories, findings, strict=True)),
+        examined.n_hashed,
+        examined.n_trusted,
+    )
+
+
+def _belongs_to(places: Sequence[Place], recorded: Sequence[Digests | None], how: Audit) -> str:
+    lists = [sorted(each.items()) if each is not None else None for each in recorded]
+    manifest = how.manifest.sha256 if how.manifest is not None else None
+    parts = [how.depth, how.strict, manifest, [place.store.identity for place in places], lists]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _inventories(places: Sequence[Place], manifest: ChecksumFile | None, index: VerifyIndex) -> list[Inventory]:
+    if manifest is None:
+        return [look_for_needed(place) for place in places]
+    found = look_through(places, manifest, index)
+    return [
+        each if each.prefix is not None else look_for_needed(place) for place, each in zip(places, found, strict=True)
+    ]
+
+
+def _contents(place: Place, inventory: Inventory, how: Audit) -> Contents:
+    images = frozenset(place.needed)
+    if not place.needed and how.depth != "checksum":  # a download by itself: its images are told by their names
+        images = frozenset(name for name in inventory.names if name.lower().endswith(_IMAGE_SUFFIXES))
+    return Contents(place.store, inventory.names, images, inventory.prefix or "")
+
+
+def _listed(
+    places: Sequence[Place], inventories: Sequence[Inventory], recorded: Sequence[Digests | None], how: Audit
+) -> list[Listed]:
+    listed = []
+    for place, inventory, of_place in zip(places, inventories, recorded, strict=True):
+        if inventory.prefix is not None and how.manifest is not None:
+            listed.append(Listed(_algorithm(place.store, inventory, how.manifest), how.manifest.checksums.by_name))
+        else:
+            listed.append(Listed("sha256", {} if of_place is None and how.strict else of_place))
+    return listed
+
+
+def _algorithm(store: ImageStore, inventory: Inventory, manifest: ChecksumFile) -> str:
+    """The manifest's; where its lines could be sha256sum's or b3sum's, that of the first files tells."""
+    checksums = manifest.checksums
+    if checksums.algorithm is not None:
+        return checksums.algorithm
+    prefix = inventory.prefix or ""
+    tried = [name for name in inventory.names if prefix + name in checksums.by_name][:_TRIED]
+
+    def agrees(algorithm: str) -> bool:
+        return any(
+            digest == checksums.by_name[prefix + name]
+            for name, (digest, _) in zip(tried, store.digests(tried, algorithm), strict=True)
+        )
+
+    return "sha256" if not tried or agrees("sha256") or not agrees("blake3") else "blake3"
+
+
+def _explained(
+    place: Place, inventory: Inventory, findings: list[Finding], i: int, load: Callable[[], Sequence[Listed]]
+) -> Iterable[Finding]:
+    if not findings:
+        return []
+    listed = load()[i]
+    digests = listed.digests or {}
+    if inventory.prefix is None:
+        missing = any(each.kind == ProblemKind.MISSING for each in findings)
+        others = sorted(set(place.store.scan()[0]).difference(place.needed)) if missing else []
+        return explain(findings, digests, others, functools.partial(_digest, place.store, listed.algorithm))
+    prefix = inventory.prefix
+    of_place = {name[len(prefix) :]: digest for name, digest in digests.items() if name.startswith(prefix)}
+    unexpected = {each.name: each.digest for each in findings if each.kind == ProblemKind.UNEXPECTED}
+    return explain(findings, of_place, unexpected, unexpected.__getitem__)
+
+
+def _known(
+    i: int, place: Place, inventory: Inventory, findings: Sequence[Finding], load: Callable[[], Sequence[Listed]]
+) -> Digests:
+    """Where all is well, a manifest need not be read to tell which images are equal."""
+    if inventory.prefix is not None and not any(each.digest for each in findings):
+        return inventory.equal
+    digests = load()[i].digests or {}
+    prefix = inventory.prefix or ""
+    return {name: digests[prefix + name] for name in place.needed if prefix + name in digests}
+
+
+def _digest(store: ImageStore, algorithm: str, name: str) -> str | ImageError:
+    ((digest, _),) = store.digests([name], algorithm)
+    return digest

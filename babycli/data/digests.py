@@ -1,0 +1,50 @@
+"""Hash functions by the name that a checksum file has for them.
+
+Owns which there are. Never reads a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Protocol
+
+from babycli.errors import DataError
+
+# Name -> hexadecimal digits of a digest.
+ALGORITHMS = {
+    "sha256": 64,
+    "blake3": 64,
+    "md5": 32,
+    "sha1": 40,
+    "sha224": 56,
+    "sha384": 96,
+    "sha512": 128,
+}
+
+
+class Hash(Protocol):
+    """What hashlib's and blake3's objects have in common."""
+
+    def update(self, data: bytes | memoryview, /) -> object:
+        """Takes more bytes."""
+
+    def hexdigest(self) -> str:
+        """The digest of all bytes so far."""
+
+
+def new_hash(algorithm: str) -> Hash:
+    """A hash of no bytes yet. Raises DataError where the algorithm is not to be had."""
+    if algorithm == "sha256":
+        return hashlib.sha256()
+    if algorithm == "blake3":
+        return _blake3()
+    return hashlib.new(algorithm, usedforsecurity=False)
+
+
+def _blake3() -> Hash:
+    try:
+        import blake3
+    except ImportError as error:
+        raise DataError("these checksums are b3sum's, and BLAKE3 is not installed", "pip install blake3") from error
+    hasher: Hash = blake3.blake3()
+    return hasher

@@ -1,0 +1,192 @@
+"""The images of some places, each compared with what it should be; in parallel, and not again when unchanged.
+
+Owns reading and comparing, and which comparisons an index spares. Never knows of tasks or label files.
+
+Files are examined in groups: a group begins at each name whose CRC-32 is a multiple of 512, so that a file that comes
+or goes changes no other group. The key of a group is made of all that its result depends on: the name, size, mtime,
+ctime and inode of its files, and how deeply they were examined.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from babycli.data.images import FileState, ImageError, ImageStore, check_header, decode
+from babycli.data.index import VerifyIndex
+from babycli.data.problems import ProblemKind
+from babycli.data.workers import CHUNK, map_in_processes
+
+Depth = Literal["names", "header", "checksum", "decode"]
+
+_RACY_NS = 2_000_000_000  # a file this young could be written again without its times telling (git's rule)
+_KEYS_A_TASK = 8  # groups
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with one file of a place."""
+
+    kind: ProblemKind
+    name: str
+    detail: str = ""
+    digest: str = ""  # the one that was found, where it is not the one that was listed
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Files of one place to look into."""
+
+    store: ImageStore
+    names: Sequence[str]  # sorted
+    images: frozenset[str]  # those that must be images
+    prefix: str = ""  # what the list of digests has before a name
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    findings: tuple[tuple[Finding, ...], ...]  # place by place
+    n_hashed: int  # files that were read now
+    n_trusted: int  # files whose state is that of an earlier examination
+
+
+_Group = tuple[int, int, int]  # a place, and the range of its names
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The digests that the files of a place should have, by prefix and name; None where nothing is listed."""
+
+    algorithm: str
+    digests: Mapping[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    places: Sequence[Contents]
+    depth: Depth
+    listed: Sequence[Listed] = ()  # for each place
+
+
+def examine(
+    places: Sequence[Contents],
+    depth: Depth,
+    load: Callable[[], Sequence[Listed]],
+    index: VerifyIndex,
+    full: bool,
+    progress: Callable[[int], None],
+) -> Examination:
+    """Looks into every file. ``load`` is called only where one must be read; ``full`` reads them all."""
+    groups = [group for i, place in enumerate(places) for group in _groups(i, place.names)]
+    found: dict[_Group, tuple[Finding, ...]] = {}
+    if index and not full:
+        bunches = [groups[i : i + _KEYS_A_TASK] for i in range(0, len(groups), _KEYS_A_TASK)]
+        work = _Work(places, depth)
+        for bunch, keys in zip(bunches, map_in_processes(_keys, work, bunches), strict=True):
+            for group, key in zip(bunch, keys, strict=True):
+                known = index.get(key)
+                if known is not None:
+                    found[group] = tuple(Finding(ProblemKind(kind), *rest) for kind, *rest in known)
+                    progress(group[2] - group[1])
+    unknown = [group for group in groups if group not in found]
+    if unknown:
+        work = _Work(places, depth, load())
+        for group, (new_key, findings) in zip(unknown, map_in_processes(_examine, work, unknown), strict=True):
+            found[group] = findings
+            if new_key is not None:
+                index.put(new_key, [[each.kind.value, each.name, each.detail, each.digest] for each in findings])
+            progress(group[2] - group[1])
+    n_hashed = sum(end - start for _, start, end in unknown)
+    by_place: list[list[Finding]] = [[] for _ in places]
+    for group in groups:
+        by_place[group[0]] += found[group]
+    return Examination(tuple(map(tuple, by_place)), n_hashed, sum(len(place.names) for place in places) - n_hashed)
+
+
+def _groups(place: int, names: Sequence[str]) -> list[_Group]:
+    if not names:
+        return []
+    starts = [i for i, name in enumerate(names) if not zlib.crc32(name.encode("utf-8", "surrogateescape")) % CHUNK]
+    bounds = [*([] if starts[:1] == [0] else [0]), *starts, len(names)]
+    return [(place, start, end) for start, end in pairwise(bounds)]
+
+
+def _keys(work: _Work, groups: Sequence[_Group]) -> list[str]:
+    keys = []
+    for place, start, end in groups:
+        of_place = work.places[place]
+        names = of_place.names[start:end]
+        keys.append(_key(of_place, work.depth, names, list(of_place.store.states(names))))
+    return keys
+
+
+def _key(place: Contents, depth: Depth, names: Sequence[str], states: Sequence[FileState | None]) -> str:
+    images = place.images
+    lines = [f"{place.store.identity}\0{place.prefix}\0{depth}"]
+    for name, state in zip(names, states, strict=True):
+        lines.append(
+            f"{name}\0{state.size_bytes}\0{state.mtime_ns}\0{state.ctime_ns}\0{state.inode}\0{name in images}"
+            if state is not None
+            else name
+        )
+    text = "\n".join(lines).encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+def _examine(work: _Work, group: _Group) -> tuple[str | None, tuple[Finding, ...]]:
+    """The findings of a group, and its key where its files are old enough to be known again by their times."""
+    place, start, end = group
+    of_place, listed = work.places[place], work.listed[place].digests
+    names = of_place.names[start:end]
+    began_ns = time.time_ns()
+    findings = []
+    states: list[FileState | None] = []
+    for name, (digest, state) in zip(names, of_place.store.digests(names, work.listed[place].algorithm), strict=True):
+        states.append(state)
+        wanted = listed.get(of_place.prefix + name) if listed is not None else None
+        if isinstance(digest, ImageError):
+            findings.append(Finding(digest.kind, name, digest.detail))
+        elif digest != wanted or name in of_place.images:
+            found = _compare(of_place, name, digest, wanted if listed is not None else digest, work.depth)
+            findings += [found] if found is not None else []
+    young_ns = began_ns - _RACY_NS
+    is_old = all(state is not None and max(state.mtime_ns, state.ctime_ns) < young_ns for state in states)
+    return (_key(of_place, work.depth, names, states) if is_old else None), tuple(findings)
+
+
+def _compare(place: Contents, name: str, digest: str, wanted: str | None, depth: Depth) -> Finding | None:
+    """What is wrong with a file whose digest is not the wanted one, or that must be an image.
+
+    An image that is cut off or none at all is called so; any other file with other bytes is a checksum mismatch.
+    """
+    is_image, is_same = name in place.images, digest == wanted
+    broken = None
+    try:
+        content = place.store.read(name)
+        check_header(content, "")
+        if depth == "decode" and is_image:
+            decode(content, "")
+    except ImageError as error:
+        broken = error
+    if broken is not None and (is_image if is_same or wanted is None else _is_worse(broken, is_image, depth)):
+        return Finding(broken.kind, name, broken.detail, digest)
+    if is_same:
+        return None
+    if wanted is None:
+        return Finding(ProblemKind.UNEXPECTED, name, "the list of checksums does not name it", digest)
+    detail = f"its digest is {digest[:16]}…, should be {wanted[:16]}…"
+    return Finding(ProblemKind.CHECKSUM, name, f"{detail}; {broken.kind}" if broken else detail, digest)
+
+
+def _is_worse(broken: ImageError, is_image: bool, depth: Depth) -> bool:
+    """Whether it says more than that the bytes are others."""
+    if broken.kind == ProblemKind.EMPTY:
+        return True
+    if broken.kind == ProblemKind.UNDECODABLE and depth != "decode":
+        return False  # damage to the header is damage like any other
+    return is_image or broken.kind == ProblemKind.TRUNCATED

@@ -1,0 +1,102 @@
+"""What an earlier verify found, so that a later one need not read files again that did not change.
+
+Owns the file: lines that are appended as work is done, so that an interrupted verify goes on where it was, each with a
+checksum of its own, so that a torn or foreign one is passed over. Never decides whether a file changed: a key that is
+made of the state of files says so.
+
+    <CRC-32 of the rest> {"schema": 1, "belongs_to": "…"}
+    <CRC-32 of the rest> ["<key>", <what was found>]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+from babycli.data.root import write_atomically
+from babycli.errors import DataError
+
+_SCHEMA = 1
+_KEPT_FILES = 8  # of as many lists of checksums that a dataset was compared with
+
+
+class VerifyIndex:
+    """Values by key. One without a folder holds nothing and keeps nothing."""
+
+    def __init__(self, folder: Path | None, belongs_to: str) -> None:
+        """``belongs_to`` is the digest of all that the findings depend on, except the files."""
+        self._header = {"schema": _SCHEMA, "belongs_to": belongs_to}
+        self._path = folder / f"verified-{belongs_to[:16]}.jsonl" if folder is not None else None
+        self._used: dict[str, Any] = {}
+        self._stream = -1
+        self._found = self._read()
+        self._n_lines = len(self._found)
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def get(self, key: str) -> Any:
+        """What was found under a key; None for an unknown one."""
+        if key not in self._found:
+            return None
+        self._used[key] = self._found[key]
+        return self._found[key]
+
+    def put(self, key: str, value: Any) -> None:
+        """Remembers, on disk too. A place where that cannot be is passed over: it only costs time."""
+        self._used[key] = value
+        if self._path is None:
+            return
+        with contextlib.suppress(OSError, DataError):
+            if self._stream < 0:
+                self._stream = self._open(self._path)
+            os.write(self._stream, _line([key, value]))
+            self._n_lines += 1
+
+    def close(self, complete: bool) -> None:
+        """After a ``complete`` verify, what no file has any more is forgotten."""
+        if self._stream >= 0:
+            os.close(self._stream)
+            self._stream = -1
+        if complete and self._path is not None and self._n_lines != len(self._used):
+            lines = [_line(self._header), *(_line([key, value]) for key, value in self._used.items())]
+            with contextlib.suppress(DataError):
+                write_atomically(self._path, b"".join(lines))
+
+    def _open(self, path: Path) -> int:
+        if not self._found:
+            write_atomically(path, _line(self._header))
+            others = sorted(path.parent.glob("verified-*.jsonl"), key=lambda other: other.stat().st_mtime_ns)
+            for other in others[:-_KEPT_FILES]:
+                other.unlink(missing_ok=True)
+        stream = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        size_bytes = os.fstat(stream).st_size
+        if os.pread(stream, 1, max(0, size_bytes - 1)) != b"\n":
+            os.write(stream, b"\n")  # the last line was torn
+        return stream
+
+    def _read(self) -> dict[str, Any]:
+        if self._path is None:
+            return {}
+        try:
+            lines = self._path.read_bytes().split(b"\n")
+        except OSError:
+            return {}
+        if _value(lines[0]) != self._header:
+            return {}
+        return dict(value for value in map(_value, lines[1:]) if isinstance(value, list))
+
+
+def _line(value: object) -> bytes:
+    text = json.dumps(value, separators=(",", ":")).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def _value(line: bytes) -> Any:
+    """None for a line that is not as it was written."""
+    checksum, _, text = line.partition(b" ")
+    return json.loads(text) if checksum == b"%08x" % zlib.crc32(text) else None

@@ -1,0 +1,81 @@
+"""The lock of a dataset: what `data link` found behind each link, so that a later change is noticed.
+
+Owns babycli.lock, a JSON file in the dataset folder. Never reads an image: the digests are given.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from babycli.data.root import DatasetRoot
+from babycli.errors import DataError
+
+LOCK_NAME = "babycli.lock"
+_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LockedLink:
+    """What was behind a link when it was made."""
+
+    target: str  # the link as it is written; "" for a real folder
+    source: str  # the real path of the folder or zip
+    n_files: int  # all that were there
+    sha256: Mapping[str, str]  # of every image that a task reads, by name
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    links: Mapping[str, LockedLink]  # by the link's place in the dataset folder
+
+    @property
+    def content(self) -> bytes:
+        """The file."""
+        links = {
+            path: {
+                "target": link.target,
+                "source": link.source,
+                "files": link.n_files,
+                "images": len(link.sha256),
+                "sha256": dict(sorted(link.sha256.items())),
+            }
+            for path, link in sorted(self.links.items())
+        }
+        return json.dumps({"schema": _SCHEMA, "links": links}, indent=1).encode() + b"\n"
+
+
+def lock_path(root: DatasetRoot) -> Path:
+    return root.path / LOCK_NAME
+
+
+def read_lock(root: DatasetRoot) -> Lock:
+    """The lock of a dataset; one without links where there is none. Raises DataError for a damaged one."""
+    path = lock_path(root)
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return Lock({})
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        document = json.loads(raw)
+        if document["schema"] != _SCHEMA:
+            raise DataError(
+                f"{path} is of schema {document['schema']}, and this babycli knows {_SCHEMA}",
+                "use the babycli that wrote it, or remove it and link again",
+            )
+        return Lock({place: _link(entry) for place, entry in document["links"].items()})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        mend = f"babycli data link SAYCAM-FOLDER{root.words}  (writes it anew; move the damaged one away first)"
+        raise DataError(f"{path} is damaged: {error!r}", mend) from error
+
+
+def _link(entry: Any) -> LockedLink:
+    digests = {str(name): str(digest) for name, digest in entry["sha256"].items()}
+    if len(digests) != entry["images"]:
+        raise ValueError(f"{len(digests)} digests, should be {entry['images']}")
+    return LockedLink(str(entry["target"]), str(entry["source"]), int(entry["files"]), digests)
