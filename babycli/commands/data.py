@@ -18,12 +18,12 @@ from babycli.commands.options import DataOption, JsonOption, print_json, say
 from babycli.commands.progress import progress_bar
 from babycli.data.images import open_archive
 from babycli.data.labels import Labels, get_labels
-from babycli.data.linking import LinkReport, check_source, link_images
+from babycli.data.linking import LINK_MODES, LinkChoices, LinkReport, check_source, link_images
 from babycli.data.manifest import SOURCE_TITLES, Manifest, Source
 from babycli.data.problems import raise_for
 from babycli.data.root import DatasetRoot
 from babycli.data.verify import Options, TaskSummary, checked_labels, link_problem, verify_dataset
-from babycli.errors import DataError, ExitCode, UsageError
+from babycli.errors import DataError, ExitCode, UsageError, did_you_mean
 from babycli.tasks import structure_problems
 
 app = typer.Typer(no_args_is_help=True, help="Label files and images: fetch, link, check.")
@@ -83,6 +83,13 @@ def link(
     ] = None,
     source: FromOption = None,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Link even where images are missing.")] = False,
+    mode: Annotated[
+        str,
+        typer.Option(
+            "--mode", metavar="|".join(LINK_MODES), help="Link to the images, or put them into the dataset folder."
+        ),
+    ] = "symlink",
+    relative: Annotated[bool, typer.Option("--relative", help="Links say the way from where they are.")] = False,
     data: DataOption = None,
 ) -> None:
     """Check folders or zips of images against the labels, then link them into the dataset folder."""
@@ -90,6 +97,11 @@ def link(
     given = {kind: path.expanduser() for kind, path in choices.items() if path is not None}
     if not given:
         raise UsageError("nothing to link", "babycli data link path/to/saycam_images")
+    if mode not in LINK_MODES:
+        raise UsageError(
+            f"unknown mode {mode!r}.{did_you_mean(mode, list(LINK_MODES))}", f"one of: {', '.join(LINK_MODES)}"
+        )
+    choices_of_links = LinkChoices(allow_missing, next(m for m in LINK_MODES if m == mode), relative)
     for path in given.values():
         check_source(path)
     root = DatasetRoot.find(data)
@@ -97,9 +109,15 @@ def link(
     if set(fetched.values()) != {"already there"}:
         say(f"label files: {', '.join(sorted(set(fetched.values())))} into {root.path}")
     all_labels = [_sound_labels(root, manifest) for manifest in task_manifests()]
-    reports = link_images(root, all_labels, given, allow_missing)
+    with progress_bar("reading images", unit=" images") as count:
+        linked = link_images(root, all_labels, given, choices_of_links, count)
+    reports = linked.reports
     for manifest in task_manifests():
         _print_task(root, manifest, [report for report in reports if report.task == manifest.task])
+    if linked.changed:
+        say(
+            f"{len(linked.changed)} images have other bytes than when they were linked before: {_first(linked.changed)}"
+        )
     _say_wanted(root, saycam, reports)
     lacking = [report for report in reports if report.found and report.found.missing and report.was_given]
     if lacking and not allow_missing:
@@ -145,10 +163,14 @@ def _print_link(root: DatasetRoot, report: LinkReport) -> None:
     )
     print(f"    {found.n_found} of {found.n_names} {SOURCE_TITLES[report.link.source]} in {where}{note}")
     if found.missing:
-        more = len(found.missing) - SHOWN_NAMES
-        print("    missing: " + ", ".join(found.missing[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else ""))
+        print(f"    missing: {_first(found.missing)}")
         if report.action == "incomplete":
             print("    complete the folder, or link it as it is with --allow-missing")
+
+
+def _first(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN_NAMES
+    return ", ".join(names[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _say_wanted(root: DatasetRoot, saycam: Path | None, reports: Sequence[LinkReport]) -> None:

@@ -23,7 +23,6 @@ from pathlib import Path
 from babycli.data.digests import ALGORITHMS
 from babycli.errors import DataError
 
-_PLAIN = re.compile(r"^([0-9a-f]{64}) [ *]([^\n\r\0]+)$", re.MULTILINE)
 _LINE = re.compile(r"(?P<digest>[0-9a-fA-F]{64}) [ *](?P<name>.+)", re.DOTALL)
 _TAGGED = re.compile(r"(?P<tag>SHA256|BLAKE3) \((?P<name>.+)\) = (?P<digest>[0-9a-fA-F]{64})", re.DOTALL)
 _BAG_NAME = re.compile(r"(?:tag)?manifest-(?P<algorithm>[a-z0-9]+)\.txt")
@@ -44,9 +43,12 @@ class Checksums:
     def best_prefix(self, names: Iterable[str]) -> str | None:
         """The start of listed names ("saycam_images/") behind which most of some file names follow.
 
-        The manifest may have been made some folders up. None where none of the names is listed. Names in a folder may
-        only be told from others of the same name by the digest: the shortest prefix wins among equals.
+        The manifest may have been made some folders up. None where none of the names is listed; the shortest of
+        equals.
         """
+        names = list(names)
+        if names and all(name in self.by_name for name in names):
+            return ""
         wanted: dict[str, list[str]] = {}
         for name in names:
             wanted.setdefault(name.rsplit("/", 1)[-1], []).append(name)
@@ -65,24 +67,33 @@ class ChecksumFile:
 
     path: Path
     sha256: str
-    _content: bytes
 
     @classmethod
     def open(cls, path: Path) -> ChecksumFile:
         """Raises DataError for a file that cannot be read."""
         try:
-            content = path.read_bytes()
+            with path.open("rb") as stream:
+                return cls(path, hashlib.file_digest(stream, "sha256").hexdigest())
         except OSError as error:
-            raise DataError(f"cannot read the checksum manifest {path}: {error.strerror}") from error
-        return cls(path, hashlib.sha256(content).hexdigest(), content)
+            raise _unreadable(path, error) from error
 
     @functools.cached_property
     def checksums(self) -> Checksums:
         """Raises DataError naming the line that cannot be read."""
+        try:
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise DataError(f"the checksum manifest {self.path} changed while it was used", "run it again")
         bag = _BAG_NAME.fullmatch(self.path.name)
         if bag and bag["algorithm"] in ALGORITHMS and (self.path.parent / "bagit.txt").is_file():
-            return _parse_bag(self._content, str(self.path), bag["algorithm"])
-        return _parse(self._content, str(self.path))
+            return _parse_bag(content, str(self.path), bag["algorithm"])
+        return _parse(content, str(self.path))
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(f"cannot read the checksum manifest {path}: {error.strerror}")
 
 
 def checksum_text(digests: Mapping[str, str]) -> bytes:
@@ -101,14 +112,28 @@ def parse_checksums(text: bytes, origin: str) -> dict[str, str]:
 
 def _parse(content: bytes, origin: str) -> Checksums:
     text = os.fsdecode(content)
-    found = _PLAIN.findall(text)
-    # All of 600,285 lines at once; a file with a line of another form is read line by line.
-    if len(found) == text.count("\n") and text.endswith("\n"):
-        digests = {name: digest for digest, name in found}
-        if len(digests) == len(found) and "./" not in text and "\\" not in text:
-            return Checksums(None, digests)
+    digests = _plain_lines(text)
+    if digests is not None:
+        return Checksums(None, digests)
     end = "\0" if content.endswith(b"\0") else "\n"
     return _Reader(origin).read(text.removeprefix(_BOM).split(end), escapes=end == "\n")
+
+
+def _plain_lines(text: str) -> dict[str, str] | None:
+    """All of 600,285 lines at once, where each is plain and sound; None for a file to be read line by line."""
+    if not text.endswith("\n") or any(odd in text for odd in ("\\", "\r", "\0", "./", "#")):
+        return None
+    lines = text[:-1].split("\n")
+    digests = {line[66:]: line[:64] for line in lines}
+    joined = "".join(digests.values())
+    if len(joined) != 64 * len(lines) or not joined.isalnum() or "" in digests:  # two of a name, or not 64 digits
+        return None
+    try:
+        bytes.fromhex(joined)
+    except ValueError:
+        return None
+    is_plain = joined == joined.lower() and {line[64:66] for line in lines} <= {"  ", " *"}
+    return digests if is_plain else None
 
 
 def _parse_bag(content: bytes, origin: str, algorithm: str) -> Checksums:

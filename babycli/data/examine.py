@@ -10,6 +10,7 @@ ctime and inode of its files, and how deeply they were examined.
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from babycli.data.images import FileState, ImageError, ImageStore, check_header, decode
+from babycli.data.images import ImageError, ImageStore, check_header, decode
 from babycli.data.index import VerifyIndex
 from babycli.data.problems import ProblemKind
 from babycli.data.workers import CHUNK, map_in_processes
@@ -125,12 +126,12 @@ def _keys(work: _Work, groups: Sequence[_Group]) -> list[str]:
     return keys
 
 
-def _key(place: Contents, depth: Depth, names: Sequence[str], states: Sequence[FileState | None]) -> str:
+def _key(place: Contents, depth: Depth, names: Sequence[str], states: Sequence[os.stat_result | None]) -> str:
     images = place.images
     lines = [f"{place.store.identity}\0{place.prefix}\0{depth}"]
     for name, state in zip(names, states, strict=True):
         lines.append(
-            f"{name}\0{state.size_bytes}\0{state.mtime_ns}\0{state.ctime_ns}\0{state.inode}\0{name in images}"
+            f"{name}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ctime_ns}\0{state.st_ino}\0{name in images}"
             if state is not None
             else name
         )
@@ -145,7 +146,7 @@ def _examine(work: _Work, group: _Group) -> tuple[str | None, tuple[Finding, ...
     names = of_place.names[start:end]
     began_ns = time.time_ns()
     findings = []
-    states: list[FileState | None] = []
+    states: list[os.stat_result | None] = []
     for name, (digest, state) in zip(names, of_place.store.digests(names, work.listed[place].algorithm), strict=True):
         states.append(state)
         wanted = listed.get(of_place.prefix + name) if listed is not None else None
@@ -155,7 +156,7 @@ def _examine(work: _Work, group: _Group) -> tuple[str | None, tuple[Finding, ...
             found = _compare(of_place, name, digest, wanted if listed is not None else digest, work.depth)
             findings += [found] if found is not None else []
     young_ns = began_ns - _RACY_NS
-    is_old = all(state is not None and max(state.mtime_ns, state.ctime_ns) < young_ns for state in states)
+    is_old = all(state is not None and max(state.st_mtime_ns, state.st_ctime_ns) < young_ns for state in states)
     return (_key(of_place, work.depth, names, states) if is_old else None), tuple(findings)
 
 

@@ -12,7 +12,6 @@ import stat
 import struct
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +24,7 @@ from babycli.data.zips import Member, MemberError, ZipArchive
 from babycli.errors import DataError
 
 _BUFFER_BYTES = 1 << 18
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not wait for its writer
 PROBES = 64  # so many names decide which folder is looked through whole
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 # What Pillow raises for damaged files of these formats.
@@ -44,16 +44,6 @@ class ImageError(DataError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return ImageError, (self.kind, self.path, self.detail)
-
-
-@dataclass(frozen=True, slots=True)
-class FileState:
-    """What changes when a file does, as far as the file system tells. Times in ns since 1970."""
-
-    size_bytes: int
-    mtime_ns: int
-    ctime_ns: int  # unlike mtime, no program can set it back
-    inode: int
 
 
 class ImageStore(Protocol):
@@ -76,10 +66,10 @@ class ImageStore(Protocol):
     def read_any(self, name: str) -> bytes:
         """The bytes of any file, an empty one too. Raises ImageError."""
 
-    def states(self, names: Sequence[str]) -> Iterator[FileState | None]:
+    def states(self, names: Sequence[str]) -> Iterator[os.stat_result | None]:
         """The state of every file, without reading it; None for one that is not there."""
 
-    def digests(self, names: Sequence[str], algorithm: str) -> Iterator[tuple[str | ImageError, FileState | None]]:
+    def digests(self, names: Sequence[str], algorithm: str) -> Iterator[tuple[str | ImageError, os.stat_result | None]]:
         """The digest (hexadecimal) of every file, or why there is none, and its state while it was read."""
 
 
@@ -142,7 +132,7 @@ class FolderStore:
             raise ImageError(ProblemKind.NOT_A_FILE, str(path))
         return self._bytes(path)
 
-    def states(self, names: Sequence[str]) -> Iterator[FileState | None]:
+    def states(self, names: Sequence[str]) -> Iterator[os.stat_result | None]:
         prefix = f"{self._folder}/"
         for name in names:
             try:
@@ -150,48 +140,44 @@ class FolderStore:
             except OSError:
                 yield None
             else:
-                yield FileState(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+                yield status
 
-    def digests(self, names: Sequence[str], algorithm: str) -> Iterator[tuple[str | ImageError, FileState | None]]:
+    def digests(self, names: Sequence[str], algorithm: str) -> Iterator[tuple[str | ImageError, os.stat_result | None]]:
         prefix = f"{self._folder}/"
-        buffer = memoryview(bytearray(_BUFFER_BYTES))
+        buffer = memoryview(bytearray(_BUFFER_BYTES))  # a new one for each file would cost as much as its hash
+        buffers = (buffer,)
         for name in names:
+            path = prefix + name
             try:
-                yield _digest_of(prefix + name, algorithm, buffer)
-            except ImageError as problem:
-                yield problem, None
+                fd = os.open(path, _FLAGS)
             except OSError as error:
-                found = self.problem(name)
-                yield found or ImageError(ProblemKind.UNREADABLE, prefix + name, str(error.strerror)), None
+                yield self.problem(name) or ImageError(ProblemKind.UNREADABLE, path, str(error.strerror)), None
+                continue
+            try:
+                state = os.fstat(fd)
+                if not stat.S_ISREG(state.st_mode):
+                    yield self.problem(name) or ImageError(ProblemKind.NOT_A_FILE, path), state
+                    continue
+                left = state.st_size
+                digest = new_hash(algorithm)
+                while n := os.readv(fd, buffers):
+                    digest.update(buffer[:n])
+                    left -= n
+                    if not left:
+                        break  # a read that returns nothing would only confirm it
+            except OSError as error:
+                yield self.problem(name) or ImageError(ProblemKind.UNREADABLE, path, str(error.strerror)), state
+            else:
+                changed = ImageError(ProblemKind.UNREADABLE, path, "it changed while it was read") if left else None
+                yield changed or digest.hexdigest(), state
+            finally:
+                os.close(fd)
 
     def _bytes(self, path: Path) -> bytes:
         try:
             return path.read_bytes()
         except OSError as error:
             raise ImageError(ProblemKind.UNREADABLE, str(path), str(error.strerror)) from error
-
-
-def _digest_of(path: str, algorithm: str, buffer: memoryview) -> tuple[str, FileState]:
-    """One buffer for all files: a new one for each would cost as much as the hash."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not wait for its writer
-    try:
-        before = os.fstat(fd)
-        if not stat.S_ISREG(before.st_mode):
-            raise ImageError(ProblemKind.NOT_A_FILE, path, "a folder" if stat.S_ISDIR(before.st_mode) else "")
-        digest = new_hash(algorithm)
-        left = before.st_size
-        while n := os.readv(fd, (buffer,)):
-            digest.update(buffer[:n])
-            left -= n
-            if left <= 0 and n < len(buffer):
-                break  # a read that returns nothing would only confirm it
-        after = os.fstat(fd)
-    finally:
-        os.close(fd)
-    if left or (after.st_mtime_ns, after.st_ctime_ns) != (before.st_mtime_ns, before.st_ctime_ns):
-        raise ImageError(ProblemKind.UNREADABLE, path, "it changed while it was read")
-    state = FileState(before.st_size, before.st_mtime_ns, before.st_ctime_ns, before.st_ino)
-    return digest.hexdigest(), state
 
 
 class ZipStore:
@@ -222,13 +208,13 @@ class ZipStore:
     def read_any(self, name: str) -> bytes:
         return self._read(name, self._find_any(name))
 
-    def states(self, names: Sequence[str]) -> Iterator[FileState | None]:
-        state = FileState(*self._archive.state())  # a member cannot change without its archive
+    def states(self, names: Sequence[str]) -> Iterator[os.stat_result | None]:
+        state = self._archive.state()  # a member cannot change without its archive
         for _ in names:
             yield state
 
-    def digests(self, names: Sequence[str], algorithm: str) -> Iterator[tuple[str | ImageError, FileState | None]]:
-        state = FileState(*self._archive.state())
+    def digests(self, names: Sequence[str], algorithm: str) -> Iterator[tuple[str | ImageError, os.stat_result | None]]:
+        state = self._archive.state()
         for name in names:
             try:
                 digest = new_hash(algorithm)

@@ -1,36 +1,54 @@
-"""From the folders or zips a user gives to links in the dataset folder: look, count, and only then link.
+"""From the folders or zips a user gives to links in the dataset folder: look, count, read, and only then link.
 
-Owns finding the place that holds the named images. Never copies or changes an image, never follows a name out
-of the folder that was given.
+Owns finding the place that holds the named images, and what the lock says of them. Never changes an image, never
+follows a name out of the folder that was given.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from babycli.data.images import n_probes_found, open_archive, open_store
+from babycli.data.copying import copy_images, forget, held, move_into_place, staging_of
+from babycli.data.hashing import hash_files
+from babycli.data.images import ImageStore, n_probes_found, open_archive, open_store
 from babycli.data.labels import Labels
+from babycli.data.lock import Lock, LockedLink, lock_path, read_lock
 from babycli.data.manifest import SOURCE_TITLES, Link, Source
-from babycli.data.root import DatasetRoot
+from babycli.data.root import DatasetRoot, written_aside
 from babycli.data.zips import is_zip
-from babycli.errors import DataError
+from babycli.errors import DataError, UsageError
+
+LinkMode = Literal["symlink", "hardlink", "copy", "reflink"]
+LINK_MODES: tuple[LinkMode, ...] = ("symlink", "hardlink", "copy", "reflink")
+
+_IMAGES = "images"  # in the dataset folder: where images are put that are not merely linked
+_OWN_FOLDER = re.compile(r"(?:saycam|labeled_s|synthetic)-[0-9a-f]{12}|\..+-[0-9a-f]{12}\.partial")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The best folder or zip for a link, and which of its names are not there."""
+    """The best folder or zip for a link, which of its names are not there, and the bytes of those that are."""
 
     folder: Path
-    n_names: int
+    names: tuple[str, ...]  # those that are looked for
     missing: tuple[str, ...]
+    store: ImageStore
+    sha256: Mapping[str, str]  # of every image that is there; empty until they are read
+
+    @property
+    def n_names(self) -> int:
+        return len(self.names)
 
     @property
     def n_found(self) -> int:
-        return self.n_names - len(self.missing)
+        return len(self.names) - len(self.missing)
 
 
 LinkAction = Literal["linked", "unchanged", "incomplete", "wanted", "kept", "withheld"]
@@ -54,9 +72,28 @@ class LinkReport:
     was_given: bool  # a folder was named in which its images are looked for
 
 
-def check_source(given: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class LinkChoices:
+    """How links are made."""
+
+    allow_missing: bool
+    mode: LinkMode
+    relative: bool  # a symlink says the way from its folder, not from the root
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """What link_images() did."""
+
+    reports: tuple[LinkReport, ...]
+    changed: tuple[str, ...]  # images that had other bytes when they were linked before
+
+
+def check_source(given: Path, index_folder: Path | None = None) -> None:
     """Raises DataError where a path is neither a folder nor a zip that can be read."""
     if not os.path.exists(given):  # unlike Path.exists, false for a name that is too long
+        if os.path.islink(given):
+            raise DataError(f"{given} is a link that leads nowhere: {os.readlink(given)}", "check the path")
         raise DataError(f"there is no folder {given}", "check the path")
     if given.is_dir():
         return
@@ -65,12 +102,12 @@ def check_source(given: Path) -> None:
             f"{given} is neither a folder of images nor a zip",
             "check the path; if it should be a zip (Databrary's frames.txt is one), it was cut off: download it again",
         )
-    open_archive(given)
+    open_archive(given, index_folder)
 
 
-def candidates(given: Path) -> list[Path]:
+def candidates(given: Path, index_folder: Path | None = None) -> list[Path]:
     """The zip, or the folder itself and those directly in it, sorted. Raises DataError where it is neither."""
-    check_source(given)
+    check_source(given, index_folder)
     if given.is_file():
         return [given]
     try:
@@ -81,44 +118,78 @@ def candidates(given: Path) -> list[Path]:
     return [given, *(given / name for name in inside)]
 
 
-def find_images(places: Sequence[Path], names: Sequence[str]) -> Found:
+def find_images(places: Sequence[Path], names: Sequence[str], index_folder: Path) -> Found:
     """The place where most of the names are files. The first of equals; ``names`` must not be empty."""
-    stores = {place: open_store(place, names) for place in places}
+    stores = {place: open_store(place, names, index_folder) for place in places}
     best = max(places, key=lambda place: n_probes_found(stores[place], names))
     store = stores[best]
-    return Found(best, len(names), tuple(name for name in names if store.problem(name) is not None))
+    return Found(best, tuple(names), tuple(name for name in names if store.problem(name) is not None), store, {})
 
 
 def link_images(
-    root: DatasetRoot, labels: Sequence[Labels], given: Mapping[Source, Path], allow_missing: bool
-) -> list[LinkReport]:
+    root: DatasetRoot,
+    labels: Sequence[Labels],
+    given: Mapping[Source, Path],
+    choices: LinkChoices,
+    progress: Callable[[int], None],
+) -> Linked:
     """Checks every link of every task against the given folders and zips, then sets those links that may be set.
 
     Labeled-S images are looked for in the SAYCam folder when none is given for them. A task of which a given
-    folder lacks images gets no link at all, unless ``allow_missing``. Raises DataError for a folder that is none or
-    in which nothing is found.
+    folder lacks images gets no link at all, unless ``allow_missing``; an image that cannot be read is lacking. Then the
+    lock is written. ``progress`` gets counts of images read. Raises DataError for a folder that is none or in which
+    nothing is found.
     """
-    folders = {source: candidates(path) for source, path in given.items()}
+    earlier = read_lock(root)
+    folders = {source: candidates(path, root.index_folder) for source, path in given.items()}
     # All is looked up before anything is linked: a wrong folder for one task leaves the others as they were.
-    found = [[_find(root, link, of_task, folders) for link in of_task.manifest.links] for of_task in labels]
-    for link in (link for of_task in labels for link in of_task.manifest.links):
-        root.check_place(link.path)
+    found = {link.path: _find(root, link, each, folders) for each in labels for link in each.manifest.links}
+    for path in found:
+        root.check_place(path)
+    found = _read(found, progress)
+    actions: dict[str, LinkAction] = {}
+    for of_task in labels:
+        links = of_task.manifest.links
+        lacking = any((each := found[link.path]) is not None and each.missing for link in links)
+        for link in links:
+            actions[link.path] = _action(root, link, found[link.path], lacking and not choices.allow_missing)
+    to_set = {
+        link.path: (link, each)
+        for of_task in labels
+        for link in of_task.manifest.links
+        if actions[link.path] == "linked" and (each := found[link.path]) is not None
+    }
+    texts = _texts(root, to_set, choices, progress)
     reports = []
-    for of_task, of_links in zip(labels, found, strict=True):
-        incomplete = any(f is not None and f.missing for f in of_links)
-        for link, f in zip(of_task.manifest.links, of_links, strict=True):
-            action = _set(root, link, f, incomplete, allow_missing)
-            was_given = link.source in folders or (f is not None and action != "kept")
-            reports.append(LinkReport(of_task.manifest.task, link, action, f, was_given))
-    return reports
+    for of_task in labels:
+        for link in of_task.manifest.links:
+            action, each = actions[link.path], found[link.path]
+            if action == "linked" and root.link_text(link.path) == texts[link.path]:
+                action = "unchanged"
+            was_given = link.source in folders or (each is not None and action != "kept")
+            reports.append(LinkReport(of_task.manifest.task, link, action, each, was_given))
+    lock = _lock(root, reports, texts, earlier)
+    with written_aside(lock_path(root), lock.content) as put_lock_in_place:
+        root.set_links({path: text for path, text in texts.items() if root.link_text(path) != text})
+        if lock != earlier:
+            put_lock_in_place()
+    _forget_unused(root)
+    changed = tuple(
+        f"{path}/{name}"
+        for path, locked in lock.links.items()
+        if path in earlier.links
+        for name, digest in locked.sha256.items()
+        if earlier.links[path].sha256.get(name, digest) != digest
+    )
+    return Linked(tuple(reports), changed)
 
 
 def _find(root: DatasetRoot, link: Link, labels: Labels, folders: Mapping[Source, list[Path]]) -> Found | None:
     names = labels.image_names(link)
     if root.link_state(link.path) == "folder":
-        return find_images([root.path / link.path], names)  # it stays, so it is what counts
+        return find_images([root.path / link.path], names, root.index_folder)  # it stays, so it is what counts
     if link.source in folders:
-        found = find_images(folders[link.source], names)
+        found = find_images(folders[link.source], names, root.index_folder)
         if not found.n_found:
             given = folders[link.source][0]
             raise DataError(
@@ -128,16 +199,102 @@ def _find(root: DatasetRoot, link: Link, labels: Labels, folders: Mapping[Source
             )
         return found
     if link.source == "labeled_s" and "saycam" in folders:
-        found = find_images(folders["saycam"], names)
+        found = find_images(folders["saycam"], names, root.index_folder)
         return found if found.n_found else None
     return None
 
 
-def _set(root: DatasetRoot, link: Link, found: Found | None, incomplete: bool, allow_missing: bool) -> LinkAction:
+def _read(found: Mapping[str, Found | None], progress: Callable[[int], None]) -> dict[str, Found | None]:
+    """Reads the images behind all links, each once. One that cannot be read is missing."""
+    names: dict[str, set[str]] = {}
+    stores: dict[str, ImageStore] = {}
+    for each in found.values():
+        if each is not None:
+            stores[each.store.identity] = each.store
+            names.setdefault(each.store.identity, set()).update(set(each.names).difference(each.missing))
+    sha256 = {identity: dict(hash_files(stores[identity], sorted(names[identity]), progress)) for identity in names}
+    read: dict[str, Found | None] = {}
+    for path, each in found.items():
+        if each is None:
+            read[path] = None
+            continue
+        digests = {name: sha256[each.store.identity].get(name) for name in each.names}
+        sound = {name: digest for name, digest in digests.items() if isinstance(digest, str)}
+        read[path] = replace(each, missing=tuple(name for name in each.names if name not in sound), sha256=sound)
+    return read
+
+
+def _action(root: DatasetRoot, link: Link, found: Found | None, is_held_back: bool) -> LinkAction:
     if root.link_state(link.path) == "folder":
         return "kept"
     if found is None:
         return "unchanged" if root.link_state(link.path) == "link" else "wanted"
-    if incomplete and not allow_missing:
+    if is_held_back:
         return "incomplete" if found.missing else "withheld"
-    return "linked" if root.set_link(link.path, found.folder) else "unchanged"
+    return "linked"
+
+
+def _texts(
+    root: DatasetRoot, to_set: Mapping[str, tuple[Link, Found]], choices: LinkChoices, progress: Callable[[int], None]
+) -> dict[str, str]:
+    """What each link must say. In the modes that are no symlinks, its images are put into the dataset folder first."""
+    if choices.mode == "symlink":
+        return {path: _text(root, path, found, choices.relative) for path, (_, found) in to_set.items()}
+    of_source: dict[tuple[Source, str], list[str]] = {}
+    for path, (link, found) in to_set.items():
+        if choices.mode != "copy" and found.folder.is_file():
+            raise UsageError(f"--mode {choices.mode} is for folders, and {found.folder} is a zip", "use --mode copy")
+        of_source.setdefault((link.source, found.store.identity), []).append(path)
+    texts: dict[str, str] = {}
+    for (source, _), paths in of_source.items():
+        sha256 = {name: digest for path in paths for name, digest in to_set[path][1].sha256.items()}
+        folder = _own_folder(root, source, choices.mode, sha256)
+        store = to_set[paths[0]][1].store
+        if folder.is_dir():
+            copy_images(store, sha256, folder, choices.mode, progress)
+        else:
+            with held(staging_of(folder)):
+                copy_images(store, sha256, staging_of(folder), choices.mode, progress)
+                move_into_place(staging_of(folder), folder)
+        texts |= {path: root.link_text_to(path, folder, relative=True) for path in paths}
+    return texts
+
+
+def _text(root: DatasetRoot, path: str, found: Found, relative: bool) -> str:
+    if not relative and root.leads_to(path, found.folder):
+        return root.link_text(path)  # by another way, but there
+    return root.link_text_to(path, found.folder, relative)
+
+
+def _own_folder(root: DatasetRoot, source: Source, mode: LinkMode, sha256: Mapping[str, str]) -> Path:
+    """Named after what is in it, so that another set of images never takes the place of one that is in use."""
+    listing = f"{mode}\n" + "".join(f"{name}\0{digest}\n" for name, digest in sorted(sha256.items()))
+    digest = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
+    return root.path / _IMAGES / f"{source}-{digest[:12]}"
+
+
+def _lock(root: DatasetRoot, reports: Sequence[LinkReport], texts: Mapping[str, str], earlier: Lock) -> Lock:
+    """What is known of every link now. A link that was left alone keeps what was recorded of it."""
+    n_files: dict[str, int] = {}
+    links = {}
+    for report in reports:
+        path, found = report.link.path, report.found
+        if found is not None and (path in texts or report.action == "kept"):
+            identity = found.store.identity
+            if identity not in n_files:
+                n_files[identity] = len(found.store.scan()[0])
+            links[path] = LockedLink(texts.get(path, ""), identity, n_files[identity], found.sha256)
+        elif path in earlier.links and earlier.links[path].target == root.link_text(path):
+            links[path] = earlier.links[path]
+    return Lock(links)
+
+
+def _forget_unused(root: DatasetRoot) -> None:
+    """Removes folders of images that an earlier link made and no link leads to."""
+    links = [place for place in root.path.glob("*/*") if place.is_symlink()]
+    used = {os.path.realpath(place) for place in links}
+    for folder in root.path.glob(f"{_IMAGES}/*"):
+        if _OWN_FOLDER.fullmatch(folder.name) and os.path.realpath(folder) not in used:
+            forget(folder)
+    with contextlib.suppress(OSError):
+        (root.path / _IMAGES).rmdir()  # only where nothing is left in it

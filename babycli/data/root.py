@@ -10,7 +10,7 @@ import errno
 import os
 import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -80,26 +80,37 @@ class DatasetRoot:
                 f"move it away, for instance: mv {place} {place}.mine",
             )
 
-    def set_link(self, link_path: str, target: Path) -> bool:
-        """Points a link to a folder's real path, atomically. False when it already led there.
+    def link_text_to(self, link_path: str, target: Path, relative: bool) -> str:
+        """What a link must say to lead to a real path: that path, or the way there from the link's folder."""
+        # Symlinks on the way are followed now: one of them may be a link of ours, and the new one a loop.
+        real = os.path.realpath(target)
+        return os.path.relpath(real, os.path.realpath((self.path / link_path).parent)) if relative else real
+
+    def leads_to(self, link_path: str, target: Path) -> bool:
+        place = self.path / link_path
+        return place.is_symlink() and os.path.realpath(place) == os.path.realpath(target)
+
+    def set_links(self, texts: Mapping[str, str]) -> None:
+        """Makes links or points them elsewhere, each atomically. All are made ready before the first is set.
 
         Something that is not a link is never replaced: the system refuses, and that is a DataError.
         """
-        place = self.path / link_path
-        # Symlinks on the way are followed now: one of them may be a link of ours, and the new one a loop.
-        target = Path(os.path.realpath(target))
-        if place.is_symlink() and Path(os.path.realpath(place)) == target:
-            return False
-        with _explained(place):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            fresh = place.with_name(f".{place.name}.{os.getpid()}.tmp")
-            fresh.unlink(missing_ok=True)
-            try:
-                fresh.symlink_to(target, target_is_directory=True)
-                os.replace(fresh, place)
-            finally:
+        ready = []
+        try:
+            for link_path, text in texts.items():
+                place = self.path / link_path
+                fresh = place.with_name(f".{place.name}.{os.getpid()}.tmp")
+                with _explained(place):
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    fresh.unlink(missing_ok=True)
+                    ready.append((fresh, place))
+                    fresh.symlink_to(text, target_is_directory=True)
+            for fresh, place in ready:
+                with _explained(place):
+                    os.replace(fresh, place)
+        finally:
+            for fresh, _ in ready:
                 fresh.unlink(missing_ok=True)
-        return True
 
     def remove_link(self, link_path: str) -> bool:
         """Removes a link, never what it points to. False when there is none; a real folder is left alone."""
@@ -113,19 +124,30 @@ class DatasetRoot:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a whole file: after a crash there is the old one or the new one. Raises DataError."""
+    with written_aside(path, content) as put_in_place:
+        put_in_place()
+
+
+@contextlib.contextmanager
+def written_aside(path: Path, content: bytes) -> Iterator[Callable[[], None]]:
+    """Writes a file beside its place, and gives the function that puts it there. Raises DataError."""
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
+    try:
+        with _explained(path), os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
             Path(temporary).chmod(0o666 & ~_umask())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+
+        def put_in_place() -> None:
+            with _explained(path):
+                os.replace(temporary, path)
+
+        yield put_in_place
+    finally:
+        Path(temporary).unlink(missing_ok=True)
 
 
 def keep_old(path: Path) -> None:

@@ -141,7 +141,7 @@ class _Linked:
 
 def verify_dataset(root: DatasetRoot, tasks: Tasks, options: Options, progress: Callable[[int], None]) -> Verified:
     """Checks every task. ``progress`` gets counts of files. Raises DataError where nothing can be compared."""
-    lock = read_lock(root)
+    lock = read_lock(root) if options.depth not in ("names", "header") else Lock({})
     all_labels = [checked_labels(root, manifest, tasks.structure) for manifest in tasks.manifests]
     problems = [problem for labels in all_labels for problem in labels.problems]
     linked: list[_Linked] = []

@@ -6,6 +6,7 @@ file itself.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -26,7 +27,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 CHUNK = 512  # files a task: a task for each file would cost more than its hash
-_MIN_PROCESSES = 4  # more than two cores need: a disk that is not cached answers several at once
+_MIN_PROCESSES = 4
 _MAX_PROCESSES = 32
 _AHEAD = 4  # tasks that wait for each process
 _WATCH_S = 0.2
@@ -75,6 +76,7 @@ def map_in_processes(
 def _begin(shared: object, parent: int) -> None:
     global _held  # a pool gives its processes nothing else to keep it in
     _held = shared
+    gc.freeze()  # what was forked is never looked through again, so its memory stays shared
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command itself ends its pool
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

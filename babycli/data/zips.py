@@ -143,10 +143,9 @@ class ZipArchive:
             raw = window[at : at + int.from_bytes(window[at - 18 : at - 16], "little")]
             yield raw.decode("ascii") if raw.isascii() else self._member(position).name
 
-    def state(self) -> tuple[int, int, int, int]:
-        """What changes when the file does: size, mtime and ctime in ns, inode."""
-        status = os.fstat(self._fd)
-        return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+    def state(self) -> os.stat_result:
+        """Size, times and inode of the file."""
+        return os.fstat(self._fd)
 
     def read(self, member: Member) -> bytes:
         """The bytes of a member, its CRC-32 checked. Raises MemberError."""
@@ -258,8 +257,8 @@ class ZipArchive:
         for start in range(0, directory_bytes, _PIECE_BYTES):
             n = min(_PIECE_BYTES, directory_bytes - start)
             digest.update(os.pread(self._fd, n, self._directory_start + start))
-        size_bytes, mtime_ns, _, _ = self.state()
-        key = {"byteorder": sys.byteorder, "size_bytes": size_bytes, "mtime_ns": mtime_ns}
+        state = self.state()
+        key = {"byteorder": sys.byteorder, "size_bytes": state.st_size, "mtime_ns": state.st_mtime_ns}
         return {**key, "directory_sha256": digest.hexdigest()}
 
     def _load_index(self, path: Path, key: dict[str, object]) -> bool:

@@ -221,8 +221,9 @@ def test_nan_weights_end_in_exit_7_with_the_results_written(linked: Path, babycl
 
 
 def spoiled(linked: Path, name: str, content: bytes | None) -> Path:
-    """Gives the dataset its own copy of the frames, and spoils one of them."""
+    """Gives the dataset its own copy of the frames, of which no lock says anything, and spoils one of them."""
     frames = linked / "frames"
+    (linked / "dataset/babycli.lock").unlink()
     shutil.copytree((linked / "dataset/vtwt/images").resolve(), frames)
     (linked / "dataset/vtwt/images").unlink()
     (linked / "dataset/vtwt/images").symlink_to(frames)
