@@ -13,22 +13,23 @@ from typing import Annotated
 
 import typer
 
+from babycli.commands.data_copy import sound_labels, subset, unpack
 from babycli.commands.data_verify import links_document, task_manifests, task_questions, verify, write_manifest
-from babycli.commands.options import DataOption, JsonOption, print_json, say
+from babycli.commands.options import DataOption, FromOption, JsonOption, print_json, say
 from babycli.commands.progress import progress_bar
 from babycli.data.images import open_archive
-from babycli.data.labels import Labels, get_labels
+from babycli.data.labels import get_labels
 from babycli.data.linking import LINK_MODES, LinkChoices, LinkReport, check_source, link_images
 from babycli.data.manifest import SOURCE_TITLES, Manifest, Source
-from babycli.data.problems import raise_for
 from babycli.data.root import DatasetRoot
-from babycli.data.verify import Options, TaskSummary, checked_labels, link_problem, verify_dataset
+from babycli.data.verify import Options, TaskSummary, link_problem, verify_dataset
 from babycli.errors import DataError, ExitCode, UsageError, did_you_mean
-from babycli.tasks import structure_problems
 
 app = typer.Typer(no_args_is_help=True, help="Label files and images: fetch, link, check.")
 app.command("verify")(verify)
 app.command("manifest")(write_manifest)
+app.command("extract")(unpack)
+app.command("subset")(subset)
 
 SHOWN_NAMES = 5
 _OPTIONS: dict[Source, str] = {
@@ -36,16 +37,6 @@ _OPTIONS: dict[Source, str] = {
     "labeled_s": "--labeled-s DIR",
     "synthetic": "--synthetic DIR",
 }
-
-FromOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--from",
-        metavar="DIR",
-        help="Take the label files from this folder instead of the network.",
-        show_default=False,
-    ),
-]
 
 
 @app.command()
@@ -108,7 +99,7 @@ def link(
     fetched = get_labels(root.path, task_manifests(), _checked_source(source), replace=False)
     if set(fetched.values()) != {"already there"}:
         say(f"label files: {', '.join(sorted(set(fetched.values())))} into {root.path}")
-    all_labels = [_sound_labels(root, manifest) for manifest in task_manifests()]
+    all_labels = [sound_labels(root, manifest) for manifest in task_manifests()]
     with progress_bar("reading images", unit=" images") as count:
         linked = link_images(root, all_labels, given, choices_of_links, count)
     reports = linked.reports
@@ -122,12 +113,6 @@ def link(
     lacking = [report for report in reports if report.found and report.found.missing and report.was_given]
     if lacking and not allow_missing:
         raise typer.Exit(ExitCode.DATA)
-
-
-def _sound_labels(root: DatasetRoot, manifest: Manifest) -> Labels:
-    labels = checked_labels(root, manifest, structure_problems)
-    raise_for(labels.problems, f"babycli data labels{root.words}")
-    return labels
 
 
 def _print_task(root: DatasetRoot, manifest: Manifest, reports: Sequence[LinkReport]) -> None:

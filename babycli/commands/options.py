@@ -22,6 +22,15 @@ DataOption = Annotated[
         show_default=False,
     ),
 ]
+FromOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="DIR",
+        help="Take the label files from this folder instead of the network.",
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a program instead of text.")]
 
 

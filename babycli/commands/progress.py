@@ -11,11 +11,15 @@ from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
-def progress_bar(what: str, total: int | None = None, unit: str = "") -> Iterator[Callable[[int], None]]:
-    """Gives a function that takes how many more are done."""
+def progress_bar(
+    what: str, total: int | None = None, unit: str = "", scaled: bool = False
+) -> Iterator[Callable[[int], None]]:
+    """Gives a function that takes how many more are done. ``scaled``: large numbers as k, M, G."""
     from tqdm import tqdm
 
-    with tqdm(desc=what, total=total, unit=unit, disable=not sys.stderr.isatty(), leave=False) as bar:
+    tqdm.monitor_interval = 0  # no thread of its own: processes may be forked while the bar shows
+    is_hidden = not sys.stderr.isatty()
+    with tqdm(desc=what, total=total, unit=unit, unit_scale=scaled, disable=is_hidden, leave=False) as bar:
 
         def count(n: int) -> None:
             bar.update(n)

@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -156,6 +156,19 @@ def move_into_place(staging: Path, folder: Path) -> None:
         os.replace(staging, folder)
     except OSError as error:
         raise DataError(f"cannot move {staging} to {folder}: {error.strerror}") from error
+
+
+def drop_strangers(staging: Path, names: Collection[str]) -> None:
+    """Removes what an interrupted run left in a staging folder: all files but those of these names."""
+    for parent, folders, files in os.walk(staging, topdown=False):
+        inside = os.path.relpath(parent, staging)
+        for name in [*files, *folders]:
+            place = Path(parent, name)
+            if place.is_dir() and not place.is_symlink():
+                with contextlib.suppress(OSError):
+                    place.rmdir()  # only where nothing is left in it
+            elif (name if inside == "." else f"{inside}/{name}") not in names:
+                place.unlink()
 
 
 def forget(folder: Path) -> None:

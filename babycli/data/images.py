@@ -201,6 +201,10 @@ class ZipStore:
     def read(self, name: str) -> bytes:
         return self._read(name, self._find(name))
 
+    def member(self, name: str) -> Member:
+        """An image's entry in the zip. Raises ImageError."""
+        return self._find(name)
+
     def scan(self) -> tuple[list[str], list[ImageError]]:
         prefix = self._prefix
         return sorted(name[len(prefix) :] for name in self._archive.names() if name.startswith(prefix)), []
@@ -253,6 +257,11 @@ def open_store(place: Path, names: Sequence[str], index_folder: Path | None = No
     if not place.is_file():
         return FolderStore(place)
     archive = open_archive(place, index_folder)
+    return open_zip_store(archive, names)
+
+
+def open_zip_store(archive: ZipArchive, names: Sequence[str]) -> ZipStore:
+    """That folder of a zip which holds most of the names."""
     stores = [ZipStore(archive, folder) for folder in archive.folders]
     return max(stores, key=lambda store: n_probes_found(store, names))
 

@@ -18,6 +18,8 @@ class ProblemKind(StrEnum):
     LABELS_MALFORMED = "LabelsMalformed"
     TRIAL = "TrialMalformed"
     UNSAFE_NAME = "UnsafeName"
+    COLLISION = "NameCollision"
+    SUSPICIOUS_SIZE = "SuspiciousSize"
     LINK_MISSING = "LinkMissing"
     LINK_BROKEN = "LinkBroken"
     LINK_CHANGED = "LinkChanged"

@@ -1,0 +1,124 @@
+"""`babycli data extract` and `data subset`: images put where they are wanted.
+
+Owns the words on the screen. The work is done in babycli/data/extract.py and subset.py.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from babycli.commands.data_verify import task_manifests
+from babycli.commands.options import DataOption, FromOption, say
+from babycli.commands.progress import progress_bar
+from babycli.data.extract import check_members, extract
+from babycli.data.images import ImageError, open_archive, open_zip_store
+from babycli.data.labels import Labels, get_labels
+from babycli.data.linking import check_source
+from babycli.data.manifest import Manifest, manifests
+from babycli.data.problems import Problem, exit_code, raise_for
+from babycli.data.root import DatasetRoot
+from babycli.data.subset import MANIFEST_NAME, make_subset
+from babycli.data.verify import checked_labels
+from babycli.data.zips import Member, ZipArchive
+from babycli.errors import DataError
+from babycli.tasks import select_tasks, structure_problems
+
+
+def sound_labels(root: DatasetRoot, manifest: Manifest) -> Labels:
+    """A task's labels. Raises DataError or ChecksumError where anything is wrong with them."""
+    labels = checked_labels(root, manifest, structure_problems)
+    raise_for(labels.problems, f"babycli data labels{root.words}")
+    return labels
+
+
+def unpack(
+    archive: Annotated[Path, typer.Argument(metavar="ZIP", help="Any zip, whatever it is called.", show_default=False)],
+    destination: Annotated[Path, typer.Argument(metavar="DEST", help="Folder to unpack into.", show_default=False)],
+    only_needed: Annotated[bool, typer.Option("--only-needed", help="Only the images that tasks read.")] = False,
+    source: FromOption = None,
+    data: DataOption = None,
+) -> None:
+    """Unpack a zip, checked and in parallel; interrupted, the same command goes on."""
+    check_source(archive)
+    if archive.is_dir():
+        raise DataError(f"{archive} is a folder, not a zip", f"babycli data link {shlex.quote(str(archive))}")
+    root = DatasetRoot.find(data)
+    opened = open_archive(archive, root.index_folder)
+    lacking: list[Problem] = []
+    if only_needed:
+        get_labels(root.path, task_manifests(), source, replace=False)
+        members, lacking = _needed(opened, root)
+    else:
+        members = list(opened.members())
+    if not members:
+        raise DataError(f"{archive} holds no files", "check the path")
+    refused = check_members(opened, members)
+    _print(refused)
+    if refused:
+        say(f"{len(refused)} of {len(members)} members are not safe to unpack, so nothing was")
+        raise typer.Exit(exit_code(refused))
+    with progress_bar("unpacking", sum(member.size_bytes for member in members), "B", scaled=True) as count:
+        done = extract(opened, members, destination, count)
+    _print([*lacking, *done.problems])
+    kept = f", {done.n_files - done.n_written} of them there already" if done.n_written < done.n_files else ""
+    if done.problems:
+        say(
+            f"{len(done.problems)} of {len(members)} members cannot be read; {done.n_files} are unpacked beside "
+            f"{destination}. With a whole zip the same command completes it."
+        )
+    else:
+        say(f"{done.n_files} files in {destination}{kept}")
+    raise typer.Exit(exit_code([*lacking, *done.problems]))
+
+
+def _needed(archive: ZipArchive, root: DatasetRoot) -> tuple[list[Member], list[Problem]]:
+    """The members that any link's images are, and those that a link lacks which finds others there."""
+    members: dict[str, Member] = {}
+    lacking = []
+    for manifest in task_manifests():
+        labels = sound_labels(root, manifest)
+        for link in manifest.links:
+            names = labels.image_names(link)
+            store = open_zip_store(archive, names)
+            problems = []
+            for name in names:
+                try:
+                    member = store.member(name)
+                except ImageError as error:
+                    problems.append(Problem(manifest.task, error.kind, error.path, error.detail))
+                else:
+                    members[member.name] = member
+            lacking += problems if len(problems) < len(names) else []
+    if not members:
+        raise DataError(f"{archive.path} holds none of the images that tasks read", "check the path")
+    return list(members.values()), sorted(lacking)
+
+
+def _print(problems: Sequence[Problem]) -> None:
+    for problem in problems:
+        print(problem)
+
+
+def subset(
+    destination: Annotated[Path, typer.Argument(metavar="DEST", help="New dataset folder.", show_default=False)],
+    tasks: Annotated[
+        str | None,
+        typer.Option("--tasks", metavar="A,B", help="Only what these read; default all.", show_default=False),
+    ] = None,
+    data: DataOption = None,
+) -> None:
+    """Copy just the images that tasks read, with labels, links and checksums: a dataset folder for a cluster."""
+    root = DatasetRoot.find(data)
+    all_labels = [sound_labels(root, manifests()[task.name]) for task in select_tasks(tasks)]
+    with progress_bar("copying", unit=" images") as count:
+        n_images = make_subset(root, all_labels, destination, count)
+    if n_images is None:
+        say(f"{destination} is complete already; all of it was checked")
+    else:
+        say(f"{n_images} images in {destination}; to check them there:  sha256sum -c {MANIFEST_NAME}")
+    say(f"to use it:  babycli eval --data {shlex.quote(str(destination))}")
