@@ -152,14 +152,14 @@ def _compare(
     places: Sequence[Place], names: Sequence[Sequence[str]], checksums: Checksums
 ) -> tuple[list[str | None], list[tuple[int, str, str]], list[tuple[int, str, str]]]:
     """For each place its prefix, then what is missing (place, kind, name), then equal digests (place, name, digest)."""
+    needed = [frozenset(place.needed) for place in places]
     prefixes = [
-        checksums.best_prefix([*_spread(place.needed), *_spread(of_place)])
-        for place, of_place in zip(places, names, strict=True)
+        checksums.best_prefix([*_spread([name for name in of_place if name in of_needed]), *_spread(of_place)])
+        for of_needed, of_place in zip(needed, names, strict=True)
     ]
     covered = [(prefix, i) for i, prefix in enumerate(prefixes) if prefix is not None]
     there = {prefix + name for prefix, i in covered for name in names[i]}
     folders = [{name.rpartition("/")[0] for name in of_place} for of_place in names]
-    needed = [frozenset(place.needed) for place in places]
     missing: set[tuple[int, str, str]] = set()
     for listed in checksums.by_name:
         of_prefix = [(prefix, i) for prefix, i in covered if listed.startswith(prefix)] if listed not in there else []

@@ -11,15 +11,9 @@ import pytest
 
 from tests.conftest import Babycli
 from tests.data.demo_copy import DATASET, VTWT_FRAME, DemoCopy, links_in
+from tests.data.zipped import zip_folder
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
-
-
-def zip_folder(folder: Path, path: Path, inside: str = "") -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for file in sorted(folder.rglob("*")):
-            archive.write(file, inside + str(file.relative_to(folder)))
-    return path
 
 
 def link_zips(babycli: Babycli, demo: DemoCopy, inside: str = "") -> None:
