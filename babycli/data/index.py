@@ -33,8 +33,8 @@ class VerifyIndex:
         self._path = folder / f"verified-{belongs_to[:16]}.jsonl" if folder is not None else None
         self._used: dict[str, Any] = {}
         self._stream = -1
+        self._n_lines = 0  # behind the header, damaged ones included
         self._found = self._read()
-        self._n_lines = len(self._found)
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -88,6 +88,7 @@ class VerifyIndex:
             return {}
         if _value(lines[0]) != self._header:
             return {}
+        self._n_lines = sum(bool(line) for line in lines[1:])
         return dict(value for value in map(_value, lines[1:]) if isinstance(value, list))
 
 
