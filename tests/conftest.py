@@ -15,6 +15,7 @@ import pytest
 
 from babycli.cli import main
 from babycli.commands.demo import DOWNLOADS
+from tests.data.demo_copy import DemoCopy, copy_demo
 
 REPOSITORY = Path(__file__).parent.parent
 SHARED = REPOSITORY.parent / "shared"
@@ -57,6 +58,12 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(DOWNLOADS) as archive:
         archive.extractall(folder)
     return folder
+
+
+@pytest.fixture
+def demo(downloads: Path, tmp_path: Path) -> DemoCopy:
+    """The demo data in a folder of the test's own, to be spoiled."""
+    return copy_demo(downloads, tmp_path / "downloads")
 
 
 @pytest.fixture
