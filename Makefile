@@ -1,17 +1,21 @@
 # Two commands do all the set-up, on a machine with Python 3.11 or newer and make:
 #   make demo    installs into .venv and runs the whole way on the data and model that come with babycli
 #   make test    installs into .venv and runs the tests
+# make faults runs the long form of the tests that plant faults in data and kill commands.
 PYTHON ?= python3
 VENV ?= .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint check completions clean
+.PHONY: demo test faults lint check completions clean
 
 demo: $(STAMP)
 	$(VENV)/bin/babycli demo
 
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest
+
+faults: $(STAMP)
+	BABYCLI_FAULT_ROUNDS=500 BABYCLI_KILL_ROUNDS=50 $(VENV)/bin/python -m pytest tests/data/test_faults.py tests/data/test_kill.py
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +26,8 @@ from babycli.data.root import DatasetRoot, write_atomically
 from babycli.data.verify import DEPTHS, Options, Tasks, TaskSummary, Verified, verify_dataset, verify_source
 from babycli.errors import DataError, UsageError, did_you_mean
 from babycli.tasks import all_tasks, structure_problems, trial_images
+
+SHOWN_PROBLEMS = 1_000
 
 
 def task_manifests() -> list[Manifest]:
@@ -68,7 +71,18 @@ def verify(
     as_json: JsonOption = False,
     data: DataOption = None,
 ) -> None:
-    """Check labels against the manifests and images against the labels; exit 3 or 4 if anything is wrong."""
+    """Check labels against the manifests and images against the labels; exit 3 or 4 if anything is wrong.
+
+    What each depth sees, and those before it, and what it cannot see:
+
+    names: a file of that name is there; not what is in it.
+
+    header: it begins and ends as an image; not damage in between.
+
+    checksum: its bytes are those of the manifest or lock; not that they were wrong from the start.
+
+    decode: it can be decoded as well; not another picture, where no checksum is known.
+    """
     if depth is not None and depth not in DEPTHS:
         raise UsageError(f"unknown depth {depth!r}.{did_you_mean(depth, list(DEPTHS))}", f"one of: {', '.join(DEPTHS)}")
     if manifest and depth == "names":
@@ -97,8 +111,10 @@ def verify(
             print(_verify_line(summary))
         if source is not None:
             print(f"{source}  {verified.n_files} files")
-        for problem in verified.problems:
+        for problem in verified.problems[:SHOWN_PROBLEMS]:
             print(problem)
+        if len(verified.problems) > SHOWN_PROBLEMS:
+            print(f"and {len(verified.problems) - SHOWN_PROBLEMS} more problems; --json lists all")
         for note in verified.notes:
             say(note)
         if verified.problems:
@@ -115,7 +131,9 @@ def _verify_line(summary: TaskSummary) -> str:
 
 
 def _count(problems: Sequence[Problem]) -> str:
-    return f"{len(problems)} problem{'s' if len(problems) > 1 else ''}."
+    kinds = Counter(problem.kind.value for problem in problems)
+    each = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
+    return f"{len(problems)} problem{'s' if len(problems) > 1 else ''}: {each}."
 
 
 def _mend(root: DatasetRoot, problems: Sequence[Problem]) -> str:
@@ -130,6 +148,7 @@ def _verify_document(verified: Verified) -> dict[str, object]:
     return {
         "ok": not verified.problems,
         "depth": verified.depth,
+        "cannot_see": DEPTHS[verified.depth],
         "verified_by": verified.verified_by,
         "files": verified.n_files,
         "tasks": {

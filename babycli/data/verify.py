@@ -1,11 +1,6 @@
 """Is this dataset what it should be? Labels against manifests, images against labels and checksums; all problems.
 
-Owns the checks and their depths. Never stops at the first problem and never mends one.
-
-    names      a file of that name is there and not empty; does not see what is in it
-    header     it begins and ends as an image, and has dimensions; does not see damage in between
-    checksum   its bytes are those that were recorded; does not see that they were wrong from the start
-    decode     it can be decoded whole as well; does not see that it is another picture where nothing was recorded
+Owns the checks and their depths (DEPTHS). Never stops at the first problem and never mends one.
 
 Each includes those before it. Checksums come from a manifest (then every file of a download is compared, and none may
 be missing or too many), else from the lock that `data link` wrote; the demo data bring theirs.
@@ -32,7 +27,13 @@ from babycli.data.zips import is_zip
 from babycli.domain import ImageRef, Row
 from babycli.errors import DataError
 
-DEPTHS: tuple[Depth, ...] = ("names", "header", "checksum", "decode")
+# Each depth sees what those before it see; and this is what it cannot see.
+DEPTHS: Mapping[Depth, str] = {
+    "names": "what is in a file of the right name",
+    "header": "damage between the start and the end of an image",
+    "checksum": "that the recorded bytes were wrong from the start",
+    "decode": "another picture in the place of one of which no checksum is known",
+}
 
 # (task name, rows) -> what is wrong with each malformed trial; the tasks know what makes a trial
 StructureCheck = Callable[[str, Sequence[Row]], Sequence[str]]

@@ -17,7 +17,7 @@ from tests.conftest import REPOSITORY, Babycli
 from tests.data.demo_copy import copy_demo
 
 COMMANDS = ["data", "eval", "report", "tasks", "models", "doctor", "demo"]
-DATA_COMMANDS = ["labels", "link", "verify", "manifest", "status", "unlink"]
+DATA_COMMANDS = ["labels", "link", "verify", "manifest", "extract", "subset", "status", "unlink"]
 
 LIGHT = """
 import sys
