@@ -13,11 +13,18 @@ from typing import Annotated
 
 import typer
 
-from babycli.commands.data_copy import sound_labels, subset, unpack
-from babycli.commands.data_verify import links_document, task_manifests, task_questions, verify, write_manifest
+from babycli.commands.data_copy import subset, unpack
+from babycli.commands.data_verify import (
+    links_document,
+    sound_labels,
+    task_manifests,
+    task_questions,
+    verify,
+    write_manifest,
+)
 from babycli.commands.options import DataOption, FromOption, JsonOption, print_json, say
 from babycli.commands.progress import progress_bar
-from babycli.data.images import open_archive
+from babycli.data.images import ZipStore
 from babycli.data.labels import get_labels
 from babycli.data.linking import LINK_MODES, LinkChoices, LinkReport, check_source, link_images
 from babycli.data.manifest import SOURCE_TITLES, Manifest, Source
@@ -57,7 +64,7 @@ def _checked_source(source: Path | None) -> Path | None:
 @app.command()
 def link(
     saycam: Annotated[
-        Path | None, typer.Argument(metavar="[SAYCAM]", help="Folder or zip of SAYCam frames.", show_default=False)
+        Path | None, typer.Argument(metavar="SAYCAM", help="Folder or zip of SAYCam frames.", show_default=False)
     ] = None,
     labeled_s: Annotated[
         Path | None,
@@ -109,6 +116,8 @@ def link(
         say(
             f"{len(linked.changed)} images have other bytes than when they were linked before: {_first(linked.changed)}"
         )
+    for folder in linked.unused:
+        say(f"no link leads to {folder} any more; to remove its images:  rm -r {shlex.quote(str(folder))}")
     _say_wanted(root, saycam, reports)
     lacking = [report for report in reports if report.found and report.found.missing and report.was_given]
     if lacking and not allow_missing:
@@ -143,12 +152,11 @@ def _print_link(root: DatasetRoot, report: LinkReport) -> None:
     note = {"unchanged": ", unchanged", "withheld": ", not linked because its task is not complete"}.get(
         report.action, ""
     )
-    where = (
-        f"{found.folder}, a zip of {len(open_archive(found.folder))} files" if found.folder.is_file() else found.folder
-    )
-    print(f"    {found.n_found} of {found.n_names} {SOURCE_TITLES[report.link.source]} in {where}{note}")
+    in_zip = f", a zip of {len(found.store.archive)} files" if isinstance(found.store, ZipStore) else ""
+    print(f"    {found.n_found} of {found.n_names} {SOURCE_TITLES[report.link.source]} in {found.folder}{in_zip}{note}")
     if found.missing:
-        print(f"    missing: {_first(found.missing)}")
+        missing = [name + (f" ({found.why[name]})" if name in found.why else "") for name in found.missing]
+        print(f"    missing: {_first(missing)}")
         if report.action == "incomplete":
             print("    complete the folder, or link it as it is with --allow-missing")
 

@@ -12,33 +12,32 @@ from typing import Annotated
 
 import typer
 
-from babycli.commands.data_verify import task_manifests
+from babycli.commands.data_verify import sound_labels, task_manifests
 from babycli.commands.options import DataOption, FromOption, say
 from babycli.commands.progress import progress_bar
 from babycli.data.extract import check_members, extract
 from babycli.data.images import ImageError, open_archive, open_zip_store
-from babycli.data.labels import Labels, get_labels
+from babycli.data.labels import get_labels
 from babycli.data.linking import check_source
-from babycli.data.manifest import Manifest, manifests
-from babycli.data.problems import Problem, exit_code, raise_for
+from babycli.data.manifest import manifests
+from babycli.data.problems import Problem, exit_code
 from babycli.data.root import DatasetRoot
 from babycli.data.subset import MANIFEST_NAME, make_subset
-from babycli.data.verify import checked_labels
 from babycli.data.zips import Member, ZipArchive
-from babycli.errors import DataError
-from babycli.tasks import select_tasks, structure_problems
+from babycli.errors import DataError, UsageError
+from babycli.tasks import select_tasks
 
 
-def sound_labels(root: DatasetRoot, manifest: Manifest) -> Labels:
-    """A task's labels. Raises DataError or ChecksumError where anything is wrong with them."""
-    labels = checked_labels(root, manifest, structure_problems)
-    raise_for(labels.problems, f"babycli data labels{root.words}")
-    return labels
+def _folder(words: str) -> Path:
+    """Not the current folder where a shell variable was empty."""
+    if not words:
+        raise UsageError("no destination: the name is empty", "babycli data extract ZIP DEST")
+    return Path(words).expanduser()
 
 
 def unpack(
     archive: Annotated[Path, typer.Argument(metavar="ZIP", help="Any zip, whatever it is called.", show_default=False)],
-    destination: Annotated[Path, typer.Argument(metavar="DEST", help="Folder to unpack into.", show_default=False)],
+    destination: Annotated[str, typer.Argument(metavar="DEST", help="Folder to unpack into.", show_default=False)],
     only_needed: Annotated[bool, typer.Option("--only-needed", help="Only the images that tasks read.")] = False,
     source: FromOption = None,
     data: DataOption = None,
@@ -63,7 +62,7 @@ def unpack(
         say(f"{len(refused)} of {len(members)} members are not safe to unpack, so nothing was")
         raise typer.Exit(exit_code(refused))
     with progress_bar("unpacking", sum(member.size_bytes for member in members), "B", scaled=True) as count:
-        done = extract(opened, members, destination, count)
+        done = extract(opened, members, _folder(destination), count)
     _print([*lacking, *done.problems])
     kept = f", {done.n_files - done.n_written} of them there already" if done.n_written < done.n_files else ""
     if done.problems:
@@ -105,7 +104,7 @@ def _print(problems: Sequence[Problem]) -> None:
 
 
 def subset(
-    destination: Annotated[Path, typer.Argument(metavar="DEST", help="New dataset folder.", show_default=False)],
+    destination: Annotated[str, typer.Argument(metavar="DEST", help="New dataset folder.", show_default=False)],
     tasks: Annotated[
         str | None,
         typer.Option("--tasks", metavar="A,B", help="Only what these read; default all.", show_default=False),
@@ -116,9 +115,9 @@ def subset(
     root = DatasetRoot.find(data)
     all_labels = [sound_labels(root, manifests()[task.name]) for task in select_tasks(tasks)]
     with progress_bar("copying", unit=" images") as count:
-        n_images = make_subset(root, all_labels, destination, count)
+        n_images = make_subset(root, all_labels, _folder(destination), count)
     if n_images is None:
         say(f"{destination} is complete already; all of it was checked")
     else:
         say(f"{n_images} images in {destination}; to check them there:  sha256sum -c {MANIFEST_NAME}")
-    say(f"to use it:  babycli eval --data {shlex.quote(str(destination))}")
+    say(f"to use it:  babycli eval --data {shlex.quote(destination)}")

@@ -19,11 +19,21 @@ from babycli.commands.progress import progress_bar
 from babycli.data.checksums import ChecksumFile, checksum_text
 from babycli.data.hashing import hash_files
 from babycli.data.images import ImageError, open_store
+from babycli.data.labels import Labels
 from babycli.data.linking import check_source
 from babycli.data.manifest import SOURCE_TITLES, Manifest, manifests
-from babycli.data.problems import Problem, ProblemKind, exit_code
-from babycli.data.root import DatasetRoot, write_atomically
-from babycli.data.verify import DEPTHS, Options, Tasks, TaskSummary, Verified, verify_dataset, verify_source
+from babycli.data.problems import Problem, ProblemKind, exit_code, raise_for
+from babycli.data.root import DatasetRoot, aside_of, write_atomically
+from babycli.data.verify import (
+    DEPTHS,
+    Options,
+    Tasks,
+    TaskSummary,
+    Verified,
+    checked_labels,
+    verify_dataset,
+    verify_source,
+)
 from babycli.errors import DataError, UsageError, did_you_mean
 from babycli.tasks import all_tasks, structure_problems, trial_images
 
@@ -39,11 +49,18 @@ def task_questions() -> Tasks:
     return Tasks(task_manifests(), structure_problems, trial_images)
 
 
+def sound_labels(root: DatasetRoot, manifest: Manifest) -> Labels:
+    """A task's labels. Raises DataError or ChecksumError where anything is wrong with them."""
+    labels = checked_labels(root, manifest, structure_problems)
+    raise_for(labels.problems, f"babycli data labels{root.words}")
+    return labels
+
+
 def verify(
     source: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[SOURCE]",
+            metavar="SOURCE",
             help="Folder or zip to compare with --manifest; default: all of the dataset.",
             show_default=False,
         ),
@@ -73,7 +90,7 @@ def verify(
 ) -> None:
     """Check labels against the manifests and images against the labels; exit 3 or 4 if anything is wrong.
 
-    What each depth sees, and those before it, and what it cannot see:
+    What each depth adds to those before it, and what it cannot see:
 
     names: a file of that name is there; not what is in it.
 
@@ -184,8 +201,10 @@ def write_manifest(
     names, problems = store.scan()
     for problem in problems:
         raise problem
-    own = os.path.relpath(output, source)  # a manifest of an earlier day is not part of what it lists
-    names = [name for name in names if name != own]
+    real = os.path.realpath(source)
+    # A manifest of an earlier day is not part of what it lists, nor is one that a killed command was writing.
+    own = {os.path.relpath(os.path.realpath(path), real) for path in (output, aside_of(output))}
+    names = [name for name in names if name not in own]
     if not names:
         raise DataError(f"{source} holds no files", "check the path")
     digests = {}

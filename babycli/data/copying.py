@@ -1,6 +1,10 @@
-"""Images put into a folder of their own: copied, hard-linked or cloned.
+"""Files put into a folder: made aside, and moved to their places when all are there.
 
-Owns how a file gets there, and that a folder is there whole or not at all. Never decides which files.
+Owns the way there, how an image is copied, hard-linked or cloned, and that two commands never write at once. Never
+decides which files, and never writes over or through what it has not made itself.
+
+A folder that is absent or empty is made beside its place and appears in one step. Into one that has files, or that
+cannot be replaced (a mount point, the working directory), each file is moved in one step from a folder inside it.
 """
 
 from __future__ import annotations
@@ -20,14 +24,123 @@ from typing import Literal
 
 from babycli.data.images import ImageStore
 from babycli.data.problems import ProblemKind
-from babycli.data.workers import CHUNK, chunks, map_in_processes
+from babycli.data.root import explained
+from babycli.data.workers import chunks, map_in_processes
 from babycli.errors import ChecksumError, DataError
 
 CopyMode = Literal["copy", "hardlink", "reflink"]
 
+_PARTIAL = "babycli-partial"
 _FICLONE = 0x40049409  # Linux: _IOW(0x94, 9, int)
-_WAIT_S = 30
 _NO_CLONE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.ENOSYS, errno.EXDEV}
+_WAIT_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """A folder in the making."""
+
+    folder: Path  # real path
+    staging: Path
+    is_whole: bool  # the staging folder becomes the folder
+
+    def clear(self, files: Collection[str], links: Collection[str] = ()) -> None:
+        """Removes what an interrupted run left in the staging folder, except these files and links."""
+        with explained(self.staging):
+            for parent, folders, others in os.walk(self.staging, topdown=False):
+                inside = os.path.relpath(parent, self.staging)
+                for name in [*others, *folders]:
+                    place, path = Path(parent, name), name if inside == "." else f"{inside}/{name}"
+                    if place.is_symlink():
+                        wanted = path in links
+                    elif place.is_dir():
+                        with contextlib.suppress(OSError):
+                            place.rmdir()  # only where nothing is left in it
+                        wanted = True
+                    else:
+                        wanted = path in files and place.is_file()
+                    if not wanted:
+                        place.unlink()
+
+    def finish(self, names: Collection[str]) -> None:
+        """Moves the files and links of these names to their places, over those that are there."""
+        if self.is_whole:
+            with explained(self.folder):
+                os.replace(self.staging, self.folder)
+            return
+        for name in sorted(names):
+            place = self.folder / name
+            with explained(place):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(self.staging / name, place)
+        with explained(self.staging):
+            shutil.rmtree(self.staging)
+
+
+def is_in_use(folder: Path) -> bool:
+    """True for a folder with files other than those of an interrupted run. Raises DataError for what is no folder."""
+    if not os.path.lexists(folder):
+        return False
+    if not os.path.isdir(folder):
+        raise DataError(f"{folder} is no folder, or leads to none", "name another")
+    with explained(folder), os.scandir(folder) as entries:
+        return any(entry.name != f".{_PARTIAL}" for entry in entries)
+
+
+@contextlib.contextmanager
+def assembling(folder: Path) -> Iterator[Assembly]:
+    """Makes or finds the staging folder of a folder, for this command and its processes alone. Raises DataError.
+
+    Waits for the processes of a command that was killed: they end on their own, but not at once.
+    """
+    while True:
+        assembly = _choose(folder)
+        staging = assembly.staging
+        if staging.is_symlink() or (staging.exists() and not staging.is_dir()):
+            raise DataError(f"{staging} is in the way", "move it away")
+        with explained(staging):
+            staging.mkdir(parents=True, exist_ok=True)
+        with locked(staging):
+            if staging.is_dir() and _choose(folder) == assembly:  # else another command has just finished it
+                try:
+                    yield assembly
+                finally:
+                    with contextlib.suppress(OSError):
+                        staging.rmdir()  # only where nothing was put into it
+                return
+
+
+def _choose(folder: Path) -> Assembly:
+    real = Path(os.path.realpath(folder))
+    is_whole = not is_in_use(real) and not os.path.ismount(real) and real != Path(os.path.realpath("."))
+    staging = real.with_name(f".{real.name}.{_PARTIAL}") if is_whole else real / f".{_PARTIAL}"
+    return Assembly(real, staging, is_whole)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other commands that ask for the same folder waiting. Raises DataError after half a minute."""
+    with explained(folder):
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        end = time.monotonic() + _WAIT_S
+        while not _lock(fd):
+            if time.monotonic() > end:
+                raise DataError(f"another babycli is writing {folder}", "wait until it has ended")
+            time.sleep(0.05)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # NFS cannot lock a folder
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,32 +152,52 @@ class _Work:
     mode: CopyMode
 
 
-def copy_images(
+def lacking(folder: Path, sha256: Mapping[str, str]) -> dict[str, str]:
+    """Those of some files, with their SHA-256, that a folder does not have with these bytes."""
+    names = sorted(sha256)
+    bounds = chunks(len(names)) if folder.is_dir() else []
+    there = {name for found in map_in_processes(_same, (folder, names, sha256), bounds) for name in found}
+    return {name: sha256[name] for name in names if name not in there}
+
+
+def _same(work: tuple[Path, Sequence[str], Mapping[str, str]], bounds: tuple[int, int]) -> list[str]:
+    folder, names, sha256 = work
+    return [name for name in names[slice(*bounds)] if _has(folder / name, sha256[name])]
+
+
+def _has(place: Path, sha256: str) -> bool:
+    try:
+        is_plain = place.is_file() and not place.is_symlink()
+        return is_plain and hashlib.sha256(place.read_bytes()).hexdigest() == sha256
+    except OSError:
+        return False
+
+
+def put_images(
     store: ImageStore, sha256: Mapping[str, str], folder: Path, mode: CopyMode, progress: Callable[[int], None]
 ) -> None:
-    """Puts images into a folder, under their names; those that are there already, with these bytes, are kept.
+    """Puts images into a folder of a staging folder, under their names; those with these bytes there are kept.
 
     Raises ChecksumError where an image no longer has the SHA-256 that was given, DataError where it cannot be written.
     """
-    names = sorted(sha256)
-    for parent in {(folder / name).parent for name in names}:
-        parent.mkdir(parents=True, exist_ok=True)
-    bounds = chunks(len(names), CHUNK)
-    for n in map_in_processes(_copy, _Work(store, names, sha256, folder, mode), bounds):
+    missing = sorted(lacking(folder, sha256))
+    progress(len(sha256) - len(missing))
+    with explained(folder):
+        for parent in {(folder / name).parent for name in missing}:
+            parent.mkdir(parents=True, exist_ok=True)
+    for n in map_in_processes(_put_all, _Work(store, missing, sha256, folder, mode), chunks(len(missing))):
         progress(n)
 
 
-def _copy(work: _Work, bounds: tuple[int, int]) -> int:
+def _put_all(work: _Work, bounds: tuple[int, int]) -> int:
     for name in work.names[slice(*bounds)]:
         place = work.folder / name
-        if place.is_file() and hashlib.sha256(place.read_bytes()).hexdigest() == work.sha256[name]:
-            continue
-        place.unlink(missing_ok=True)
         try:
+            place.unlink(missing_ok=True)
             _put(work, name, place)
         except OSError as error:
-            raise _explained(error, work.mode, place) from error
-        if work.mode != "copy" and hashlib.sha256(place.read_bytes()).hexdigest() != work.sha256[name]:
+            raise _why(error, work.mode, place) from error
+        if work.mode != "copy" and not _has(place, work.sha256[name]):
             raise _changed(work.store.place(name))
     return bounds[1] - bounds[0]
 
@@ -93,7 +226,7 @@ def _changed(place: str) -> ChecksumError:
     )
 
 
-def _explained(error: OSError, mode: CopyMode, place: Path) -> DataError:
+def _why(error: OSError, mode: CopyMode, place: Path) -> DataError:
     if mode == "hardlink" and error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK):
         return DataError(
             f"cannot make a hard link at {place}: {error.strerror}; images and dataset must be on one file system",
@@ -105,72 +238,3 @@ def _explained(error: OSError, mode: CopyMode, place: Path) -> DataError:
             "use --mode symlink or --mode copy",
         )
     return DataError(f"cannot write {place}: {error.strerror}", "make room, or make that place writable")
-
-
-def staging_of(folder: Path) -> Path:
-    """Where a folder is made before it is moved to its place in one step."""
-    return folder.with_name(f".{folder.name}.partial")
-
-
-@contextlib.contextmanager
-def held(staging: Path) -> Iterator[None]:
-    """Makes the staging folder, for this command and its processes alone. Raises DataError.
-
-    Waits for the processes of a command that was killed: they end on their own, but not at once.
-    """
-    fd = -1
-    try:
-        while fd < 0:
-            staging.mkdir(parents=True, exist_ok=True)
-            fd = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            _lock(fd, staging)
-            if not staging.exists() or not os.path.samestat(staging.stat(), os.fstat(fd)):
-                os.close(fd)  # its holder has just moved it into place
-                fd = -1
-    except OSError as error:
-        raise DataError(f"cannot write {staging}: {error.strerror}", "make that place writable") from error
-    try:
-        yield
-    finally:
-        os.close(fd)
-
-
-def _lock(fd: int, staging: Path) -> None:
-    end = time.monotonic() + _WAIT_S
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() > end:
-                raise DataError(f"another babycli is writing {staging}", "wait until it has ended") from error
-            time.sleep(0.05)
-        except OSError:
-            return  # NFS cannot lock a folder
-        else:
-            return
-
-
-def move_into_place(staging: Path, folder: Path) -> None:
-    """One step: before it the folder is absent or empty, after it complete. Raises DataError."""
-    try:
-        os.replace(staging, folder)
-    except OSError as error:
-        raise DataError(f"cannot move {staging} to {folder}: {error.strerror}") from error
-
-
-def drop_strangers(staging: Path, names: Collection[str]) -> None:
-    """Removes what an interrupted run left in a staging folder: all files but those of these names."""
-    for parent, folders, files in os.walk(staging, topdown=False):
-        inside = os.path.relpath(parent, staging)
-        for name in [*files, *folders]:
-            place = Path(parent, name)
-            if place.is_dir() and not place.is_symlink():
-                with contextlib.suppress(OSError):
-                    place.rmdir()  # only where nothing is left in it
-            elif (name if inside == "." else f"{inside}/{name}") not in names:
-                place.unlink()
-
-
-def forget(folder: Path) -> None:
-    """Removes a folder of images that nothing leads to any more."""
-    shutil.rmtree(folder, ignore_errors=True)

@@ -5,7 +5,7 @@ Owns how the work is cut. What a digest should be is verify.py's to say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from babycli.data.images import ImageError, ImageStore
@@ -28,6 +28,19 @@ def hash_files(
     for (start, end), found in zip(bounds, map_in_processes(_hash, work, bounds), strict=True):
         yield from zip(names[start:end], found, strict=True)
         progress(end - start)
+
+
+def hash_each(
+    wanted: Mapping[str, tuple[ImageStore, Sequence[str]]], progress: Callable[[int], None]
+) -> dict[str, dict[str, str | ImageError]]:
+    """The SHA-256 of the names under every key. A file that several keys want is read once."""
+    stores: dict[str, ImageStore] = {}
+    names: dict[str, set[str]] = {}
+    for store, of_key in wanted.values():
+        stores[store.identity] = store
+        names.setdefault(store.identity, set()).update(of_key)
+    found = {identity: dict(hash_files(stores[identity], sorted(names[identity]), progress)) for identity in names}
+    return {key: {name: found[store.identity][name] for name in of_key} for key, (store, of_key) in wanted.items()}
 
 
 def _hash(work: _Work, bounds: tuple[int, int]) -> list[str | ImageError]:

@@ -111,7 +111,7 @@ class FolderStore:
             try:
                 with os.scandir(self._folder / inside) as entries:
                     for entry in entries:
-                        if not entry.is_dir():
+                        if not is_folder(entry):
                             found.append(inside + entry.name)
                         elif not entry.is_symlink():
                             waiting.append(f"{inside}{entry.name}/")
@@ -180,16 +180,24 @@ class FolderStore:
             raise ImageError(ProblemKind.UNREADABLE, str(path), str(error.strerror)) from error
 
 
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """False for a link that leads back to itself, which is told when it is read."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 class ZipStore:
     """Images in a folder of a zip, read from it as they are asked for; never unpacked onto the disk."""
 
     def __init__(self, archive: ZipArchive, folder: str) -> None:
-        self._archive = archive
+        self.archive = archive
         self._prefix = f"{folder}/" if folder else ""
         self.identity = f"{os.path.realpath(archive.path)}/{self._prefix}"
 
     def place(self, name: str) -> str:
-        return f"{self._archive.path}/{self._prefix}{name}"
+        return f"{self.archive.path}/{self._prefix}{name}"
 
     def problem(self, name: str) -> ImageError | None:
         try:
@@ -207,18 +215,18 @@ class ZipStore:
 
     def scan(self) -> tuple[list[str], list[ImageError]]:
         prefix = self._prefix
-        return sorted(name[len(prefix) :] for name in self._archive.names() if name.startswith(prefix)), []
+        return sorted(name[len(prefix) :] for name in self.archive.names() if name.startswith(prefix)), []
 
     def read_any(self, name: str) -> bytes:
         return self._read(name, self._find_any(name))
 
     def states(self, names: Sequence[str]) -> Iterator[os.stat_result | None]:
-        state = self._archive.state()  # a member cannot change without its archive
+        state = self.archive.state()  # a member cannot change without its archive
         for _ in names:
             yield state
 
     def digests(self, names: Sequence[str], algorithm: str) -> Iterator[tuple[str | ImageError, os.stat_result | None]]:
-        state = self._archive.state()
+        state = self.archive.state()
         for name in names:
             try:
                 digest = new_hash(algorithm)
@@ -229,12 +237,10 @@ class ZipStore:
 
     def _read(self, name: str, member: Member) -> bytes:
         try:
-            return self._archive.read(member)
+            return self.archive.read(member)
         except MemberError as error:
             kind = ProblemKind.CHECKSUM if error.is_checksum else ProblemKind.UNREADABLE
             raise ImageError(kind, self.place(name), str(error)) from error
-        except OSError as error:
-            raise ImageError(ProblemKind.UNREADABLE, self.place(name), str(error.strerror)) from error
 
     def _find(self, name: str) -> Member:
         member = self._find_any(name)
@@ -244,7 +250,7 @@ class ZipStore:
 
     def _find_any(self, name: str) -> Member:
         try:
-            member = self._archive.find(self._prefix + name)
+            member = self.archive.find(self._prefix + name)
         except (MemberError, OSError) as error:
             raise ImageError(ProblemKind.UNREADABLE, self.place(name), str(error)) from error
         if member is None:

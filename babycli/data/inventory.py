@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from babycli.data.checksums import ChecksumFile, Checksums
 from babycli.data.examine import Finding
 from babycli.data.images import PROBES, ImageError, ImageStore
 from babycli.data.index import VerifyIndex
+from babycli.data.names import folded_name
 from babycli.data.problems import ProblemKind
 
 
@@ -92,7 +92,7 @@ def explain(
     if not findings:
         return []
     others = list(others)
-    by_folded = {_folded(name): name for name in others}
+    by_folded = {folded_name(name): name for name in others}
     by_file_name = {name.rsplit("/", 1)[-1]: name for name in others}
     unexpected = {each.digest: each.name for each in findings if each.kind == ProblemKind.UNEXPECTED}
     owners = {digest: name for name, digest in listed.items()} if any(each.digest for each in findings) else {}
@@ -101,7 +101,7 @@ def explain(
     for each in findings:
         wanted = listed.get(each.name)
         if each.kind == ProblemKind.MISSING and each.detail == "":
-            same = by_folded.get(_folded(each.name))
+            same = by_folded.get(folded_name(each.name))
             moved = by_file_name.get(each.name.rsplit("/", 1)[-1])
             if same is not None:
                 taken.add(same)
@@ -119,11 +119,6 @@ def explain(
             each = replace(each, detail=f"these are the bytes of {owners[each.digest]}")
         explained.append(each)
     return [each for each in explained if each.kind != ProblemKind.UNEXPECTED or each.name not in taken]
-
-
-def _folded(name: str) -> str:
-    """What is the same name to a disk that ignores case or composes accents."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _holds(place: Place, path: str) -> bool:

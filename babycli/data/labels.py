@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from babycli.data.manifest import Edition, Link, Manifest
+from babycli.data.names import is_safe_name
 from babycli.data.problems import Problem, ProblemKind
 from babycli.data.root import keep_old, write_atomically
 from babycli.domain import Row
@@ -63,12 +64,6 @@ def read_labels(path: Path, manifest: Manifest) -> Labels:
         if not is_safe_name(row["image"])
     ]
     return Labels(manifest, path, sha256, edition, tuple(rows), tuple(problems))
-
-
-def is_safe_name(name: str) -> bool:
-    """True for a relative path that stays where it starts."""
-    path = PurePosixPath(name)
-    return bool(name) and not path.is_absolute() and ".." not in path.parts and "\\" not in name and "\0" not in name
 
 
 def _parse(raw: bytes, manifest: Manifest) -> tuple[list[Row], list[str]]:

@@ -6,7 +6,6 @@ follows a name out of the folder that was given.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
@@ -15,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from babycli.data.copying import copy_images, forget, held, move_into_place, staging_of
-from babycli.data.hashing import hash_files
-from babycli.data.images import ImageStore, n_probes_found, open_archive, open_store
+from babycli.data.copying import assembling, lacking, locked, put_images
+from babycli.data.hashing import hash_each
+from babycli.data.images import ImageError, ImageStore, is_folder, n_probes_found, open_archive, open_store
 from babycli.data.labels import Labels
 from babycli.data.lock import Lock, LockedLink, lock_path, read_lock
 from babycli.data.manifest import SOURCE_TITLES, Link, Source
@@ -29,7 +28,7 @@ LinkMode = Literal["symlink", "hardlink", "copy", "reflink"]
 LINK_MODES: tuple[LinkMode, ...] = ("symlink", "hardlink", "copy", "reflink")
 
 _IMAGES = "images"  # in the dataset folder: where images are put that are not merely linked
-_OWN_FOLDER = re.compile(r"(?:saycam|labeled_s|synthetic)-[0-9a-f]{12}|\..+-[0-9a-f]{12}\.partial")
+_OWN_FOLDER = re.compile(r"\.?(?:saycam|labeled_s|synthetic)-[0-9a-f]{12}(?:\.babycli-partial)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,7 @@ class Found:
     folder: Path
     names: tuple[str, ...]  # those that are looked for
     missing: tuple[str, ...]
+    why: Mapping[str, str]  # of those that are there and cannot be read
     store: ImageStore
     sha256: Mapping[str, str]  # of every image that is there; empty until they are read
 
@@ -86,6 +86,7 @@ class Linked:
     """What link_images() did."""
 
     reports: tuple[LinkReport, ...]
+    unused: tuple[Path, ...]  # folders of images that an earlier link made and no link leads to
     changed: tuple[str, ...]  # images that had other bytes when they were linked before
 
 
@@ -112,7 +113,7 @@ def candidates(given: Path, index_folder: Path | None = None) -> list[Path]:
         return [given]
     try:
         with os.scandir(given) as entries:  # 600,285 frames: no stat for each
-            inside = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+            inside = sorted(e.name for e in entries if not e.name.startswith(".") and is_folder(e))
     except OSError as error:
         raise DataError(f"cannot read the folder {given}: {error.strerror}") from error
     return [given, *(given / name for name in inside)]
@@ -123,7 +124,7 @@ def find_images(places: Sequence[Path], names: Sequence[str], index_folder: Path
     stores = {place: open_store(place, names, index_folder) for place in places}
     best = max(places, key=lambda place: n_probes_found(stores[place], names))
     store = stores[best]
-    return Found(best, tuple(names), tuple(name for name in names if store.problem(name) is not None), store, {})
+    return Found(best, tuple(names), tuple(name for name in names if store.problem(name) is not None), {}, store, {})
 
 
 def link_images(
@@ -140,6 +141,17 @@ def link_images(
     lock is written. ``progress`` gets counts of images read. Raises DataError for a folder that is none or in which
     nothing is found.
     """
+    with locked(root.path):
+        return _link_images(root, labels, given, choices, progress)
+
+
+def _link_images(
+    root: DatasetRoot,
+    labels: Sequence[Labels],
+    given: Mapping[Source, Path],
+    choices: LinkChoices,
+    progress: Callable[[int], None],
+) -> Linked:
     earlier = read_lock(root)
     folders = {source: candidates(path, root.index_folder) for source, path in given.items()}
     # All is looked up before anything is linked: a wrong folder for one task leaves the others as they were.
@@ -173,7 +185,6 @@ def link_images(
         root.set_links({path: text for path, text in texts.items() if root.link_text(path) != text})
         if lock != earlier:
             put_lock_in_place()
-    _forget_unused(root)
     changed = tuple(
         f"{path}/{name}"
         for path, locked in lock.links.items()
@@ -181,7 +192,7 @@ def link_images(
         for name, digest in locked.sha256.items()
         if earlier.links[path].sha256.get(name, digest) != digest
     )
-    return Linked(tuple(reports), changed)
+    return Linked(tuple(reports), _unused(root), changed)
 
 
 def _find(root: DatasetRoot, link: Link, labels: Labels, folders: Mapping[Source, list[Path]]) -> Found | None:
@@ -206,21 +217,15 @@ def _find(root: DatasetRoot, link: Link, labels: Labels, folders: Mapping[Source
 
 def _read(found: Mapping[str, Found | None], progress: Callable[[int], None]) -> dict[str, Found | None]:
     """Reads the images behind all links, each once. One that cannot be read is missing."""
-    names: dict[str, set[str]] = {}
-    stores: dict[str, ImageStore] = {}
-    for each in found.values():
-        if each is not None:
-            stores[each.store.identity] = each.store
-            names.setdefault(each.store.identity, set()).update(set(each.names).difference(each.missing))
-    sha256 = {identity: dict(hash_files(stores[identity], sorted(names[identity]), progress)) for identity in names}
-    read: dict[str, Found | None] = {}
-    for path, each in found.items():
-        if each is None:
-            read[path] = None
-            continue
-        digests = {name: sha256[each.store.identity].get(name) for name in each.names}
-        sound = {name: digest for name, digest in digests.items() if isinstance(digest, str)}
-        read[path] = replace(each, missing=tuple(name for name in each.names if name not in sound), sha256=sound)
+    there = {path: each for path, each in found.items() if each is not None}
+    wanted = {path: (each.store, sorted(set(each.names).difference(each.missing))) for path, each in there.items()}
+    digests = hash_each(wanted, progress)
+    read: dict[str, Found | None] = dict.fromkeys(found)
+    for path, each in there.items():
+        sha256 = {name: digest for name, digest in digests[path].items() if isinstance(digest, str)}
+        why = {name: error.detail for name, error in digests[path].items() if isinstance(error, ImageError)}
+        missing = tuple(name for name in each.names if name not in sha256)
+        read[path] = replace(each, missing=missing, why=why, sha256=sha256)
     return read
 
 
@@ -249,13 +254,17 @@ def _texts(
     for (source, _), paths in of_source.items():
         sha256 = {name: digest for path in paths for name, digest in to_set[path][1].sha256.items()}
         folder = _own_folder(root, source, choices.mode, sha256)
-        store = to_set[paths[0]][1].store
-        if folder.is_dir():
-            copy_images(store, sha256, folder, choices.mode, progress)
-        else:
-            with held(staging_of(folder)):
-                copy_images(store, sha256, staging_of(folder), choices.mode, progress)
-                move_into_place(staging_of(folder), folder)
+        with assembling(folder) as assembly:
+            left = sha256 if assembly.is_whole else lacking(assembly.folder, sha256)
+            assembly.clear(left)
+            progress(len(sha256) - len(left))
+            try:
+                put_images(to_set[paths[0]][1].store, left, assembly.staging, choices.mode, progress)
+            except DataError:
+                if choices.mode != "copy":  # what a copy has done, the next one need not do again
+                    assembly.clear(())
+                raise
+            assembly.finish(left)
         texts |= {path: root.link_text_to(path, folder, relative=True) for path in paths}
     return texts
 
@@ -289,12 +298,9 @@ def _lock(root: DatasetRoot, reports: Sequence[LinkReport], texts: Mapping[str, 
     return Lock(links)
 
 
-def _forget_unused(root: DatasetRoot) -> None:
-    """Removes folders of images that an earlier link made and no link leads to."""
+def _unused(root: DatasetRoot) -> tuple[Path, ...]:
+    """They are not removed: the images in them may be the only ones."""
     links = [place for place in root.path.glob("*/*") if place.is_symlink()]
     used = {os.path.realpath(place) for place in links}
-    for folder in root.path.glob(f"{_IMAGES}/*"):
-        if _OWN_FOLDER.fullmatch(folder.name) and os.path.realpath(folder) not in used:
-            forget(folder)
-    with contextlib.suppress(OSError):
-        (root.path / _IMAGES).rmdir()  # only where nothing is left in it
+    own = [folder for folder in root.path.glob(f"{_IMAGES}/*") if _OWN_FOLDER.fullmatch(folder.name)]
+    return tuple(sorted(folder for folder in own if os.path.realpath(folder) not in used))

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import shlex
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,22 +91,23 @@ class DatasetRoot:
         return place.is_symlink() and os.path.realpath(place) == os.path.realpath(target)
 
     def set_links(self, texts: Mapping[str, str]) -> None:
-        """Makes links or points them elsewhere, each atomically. All are made ready before the first is set.
+        """Makes links or points them elsewhere, each in one step. All are made ready before the first is set.
 
-        Something that is not a link is never replaced: the system refuses, and that is a DataError.
+        Killed between two of them, the others are as they were: the lock, which is written last, tells. Something that
+        is not a link is never replaced: the system refuses, and that is a DataError.
         """
         ready = []
         try:
             for link_path, text in texts.items():
                 place = self.path / link_path
-                fresh = place.with_name(f".{place.name}.{os.getpid()}.tmp")
-                with _explained(place):
+                fresh = aside_of(place)
+                with explained(place):
                     place.parent.mkdir(parents=True, exist_ok=True)
                     fresh.unlink(missing_ok=True)
                     ready.append((fresh, place))
                     fresh.symlink_to(text, target_is_directory=True)
             for fresh, place in ready:
-                with _explained(place):
+                with explained(place):
                     os.replace(fresh, place)
         finally:
             for fresh, _ in ready:
@@ -117,7 +118,7 @@ class DatasetRoot:
         place = self.path / link_path
         if not place.is_symlink():
             return False
-        with _explained(place):
+        with explained(place):
             place.unlink()
         return True
 
@@ -128,26 +129,48 @@ def write_atomically(path: Path, content: bytes) -> None:
         put_in_place()
 
 
+def aside_of(path: Path) -> Path:
+    """Where a file is written before it takes its place. One that a killed command left is used again."""
+    return path.with_name(f".{path.name}.babycli.tmp")
+
+
 @contextlib.contextmanager
 def written_aside(path: Path, content: bytes) -> Iterator[Callable[[], None]]:
     """Writes a file beside its place, and gives the function that puts it there. Raises DataError."""
-    with _explained(path):
+    aside = aside_of(path)
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        fd = _open_alone(aside)
     try:
-        with _explained(path), os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-            Path(temporary).chmod(0o666 & ~_umask())
+        with explained(path):
+            os.ftruncate(fd, 0)
+            with os.fdopen(os.dup(fd), "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
 
         def put_in_place() -> None:
-            with _explained(path):
-                os.replace(temporary, path)
+            with explained(path):
+                os.replace(aside, path)
 
         yield put_in_place
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if os.path.samestat(aside.lstat(), os.fstat(fd)):
+                aside.unlink()
+        os.close(fd)
+
+
+def _open_alone(path: Path) -> int:
+    """A new file, or one that nobody else is writing: waits for who is."""
+    while True:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        with contextlib.suppress(OSError):  # some file systems have no locks
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(path.lstat(), os.fstat(fd)):
+                return fd
+        os.close(fd)  # it has just taken its place
 
 
 def keep_old(path: Path) -> None:
@@ -156,7 +179,7 @@ def keep_old(path: Path) -> None:
     A file stays in place too, until the new one replaces it: whatever fails on the way, nothing is lost.
     """
     names = (path.with_name(f"{path.name}.old{n or ''}") for n in range(1000))
-    with _explained(path):
+    with explained(path):
         old = next(name for name in names if not os.path.lexists(name))
         if path.is_file():
             write_atomically(old, path.read_bytes())
@@ -164,18 +187,13 @@ def keep_old(path: Path) -> None:
             os.replace(path, old)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """An OSError on the way to a place becomes a DataError that names it."""
     try:
         yield
     except OSError as error:
         raise DataError(
             f"cannot write {path}: {error.strerror}",
-            "make that place writable, or name another (--data for the dataset, --output for a table)",
+            "make room or make that place writable, or name another (--data for the dataset, --output for a table)",
         ) from error

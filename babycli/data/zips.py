@@ -35,6 +35,8 @@ _ENTRY_SIGNATURE = 0x02014B50
 _LOCAL = struct.Struct("<4s5H3L2H")  # local file header
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF  # "see the zip64 field"
 _MAX_COMMENT_BYTES = 0xFFFF
+_MAX_NAME_BYTES = 4096  # no system has longer paths
+_MAX_DEPTH = 32  # images lie in no deeper folder
 _ENCRYPTED, _UTF8 = 0x1, 0x800
 _STORED, _DEFLATED = 0, 8
 _UNIX = 3
@@ -71,6 +73,8 @@ class Member:
 def is_zip(path: Path) -> bool:
     """True for a file that ends as a zip does, whatever it is called. False for what cannot be read."""
     try:
+        if not path.is_file():  # a pipe would wait for its writer
+            return False
         with path.open("rb") as stream:
             return _find_end(stream.fileno()) is not None
     except OSError:
@@ -155,7 +159,13 @@ class ZipArchive:
             raise MemberError(f"compression method {member.method} is not supported; only stored and deflated are")
         if member.size_bytes > MAX_MEMBER_BYTES or member.compressed_bytes > MAX_MEMBER_BYTES:
             raise MemberError(f"it claims {member.size_bytes} bytes, more than any image has")
-        content = self._unpacked(member, self._packed(member))
+        if not 0 <= member.offset < self._directory_start:
+            raise MemberError("no member begins where the zip says")
+        try:
+            packed = self._packed(member)
+        except OSError as error:
+            raise MemberError(f"it cannot be read: {error.strerror}") from error
+        content = self._unpacked(member, packed)
         if zlib.crc32(content) != member.crc32:
             raise MemberError("its CRC-32 is not what the zip says", is_checksum=True)
         return content
@@ -236,7 +246,9 @@ class ZipArchive:
             else:
                 offsets.append(offset + shift)
             if name[-1:] != b"/":
-                if b"/" in name:
+                if n_name > _MAX_NAME_BYTES:
+                    raise self._broken(f"it has a name of {n_name} bytes")
+                if b"/" in name and name.count(b"/") <= _MAX_DEPTH:
                     folders.add(name.rpartition(b"/")[0])
                 if not name.isascii():
                     name = self._parse(directory[at : after_name + n_extra]).name.encode("utf-8", "surrogateescape")
@@ -369,6 +381,7 @@ def _with_parents(folders: set[bytes]) -> set[bytes]:
     """Every folder and all that hold it."""
     found = {b""}
     for folder in folders:
-        parts = folder.split(b"/")
-        found |= {b"/".join(parts[: i + 1]) for i in range(len(parts))}
+        while folder not in found:
+            found.add(folder)
+            folder = folder.rpartition(b"/")[0]
     return found

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from babycli.data import extract
-from tests.conftest import Babycli
+from tests.conftest import REPOSITORY, Babycli
 from tests.data.demo_copy import VTWT_FRAME, DemoCopy, snapshot
 from tests.data.zipped import zip_folder
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
 DEST = Path("dest")
-STAGING = Path(".dest.partial")
+STAGING = Path(".dest.babycli-partial")
 
 
 def make_zip(members: dict[str, bytes] | list[tuple[str, bytes]], path: str = "a.zip") -> Path:
@@ -104,15 +107,19 @@ UNSAFE = [
     ("GOOD.jpg", "NameCollision"),
     ("e\u0301.jpg", "NameCollision"),
     ("STRASSE.jpg", "NameCollision"),
+    ("\u03aa\u0301.jpg", "NameCollision"),
+    ("x" * 300, "UnsafeName"),
+    ("d/" * 600 + "x", "UnsafeName"),
     ("good.jpg/inside.jpg", "NameCollision"),
     ("Folder", "NameCollision"),
 ]
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-@pytest.mark.parametrize(("name", "kind"), UNSAFE, ids=lambda value: repr(value))
+@pytest.mark.parametrize(("name", "kind"), UNSAFE, ids=lambda value: repr(value[:20]))
 def test_a_member_that_is_unsafe_stops_all(babycli: Babycli, name: str, kind: str) -> None:
-    sound = [("good.jpg", b"1"), ("é.jpg", b"2"), ("straße.jpg", b"3"), ("folder/x.jpg", b"4")]
+    sound = [("good.jpg", b"1"), ("é.jpg", b"2"), ("straße.jpg", b"3"), ("\u0390.jpg", b"4")]
+    sound.append(("folder/x.jpg", b"5"))
     make_zip([*sound, (name, b"bad")])
     Path("out.jpg").write_bytes(b"mine")
     ran = babycli("data", "extract", "a.zip", DEST)
@@ -248,3 +255,79 @@ def test_what_cannot_be_done_is_explained(babycli: Babycli, words: tuple[object,
     ran = babycli("data", "extract", *words)
     assert (ran.code, ran.out) == (3, "")
     assert complaint in ran.err
+
+
+@pytest.mark.parametrize("dest", [".", "link", "here/../here"])
+def test_a_folder_that_is_there_and_empty_will_do(babycli: Babycli, dest: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = make_zip({"a/b.jpg": b"1", "c.jpg": b"2"}).absolute()
+    here = Path("here").absolute()
+    here.mkdir()
+    if dest == ".":
+        monkeypatch.chdir("here")
+    elif dest == "link":
+        Path(dest).symlink_to("here")
+    assert babycli("data", "extract", archive, dest).code == 0
+    assert contents(here) == {"a/b.jpg": b"1", "c.jpg": b"2"}
+    assert not list(here.parent.glob(".here*"))
+
+
+def test_an_empty_name_is_not_the_current_folder(babycli: Babycli) -> None:
+    make_zip({"a.jpg": b"1"})
+    ran = babycli("data", "extract", "a.zip", "")
+    assert (ran.code, ran.out) == (2, "")
+    assert not Path("a.jpg").exists()
+
+
+def test_nothing_is_written_through_a_link_in_the_place_of_the_staging_folder(babycli: Babycli) -> None:
+    make_zip({"a.jpg": b"1"})
+    Path("victim").mkdir()
+    Path("victim/thesis.txt").write_bytes(b"precious")
+    STAGING.symlink_to("victim")
+    ran = babycli("data", "extract", "a.zip", DEST)
+    assert (ran.code, str(STAGING) in ran.err) == (3, True)
+    assert contents(Path("victim")) == {"thesis.txt": b"precious"}
+
+
+def test_another_zip_after_an_interruption_starts_from_what_fits(babycli: Babycli) -> None:
+    """A file where the other has a folder, and the other way round."""
+    STAGING.mkdir()
+    (STAGING / "x").mkdir()
+    (STAGING / "x/1.jpg").write_bytes(b"1")
+    (STAGING / "y").write_bytes(b"a file")
+    (STAGING / "z").symlink_to("/etc/hostname")
+    make_zip({"x": b"a file", "y/2.jpg": b"2", "z": b"no link"})
+    assert babycli("data", "extract", "a.zip", DEST).code == 0
+    assert contents(DEST) == {"x": b"a file", "y/2.jpg": b"2", "z": b"no link"}
+    assert not (DEST / "z").is_symlink()
+
+
+def test_two_at_once_do_not_disturb_each_other(demo: DemoCopy) -> None:
+    zip_folder(demo.labeled_s, Path("a.zip"))
+    words = [sys.executable, "-m", "babycli", "data", "extract", "a.zip", str(DEST)]
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    both = [subprocess.Popen(words, env=env, stderr=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait(timeout=60) for process in both] == [0, 0]
+    assert contents(DEST) == contents(demo.labeled_s)
+    assert not STAGING.exists()
+
+
+@pytest.mark.parametrize("command", ["extract", "manifest", "link", "verify"])
+def test_a_pipe_is_not_waited_for(babycli: Babycli, command: str) -> None:
+    os.mkfifo("pipe")
+    Path("list").write_text(f"{'0' * 64}  x\n")
+    more = {"extract": "dest", "manifest": "-o m", "link": "", "verify": "--manifest list"}[command]
+    ran = babycli("data", command, "pipe", *more.split())
+    assert (ran.code, "pipe is neither a folder of images nor a zip" in ran.err) == (3, True)
+
+
+@pytest.mark.parametrize("offset", [1 << 31, (1 << 32) - 2])
+def test_a_member_that_begins_outside_of_the_zip_is_named(babycli: Babycli, offset: int) -> None:
+    make_zip({"a.jpg": b"1", "b.jpg": b"2"})
+    raw = bytearray(Path("a.zip").read_bytes())
+    struct.pack_into("<L", raw, raw.index(b"PK\x01\x02") + 42, offset)
+    Path("a.zip").write_bytes(raw)
+    for words in (("extract", "a.zip", DEST), ("manifest", "a.zip", "-o", "m")):
+        ran = babycli("data", *words)
+        assert ran.code == 3
+        assert "a.zip/a.jpg" in ran.out + ran.err
+    assert not DEST.exists()

@@ -188,12 +188,25 @@ def test_images_can_be_put_into_the_dataset_folder(babycli: Babycli, demo: DemoC
         assert verified(babycli, "--data", moved) == (0, [])
 
 
-def test_a_link_of_another_mode_leaves_nothing_of_the_first(babycli: Babycli, demo: DemoCopy) -> None:
-    for mode in ("copy", "hardlink", "symlink"):
+def test_images_that_no_link_leads_to_any_more_are_kept_and_named(babycli: Babycli, demo: DemoCopy) -> None:
+    """They may be the only ones."""
+    assert babycli(*demo.link_words, "--mode", "copy").code == 0
+    copies = sorted((DATASET / "images").iterdir())
+    before = snapshot(DATASET / "images")
+    ran = babycli(*demo.link_words)
+    assert (ran.code, ran.out.count("unchanged")) == (0, 0)
+    assert all(f"rm -r {copy}" in ran.err for copy in copies)
+    assert snapshot(DATASET / "images") == before
+    assert os.readlink(DATASET / "vtwt/images") == str(demo.saycam)
+    ran = babycli(*demo.link_words, "--mode", "copy")
+    assert (ran.code, "rm -r" in ran.err) == (0, False)
+
+
+def test_another_mode_is_another_folder(babycli: Babycli, demo: DemoCopy) -> None:
+    for mode in ("copy", "hardlink"):
         ran = babycli(*demo.link_words, "--mode", mode)
         assert (ran.code, ran.out.count("unchanged")) == (0, 0)
-    assert not (DATASET / "images").exists()
-    assert os.readlink(DATASET / "vtwt/images") == str(demo.saycam)
+    assert (DATASET / "vtwt/images" / VTWT_FRAME).samefile(demo.frame)
 
 
 def test_relative_links_survive_a_move_of_all(babycli: Babycli, demo: DemoCopy, tmp_path: Path) -> None:
@@ -214,6 +227,7 @@ def test_a_reflink_or_a_clear_word_that_there_is_none(babycli: Babycli, demo: De
     assert ran.code == 3
     assert "--mode copy" in ran.err
     assert not (DATASET / "vtwt/images").is_symlink()
+    assert not list((DATASET / "images").iterdir())
 
 
 @pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="needs a second file system at /dev/shm")
@@ -257,4 +271,13 @@ def test_an_image_that_cannot_be_read_is_missing_at_linking(babycli: Babycli, de
     Path("frames.zip").write_bytes(raw)
     ran = babycli("data", "link", "frames.zip", "--from", demo.labels)
     assert ran.code == 3
-    assert f"missing: {VTWT_FRAME}" in ran.out
+    assert f"missing: {VTWT_FRAME} (its CRC-32 is not what the zip says)" in ran.out
+
+
+def test_a_link_in_the_source_that_leads_back_to_itself_is_passed_over(babycli: Babycli, demo: DemoCopy) -> None:
+    (demo.saycam / "loop").symlink_to("loop")
+    assert babycli(*demo.link_words).code == 0
+    given = Path("loop")
+    given.symlink_to("loop")
+    ran = babycli("data", "link", given)
+    assert (ran.code, "leads nowhere" in ran.err) == (3, True)

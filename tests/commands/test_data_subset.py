@@ -108,10 +108,10 @@ def test_a_place_in_use_is_left_alone(babycli: Babycli, linked: DemoCopy, what: 
 
 
 def test_what_an_interrupted_run_left_is_not_in_it(babycli: Babycli, linked: DemoCopy) -> None:
-    staging = Path(".dest.partial")
+    staging = Path(".dest.babycli-partial")
     (staging / "vtwt").mkdir(parents=True)
-    (staging / "vtwt/.vtwt.csv.abc.tmp").write_text("half")
-    (staging / "vtwt/.images.123.tmp").symlink_to("nowhere")
+    (staging / "vtwt/.vtwt.csv.babycli.tmp").write_text("half")
+    (staging / "vtwt/.images.babycli.tmp").symlink_to("nowhere")
     (staging / "saycam_images").mkdir()
     (staging / "saycam_images" / VTWT_FRAME).write_bytes(b"half")
     assert babycli("data", "subset", DEST).code == 0
@@ -145,3 +145,34 @@ def test_a_dataset_that_is_not_sound_is_not_copied(
     assert (ran.code, word in ran.err) == (code, True)
     assert "mend" in ran.err
     assert not DEST.exists()
+
+
+def test_a_subset_of_other_tasks_is_another(babycli: Babycli, linked: DemoCopy) -> None:
+    """The captions' frames are among those of the Visual Two-Word Test: the images are the same."""
+    assert babycli("data", "subset", DEST, "--tasks", "vtwt,saycam_caption").code == 0
+    before = snapshot(DEST)
+    ran = babycli("data", "subset", DEST, "--tasks", "vtwt")
+    assert (ran.code, "is not the subset" in ran.err) == (3, True)
+    assert snapshot(DEST) == before
+
+
+@pytest.mark.parametrize("spoil", ["folder", "unreadable", "file for a folder"])
+def test_whatever_is_in_the_place_of_an_image_is_mended_or_named(
+    babycli: Babycli, linked: DemoCopy, spoil: str
+) -> None:
+    assert babycli("data", "subset", DEST).code == 0
+    frame = DEST / "saycam_images" / VTWT_FRAME
+    if spoil == "unreadable":
+        frame.chmod(0)
+    elif spoil == "folder":
+        frame.unlink()
+        frame.mkdir()
+    else:
+        shutil.rmtree(DEST / "labeled_s_images/ball")
+        (DEST / "labeled_s_images/ball").touch()
+    ran = babycli("data", "subset", DEST)
+    if ran.code:
+        assert ran.code == 3
+        assert "dest/" in ran.err
+    else:
+        assert babycli("data", "verify", "--data", DEST).code == 0

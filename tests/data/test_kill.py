@@ -78,7 +78,7 @@ def digests_in(folder: Path) -> dict[str, str]:
 
 
 def remove(folder: Path) -> None:
-    subprocess.run(["rm", "-rf", folder, folder.with_name(f".{folder.name}.partial")], check=True)
+    subprocess.run(["rm", "-rf", folder, folder.with_name(f".{folder.name}.babycli-partial")], check=True)
 
 
 @pytest.fixture
@@ -155,5 +155,5 @@ def test_link(babycli: Babycli, demo: DemoCopy, downloads: Path, tmp_path: Path,
         assert babycli(*second).code == 0
         assert links_in(DATASET) == new
         assert babycli("data", "verify").code == 0
-        left = {path.name for path in DATASET.rglob("*") if ".tmp" in path.name or ".partial" in path.name}
+        left = {path.name for path in DATASET.rglob("*") if ".tmp" in path.name or "partial" in path.name}
         assert left == set()
