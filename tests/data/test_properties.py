@@ -70,7 +70,7 @@ def test_a_folder_agrees_with_its_own_manifest(tree: dict[str, bytes]) -> None:
         assert main(words) == 0
         name = min(tree)
         (folder / name).write_bytes(tree[name] + b"!")
-        assert main(words) == 4
+        assert main(words) in (3, 4)  # one that begins as a JPEG is called truncated
 
 
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="sha256sum is not installed")
