@@ -119,7 +119,7 @@ def verify(
         if source is None:
             verified = verify_dataset(root, task_questions(), options, count)
         else:
-            check_source(source)
+            check_source(source, root.index_folder)
             verified = verify_source(source, options, root.index_folder, count)
     if as_json:
         print_json(_verify_document(verified))

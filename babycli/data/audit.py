@@ -9,7 +9,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from babycli.data.checksums import ChecksumFile
@@ -22,7 +22,7 @@ from babycli.data.problems import ProblemKind
 Digests = Mapping[str, str]  # SHA-256 by name
 
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
-_TRIED = 3  # files that tell SHA-256 from BLAKE3
+_TRIED = 64  # files that may tell SHA-256 from BLAKE3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ def audit(
     index = VerifyIndex(how.index_folder if how.depth == "checksum" else None, _belongs_to(places, recorded, how))
     done = False
     try:
-        inventories = _inventories(places, how.manifest, index)
-        load = functools.cache(lambda: _listed(places, inventories, recorded, how))
+        inventories = _inventories(places, how.manifest, index, how.full)
+        load = functools.cache(lambda: _listed(places, inventories, recorded, how, index))
         examined = Examination(tuple(() for _ in places), 0, 0)
         if how.depth != "names":
             contents = [_contents(*each, how) for each in zip(places, inventories, strict=True)]
@@ -76,7 +76,7 @@ def audit(
         findings,
         tuple(problem for inventory in inventories for problem in inventory.problems),
         tuple(inventory.prefix is not None for inventory in inventories),
-        tuple(_known(*each, load) for each in zip(range(len(places)), places, inventories, findings, strict=True)),
+        _known(places, inventories, findings, load),
         examined.n_hashed,
         examined.n_trusted,
     )
@@ -84,15 +84,17 @@ def audit(
 
 def _belongs_to(places: Sequence[Place], recorded: Sequence[Digests | None], how: Audit) -> str:
     lists = [sorted(each.items()) if each is not None else None for each in recorded]
-    manifest = how.manifest.sha256 if how.manifest is not None else None
+    manifest = how.manifest.identity if how.manifest is not None else None
     parts = [how.depth, how.strict, manifest, [place.store.identity for place in places], lists]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _inventories(places: Sequence[Place], manifest: ChecksumFile | None, index: VerifyIndex) -> list[Inventory]:
+def _inventories(
+    places: Sequence[Place], manifest: ChecksumFile | None, index: VerifyIndex, full: bool
+) -> list[Inventory]:
     if manifest is None:
         return [look_for_needed(place) for place in places]
-    found = look_through(places, manifest, index)
+    found = look_through(places, manifest, index, full)
     return [
         each if each.prefix is not None else look_for_needed(place) for place, each in zip(places, found, strict=True)
     ]
@@ -106,32 +108,47 @@ def _contents(place: Place, inventory: Inventory, how: Audit) -> Contents:
 
 
 def _listed(
-    places: Sequence[Place], inventories: Sequence[Inventory], recorded: Sequence[Digests | None], how: Audit
+    places: Sequence[Place],
+    inventories: Sequence[Inventory],
+    recorded: Sequence[Digests | None],
+    how: Audit,
+    index: VerifyIndex,
 ) -> list[Listed]:
     listed = []
-    for place, inventory, of_place in zip(places, inventories, recorded, strict=True):
+    algorithm = _algorithm(places, inventories, how.manifest, index) if how.manifest is not None else ""
+    for inventory, of_place in zip(inventories, recorded, strict=True):
         if inventory.prefix is not None and how.manifest is not None:
-            listed.append(Listed(_algorithm(place.store, inventory, how.manifest), how.manifest.checksums.by_name))
+            listed.append(Listed(algorithm, how.manifest.checksums.by_name))
         else:
             listed.append(Listed("sha256", {} if of_place is None and how.strict else of_place))
     return listed
 
 
-def _algorithm(store: ImageStore, inventory: Inventory, manifest: ChecksumFile) -> str:
-    """The manifest's; where its lines could be sha256sum's or b3sum's, that of the first files tells."""
+def _algorithm(
+    places: Sequence[Place], inventories: Sequence[Inventory], manifest: ChecksumFile, index: VerifyIndex
+) -> str:
+    """The manifest's; where its lines could be sha256sum's or b3sum's, that by which files agree.
+
+    Where none of many does, SHA-256, and nothing of this audit is remembered.
+    """
     checksums = manifest.checksums
     if checksums.algorithm is not None:
         return checksums.algorithm
-    prefix = inventory.prefix or ""
-    tried = [name for name in inventory.names if prefix + name in checksums.by_name][:_TRIED]
-
-    def agrees(algorithm: str) -> bool:
-        return any(
-            digest == checksums.by_name[prefix + name]
-            for name, (digest, _) in zip(tried, store.digests(tried, algorithm), strict=True)
-        )
-
-    return "sha256" if not tried or agrees("sha256") or not agrees("blake3") else "blake3"
+    known = index.get("algorithm")
+    if isinstance(known, str):
+        return known
+    tried: list[tuple[ImageStore, str, str]] = []
+    for place, inventory in zip(places, inventories, strict=True):
+        prefix = inventory.prefix
+        names = [name for name in inventory.names if prefix is not None and prefix + name in checksums.by_name]
+        some = names[:: max(1, len(names) // _TRIED)]
+        tried += [(place.store, name, checksums.by_name[f"{prefix}{name}"]) for name in some]
+    for algorithm in ("sha256", "blake3"):
+        if any(_digest(store, algorithm, name) == digest for store, name, digest in tried):
+            index.put("algorithm", algorithm)
+            return algorithm
+    index.forget()
+    return "sha256"
 
 
 def _explained(
@@ -144,22 +161,35 @@ def _explained(
     if inventory.prefix is None:
         missing = any(each.kind == ProblemKind.MISSING for each in findings)
         others = sorted(set(place.store.scan()[0]).difference(place.needed)) if missing else []
-        return explain(findings, digests, others, functools.partial(_digest, place.store, listed.algorithm))
+        digest_of = functools.partial(_digest, place.store, listed.algorithm)
+        return [_in_words_of_the_lock(each) for each in explain(findings, digests, others, digest_of)]
     prefix = inventory.prefix
     of_place = {name[len(prefix) :]: digest for name, digest in digests.items() if name.startswith(prefix)}
     unexpected = {each.name: each.digest for each in findings if each.kind == ProblemKind.UNEXPECTED}
     return explain(findings, of_place, unexpected, unexpected.__getitem__)
 
 
+def _in_words_of_the_lock(finding: Finding) -> Finding:
+    if finding.kind != ProblemKind.UNEXPECTED:
+        return finding
+    return replace(finding, detail="no checksum of it is recorded; to record it, link again")
+
+
 def _known(
-    i: int, place: Place, inventory: Inventory, findings: Sequence[Finding], load: Callable[[], Sequence[Listed]]
-) -> Digests:
-    """Where all is well, a manifest need not be read to tell which images are equal."""
-    if inventory.prefix is not None and not any(each.digest for each in findings):
-        return inventory.equal
-    digests = load()[i].digests or {}
-    prefix = inventory.prefix or ""
-    return {name: digests[prefix + name] for name in place.needed if prefix + name in digests}
+    places: Sequence[Place],
+    inventories: Sequence[Inventory],
+    findings: Sequence[Sequence[Finding]],
+    load: Callable[[], Sequence[Listed]],
+) -> tuple[Digests, ...]:
+    """Where all is well and the manifest speaks of all, it need not be read to tell which images are equal."""
+    is_all_covered = all(inventory.prefix is not None for inventory in inventories)
+    if is_all_covered and not any(each.digest for of_place in findings for each in of_place):
+        return tuple(inventory.equal for inventory in inventories)
+    known = []
+    for place, inventory, listed in zip(places, inventories, load(), strict=True):
+        digests, prefix = listed.digests or {}, inventory.prefix or ""
+        known.append({name: digests[prefix + name] for name in place.needed if prefix + name in digests})
+    return tuple(known)
 
 
 def _digest(store: ImageStore, algorithm: str, name: str) -> str | ImageError:

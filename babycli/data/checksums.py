@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -40,15 +41,12 @@ class Checksums:
     algorithm: str | None  # None: SHA-256 or BLAKE3, whose plain lines look the same
     by_name: Mapping[str, str]
 
-    def best_prefix(self, names: Iterable[str]) -> str | None:
-        """The start of listed names ("saycam_images/") behind which most of some file names follow.
+    def best_prefix(self, names: Iterable[str], place: str) -> str | None:
+        """The start of listed names ("saycam_images/") behind which the file names of a place follow.
 
-        The manifest may have been made some folders up. None where none of the names is listed; the shortest of
-        equals.
+        The manifest may have been made some folders up. None where none of the names is listed. Of prefixes behind
+        which at least half as many follow as behind the best, the one that the path of the place ends with is meant.
         """
-        names = list(names)
-        if names and all(name in self.by_name for name in names):
-            return ""
         wanted: dict[str, list[str]] = {}
         for name in names:
             wanted.setdefault(name.rsplit("/", 1)[-1], []).append(name)
@@ -58,7 +56,15 @@ class Checksums:
                 if listed == name or listed.endswith(f"/{name}"):
                     prefix = listed[: len(listed) - len(name)]
                     votes[prefix] = votes.get(prefix, 0) + 1
-        return min(votes, key=lambda prefix: (-votes[prefix], len(prefix), prefix)) if votes else None
+        likely = [prefix for prefix, n in votes.items() if 2 * n >= max(votes.values())]
+        rank = {prefix: (-_n_shared(prefix, place), -votes[prefix], len(prefix), prefix) for prefix in likely}
+        return min(likely, key=rank.__getitem__) if likely else None
+
+
+def _n_shared(prefix: str, place: str) -> int:
+    """How many folders at the end of both are the same."""
+    pairs = zip(reversed(prefix.strip("/").split("/")), reversed(place.strip("/").split("/")), strict=False)
+    return len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
 
 @dataclass(frozen=True)
@@ -67,28 +73,42 @@ class ChecksumFile:
 
     path: Path
     sha256: str
+    bag_algorithm: str | None  # it is a BagIt manifest
+    _content: bytes | None  # of what can be read only once, a pipe
 
     @classmethod
     def open(cls, path: Path) -> ChecksumFile:
         """Raises DataError for a file that cannot be read."""
+        bag = _BAG_NAME.fullmatch(path.name)
+        in_bag = bag is not None and bag["algorithm"] in ALGORITHMS and (path.parent / "bagit.txt").is_file()
+        algorithm = bag["algorithm"] if bag is not None and in_bag else None
         try:
             with path.open("rb") as stream:
-                return cls(path, hashlib.file_digest(stream, "sha256").hexdigest())
+                if path.is_file():
+                    return cls(path, hashlib.file_digest(stream, "sha256").hexdigest(), algorithm, None)
+                content = stream.read()
+                return cls(path, hashlib.sha256(content).hexdigest(), algorithm, content)
         except OSError as error:
             raise _unreadable(path, error) from error
+
+    @property
+    def identity(self) -> str:
+        """The same for two that say the same."""
+        return f"{self.sha256} {self.bag_algorithm}"
 
     @functools.cached_property
     def checksums(self) -> Checksums:
         """Raises DataError naming the line that cannot be read."""
-        try:
-            content = self.path.read_bytes()
-        except OSError as error:
-            raise _unreadable(self.path, error) from error
-        if hashlib.sha256(content).hexdigest() != self.sha256:
-            raise DataError(f"the checksum manifest {self.path} changed while it was used", "run it again")
-        bag = _BAG_NAME.fullmatch(self.path.name)
-        if bag and bag["algorithm"] in ALGORITHMS and (self.path.parent / "bagit.txt").is_file():
-            return _parse_bag(content, str(self.path), bag["algorithm"])
+        content = self._content
+        if content is None:
+            try:
+                content = self.path.read_bytes()
+            except OSError as error:
+                raise _unreadable(self.path, error) from error
+            if hashlib.sha256(content).hexdigest() != self.sha256:
+                raise DataError(f"the checksum manifest {self.path} changed while it was used", "run it again")
+        if self.bag_algorithm is not None:
+            return _parse_bag(content, str(self.path), self.bag_algorithm)
         return _parse(content, str(self.path))
 
 

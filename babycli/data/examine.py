@@ -27,6 +27,7 @@ Depth = Literal["names", "header", "checksum", "decode"]
 
 _RACY_NS = 2_000_000_000  # a file this young could be written again without its times telling (git's rule)
 _KEYS_A_TASK = 8  # groups
+_MAX_CHECKED_BYTES = 64 << 20  # a larger file that need not be an image is not looked at as one
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,33 +148,33 @@ def _examine(work: _Work, group: _Group) -> tuple[str | None, tuple[Finding, ...
     began_ns = time.time_ns()
     findings = []
     states: list[os.stat_result | None] = []
-    for name, (digest, state) in zip(names, of_place.store.digests(names, work.listed[place].algorithm), strict=True):
+    if listed is None:  # nothing to compare with
+        checked = [_compare(of_place, name, "", "", work.depth) for name in names]
+        return None, tuple(finding for finding in checked if finding is not None)
+    algorithm = work.listed[place].algorithm
+    for name, (digest, state) in zip(names, of_place.store.digests(names, algorithm), strict=True):
         states.append(state)
-        wanted = listed.get(of_place.prefix + name) if listed is not None else None
+        wanted = listed.get(of_place.prefix + name)
         if isinstance(digest, ImageError):
             findings.append(Finding(digest.kind, name, digest.detail))
         elif digest != wanted or name in of_place.images:
-            found = _compare(of_place, name, digest, wanted if listed is not None else digest, work.depth)
+            is_small = state is None or state.st_size <= _MAX_CHECKED_BYTES
+            found = _compare(of_place, name, digest, wanted, work.depth, is_small)
             findings += [found] if found is not None else []
     young_ns = began_ns - _RACY_NS
     is_old = all(state is not None and max(state.st_mtime_ns, state.st_ctime_ns) < young_ns for state in states)
     return (_key(of_place, work.depth, names, states) if is_old else None), tuple(findings)
 
 
-def _compare(place: Contents, name: str, digest: str, wanted: str | None, depth: Depth) -> Finding | None:
+def _compare(
+    place: Contents, name: str, digest: str, wanted: str | None, depth: Depth, is_small: bool = True
+) -> Finding | None:
     """What is wrong with a file whose digest is not the wanted one, or that must be an image.
 
     An image that is cut off or none at all is called so; any other file with other bytes is a checksum mismatch.
     """
     is_image, is_same = name in place.images, digest == wanted
-    broken = None
-    try:
-        content = place.store.read(name)
-        check_header(content, "")
-        if depth == "decode" and is_image:
-            decode(content, "")
-    except ImageError as error:
-        broken = error
+    broken = _broken(place.store, name, depth == "decode" and is_image) if is_image or is_small else None
     if broken is not None and (is_image if is_same or wanted is None else _is_worse(broken, is_image, depth)):
         return Finding(broken.kind, name, broken.detail, digest)
     if is_same:
@@ -182,6 +183,17 @@ def _compare(place: Contents, name: str, digest: str, wanted: str | None, depth:
         return Finding(ProblemKind.UNEXPECTED, name, "the list of checksums does not name it", digest)
     detail = f"its digest is {digest[:16]}…, should be {wanted[:16]}…"
     return Finding(ProblemKind.CHECKSUM, name, f"{detail}; {broken.kind}" if broken else detail, digest)
+
+
+def _broken(store: ImageStore, name: str, decodes: bool) -> ImageError | None:
+    try:
+        content = store.read(name)
+        check_header(content, "")
+        if decodes:
+            decode(content, "")
+    except ImageError as error:
+        return error
+    return None
 
 
 def _is_worse(broken: ImageError, is_image: bool, depth: Depth) -> bool:

@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from babycli.data.digests import new_hash
 from babycli.data.jpeg import JpegError, is_jpeg, jpeg_size
 from babycli.data.problems import ProblemKind
-from babycli.data.zips import Member, MemberError, ZipArchive
+from babycli.data.zips import MAX_MEMBER_BYTES, Member, MemberError, ZipArchive
 from babycli.errors import DataError
 
 _BUFFER_BYTES = 1 << 18
@@ -230,7 +230,8 @@ class ZipStore:
         for name in names:
             try:
                 digest = new_hash(algorithm)
-                digest.update(self.read_any(name))
+                for piece in self._pieces(name):
+                    digest.update(piece)
                 yield digest.hexdigest(), state
             except ImageError as problem:
                 yield problem, state
@@ -239,8 +240,21 @@ class ZipStore:
         try:
             return self.archive.read(member)
         except MemberError as error:
-            kind = ProblemKind.CHECKSUM if error.is_checksum else ProblemKind.UNREADABLE
-            raise ImageError(kind, self.place(name), str(error)) from error
+            raise self._explained(name, error) from error
+
+    def _pieces(self, name: str) -> Iterator[bytes]:
+        member = self._find_any(name)
+        try:
+            if member.size_bytes <= MAX_MEMBER_BYTES:
+                yield self.archive.read(member)
+            else:
+                yield from self.archive.pieces(member)
+        except MemberError as error:
+            raise self._explained(name, error) from error
+
+    def _explained(self, name: str, error: MemberError) -> ImageError:
+        kind = ProblemKind.CHECKSUM if error.is_checksum else ProblemKind.UNREADABLE
+        return ImageError(kind, self.place(name), str(error))
 
     def _find(self, name: str) -> Member:
         member = self._find_any(name)

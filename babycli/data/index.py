@@ -57,6 +57,14 @@ class VerifyIndex:
             os.write(self._stream, _line([key, value]))
             self._n_lines += 1
 
+    def forget(self) -> None:
+        """Keeps nothing more, and forgets what was found so far."""
+        self.close(complete=False)
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)
+        self._path = None
+
     def close(self, complete: bool) -> None:
         """After a ``complete`` verify, what no file has any more is forgotten."""
         if self._stream >= 0:
@@ -89,7 +97,8 @@ class VerifyIndex:
         if _value(lines[0]) != self._header:
             return {}
         self._n_lines = sum(bool(line) for line in lines[1:])
-        return dict(value for value in map(_value, lines[1:]) if isinstance(value, list))
+        values = [value for value in map(_value, lines[1:]) if isinstance(value, list) and len(value) == 2]
+        return {key: value for key, value in values if isinstance(key, str)}
 
 
 def _line(value: object) -> bytes:
@@ -100,4 +109,9 @@ def _line(value: object) -> bytes:
 def _value(line: bytes) -> Any:
     """None for a line that is not as it was written."""
     checksum, _, text = line.partition(b" ")
-    return json.loads(text) if checksum == b"%08x" % zlib.crc32(text) else None
+    if not text or checksum != b"%08x" % zlib.crc32(text):
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from babycli.data.checksums import ChecksumFile, Checksums
+from babycli.data.checksums import ChecksumFile
 from babycli.data.examine import Finding
 from babycli.data.images import PROBES, ImageError, ImageStore
 from babycli.data.index import VerifyIndex
 from babycli.data.names import folded_name
 from babycli.data.problems import ProblemKind
+from babycli.data.root import INDEX_FOLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,35 +47,60 @@ def look_for_needed(place: Place) -> Inventory:
     return Inventory([name for name, each in problems.items() if each is None], findings)
 
 
-def look_through(places: Sequence[Place], manifest: ChecksumFile, index: VerifyIndex) -> list[Inventory]:
+def look_through(places: Sequence[Place], manifest: ChecksumFile, index: VerifyIndex, full: bool) -> list[Inventory]:
     """At all files of all places, which together must be those of the manifest.
 
     A file that the manifest has too much is missing from the place whose prefix it has; one that it lacks is told by
     examine(). What is behind one place inside of another counts for the inner one.
     """
     scans = [place.store.scan() for place in places]
-    own = os.path.realpath(manifest.path)
-    names = []
-    for place, (found, _) in zip(places, scans, strict=True):
-        inner = _inner_folders(place, places)
-        kept = [name for name in found if not name.startswith(inner)] if inner else found
-        names.append([name for name in kept if f"{place.store.identity}/{name}" != own] if _holds(place, own) else kept)
-    key = _names_key(places, names)
-    known = index.get(key)
+    names: list[list[str]] = []
+    problems: list[list[ImageError]] = []
+    for place, (found, unread) in zip(places, scans, strict=True):
+        is_its_business = _business_of(manifest, place, places, index)
+        names.append([name for name in found if is_its_business(name)])
+        above = place.store.place("")
+        problems.append([each for each in unread if is_its_business(each.path.removeprefix(above).removeprefix("/"))])
+    key = _names_key(places, names, problems)
+    known = index.get(key) if not full else None
     if known is None:
-        known = _compare(places, names, manifest.checksums)
+        known = _compare(places, names, problems, manifest)
         index.put(key, known)
     prefixes, missing, equal = known
     return [
         Inventory(
             names[i],
             tuple(Finding(ProblemKind(kind), name) for at, kind, name in missing if at == i),
-            tuple(scans[i][1]),
+            tuple(problems[i]),
             prefixes[i],
             {name: digest for at, name, digest in equal if at == i},
         )
         for i in range(len(places))
     ]
+
+
+def _business_of(
+    manifest: ChecksumFile, place: Place, places: Sequence[Place], index: VerifyIndex
+) -> Callable[[str], bool]:
+    """Which files of a place the manifest should list.
+
+    Not those of a place inside of this one, nor what verify itself keeps. A manifest that lies in the place, as that of
+    a bag or of a subset does, speaks of the folders that it names; what lies beside them, itself too, it need not list.
+    """
+    inner = (*_inner_folders(place, places), f"{INDEX_FOLDER}/")
+    if os.path.dirname(os.path.realpath(manifest.path)) != place.store.identity:  # noqa: PTH120
+        return lambda name: not name.startswith(inner)
+    tops = index.get("tops")
+    if tops is None:
+        tops = sorted({name.split("/", 1)[0] if "/" in name else "" for name in manifest.checksums.by_name})
+        index.put("tops", tops)
+    own = os.path.basename(os.path.realpath(manifest.path))  # noqa: PTH119
+
+    def is_its_business(name: str) -> bool:
+        top = name.split("/", 1)[0] if "/" in name else ""
+        return name != own and top in tops and not name.startswith(inner)
+
+    return is_its_business
 
 
 def explain(
@@ -86,14 +112,17 @@ def explain(
     """The findings of a place, with what is behind them.
 
     ``listed`` has the digests that its files should have; ``others`` are files there that should not be, or of which
-    nothing is said. Of a file that is there under another name only the name that it should have is told.
+    nothing is said. A file that differs from its name only by case or by its folder is told once, by the name that it
+    should have.
     """
     findings = list(findings)
     if not findings:
         return []
     others = list(others)
     by_folded = {folded_name(name): name for name in others}
-    by_file_name = {name.rsplit("/", 1)[-1]: name for name in others}
+    by_file_name: dict[str, list[str]] = {}
+    for name in others:
+        by_file_name.setdefault(name.rsplit("/", 1)[-1], []).append(name)
     unexpected = {each.digest: each.name for each in findings if each.kind == ProblemKind.UNEXPECTED}
     owners = {digest: name for name, digest in listed.items()} if any(each.digest for each in findings) else {}
     taken = set()
@@ -102,12 +131,13 @@ def explain(
         wanted = listed.get(each.name)
         if each.kind == ProblemKind.MISSING and each.detail == "":
             same = by_folded.get(folded_name(each.name))
-            moved = by_file_name.get(each.name.rsplit("/", 1)[-1])
+            namesakes = by_file_name.get(each.name.rsplit("/", 1)[-1], [])
+            moved = next((name for name in namesakes if wanted is None or digest_of(name) == wanted), None)
             if same is not None:
                 taken.add(same)
                 differs = "" if wanted is None or digest_of(same) == wanted else ", with other bytes"
                 each = replace(each, kind=ProblemKind.CASE, detail=f"it is there as {same}{differs}")
-            elif moved is not None and (wanted is None or digest_of(moved) == wanted):
+            elif moved is not None:
                 taken.add(moved)
                 each = replace(each, kind=ProblemKind.WRONG_FOLDER, detail=f"it is at {moved}")
             elif wanted in unexpected:
@@ -121,20 +151,18 @@ def explain(
     return [each for each in explained if each.kind != ProblemKind.UNEXPECTED or each.name not in taken]
 
 
-def _holds(place: Place, path: str) -> bool:
-    return path.startswith(place.store.identity.rstrip("/") + "/")
-
-
 def _inner_folders(place: Place, places: Sequence[Place]) -> tuple[str, ...]:
     outer = place.store.identity.rstrip("/") + "/"
     inner = [other.store.identity.rstrip("/") + "/" for other in places if other is not place]
     return tuple(each.removeprefix(outer) for each in inner if each.startswith(outer) and each != outer)
 
 
-def _names_key(places: Sequence[Place], names: Sequence[Sequence[str]]) -> str:
+def _names_key(
+    places: Sequence[Place], names: Sequence[Sequence[str]], problems: Sequence[Sequence[ImageError]]
+) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for place, of_place in zip(places, names, strict=True):
-        for part in ([place.store.identity], place.needed, of_place):
+    for place, of_place, unread in zip(places, names, problems, strict=True):
+        for part in ([place.store.identity], place.needed, of_place, [each.path for each in unread]):
             digest.update(b"%d\n" % len(part) + "\0".join(part).encode("utf-8", "surrogateescape"))
     return "names-" + digest.hexdigest()
 
@@ -144,14 +172,19 @@ def _spread(names: Sequence[str]) -> Sequence[str]:
 
 
 def _compare(
-    places: Sequence[Place], names: Sequence[Sequence[str]], checksums: Checksums
+    places: Sequence[Place],
+    names: Sequence[Sequence[str]],
+    problems: Sequence[Sequence[ImageError]],
+    manifest: ChecksumFile,
 ) -> tuple[list[str | None], list[tuple[int, str, str]], list[tuple[int, str, str]]]:
     """For each place its prefix, then what is missing (place, kind, name), then equal digests (place, name, digest)."""
+    checksums, own = manifest.checksums, os.path.realpath(manifest.path)
     needed = [frozenset(place.needed) for place in places]
-    prefixes = [
-        checksums.best_prefix([*_spread([name for name in of_place if name in of_needed]), *_spread(of_place)])
-        for of_needed, of_place in zip(needed, names, strict=True)
-    ]
+    prefixes: list[str | None] = []
+    for place, of_needed, of_place in zip(places, needed, names, strict=True):
+        known = [name for name in of_place if name in of_needed]
+        prefix = checksums.best_prefix([*_spread(known), *_spread(of_place)], place.store.identity)
+        prefixes.append("" if len(places) == 1 and not of_place else prefix)  # an emptied folder lacks them all
     covered = [(prefix, i) for i, prefix in enumerate(prefixes) if prefix is not None]
     there = {prefix + name for prefix, i in covered for name in names[i]}
     folders = [{name.rpartition("/")[0] for name in of_place} for of_place in names]
@@ -167,7 +200,12 @@ def _compare(
             # Several places may share a prefix: one that needs the file is meant, or has others of its folder.
             prefix, i = max(of_prefix, key=lambda at: claim(*at))
             name = listed[len(prefix) :]
+            where = places[i].store.place(name)
+            if any(where.startswith(f"{each.path}/") for each in problems[i]):
+                continue  # it could not be looked for
             is_unsafe = name.startswith("/") or ".." in name.split("/") or "\0" in name
+            if not is_unsafe and f"{places[i].store.identity}/{name}" == own:
+                continue  # the manifest, listed in itself while it was written
             missing.add((i, (ProblemKind.UNSAFE_NAME if is_unsafe else ProblemKind.MISSING).value, name))
     for _, i in covered:
         missing |= {(i, ProblemKind.MISSING.value, name) for name in needed[i].difference(names[i])}

@@ -7,9 +7,13 @@ Owns what can be told about a JPEG in microseconds. Never looks at a pixel.
 
 from __future__ import annotations
 
+import re
+
 _EOI, _SOS = 0xD9, 0xDA
-_ALONE = frozenset((0x00, 0x01, *range(0xD0, 0xD9)))  # TEM, RST, SOI have no segment; 0xFF00 is no marker
+_ALONE = frozenset((0x00, 0x01, *range(0xD0, 0xD9), 0xFF))  # no segment: TEM, RST, SOI, fill bytes; 0xFF00 is no marker
 _FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; the others are DHT, JPG, DAC
+_BETWEEN_SCANS = frozenset((0xC4, 0xCC, _SOS, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE))  # and no other, see B.2.1
+_MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 
 
 class JpegError(Exception):
@@ -29,14 +33,12 @@ def jpeg_size(content: bytes) -> tuple[int, int]:
     size = None
     at = 2
     while True:
-        if at + 4 > len(content):
+        at = content.find(b"\xff", at)  # decoders pass over bytes between segments
+        if at < 0 or at + 4 > len(content):
             raise JpegError(f"{len(content)} bytes, and its header is not whole", is_truncated=True)
         marker = content[at + 1]
-        if content[at] != 0xFF or marker == 0xFF:  # padding, or bytes between segments, which decoders pass over
-            at += 1
-            continue
         if marker in _ALONE:
-            at += 2
+            at += 1 if marker == 0xFF else 2
             continue
         if marker == _EOI:
             raise JpegError(f"it ends at byte {at}, before its picture begins")
@@ -52,7 +54,18 @@ def jpeg_size(content: bytes) -> tuple[int, int]:
             break
     if size is None:
         raise JpegError("it has no frame header")
-    # The end must come after the start of the last scan: a thumbnail in the header has an end of its own.
-    if content.rfind(b"\xff\xd9") <= max(at - 2, content.rfind(b"\xff\xda")):
+    if not _ends(content, at):
         raise JpegError(f"{len(content)} bytes, and the end of the JPEG is not among them", is_truncated=True)
     return size
+
+
+def _ends(content: bytes, at: int) -> bool:
+    """True where the coded data that begin here, and the scans that follow, have an end."""
+    while found := _MARKER.search(content, at):
+        marker = content[found.start() + 1]
+        if marker == _EOI:
+            return True
+        at = found.end()
+        if marker in _BETWEEN_SCANS:
+            at += int.from_bytes(content[at : at + 2], "big")
+    return False

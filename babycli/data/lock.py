@@ -69,7 +69,7 @@ def read_lock(root: DatasetRoot) -> Lock:
                 "use the babycli that wrote it, or remove it and link again",
             )
         return Lock({place: _link(entry) for place, entry in document["links"].items()})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         mend = f"babycli data link SAYCAM-FOLDER{root.words}  (writes it anew; move the damaged one away first)"
         raise DataError(f"{path} is damaged: {error!r}", mend) from error
 

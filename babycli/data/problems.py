@@ -37,6 +37,7 @@ class ProblemKind(StrEnum):
     DUPLICATE = "DuplicateContent"
 
 
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 SHOWN = 5  # so many of a collection stand in an error message
 _CHECKSUM_KINDS = frozenset({ProblemKind.LABELS_CHECKSUM, ProblemKind.CHECKSUM})
 
@@ -50,7 +51,8 @@ class Problem:
 
     def __str__(self) -> str:
         of_task = f"{self.task}: " if self.task else ""
-        return f"{of_task}{self.kind} {self.subject}" + (f": {self.detail}" if self.detail else "")
+        text = f"{of_task}{self.kind} {self.subject}" + (f": {self.detail}" if self.detail else "")
+        return text.translate(_CONTROL)  # a name must not end a line, nor speak to the terminal
 
 
 def exit_code(problems: Iterable[Problem]) -> ExitCode:

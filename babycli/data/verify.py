@@ -21,7 +21,7 @@ from babycli.data.inventory import Place
 from babycli.data.labels import Labels, read_labels
 from babycli.data.lock import Lock, LockedLink, read_lock
 from babycli.data.manifest import Edition, Link, Manifest, demo_image_digests
-from babycli.data.problems import Problem, ProblemKind
+from babycli.data.problems import SHOWN, Problem, ProblemKind
 from babycli.data.root import DatasetRoot
 from babycli.data.zips import is_zip
 from babycli.domain import ImageRef, Row
@@ -159,8 +159,9 @@ def verify_dataset(root: DatasetRoot, tasks: Tasks, options: Options, progress: 
     depth = options.depth or _possible_depth(linked, options.manifest)
     places, recorded_of, place_of = _places(linked, compares=depth in ("checksum", "decode"))
     if options.depth == "checksum" and options.manifest is None and None in recorded_of:
+        others = "".join(f"\n{problem}" for problem in sorted(problems)[:SHOWN])
         raise DataError(
-            "checksums of SAYCam images are not published, so there is nothing to compare with",
+            f"checksums of SAYCam images are not published, so there is nothing to compare with{others}",
             "record them:  babycli data link SAYCAM-FOLDER   or give your own:  babycli data verify --manifest FILE",
         )
     how = Audit(
@@ -171,14 +172,17 @@ def verify_dataset(root: DatasetRoot, tasks: Tasks, options: Options, progress: 
         strict=options.depth == "checksum",
     )
     audited = audit(places, recorded_of, how, progress)
-    _check_manifest_is_of_these(options.manifest, audited)
+    if not problems:
+        _check_manifest_is_of_these(options.manifest, audited)
     of_links: dict[str, tuple[Finding, ...]] = {}
     for each, at in zip(linked, place_of, strict=True):
-        findings = tuple(finding for finding in audited.findings[at] if finding.name in set(each.names))
+        own = set(each.names)
+        findings = tuple(finding for finding in audited.findings[at] if finding.name in own)
         of_links[each.link.path] = findings
         problems += _link_problems(root, lock.links.get(each.link.path), each, findings)
     for place, findings in zip(places, audited.findings, strict=True):
-        beyond = [finding for finding in findings if finding.name not in set(place.needed)]
+        needed = set(place.needed)
+        beyond = [finding for finding in findings if finding.name not in needed]
         problems += [_problem("", place.store, finding) for finding in beyond]
     problems += [Problem("", each.kind, each.path, each.detail) for each in audited.problems]
     if depth in ("checksum", "decode"):
@@ -259,13 +263,15 @@ def _link_problems(
     """A link that was pointed elsewhere is one problem, not one for each image that is not there."""
     of_images = [_problem(linked.task, linked.store, finding) for finding in findings]
     target = root.link_text(linked.link.path)
-    if locked is None or locked.target == target:
+    if locked is None or target == locked.target or linked.store.identity == locked.source:
         return of_images
     place, was = str(root.path / linked.link.path), locked.target or "a real folder"
-    if 2 * len(findings) > len(linked.names):
-        detail = f"it points to {target}, where {len(findings)} of {len(linked.names)} images are not those of {was}"
+    now = f"it points to {target}" if target else "it is a real folder"
+    n_wrong = len({finding.name for finding in findings})
+    if 2 * n_wrong > len(linked.names):
+        detail = f"{now}, where {n_wrong} of {len(linked.names)} images are not those of {was}"
         return [Problem(linked.task, ProblemKind.WRONG_FOLDER, place, detail)]
-    detail = f"it points to {target or 'nothing: it is a real folder'}, and was linked to {was}"
+    detail = f"{now}, and was linked to {was}" if target else f"{now}, and was a link to {was}"
     return [Problem(linked.task, ProblemKind.LINK_CHANGED, place, detail), *of_images]
 
 
@@ -306,7 +312,8 @@ def _task_summary(
     links = []
     for link in labels.manifest.links:
         names = labels.image_names(link) if not labels.problems else []
-        n_sound = len(names) - len(of_links[link.path]) if link.path in of_links else 0
+        n_wrong = len({finding.name for finding in of_links.get(link.path, ())})
+        n_sound = len(names) - n_wrong if link.path in of_links else 0
         leads = root.link_state(link.path) in ("link", "folder")
         target = root.link_target(link.path) if leads else root.path / link.path
         links.append(LinkSummary(link, target, len(names), n_sound))

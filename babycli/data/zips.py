@@ -153,14 +153,9 @@ class ZipArchive:
 
     def read(self, member: Member) -> bytes:
         """The bytes of a member, its CRC-32 checked. Raises MemberError."""
-        if member.flags & _ENCRYPTED:
-            raise MemberError("it is encrypted")
-        if member.method not in (_STORED, _DEFLATED):
-            raise MemberError(f"compression method {member.method} is not supported; only stored and deflated are")
+        self._check(member)
         if member.size_bytes > MAX_MEMBER_BYTES or member.compressed_bytes > MAX_MEMBER_BYTES:
             raise MemberError(f"it claims {member.size_bytes} bytes, more than any image has")
-        if not 0 <= member.offset < self._directory_start:
-            raise MemberError("no member begins where the zip says")
         try:
             packed = self._packed(member)
         except OSError as error:
@@ -169,6 +164,53 @@ class ZipArchive:
         if zlib.crc32(content) != member.crc32:
             raise MemberError("its CRC-32 is not what the zip says", is_checksum=True)
         return content
+
+    def _check(self, member: Member) -> None:
+        if member.flags & _ENCRYPTED:
+            raise MemberError("it is encrypted")
+        if member.method not in (_STORED, _DEFLATED):
+            raise MemberError(f"compression method {member.method} is not supported; only stored and deflated are")
+        if not 0 <= member.offset < self._directory_start:
+            raise MemberError("no member begins where the zip says")
+
+    def pieces(self, member: Member) -> Iterator[bytes]:
+        """The bytes of a member of any size, some at a time; its CRC-32 is checked at the end. Raises MemberError."""
+        self._check(member)
+        try:
+            start = member.offset + self._local_length(member)
+            crc32, n_bytes = 0, 0
+            for piece in self._inflated(member, start):
+                crc32, n_bytes = zlib.crc32(piece, crc32), n_bytes + len(piece)
+                if n_bytes > member.size_bytes:
+                    break
+                yield piece
+        except (OSError, zlib.error) as error:
+            raise MemberError(f"it cannot be read: {error}") from error
+        if n_bytes != member.size_bytes:
+            raise MemberError(f"it holds other than the {member.size_bytes} bytes that the zip says")
+        if crc32 != member.crc32:
+            raise MemberError("its CRC-32 is not what the zip says", is_checksum=True)
+
+    def _inflated(self, member: Member, start: int) -> Iterator[bytes]:
+        stream = zlib.decompressobj(-zlib.MAX_WBITS) if member.method == _DEFLATED else None
+        for at in range(0, member.compressed_bytes, _PIECE_BYTES):
+            piece = os.pread(self._fd, min(_PIECE_BYTES, member.compressed_bytes - at), start + at)
+            if stream is None:
+                yield piece
+                continue
+            while piece:
+                yield stream.decompress(piece, _PIECE_BYTES)
+                piece = stream.unconsumed_tail
+
+    def _local_length(self, member: Member) -> int:
+        head = _LOCAL.size + len(member.raw_name)
+        raw = os.pread(self._fd, head, member.offset)
+        if len(raw) < head or raw[:4] != b"PK\x03\x04" or raw[_LOCAL.size :] != member.raw_name:
+            raise MemberError("no member begins where the zip says")
+        start = head + int.from_bytes(raw[28:30], "little")
+        if member.offset + start + member.compressed_bytes > self._limit(member.offset):
+            raise MemberError("it overlaps another member of the zip")
+        return start
 
     def _packed(self, member: Member) -> bytes:
         """The bytes of a member as they lie in the file: behind a local header that must name it.
