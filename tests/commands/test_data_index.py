@@ -105,7 +105,7 @@ def test_only_checksums_are_remembered(babycli: Babycli, old: DemoCopy, depth: s
     assert not INDEX.exists()
 
 
-@pytest.mark.parametrize("harm", ["torn", "flipped", "foreign", "empty", "binary", "folder"])
+@pytest.mark.parametrize("harm", ["torn", "flipped", "foreign", "null", "empty", "binary", "folder"])
 def test_a_damaged_index_is_passed_over_and_mended(babycli: Babycli, old: DemoCopy, harm: str) -> None:
     assert verified(babycli)[0] == 0
     (path,) = INDEX.glob("verified-*")
@@ -118,6 +118,7 @@ def test_a_damaged_index_is_passed_over_and_mended(babycli: Babycli, old: DemoCo
             "torn": whole[:-7],
             "flipped": whole[:-7] + bytes([whole[-7] ^ 1]) + whole[-6:],
             "foreign": b'00000000 {"schema": 2}\n' + whole,
+            "null": whole + b'00000000\n00000000 \n4a3f1d57 ["only a key"]\n',
             "empty": b"",
             "binary": bytes(range(256)),
         }[harm]
@@ -208,3 +209,28 @@ def test_a_zip_is_known_by_its_own_times(babycli: Babycli, old: DemoCopy) -> Non
     Path("frames.zip").write_bytes(raw)
     for _ in range(2):
         assert verified(babycli, *words)[::2] == (4, ["ChecksumMismatch"])
+
+
+def test_a_list_that_is_read_in_another_way_is_another(babycli: Babycli, old: DemoCopy) -> None:
+    """As a bag's, the same lines mean other names."""
+    old.saycam.rename("data")
+    assert babycli("data", "manifest", "data", "-o", "plain").code == 0
+    lines = Path("plain").read_text().splitlines(keepends=True)
+    Path("plain").write_text("".join(f"{line[:66]}data/{line[66:]}" for line in lines))
+    assert verified(babycli, "data", "--manifest", "plain")[::2] == (0, [])
+    first = Path("data") / lines[0][66:].strip()
+    first.rename("data/a%25")
+    Path("plain").write_text(Path("plain").read_text().replace(first.name, "a%25"))
+    assert verified(babycli, "data", "--manifest", "plain")[::2] == (0, [])
+    Path("bagit.txt").touch()
+    Path("plain").rename("manifest-sha256.txt")
+    kinds = verified(babycli, "data", "--manifest", "manifest-sha256.txt")[2]
+    assert sorted(kinds) == ["Missing", "Unexpected"]
+
+
+def test_what_verify_keeps_is_not_part_of_a_source(babycli: Babycli, old: DemoCopy) -> None:
+    assert babycli("data", "manifest", old.labeled_s, "-o", "list").code == 0
+    for _ in range(3):
+        words = (old.labeled_s, "--manifest", "list", "--data", old.labeled_s)
+        assert verified(babycli, *words)[::2] == (0, [])
+    assert (old.labeled_s / ".babycli").is_dir()

@@ -115,6 +115,37 @@ def test_a_link_that_was_pointed_elsewhere_is_noticed_even_where_all_is_the_same
     ]
 
 
+def test_another_way_to_the_same_folder_is_no_change(babycli: Babycli, linked: DemoCopy) -> None:
+    place = DATASET / "vtwt/images"
+    place.unlink()
+    place.symlink_to(f"{linked.saycam}/")
+    assert verified(babycli) == (0, [])
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_a_real_folder_in_the_place_of_a_link_is_a_change(babycli: Babycli, linked: DemoCopy, is_empty: bool) -> None:
+    place = DATASET / "vtwt/images"
+    place.unlink()
+    if is_empty:
+        place.mkdir()
+    else:
+        shutil.copytree(linked.saycam, place)
+    assert verified(babycli) == (3, [("vtwt", "WrongFolder" if is_empty else "LinkChanged", str(place))])
+    assert "it is a real folder" in babycli("data", "verify").out
+
+
+def test_equal_images_are_named_when_a_manifest_speaks_of_one_of_them(babycli: Babycli, demo: DemoCopy) -> None:
+    positive, negative = demo.saycam / "demo_frame_003.png", demo.synthetic / "demo_frame_003_neg.png"
+    replace(negative, positive.read_bytes())
+    assert babycli(*demo.link_words).code == 0
+    assert babycli("data", "manifest", demo.saycam, "-o", "list").code == 0
+    expected = [
+        ("baby_winoground", "DuplicateContent", str(DATASET / "baby_winoground/negative_images" / negative.name))
+    ]
+    for _ in range(2):
+        assert verified(babycli, "--manifest", "list") == (3, expected)
+
+
 def test_an_image_that_came_after_linking_is_unexpected(babycli: Babycli, demo: DemoCopy) -> None:
     content = demo.frame.read_bytes()
     demo.frame.unlink()
@@ -152,7 +183,16 @@ def test_two_choices_of_a_trial_with_the_same_bytes_are_named(babycli: Babycli, 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b'{"schema": 1}', b'{"schema": 1, "links": {"a": {}}}', b'{"schema": 9, "links": {}}', b"\xff"],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"schema": 1}',
+        b'{"schema": 1, "links": {"a": {}}}',
+        b'{"schema": 9, "links": {}}',
+        b"\xff",
+        b"[" * 5000,
+    ],
 )
 def test_a_damaged_lock_is_an_error_that_names_it(babycli: Babycli, linked: DemoCopy, content: bytes) -> None:
     LOCK.write_bytes(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,9 +11,12 @@ from pathlib import Path
 import blake3
 import pytest
 
+from babycli.data import zips
 from babycli.data.checksums import ChecksumFile, Checksums, checksum_text
 from babycli.errors import DataError
 from tests.conftest import Babycli
+from tests.data.demo_copy import DemoCopy, skip_unless_permissions_count
+from tests.data.zipped import zip_folder
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -147,3 +151,129 @@ def test_a_list_made_some_folders_up_is_understood(babycli: Babycli, source: Pat
 def test_a_list_inside_the_folder_does_not_miss_itself(babycli: Babycli, source: Path) -> None:
     assert babycli("data", "manifest", source, "-o", source / "list").code == 0
     assert compared(babycli, source / "list") == 0
+
+
+def test_of_two_folders_with_the_same_names_the_one_of_this_name_is_meant(babycli: Babycli) -> None:
+    digests = {}
+    for folder in ("a", "b"):
+        Path("all", folder).mkdir(parents=True)
+        for name in ("1.jpg", "2.jpg"):
+            Path("all", folder, name).write_text(f"{folder} {name}")
+            digests[f"{folder}/{name}"] = hashlib.sha256(f"{folder} {name}".encode()).hexdigest()
+    Path("list").write_bytes(checksum_text(digests))
+    for folder in ("all", "all/a", "all/b"):
+        ran = babycli("data", "verify", folder, "--manifest", "list")
+        assert (ran.code, ran.out.count("\n")) == (0, 1)
+    digests["1.jpg"] = A
+    Path("list").write_bytes(checksum_text(digests))
+    assert babycli("data", "verify", "all/b", "--manifest", "list").code == 0
+
+
+def test_damage_to_the_first_files_does_not_change_what_a_list_is_taken_for(babycli: Babycli) -> None:
+    Path("many").mkdir()
+    lines = []
+    for i in range(300):
+        Path("many", f"{i:03}").write_bytes(b"%d" % i)
+        lines.append(f"{blake3.blake3(b'%d' % i).hexdigest()}  {i:03}\n")
+    Path("list").write_text("".join(lines))
+    for i in range(10):
+        Path("many", f"{i:03}").write_bytes(b"damage")
+    ran = babycli("data", "verify", "many", "--manifest", "list")
+    assert (ran.code, ran.out.count("ChecksumMismatch")) == (4, 10)
+
+
+def test_a_bag_s_own_files_are_not_too_many_but_others_in_its_data_are(babycli: Babycli, source: Path) -> None:
+    bag = Path("bag")
+    bag.mkdir()
+    source.rename(bag / "data")
+    (bag / "bagit.txt").write_text("BagIt-Version: 1.0\n")
+    (bag / "bag-info.txt").write_text("Contact-Name: nobody\n")
+    lines = [f"{hashlib.md5(c).hexdigest()}  data/{n}\n".replace("%", "%25") for n, c in FILES.items() if "\n" not in n]
+    lines.append(f"{hashlib.md5(FILES['line' + chr(10) + 'end.jpg']).hexdigest()}  data/line%0Aend.jpg\n")
+    (bag / "manifest-md5.txt").write_text("".join(lines))
+    words = ("data", "verify", bag, "--manifest", bag / "manifest-md5.txt")
+    assert babycli(*words).code == 0
+    (bag / "data/more.jpg").touch()
+    ran = babycli(*words)
+    assert (ran.code, ran.out.count("Unexpected")) == (3, 1)
+
+
+def test_a_list_that_lists_itself_is_not_missed(babycli: Babycli, source: Path) -> None:
+    digests = {n: hashlib.sha256(content).hexdigest() for n, content in FILES.items()}
+    digests["SHA256SUMS"] = hashlib.sha256(b"").hexdigest()  # as it was while it was written
+    (source / "SHA256SUMS").write_bytes(checksum_text(digests))
+    assert compared(babycli, source / "SHA256SUMS") == 0
+
+
+def test_a_folder_that_was_emptied_lacks_every_file(babycli: Babycli, source: Path) -> None:
+    assert babycli("data", "manifest", source, "-o", "list").code == 0
+    shutil.rmtree(source)
+    source.mkdir()
+    ran = babycli("data", "verify", source, "--manifest", "list")
+    assert (ran.code, ran.out.count("Missing")) == (3, len(FILES))
+
+
+def test_a_list_may_come_through_a_pipe(babycli: Babycli, source: Path) -> None:
+    assert babycli("data", "manifest", source, "-o", "list").code == 0
+    read_end, write_end = os.pipe()
+    os.write(write_end, Path("list").read_bytes())
+    os.close(write_end)
+    try:
+        assert babycli("data", "verify", source, "--manifest", f"/dev/fd/{read_end}").code == 0
+    finally:
+        os.close(read_end)
+
+
+def test_a_link_that_leads_back_to_itself_hides_no_other_file(babycli: Babycli, source: Path) -> None:
+    assert babycli("data", "manifest", source, "-o", "list").code == 0
+    (source / "loop").symlink_to("loop")
+    ran = babycli("data", "verify", source, "--manifest", "list")
+    assert (ran.code, ran.out.splitlines()[1:]) == (3, ["Unreadable source/loop: Too many levels of symbolic links"])
+
+
+def test_files_in_a_folder_that_cannot_be_read_are_not_called_missing(
+    babycli: Babycli, source: Path, tmp_path: Path
+) -> None:
+    skip_unless_permissions_count(tmp_path)
+    assert babycli("data", "manifest", source, "-o", "list").code == 0
+    (source / "sub").chmod(0)
+    try:
+        ran = babycli("data", "verify", source, "--manifest", "list")
+    finally:
+        (source / "sub").chmod(0o755)
+    assert (ran.code, ran.out.count("source/sub")) == (3, 1)
+
+
+def test_a_name_cannot_end_a_line_or_speak_to_the_terminal(babycli: Babycli, source: Path) -> None:
+    assert babycli("data", "manifest", source, "-o", "list").code == 0
+    (source / "a\n\x1b[31mred").touch()
+    ran = babycli("data", "verify", source, "--manifest", "list")
+    assert ran.out.splitlines()[1:] == ["Unexpected source/a\\x0a\\x1b[31mred: the list of checksums does not name it"]
+
+
+@pytest.mark.parametrize("is_corrupt", [False, True])
+def test_a_member_larger_than_any_image_is_hashed_all_the_same(
+    babycli: Babycli, source: Path, is_corrupt: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (source / "film.mp4").write_bytes(bytes(range(256)) * 20_000)
+    assert babycli("data", "manifest", source, "-o", "list").code == 0
+    monkeypatch.setattr("babycli.data.images.MAX_MEMBER_BYTES", 1000)
+    for method in (0, 8):
+        archive = zip_folder(source, Path("a.zip"), method=method)
+        if is_corrupt:
+            raw = bytearray(archive.read_bytes())
+            raw[raw.index(b"film.mp4") + 3_000] ^= 1
+            archive.write_bytes(raw)
+        ran = babycli("data", "verify", archive, "--manifest", "list")
+        assert (ran.code != 0) == is_corrupt
+        assert ran.out.count("film.mp4") == is_corrupt
+    assert zips.MAX_MEMBER_BYTES > 1000
+
+
+def test_a_subset_agrees_with_its_own_list(babycli: Babycli, demo: DemoCopy) -> None:
+    assert babycli(*demo.link_words).code == 0
+    assert babycli("data", "subset", "small").code == 0
+    words = ("data", "verify", "small", "--manifest", "small/manifest-sha256.txt")
+    assert [babycli(*words, *more).code for more in ((), (), ("--data", "small"), ("--data", "small"))] == [0] * 4
+    (Path("small/saycam_images") / "more.jpg").touch()
+    assert babycli(*words).code == 3
