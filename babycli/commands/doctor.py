@@ -5,8 +5,6 @@ Owns the checks of the environment. Imports heavy packages, because that is what
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import platform
 
 import typer
@@ -19,6 +17,9 @@ _NEEDED = ("torch", "transformers", "tokenizers", "safetensors", "sentencepiece"
 
 def doctor() -> None:
     """Check this machine: packages, GPU, a torchvision that would break transformers. Exit 5 if one fails."""
+    import importlib.metadata  # slow to import, and every command imports this module
+    import importlib.util
+
     print(f"babycli {__version__}, Python {platform.python_version()}, {platform.platform()}")
     healthy = True
     for package in _NEEDED:

@@ -73,6 +73,7 @@ class _Work:
     places: Sequence[Contents]
     depth: Depth
     listed: Sequence[Listed] = ()  # for each place
+    has_keys: bool = False  # somebody asks for them
 
 
 def examine(
@@ -97,7 +98,7 @@ def examine(
                     progress(group[2] - group[1])
     unknown = [group for group in groups if group not in found]
     if unknown:
-        work = _Work(places, depth, load())
+        work = _Work(places, depth, load(), index.keeps)
         for group, (new_key, findings) in zip(unknown, map_in_processes(_examine, work, unknown), strict=True):
             found[group] = findings
             if new_key is not None:
@@ -161,6 +162,8 @@ def _examine(work: _Work, group: _Group) -> tuple[str | None, tuple[Finding, ...
             is_small = state is None or state.st_size <= _MAX_CHECKED_BYTES
             found = _compare(of_place, name, digest, wanted, work.depth, is_small)
             findings += [found] if found is not None else []
+    if not work.has_keys:
+        return None, tuple(findings)
     young_ns = began_ns - _RACY_NS
     is_old = all(state is not None and max(state.st_mtime_ns, state.st_ctime_ns) < young_ns for state in states)
     return (_key(of_place, work.depth, names, states) if is_old else None), tuple(findings)

@@ -36,6 +36,11 @@ class VerifyIndex:
         self._n_lines = 0  # behind the header, damaged ones included
         self._found = self._read()
 
+    @property
+    def keeps(self) -> bool:
+        """Whether anything that is put will be found again."""
+        return self._path is not None
+
     def __bool__(self) -> bool:
         return bool(self._found)
 

@@ -187,10 +187,11 @@ def _compare(
         prefixes.append("" if len(places) == 1 and not of_place else prefix)  # an emptied folder lacks them all
     covered = [(prefix, i) for i, prefix in enumerate(prefixes) if prefix is not None]
     there = {prefix + name for prefix, i in covered for name in names[i]}
-    folders = [{name.rpartition("/")[0] for name in of_place} for of_place in names]
+    absent = [listed for listed in checksums.by_name if listed not in there]
+    folders = [{name.rpartition("/")[0] for name in of_place} if absent else set() for of_place in names]
     missing: set[tuple[int, str, str]] = set()
-    for listed in checksums.by_name:
-        of_prefix = [(prefix, i) for prefix, i in covered if listed.startswith(prefix)] if listed not in there else []
+    for listed in absent:
+        of_prefix = [(prefix, i) for prefix, i in covered if listed.startswith(prefix)]
         if of_prefix:
 
             def claim(prefix: str, i: int, listed: str = listed) -> tuple[int, bool, bool]:
