@@ -156,7 +156,11 @@ def _count(problems: Sequence[Problem]) -> str:
 def _mend(root: DatasetRoot, problems: Sequence[Problem]) -> str:
     label_files = {str(root.path / manifest.label_path) for manifest in task_manifests()}
     of_labels = any(p.task and (p.subject in label_files or p.kind == ProblemKind.UNSAFE_NAME) for p in problems)
-    link = f"babycli data link SAYCAM-FOLDER{root.words}  (after completing the folder)"
+    link = f"babycli data link SAYCAM-FOLDER{root.words}"
+    if any(p.kind == ProblemKind.CHECKSUM for p in problems):
+        link = f"put the right files back; if those that are there are right:  {link}"
+    else:
+        link += "  (after completing the folder)"
     command = f"babycli data labels{root.words}" if of_labels else link
     return f"{_count(problems)} To mend:  {command}"
 

@@ -111,7 +111,7 @@ class ChecksumFile:
                 raise DataError(f"the checksum manifest {self.path} changed while it was used", "run it again")
         if self.bag_algorithm is not None:
             return _parse_bag(content, str(self.path), self.bag_algorithm)
-        return _parse(content, str(self.path))
+        return parse_checksums(content, str(self.path))
 
 
 def _unreadable(path: Path, error: OSError) -> DataError:
@@ -127,12 +127,8 @@ def checksum_text(digests: Mapping[str, str]) -> bytes:
     return os.fsencode("".join(lines))
 
 
-def parse_checksums(text: bytes, origin: str) -> dict[str, str]:
-    """Digests by file name, in the order of the lines. Raises DataError naming the line it cannot read."""
-    return dict(_parse(text, origin).by_name)
-
-
-def _parse(content: bytes, origin: str) -> Checksums:
+def parse_checksums(content: bytes, origin: str) -> Checksums:
+    """The lines of sha256sum or b3sum. Raises DataError naming the line it cannot read; ``origin`` is the file."""
     text = os.fsdecode(content)
     digests = _plain_lines(text)
     if digests is not None:

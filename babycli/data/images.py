@@ -63,9 +63,6 @@ class ImageStore(Protocol):
     def scan(self) -> tuple[list[str], list[ImageError]]:
         """The name of every file there, sorted, and the folders that could not be looked into."""
 
-    def read_any(self, name: str) -> bytes:
-        """The bytes of any file, an empty one too. Raises ImageError."""
-
     def states(self, names: Sequence[str]) -> Iterator[os.stat_result | None]:
         """The state of every file, without reading it; None for one that is not there."""
 
@@ -100,7 +97,10 @@ class FolderStore:
         problem = self.problem(name)
         if problem is not None:
             raise problem
-        return self._bytes(self._folder / name)
+        try:
+            return (self._folder / name).read_bytes()
+        except OSError as error:
+            raise ImageError(ProblemKind.UNREADABLE, self.place(name), str(error.strerror)) from error
 
     def scan(self) -> tuple[list[str], list[ImageError]]:
         found: list[str] = []
@@ -125,12 +125,6 @@ class FolderStore:
                 problems.append(ImageError(ProblemKind.UNREADABLE, str(error.filename), str(error.strerror)))
         found.sort()
         return found, problems
-
-    def read_any(self, name: str) -> bytes:
-        path = self._folder / name
-        if os.path.exists(path) and not path.is_file():  # a pipe would wait for its writer
-            raise ImageError(ProblemKind.NOT_A_FILE, str(path))
-        return self._bytes(path)
 
     def states(self, names: Sequence[str]) -> Iterator[os.stat_result | None]:
         prefix = f"{self._folder}/"
@@ -173,12 +167,6 @@ class FolderStore:
             finally:
                 os.close(fd)
 
-    def _bytes(self, path: Path) -> bytes:
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise ImageError(ProblemKind.UNREADABLE, str(path), str(error.strerror)) from error
-
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
     """False for a link that leads back to itself, which is told when it is read."""
@@ -216,9 +204,6 @@ class ZipStore:
     def scan(self) -> tuple[list[str], list[ImageError]]:
         prefix = self._prefix
         return sorted(name[len(prefix) :] for name in self.archive.names() if name.startswith(prefix)), []
-
-    def read_any(self, name: str) -> bytes:
-        return self._read(name, self._find_any(name))
 
     def states(self, names: Sequence[str]) -> Iterator[os.stat_result | None]:
         state = self.archive.state()  # a member cannot change without its archive

@@ -142,57 +142,47 @@ def link_images(
     nothing is found.
     """
     with locked(root.path):
-        return _link_images(root, labels, given, choices, progress)
-
-
-def _link_images(
-    root: DatasetRoot,
-    labels: Sequence[Labels],
-    given: Mapping[Source, Path],
-    choices: LinkChoices,
-    progress: Callable[[int], None],
-) -> Linked:
-    earlier = read_lock(root)
-    folders = {source: candidates(path, root.index_folder) for source, path in given.items()}
-    # All is looked up before anything is linked: a wrong folder for one task leaves the others as they were.
-    found = {link.path: _find(root, link, each, folders) for each in labels for link in each.manifest.links}
-    for path in found:
-        root.check_place(path)
-    found = _read(found, progress)
-    actions: dict[str, LinkAction] = {}
-    for of_task in labels:
-        links = of_task.manifest.links
-        lacking = any((each := found[link.path]) is not None and each.missing for link in links)
-        for link in links:
-            actions[link.path] = _action(root, link, found[link.path], lacking and not choices.allow_missing)
-    to_set = {
-        link.path: (link, each)
-        for of_task in labels
-        for link in of_task.manifest.links
-        if actions[link.path] == "linked" and (each := found[link.path]) is not None
-    }
-    texts = _texts(root, to_set, choices, progress)
-    reports = []
-    for of_task in labels:
-        for link in of_task.manifest.links:
-            action, each = actions[link.path], found[link.path]
-            if action == "linked" and root.link_text(link.path) == texts[link.path]:
-                action = "unchanged"
-            was_given = link.source in folders or (each is not None and action != "kept")
-            reports.append(LinkReport(of_task.manifest.task, link, action, each, was_given))
-    lock = _lock(root, reports, texts, earlier)
-    with written_aside(lock_path(root), lock.content) as put_lock_in_place:
-        root.set_links({path: text for path, text in texts.items() if root.link_text(path) != text})
-        if lock != earlier:
-            put_lock_in_place()
-    changed = tuple(
-        f"{path}/{name}"
-        for path, locked in lock.links.items()
-        if path in earlier.links
-        for name, digest in locked.sha256.items()
-        if earlier.links[path].sha256.get(name, digest) != digest
-    )
-    return Linked(tuple(reports), _unused(root), changed)
+        earlier = read_lock(root)
+        folders = {source: candidates(path, root.index_folder) for source, path in given.items()}
+        # All is looked up before anything is linked: a wrong folder for one task leaves the others as they were.
+        found = {link.path: _find(root, link, each, folders) for each in labels for link in each.manifest.links}
+        for path in found:
+            root.check_place(path)
+        found = _read(found, progress)
+        actions: dict[str, LinkAction] = {}
+        for of_task in labels:
+            links = of_task.manifest.links
+            lacking = any((each := found[link.path]) is not None and each.missing for link in links)
+            for link in links:
+                actions[link.path] = _action(root, link, found[link.path], lacking and not choices.allow_missing)
+        to_set = {
+            link.path: (link, each)
+            for of_task in labels
+            for link in of_task.manifest.links
+            if actions[link.path] == "linked" and (each := found[link.path]) is not None
+        }
+        texts = _texts(root, to_set, choices, progress)
+        reports = []
+        for of_task in labels:
+            for link in of_task.manifest.links:
+                action, each = actions[link.path], found[link.path]
+                if action == "linked" and root.link_text(link.path) == texts[link.path]:
+                    action = "unchanged"
+                was_given = link.source in folders or (each is not None and action != "kept")
+                reports.append(LinkReport(of_task.manifest.task, link, action, each, was_given))
+        lock = _lock(root, reports, texts, earlier)
+        with written_aside(lock_path(root), lock.content) as put_lock_in_place:
+            root.set_links({path: text for path, text in texts.items() if root.link_text(path) != text})
+            if lock != earlier:
+                put_lock_in_place()
+        changed = tuple(
+            f"{path}/{name}"
+            for path, now in lock.links.items()
+            if path in earlier.links
+            for name, digest in now.sha256.items()
+            if earlier.links[path].sha256.get(name, digest) != digest
+        )
+        return Linked(tuple(reports), _unused(root), changed)
 
 
 def _find(root: DatasetRoot, link: Link, labels: Labels, folders: Mapping[Source, list[Path]]) -> Found | None:

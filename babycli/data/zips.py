@@ -1,19 +1,16 @@
 """Zip archives as they are delivered: the directory of names, and the bytes of one member, checked.
 
-Owns the format (PKWARE APPNOTE 6.3: stored and deflated members, zip64, an archive behind other bytes), and the
-index that makes the next opening of a large archive quick. Never writes an archive, and never unpacks more than a
-member says it holds. The standard library's reader takes several times as long and as much memory to open SAYCam's
-600,285 frames (benchmarks/data.py), shares one file position between its readers, and reads overlapping members.
+Owns the format (PKWARE APPNOTE 6.3: stored and deflated members, zip64, an archive behind other bytes). Never writes an
+archive, and never unpacks more than a member says it holds. The standard library's reader takes several times as long
+and as much memory to open SAYCam's 600,285 frames (benchmarks/data.py), shares one file position between its readers,
+and reads overlapping members.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import os
 import struct
-import sys
 import zlib
 from array import array
 from bisect import bisect_left
@@ -22,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from babycli.data.root import write_atomically
+from babycli.data.zip_index import Directory, IndexKey, load_directory, save_directory
 from babycli.errors import DataError
 
 MAX_MEMBER_BYTES = 1 << 28  # no image is larger than 256 MiB, so what claims to be is an attack or damage
@@ -42,7 +39,6 @@ _STORED, _DEFLATED = 0, 8
 _UNIX = 3
 _SYMLINK, _TYPE_OF_FILE = 0o120000, 0o170000
 
-_INDEX_MAGIC = b"babycli zip index 1\n"
 _INDEXED_MEMBERS = 20_000  # a smaller archive opens at once
 _PIECE_BYTES = 1 << 20
 
@@ -84,7 +80,7 @@ def is_zip(path: Path) -> bool:
 class ZipArchive:
     """An open zip file. Any number of threads and forked processes may read at once; a pickled one opens anew.
 
-    Keeps 20 bytes for each member: CRC-32 of its name, where its entry is, where it begins. The rest stays in the file.
+    Keeps 20 bytes for each member (see zip_index.Directory). The rest stays in the file.
     """
 
     def __init__(self, path: Path, index_folder: Path | None = None) -> None:
@@ -112,18 +108,23 @@ class ZipArchive:
     def __reduce__(self) -> Any:
         return ZipArchive, (self.path, self._index_folder)
 
+    @property
+    def folders(self) -> list[str]:
+        """Every folder in it, sorted; "" for the outermost."""
+        return self._directory.folders
+
     def __len__(self) -> int:
         """Members, folders not counted."""
-        return len(self._positions)
+        return len(self._directory.positions)
 
     def find(self, name: str) -> Member | None:
         """The member of this name. Raises MemberError when there are several."""
         raw = name.encode("utf-8", "surrogateescape")
         key = zlib.crc32(raw)
         found = []
-        at = bisect_left(self._keys, key)
-        while at < len(self._keys) and self._keys[at] == key:
-            member = self._member(self._positions[at])
+        at = bisect_left(self._directory.keys, key)
+        while at < len(self._directory.keys) and self._directory.keys[at] == key:
+            member = self._member(self._directory.positions[at])
             if member.name == name:
                 found.append(member)
             at += 1
@@ -133,13 +134,13 @@ class ZipArchive:
 
     def members(self) -> Iterator[Member]:
         """Every member, in the order of the directory."""
-        for position in sorted(self._positions):
+        for position in sorted(self._directory.positions):
             yield self._member(position)
 
     def names(self) -> Iterator[str]:
         """The name of every member, in the order of the directory; much quicker than members()."""
         window, start = b"", 0
-        for position in sorted(self._positions):
+        for position in sorted(self._directory.positions):
             at = position - start + _ENTRY.size
             if at > len(window) or at + int.from_bytes(window[at - 18 : at - 16], "little") > len(window):
                 window, start = os.pread(self._fd, _PIECE_BYTES, self._directory_start + position), position
@@ -165,19 +166,12 @@ class ZipArchive:
             raise MemberError("its CRC-32 is not what the zip says", is_checksum=True)
         return content
 
-    def _check(self, member: Member) -> None:
-        if member.flags & _ENCRYPTED:
-            raise MemberError("it is encrypted")
-        if member.method not in (_STORED, _DEFLATED):
-            raise MemberError(f"compression method {member.method} is not supported; only stored and deflated are")
-        if not 0 <= member.offset < self._directory_start:
-            raise MemberError("no member begins where the zip says")
-
     def pieces(self, member: Member) -> Iterator[bytes]:
         """The bytes of a member of any size, some at a time; its CRC-32 is checked at the end. Raises MemberError."""
         self._check(member)
         try:
-            start = member.offset + self._local_length(member)
+            head = os.pread(self._fd, _LOCAL.size + len(member.raw_name), member.offset)
+            start = member.offset + self._start(member, head)
             crc32, n_bytes = 0, 0
             for piece in self._inflated(member, start):
                 crc32, n_bytes = zlib.crc32(piece, crc32), n_bytes + len(piece)
@@ -191,6 +185,14 @@ class ZipArchive:
         if crc32 != member.crc32:
             raise MemberError("its CRC-32 is not what the zip says", is_checksum=True)
 
+    def _check(self, member: Member) -> None:
+        if member.flags & _ENCRYPTED:
+            raise MemberError("it is encrypted")
+        if member.method not in (_STORED, _DEFLATED):
+            raise MemberError(f"compression method {member.method} is not supported; only stored and deflated are")
+        if not 0 <= member.offset < self._directory_start:
+            raise MemberError("no member begins where the zip says")
+
     def _inflated(self, member: Member, start: int) -> Iterator[bytes]:
         stream = zlib.decompressobj(-zlib.MAX_WBITS) if member.method == _DEFLATED else None
         for at in range(0, member.compressed_bytes, _PIECE_BYTES):
@@ -202,32 +204,27 @@ class ZipArchive:
                 yield stream.decompress(piece, _PIECE_BYTES)
                 piece = stream.unconsumed_tail
 
-    def _local_length(self, member: Member) -> int:
-        head = _LOCAL.size + len(member.raw_name)
-        raw = os.pread(self._fd, head, member.offset)
-        if len(raw) < head or raw[:4] != b"PK\x03\x04" or raw[_LOCAL.size :] != member.raw_name:
-            raise MemberError("no member begins where the zip says")
-        start = head + int.from_bytes(raw[28:30], "little")
-        if member.offset + start + member.compressed_bytes > self._limit(member.offset):
-            raise MemberError("it overlaps another member of the zip")
-        return start
-
     def _packed(self, member: Member) -> bytes:
-        """The bytes of a member as they lie in the file: behind a local header that must name it.
+        # Most archives have at most 32 bytes of extra there: then one read has it all.
+        head = _LOCAL.size + len(member.raw_name)
+        raw = os.pread(self._fd, head + 32 + member.compressed_bytes, member.offset)
+        start = self._start(member, raw)
+        if len(raw) < start + member.compressed_bytes:
+            raw = os.pread(self._fd, start + member.compressed_bytes, member.offset)
+        return raw[start : start + member.compressed_bytes]
+
+    def _start(self, member: Member, raw: bytes) -> int:
+        """Where the packed bytes begin, counted from the local header, which must name the member.
 
         local header (30) | name | extra | packed bytes
         """
         head = _LOCAL.size + len(member.raw_name)
-        # Most archives have at most 32 bytes of extra there: then one read has it all.
-        raw = os.pread(self._fd, head + 32 + member.compressed_bytes, member.offset)
         if len(raw) < head or raw[:4] != b"PK\x03\x04" or raw[_LOCAL.size : head] != member.raw_name:
             raise MemberError("no member begins where the zip says")
         start = head + int.from_bytes(raw[28:30], "little")
         if member.offset + start + member.compressed_bytes > self._limit(member.offset):
             raise MemberError("it overlaps another member of the zip")
-        if len(raw) < start + member.compressed_bytes:
-            raw = os.pread(self._fd, start + member.compressed_bytes, member.offset)
-        return raw[start : start + member.compressed_bytes]
+        return start
 
     def _unpacked(self, member: Member, packed: bytes) -> bytes:
         content = packed
@@ -243,8 +240,8 @@ class ZipArchive:
 
     def _limit(self, offset: int) -> int:
         """Where the next member begins, or the directory. For one of two that begin at once: there."""
-        following = bisect_left(self._offsets, offset) + 1
-        return self._offsets[following] if following < len(self._offsets) else self._directory_start
+        following = bisect_left(self._directory.offsets, offset) + 1
+        return self._directory.offsets[following] if following < len(self._directory.offsets) else self._directory_start
 
     def _open(self) -> None:
         end = _find_end(self._fd)
@@ -256,18 +253,17 @@ class ZipArchive:
         self._shift = self._directory_start - declared_start
         if self._directory_start < 0 or self._shift < 0:
             raise self._broken("its directory lies outside of the file")
-        index = None
-        if self._index_folder is not None and n_entries >= _INDEXED_MEMBERS:
-            place = hashlib.sha256(os.fsencode(os.path.realpath(self.path))).hexdigest()[:16]
-            index = self._index_folder / f"zip-{place}.index"
-            key = self._index_key(size)
-            if self._load_index(index, key):
-                return
-        self._read_directory(n_entries, size)
-        if index is not None:
-            self._save_index(index, key)
+        if self._index_folder is None or n_entries < _INDEXED_MEMBERS:
+            self._directory = self._read_directory(n_entries, size)
+            return
+        place = hashlib.sha256(os.fsencode(os.path.realpath(self.path))).hexdigest()[:16]
+        index, key = self._index_folder / f"zip-{place}.index", self._index_key(size)
+        known = load_directory(index, key)
+        self._directory = known or self._read_directory(n_entries, size)
+        if known is None:
+            save_directory(index, key, self._directory)
 
-    def _read_directory(self, n_entries: int, size: int) -> None:
+    def _read_directory(self, n_entries: int, size: int) -> Directory:
         """Walks the directory once: its entries have no fixed length."""
         directory = os.pread(self._fd, size, self._directory_start)
         if len(directory) != size:
@@ -300,51 +296,20 @@ class ZipArchive:
             raise self._broken(f"its directory has {size - at} bytes too many")
         del directory
         found.sort()
-        self._keys = array("I", [each >> 40 for each in found])
-        self._positions = array("Q", [each & (1 << 40) - 1 for each in found])
-        self._offsets = array("Q", sorted(offsets))
-        self.folders = sorted(os.fsdecode(folder) for folder in _with_parents(folders))
+        return Directory(
+            array("I", [each >> 40 for each in found]),
+            array("Q", [each & (1 << 40) - 1 for each in found]),
+            array("Q", sorted(offsets)),
+            sorted(os.fsdecode(folder) for folder in _with_parents(folders)),
+        )
 
-    def _index_key(self, directory_bytes: int) -> dict[str, object]:
-        """What an index belongs to: size and mtime of the archive, and the SHA-256 of its directory."""
+    def _index_key(self, directory_bytes: int) -> IndexKey:
         digest = hashlib.sha256()
         for start in range(0, directory_bytes, _PIECE_BYTES):
             n = min(_PIECE_BYTES, directory_bytes - start)
             digest.update(os.pread(self._fd, n, self._directory_start + start))
         state = self.state()
-        key = {"byteorder": sys.byteorder, "size_bytes": state.st_size, "mtime_ns": state.st_mtime_ns}
-        return {**key, "directory_sha256": digest.hexdigest()}
-
-    def _load_index(self, path: Path, key: dict[str, object]) -> bool:
-        """False where there is none, or one of another archive, or a damaged one: it is then written anew."""
-        try:
-            raw = path.read_bytes()
-        except OSError:
-            return False
-        body, digest = memoryview(raw)[:-32], raw[-32:]
-        if not raw.startswith(_INDEX_MAGIC) or hashlib.sha256(body).digest() != digest:
-            return False
-        header_end = raw.index(b"\n", len(_INDEX_MAGIC))
-        header = json.loads(raw[len(_INDEX_MAGIC) : header_end])
-        if header["key"] != key:
-            return False
-        self.folders = header["folders"]
-        at = header_end + 1
-        arrays = []
-        for kind, n in zip("IQQ", header["lengths"], strict=True):
-            values = array(kind)
-            values.frombytes(body[at : at + n * values.itemsize])
-            at += n * values.itemsize
-            arrays.append(values)
-        self._keys, self._positions, self._offsets = arrays
-        return True
-
-    def _save_index(self, path: Path, key: dict[str, object]) -> None:
-        arrays = (self._keys, self._positions, self._offsets)
-        header = {"key": key, "folders": self.folders, "lengths": [len(values) for values in arrays]}
-        body = b"".join([_INDEX_MAGIC, json.dumps(header).encode(), b"\n", *(values.tobytes() for values in arrays)])
-        with contextlib.suppress(DataError):  # a place where we may not write costs the next opening a second
-            write_atomically(path, body + hashlib.sha256(body).digest())
+        return IndexKey(state.st_size, state.st_mtime_ns, digest.hexdigest())
 
     def _member(self, position: int) -> Member:
         raw = os.pread(self._fd, _ENTRY.size + 256, self._directory_start + position)

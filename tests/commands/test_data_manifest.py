@@ -37,7 +37,7 @@ def test_a_folder_with_odd_names_is_listed_whole(babycli: Babycli) -> None:
     assert (ran.code, ran.out) == (0, "")
     expected = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     text = Path("source/list").read_bytes()
-    assert parse_checksums(text, "list") == expected
+    assert parse_checksums(text, "list").by_name == expected
     assert babycli("data", "manifest", "source", "-o", "source/list").code == 0
     assert Path("source/list").read_bytes() == text
 
@@ -50,12 +50,12 @@ def test_sha256sum_reads_it_and_writes_the_same(babycli: Babycli) -> None:
     assert (
         subprocess.run(["sha256sum", "-c", "--strict", "--quiet", "../list"], cwd="source", check=False).returncode == 0
     )
-    names = list(parse_checksums(Path("list").read_bytes(), "list"))
+    names = list(parse_checksums(Path("list").read_bytes(), "list").by_name)
     for option in ([], ["--tag"], ["--binary"]):
         theirs = subprocess.run(
             ["sha256sum", *option, "--", *names], cwd="source", capture_output=True, check=True
         ).stdout
-        assert parse_checksums(theirs, "theirs") == parse_checksums(Path("list").read_bytes(), "list")
+        assert parse_checksums(theirs, "theirs").by_name == parse_checksums(Path("list").read_bytes(), "list").by_name
         if not option:
             assert theirs == Path("list").read_bytes()
 
@@ -93,7 +93,7 @@ def test_any_names_survive_the_round_trip(seed: int) -> None:
         for _ in range(40)
     }
     digests = {name: rng.randbytes(32).hex() for name in sorted(names) if not name.startswith("./")}
-    assert parse_checksums(checksum_text(digests), "text") == digests
+    assert parse_checksums(checksum_text(digests), "text").by_name == digests
 
 
 @pytest.mark.parametrize("line", ["d41d8cd98f00b204e9800998ecf8427e  a.jpg", "hello", "0" * 64, "0" * 64 + "  "])

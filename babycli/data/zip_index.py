@@ -1,0 +1,77 @@
+"""What is kept of a zip's directory, in memory and, for a large archive, on disk for the next opening.
+
+Owns that file: a line of JSON and three arrays behind it, with a checksum of all. Never reads an archive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sys
+from array import array
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from babycli.data.root import write_atomically
+from babycli.errors import DataError
+
+_MAGIC = b"babycli zip index 1\n"
+_DIGEST_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The members of an archive, sorted by the CRC-32 of their names: 20 bytes for each."""
+
+    keys: array[int]  # CRC-32 of the name
+    positions: array[int]  # of its entry in the directory
+    offsets: array[int]  # of all local headers in the file, sorted by themselves
+    folders: list[str]  # sorted
+
+
+@dataclass(frozen=True, slots=True)
+class IndexKey:
+    """What an index belongs to."""
+
+    size_bytes: int
+    mtime_ns: int
+    directory_sha256: str
+
+
+def load_directory(path: Path, key: IndexKey) -> Directory | None:
+    """None where there is none, or one of another archive, or a damaged one."""
+    try:
+        raw = path.read_bytes()
+    except OSError:
+        return None
+    body = memoryview(raw)[:-_DIGEST_BYTES]
+    if not raw.startswith(_MAGIC) or hashlib.sha256(body).digest() != raw[-_DIGEST_BYTES:]:
+        return None
+    header_end = raw.index(b"\n", len(_MAGIC))
+    header = json.loads(raw[len(_MAGIC) : header_end])
+    if header["key"] != asdict(key) or header["byteorder"] != sys.byteorder:
+        return None
+    at = header_end + 1
+    arrays: list[array[int]] = []
+    for kind, n in zip("IQQ", header["lengths"], strict=True):
+        values = array(kind)
+        values.frombytes(body[at : at + n * values.itemsize])
+        at += n * values.itemsize
+        arrays.append(values)
+    keys, positions, offsets = arrays
+    return Directory(keys, positions, offsets, header["folders"])
+
+
+def save_directory(path: Path, key: IndexKey, directory: Directory) -> None:
+    """Where it cannot be written, the next opening takes a second."""
+    arrays = (directory.keys, directory.positions, directory.offsets)
+    header = {
+        "key": asdict(key),
+        "byteorder": sys.byteorder,
+        "folders": directory.folders,
+        "lengths": [len(values) for values in arrays],
+    }
+    body = b"".join([_MAGIC, json.dumps(header).encode(), b"\n", *(values.tobytes() for values in arrays)])
+    with contextlib.suppress(DataError):
+        write_atomically(path, body + hashlib.sha256(body).digest())
