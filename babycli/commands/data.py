@@ -100,9 +100,9 @@ def link(
             f"unknown mode {mode!r}.{did_you_mean(mode, list(LINK_MODES))}", f"one of: {', '.join(LINK_MODES)}"
         )
     choices_of_links = LinkChoices(allow_missing, next(m for m in LINK_MODES if m == mode), relative)
-    for path in given.values():
-        check_source(path)
     root = DatasetRoot.find(data)
+    for path in given.values():
+        check_source(path, root.index_folder if root.path.is_dir() else None)
     fetched = get_labels(root.path, task_manifests(), _checked_source(source), replace=False)
     if set(fetched.values()) != {"already there"}:
         say(f"label files: {', '.join(sorted(set(fetched.values())))} into {root.path}")

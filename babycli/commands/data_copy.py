@@ -43,10 +43,10 @@ def unpack(
     data: DataOption = None,
 ) -> None:
     """Unpack a zip, checked and in parallel; interrupted, the same command goes on."""
-    check_source(archive)
+    root = DatasetRoot.find(data)
+    check_source(archive, root.index_folder)
     if archive.is_dir():
         raise DataError(f"{archive} is a folder, not a zip", f"babycli data link {shlex.quote(str(archive))}")
-    root = DatasetRoot.find(data)
     opened = open_archive(archive, root.index_folder)
     lacking: list[Problem] = []
     if only_needed:
