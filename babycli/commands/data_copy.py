@@ -67,8 +67,8 @@ def unpack(
     kept = f", {done.n_files - done.n_written} of them there already" if done.n_written < done.n_files else ""
     if done.problems:
         say(
-            f"{len(done.problems)} of {len(members)} members cannot be read; {done.n_files} are unpacked beside "
-            f"{destination}. With a whole zip the same command completes it."
+            f"{len(done.problems)} of {len(members)} members cannot be read, so {destination} is not complete; the "
+            f"other {done.n_files} are kept. With a whole zip the same command completes it."
         )
     else:
         say(f"{done.n_files} files in {destination}{kept}")
@@ -115,9 +115,10 @@ def subset(
     root = DatasetRoot.find(data)
     all_labels = [sound_labels(root, manifests()[task.name]) for task in select_tasks(tasks)]
     with progress_bar("copying", unit=" images") as count:
-        n_images = make_subset(root, all_labels, _folder(destination), count)
-    if n_images is None:
-        say(f"{destination} is complete already; all of it was checked")
+        made = make_subset(root, all_labels, _folder(destination), count)
+    if made.was_there:
+        mended = f"{made.n_written} images were put right" if made.n_written else "nothing was wrong"
+        say(f"{destination} was there already: all of it was checked, and {mended}")
     else:
-        say(f"{n_images} images in {destination}; to check them there:  sha256sum -c {MANIFEST_NAME}")
+        say(f"{made.n_images} images in {destination}; to check them there:  sha256sum -c {MANIFEST_NAME}")
     say(f"to use it:  babycli eval --data {shlex.quote(destination)}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,7 +85,7 @@ def audit(
 
 def _belongs_to(places: Sequence[Place], recorded: Sequence[Digests | None], how: Audit) -> str:
     lists = [sorted(each.items()) if each is not None else None for each in recorded]
-    manifest = how.manifest.identity if how.manifest is not None else None
+    manifest = [how.manifest.identity, os.path.realpath(how.manifest.path)] if how.manifest is not None else None
     parts = [how.depth, how.strict, manifest, [place.store.identity for place in places], lists]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

@@ -45,7 +45,7 @@ class Checksums:
         """The start of listed names ("saycam_images/") behind which the file names of a place follow.
 
         The manifest may have been made some folders up. None where none of the names is listed. Of prefixes behind
-        which at least half as many follow as behind the best, the one that the path of the place ends with is meant.
+        which nearly as many follow as behind the best, the one that the path of the place ends with is meant.
         """
         wanted: dict[str, list[str]] = {}
         for name in names:
@@ -58,7 +58,8 @@ class Checksums:
                 if listed == name or listed.endswith(f"/{name}"):
                     prefix = listed[: len(listed) - len(name)]
                     votes[prefix] = votes.get(prefix, 0) + 1
-        likely = [prefix for prefix, n in votes.items() if 2 * n >= max(votes.values())]
+        enough = 0.9 * max(votes.values(), default=0)
+        likely = [prefix for prefix, n in votes.items() if n >= enough]
         rank = {prefix: (-_n_shared(prefix, place), -votes[prefix], len(prefix), prefix) for prefix in likely}
         return min(likely, key=rank.__getitem__) if likely else None
 

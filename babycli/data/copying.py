@@ -3,8 +3,8 @@
 Owns the way there, how an image is copied, hard-linked or cloned, and that two commands never write at once. Never
 decides which files, and never writes over or through what it has not made itself.
 
-A folder that is absent or empty is made beside its place and appears in one step. Into one that has files, or that
-cannot be replaced (a mount point, the working directory), each file is moved in one step from a folder inside it.
+A folder that is absent is made beside its place and appears in one step. Into one that is there, each file is moved in
+one step from a folder inside it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import fcntl
 import hashlib
 import os
 import shutil
+import stat
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,6 +32,8 @@ from babycli.errors import ChecksumError, DataError
 CopyMode = Literal["copy", "hardlink", "reflink"]
 
 _PARTIAL = "babycli-partial"
+RESERVED_NAME = f".{_PARTIAL}"  # the staging folder in a folder that is there
+_MAX_STEM_BYTES = 200
 _FICLONE = 0x40049409  # Linux: _IOW(0x94, 9, int)
 _NO_CLONE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.ENOSYS, errno.EXDEV}
 _WAIT_S = 30
@@ -44,13 +47,30 @@ class Assembly:
     staging: Path
     is_whole: bool  # the staging folder becomes the folder
 
-    def clear(self, files: Collection[str], links: Collection[str] = ()) -> None:
-        """Removes what an interrupted run left in the staging folder, except these files and links."""
+    @property
+    def is_in_use(self) -> bool:
+        """Whether files are there, other than those of an interrupted run."""
+        if self.is_whole:
+            return False
+        with explained(self.folder), os.scandir(self.folder) as entries:
+            return any(entry.name != RESERVED_NAME for entry in entries)
+
+    def begin(self, files: Collection[str], links: Collection[str] = ()) -> None:
+        """Makes the staging folder, and removes what an interrupted run left there, except these files and links.
+
+        Raises DataError where one of them would have to go through a link or a file of the folder.
+        """
+        for parent in {(self.folder / name).parent for name in (*files, *links)} if not self.is_whole else ():
+            if os.path.lexists(parent) and (os.path.realpath(parent) != str(parent) or not parent.is_dir()):
+                raise DataError(f"{parent} is no folder, or behind a link; nothing was written", "move it away")
         with explained(self.staging):
-            for parent, folders, others in os.walk(self.staging, topdown=False):
-                inside = os.path.relpath(parent, self.staging)
+            if self.staging.is_symlink():
+                raise DataError(f"{self.staging} is in the way", "move it away")
+            self.staging.mkdir(parents=True, exist_ok=True)
+            for parent_name, folders, others in os.walk(self.staging, topdown=False):
+                inside = os.path.relpath(parent_name, self.staging)
                 for name in [*others, *folders]:
-                    place, path = Path(parent, name), name if inside == "." else f"{inside}/{name}"
+                    place, path = Path(parent_name, name), name if inside == "." else f"{inside}/{name}"
                     if place.is_symlink():
                         wanted = path in links
                     elif place.is_dir():
@@ -62,85 +82,102 @@ class Assembly:
                     if not wanted:
                         place.unlink()
 
-    def finish(self, names: Collection[str]) -> None:
-        """Moves the files and links of these names to their places, over those that are there."""
+    def finish(self, names: Iterable[str]) -> None:
+        """Moves the files and links of these names to their places, in this order, over those that are there."""
         if self.is_whole:
             with explained(self.folder):
                 os.replace(self.staging, self.folder)
             return
-        for name in sorted(names):
+        for name in names:
             place = self.folder / name
             with explained(place):
                 place.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(self.staging / name, place)
-        with explained(self.staging):
-            shutil.rmtree(self.staging)
-
-
-def is_in_use(folder: Path) -> bool:
-    """True for a folder with files other than those of an interrupted run. Raises DataError for what is no folder."""
-    if not os.path.lexists(folder):
-        return False
-    if not os.path.isdir(folder):
-        raise DataError(f"{folder} is no folder, or leads to none", "name another")
-    with explained(folder), os.scandir(folder) as entries:
-        return any(entry.name != f".{_PARTIAL}" for entry in entries)
+        shutil.rmtree(self.staging, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def assembling(folder: Path) -> Iterator[Assembly]:
-    """Makes or finds the staging folder of a folder, for this command and its processes alone. Raises DataError.
+    """Gives a folder to write to, to this command and its processes alone. Raises DataError.
 
     Waits for the processes of a command that was killed: they end on their own, but not at once.
     """
+    real = Path(os.path.realpath(folder))
+    staging = real.with_name(f".{_short(real.name)}.{_PARTIAL}")
     while True:
-        assembly = _choose(folder)
-        staging = assembly.staging
-        if staging.is_symlink() or (staging.exists() and not staging.is_dir()):
-            raise DataError(f"{staging} is in the way", "move it away")
-        with explained(staging):
-            staging.mkdir(parents=True, exist_ok=True)
-        with locked(staging):
-            if staging.is_dir() and _choose(folder) == assembly:  # else another command has just finished it
+        if _is_there(real, folder):
+            with locked(real):
+                yield Assembly(real, real / RESERVED_NAME, is_whole=False)
+            return
+        with locked(staging, makes=True):
+            if not _is_there(real, folder):  # else another command has just finished it
                 try:
-                    yield assembly
+                    yield Assembly(real, staging, is_whole=True)
                 finally:
                     with contextlib.suppress(OSError):
                         staging.rmdir()  # only where nothing was put into it
                 return
 
 
-def _choose(folder: Path) -> Assembly:
-    real = Path(os.path.realpath(folder))
-    is_whole = not is_in_use(real) and not os.path.ismount(real) and real != Path(os.path.realpath("."))
-    staging = real.with_name(f".{real.name}.{_PARTIAL}") if is_whole else real / f".{_PARTIAL}"
-    return Assembly(real, staging, is_whole)
+def _short(name: str) -> str:
+    """A name to which something can be added."""
+    return name if len(os.fsencode(name)) <= _MAX_STEM_BYTES else hashlib.sha256(os.fsencode(name)).hexdigest()
+
+
+def _is_there(real: Path, folder: Path) -> bool:
+    """Raises DataError for what is no folder, and for a place that one may not look at."""
+    with explained(folder):
+        try:
+            status = os.stat(real)  # noqa: PTH116  # Path.exists hides or raises errors as it sees fit
+        except FileNotFoundError:
+            if os.path.islink(folder):
+                raise DataError(f"{folder} is a link that leads nowhere", "name another folder") from None
+            return False
+    if not stat.S_ISDIR(status.st_mode):
+        raise DataError(f"{folder} is no folder", "name another")
+    return True
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keeps other commands that ask for the same folder waiting. Raises DataError after half a minute."""
-    with explained(folder):
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def locked(folder: Path, makes: bool = False) -> Iterator[None]:
+    """Keeps other commands that ask for the same folder waiting. Raises DataError after half a minute.
+
+    ``makes``: the folder is made where it is not there, also when the command that was waited for has removed it.
+    """
+    end = time.monotonic() + _WAIT_S
+    while (fd := _lock(folder, makes)) is None:
+        if time.monotonic() > end:
+            raise DataError(f"another babycli is writing {folder}", "wait until it has ended")
+        time.sleep(0.05)
     try:
-        end = time.monotonic() + _WAIT_S
-        while not _lock(fd):
-            if time.monotonic() > end:
-                raise DataError(f"another babycli is writing {folder}", "wait until it has ended")
-            time.sleep(0.05)
         yield
     finally:
         os.close(fd)
 
 
-def _lock(fd: int) -> bool:
+def _lock(folder: Path, makes: bool) -> int | None:
+    """An open folder that nobody else holds; None where that cannot be had now."""
+    with explained(folder):
+        if makes:
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if makes:
+                return None  # removed by its holder, who is ending
+            raise
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
+        os.close(fd)
+        return None
     except OSError:
         pass  # NFS cannot lock a folder
-    return True
+    with contextlib.suppress(OSError):
+        if os.path.samestat(os.stat(folder), os.fstat(fd)):  # noqa: PTH116
+            return fd
+    os.close(fd)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

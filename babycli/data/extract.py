@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from babycli.data.copying import assembling
+from babycli.data.copying import RESERVED_NAME, assembling
 from babycli.data.names import folded_name
 from babycli.data.problems import Problem, ProblemKind
 from babycli.data.root import explained
@@ -71,19 +71,21 @@ def extract(archive: ZipArchive, members: Sequence[Member], folder: Path, progre
     with assembling(folder) as assembly:
         absent = members
         if not assembly.is_whole:
-            _check_parents(assembly.folder, members)
             states = _all_states(_Work(archive, members, assembly.folder))
             _refuse_others(assembly.folder, members, states)
             absent = [member for member, state in zip(members, states, strict=True) if state != "same"]
         names = {member.name for member in absent}
-        assembly.clear(names)
+        if not names:
+            progress(sum(member.size_bytes for member in members))
+            return Extracted(len(members), 0, ())
+        assembly.begin(names)
         states = _all_states(_Work(archive, absent, assembly.staging))
         left = [member for member, state in zip(absent, states, strict=True) if state != "same"]
         _check_room(assembly.staging, sum(member.size_bytes for member in left))
         progress(sum(member.size_bytes for member in members) - sum(member.size_bytes for member in left))
         problems = _unpack(_Work(archive, left, assembly.staging), progress)
         if not problems:
-            assembly.finish(names)
+            assembly.finish(sorted(names))
     return Extracted(len(members) - len(problems), len(left) - len(problems), tuple(sorted(problems)))
 
 
@@ -94,6 +96,8 @@ def _wrong(member: Member) -> tuple[ProblemKind, str] | None:
         return ProblemKind.UNSAFE_NAME, "a name that is too long for many disks"
     if name.startswith("/") or _DRIVE.match(name):
         return ProblemKind.UNSAFE_NAME, "an absolute name"
+    if parts[0] == RESERVED_NAME:
+        return ProblemKind.UNSAFE_NAME, "a name that babycli needs for itself"
     if ".." in parts:
         return ProblemKind.UNSAFE_NAME, "it leads out of the folder"
     if any(character in name for character in "\\\0\n\r") or "" in parts or "." in parts:
@@ -129,12 +133,6 @@ def _collisions(archive: ZipArchive, names: Sequence[str]) -> list[Problem]:
             detail = f"a file where {folders[folded]} needs a folder"
             problems.append(Problem("", ProblemKind.COLLISION, f"{archive.path}/{name}", detail))
     return problems
-
-
-def _check_parents(folder: Path, members: Sequence[Member]) -> None:
-    for parent in sorted({(folder / member.name).parent for member in members}):
-        if os.path.realpath(parent) != str(parent):
-            raise DataError(f"{parent} is behind a link, and could lead anywhere", "extract into another folder")
 
 
 def _refuse_others(folder: Path, members: Sequence[Member], states: Sequence[_State]) -> None:

@@ -189,17 +189,13 @@ class ZipStore:
 
     def problem(self, name: str) -> ImageError | None:
         try:
-            self._find(name)
+            self.member(name)
         except ImageError as problem:
             return problem
         return None
 
     def read(self, name: str) -> bytes:
-        return self._read(name, self._find(name))
-
-    def member(self, name: str) -> Member:
-        """An image's entry in the zip. Raises ImageError."""
-        return self._find(name)
+        return self._read(name, self.member(name))
 
     def scan(self) -> tuple[list[str], list[ImageError]]:
         prefix = self._prefix
@@ -241,7 +237,8 @@ class ZipStore:
         kind = ProblemKind.CHECKSUM if error.is_checksum else ProblemKind.UNREADABLE
         return ImageError(kind, self.place(name), str(error))
 
-    def _find(self, name: str) -> Member:
+    def member(self, name: str) -> Member:
+        """An image's entry in the zip. Raises ImageError."""
         member = self._find_any(name)
         if not member.size_bytes:
             raise ImageError(ProblemKind.EMPTY, self.place(name), "0 bytes")

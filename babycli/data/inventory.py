@@ -60,13 +60,15 @@ def look_through(places: Sequence[Place], manifest: ChecksumFile, index: VerifyI
         is_its_business = _business_of(manifest, place, places, index)
         names.append([name for name in found if is_its_business(name)])
         above = place.store.place("")
-        problems.append([each for each in unread if is_its_business(each.path.removeprefix(above).removeprefix("/"))])
+        folders = [each.path.removeprefix(above).removeprefix("/") for each in unread]
+        known = [each for each, path in zip(unread, folders, strict=True) if not path or is_its_business(f"{path}/")]
+        problems.append(known)
     key = _names_key(places, names, problems)
-    known = index.get(key) if not full else None
-    if known is None:
-        known = _compare(places, names, problems, manifest)
-        index.put(key, known)
-    prefixes, missing, equal = known
+    compared = index.get(key) if not full else None
+    if compared is None:
+        compared = _compare(places, names, problems, manifest)
+        index.put(key, compared)
+    prefixes, missing, equal = compared
     return [
         Inventory(
             names[i],
@@ -82,19 +84,19 @@ def look_through(places: Sequence[Place], manifest: ChecksumFile, index: VerifyI
 def _business_of(
     manifest: ChecksumFile, place: Place, places: Sequence[Place], index: VerifyIndex
 ) -> Callable[[str], bool]:
-    """Which files of a place the manifest should list.
+    """Which files of a place, and which folders ("data/"), the manifest should list.
 
-    Not those of a place inside of this one, nor what verify itself keeps. A manifest that lies in the place, as that of
-    a bag or of a subset does, speaks of the folders that it names; what lies beside them, itself too, it need not list.
+    Not those of a place inside of this one, nor what verify itself keeps, nor the manifest. One that lies right in the
+    place, as that of a bag or of a subset does, speaks of the folders that it names, and not of what lies beside them.
     """
     inner = (*_inner_folders(place, places), f"{INDEX_FOLDER}/")
-    if os.path.dirname(os.path.realpath(manifest.path)) != place.store.identity:  # noqa: PTH120
-        return lambda name: not name.startswith(inner)
+    own = os.path.realpath(manifest.path).removeprefix(f"{place.store.identity}/")
+    if "/" in own:
+        return lambda name: name != own and not name.startswith(inner)
     tops = index.get("tops")
     if tops is None:
         tops = sorted({name.split("/", 1)[0] if "/" in name else "" for name in manifest.checksums.by_name})
         index.put("tops", tops)
-    own = os.path.basename(os.path.realpath(manifest.path))  # noqa: PTH119
 
     def is_its_business(name: str) -> bool:
         top = name.split("/", 1)[0] if "/" in name else ""

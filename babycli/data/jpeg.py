@@ -35,7 +35,7 @@ def jpeg_size(content: bytes) -> tuple[int, int]:
     while True:
         at = content.find(b"\xff", at)  # decoders pass over bytes between segments
         if at < 0 or at + 4 > len(content):
-            raise JpegError(f"{len(content)} bytes, and its header is not whole", is_truncated=True)
+            raise JpegError(f"{len(content)} bytes, and its header leads beyond them", _is_cut_off(content))
         marker = content[at + 1]
         if marker in _ALONE:
             at += 1 if marker == 0xFF else 2
@@ -55,7 +55,7 @@ def jpeg_size(content: bytes) -> tuple[int, int]:
     if size is None:
         raise JpegError("it has no frame header")
     if not _ends(content, at):
-        raise JpegError(f"{len(content)} bytes, and the end of the JPEG is not among them", is_truncated=True)
+        raise JpegError(f"{len(content)} bytes, and its markers lead to no end among them", _is_cut_off(content))
     return size
 
 
@@ -69,3 +69,8 @@ def _ends(content: bytes, at: int) -> bool:
         if marker in _BETWEEN_SCANS:
             at += int.from_bytes(content[at : at + 2], "big")
     return False
+
+
+def _is_cut_off(content: bytes) -> bool:
+    """False where the end is there all the same, and what leads there is damaged."""
+    return not content.rstrip(b"\0").endswith(b"\xff\xd9")

@@ -246,15 +246,15 @@ def _texts(
         folder = _own_folder(root, source, choices.mode, sha256)
         with assembling(folder) as assembly:
             left = sha256 if assembly.is_whole else lacking(assembly.folder, sha256)
-            assembly.clear(left)
+            assembly.begin(left)
             progress(len(sha256) - len(left))
             try:
                 put_images(to_set[paths[0]][1].store, left, assembly.staging, choices.mode, progress)
             except DataError:
                 if choices.mode != "copy":  # what a copy has done, the next one need not do again
-                    assembly.clear(())
+                    assembly.begin(())
                 raise
-            assembly.finish(left)
+            assembly.finish(sorted(left))
         texts |= {path: root.link_text_to(path, folder, relative=True) for path in paths}
     return texts
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from babycli.data.problems import Problem, ProblemKind
 from babycli.data.root import DatasetRoot
 from babycli.errors import DataError
 
@@ -50,6 +51,14 @@ class Lock:
 
 def lock_path(root: DatasetRoot) -> Path:
     return root.path / LOCK_NAME
+
+
+def lock_problem(task: str, place: str, recorded: str | None, digest: str) -> Problem | None:
+    """What is wrong with an image whose SHA-256 is another than the lock recorded; None for one it does not know."""
+    if recorded is None or recorded == digest:
+        return None
+    detail = f"its digest is {digest[:16]}…, was {recorded[:16]}… when it was linked"
+    return Problem(task, ProblemKind.CHECKSUM, place, detail)
 
 
 def read_lock(root: DatasetRoot) -> Lock:

@@ -124,8 +124,15 @@ class DatasetRoot:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a whole file: after a crash there is the old one or the new one. Raises DataError."""
-    with written_aside(path, content) as put_in_place:
+    """Writes a whole file: after a crash there is the old one or the new one. Raises DataError.
+
+    A link is followed. What is no regular file, a pipe or a device, is written to as it is.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with explained(path):
+            path.write_bytes(content)
+        return
+    with written_aside(Path(os.path.realpath(path)), content) as put_in_place:
         put_in_place()
 
 

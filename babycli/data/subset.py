@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from babycli.data.checksums import checksum_text
-from babycli.data.copying import assembling, is_in_use, lacking, put_images
+from babycli.data.copying import assembling, lacking, put_images
 from babycli.data.hashing import hash_each
 from babycli.data.images import ImageError, ImageStore
 from babycli.data.labels import Labels
-from babycli.data.lock import LOCK_NAME, Lock, LockedLink, read_lock
+from babycli.data.lock import LOCK_NAME, Lock, LockedLink, lock_problem, read_lock
 from babycli.data.manifest import Link, Source
-from babycli.data.problems import Problem, ProblemKind, raise_for
+from babycli.data.problems import Problem, raise_for
 from babycli.data.root import DatasetRoot, explained, write_atomically
 from babycli.data.verify import link_problem, open_link
 from babycli.errors import DataError
@@ -39,10 +39,17 @@ class _Part:
     sha256: Mapping[str, str]
 
 
-def make_subset(
-    root: DatasetRoot, all_labels: Sequence[Labels], folder: Path, progress: Callable[[int], None]
-) -> int | None:
-    """Copies what the tasks read into a folder that is absent or empty; the number of images, None if all was there.
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What make_subset() did."""
+
+    n_images: int
+    n_written: int  # the others were there
+    was_there: bool
+
+
+def make_subset(root: DatasetRoot, all_labels: Sequence[Labels], folder: Path, progress: Callable[[int], None]) -> Made:
+    """Copies what the tasks read into a folder that is absent or empty.
 
     A subset of the same that is there is checked and mended. ``progress`` gets counts of images, each read once and
     written once. Raises DataError or ChecksumError where an image cannot be had or is not the one that was linked,
@@ -50,30 +57,34 @@ def make_subset(
     """
     parts = _read(root, all_labels, progress)
     of_sources = _by_source(parts)
-    listing = {
-        f"{_folder_of(source)}/{name}": digest
-        for source, sha256 in of_sources.items()
-        for name, digest in sha256.items()
-    }
-    files = {labels.manifest.label_path: labels.path.read_bytes() for labels in all_labels}
-    files |= {MANIFEST_NAME: checksum_text(dict(sorted(listing.items()))), LOCK_NAME: _lock(parts, of_sources).content}
+    listing = {f"{_folder_of(source)}/{name}": sha256[name] for source, sha256 in of_sources.items() for name in sha256}
+    # In the order in which they are moved into a folder that is there: the first say what is being made.
+    files = {MANIFEST_NAME: checksum_text(dict(sorted(listing.items()))), LOCK_NAME: _lock(parts, of_sources).content}
+    own = dict(files)
+    files |= {labels.manifest.label_path: labels.path.read_bytes() for labels in all_labels}
     links = {part.link.path: f"../{_folder_of(part.link.source)}" for part in parts}
-    was_there = is_in_use(folder)
-    if was_there and any(_content(folder / name) != files[name] for name in (MANIFEST_NAME, LOCK_NAME)):
-        raise DataError(f"{folder} is not empty, and is not the subset of these images", "name another folder")
     with assembling(folder) as assembly:
+        was_there = assembly.is_in_use
+        if was_there and not _is_this(assembly.folder, own):
+            raise DataError(f"{folder} is not empty, and is not the subset of these images", "name another folder")
         missing = listing if assembly.is_whole else lacking(assembly.folder, listing)
-        assembly.clear({*missing, *files}, links)
+        assembly.begin({*missing, *files}, links)
         progress(len(listing) - len(missing))
         for part in parts:
             prefix = f"{_folder_of(part.link.source)}/"
-            own = {name: digest for name, digest in part.sha256.items() if prefix + name in missing}
-            put_images(part.store, own, assembly.staging / prefix, "copy", progress)
+            wanted = {name: digest for name, digest in part.sha256.items() if prefix + name in missing}
+            put_images(part.store, wanted, assembly.staging / prefix, "copy", progress)
         for path, content in files.items():
             write_atomically(assembly.staging / path, content)
         DatasetRoot(assembly.staging).set_links(links)
-        assembly.finish({*missing, *files, *links})
-    return None if was_there else len(listing)
+        assembly.finish([*files, *links, *sorted(missing)])
+    return Made(len(listing), len(missing), was_there)
+
+
+def _is_this(folder: Path, own: Mapping[str, bytes]) -> bool:
+    """Whether a folder is the subset with this manifest and lock; a killed command may have left only the manifest."""
+    manifest, lock = _content(folder / MANIFEST_NAME), _content(folder / LOCK_NAME)
+    return manifest == own[MANIFEST_NAME] and lock in (None, own[LOCK_NAME])
 
 
 def _content(path: Path) -> bytes | None:
@@ -96,15 +107,15 @@ def _read(root: DatasetRoot, all_labels: Sequence[Labels], progress: Callable[[i
             opened.append((task, link, store))
             wanted[link.path] = (store, names)
     digests = hash_each(wanted, progress)
-    problems = []
+    problems: list[Problem] = []
     for task, link, store in opened:
         recorded = locked[link.path].sha256 if link.path in locked else {}
         for name, digest in digests[link.path].items():
             if isinstance(digest, ImageError):
                 problems.append(Problem(task, digest.kind, store.place(name), digest.detail))
-            elif recorded.get(name, digest) != digest:
-                detail = f"its digest is {digest[:16]}…, was {recorded[name][:16]}… when it was linked"
-                problems.append(Problem(task, ProblemKind.CHECKSUM, store.place(name), detail))
+            else:
+                problem = lock_problem(task, store.place(name), recorded.get(name), digest)
+                problems += [problem] if problem is not None else []
     raise_for(sorted(problems), f"babycli data verify{root.words}   shows all of them")
     return [
         _Part(link, store, {name: str(digest) for name, digest in digests[link.path].items()})

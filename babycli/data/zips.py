@@ -203,6 +203,8 @@ class ZipArchive:
             while piece:
                 yield stream.decompress(piece, _PIECE_BYTES)
                 piece = stream.unconsumed_tail
+        while stream is not None and (piece := stream.decompress(b"", _PIECE_BYTES)):
+            yield piece  # what it still holds when all was put in
 
     def _packed(self, member: Member) -> bytes:
         # Most archives have at most 32 bytes of extra there: then one read has it all.

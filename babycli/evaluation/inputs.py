@@ -13,9 +13,9 @@ from PIL.Image import Image
 
 from babycli.data.images import ImageStore, check_header, decode
 from babycli.data.labels import Labels
-from babycli.data.lock import read_lock
+from babycli.data.lock import lock_problem, read_lock
 from babycli.data.manifest import Edition, manifests
-from babycli.data.problems import Problem, ProblemKind, raise_for
+from babycli.data.problems import Problem, raise_for
 from babycli.data.root import DatasetRoot
 from babycli.data.verify import checked_labels, link_problem, open_link
 from babycli.domain import ImageRef, Request, Trial
@@ -106,14 +106,12 @@ def _check_lock(
 ) -> None:
     """Raises ChecksumError where an image is not the one that was there when it was linked."""
     locked = read_lock(root).links
-    problems = []
+    problems: list[Problem] = []
     for each in prepared:
         for ref in dict.fromkeys(request.image for i in each.row_indices for request in each.requests(i)):
             recorded = locked[ref.link].sha256.get(ref.name) if ref.link in locked else None
-            if recorded is not None and recorded != sha256[ref]:
-                detail = f"its digest is {sha256[ref][:16]}…, was {recorded[:16]}… when it was linked"
-                place = stores[ref.link].place(ref.name)
-                problems.append(Problem(each.task.name, ProblemKind.CHECKSUM, place, detail))
+            problem = lock_problem(each.task.name, stores[ref.link].place(ref.name), recorded, sha256[ref])
+            problems += [problem] if problem is not None else []
     raise_for(
         sorted(problems),
         f"babycli data verify{root.words}   shows all of them; if the new images are right:  babycli data link "

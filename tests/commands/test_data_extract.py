@@ -15,7 +15,7 @@ import pytest
 
 from babycli.data import extract
 from tests.conftest import REPOSITORY, Babycli
-from tests.data.demo_copy import VTWT_FRAME, DemoCopy, snapshot
+from tests.data.demo_copy import VTWT_FRAME, DemoCopy, skip_unless_permissions_count, snapshot
 from tests.data.zipped import zip_folder
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
@@ -109,6 +109,7 @@ UNSAFE = [
     ("STRASSE.jpg", "NameCollision"),
     ("\u03aa\u0301.jpg", "NameCollision"),
     ("x" * 300, "UnsafeName"),
+    (".babycli-partial/x.jpg", "UnsafeName"),
     ("d/" * 600 + "x", "UnsafeName"),
     ("good.jpg/inside.jpg", "NameCollision"),
     ("Folder", "NameCollision"),
@@ -257,18 +258,71 @@ def test_what_cannot_be_done_is_explained(babycli: Babycli, words: tuple[object,
     assert complaint in ran.err
 
 
-@pytest.mark.parametrize("dest", [".", "link", "here/../here"])
+@pytest.mark.parametrize("dest", [".", "here", "link", "here/../here"])
 def test_a_folder_that_is_there_and_empty_will_do(babycli: Babycli, dest: str, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = make_zip({"a/b.jpg": b"1", "c.jpg": b"2"}).absolute()
     here = Path("here").absolute()
-    here.mkdir()
+    here.mkdir(mode=0o700)
     if dest == ".":
         monkeypatch.chdir("here")
     elif dest == "link":
         Path(dest).symlink_to("here")
     assert babycli("data", "extract", archive, dest).code == 0
     assert contents(here) == {"a/b.jpg": b"1", "c.jpg": b"2"}
+    assert here.stat().st_mode & 0o777 == 0o700
+    assert sorted(path.name for path in here.iterdir()) == ["a", "c.jpg"]
     assert not list(here.parent.glob(".here*"))
+
+
+def test_what_is_kept_of_a_damaged_zip_is_completed_from_anywhere(
+    babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = make_zip({"a.jpg": b"one", "b.jpg": b"two"}).read_bytes()
+    Path("bad.zip").write_bytes(whole.replace(b"two", b"twO"))
+    DEST.mkdir()
+    monkeypatch.chdir(DEST)
+    assert babycli("data", "extract", "../bad.zip", ".").code == 4
+    monkeypatch.chdir("..")
+    ran = babycli("data", "extract", "a.zip", DEST)
+    assert (ran.code, "1 of them there already" in ran.err) == (0, True)
+    assert contents(DEST) == {"a.jpg": b"one", "b.jpg": b"two"}
+
+
+@pytest.mark.parametrize("n", [240, 300])
+def test_a_long_name_is_used_or_refused(babycli: Babycli, n: int) -> None:
+    make_zip({"a.jpg": b"1"})
+    ran = babycli("data", "extract", "a.zip", "d" * n)
+    assert ran.code == (0 if n < 256 else 3)
+    assert Path("d" * 240).exists() == (n < 256)
+
+
+def test_a_file_where_the_zip_has_a_folder_stops_all(babycli: Babycli) -> None:
+    make_zip({"a/1.jpg": b"1", "b/2.jpg": b"2"})
+    DEST.mkdir()
+    (DEST / "b").write_bytes(b"mine")
+    before = snapshot(DEST)
+    ran = babycli("data", "extract", "a.zip", DEST)
+    assert (ran.code, "dest/b" in ran.err) == (3, True)
+    assert snapshot(DEST) == before
+
+
+def test_a_link_that_leads_nowhere_is_no_destination(babycli: Babycli) -> None:
+    make_zip({"a.jpg": b"1"})
+    DEST.symlink_to("nowhere")
+    ran = babycli("data", "extract", "a.zip", DEST)
+    assert (ran.code, "leads nowhere" in ran.err) == (3, True)
+    assert not Path("nowhere").exists()
+
+
+def test_a_folder_that_is_complete_need_not_be_writable(babycli: Babycli, tmp_path: Path) -> None:
+    skip_unless_permissions_count(tmp_path)
+    make_zip({"a.jpg": b"1"})
+    assert babycli("data", "extract", "a.zip", DEST).code == 0
+    DEST.chmod(0o555)
+    try:
+        assert babycli("data", "extract", "a.zip", DEST).code == 0
+    finally:
+        DEST.chmod(0o755)
 
 
 def test_an_empty_name_is_not_the_current_folder(babycli: Babycli) -> None:
@@ -301,13 +355,17 @@ def test_another_zip_after_an_interruption_starts_from_what_fits(babycli: Babycl
     assert not (DEST / "z").is_symlink()
 
 
-def test_two_at_once_do_not_disturb_each_other(demo: DemoCopy) -> None:
+def test_several_at_once_do_not_disturb_each_other(demo: DemoCopy) -> None:
     zip_folder(demo.labeled_s, Path("a.zip"))
     words = [sys.executable, "-m", "babycli", "data", "extract", "a.zip", str(DEST)]
     env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    both = [subprocess.Popen(words, env=env, stderr=subprocess.DEVNULL) for _ in range(2)]
-    assert [process.wait(timeout=60) for process in both] == [0, 0]
-    assert contents(DEST) == contents(demo.labeled_s)
+    for is_there in (False, True):
+        if is_there:
+            DEST.rename("old")
+            DEST.mkdir()
+        several = [subprocess.Popen(words, env=env, stderr=subprocess.DEVNULL) for _ in range(3)]
+        assert [process.wait(timeout=60) for process in several] == [0, 0, 0]
+        assert contents(DEST) == contents(demo.labeled_s)
     assert not STAGING.exists()
 
 

@@ -6,11 +6,12 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Babycli
+from tests.conftest import REPOSITORY, Babycli
 from tests.data.demo_copy import DATASET, LABEL_FILES, LINKS, VTWT_FRAME, DemoCopy, replace, snapshot
 from tests.data.zipped import zip_folder
 
@@ -86,7 +87,8 @@ def test_made_again_it_is_there_already_or_mended(babycli: Babycli, linked: Demo
     good = frame.read_bytes()
     frame.write_bytes(b"spoiled")
     ran = babycli("data", "subset", DEST)
-    assert (ran.code, "complete already" in ran.err) == (0, True)
+    assert (ran.code, "1 images were put right" in ran.err) == (0, True)
+    assert "nothing was wrong" in babycli("data", "subset", DEST).err
     assert frame.read_bytes() == good
     del inodes[f"saycam_images/{VTWT_FRAME}"]
     assert {name: (DEST / name).stat().st_ino for name in inodes} == inodes
@@ -176,3 +178,44 @@ def test_whatever_is_in_the_place_of_an_image_is_mended_or_named(
         assert "dest/" in ran.err
     else:
         assert babycli("data", "verify", "--data", DEST).code == 0
+
+
+def test_nothing_is_mended_through_a_link(babycli: Babycli, linked: DemoCopy) -> None:
+    assert babycli("data", "subset", DEST).code == 0
+    outside = (DEST / "saycam_images").rename("outside")
+    (DEST / "saycam_images").symlink_to("../outside")
+    (outside / VTWT_FRAME).write_bytes(b"mine")
+    ran = babycli("data", "subset", DEST)
+    assert (ran.code, "dest/saycam_images" in ran.err) == (3, True)
+    assert (outside / VTWT_FRAME).read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("n_moved", [0, 1, 2, 5, 60])
+def test_a_folder_that_was_there_is_completed_after_a_kill_at_the_end(
+    babycli: Babycli, linked: DemoCopy, n_moved: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    DEST.mkdir()
+    real, moved = os.replace, []
+
+    def killed(source: Path, target: Path) -> None:
+        if ".babycli-partial" in str(source) and ".babycli-partial" not in str(target):
+            moved.append(target)
+            if len(moved) > n_moved:
+                raise KeyboardInterrupt
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    assert babycli("data", "subset", DEST).code == 130
+    monkeypatch.setattr(os, "replace", real)
+    assert babycli("data", "subset", DEST).code == 0
+    assert babycli("data", "verify", "--data", DEST).code == 0
+    assert not (DEST / ".babycli-partial").exists()
+
+
+def test_two_of_other_tasks_at_once_leave_one(linked: DemoCopy) -> None:
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    words = [sys.executable, "-m", "babycli", "data", "subset", str(DEST), "--tasks"]
+    both = [
+        subprocess.Popen([*words, task], env=env, stderr=subprocess.DEVNULL) for task in ("vtwt", "baby_winoground")
+    ]
+    assert sorted(process.wait(timeout=60) for process in both) == [0, 3]

@@ -169,6 +169,73 @@ def test_of_two_folders_with_the_same_names_the_one_of_this_name_is_meant(babycl
     assert babycli("data", "verify", "all/b", "--manifest", "list").code == 0
 
 
+def test_a_folder_of_the_same_name_inside_is_not_meant(babycli: Babycli) -> None:
+    for folder in ("images", "images/images"):
+        Path(folder).mkdir()
+        for i in range(4):
+            Path(folder, f"{i}.jpg").write_text(f"{folder} {i}")
+    assert babycli("data", "manifest", "images", "-o", "list").code == 0
+    assert babycli("data", "verify", "images", "--manifest", "list").code == 0
+
+
+@pytest.mark.parametrize("is_linked", [True, False])
+def test_a_folder_of_a_bag_that_cannot_be_looked_into_is_one_problem(
+    babycli: Babycli, source: Path, tmp_path: Path, is_linked: bool
+) -> None:
+    bag = Path("bag")
+    bag.mkdir()
+    source.rename(bag / "data")
+    digests = {f"data/{n}": hashlib.sha256(content).hexdigest() for n, content in FILES.items()}
+    (bag / "list").write_bytes(checksum_text(digests))
+    if is_linked:
+        (bag / "data").rename("elsewhere")
+        (bag / "data").symlink_to("../elsewhere")
+    else:
+        skip_unless_permissions_count(tmp_path)
+        (bag / "data").chmod(0)
+    try:
+        ran = babycli("data", "verify", bag, "--manifest", bag / "list")
+    finally:
+        Path("elsewhere" if is_linked else "bag/data").chmod(0o755)
+    assert ran.code == 3
+    assert [line.split(":")[0] for line in ran.out.splitlines()[1:]] == [
+        f"{'NotAFile' if is_linked else 'Unreadable'} bag/data"
+    ]
+
+
+def test_a_list_deeper_in_the_folder_does_not_miss_itself(babycli: Babycli, source: Path) -> None:
+    listing = source / "sub/list"
+    for _ in range(2):
+        assert babycli("data", "manifest", source, "-o", listing).code == 0
+        assert babycli("data", "verify", source, "--manifest", listing).code == 0
+    digests = {n: hashlib.sha256(content).hexdigest() for n, content in FILES.items()} | {"sub/list": A}
+    listing.write_bytes(checksum_text(digests))
+    words = ("data", "verify", source, "--manifest")
+    assert babycli(*words, listing).code == 0
+    listing.rename("list")
+    ran = babycli(*words, "list")  # the same bytes, and now the file that they list is missing
+    assert (ran.code, ran.out.count("Missing source/sub/list")) == (3, 1)
+
+
+@pytest.mark.parametrize("what", ["link", "pipe"])
+def test_a_manifest_goes_where_it_is_sent(babycli: Babycli, source: Path, what: str) -> None:
+    assert babycli("data", "manifest", source, "-o", "plain").code == 0
+    expected = Path("plain").read_bytes()
+    if what == "link":
+        Path("real").write_bytes(b"old")
+        Path("out").symlink_to("real")
+        assert babycli("data", "manifest", source, "-o", "out").code == 0
+        assert (Path("out").is_symlink(), Path("real").read_bytes()) == (True, expected)
+        return
+    os.mkfifo("out")
+    reader = os.open("out", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert babycli("data", "manifest", source, "-o", "out").code == 0
+        assert os.read(reader, 1 << 16) == expected
+    finally:
+        os.close(reader)
+
+
 def test_damage_to_the_first_files_does_not_change_what_a_list_is_taken_for(babycli: Babycli) -> None:
     Path("many").mkdir()
     lines = []
@@ -256,6 +323,7 @@ def test_a_member_larger_than_any_image_is_hashed_all_the_same(
     babycli: Babycli, source: Path, is_corrupt: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (source / "film.mp4").write_bytes(bytes(range(256)) * 20_000)
+    (source / "zeros").write_bytes(bytes(zips._PIECE_BYTES + 100))
     assert babycli("data", "manifest", source, "-o", "list").code == 0
     monkeypatch.setattr("babycli.data.images.MAX_MEMBER_BYTES", 1000)
     for method in (0, 8):
