@@ -208,6 +208,8 @@ class Planter:
 
     def replaced_link(self) -> None:
         link = self._data.dataset / "vtwt/images"
+        if ("vtwt", str(link)) in self.planted.expected:
+            return
         old = os.readlink(link)
         to = self._rng.choice([str(self._data.demo.labels), str(self._data.demo.labeled_s), "nowhere", "images"])
         link.unlink()
@@ -219,6 +221,20 @@ class Planter:
 
         self.planted.undo.append(undo)
         self.planted.expected["vtwt", str(link)] = {"LinkBroken", "WrongFolder"}
+
+    def expected(self) -> dict[tuple[str, str], set[str]]:
+        """What must be reported. Where its link leads elsewhere, a task has no images to be reported for."""
+        expected = self.planted.expected
+        link = ("vtwt", str(self._data.dataset / "vtwt/images"))
+        if link not in expected:
+            return expected
+        changed = {link: expected[link]}
+        for (task, path), kinds in expected.items():
+            if task != "vtwt":
+                changed[task, path] = kinds
+            elif path != link[1] and self._data.readers[Path(path)] == ["vtwt"]:
+                changed["", path] = kinds
+        return changed
 
     def torn_index(self) -> None:
         """No fault of the data: verify must not even mention it."""
@@ -250,5 +266,6 @@ FAULTS: tuple[Callable[[Planter], None], ...] = (
     Planter.wrong_folder,
     Planter.one_too_many,
     Planter.corrupt_member,
+    Planter.replaced_link,
     Planter.torn_index,
 )

@@ -83,7 +83,7 @@ def test_every_planted_fault_is_named_and_nothing_else(
     try:
         for plant in rng.choices(FAULTS, k=rng.randint(1, 8)):
             plant(planter)
-        expected = planter.planted.expected
+        expected = planter.expected()
         code, found = reported(babycli, data, "--manifest", data.dataset.parent / MANIFEST)
         assert differences(found, expected) == []
         only_checksums = set(found.values()) <= {"ChecksumMismatch"}
@@ -104,7 +104,7 @@ def test_without_a_manifest_faults_of_what_tasks_read_are_named(
     try:
         for plant in rng.choices(FAULTS, k=12):
             plant(planter)
-        expected = {at: kinds for at, kinds in planter.planted.expected.items() if at[0]}
+        expected = {at: kinds for at, kinds in planter.expected().items() if at[0]}
         _, found = reported(babycli, data)
         assert differences(found, expected) == []
     finally:
@@ -120,7 +120,7 @@ def test_a_replaced_link_is_one_problem(babycli: Babycli, data: Data, aside: Pat
         for words in ((), ("--manifest", data.dataset.parent / MANIFEST)):
             code, found = reported(babycli, data, *words)
             assert code == 3
-            assert differences(found, planter.planted.expected) == []
+            assert differences(found, planter.expected()) == []
     finally:
         planter.planted.undo[0]()
 
