@@ -60,9 +60,10 @@ class Assembly:
 
         Raises DataError where one of them would have to go through a link or a file of the folder.
         """
-        for parent in {(self.folder / name).parent for name in (*files, *links)} if not self.is_whole else ():
-            if os.path.lexists(parent) and (os.path.realpath(parent) != str(parent) or not parent.is_dir()):
-                raise DataError(f"{parent} is no folder, or behind a link; nothing was written", "move it away")
+        for inner in _folders_of([*files, *links]) if not self.is_whole else ():
+            place = self.folder / inner
+            if place.is_symlink() or (os.path.lexists(place) and not os.path.isdir(place)):
+                raise DataError(f"{place} is a link or no folder; nothing was written", "move it away")
         with explained(self.staging):
             if self.staging.is_symlink():
                 raise DataError(f"{self.staging} is in the way", "move it away")
@@ -103,20 +104,30 @@ def assembling(folder: Path) -> Iterator[Assembly]:
     Waits for the processes of a command that was killed: they end on their own, but not at once.
     """
     real = Path(os.path.realpath(folder))
-    staging = real.with_name(f".{_short(real.name)}.{_PARTIAL}")
     while True:
         if _is_there(real, folder):
             with locked(real):
                 yield Assembly(real, real / RESERVED_NAME, is_whole=False)
             return
+        staging = real.with_name(f".{_short(real.name)}.{_PARTIAL}")
         with locked(staging, makes=True):
-            if not _is_there(real, folder):  # else another command has just finished it
-                try:
+            try:
+                if not _is_there(real, folder):  # else another command has just finished it
                     yield Assembly(real, staging, is_whole=True)
-                finally:
-                    with contextlib.suppress(OSError):
-                        staging.rmdir()  # only where nothing was put into it
-                return
+                    return
+            finally:
+                with contextlib.suppress(OSError):
+                    staging.rmdir()  # only where nothing was put into it
+
+
+def _folders_of(names: Iterable[str]) -> list[str]:
+    """Every folder that the names need, outer ones first."""
+    needed: set[str] = set()
+    for folder in {name.rpartition("/")[0] for name in names}:
+        while folder and folder not in needed:
+            needed.add(folder)
+            folder = folder.rpartition("/")[0]
+    return sorted(needed)
 
 
 def _short(name: str) -> str:
