@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -57,12 +58,11 @@ def look_through(places: Sequence[Place], manifest: ChecksumFile, index: VerifyI
     names: list[list[str]] = []
     problems: list[list[ImageError]] = []
     for place, (found, unread) in zip(places, scans, strict=True):
-        is_its_business = _business_of(manifest, place, places, index)
-        names.append([name for name in found if is_its_business(name)])
+        names.append(_its_business(found, manifest, place, places, index))
         above = place.store.place("")
-        folders = [each.path.removeprefix(above).removeprefix("/") for each in unread]
-        known = [each for each, path in zip(unread, folders, strict=True) if not path or is_its_business(f"{path}/")]
-        problems.append(known)
+        by_folder = {each.path.removeprefix(above).removeprefix("/") + "/": each for each in unread}
+        known = ["/", *_its_business(sorted(by_folder), manifest, place, places, index)]
+        problems.append([each for folder, each in sorted(by_folder.items()) if folder in known])
     key = _names_key(places, names, problems)
     compared = index.get(key) if not full else None
     if compared is None:
@@ -81,28 +81,28 @@ def look_through(places: Sequence[Place], manifest: ChecksumFile, index: VerifyI
     ]
 
 
-def _business_of(
-    manifest: ChecksumFile, place: Place, places: Sequence[Place], index: VerifyIndex
-) -> Callable[[str], bool]:
-    """Which files of a place, and which folders ("data/"), the manifest should list.
+def _its_business(
+    names: list[str], manifest: ChecksumFile, place: Place, places: Sequence[Place], index: VerifyIndex
+) -> list[str]:
+    """Which of the files of a place, sorted, and of its folders ("data/"), the manifest should list.
 
     Not those of a place inside of this one, nor what verify itself keeps, nor the manifest. One that lies right in the
     place, as that of a bag or of a subset does, speaks of the folders that it names, and not of what lies beside them.
     """
-    inner = (*_inner_folders(place, places), f"{INDEX_FOLDER}/")
     own = os.path.realpath(manifest.path).removeprefix(f"{place.store.identity}/")
+    for inner in (*_inner_folders(place, places), f"{INDEX_FOLDER}/"):
+        start, end = bisect_left(names, inner), bisect_left(names, inner[:-1] + chr(ord("/") + 1))
+        names = names[:start] + names[end:] if start < end else names
+    at = bisect_left(names, own)
+    if names[at : at + 1] == [own]:
+        names = names[:at] + names[at + 1 :]
     if "/" in own:
-        return lambda name: name != own and not name.startswith(inner)
+        return names
     tops = index.get("tops")
     if tops is None:
         tops = sorted({name.split("/", 1)[0] if "/" in name else "" for name in manifest.checksums.by_name})
         index.put("tops", tops)
-
-    def is_its_business(name: str) -> bool:
-        top = name.split("/", 1)[0] if "/" in name else ""
-        return name != own and top in tops and not name.startswith(inner)
-
-    return is_its_business
+    return [name for name in names if (name.split("/", 1)[0] if "/" in name else "") in tops]
 
 
 def explain(
@@ -169,6 +169,16 @@ def _names_key(
     return "names-" + digest.hexdigest()
 
 
+def _absent(listed: Mapping[str, str], there: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+    """What is listed and nowhere there. Mostly nothing is, and that is told without making a set of 600,285 names."""
+    if len(there) == 1:
+        ((prefix, names),) = there
+        if len(names) == len(listed) and all(map(listed.__contains__, map(prefix.__add__, names))):
+            return []
+    found = {prefix + name for prefix, names in there for name in names}
+    return [name for name in listed if name not in found]
+
+
 def _spread(names: Sequence[str]) -> Sequence[str]:
     return names[:: max(1, len(names) // PROBES)]
 
@@ -188,8 +198,7 @@ def _compare(
         prefix = checksums.best_prefix([*_spread(known), *_spread(of_place)], place.store.identity)
         prefixes.append("" if len(places) == 1 and not of_place else prefix)  # an emptied folder lacks them all
     covered = [(prefix, i) for i, prefix in enumerate(prefixes) if prefix is not None]
-    there = {prefix + name for prefix, i in covered for name in names[i]}
-    absent = [listed for listed in checksums.by_name if listed not in there]
+    absent = _absent(checksums.by_name, [(prefix, names[i]) for prefix, i in covered])
     folders = [{name.rpartition("/")[0] for name in of_place} if absent else set() for of_place in names]
     missing: set[tuple[int, str, str]] = set()
     for listed in absent:
