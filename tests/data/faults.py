@@ -239,7 +239,7 @@ class Planter:
     def torn_index(self) -> None:
         """No fault of the data: verify must not even mention it."""
         for path in (self._data.dataset / ".babycli").glob("*"):
-            raw = bytearray(path.read_bytes())
+            raw = bytearray(path.read_bytes()) or bytearray(b"\n")  # another round may have emptied it
             at = self._rng.randrange(len(raw))
             harm = self._rng.randrange(4)
             if harm == 0:
