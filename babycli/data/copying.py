@@ -105,15 +105,12 @@ def assembling(folder: Path) -> Iterator[Assembly]:
     """
     real = Path(os.path.realpath(folder))
     while True:
-        if _is_there(real, folder):
-            with locked(real):
-                yield Assembly(real, real / RESERVED_NAME, is_whole=False)
-            return
-        staging = real.with_name(f".{_short(real.name)}.{_PARTIAL}")
-        with locked(staging, makes=True):
+        is_there = _is_there(real, folder)
+        staging = real / RESERVED_NAME if is_there else real.with_name(f".{_short(real.name)}.{_PARTIAL}")
+        with locked(real if is_there else staging, makes=not is_there):
             try:
-                if not _is_there(real, folder):  # else another command has just finished it
-                    yield Assembly(real, staging, is_whole=True)
+                if _is_there(real, folder) == is_there:  # else another command has just finished or removed it
+                    yield Assembly(real, staging, is_whole=not is_there)
                     return
             finally:
                 with contextlib.suppress(OSError):

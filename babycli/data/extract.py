@@ -197,6 +197,7 @@ def _check_room(folder: Path, n_bytes: int) -> None:
     free_bytes = shutil.disk_usage(folder).free
     if n_bytes and n_bytes + _SPARE_BYTES > free_bytes:
         raise DataError(
-            f"{folder.parent} needs {n_bytes / 1e6:,.0f} MB, and its disk has {free_bytes / 1e6:,.0f} MB free",
+            f"{folder.parent} needs {n_bytes / 1e6:,.1f} MB and {_SPARE_BYTES / 1e6:,.0f} MB to spare, and its disk "
+            f"has {free_bytes / 1e6:,.1f} MB free",
             "make room, choose another disk, or take only what the tasks read: --only-needed",
         )

@@ -180,13 +180,18 @@ def test_a_member_that_lies_about_its_size_is_named(babycli: Babycli) -> None:
     assert not DEST.exists()
 
 
-def test_a_disk_without_room_is_noticed_first(babycli: Babycli, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_disk_without_room_is_noticed_first(
+    babycli: Babycli, is_there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_zip({"x.jpg": b"1234"})
+    if is_there:
+        DEST.mkdir()
     monkeypatch.setattr(extract, "_SPARE_BYTES", 1 << 60)
     ran = babycli("data", "extract", "a.zip", DEST)
     assert ran.code == 3
     assert "--only-needed" in ran.err
-    assert not DEST.exists()
+    assert (DEST.exists(), list(Path().rglob("*partial*"))) == (is_there, [])
 
 
 def test_a_corrupt_member_is_named_and_a_whole_zip_completes_the_rest(babycli: Babycli) -> None:
