@@ -184,8 +184,7 @@ def _unpack_some(work: _Work, bounds: tuple[int, int]) -> list[Problem]:
         try:
             content = work.archive.read(member)
         except MemberError as error:
-            kind = ProblemKind.CHECKSUM if error.is_checksum else ProblemKind.UNREADABLE
-            problems.append(Problem("", kind, f"{work.archive.path}/{member.name}", str(error)))
+            problems.append(Problem("", error.kind, f"{work.archive.path}/{member.name}", str(error)))
             continue
         place = work.folder / member.name
         with explained(place):

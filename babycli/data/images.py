@@ -221,7 +221,7 @@ class ZipStore:
         try:
             return self.archive.read(member)
         except MemberError as error:
-            raise self._explained(name, error) from error
+            raise ImageError(error.kind, self.place(name), str(error)) from error
 
     def _pieces(self, name: str) -> Iterator[bytes]:
         member = self._find_any(name)
@@ -231,11 +231,7 @@ class ZipStore:
             else:
                 yield from self.archive.pieces(member)
         except MemberError as error:
-            raise self._explained(name, error) from error
-
-    def _explained(self, name: str, error: MemberError) -> ImageError:
-        kind = ProblemKind.CHECKSUM if error.is_checksum else ProblemKind.UNREADABLE
-        return ImageError(kind, self.place(name), str(error))
+            raise ImageError(error.kind, self.place(name), str(error)) from error
 
     def member(self, name: str) -> Member:
         """An image's entry in the zip. Raises ImageError."""

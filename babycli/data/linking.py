@@ -152,9 +152,9 @@ def link_images(
         actions: dict[str, LinkAction] = {}
         for of_task in labels:
             links = of_task.manifest.links
-            lacking = any((each := found[link.path]) is not None and each.missing for link in links)
+            is_lacking = any((each := found[link.path]) is not None and each.missing for link in links)
             for link in links:
-                actions[link.path] = _action(root, link, found[link.path], lacking and not choices.allow_missing)
+                actions[link.path] = _action(root, link, found[link.path], is_lacking and not choices.allow_missing)
         to_set = {
             link.path: (link, each)
             for of_task in labels
@@ -245,7 +245,7 @@ def _texts(
         sha256 = {name: digest for path in paths for name, digest in to_set[path][1].sha256.items()}
         folder = _own_folder(root, source, choices.mode, sha256)
         with assembling(folder) as assembly:
-            left = sha256 if assembly.is_whole else lacking(assembly.folder, sha256)
+            left = lacking(assembly.folder, sha256)
             assembly.begin(left)
             progress(len(sha256) - len(left))
             try:

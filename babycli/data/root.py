@@ -55,8 +55,7 @@ class DatasetRoot:
 
     def link_target(self, link_path: str) -> Path:
         """Where a link points, as it is written; the place itself for a real folder."""
-        place = self.path / link_path
-        return Path(os.readlink(place)) if place.is_symlink() else place
+        return Path(self.link_text(link_path) or self.path / link_path)
 
     def link_text(self, link_path: str) -> str:
         """A link as it is written; "" for what is none."""

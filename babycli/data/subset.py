@@ -67,7 +67,7 @@ def make_subset(root: DatasetRoot, all_labels: Sequence[Labels], folder: Path, p
         was_there = assembly.is_in_use
         if was_there and not _is_this(assembly.folder, own):
             raise DataError(f"{folder} is not empty, and is not the subset of these images", "name another folder")
-        missing = listing if assembly.is_whole else lacking(assembly.folder, listing)
+        missing = lacking(assembly.folder, listing)
         assembly.begin({*missing, *files}, links)
         progress(len(listing) - len(missing))
         for part in parts:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from babycli.data.problems import ProblemKind
 from babycli.data.zip_index import Directory, IndexKey, load_directory, save_directory
 from babycli.errors import DataError
 
@@ -48,7 +49,8 @@ class MemberError(Exception):
 
     def __init__(self, detail: str, is_checksum: bool = False) -> None:
         super().__init__(detail)
-        self.is_checksum = is_checksum  # all was read, and its CRC-32 is another
+        # A checksum: all was read, and its CRC-32 is another.
+        self.kind = ProblemKind.CHECKSUM if is_checksum else ProblemKind.UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)
