@@ -2,11 +2,12 @@
 #   make demo    installs into .venv and runs the whole way on the data and model that come with babycli
 #   make test    installs into .venv and runs the tests
 # make faults runs the long form of the tests that plant faults in data and kill commands.
+# make bridge-check runs the folder of `babycli bridge lmms` in lmms-eval itself, nine versions of it, from PyPI.
 PYTHON ?= python3
 VENV ?= .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test faults lint check completions clean
+.PHONY: demo test faults bridge-check lint check completions clean
 
 demo: $(STAMP)
 	$(VENV)/bin/babycli demo
@@ -16,6 +17,9 @@ test: $(STAMP)
 
 faults: $(STAMP)
 	BABYCLI_FAULT_ROUNDS=500 BABYCLI_KILL_ROUNDS=50 $(VENV)/bin/python -m pytest tests/data/test_faults.py tests/data/test_kill.py
+
+bridge-check: $(STAMP)
+	$(VENV)/bin/python tools/check_lmms_bridge.py .venv-lmms
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
@@ -36,4 +40,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) babycli-demo build dist
+	rm -rf $(VENV) .venv-lmms babycli-demo build dist

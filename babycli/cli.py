@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from babycli import __version__
-from babycli.commands import catalog, data, demo, doctor, report
+from babycli.commands import bridge, catalog, data, demo, doctor, report
 from babycli.commands import eval as eval_command
 from babycli.errors import BabycliError, ExitCode, OutputError
 
@@ -26,10 +26,11 @@ app = typer.Typer(
     help="Evaluate vision-language models on what an infant sees and hears: data, evaluation, reports.",
 )
 app.add_typer(data.app, name="data")
+app.add_typer(bridge.app, name="bridge")
 app.command("eval")(eval_command.evaluate)
 app.command("report")(report.report)
 app.command("tasks")(catalog.tasks)
-app.command("models")(catalog.models)
+app.add_typer(catalog.models_app, name="models")
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 

@@ -14,6 +14,7 @@ from typing import Literal
 
 Row = Mapping[str, str]  # one line of a label file, column -> text
 Scoring = Literal["fair", "reference"]
+Offer = Literal["loglikelihood", "similarity", "generate"]  # what a model can be asked for
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -26,7 +27,7 @@ class ImageRef:
 
 @dataclass(frozen=True, slots=True)
 class ScoreRequest:
-    """Asks how well ``text`` follows ``prompt`` when the model sees ``image``."""
+    """Asks how well ``text`` follows ``prompt`` when the model sees ``image``, or how near it is to the image."""
 
     image: ImageRef
     prompt: str
@@ -71,13 +72,24 @@ class Loglikelihood:
 
 
 @dataclass(frozen=True, slots=True)
+class Similarity:
+    """How near a text is to an image for a dual encoder; higher is nearer. A cosine, or the model's own measure."""
+
+    value: float
+
+    @property
+    def is_finite(self) -> bool:
+        return math.isfinite(self.value)
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
     text: str
     token_ids: tuple[int, ...]
     is_finite: bool  # no logit on the way was NaN
 
 
-Score = Loglikelihood | Generation
+Score = Loglikelihood | Similarity | Generation
 
 
 @dataclass(frozen=True, slots=True)

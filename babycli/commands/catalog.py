@@ -1,14 +1,24 @@
-"""`babycli tasks` and `babycli models`: what there is.
+"""`babycli tasks`, `babycli models` and `babycli models show`: what there is.
 
-Owns the listing. Never loads a model.
+Owns the listing. Never reads the weights of a model.
 """
 
 from __future__ import annotations
 
-from babycli.commands.options import JsonOption, print_json
+from typing import Annotated
+
+import typer
+
+from babycli.commands.options import JsonOption, ModelArgsOption, parse_args, print_json, say
 from babycli.data.manifest import manifests
-from babycli.models import BUNDLED, DEFAULT_MODEL, all_families
+from babycli.evaluation.prompts import can_do, choose_prompt
+from babycli.models import BUNDLED, DEFAULT_MODEL, all_families, outline_model, resolve
+from babycli.models.base import ModelSpec, Outline
+from babycli.models.plugin import plugins
 from babycli.tasks import all_tasks
+from babycli.tasks.prompts import DEFAULT
+
+models_app = typer.Typer(help="List the model families, or show one model.", invoke_without_command=True)
 
 
 def tasks(as_json: JsonOption = False) -> None:
@@ -36,8 +46,11 @@ def tasks(as_json: JsonOption = False) -> None:
             )
 
 
-def models(as_json: JsonOption = False) -> None:
+@models_app.callback()
+def models(context: typer.Context, as_json: JsonOption = False) -> None:
     """List the model families."""
+    if context.invoked_subcommand is not None:
+        return
     if as_json:
         listed = [
             {"name": f.name, "summary": f.summary, "offers": f.offers, "arguments": dict(f.arguments)}
@@ -53,3 +66,64 @@ def models(as_json: JsonOption = False) -> None:
     print(f"{'default':<16} {DEFAULT_MODEL}")
     for name in BUNDLED:
         print(f"{'bundled':<16} {name}: a small BabyLLaVA for the demo")
+    for name, point in sorted(plugins().items()):
+        print(f"{'installed':<16} {name}: {point.value}")
+    say("more of one:  babycli models show MODEL")
+
+
+@models_app.command()
+def show(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="As for  babycli eval --model.")],
+    model_args: ModelArgsOption = "",
+    dtype: Annotated[str, typer.Option("--dtype", metavar="T", help="As for  babycli eval.")] = "float32",
+    as_json: JsonOption = False,
+) -> None:
+    """Show a model's architecture, size, precision and what each task asks it, without reading its weights."""
+    args = parse_args(model_args)
+    resolved = resolve(model, args)
+    spec = ModelSpec(resolved.source, resolved.name, args, "cpu", dtype, "fair")
+    outline = outline_model(resolved, spec)
+    asked = _prompts(outline)
+    known = [part.n_parameters for part in outline.parts]
+    total = None if None in known else sum(n for n in known if n is not None)
+    if as_json:
+        print_json(
+            {
+                "model": model,
+                "family": outline.family,
+                "source": resolved.source,
+                "offers": outline.offers,
+                "dtype": dtype,
+                "stored_dtype": outline.stored_dtype,
+                "n_parameters": total,
+                "parts": [{"name": p.name, "what": p.what, "n_parameters": p.n_parameters} for p in outline.parts],
+                "template": outline.template,
+                "prompts": asked,
+                "notes": outline.notes,
+            }
+        )
+        return
+    stored = f", stored as {outline.stored_dtype}" if outline.stored_dtype else ""
+    print(f"{model}: {outline.family}, offers {', '.join(outline.offers)}")
+    print(f"  runs in {dtype}{stored}")
+    for part in outline.parts:
+        print(f"  {part.name:<16} {'' if part.n_parameters is None else f'{part.n_parameters:,}':>15}  {part.what}")
+    print(f"  {'parameters':<16} {'not known' if total is None else f'{total:,}':>15}")
+    for note in outline.notes:
+        print(f"  note: {note}")
+    print(f"prompts, template {outline.template}:")
+    for task, prompt in asked.items():
+        print(f"  {task:<16} {prompt['rendered']!r}" + ("" if prompt["origin"] != DEFAULT else "  (default)"))
+
+
+def _prompts(outline: Outline) -> dict[str, dict[str, str]]:
+    """What each task that the model can do asks it."""
+    chosen = {
+        task.name: choose_prompt(task, outline.family, outline.prompts, outline.prompts_like, {})
+        for task in all_tasks().values()
+        if can_do(task, outline.offers)
+    }
+    return {
+        name: {"prompt": prompt.text, "origin": prompt.origin, "rendered": outline.render(prompt.text)}
+        for name, prompt in chosen.items()
+    }

@@ -13,11 +13,13 @@ from typing import Annotated, get_args
 
 import typer
 
-from babycli.commands.options import DataOption, say, terminal_width
+from babycli.commands.options import DataOption, ModelArgsOption, parse_args, say, terminal_width
 from babycli.commands.progress import progress_bar
 from babycli.data.root import DatasetRoot
 from babycli.domain import Scoring, TaskResult
 from babycli.errors import UntrustedResultError, UsageError, did_you_mean
+from babycli.evaluation.batch_check import DEFAULT_TRIALS
+from babycli.evaluation.prompts import parse_prompts
 from babycli.evaluation.suite import Options
 from babycli.evaluation.suite import evaluate as run_evaluation
 from babycli.models import DEFAULT_MODEL, DTYPES
@@ -33,14 +35,11 @@ def evaluate(
         typer.Option(
             "--model",
             metavar="NAME|PATH|HUB-ID",
-            help=f"Checkpoint folder, hub id, or family name; default {DEFAULT_MODEL}.",
+            help=f"Checkpoint, hub id, family, file.py:Class or control; default {DEFAULT_MODEL}.",
             show_default=False,
         ),
     ] = None,
-    model_args: Annotated[
-        str,
-        typer.Option("--model-args", metavar="K=V,...", help="Arguments of the model family.", show_default=False),
-    ] = "",
+    model_args: ModelArgsOption = "",
     tasks: Annotated[
         str | None,
         typer.Option("--tasks", metavar="A,B", help="Tasks, separated by commas; default all.", show_default=False),
@@ -62,6 +61,25 @@ def evaluate(
         ),
     ] = None,
     dtype: Annotated[str, typer.Option("--dtype", metavar="T", help=" | ".join(DTYPES))] = "float32",
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--prompt",
+            metavar="[TASK=]TEXT",
+            help="Ask this, for one task or all, instead of the family's prompt; <image> says where the image goes.",
+            show_default=False,
+        ),
+    ] = None,
+    batch_check: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-check",
+            min=0,
+            metavar="N",
+            help=f"Score N trials of each task again one by one; default {DEFAULT_TRIALS} in half precision, else 0.",
+            show_default=False,
+        ),
+    ] = None,
     scoring: Annotated[
         str,
         typer.Option("--scoring", metavar="fair|reference", help="Ours, or the original code's to the bit."),
@@ -78,7 +96,7 @@ def evaluate(
 ) -> None:
     """Evaluate a model on the BabyVLM tasks."""
     chosen = select_tasks(tasks)
-    args = _parse_args(model_args)
+    args = parse_args(model_args)
     mode: Scoring = "reference" if _one_of(scoring, get_args(Scoring), "--scoring") == "reference" else "fair"
     precision = _one_of(args.pop("dtype", dtype), DTYPES, "--dtype")
     wanted_batch = _parse_batch_size(batch_size)
@@ -89,6 +107,7 @@ def evaluate(
         model=args.pop("pretrained", DEFAULT_MODEL) if model is None else model,
         model_args=args,
         tasks=chosen,
+        tasks_were_named=tasks is not None,
         root=DatasetRoot.find(data),
         output=output_path,
         limit=limit,
@@ -97,6 +116,8 @@ def evaluate(
         dtype=precision,
         scoring=mode,
         skip_missing=skip_missing,
+        prompts=parse_prompts(prompt or ()),
+        batch_check=(0 if precision == "float32" else DEFAULT_TRIALS) if batch_check is None else batch_check,
         command=context.obj or [],
     )
     done = run_evaluation(options, _Terminal())
@@ -122,17 +143,6 @@ def _raise_if_untrusted(results: Sequence[TaskResult]) -> None:
             f"the model gave scores that are not finite numbers ({', '.join(broken)})",
             "look for NaN in the checkpoint, or try --dtype float32",
         )
-
-
-def _parse_args(text: str) -> dict[str, str]:
-    """``a=1,b=2`` as a mapping. Raises UsageError for a part without ``=`` or a repeated key."""
-    parsed: dict[str, str] = {}
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        key, equals, value = part.partition("=")
-        if not equals or not key or key in parsed:
-            raise UsageError(f"cannot read {part!r} in --model-args", "write it as  --model-args key=value,key=value")
-        parsed[key] = value
-    return parsed
 
 
 def _parse_batch_size(text: str) -> int | None:

@@ -1,6 +1,6 @@
 """Options that several commands share, spelled once.
 
-Owns their names and help. Never does anything with them.
+Owns their names, help and how their text is read. Never does anything with them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from babycli.errors import UsageError
 
 DataOption = Annotated[
     Path | None,
@@ -31,6 +33,10 @@ FromOption = Annotated[
         show_default=False,
     ),
 ]
+ModelArgsOption = Annotated[
+    str,
+    typer.Option("--model-args", metavar="K=V,...", help="Arguments of the model family.", show_default=False),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a program instead of text.")]
 
 
@@ -47,3 +53,14 @@ def print_json(document: object) -> None:
 def terminal_width() -> int:
     """Columns of the terminal; 100 where there is none."""
     return shutil.get_terminal_size((100, 24)).columns
+
+
+def parse_args(text: str) -> dict[str, str]:
+    """``a=1,b=2`` as a mapping. Raises UsageError for a part without ``=`` or a repeated key."""
+    parsed: dict[str, str] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        key, equals, value = part.partition("=")
+        if not equals or not key or key in parsed:
+            raise UsageError(f"cannot read {part!r} in --model-args", "write it as  --model-args key=value,key=value")
+        parsed[key] = value
+    return parsed

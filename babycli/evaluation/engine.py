@@ -12,13 +12,21 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from PIL.Image import Image
 
 from babycli.domain import ImageRef, Score
 from babycli.evaluation.plan import GenerateKey, ImageWork, Key, Plan, ScoreKey
-from babycli.models.base import Features, Model, Tokens
+from babycli.models.base import (
+    Features,
+    Model,
+    OffersGenerate,
+    OffersLoglikelihood,
+    OffersSimilarity,
+    ScoresText,
+    Tokens,
+)
 
 OpenImage = Callable[[ImageRef], Image]
 OnScore = Callable[[Key, Score], None]
@@ -60,7 +68,8 @@ class _Scorer:
     """Gathers texts into batches of one shape, and computes each distinct input once in the whole run."""
 
     def __init__(self, model: Model, batch_size: int, on_score: OnScore) -> None:
-        self._model, self._batch_size, self._on_score = model, batch_size, on_score
+        self._batch_size, self._on_score = batch_size, on_score
+        self._model = cast(ScoresText, model)
         self._tokens: dict[tuple[str, str], Tokens] = {}
         self._queues: dict[Hashable, dict[_Input, _Pending]] = {}
         self._done: dict[_Input, Score] = {}
@@ -86,19 +95,25 @@ class _Scorer:
 
     def _flush(self, queue: dict[_Input, _Pending]) -> None:
         pending = list(queue.values())
-        scores = self._model.loglikelihood([p.features for p in pending], [p.tokens for p in pending])
+        scores = self._scores([p.features for p in pending], [p.tokens for p in pending])
         for given, score in zip(queue, scores, strict=True):
             self._done[given] = score
             for key in queue[given].keys:
                 self._on_score(key, score)
         queue.clear()
 
+    def _scores(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> Sequence[Score]:
+        if "loglikelihood" in self._model.info.offers:
+            return cast(OffersLoglikelihood, self._model).loglikelihood(features, tokens)
+        return cast(OffersSimilarity, self._model).similarity(features, tokens)
+
 
 class _Captioner:
     """Gathers pictures that want a text for the same prompt into batches."""
 
     def __init__(self, model: Model, batch_size: int, on_score: OnScore) -> None:
-        self._model, self._batch_size, self._on_score = model, batch_size, on_score
+        self._batch_size, self._on_score = batch_size, on_score
+        self._model = cast(OffersGenerate, model)
         self._queues: dict[tuple[str, int], list[tuple[GenerateKey, Features]]] = {}
 
     def add(self, key: GenerateKey, features: Features) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL.Image import Image
 
@@ -20,6 +20,7 @@ from babycli.data.root import DatasetRoot
 from babycli.data.verify import checked_labels, link_problem, open_link
 from babycli.domain import ImageRef, Request, Trial
 from babycli.errors import DataError
+from babycli.evaluation.prompts import NO_PROMPT, Prompt
 from babycli.tasks import structure_problems
 from babycli.tasks.base import Task
 
@@ -32,6 +33,7 @@ class TaskInput:
     labels: Labels
     trials: tuple[Trial, ...]
     skipped: tuple[str, ...]  # trial ids left out because an image of theirs cannot be read
+    prompt: Prompt = NO_PROMPT  # set once the model is known
 
     @property
     def row_indices(self) -> list[int]:
@@ -39,7 +41,7 @@ class TaskInput:
         return sorted(i for trial in self.trials for i in trial.row_indices)
 
     def requests(self, row_index: int) -> tuple[Request, ...]:
-        return self.task.requests(self.labels.rows[row_index])
+        return self.task.requests(self.labels.rows[row_index], self.prompt.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,12 @@ class Inputs:
 
     def all_requests(self) -> list[Request]:
         return [request for t in self.tasks for i in t.row_indices for request in t.requests(i)]
+
+    def asking(self, prompts: Mapping[str, Prompt]) -> Inputs:
+        """The same, for the tasks that ``prompts`` names, with their prompts."""
+        tasks = [replace(t, prompt=prompts[t.task.name]) for t in self.tasks if t.task.name in prompts]
+        refs = {request.image for t in tasks for i in t.row_indices for request in t.requests(i)}
+        return replace(self, tasks=tuple(tasks), sha256={ref: x for ref, x in self.sha256.items() if ref in refs})
 
     def open_image(self, image: ImageRef) -> Image:
         store = self.stores[image.link]
@@ -127,7 +135,7 @@ def _select(
     problems: dict[str, list[Problem]] = {}
     for trial in trials:
         for i in trial.row_indices:
-            for image in dict.fromkeys(request.image for request in task.requests(labels.rows[i])):
+            for image in dict.fromkeys(request.image for request in task.requests(labels.rows[i], "")):
                 found = stores[image.link].problem(image.name)
                 if found is not None:
                     problem = Problem(task.name, found.kind, found.path, found.detail)

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from babycli import __version__
-from babycli.domain import Generation, ImageRef, Metric, Outcome, Score, Scoring, TaskResult
+from babycli.domain import Generation, ImageRef, Metric, Outcome, Score, Scoring, Similarity, TaskResult
 from babycli.evaluation.inputs import Inputs, TaskInput
 from babycli.evaluation.plan import Key, key_of
 from babycli.evaluation.runlog import SCHEMA_VERSION
@@ -22,7 +22,7 @@ from babycli.models.base import Model, ModelSpec
 from babycli.stats import mean, normal95, standard_error, wilson95
 from babycli.tasks.base import Task, as_float32
 
-SEED = 0  # nothing is drawn at random yet; in run.json so that a reader need not wonder
+SEED = 0  # of what is drawn at random: the trials of the batch check
 _PACKAGES = ("torch", "transformers", "tokenizers", "sentencepiece", "safetensors", "pillow", "numpy", "nltk")
 
 
@@ -83,9 +83,19 @@ def sample_lines(decided: Decided, model: Model) -> Iterator[dict[str, Any]]:
             "doc_id": i,
             "doc": {k: int(v) if k in task.integer_columns and v.isdigit() else v for k, v in rows[i].items()},
             "target": task.target(rows[i]),
-            "resps": [[a.text] if isinstance(a, Generation) else [a.mean_loss, a.is_greedy] for a in answers],
-            "prompt": model.render(decided.item.requests(i)[0].prompt),
+            "resps": [_response(a) for a in answers],
+            "prompt": model.render(decided.item.prompt.text),
         } | task.sample_fields(rows[i], answers, decided.outcomes[i])
+
+
+def _response(score: Score) -> list[Any]:
+    match score:
+        case Generation():
+            return [score.text]
+        case Similarity():
+            return [score.value]
+        case _:
+            return [score.mean_loss, score.is_greedy]
 
 
 def provenance(inputs: Inputs, model: Model, spec: ModelSpec, batch_size: int, limit: int | None) -> dict[str, Any]:
@@ -106,6 +116,9 @@ def provenance(inputs: Inputs, model: Model, spec: ModelSpec, batch_size: int, l
                 "labels_sha256": item.labels.sha256,
                 "n_units": len(item.trials),
                 "skipped": list(item.skipped),
+                "prompt": item.prompt.text,
+                "prompt_origin": item.prompt.origin,
+                "rendered_prompt": model.render(item.prompt.text),
             }
             for item in inputs.tasks
         },
@@ -156,6 +169,7 @@ def results_document(
         "nonfinite": {r.task: r.nonfinite for r in results},
         "skipped": {r.task: list(r.skipped) for r in results},
         "chance": {r.task: {name: metric.chance for name, metric in r.metrics.items()} for r in results},
+        "batch_check": run.get("batch_check", {}),
         "ci95": {r.task: {name: metric.ci95 for name, metric in r.metrics.items()} for r in results},
     }
 

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Self
 import orjson
 
 from babycli.data.root import write_atomically
-from babycli.domain import Generation, Score
+from babycli.domain import Generation, Score, Similarity
 from babycli.errors import DataError, OutputError
 from babycli.evaluation.plan import GenerateKey, Key
 
@@ -102,6 +102,8 @@ def _score_line(key: Key, score: Score) -> dict[str, Any]:
             "token_ids": score.token_ids,
             "finite": score.is_finite,
         }
+    if isinstance(score, Similarity):
+        return line | {"text": key.text, "similarity": score.value}
     assert not isinstance(score, Generation)
     return line | {
         "text": key.text,

@@ -8,22 +8,25 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from babycli.data.root import DatasetRoot
-from babycli.domain import Score, Scoring, TaskResult
+from babycli.domain import Offer, Score, Scoring, TaskResult
 from babycli.errors import ModelError, OutputError
 from babycli.evaluation import engine
-from babycli.evaluation.inputs import read_inputs
+from babycli.evaluation.batch_check import check_batches
+from babycli.evaluation.inputs import Inputs, read_inputs
 from babycli.evaluation.plan import Key, make_plan
-from babycli.evaluation.results import decide, provenance, results_document, sample_lines
+from babycli.evaluation.prompts import ANSWERED_BY, Prompt, can_do, choose_prompt
+from babycli.evaluation.results import SEED, decide, provenance, results_document, sample_lines
 from babycli.evaluation.runlog import RunLog, log_name
-from babycli.models import check_spec, load_model, pick_device, resolve
-from babycli.models.base import ModelSpec
+from babycli.models import check_spec, load_model, local_family, pick_device, resolve
+from babycli.models.base import Model, ModelInfo, ModelSpec
 from babycli.tasks.base import Task
+from babycli.tasks.prompts import DEFAULT
 
 BATCH_SIZES = {"cpu": 16}  # by device; a GPU takes more
 GPU_BATCH_SIZE = 128
@@ -36,6 +39,7 @@ class Options:
     model: str
     model_args: Mapping[str, str]
     tasks: Sequence[Task]
+    tasks_were_named: bool  # else all of them, and those that the model cannot do are left out
     root: DatasetRoot
     output: Path
     limit: int | None  # trials of each task
@@ -44,6 +48,8 @@ class Options:
     dtype: str
     scoring: Scoring
     skip_missing: bool
+    prompts: Mapping[str, str]  # by task, instead of the family's
+    batch_check: int  # trials of each task to score again one by one
     command: Sequence[str]  # for run.json
 
 
@@ -69,15 +75,19 @@ def evaluate(options: Options, reporter: Reporter) -> Evaluated:
     """
     resolved = resolve(options.model, options.model_args)
     device = pick_device(options.device)
-    name = options.model_args.get("pretrained", options.model)
+    name = resolved.name
     spec = ModelSpec(resolved.source, name, options.model_args, device, options.dtype, options.scoring)
     check_spec(resolved, spec)
+    family = local_family(resolved)
+    tasks = options.tasks if family is None else _doable(options, options.tasks, name, family.offers, reporter)
     with reporter.bar("reading images", None) as count:
-        inputs = read_inputs(options.root, options.tasks, options.limit, options.skip_missing, count)
-    plan = make_plan(inputs.all_requests(), inputs.sha256)
+        inputs = read_inputs(options.root, tasks, options.limit, options.skip_missing, count)
     started = _utc_now()
     reporter.say(f"loading {name} on {device} in {options.dtype}")
     model = load_model(resolved, spec)
+    tasks = _doable(options, tasks, name, model.info.offers, reporter)
+    inputs = inputs.asking(_prompts(tasks, model.info, options.prompts, reporter))
+    plan = make_plan(inputs.all_requests(), inputs.sha256)
     with RunLog(options.output, log_name(name)) as log:
         for note in model.info.notes:
             reporter.say(f"note: {note}")
@@ -106,6 +116,8 @@ def evaluate(options: Options, reporter: Reporter) -> Evaluated:
                 with contextlib.suppress(OutputError):
                     log.write_provenance(status="stopped")
                 reporter.say(f"stopped after {len(scores)} of {plan.n_requests} requests; scores: {log.folder}")
+        if options.batch_check:
+            log.write_provenance(batch_check=_batch_check(options, inputs, scores, model, reporter))
         decided = [decide(item, scores, inputs.sha256, options.scoring) for item in inputs.tasks]
         for of_task in decided:
             log.write_samples(of_task.result.task, sample_lines(of_task, model))
@@ -113,6 +125,47 @@ def evaluate(options: Options, reporter: Reporter) -> Evaluated:
         results = [of_task.result for of_task in decided]
         document = results_document(log.provenance, results, log.timestamp, log_name(name))
         return Evaluated(log.write_results(document), results)
+
+
+def _batch_check(
+    options: Options, inputs: Inputs, scores: Mapping[Key, Score], model: Model, reporter: Reporter
+) -> dict[str, dict[str, Any]]:
+    """For the log: what scoring some trials of each task again, one request at a time, showed."""
+    found = check_batches(inputs, scores, model, options.batch_check, SEED, options.scoring)
+    for task, check in found.items():
+        drift = "" if check.max_difference is None else f", scores differ by up to {check.max_difference:.2g}"
+        reporter.say(f"batch check: {task}: {check.n_flipped} of {check.n_trials} decisions flip one by one{drift}")
+    return {task: {"seed": SEED} | asdict(check) for task, check in found.items()}
+
+
+def _doable(
+    options: Options, tasks: Sequence[Task], model: str, offers: Sequence[Offer], reporter: Reporter
+) -> Sequence[Task]:
+    """The tasks that a model with these offers can do. Raises ModelError for one that was asked for and is not."""
+    doable = [task for task in tasks if can_do(task, offers)]
+    beyond = ", ".join(task.name for task in tasks if task not in doable)
+    if beyond and (options.tasks_were_named or not doable):
+        able = f"leave it out:  --tasks {','.join(task.name for task in doable)}" if doable else "choose another model"
+        expected = " or ".join(dict.fromkeys(o for t in tasks if t not in doable for o in ANSWERED_BY[t.needs]))
+        raise ModelError(f"{model} cannot do {beyond}: expected is {expected}, it offers {', '.join(offers)}", able)
+    if beyond:
+        reporter.say(f"note: left out {beyond}: {model} offers {', '.join(offers)} only")
+    return doable
+
+
+def _prompts(
+    tasks: Sequence[Task], info: ModelInfo, overrides: Mapping[str, str], reporter: Reporter
+) -> dict[str, Prompt]:
+    """The prompt of every task; a model without prompts of its own is told which it got."""
+    chosen = {t.name: choose_prompt(t, info.family, info.prompts, info.prompts_like, overrides) for t in tasks}
+    defaults = [task for task, prompt in chosen.items() if prompt.origin == DEFAULT]
+    if defaults:
+        text = "the image and no words" if "loglikelihood" in info.offers or "generate" in info.offers else "no words"
+        reporter.say(
+            f"note: {info.family} has no prompt of its own for {', '.join(defaults)}: asked with {text}; "
+            "--prompt TEXT changes that"
+        )
+    return chosen
 
 
 def _utc_now() -> str:

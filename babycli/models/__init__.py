@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 from babycli.errors import ModelError, UsageError, did_you_mean
-from babycli.models.base import Family, Model, ModelSpec
+from babycli.models.base import Family, Model, ModelSpec, Outline
 
 DEFAULT_MODEL = "wsashawn/babyllava_resnext_gpt2"
 BUNDLED = {"babyllava-tiny": Path(__file__).parent.parent / "demo" / "babyllava-tiny"}
@@ -22,10 +22,11 @@ DTYPES = ("float32", "float16", "bfloat16")
 
 @functools.cache
 def all_families() -> Mapping[str, Family]:
-    """Every family by name."""
+    """Every family by name; those that recognise anything come last."""
     modules = [info for info in pkgutil.iter_modules(__path__) if not info.ispkg]
-    families = [getattr(import_module(f"{__name__}.{info.name}"), "FAMILY", None) for info in modules]
-    return {family.name: family for family in families if family is not None}
+    found = [getattr(import_module(f"{__name__}.{info.name}"), "FAMILY", None) for info in modules]
+    families = [family for family in found if family is not None]
+    return {family.name: family for family in sorted(families, key=lambda f: (f.is_general, f.name))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,32 +35,43 @@ class Resolved:
 
     source: str
     family: Family | None
+    name: str  # names the log folder
 
 
 def resolve(model: str, args: Mapping[str, str]) -> Resolved:
     """Makes sense of --model without touching the network. Raises UsageError for a name that is nothing."""
     families = all_families()
+    claiming = None if model in families else next((f for f in families.values() if f.claims(model)), None)
+    if claiming is not None and not claiming.has_checkpoints:
+        return Resolved(model, claiming, model)
     if model in families:
-        pretrained = args.get("pretrained")
+        family, pretrained = families[model], args.get("pretrained")
         if not pretrained:
             raise UsageError(
                 f"--model {model} names a family, not a checkpoint",
-                f"say which:  --model {model} --model-args pretrained=PATH-OR-HUB-ID",
+                f"say which:  --model {model} --model-args pretrained=PATH-OR-HUB-ID"
+                if family.has_checkpoints
+                else f"say which, as  babycli models  shows: {family.summary}",
             )
-        return Resolved(resolve(pretrained, {}).source, families[model])
+        if not family.has_checkpoints:
+            raise UsageError(
+                f"--model {model} takes no pretrained=",
+                f"write the name alone, as  babycli models  shows: {family.summary}",
+            )
+        return Resolved(resolve(pretrained, {}).source, family, pretrained)
     if "pretrained" in args:
         raise UsageError(
             f"--model {model} and pretrained={args['pretrained']} name two checkpoints",
             f"give one:  --model {args['pretrained']}",
         )
     if model in BUNDLED:
-        return Resolved(str(BUNDLED[model]), None)
+        return Resolved(str(BUNDLED[model]), None, model)
     path = Path(model).expanduser()
-    if model and path.is_dir():
-        return Resolved(str(path), None)
+    if model and (path.is_dir() or (claiming is not None and path.is_file())):
+        return Resolved(str(path), claiming, model)
     is_hub_id = model.count("/") == 1 and not model.startswith((".", "/", "~")) and not model.endswith("/")
-    if is_hub_id and not path.exists():
-        return Resolved(model, None)
+    if is_hub_id and not path.exists() and claiming is None:
+        return Resolved(model, None, model)
     names = [*families, *BUNDLED, DEFAULT_MODEL]
     siblings = [str(entry) for entry in sorted(path.parent.glob("*")) if entry.is_dir()] if "/" in model else []
     what = "is a file, not a checkpoint folder" if path.is_file() else "is no folder, hub id or family known here"
@@ -75,17 +87,30 @@ def check_spec(resolved: Resolved, spec: ModelSpec) -> None:
     _check_arguments([resolved.family] if resolved.family else list(all_families().values()), spec.args)
 
 
+def local_family(resolved: Resolved) -> Family | None:
+    """The family of a model that is here, found without loading it; None where only fetching it can tell."""
+    if resolved.family is not None or not Path(resolved.source).exists():
+        return resolved.family
+    return _family_of(Path(resolved.source))
+
+
 def load_model(resolved: Resolved, spec: ModelSpec) -> Model:
     """Fetches and loads a checkpoint with the family that recognises it.
 
     Raises ModelError where that fails, UsageError for an argument that the family does not take.
     """
-    from babycli.models.parts.checkpoint import fetch, read_config
+    from babycli.models.parts.checkpoint import fetch
 
-    folder = fetch(resolved.source)
-    family = resolved.family or _family_of(folder, read_config(folder))
-    _check_arguments([family], spec.args)
-    return family.load(spec, folder)
+    place = fetch(resolved.source) if _is_fetched(resolved) else Path(resolved.source)
+    return _checked_family(resolved, place, spec).load(spec, place)
+
+
+def outline_model(resolved: Resolved, spec: ModelSpec) -> Outline:
+    """What is known of a model without its weights. Raises as load_model does."""
+    from babycli.models.parts.checkpoint import fetch_small
+
+    place = fetch_small(resolved.source) if _is_fetched(resolved) else Path(resolved.source)
+    return _checked_family(resolved, place, spec).outline(spec, place)
 
 
 def pick_device(wanted: str | None) -> str:
@@ -97,19 +122,39 @@ def pick_device(wanted: str | None) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _family_of(folder: Path, config: Mapping[str, object]) -> Family:
+def _is_fetched(resolved: Resolved) -> bool:
+    return resolved.family is None or resolved.family.has_checkpoints
+
+
+def _checked_family(resolved: Resolved, place: Path, spec: ModelSpec) -> Family:
+    family = resolved.family or _family_of(place)
+    _check_arguments([family], spec.args)
+    return family
+
+
+def _family_of(place: Path) -> Family:
+    from babycli.models.parts.checkpoint import read_config
+
+    has_config = (place / "config.json").is_file()
+    config = read_config(place) if has_config else {}
     for family in all_families().values():
-        if family.recognises(config):
+        if family.recognises(place, config):
             return family
+    if not has_config:
+        raise ModelError(f"{place} is not a checkpoint: it has no config.json", "name the folder that holds it")
+    kinds = ", ".join(name for name, family in all_families().items() if family.has_checkpoints)
+    tower = f" with vision tower {config['mm_vision_tower']!r}" if "mm_vision_tower" in config else ""
     raise ModelError(
-        f"no model family reads {folder}: its config.json says model_type {config.get('model_type')!r} with vision "
-        f"tower {config.get('mm_vision_tower')!r}",
-        f"families: {', '.join(all_families())}",
+        f"no model family reads {place}: its config.json says model_type {config.get('model_type')!r}{tower}; "
+        "expected is a model that sees an image and scores or writes text",
+        f"families: {kinds}; a model of another kind needs a file of its own: docs/model_guide.md",
     )
 
 
 def _check_arguments(families: Sequence[Family], args: Mapping[str, str]) -> None:
     """Raises UsageError for an argument that none of the families takes."""
+    if any(family.takes_any_argument for family in families) and len(families) == 1:
+        return
     known = list(dict.fromkeys(key for family in families for key in family.arguments))
     for key in args:
         if key not in known:

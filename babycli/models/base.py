@@ -1,26 +1,28 @@
 """What a model is to the rest of babycli, and what a family file must offer.
 
-Owns the protocol. Never imports torch: what passes between a model's methods (features, tokens) is the
+Owns the protocol. Never imports torch: what passes between a model's methods (pixels, features, tokens) is the
 family's own business and opaque to the engine.
+
+A user's own model is simpler than this: see docs/model_guide.md and plugin.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from PIL.Image import Image
 
-from babycli.domain import Generation, Loglikelihood, Scoring
+from babycli.domain import Generation, Loglikelihood, Offer, Scoring, Similarity
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """What the user asked for."""
 
-    source: str  # a folder or a hub id
+    source: str  # a folder, a hub id, or what a family without checkpoints understands ("control:length")
     name: str  # as the user wrote it; names the log folder
     args: Mapping[str, str]
     device: str  # "cpu", "cuda", "cuda:1"
@@ -35,11 +37,38 @@ class ModelInfo:
     family: str
     source: str
     fingerprint: str  # SHA-256 over config, tokenizer and weight files
-    n_parameters: int
+    n_parameters: int | None  # None: not known, as of a user's own model
     dtype: str
     device: str
-    template: str
+    template: str  # how a prompt is rendered: a conversation template, "chat" for the checkpoint's own, "none"
+    offers: tuple[Offer, ...]
     notes: tuple[str, ...] = ()  # what a reader of the numbers should know
+    prompts: Mapping[str, str] = field(default_factory=dict)  # by task, of a model that brings its own
+    prompts_like: str = ""  # the family whose prompts it takes, if not its own
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a network, as `babycli models show` prints it."""
+
+    name: str  # "vision tower"
+    what: str  # "ResNeXt-50 32x4d, 49 positions of 2048"
+    n_parameters: int | None  # None: not known
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What is known of a checkpoint without its weights."""
+
+    family: str
+    parts: tuple[Part, ...]
+    stored_dtype: str | None  # what config.json says the weights are saved in
+    template: str
+    offers: tuple[Offer, ...]
+    render: Callable[[str], str]  # a prompt as the model reads it
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    prompts_like: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +93,11 @@ class Features:
 
 
 class Model(Protocol):
-    """A loaded generative model. Pixels are opaque; lists keep the order of their arguments."""
+    """What every loaded model has. Pixels are opaque; lists keep the order of their arguments.
+
+    ``info.offers`` says which of the protocols below it fulfils besides; a task's score comes from
+    ``loglikelihood`` where there is one, else from ``similarity``.
+    """
 
     info: ModelInfo
 
@@ -77,18 +110,46 @@ class Model(Protocol):
     def encode(self, pixels: Sequence[Any]) -> list[Features]:
         """The visual features of a batch of preprocessed pictures, one each."""
 
+
+class ScoresText(Model, Protocol):
+    """A model that can be asked for a text's score. Raises ModelError for a text that it cannot take."""
+
     def tokenize(self, prompt: str, text: str) -> Tokens:
-        """The ids of a prompt followed by an answer. Raises ModelError if it cannot be scored."""
+        """The ids of a prompt followed by an answer."""
+
+
+class OffersLoglikelihood(ScoresText, Protocol):
+    """A generative model."""
 
     def loglikelihood(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Loglikelihood]:
         """Scores a batch of equal ``batch_key``."""
+
+
+class OffersSimilarity(ScoresText, Protocol):
+    """A dual encoder. Its text is the prompt's ``{}`` filled with the answer (see parts/prompts.py: filled)."""
+
+    def similarity(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Similarity]:
+        """Scores pairs of equal ``batch_key``; a pair's value does not depend on its batch."""
+
+
+class OffersGenerate(Model, Protocol):
+    """A model that writes text."""
 
     def generate(self, features: Sequence[Features], prompt: str, max_new_tokens: int) -> list[Generation]:
         """Greedy continuations of one prompt, a picture each."""
 
 
 class Loader(Protocol):
-    def __call__(self, spec: ModelSpec, folder: Path) -> Model: ...
+    def __call__(self, spec: ModelSpec, place: Path) -> Model:
+        """Raises ModelError for what cannot be loaded, UsageError for a bad argument.
+
+        ``place`` is the checkpoint folder, fetched; of a family without checkpoints, ``spec.source`` as a path.
+        """
+
+
+class Outliner(Protocol):
+    def __call__(self, spec: ModelSpec, place: Path) -> Outline:
+        """What `babycli models show` prints; reads no weights. Raises as a Loader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +158,12 @@ class Family:
 
     name: str
     summary: str  # one line, for `babycli models`
-    offers: tuple[str, ...]  # of "loglikelihood", "similarity", "generate"
+    offers: tuple[Offer, ...]
     arguments: Mapping[str, str]  # keys of --model-args, each with one line of help
-    recognises: Any  # (config: dict) -> bool: is this config.json one of ours?
+    recognises: Callable[[Path, Mapping[str, Any]], bool]  # of a checkpoint folder and its config.json: one of ours?
     load: Loader
+    outline: Outliner
+    claims: Callable[[str], bool] = lambda name: False  # says the name after --model alone that it is one of ours?
+    has_checkpoints: bool = True  # its source is a folder, a file of weights or a hub id, to be fetched
+    takes_any_argument: bool = False  # it passes on arguments that it does not know
+    is_general: bool = False  # asked last: it recognises what other families read better

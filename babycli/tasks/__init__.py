@@ -43,7 +43,7 @@ def trial_images(task: str, rows: Sequence[Row]) -> dict[str, list[ImageRef]]:
     """The images of every trial by its id, in the order of its rows; what data/verify.py asks for."""
     found = all_tasks()[task]
     return {
-        trial.trial_id: [request.image for i in trial.row_indices for request in found.requests(rows[i])]
+        trial.trial_id: [request.image for i in trial.row_indices for request in found.requests(rows[i], "")]
         for trial in found.trials(rows)
     }
 

@@ -16,7 +16,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from babycli.domain import ImageRef, Outcome, Row, Score, ScoreRequest, Scoring, Trial
-from babycli.tasks.base import StructureProblem, finite, group_by, loss_of
+from babycli.tasks.base import Need, StructureProblem, finite, group_by, loss_field, loss_of
+from babycli.tasks.prompts import CHOICE
 
 _LINKS = {"positive": "baby_winoground/positive_images", "negative": "baby_winoground/negative_images"}
 
@@ -35,6 +36,8 @@ class BabyWinoground:
         "positive_context_group_score": 1 / 3,
         "negative_context_group_score": 1 / 3,
     }
+    prompts = CHOICE
+    needs: Need = "score"
     integer_columns = frozenset({"instance_id"})
     reference_is_float32 = True
 
@@ -55,9 +58,9 @@ class BabyWinoground:
             problems.append(StructureProblem(trial.trial_id, f"instance {trial.trial_id} {detail}"))
         return problems
 
-    def requests(self, row: Row) -> tuple[ScoreRequest, ...]:
+    def requests(self, row: Row, prompt: str) -> tuple[ScoreRequest, ...]:
         image = ImageRef(_LINKS[row["image_tag"]], row["image"])
-        return tuple(ScoreRequest(image, "", row[column]) for column in ("positive_phrase", "negative_phrase"))
+        return tuple(ScoreRequest(image, prompt, row[column]) for column in ("positive_phrase", "negative_phrase"))
 
     def target(self, row: Row) -> str:
         return row["image_tag"]
@@ -83,7 +86,10 @@ class BabyWinoground:
 
     def sample_fields(self, row: Row, scores: Sequence[Score], outcome: Outcome) -> dict[str, Any]:
         picture = {"positive": "img0", "negative": "img1"}[row["image_tag"]]
-        fields: dict[str, Any] = {f"{picture}_phrase{i}_loss": loss_of(score, "fair") for i, score in enumerate(scores)}
+        fields: dict[str, Any] = {}
+        for i, score in enumerate(scores):
+            name, value = loss_field(score)
+            fields[f"{picture}_phrase{i}_{name}"] = value
         fields["instance_id"] = int(row["instance_id"]) if row["instance_id"].isdigit() else row["instance_id"]
         return dict.fromkeys(self.chance, fields)
 

@@ -10,9 +10,11 @@ import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from babycli.domain import Generation, Loglikelihood, Outcome, Request, Row, Score, Scoring, Trial
+from babycli.domain import Generation, Loglikelihood, Outcome, Request, Row, Score, Scoring, Similarity, Trial
+
+Need = Literal["score", "generate"]  # what a task asks a model for; a score is a loglikelihood or a similarity
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Task(Protocol):
     version: int
     unit: str  # what one trial is called, in the plural
     chance: Mapping[str, float | None]  # every metric, in the order of the table
+    needs: Need
+    prompts: Mapping[str, str]  # what a model is asked, by family; tasks/prompts.py
     integer_columns: frozenset[str]  # ids that are logged as numbers
     reference_is_float32: bool  # the original averages this task's outcomes in float32
 
@@ -41,7 +45,7 @@ class Task(Protocol):
     def structure_problems(self, rows: Sequence[Row]) -> list[StructureProblem]:
         """What is wrong with the trials; empty for a sound file."""
 
-    def requests(self, row: Row) -> tuple[Request, ...]:
+    def requests(self, row: Row, prompt: str) -> tuple[Request, ...]:
         """What the model is asked about a row, in the order in which answers are logged."""
 
     def target(self, row: Row) -> str:
@@ -69,12 +73,20 @@ def one_per_row(rows: Sequence[Row]) -> list[Trial]:
 
 
 def loss_of(score: Score, scoring: Scoring) -> float:
-    """The number that decides, lower is better: mean loss per token (nats).
+    """The number that decides, lower is better: mean loss per token (nats), or a similarity's negative.
 
     The original keeps it in float32, and so does ``reference``: two losses that differ less are a tie there.
     """
-    assert isinstance(score, Loglikelihood)
-    return as_float32(score.mean_loss) if scoring == "reference" else score.mean_loss
+    assert isinstance(score, Loglikelihood | Similarity)
+    loss = score.mean_loss if isinstance(score, Loglikelihood) else -score.value
+    return as_float32(loss) if scoring == "reference" else loss
+
+
+def loss_field(score: Score) -> tuple[str, float]:
+    """How a score is called in a row's line of the samples log, and its value."""
+    if isinstance(score, Similarity):
+        return "similarity", score.value
+    return "loss", loss_of(score, "fair")
 
 
 def as_float32(value: float) -> float:

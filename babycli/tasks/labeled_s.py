@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from babycli.domain import ImageRef, Outcome, Row, Score, ScoreRequest, Scoring, Trial
-from babycli.tasks.base import Choice, StructureProblem, choose, group_by, loss_of
+from babycli.tasks.base import Choice, Need, StructureProblem, choose, group_by, loss_field, loss_of
+from babycli.tasks.prompts import CHOICE
 
 PICTURES_PER_TRIAL = 4
 
@@ -23,6 +24,8 @@ class LabeledS:
     version = 1
     unit = "trials"
     chance: Mapping[str, float | None] = {"acc": 1 / PICTURES_PER_TRIAL}
+    prompts = CHOICE
+    needs: Need = "score"
     integer_columns = frozenset({"trial_id"})
     reference_is_float32 = False
 
@@ -47,8 +50,8 @@ class LabeledS:
             problems.append(StructureProblem(trial.trial_id, f"trial {trial.trial_id} {detail}"))
         return problems
 
-    def requests(self, row: Row) -> tuple[ScoreRequest, ...]:
-        return (ScoreRequest(ImageRef("labeled_s/images", row["image"]), "", row["target_category"]),)
+    def requests(self, row: Row, prompt: str) -> tuple[ScoreRequest, ...]:
+        return (ScoreRequest(ImageRef("labeled_s/images", row["image"]), prompt, row["target_category"]),)
 
     def target(self, row: Row) -> str:
         return row["target_category"]
@@ -62,9 +65,9 @@ class LabeledS:
         return Outcome(trial.trial_id, {"acc": choice.credit}, choice.is_tie, choice.is_finite)
 
     def sample_fields(self, row: Row, scores: Sequence[Score], outcome: Outcome) -> dict[str, Any]:
-        loss = loss_of(scores[0], "fair")
+        name, value = loss_field(scores[0])
         fields = {
-            "loss": loss,
+            name: value,
             "trial_id": int(row["trial_id"]) if row["trial_id"].isdigit() else row["trial_id"],
         }
         return {"acc": fields | {key: row[key] for key in ("target_category", "real_category")}}

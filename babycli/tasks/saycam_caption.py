@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from babycli.domain import GenerateRequest, ImageRef, Outcome, Row, Score, Scoring, Trial
-from babycli.tasks.base import StructureProblem, finite, generated_text, one_per_row
+from babycli.tasks.base import Need, StructureProblem, finite, generated_text, one_per_row
 from babycli.tasks.meteor import meteor
+from babycli.tasks.prompts import CAPTION
 
 MAX_NEW_TOKENS = 25
 
@@ -22,6 +23,8 @@ class SAYCamCaption:
     version = 1
     unit = "captions"
     chance: Mapping[str, float | None] = {"meteor": None}
+    prompts = CAPTION
+    needs: Need = "generate"
     integer_columns: frozenset[str] = frozenset()
     reference_is_float32 = False
 
@@ -31,8 +34,8 @@ class SAYCamCaption:
     def structure_problems(self, rows: Sequence[Row]) -> list[StructureProblem]:
         return []
 
-    def requests(self, row: Row) -> tuple[GenerateRequest, ...]:
-        return (GenerateRequest(ImageRef("SAYCam_caption/images", row["image"]), "", MAX_NEW_TOKENS),)
+    def requests(self, row: Row, prompt: str) -> tuple[GenerateRequest, ...]:
+        return (GenerateRequest(ImageRef("SAYCam_caption/images", row["image"]), prompt, MAX_NEW_TOKENS),)
 
     def target(self, row: Row) -> str:
         return row["text"]

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from babycli.domain import ImageRef, Outcome, Row, Score, ScoreRequest, Scoring, Trial
-from babycli.tasks.base import StructureProblem, choose, choose_first_of_lowest, loss_of, one_per_row
+from babycli.tasks.base import Need, StructureProblem, choose, choose_first_of_lowest, loss_of, one_per_row
+from babycli.tasks.prompts import CHOICE
 
 
 class VisualTwoWordTest:
@@ -20,6 +21,8 @@ class VisualTwoWordTest:
     version = 1
     unit = "trials"
     chance: Mapping[str, float | None] = {"acc": 1 / 2}
+    prompts = CHOICE
+    needs: Need = "score"
     integer_columns: frozenset[str] = frozenset()
     reference_is_float32 = False
 
@@ -33,9 +36,9 @@ class VisualTwoWordTest:
             if row["positive_phrase"] == row["negative_phrase"]
         ]
 
-    def requests(self, row: Row) -> tuple[ScoreRequest, ...]:
+    def requests(self, row: Row, prompt: str) -> tuple[ScoreRequest, ...]:
         image = ImageRef("vtwt/images", row["image"])
-        return tuple(ScoreRequest(image, "", row[column]) for column in ("positive_phrase", "negative_phrase"))
+        return tuple(ScoreRequest(image, prompt, row[column]) for column in ("positive_phrase", "negative_phrase"))
 
     def target(self, row: Row) -> str:
         return row["positive_phrase"]

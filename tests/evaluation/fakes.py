@@ -11,7 +11,7 @@ from PIL.Image import Image
 from babycli.domain import Generation, Loglikelihood
 from babycli.models.base import Features, ModelInfo, Tokens
 
-INFO = ModelInfo("fake", "fake", "0" * 64, 0, "float32", "cpu", "plain")
+INFO = ModelInfo("fake", "fake", "0" * 64, 0, "float32", "cpu", "plain", ("loglikelihood", "generate"))
 
 
 @dataclass

@@ -351,12 +351,12 @@ def test_a_full_disk_is_said_and_keeps_the_scores(
 def test_a_gpu_without_memory_ends_in_exit_5_with_a_smaller_batch(
     linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from babycli.models.babyllava import BabyLlava
+    from babycli.models.parts.llava_model import LlavaModel
 
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
 
-    monkeypatch.setattr(BabyLlava, "loglikelihood", full)
+    monkeypatch.setattr(LlavaModel, "loglikelihood", full)
     ran = babycli("eval", "--model", small, "--tasks", "vtwt", "--batch-size", 8)
     assert ran.code == 5
     assert "out of memory" in ran.err

@@ -21,7 +21,7 @@ TASKS = ("labeled_s", "vtwt", "baby_winoground", "saycam_caption")
 def checkpoints(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints")
     script = shared / "reference" / "make_checkpoints.py"
-    subprocess.run([sys.executable, script, shared / "labels", folder, "--only", "a,e"], check=True, timeout=300)
+    subprocess.run([sys.executable, script, shared / "labels", folder, "--only", "a,c,d,e"], check=True, timeout=300)
     expected = json.loads((shared / "reference" / "golden" / "checkpoint_sums.json").read_bytes())
     for name, digest in json.loads((folder / "sums.json").read_bytes()).items():
         assert expected[name] == digest, "the checkpoint is not the one that the reference numbers are for"
@@ -82,6 +82,18 @@ def test_resnext_gpt2(linked: Path, babycli: Babycli, checkpoints: Path, shared:
     check_metrics(scored, golden, TASKS, "fair")
 
 
+def test_llava(linked: Path, babycli: Babycli, checkpoints: Path, shared: Path) -> None:
+    """The family's own prompts, found without being told, and the tower beside the checkpoint."""
+    golden = shared / "reference" / "golden"
+    scored = evaluated(babycli, checkpoints / "llava-v1.5-tiny", TASKS, 40)
+    seen = check_lines(scored, golden / "llava-v1.5-tiny.jsonl")
+    assert seen == {"labeled_s": 160, "vtwt": 80, "baby_winoground": 160, "saycam_caption": 40}
+    check_metrics(scored, golden, TASKS, "fair", "llava-v1.5-tiny")
+    run = json.loads((scored / "run.json").read_bytes())
+    assert run["tasks"]["vtwt"]["prompt_origin"] == "llava"
+    assert "openai/clip-vit-large-patch14-336" in run["model"]["notes"][0]
+
+
 def test_resnext_gpt2_scored_as_the_original_does(
     linked: Path, babycli: Babycli, checkpoints: Path, shared: Path
 ) -> None:
@@ -90,13 +102,15 @@ def test_resnext_gpt2_scored_as_the_original_does(
     check_metrics(scored, shared / "reference" / "golden", tasks, "reference")
 
 
-def check_metrics(folder: Path, golden: Path, tasks: Sequence[str], scoring: str) -> None:
-    """The metrics of a 40-trial run of checkpoint a are the original's to the last digit."""
+def check_metrics(
+    folder: Path, golden: Path, tasks: Sequence[str], scoring: str, checkpoint: str = "babyllava_resnext_gpt2"
+) -> None:
+    """The metrics of a 40-trial run of a checkpoint are the original's to the last digit."""
 
     (path,) = folder.glob("*_results.json")
     ours = json.loads(path.read_bytes())["results"]
     theirs: dict[str, dict[str, Any]] = {}
-    for run in json.loads((golden / "aggregate.json").read_bytes())["babyllava_resnext_gpt2"]:
+    for run in json.loads((golden / "aggregate.json").read_bytes())[checkpoint]:
         theirs |= run["results"]
     for task in tasks:
         for metric, value in theirs[task].items():

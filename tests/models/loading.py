@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from babycli.domain import Loglikelihood, Scoring
 from babycli.models import load_model, resolve
-from babycli.models.base import Model, ModelSpec, Tokens
+from babycli.models.base import Model, ModelSpec, OffersGenerate, OffersLoglikelihood, OffersSimilarity, Tokens
 from tests.checkpoints import SPECIAL, write_checkpoint
 
 WORDS = ("ball", "red", "blue", "a", "cat", ".")
@@ -25,10 +25,24 @@ BALL, RED, BLUE, A, CAT, DOT = range(len(SPECIAL), len(SPECIAL) + len(WORDS))
 N_TOKENS = len(SPECIAL) + len(WORDS)
 
 
+class LanguageModel(OffersLoglikelihood, OffersGenerate, Protocol):
+    """What most families are."""
+
+
+DualEncoder = OffersSimilarity
+
+
 def load(
     folder: Path | str, *, scoring: Scoring = "fair", dtype: str = "float32", device: str = "cpu", **args: object
+) -> LanguageModel:
+    """What ``babycli eval --model folder --model-args args`` loads, of a family that scores and writes text."""
+    return cast(LanguageModel, load_any(folder, scoring=scoring, dtype=dtype, device=device, **args))
+
+
+def load_any(
+    folder: Path | str, *, scoring: Scoring = "fair", dtype: str = "float32", device: str = "cpu", **args: object
 ) -> Model:
-    """What ``babycli eval --model folder --model-args args`` loads."""
+    """The same of any family."""
     given = {key: str(value) for key, value in args.items()}
     resolved = resolve(str(folder), given)
     return load_model(resolved, ModelSpec(resolved.source, str(folder), given, device, dtype, scoring))
@@ -44,7 +58,7 @@ def features_of(model: Model, *seeds: int) -> list[Any]:
     return model.encode([model.preprocess(picture(seed)) for seed in seeds])
 
 
-def score(model: Model, text: str, seed: int = 0, prompt: str = "") -> Loglikelihood:
+def score(model: OffersLoglikelihood, text: str, seed: int = 0, prompt: str = "") -> Loglikelihood:
     """How well ``text`` fits the picture of ``seed``, asked alone."""
     return model.loglikelihood(features_of(model, seed), [model.tokenize(prompt, text)])[0]
 

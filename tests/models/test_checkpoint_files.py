@@ -13,7 +13,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from babycli.models.base import Model
 from babycli.models.parts.vision import ResNeXt, ResNeXtSpec, ViT, ViTSpec
 from tests.checkpoints import TOWER_SHAPE, VISION_SIZE, weights_of, write_checkpoint
 from tests.models import slow_path
@@ -23,6 +22,7 @@ from tests.models.loading import (
     N_TOKENS,
     RED,
     WORDS,
+    LanguageModel,
     edit_json,
     features_of,
     letter_pieces,
@@ -47,7 +47,7 @@ def weights_in(folder: Path) -> Weights:
     return load_file(folder / "model.safetensors")
 
 
-def losses(model: Model) -> list[float]:
+def losses(model: LanguageModel) -> list[float]:
     return [-x for x in score(model, "red cat", seed=1).token_logprobs]
 
 

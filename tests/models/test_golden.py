@@ -15,7 +15,7 @@ import sys
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -23,7 +23,8 @@ import torch
 from babycli.data.images import decode
 from babycli.domain import Loglikelihood
 from babycli.models.base import Model, Tokens
-from tests.models.loading import context_and_answer, load
+from tests.llava_checkpoints import as_transformers
+from tests.models.loading import DualEncoder, LanguageModel, context_and_answer, load, load_any
 
 MOST_BETWEEN_MACHINES = 2e-5  # the threads of a matrix product alone make up to 4e-6
 BATCH = 16
@@ -57,14 +58,14 @@ def write_checkpoints(shared: Path, folder: Path, which: str) -> Path:
 
 @pytest.fixture(scope="session")
 def checkpoints(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_checkpoints(shared, tmp_path_factory.mktemp("checkpoints"), "a,e")
+    return write_checkpoints(shared, tmp_path_factory.mktemp("checkpoints"), "a,c,d,e")
 
 
 def lines_of(shared: Path, name: str) -> list[Line]:
     return [json.loads(line) for line in (shared / "reference" / "golden" / name).read_text().splitlines()]
 
 
-def check(model: Model, lines: Sequence[Line], images: Recorded) -> None:
+def check(model: LanguageModel, lines: Sequence[Line], images: Recorded) -> None:
     """Compares every line; each picture is encoded once."""
     features = features_of(model, sorted({line["image"] for line in lines}), images)
     asked = [line for line in lines if line["kind"] == "loglikelihood"]
@@ -97,7 +98,7 @@ def features_of(model: Model, names: Sequence[str], images: Recorded) -> dict[st
     return features
 
 
-def tokens_of(model: Model, line: Line) -> Tokens:
+def tokens_of(model: LanguageModel, line: Line) -> Tokens:
     """The ids of a line, compared with the recorded ones."""
     tokens = model.tokenize(line["context"], line["continuation"].removeprefix(" "))
     context, answer = context_and_answer(tokens)
@@ -108,7 +109,9 @@ def tokens_of(model: Model, line: Line) -> Tokens:
     return tokens
 
 
-def scores_of(model: Model, tokens: Sequence[Tokens], features: Sequence[Any]) -> list[tuple[int, Loglikelihood]]:
+def scores_of(
+    model: LanguageModel, tokens: Sequence[Tokens], features: Sequence[Any]
+) -> list[tuple[int, Loglikelihood]]:
     """All scores with their positions, batches of equal keys together."""
     groups: dict[Any, list[int]] = {}
     for i, one in enumerate(tokens):
@@ -123,11 +126,11 @@ def scores_of(model: Model, tokens: Sequence[Tokens], features: Sequence[Any]) -
 
 
 @pytest.fixture(scope="module")
-def small(checkpoints: Path) -> Model:
+def small(checkpoints: Path) -> LanguageModel:
     return load(checkpoints / "babyllava_resnext_gpt2")
 
 
-def test_every_recorded_line(small: Model, shared: Path, recorded_images: Recorded) -> None:
+def test_every_recorded_line(small: LanguageModel, shared: Path, recorded_images: Recorded) -> None:
     lines = lines_of(shared, "babyllava_resnext_gpt2.jsonl")
     assert len(lines) == 440
     check(small, lines, recorded_images)
@@ -139,7 +142,7 @@ def test_every_recorded_line_of_byte_pairs(checkpoints: Path, shared: Path, reco
     check(load(checkpoints / "babyllava_resnext_gpt2_bpe"), lines, recorded_images)
 
 
-def test_the_real_tie(small: Model, shared: Path) -> None:
+def test_the_real_tie(small: LanguageModel, shared: Path) -> None:
     """VTWT row 210: two phrases that are the same ids to this tokenizer, so no score may tell them apart."""
     with (shared / "labels" / "vtwt" / "vtwt.csv").open(newline="", encoding="utf-8") as file:
         row = list(csv.DictReader(file))[210]
@@ -148,7 +151,7 @@ def test_the_real_tie(small: Model, shared: Path) -> None:
 
 
 def test_the_tower_as_its_authors_publish_it(
-    small: Model, checkpoints: Path, recorded_images: Recorded, tmp_path: Path
+    small: LanguageModel, checkpoints: Path, recorded_images: Recorded, tmp_path: Path
 ) -> None:
     """The DINO file, rounded to bfloat16 as the checkpoint's own tower is, gives the same numbers."""
     published = checkpoints / "eminorhan" / "dino_sfp_resnext50" / "dino_sfp_resnext50.pth"
@@ -162,6 +165,52 @@ def test_the_tower_as_its_authors_publish_it(
         model.loglikelihood([features_of(model, [name], recorded_images)[name]], [tokens]) for model in (small, other)
     )
     assert one == two
+
+
+def test_every_recorded_line_of_llava(checkpoints: Path, shared: Path, recorded_images: Recorded) -> None:
+    """The tower lies beside the checkpoint, where config.json's name for it leads."""
+    lines = lines_of(shared, "llava-v1.5-tiny.jsonl")
+    assert len(lines) == 440
+    model = load(checkpoints / "llava-v1.5-tiny")
+    check(model, lines, recorded_images)
+    assert model.info.notes == (f"the vision tower is {checkpoints / 'openai' / 'clip-vit-large-patch14-336'}",)
+
+
+@pytest.mark.parametrize("naming", ["language_model.model.", "model.language_model."])
+def test_llava_in_the_format_of_transformers(
+    naming: str, checkpoints: Path, shared: Path, recorded_images: Recorded, tmp_path: Path
+) -> None:
+    """The same weights under the names that transformers gives them, the tower among them, score the same."""
+    lines = lines_of(shared, "llava-v1.5-tiny.jsonl")
+    some = [*lines[::20], *[line for line in lines if line["kind"] == "generate_until"][:4]]
+    tower = checkpoints / "openai" / "clip-vit-large-patch14-336"
+    folder = as_transformers(checkpoints / "llava-v1.5-tiny", tower, tmp_path / "hf", naming)
+    check(load(folder), some, recorded_images)
+
+
+@pytest.mark.parametrize("given", ["folder", "file"])
+def test_every_recorded_line_of_cvcl(given: str, checkpoints: Path, shared: Path, recorded_images: Recorded) -> None:
+    """As an utterance, and as the bare word of the other published evaluation."""
+    folder = checkpoints / "wkvong" / "cvcl_s_dino_resnext50_embedding"
+    place = folder if given == "folder" else folder / f"{folder.name}.ckpt"
+    lines = lines_of(shared, "cvcl.jsonl")
+    assert len(lines) == 400
+    for text in ("utterance", "word"):
+        model = cast(DualEncoder, load_any(place, text=text))
+        features = features_of(model, sorted({line["image"] for line in lines}), recorded_images)
+        for line in lines:
+            tokens = model.tokenize("", line["phrase"])
+            (score,) = model.similarity([features[line["image"]]], [tokens])
+            if text == "utterance":
+                assert list(tokens.ids) == line["input_ids"][: line["length"]]
+                assert score.value == pytest.approx(line["cosine"], abs=1e-5)
+                assert score.value / 0.07 == pytest.approx(line["logit"], abs=1e-4)
+            elif "logit_no_sos_eos" in line:
+                assert list(tokens.ids) == line["input_ids"][1 : line["length"] - 1]
+                assert score.value / 0.07 == pytest.approx(line["logit_no_sos_eos"], abs=1e-4)
+        for line in lines[:4]:
+            first = features[line["image"]].data[:8].tolist()
+            assert first == pytest.approx(line["image_feature_first8"], abs=1e-5)
 
 
 @pytest.mark.skipif(os.environ.get("BABYCLI_TEST_LARGE") != "1", reason="writes 2.4 GB; set BABYCLI_TEST_LARGE=1")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from babycli.models.babyllava import BabyLlava
+from babycli.models.parts.llava_model import LlavaModel
 from babycli.models.parts.tokenizer import load_tokenizer
 from tests.checkpoints import SPECIAL, weights_of, write_checkpoint
 from tests.models.loading import load
@@ -65,5 +65,5 @@ def test_rows_of_tokens_that_the_originals_loader_adds_are_kept(
     weights = weights_of("transformer", N_TOKENS + 5, seed=2)
     config = {"vocab_size": N_TOKENS + 5} | settings
     model = load(write_checkpoint(tmp_path / "model", WORDS, weights=weights, config=config))
-    assert isinstance(model, BabyLlava)
+    assert isinstance(model, LlavaModel)
     assert model._network.n_rows == n_rows

@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import load_file
 
 from babycli.errors import ModelError
-from babycli.models.base import Model
 from tests.checkpoints import SPECIAL, weights_of, write_checkpoint
 from tests.models.loading import (
     BALL,
@@ -23,6 +22,7 @@ from tests.models.loading import (
     RED,
     WORDS,
     A,
+    LanguageModel,
     edit_json,
     features_of,
     load,
@@ -47,7 +47,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="module")
-def model(folder: Path) -> Model:
+def model(folder: Path) -> LanguageModel:
     return load(folder)
 
 
@@ -67,7 +67,7 @@ def slow_path_of(folder: Path, **settings: Any) -> SlowPath:
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_an_answer_scores_as_on_the_slow_path(answer: str, prompt: str, model: Model, slow: SlowPath) -> None:
+def test_an_answer_scores_as_on_the_slow_path(answer: str, prompt: str, model: LanguageModel, slow: SlowPath) -> None:
     result = score_alone(model, answer, seed=1, prompt=prompt)
     losses = slow.token_losses(model.preprocess(picture(1)), PROMPTS[prompt], ANSWERS[answer])
     assert [-logprob for logprob in result.token_logprobs] == pytest.approx(losses, abs=1e-5)
@@ -75,13 +75,13 @@ def test_an_answer_scores_as_on_the_slow_path(answer: str, prompt: str, model: M
     assert result.logprob_sum == pytest.approx(-sum(losses), abs=1e-5)
 
 
-def test_the_score_depends_on_the_picture_and_on_the_answer(model: Model) -> None:
+def test_the_score_depends_on_the_picture_and_on_the_answer(model: LanguageModel) -> None:
     """The numbers that agree above are not all the same number."""
     losses = {(a, seed): score_alone(model, a, seed).mean_loss for a in ("ball", "cat") for seed in (0, 1)}
     assert len({round(loss, 3) for loss in losses.values()}) == 4
 
 
-def test_an_answer_is_greedy_when_each_word_is_the_first_choice(model: Model, slow: SlowPath) -> None:
+def test_an_answer_is_greedy_when_each_word_is_the_first_choice(model: LanguageModel, slow: SlowPath) -> None:
     pixels = model.preprocess(picture(2))
     words = (*SPECIAL, *WORDS)
     first, second = slow.greedy(pixels, [IMAGE], 2, stop=-1)
@@ -101,7 +101,7 @@ def test_the_terminator_is_scored_as_part_of_the_answer(folder: Path, slow: Slow
 # ---------------------------------------------------------------- batches
 
 
-def test_a_batch_scores_as_its_members_do(model: Model) -> None:
+def test_a_batch_scores_as_its_members_do(model: LanguageModel) -> None:
     answers = [f"{first} {second}" for first in WORDS for second in WORDS[:2]]
     features = features_of(model, *range(len(answers)))
     tokens = [model.tokenize("", answer) for answer in answers]
@@ -113,7 +113,7 @@ def test_a_batch_scores_as_its_members_do(model: Model) -> None:
         assert together[i].is_greedy == alone.is_greedy
 
 
-def test_captions_in_a_batch_are_those_of_each_picture_alone(model: Model) -> None:
+def test_captions_in_a_batch_are_those_of_each_picture_alone(model: LanguageModel) -> None:
     together = model.generate(features_of(model, 0, 1, 2, 3), "", 8)
     alone = [model.generate(features_of(model, seed), "", 8)[0] for seed in range(4)]
     assert together == alone
@@ -125,7 +125,7 @@ def test_captions_in_a_batch_are_those_of_each_picture_alone(model: Model) -> No
 
 @pytest.mark.parametrize("n_new", [1, 4, 25])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_caption_is_the_greedy_one(seed: int, n_new: int, model: Model, slow: SlowPath) -> None:
+def test_a_caption_is_the_greedy_one(seed: int, n_new: int, model: LanguageModel, slow: SlowPath) -> None:
     (caption,) = model.generate(features_of(model, seed), "", n_new)
     expected = slow.greedy(model.preprocess(picture(seed)), [IMAGE], n_new, EOS)
     assert list(caption.token_ids) == expected
@@ -254,7 +254,7 @@ def test_one_nan_row_of_the_vocabulary_spoils_every_probability(tmp_path: Path) 
 # ---------------------------------------------------------------- limits
 
 
-def test_an_answer_without_tokens_is_no_score(model: Model) -> None:
+def test_an_answer_without_tokens_is_no_score(model: LanguageModel) -> None:
     """Nothing was asked, so nothing may look like an answer: an error, or a score that is not finite."""
     with contextlib.suppress(ModelError):
         result = score_alone(model, " ")
@@ -263,7 +263,7 @@ def test_an_answer_without_tokens_is_no_score(model: Model) -> None:
 
 
 @pytest.mark.parametrize(("n_words", "fits"), [(79, True), (80, False)])
-def test_a_sequence_may_fill_the_models_positions(n_words: int, fits: bool, model: Model) -> None:
+def test_a_sequence_may_fill_the_models_positions(n_words: int, fits: bool, model: LanguageModel) -> None:
     """128 positions, of which a picture takes 49."""
     answer = " ".join(["ball"] * n_words)
     if fits:

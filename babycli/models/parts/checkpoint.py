@@ -21,39 +21,69 @@ from babycli.errors import ModelError
 _HUB_MODULES = ("huggingface_hub", "requests", "httpx", "httpx2", "httpcore", "httpcore2")
 _MODEL_MEND = "check the name and the network, or give a local folder:  --model path/to/checkpoint"
 _TOWER_MEND = "say where the tower is:  --model-args vision_tower=PATH"
-_SMALL_FILES = ["*.json", "*.model", "*.txt"]
+_SMALL_FILES = ["*.json", "*.model", "*.txt", "*.jinja"]
 
 
 def fetch(source: str) -> Path:
-    """The folder of a local checkpoint or, fetched into the hub's cache, of a hub id."""
-    if Path(source).expanduser().is_dir():
-        return Path(source).expanduser()
-    folder = _from_hub(source, [*_SMALL_FILES, "*.safetensors"], "", _MODEL_MEND)
-    if not any(folder.glob("*.safetensors")):
-        folder = _from_hub(source, [*_SMALL_FILES, "*.bin"], "", _MODEL_MEND)
+    """A local checkpoint, a folder or one file of weights, as it is; of a hub id the folder in the hub's cache."""
+    local = Path(source).expanduser()
+    if local.exists():
+        return local
+    for suffix in (".safetensors", ".bin", ".ckpt"):
+        folder = _from_hub(source, [*_SMALL_FILES, f"*{suffix}"], "", _MODEL_MEND)
+        if any(folder.glob(f"*{suffix}")):
+            break
     return folder
 
 
-def fetch_tower(source: str, wanted: bool) -> Path:
+def fetch_small(source: str) -> Path:
+    """As fetch, without the weights of a hub id."""
+    local = Path(source).expanduser()
+    return local if local.exists() else _from_hub(source, _SMALL_FILES, "", _MODEL_MEND)
+
+
+def fetch_tower(source: str, wanted: bool, near: Path) -> Path:
     """The weight file of a vision tower: a local file, a folder that holds one, or ``<name>.pth`` of a hub id.
 
-    ``wanted`` is true for one that the user named, false for one that config.json names.
+    ``wanted`` is true for one that the user named, false for one that config.json names. A relative name is looked up
+    in the working folder, then beside the checkpoint ``near``, then on the hub.
     """
-    path = Path(source).expanduser()
+    why = "" if wanted else "the weights hold no vision tower, and config.json names one that is not here: "
+    path = _local_tower(source, near, why) or _from_hub(source, ["*.pth"], why, _TOWER_MEND)
     if path.is_file():
         return path
-    if not path.is_dir():
-        why = "" if wanted else "the weights hold no vision tower, and config.json names one that is not here: "
-        is_path = source.startswith(("/", ".", "~")) or source.count("/") != 1
-        if is_path:
-            raise ModelError(f"{why}there is no file or folder {source}", _TOWER_MEND)
-        path = _from_hub(source, ["*.pth"], why, _TOWER_MEND)
     files = sorted(path.glob("*.pth"))
     named = [f for f in files if f.stem == Path(source).name]
     if len(named or files) != 1:
         found = ", ".join(f.name for f in files) or "none"
         raise ModelError(f"expected one .pth file with the vision tower in {path}, found {found}", _TOWER_MEND)
     return (named or files)[0]
+
+
+def fetch_tower_folder(source: str, wanted: bool, near: Path, with_weights: bool) -> Path:
+    """The folder of a vision tower that is a checkpoint of its own, as CLIP's; looked up as fetch_tower does."""
+    why = "" if wanted else "config.json names a vision tower that is not here: "
+    path = _local_tower(source, near, why)
+    if path is not None and not path.is_dir():
+        raise ModelError(f"{path} is a file; the vision tower is a folder with config.json and weights", _TOWER_MEND)
+    if path is None:
+        path = _from_hub(source, _SMALL_FILES, why, _TOWER_MEND)
+        for suffix in (".safetensors", ".bin") if with_weights else ():
+            path = _from_hub(source, [*_SMALL_FILES, f"*{suffix}"], why, _TOWER_MEND)
+            if any(path.glob(f"*{suffix}")):
+                break
+    return path
+
+
+def _local_tower(source: str, near: Path, why: str) -> Path | None:
+    """Where a tower lies on this disk; None for what can only be a hub id."""
+    path = Path(source).expanduser()
+    for place in (path, near.parent / path):
+        if place.exists():
+            return place
+    if source.startswith(("/", ".", "~")) or source.count("/") != 1:
+        raise ModelError(f"{why}there is no file or folder {source}", _TOWER_MEND)
+    return None
 
 
 def _from_hub(repo_id: str, patterns: list[str], why: str, mend: str) -> Path:
@@ -65,7 +95,7 @@ def _from_hub(repo_id: str, patterns: list[str], why: str, mend: str) -> Path:
         # Its HTTP library has changed (requests, httpx, httpx2), and passes its own exceptions through.
         if not isinstance(error, (OSError, ValueError)) and type(error).__module__.split(".")[0] not in _HUB_MODULES:
             raise
-        raise ModelError(f"{why}cannot get {repo_id!r} from the model hub: {_first_line(error)}", mend) from error
+        raise ModelError(f"{why}cannot get {repo_id!r} from the model hub: {first_line(error)}", mend) from error
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -90,10 +120,8 @@ def read_json_object(path: Path, missing_ok: bool = False) -> dict[str, Any]:
 
 def weight_files(folder: Path) -> list[Path]:
     """The weight files of a checkpoint folder, safetensors before .bin, shards by their index."""
-    for single, index in (
-        ("model.safetensors", "model.safetensors.index.json"),
-        ("pytorch_model.bin", "pytorch_model.bin.index.json"),
-    ):
+    for single in ("model.safetensors", "pytorch_model.bin"):
+        index = f"{single}.index.json"
         if (folder / index).is_file():
             try:
                 names = sorted(set(json.loads((folder / index).read_bytes())["weight_map"].values()))
@@ -125,14 +153,14 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
     try:
         return load_file(file)
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"cannot read the weights {file}: {_first_line(error)}") from error
+        raise ModelError(f"cannot read the weights {file}: {first_line(error)}") from error
 
 
 def _read_pickle(file: Path) -> dict[str, Tensor]:
     try:
         loaded = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise ModelError(f"cannot read the weights {file}: {_first_line(error)}") from error
+        raise ModelError(f"cannot read the weights {file}: {first_line(error)}") from error
     for key in ("teacher", "state_dict", "model"):  # training checkpoints keep the weights one level down
         if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
             loaded = loaded[key]
@@ -149,6 +177,10 @@ def fingerprint(files: Iterable[Path]) -> str:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         whole.update(f"{file.name}\0{digest}\n".encode())
     return whole.hexdigest()
+
+
+def n_parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def check_names(module: nn.Module, weights: Mapping[str, Tensor], what: str, ignored: frozenset[str]) -> None:
@@ -176,10 +208,16 @@ def check_names(module: nn.Module, weights: Mapping[str, Tensor], what: str, ign
         )
 
 
+def with_counters(module: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a module; a checkpoint may lack the counters of batch norms, which nothing reads in evaluation."""
+    zero = torch.zeros((), dtype=torch.long)
+    return {name: weights.get(name, zero) for name in module.state_dict()}
+
+
 def listed(names: list[str], most: int = 8) -> str:
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     return (str(error).strip() or repr(error)).splitlines()[0]

@@ -1,6 +1,6 @@
 """Puts a LLaVA-style network together: tower, projector, language model, each from its share of the weights.
 
-Owns the module tree and the split of a state dict. Never reads a label, never tokenises. A weight that is
+Owns the module tree and the split of a state dict. Never reads a file, never tokenises. A weight that is
 missing, left over or of a wrong shape is an error: the original only warns, and scores with random numbers.
 """
 
@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import init_empty_weights
 from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from babycli.errors import ModelError
+from babycli.models.base import Part
 from babycli.models.parts import checkpoint
 from babycli.models.parts.tokenizer import IMAGE_ID
-from babycli.models.parts.vision import ResNeXt, ResNeXtSpec, ViT, ViTSpec, projector, torchvision_names
+from babycli.models.parts.towers import BAD_SETTINGS, Tower
+from babycli.models.parts.vision import projector
 
 # What greedy search has no use for.
 _SAMPLING = frozenset({"do_sample", "temperature", "top_p", "top_k", "max_length", "max_new_tokens"})
@@ -43,8 +45,6 @@ _NOT_TEXT = frozenset(
     }
 )
 _NOT_TEXT_PREFIXES = ("mm_", "tune_", "tokenizer_", "image_")
-# What PyTorch and transformers raise for settings that make no model.
-_BAD_SETTINGS = (TypeError, ValueError, KeyError, AttributeError, ZeroDivisionError, RuntimeError, AssertionError)
 
 
 class LlavaNetwork(nn.Module):
@@ -124,91 +124,75 @@ def full_precision() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
-    network: LlavaNetwork
-    tower_file: Path | None  # where the tower came from, if not from the checkpoint
+class Shares:
+    """A checkpoint's weights, each part's under its own names."""
+
+    tower: Mapping[str, Tensor]
+    connector: Mapping[str, Tensor]
+    text: Mapping[str, Tensor]
     notes: tuple[str, ...]
 
 
-def build_network(
-    config: Mapping[str, Any],
-    trunk: str,
-    weights: Mapping[str, Tensor],
-    n_tokens: int,
-    tower_source: str | None,
-) -> Built:
-    """The network of a checkpoint, on the CPU in float32.
+def split(weights: Mapping[str, Tensor], trunk: str, dtype: torch.dtype) -> Shares:
+    """Sorts a state dict in the names of LLaVA into the parts, in ``dtype``; whole numbers stay as they are."""
+    tower_prefix, connector_prefix = f"{trunk}.vision_tower.vision_tower.", f"{trunk}.mm_projector."
+    tower, connector, text = {}, {}, {}
+    for name, tensor in weights.items():
+        value = tensor.to(dtype) if tensor.is_floating_point() else tensor
+        if name.startswith(tower_prefix):
+            tower[name.removeprefix(tower_prefix)] = value
+        elif name.startswith(connector_prefix):
+            connector[name.removeprefix(connector_prefix)] = value
+        elif not name.endswith(_LEGACY_BUFFERS):
+            text[name] = value
+    n_broken = sum(not bool(t.isfinite().all()) for t in weights.values())
+    return Shares(tower, connector, text, (f"{n_broken} weights hold NaN or infinity",) if n_broken else ())
+
+
+def assemble(
+    config: Mapping[str, Any], trunk: str, n_tokens: int | None, tower: Tower, shares: Shares | None
+) -> LlavaNetwork:
+    """The network of a checkpoint, on the CPU; without ``shares``, its parameters are on the meta device.
 
     ``trunk`` is the language model's name inside the checkpoint ("transformer" or "model"), ``n_tokens`` the size
     of the tokenizer: rows of the vocabulary beyond it are cut off, as the original's resize_token_embeddings does,
-    and so take no share of the probability.
+    and so take no share of the probability. None keeps them all, as transformers does.
     """
-    tower_prefix, connector_prefix = f"{trunk}.vision_tower.vision_tower.", f"{trunk}.mm_projector."
-    tower_weights, connector_weights, text_weights = {}, {}, {}
-    for name, tensor in weights.items():
-        value = _as_float32(tensor)
-        if name.startswith(tower_prefix):
-            tower_weights[name.removeprefix(tower_prefix)] = value
-        elif name.startswith(connector_prefix):
-            connector_weights[name.removeprefix(connector_prefix)] = value
-        elif not name.endswith(_LEGACY_BUFFERS):
-            text_weights[name] = value
-    n_broken = sum(not bool(t.isfinite().all()) for t in weights.values())
-    notes = [f"{n_broken} weights hold NaN or infinity"] if n_broken else []
-
-    tower_file = None
-    if tower_source or not tower_weights:
-        tower_file = checkpoint.fetch_tower(tower_source or _tower_name(config), wanted=bool(tower_source))
-        tower_weights = {n: _as_float32(t) for n, t in checkpoint.read_weights([tower_file]).items()}
-        notes.append(f"the vision tower is {tower_file}")
-    tower, n_positions, vision_size = _tower(config, torchvision_names(tower_weights))
-    text = _text_model(config, trunk, text_weights, n_tokens)
+    text = _text_model(config, trunk, None if shares is None else dict(shares.text), n_tokens)
     try:
-        connector = projector(str(config.get("mm_projector_type", "linear")), vision_size, text.config.hidden_size)
+        with init_empty_weights():
+            connector = projector(str(config.get("mm_projector_type", "linear")), tower.size, text.config.hidden_size)
     except ValueError as error:
         raise ModelError(f"config.json: {error}") from error
-    checkpoint.check_names(connector, connector_weights, "projector", frozenset())
-    connector.load_state_dict(connector_weights)
-    return Built(LlavaNetwork(tower, connector, text, n_positions), tower_file, tuple(notes))
+    if shares is not None:
+        checkpoint.check_names(connector, shares.connector, "projector", frozenset())
+        connector.load_state_dict(shares.connector, assign=True)
+    return LlavaNetwork(tower.module, connector, text, tower.n_positions)
 
 
-def _as_float32(tensor: Tensor) -> Tensor:
-    """Weights in float32; counters and other whole numbers as they are."""
-    return tensor.float() if tensor.is_floating_point() else tensor
+def parts_of(network: LlavaNetwork, tower: Tower, config: Mapping[str, Any]) -> tuple[Part, ...]:
+    """The parts of a network in words."""
+    text = network.text.config
+    rows, wide = network.n_rows, text.hidden_size
+    n_heads, n_layers = text.num_attention_heads, text.num_hidden_layers
+    kind = {"gpt2": "GPT-2", "llama": "Llama"}.get(text.model_type, text.model_type)
+    return (
+        Part("vision tower", tower.what, checkpoint.n_parameters(network.tower)),
+        Part(
+            "projector",
+            f"{config.get('mm_projector_type', 'linear')}, {tower.size} to {wide}",
+            checkpoint.n_parameters(network.connector),
+        ),
+        Part(
+            "language model",
+            f"{kind}, {n_layers} layers, {wide} wide, {n_heads} heads, {rows} tokens",
+            checkpoint.n_parameters(network.text),
+        ),
+    )
 
 
-def _tower_name(config: Mapping[str, Any]) -> str:
-    name = config.get("mm_vision_tower")
-    if not isinstance(name, str) or not name:
-        raise ModelError(
-            "there is no vision tower in the weights, and config.json names none in mm_vision_tower",
-            "say where it is:  --model-args vision_tower=PATH",
-        )
-    return name
-
-
-def _tower(config: Mapping[str, Any], weights: dict[str, Tensor]) -> tuple[nn.Module, int, int]:
-    """The tower, how many positions an image takes, and how wide they are."""
-    tower: nn.Module
-    # babycli's own extension, for the bundled small model: the shape of a tower that is not the published one.
-    shape = config.get("mm_vision_tower_shape", {})
-    try:
-        if "class_token" in weights:
-            vit = ViTSpec(**shape)
-            tower, n_positions, size = ViT(vit), vit.positions, vit.hidden_size
-        else:
-            resnext = ResNeXtSpec.from_config(shape)
-            tower, n_positions, size = ResNeXt(resnext), 49, resnext.out_channels
-    except _BAD_SETTINGS as error:
-        raise ModelError(f"config.json: mm_vision_tower_shape {shape!r} describes no tower: {error}") from error
-    counters = frozenset(name for name in tower.state_dict() if name.endswith("num_batches_tracked"))
-    checkpoint.check_names(tower, weights, "vision tower", counters)
-    tower.load_state_dict(weights, strict=False)
-    return tower, n_positions, size
-
-
-def _text_model(config: Mapping[str, Any], trunk: str, weights: dict[str, Tensor], n_tokens: int) -> Any:
-    """transformers' own GPT-2 or Llama, filled from ``weights``."""
+def _text_model(config: Mapping[str, Any], trunk: str, weights: dict[str, Tensor] | None, n_tokens: int | None) -> Any:
+    """transformers' own GPT-2 or Llama, filled from ``weights`` if there are any."""
     plain = {
         key: value for key, value in config.items() if not key.startswith(_NOT_TEXT_PREFIXES) and key not in _NOT_TEXT
     }
@@ -219,22 +203,23 @@ def _text_model(config: Mapping[str, Any], trunk: str, weights: dict[str, Tensor
         text_config = config_class(**plain)
         with torch.device("meta"):
             expected = model_class(text_config)
-    except (*_BAD_SETTINGS, StrictDataclassError) as error:
+    except (*BAD_SETTINGS, StrictDataclassError) as error:
         reason = " ".join(str(error).split()) or repr(error)
         raise ModelError(f"config.json does not describe a {config_class.model_type} model: {reason}") from error
+    rows = expected.get_input_embeddings().weight.shape[0]
     head = "lm_head.weight"
     tied = bool(text_config.tie_word_embeddings)
-    if tied:
-        weights.pop(head, None)  # transformers would take the embeddings anyway
-    checkpoint.check_names(expected, weights, "language model", frozenset({head}) if tied else frozenset())
-
-    embeddings = f"{trunk}.wte.weight" if trunk == "transformer" else f"{trunk}.embed_tokens.weight"
-    n_rows = min(n_tokens, weights[embeddings].shape[0])
-    weights[embeddings] = weights[embeddings][:n_rows].clone()
-    if not tied:
-        weights[head] = weights[head][:n_rows].clone()
-    text_config.vocab_size = n_rows
-    model = model_class(text_config)
-    model.load_state_dict(weights, strict=False)  # check_names has been strict; only a tied head is missing
+    if weights is not None:
+        if tied:
+            weights.pop(head, None)  # transformers would take the embeddings anyway
+        checkpoint.check_names(expected, weights, "language model", frozenset({head}) if tied else frozenset())
+    text_config.vocab_size = n_rows = min(n_tokens or rows, rows)
+    with init_empty_weights():  # its buffers are real: rotary frequencies are in no checkpoint
+        model = model_class(text_config)
+    if weights is not None:
+        embeddings = f"{trunk}.wte.weight" if trunk == "transformer" else f"{trunk}.embed_tokens.weight"
+        for name in [embeddings] if tied else [embeddings, head]:
+            weights[name] = weights[name][:n_rows].clone()
+        model.load_state_dict(weights, strict=False, assign=True)  # check_names was strict; a tied head is missing
     model.tie_weights()
     return model

@@ -1,19 +1,24 @@
 """From a decoded picture to the tensor a vision tower reads.
 
-Owns padding, resizing and normalising. Never opens a file. Follows CLIPImageProcessor as BabyLLaVA sets it up
-(llava/model/multimodal_encoder/resnext_encoder.py @ 846ee9d): bilinear with antialiasing to a square, no crop,
-ImageNet mean and standard deviation. Unlike the original, which pads first and so crashes on a non-square
-grayscale picture and pads a CMYK one with a wrong colour, pictures arrive here as RGB.
+Owns padding, resizing and normalising. Never opens a file. The defaults follow CLIPImageProcessor as BabyLLaVA sets it
+up (llava/model/multimodal_encoder/resnext_encoder.py @ 846ee9d): bilinear with antialiasing to a square, no crop,
+ImageNet mean and standard deviation; LLaVA and CVCL differ in what PixelSpec says. Unlike the original, which pads
+first and so crashes on a non-square grayscale picture and pads a CMYK one with a wrong colour, pictures arrive here as
+RGB.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+
+from babycli.errors import ModelError
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +26,9 @@ class PixelSpec:
     size: int = 224
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    pad: bool = True  # to a square of the mean colour, instead of stretching
+    pad: bool = True  # to a square of the mean colour first
+    crop: bool = False  # shorter edge to ``size`` and the middle of the longer, instead of stretching
+    resample: Image.Resampling = Image.Resampling.BILINEAR
 
     @property
     def background(self) -> tuple[int, int, int]:
@@ -35,10 +42,22 @@ def to_pixels(image: Image.Image, spec: PixelSpec) -> Tensor:
         raise ValueError(f"expected an RGB picture, got mode {image.mode}")
     if spec.pad:
         image = _padded(image, spec.background)
-    resized = image.resize((spec.size, spec.size), Image.Resampling.BILINEAR)
+    resized = _cropped(image, spec) if spec.crop else image.resize((spec.size, spec.size), spec.resample)
     scaled = (np.asarray(resized) * (1 / 255)).astype(np.float32)
     normal = (scaled - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
     return torch.from_numpy(np.ascontiguousarray(normal.transpose(2, 0, 1)))
+
+
+def _cropped(image: Image.Image, spec: PixelSpec) -> Image.Image:
+    """The middle square; sizes are rounded down as CLIPImageProcessor does.
+
+    300 x 200 to 336:  504 x 336, then the columns 84 to 420.
+    """
+    width, height = image.size
+    shorter = min(width, height)
+    resized = image.resize((int(spec.size * width / shorter), int(spec.size * height / shorter)), spec.resample)
+    left, top = (resized.width - spec.size) // 2, (resized.height - spec.size) // 2
+    return resized.crop((left, top, left + spec.size, top + spec.size))
 
 
 def _padded(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
@@ -49,3 +68,37 @@ def _padded(image: Image.Image, background: tuple[int, int, int]) -> Image.Image
     square = Image.new("RGB", (side, side), background)
     square.paste(image, ((side - width) // 2, (side - height) // 2))
     return square
+
+
+def clip_pixels(settings: Mapping[str, Any], image_size: int, pads: bool) -> PixelSpec:
+    """What a CLIP checkpoint's preprocessor_config.json says; what it leaves out is as CLIPImageProcessor has it.
+
+    Raises ModelError for settings that are not a square crop of the size that the tower reads.
+    """
+    sizes = {_edge(settings.get(key, image_size)) for key in ("size", "crop_size")}
+    if sizes != {image_size}:
+        raise ModelError(
+            f"preprocessor_config.json: size {settings.get('size')!r} and crop_size {settings.get('crop_size')!r} "
+            f"are not the {image_size} pixels that the vision tower reads"
+        )
+    return PixelSpec(
+        size=image_size,
+        mean=_three(settings, "image_mean", (0.48145466, 0.4578275, 0.40821073)),
+        std=_three(settings, "image_std", (0.26862954, 0.26130258, 0.27577711)),
+        pad=pads,
+        crop=True,
+        resample=Image.Resampling(settings.get("resample", Image.Resampling.BICUBIC)),
+    )
+
+
+def _edge(size: object) -> object:
+    """``336``, ``{"shortest_edge": 336}`` and ``{"height": 336, "width": 336}`` are all 336."""
+    if not isinstance(size, dict):
+        return size
+    edges = {size[key] for key in ("shortest_edge", "height", "width") if size.get(key) is not None}
+    return edges.pop() if len(edges) == 1 else None
+
+
+def _three(settings: Mapping[str, Any], key: str, default: tuple[float, float, float]) -> tuple[float, float, float]:
+    red, green, blue = settings.get(key) or default
+    return float(red), float(green), float(blue)

@@ -51,3 +51,13 @@ TEMPLATES = {
 def with_image(question: str) -> str:
     """The question, with the image in front of it unless it says itself where the image goes."""
     return question if IMAGE_TOKEN in question else f"{IMAGE_TOKEN}\n{question}"
+
+
+def filled(prompt: str, text: str) -> str:
+    """What a dual encoder reads: the text in the place of ``{}``, else behind the prompt; alone without a prompt.
+
+    "a photo of a {}", "ball"  ->  "a photo of a ball"
+    """
+    if "{}" in prompt:
+        return prompt.replace("{}", text)
+    return f"{prompt} {text}" if prompt else text

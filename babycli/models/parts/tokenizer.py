@@ -89,7 +89,7 @@ class Tokenizer:
     def decode(self, ids: list[int]) -> str:
         """The text of generated ids: special tokens dropped, spaces cleaned up if the checkpoint says so."""
         text = self._backend.decode(ids)
-        return (_clean_up(text) if self._cleans_up else text).strip()
+        return _clean_up(text) if self._cleans_up else text
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -215,7 +215,9 @@ class _SentencePiece:
                 out, run = out + self._model.decode(run) + texts[i], []
             else:
                 run.append(i)
-        return str(out + self._model.decode(run))
+        out = str(out + self._model.decode(run))
+        # The space that encoding put in front; the library takes it away itself where it put it there.
+        return out if self._legacy else out.removeprefix(" ")
 
     def id_of(self, token: str) -> int | None:
         piece = int(self._model.piece_to_id(token))

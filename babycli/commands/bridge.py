@@ -1,0 +1,61 @@
+"""`babycli bridge ...`: the tasks as another program runs them.
+
+Owns the words on the screen. The work is done in babycli/bridge/.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from babycli.bridge.lmms import SIGNS, bridgeable, check_version, installed_version, note_on, write_bridge
+from babycli.commands.options import DataOption, say
+from babycli.commands.progress import progress_bar
+from babycli.data.root import DatasetRoot
+from babycli.errors import UsageError, did_you_mean
+
+app = typer.Typer(no_args_is_help=True, help="The tasks for another evaluation program.")
+
+
+@app.callback()
+def _bridge() -> None:
+    """A single command under a name of its own needs this."""
+
+
+@app.command()
+def lmms(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="New folder, or one of an earlier bridge.")],
+    tasks: Annotated[
+        str | None,
+        typer.Option("--tasks", metavar="A,B", help="Tasks, separated by commas; default all.", show_default=False),
+    ] = None,
+    sign: Annotated[
+        str,
+        typer.Option(
+            "--sign",
+            metavar="|".join(SIGNS),
+            help="What the model's loglikelihood returns in lmms-eval; loss for those of the LLaVA kind.",
+        ),
+    ] = SIGNS[0],
+    data: DataOption = None,
+) -> None:
+    """Write the tasks for upstream lmms-eval: YAML, documents and functions; the data are checked first."""
+    if not folder:
+        raise UsageError("no folder: the name is empty", "babycli bridge lmms DIR")
+    if sign not in SIGNS:
+        raise UsageError(f"unknown --sign {sign!r}.{did_you_mean(sign, list(SIGNS))}", f"one of: {', '.join(SIGNS)}")
+    chosen = bridgeable(tasks)
+    version = installed_version()
+    check_version(version, chosen)
+    with progress_bar("reading images", unit=" images") as count:
+        made = write_bridge(
+            Path(folder).expanduser(), chosen, DatasetRoot.find(data), next(s for s in SIGNS if s == sign), count
+        )
+    for name, n_documents in made.n_documents.items():
+        say(f"{name}: {n_documents} documents")
+    if note := note_on(version, chosen):
+        say(note)
+    say("next, with your model:")
+    print(made.command)

@@ -1,0 +1,108 @@
+"""CLIP and SigLIP: an image encoder and a text encoder whose vectors are compared.
+
+    openai/clip-vit-large-patch14, google/siglip-base-patch16-224, google/siglip2-base-patch16-224, ...
+
+Owns which configs are of this family. Never scores anything: parts/clip_model.py does. SigLIP 2 at a fixed resolution
+is a SigLIP to transformers and to us; its NaFlex variant (model_type siglip2) is not read.
+
+torch and transformers are imported on use, so that listing families stays quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from babycli.domain import Offer
+from babycli.errors import ModelError
+from babycli.models.base import Family, ModelInfo, ModelSpec, Outline
+
+if TYPE_CHECKING:
+    from babycli.models.parts.clip_model import ClipModel
+
+_KINDS = ("clip", "siglip")  # model_type of a whole model; its halves alone have others
+OFFERS: tuple[Offer, ...] = ("similarity",)
+
+
+def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
+    """True for a model that has both encoders."""
+    # Configs of early versions say null in one of the two keys, and what counts in the other.
+    return config.get("model_type") in _KINDS and all(
+        isinstance(config.get(f"{part}_config"), dict) or isinstance(config.get(f"{part}_config_dict"), dict)
+        for part in ("text", "vision")
+    )
+
+
+def load(spec: ModelSpec, place: Path) -> ClipModel:
+    """Reads a checkpoint folder; see babycli.models.base.Loader. What reads no weights comes first."""
+    from babycli.models.parts import checkpoint, clip_network
+    from babycli.models.parts.clip_images import load_image_reader
+    from babycli.models.parts.clip_model import ClipModel
+    from babycli.models.parts.clip_texts import load_text_reader
+    from babycli.models.parts.llava_network import full_precision
+
+    config = _read_config(place)
+    files = checkpoint.weight_files(place)
+    network = clip_network.build(place, config)
+    texts = load_text_reader(place, network.config)
+    images = load_image_reader(place, network.config.vision_config)
+    notes = clip_network.fill(place, network, checkpoint.read_weights(files), spec.dtype)
+    network = network.to(spec.device).eval()
+    if spec.dtype == "float32":
+        full_precision()
+    patterns = ("config.json", "*token*", "vocab.json", "merges.txt", "spiece.model", "*processor_config.json")
+    settings = sorted(file for pattern in patterns for file in place.glob(pattern) if file.is_file())
+    info = ModelInfo(
+        family=FAMILY.name,
+        source=spec.source,
+        fingerprint=checkpoint.fingerprint(dict.fromkeys([*files, *settings])),
+        n_parameters=checkpoint.n_parameters(network),
+        dtype=spec.dtype,
+        device=spec.device,
+        template="none",
+        offers=OFFERS,
+        notes=notes,
+    )
+    return ClipModel(network, texts, images, info)
+
+
+def outline(spec: ModelSpec, place: Path) -> Outline:
+    """See babycli.models.base.Outliner."""
+    from babycli.models.parts import clip_network
+
+    config = _read_config(place)
+    stored = config.get("torch_dtype") or config.get("dtype")
+    return Outline(
+        family=FAMILY.name,
+        parts=clip_network.parts_of(clip_network.build(place, config)),
+        stored_dtype=stored if isinstance(stored, str) else None,
+        template="none",
+        offers=OFFERS,
+        render=lambda prompt: prompt,
+    )
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    from babycli.models.parts import checkpoint
+
+    config = checkpoint.read_config(folder)
+    if not recognises(folder, config):
+        raise ModelError(
+            f"{folder / 'config.json'}: model_type {config.get('model_type')!r} is not a whole CLIP or SigLIP model; "
+            f"expected is model_type {' or '.join(_KINDS)} with an image encoder (vision_config) and a text encoder "
+            "(text_config)",
+            "name the folder of the whole model, not of one of its encoders",
+        )
+    return config
+
+
+FAMILY = Family(
+    name="clip",
+    summary="CLIP and SigLIP (SigLIP 2 at a fixed resolution): similarity of an image and a text",
+    offers=OFFERS,
+    arguments={"pretrained": "folder or hub id of the checkpoint"},
+    recognises=recognises,
+    load=load,
+    outline=outline,
+)

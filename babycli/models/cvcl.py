@@ -1,0 +1,280 @@
+"""CVCL (Vong et al. 2024, Science 383, 504-511): a ResNeXt-50 and word embeddings, trained to agree.
+
+Owns how its checkpoint is read, its words and its two vectors. Checked against multimodal-baby @ d64c1bb:
+
+    picture   RGB, stretched to 224 x 224 (bicubic), ImageNet mean and deviation -> ResNeXt-50 -> mean -> linear
+    text      <sos> words <eos>                    -> mean of the word embeddings
+
+``similarity`` is the cosine of the two where the checkpoint normalises its features, else their dot product; the
+original's logit is that divided by the temperature (0.07).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL.Image import Image
+
+from babycli.domain import Offer, Similarity
+from babycli.errors import ModelError, UsageError, did_you_mean
+from babycli.models.base import Family, Features, ModelInfo, ModelSpec, Outline, Part, Tokens
+from babycli.models.parts.prompts import filled
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from babycli.models.parts.lightning import Lightning
+
+OFFERS: tuple[Offer, ...] = ("similarity",)
+MAX_TOKENS = 25  # <sos> and <eos> included; the original cuts longer utterances
+TEXTS = ("utterance", "word")
+_VISION = ("vision_encoder.model.", "model.image_embed.model.")  # the same weights, under two names
+_WORDS = ("text_encoder.embedding.weight", "model.text_embed.embedding.weight")
+_SPECIAL = ("<pad>", "<unk>", "<sos>", "<eos>")
+
+
+class Cvcl:
+    """See babycli.models.base; features of a picture are its vector (size of the embedding)."""
+
+    def __init__(self, network: nn.ModuleDict, vocab: Mapping[str, int], info: ModelInfo, wraps: bool, cosine: bool):
+        from babycli.models.parts.dual_encoder import TextVectors
+
+        self._network = network
+        self._vocab = vocab
+        self._wraps = wraps
+        self._cosine = cosine
+        self._texts = TextVectors(self._encode_texts, cosine)
+        self.info = info
+
+    def render(self, prompt: str) -> str:
+        return prompt
+
+    def preprocess(self, image: Image) -> Tensor:
+        from PIL import Image as Pillow
+
+        from babycli.models.parts.pixels import PixelSpec, to_pixels
+
+        return to_pixels(image, PixelSpec(pad=False, resample=Pillow.Resampling.BICUBIC))
+
+    def encode(self, pixels: Sequence[Tensor]) -> list[Features]:
+        import torch
+
+        from babycli.models.parts.dual_encoder import as_features
+
+        with torch.inference_mode():
+            batch = torch.stack(list(pixels)).to(self.info.device, getattr(torch, self.info.dtype))
+            vectors = self._network["fc"](self._network["trunk"](batch).mean(1))
+        return as_features(vectors, self._cosine)
+
+    def tokenize(self, prompt: str, text: str) -> Tokens:
+        words = split_words(filled(prompt, text), self._vocab)
+        unknown = self._vocab["<unk>"]
+        ids = [self._vocab.get(word, unknown) for word in words]
+        if self._wraps:
+            ids = [self._vocab["<sos>"], *ids[: MAX_TOKENS - 2], self._vocab["<eos>"]]
+        if not ids:
+            raise ModelError(f"the text {filled(prompt, text)!r} has no words")
+        return Tokens(tuple(ids[:MAX_TOKENS]), len(ids), len(ids))
+
+    def similarity(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Similarity]:
+        return self._texts.similarity(features, tokens)
+
+    def _encode_texts(self, ids: Sequence[tuple[int, ...]]) -> Tensor:
+        import torch
+
+        with torch.inference_mode():
+            out: Tensor = self._network["words"](torch.tensor(ids, device=self.info.device)).float().mean(1)
+        return out
+
+
+def split_words(text: str, vocab: Mapping[str, int]) -> list[str]:
+    """Words as the original's tokenizer (spaCy's for English) makes them of the tasks' plain texts.
+
+    What stands between spaces is a word if the vocabulary has it, else it is cut before n't, 's and the like, and at
+    punctuation: "don't go." -> do n't go .
+    """
+    words: list[str] = []
+    for piece in text.split():
+        if piece in vocab or piece.lower() in vocab:
+            words.append(piece if piece in vocab else piece.lower())
+        else:
+            cut = re.findall(r"n't|'\w+|\w+?(?=n't)|\w+|[^\w\s]", piece)
+            words += [word if word in vocab else word.lower() for word in cut]
+    return words
+
+
+def load(spec: ModelSpec, place: Path) -> Cvcl:
+    """Reads a .ckpt or the folder that holds one; see babycli.models.base.Loader."""
+    import torch
+
+    from babycli.models.parts import checkpoint
+    from babycli.models.parts.lightning import read_lightning
+    from babycli.models.parts.llava_network import full_precision
+
+    wraps = _text_kind(spec) == "utterance"
+    file = _ckpt(place)
+    read = read_lightning(file)
+    settings = _settings(read, file)
+    vocab, vocab_file = _vocabulary(spec, file, read)
+    weights = {n: t.to(getattr(torch, spec.dtype)) if t.is_floating_point() else t for n, t in read.weights.items()}
+    network = _network(weights, file)
+    rows = len(weights[next(name for name in _WORDS if name in weights)])
+    if beyond := sorted(word for word, i in vocab.items() if not 0 <= i < rows):
+        raise ModelError(f"{file} embeds {rows} words, the vocabulary goes beyond: {checkpoint.listed(beyond)}")
+    if spec.dtype == "float32":
+        full_precision()
+    n_broken = sum(not bool(t.isfinite().all()) for t in weights.values())
+    info = ModelInfo(
+        family="cvcl",
+        source=spec.source,
+        fingerprint=checkpoint.fingerprint([file, *([vocab_file] if vocab_file else [])]),
+        n_parameters=checkpoint.n_parameters(network),
+        dtype=spec.dtype,
+        device=spec.device,
+        template="none",
+        offers=OFFERS,
+        notes=(f"{n_broken} weights hold NaN or infinity",) if n_broken else (),
+    )
+    cosine = bool(settings.get("normalize_features", False))
+    return Cvcl(network.to(spec.device).eval(), vocab, info, wraps, cosine)
+
+
+def outline(spec: ModelSpec, place: Path) -> Outline:
+    """See babycli.models.base.Outliner. Where the .ckpt is not here, the published shape is taken."""
+    from accelerate import init_empty_weights
+    from torch import nn
+
+    from babycli.models.parts import checkpoint
+    from babycli.models.parts.lightning import read_lightning
+    from babycli.models.parts.vision import ResNeXt, ResNeXtSpec
+
+    _text_kind(spec)
+    is_here = place.is_file() or any(place.glob("*.ckpt"))
+    if is_here:
+        file = _ckpt(place)
+        read = read_lightning(file, "meta")
+        _settings(read, file)
+        network: Any = _network(read.weights, file)
+    else:
+        n_words = len(checkpoint.read_json_object(place / "vocab.json"))
+        with init_empty_weights():
+            parts = {"trunk": ResNeXt(ResNeXtSpec()), "fc": nn.Linear(2048, 512), "words": nn.Embedding(n_words, 512)}
+        network = nn.ModuleDict(parts)
+    n_words, size = network["words"].weight.shape
+    return Outline(
+        family="cvcl",
+        parts=(
+            Part("image encoder", "ResNeXt-50 32x4d, mean of 49 positions", checkpoint.n_parameters(network["trunk"])),
+            Part("projection", f"linear, 2048 to {size}", checkpoint.n_parameters(network["fc"])),
+            Part("text encoder", f"mean of {n_words} words' embeddings", checkpoint.n_parameters(network["words"])),
+        ),
+        stored_dtype=str(network["words"].weight.dtype).removeprefix("torch.") if is_here else None,
+        template="none",
+        offers=OFFERS,
+        render=lambda prompt: prompt,
+    )
+
+
+def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
+    """True for a .ckpt, or for a folder that holds one and no config.json."""
+    return folder.suffix == ".ckpt" if folder.is_file() else not config and any(folder.glob("*.ckpt"))
+
+
+def _ckpt(place: Path) -> Path:
+    if place.is_file():
+        return place
+    found = sorted(place.glob("*.ckpt"))
+    if len(found) != 1:
+        names = ", ".join(file.name for file in found) or "none"
+        raise ModelError(
+            f"expected one .ckpt of CVCL in {place}, found {names}", f"name it:  --model {place / 'NAME.ckpt'}"
+        )
+    return found[0]
+
+
+def _text_kind(spec: ModelSpec) -> str:
+    kind = spec.args.get("text", TEXTS[0])
+    if kind not in TEXTS:
+        raise UsageError(f"unknown text={kind!r}.{did_you_mean(kind, list(TEXTS))}", f"one of: {', '.join(TEXTS)}")
+    return kind
+
+
+def _settings(read: Lightning, file: Path) -> Mapping[str, Any]:
+    """The arguments of the training run. Raises ModelError for another kind of CVCL than is implemented."""
+    settings = read.attributes("args")
+    for key, known in (("text_encoder", "embedding"), ("embedding_type", "flat")):
+        if settings.get(key, known) != known:
+            raise ModelError(f"{file} was trained with {key}={settings[key]!r}; expected is a CVCL with {known!r}")
+    return settings
+
+
+def _vocabulary(spec: ModelSpec, file: Path, read: Lightning) -> tuple[dict[str, int], Path | None]:
+    """Word to row of the embeddings: from the file named, else vocab.json beside the .ckpt, else the .ckpt itself."""
+    from babycli.models.parts import checkpoint
+
+    wanted = spec.args.get("vocab")
+    path = Path(wanted).expanduser() if wanted else file.parent / "vocab.json"
+    if wanted and not path.is_file():
+        raise UsageError(f"there is no vocabulary {path}", "give vocab.json:  --model-args vocab=PATH")
+    if path.is_file():
+        vocab, where = checkpoint.read_json_object(path), str(path)
+    else:
+        vocab, where = dict(read.attributes("text_encoder").get("vocab") or {}), str(file)
+        if not vocab:
+            raise ModelError(
+                f"{file} has no vocabulary: there is no {path}", "say where it is:  --model-args vocab=PATH"
+            )
+    missing = [token for token in _SPECIAL if token not in vocab]
+    if missing or not all(isinstance(i, int) for i in vocab.values()):
+        raise ModelError(f"{where} is no vocabulary of CVCL, word to number" + (f": no {missing}" if missing else ""))
+    return vocab, path if path.is_file() else None
+
+
+def _network(weights: Mapping[str, Tensor], file: Path) -> nn.ModuleDict:
+    """ResNeXt trunk, linear layer and word embeddings."""
+    from accelerate import init_empty_weights
+    from torch import nn
+
+    from babycli.models.parts import checkpoint
+    from babycli.models.parts.vision import ResNeXt, ResNeXtSpec
+
+    prefix = next((p for p in _VISION if any(name.startswith(p) for name in weights)), None)
+    words = next((weights[name] for name in _WORDS if name in weights), None)
+    vision = {n.removeprefix(prefix): t for n, t in weights.items() if n.startswith(prefix)} if prefix else {}
+    if words is None or words.dim() != 2 or "fc.weight" not in vision:
+        raise ModelError(
+            f"{file} is no CVCL: expected are a ResNeXt-50 (vision_encoder.model.*, with fc) and word embeddings "
+            "(text_encoder.embedding.weight)"
+        )
+    with init_empty_weights():
+        trunk = ResNeXt(ResNeXtSpec())
+        fc = nn.Linear(2048, words.shape[1])
+        embedding = nn.Embedding(*words.shape)
+    for what, module, share in (
+        ("image encoder", trunk, {n: t for n, t in vision.items() if not n.startswith("fc.")}),
+        ("projection", fc, {n.removeprefix("fc."): t for n, t in vision.items() if n.startswith("fc.")}),
+        ("text encoder", embedding, {"weight": words}),
+    ):
+        counters = frozenset(name for name in module.state_dict() if name.endswith("num_batches_tracked"))
+        checkpoint.check_names(module, share, what, counters)
+        module.load_state_dict(checkpoint.with_counters(module, share), assign=True)
+    return nn.ModuleDict({"trunk": trunk, "fc": fc, "words": embedding})
+
+
+FAMILY = Family(
+    name="cvcl",
+    summary="CVCL: ResNeXt-50 and word embeddings, a Lightning .ckpt (wkvong/cvcl_s_dino_resnext50_embedding)",
+    offers=OFFERS,
+    arguments={
+        "pretrained": ".ckpt, folder or hub id of the checkpoint",
+        "text": "utterance (<sos> words <eos>) or word (the bare words); default utterance",
+        "vocab": "vocab.json, where it does not lie beside the .ckpt",
+    },
+    recognises=recognises,
+    load=load,
+    outline=outline,
+    claims=lambda name: name.endswith(".ckpt"),
+)

@@ -1,0 +1,81 @@
+"""Any vision-language model that transformers itself can read, asked in the words of its own chat template.
+
+Owns which checkpoints these are. Never scores anything: parts/hf_model.py does; never puts a prompt together:
+parts/hf_chat.py does.
+
+torch and transformers are imported on use, so that listing families stays quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from babycli.errors import ModelError
+from babycli.models.base import Family, ModelSpec, Outline
+
+if TYPE_CHECKING:
+    from babycli.models.parts.hf_chat import Chat
+    from babycli.models.parts.hf_model import HfModel
+
+
+def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
+    """True for a model_type that transformers' AutoModelForImageTextToText knows, in transformers' own format.
+
+    LLaVA's authors use model types of transformers in a format of their own; ``mm_vision_tower`` tells it.
+    """
+    from transformers import CONFIG_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+    kind = config.get("model_type")
+    if not isinstance(kind, str) or "mm_vision_tower" in config or kind not in CONFIG_MAPPING:
+        return False
+    return CONFIG_MAPPING[kind] in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+
+def load(spec: ModelSpec, place: Path) -> HfModel:
+    """Reads a checkpoint folder; see babycli.models.base.Loader."""
+    from babycli.models.parts import hf_model
+
+    config, chat = _read(spec, place)
+    return hf_model.load(spec, place, config, chat)
+
+
+def outline(spec: ModelSpec, place: Path) -> Outline:
+    """See babycli.models.base.Outliner."""
+    from babycli.models.parts import hf_model
+
+    config, chat = _read(spec, place)
+    return hf_model.outline(place, config, chat)
+
+
+def _read(spec: ModelSpec, place: Path) -> tuple[Any, Chat]:
+    """The config and the chat of a checkpoint, which is all of it but its weights."""
+    from babycli.models.parts import checkpoint, hf_chat
+
+    declared = checkpoint.read_config(place)
+    if not recognises(place, declared):
+        tower = ", in the format of LLaVA's authors" if "mm_vision_tower" in declared else ""
+        raise ModelError(
+            f"{place / 'config.json'} says model_type {declared.get('model_type')!r}{tower}; expected is a model that "
+            "reads an image and writes text, of a type that transformers' AutoModelForImageTextToText knows, "
+            "as qwen2_vl, smolvlm, internvl, llava or gemma3",
+            "give --model the folder alone, and the family that reads it is found",
+        )
+    config = hf_chat.read_config(place)
+    return config, hf_chat.read_chat(place, config, spec.args.get("chat_template"))
+
+
+FAMILY = Family(
+    name="hf",
+    summary="any image-text-to-text model of transformers with a chat template: Qwen2-VL, SmolVLM, InternVL, Gemma 3",
+    offers=("loglikelihood", "generate"),
+    arguments={
+        "pretrained": "folder or hub id of the checkpoint",
+        "chat_template": "file with a chat template (Jinja), instead of the checkpoint's",
+    },
+    recognises=recognises,
+    load=load,
+    outline=outline,
+    is_general=True,
+)

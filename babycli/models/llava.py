@@ -1,0 +1,248 @@
+"""LLaVA-1.5 (Liu et al. 2024, arXiv 2310.03744): a CLIP tower, a projector and a Llama, in both of its formats.
+
+    original       LlavaLlama config, tokenizer.model, the tower in a repository of its own (liuhaotian/llava-v1.5-7b)
+    transformers   LlavaForConditionalGeneration, everything in one folder (llava-hf/llava-1.5-7b-hf)
+
+Owns which configs are LLaVA's, where its tower comes from, and the names that the two formats give to the same weights.
+Never scores anything: parts/llava_model.py does, for both formats alike, so that equal weights give equal numbers.
+Checked against LLaVA as babylmms-eval @ 82118a8 runs it.
+
+torch and transformers are imported on use, so that listing families stays quick.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from babycli.errors import ModelError
+from babycli.models.base import Family, ModelSpec, Outline
+from babycli.models.parts.prompts import TEMPLATES
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from babycli.models.parts.llava_loading import Source
+    from babycli.models.parts.llava_model import LlavaModel
+    from babycli.models.parts.towers import Tower
+
+_TRUNK = "model"  # Llama's name inside a checkpoint of the original
+_TOWER_PREFIX = f"{_TRUNK}.vision_tower.vision_tower."
+_BABY_TOWER = re.compile(r"resnext50|vitl16|^wkvong/")
+_TUNED = ("unfreeze_mm_vision_tower", "tune_vision_tower")  # keys of config.json that say the tower was trained too
+# transformers' names of the same weights, oldest way of saving first, and the original's.
+_NAMES = (
+    (r"^model\.(?=vision_tower\.|multi_modal_projector\.|language_model\.)", ""),
+    (r"^language_model\.lm_head\.", "lm_head."),
+    (r"^language_model\.(model\.)?", f"{_TRUNK}."),
+    (r"^multi_modal_projector\.linear_1\.", f"{_TRUNK}.mm_projector.0."),
+    (r"^multi_modal_projector\.linear_2\.", f"{_TRUNK}.mm_projector.2."),
+    (r"^vision_tower\.(vision_model\.)?", f"{_TOWER_PREFIX}vision_model."),
+)
+
+
+def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
+    """True for LLaVA with a CLIP tower and a Llama, in either format."""
+    kind = config.get("model_type")
+    if _is_transformers(config):
+        text, vision = config.get("text_config"), config.get("vision_config")
+        return (
+            kind == "llava"
+            and (text or {}).get("model_type", "llama") == "llama"
+            and (vision or {}).get("model_type", "clip_vision_model") == "clip_vision_model"
+        )
+    tower = config.get("mm_vision_tower")
+    return kind in ("llava", "llava_llama") and isinstance(tower, str) and not _BABY_TOWER.search(tower)
+
+
+def _is_transformers(config: Mapping[str, Any]) -> bool:
+    return "mm_vision_tower" not in config and isinstance(config.get("vision_config"), dict)
+
+
+def load(spec: ModelSpec, place: Path) -> LlavaModel:
+    """Reads a checkpoint folder; see babycli.models.base.Loader."""
+    from babycli.models.parts import checkpoint, llava_loading, llava_network
+
+    source = _source(spec, place)
+    files = checkpoint.weight_files(place)
+    weights = checkpoint.read_weights(files)
+    found = _from_transformers(weights) if _is_transformers(checkpoint.read_config(place)) else weights
+    try:
+        home = _tower_home(source, {n: t for n, t in found.items() if n.startswith(_TOWER_PREFIX)})
+        shares = llava_network.split({**found, **home.weights}, _TRUNK, llava_loading.torch_dtype(spec))
+        del weights, found  # a 7B's weights need not be held twice
+        tower = _tower(source, home, shares.tower)
+        network = llava_network.assemble(source.config, _TRUNK, source.n_tokens, tower, shares)
+    except ModelError as error:  # the parts do not know whose they are
+        raise ModelError(f"{place}: {error.message}", error.mend) from error
+    pixels = _pixels(source, home)
+    return llava_loading.finish(source, network, pixels, [*files, *home.files], [*shares.notes, *home.notes])
+
+
+def outline(spec: ModelSpec, place: Path) -> Outline:
+    """See babycli.models.base.Outliner."""
+    from babycli.models.parts import llava_loading, llava_network
+
+    source = _source(spec, place)
+    home = _tower_home(source, None)
+    tower = _tower(source, home, None)
+    network = llava_network.assemble(source.config, _TRUNK, source.n_tokens, tower, None)
+    return llava_loading.sketch(source, network, tower, home.notes)
+
+
+def _source(spec: ModelSpec, place: Path) -> Source:
+    """The checkpoint with its config in the original's names."""
+    from babycli.models.parts import checkpoint, llava_loading
+    from babycli.models.parts.tokenizer import load_tokenizer
+
+    config = checkpoint.read_config(place)
+    if not recognises(place, config):
+        raise ModelError(
+            f"{place / 'config.json'}: model_type {config.get('model_type')!r} is not a LLaVA with CLIP and Llama",
+            "let babycli find the family:  --model " + spec.name,
+        )
+    if not _is_transformers(config):
+        return llava_loading.read_source("llava", spec, place, config, _TRUNK)
+    source = llava_loading.Source(
+        "llava", spec, place, _as_original(place, config), _TRUNK, None, load_tokenizer(place)
+    )
+    _ = source.template, source.pads
+    return source
+
+
+def _as_original(place: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A transformers config in the original's words.
+
+    transformers' image processor crops unless it is told to pad; LLaVA-1.5 was trained and is evaluated with pictures
+    padded to squares, so they are padded here unless preprocessor_config.json says ``do_pad: false``.
+    """
+    from babycli.models.parts import checkpoint
+
+    layer = config.get("vision_feature_layer", -2)
+    strategy = config.get("vision_feature_select_strategy", "default")
+    activation = config.get("projector_hidden_act", "gelu")
+    for key, value, known in (
+        ("vision_feature_layer", layer, isinstance(layer, int)),
+        ("vision_feature_select_strategy", strategy, strategy in ("default", "full")),
+        ("projector_hidden_act", activation, activation == "gelu"),
+    ):
+        if not known:
+            raise ModelError(f"{place / 'config.json'}: {key} {value!r} is not LLaVA-1.5's", "try  --model hf")
+    processor = checkpoint.read_json_object(place / "preprocessor_config.json", missing_ok=True)
+    return dict(config.get("text_config") or {}) | {
+        "mm_projector_type": "mlp2x_gelu",
+        "mm_vision_select_layer": layer,
+        "mm_vision_select_feature": "patch" if strategy == "default" else "cls_patch",
+        "mm_vision_config": config["vision_config"],
+        "image_aspect_ratio": "square" if processor.get("do_pad") is False else "pad",
+        "torch_dtype": config.get("dtype") or config.get("torch_dtype"),
+    }
+
+
+def _from_transformers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights under the original's names."""
+    renamed = {}
+    for name, tensor in weights.items():
+        for pattern, replacement in _NAMES:
+            name = re.sub(pattern, replacement, name)
+        renamed[name] = tensor
+    return renamed
+
+
+@dataclass(frozen=True, slots=True)
+class _TowerHome:
+    """Where the tower comes from."""
+
+    config: Mapping[str, Any]  # of the vision transformer
+    processor: Mapping[str, Any]  # preprocessor_config.json
+    weights: Mapping[str, Tensor]  # in the checkpoint's names; empty where the checkpoint's own serve
+    files: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+def _tower_home(source: Source, own: Mapping[str, Tensor] | None) -> _TowerHome:
+    """Finds the tower; ``own`` are the tower weights in the checkpoint, None where no weights are to be read.
+
+    The original reads the tower from the repository that ``mm_vision_tower`` names and ignores what the shards hold.
+    So do we, unless config.json says that the tower was tuned: then only the shards have it.
+    """
+    from babycli.models.parts import checkpoint
+
+    config, folder = source.config, source.folder
+    wanted = source.spec.args.get("vision_tower")
+    if "mm_vision_config" in config and not wanted:
+        processor = checkpoint.read_json_object(folder / "preprocessor_config.json", missing_ok=True)
+        used = folder / "preprocessor_config.json"
+        return _TowerHome(config["mm_vision_config"], processor, {}, (used,) if used.is_file() else (), ())
+
+    tuned = next((key for key in _TUNED if config.get(key)), None)
+    uses_own = bool(tuned and own and not wanted)
+    name = wanted or str(config["mm_vision_tower"])
+    home = checkpoint.fetch_tower_folder(name, bool(wanted), folder, with_weights=own is not None and not uses_own)
+    whole = checkpoint.read_config(home)
+    vision = whole.get("vision_config") if "vision_config" in whole else whole
+    if not isinstance(vision, dict) or not str(whole.get("model_type")).startswith("clip"):
+        raise ModelError(
+            f"the vision tower {home} is a {whole.get('model_type')!r}, expected is CLIP",
+            "say where it is:  --model-args vision_tower=PATH",
+        )
+    processor = checkpoint.read_json_object(home / "preprocessor_config.json", missing_ok=True)
+    settings = [f for f in (home / "config.json", home / "preprocessor_config.json") if f.is_file()]
+    if uses_own:
+        note = f"the vision tower is the checkpoint's own: its config.json says {tuned}"
+        return _TowerHome(vision, processor, {}, tuple(settings), (note,))
+    if own is None:
+        return _TowerHome(vision, processor, {}, tuple(settings), (f"the vision tower is {home}",))
+    from babycli.models.parts.towers import clip_vision_weights
+
+    files = checkpoint.weight_files(home)
+    tower = clip_vision_weights(checkpoint.read_weights(files))
+    weights = {f"{_TOWER_PREFIX}vision_model.{name}": tensor for name, tensor in tower.items()}
+    note = f"the vision tower is {home}"
+    if own and not _same(own, weights):
+        note += "; the checkpoint holds another, which is not used: its config.json does not say that it was tuned"
+    return _TowerHome(vision, processor, weights, (*settings, *files), (note,))
+
+
+def _same(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Are these the same weights, but for the rounding of the dtype they are saved in?"""
+    import torch
+
+    return all(
+        name in other and torch.equal(tensor, other[name].to(tensor.dtype))
+        for name, tensor in own.items()
+        if tensor.is_floating_point()
+    )
+
+
+def _tower(source: Source, home: _TowerHome, weights: Mapping[str, Tensor] | None) -> Tower:
+    from babycli.models.parts.towers import clip_tower
+
+    layer = source.config.get("mm_vision_select_layer", -2)
+    feature = source.config.get("mm_vision_select_feature", "patch")
+    return clip_tower(home.config, layer, feature, weights)
+
+
+def _pixels(source: Source, home: _TowerHome) -> Any:
+    from babycli.models.parts.pixels import clip_pixels
+
+    return clip_pixels(home.processor, int(home.config.get("image_size", 224)), source.pads)
+
+
+FAMILY = Family(
+    name="llava",
+    summary="LLaVA-1.5: CLIP and Llama, in the original's format or in that of transformers",
+    offers=("loglikelihood", "generate"),
+    arguments={
+        "pretrained": "folder or hub id of the checkpoint",
+        "conv_template": "conversation template: " + ", ".join(TEMPLATES),
+        "vision_tower": "folder or hub id of the CLIP tower, instead of the one that config.json names",
+        "image_aspect_ratio": "pad or square (cropped), instead of what config.json says",
+    },
+    recognises=recognises,
+    load=load,
+    outline=outline,
+)

@@ -1,0 +1,67 @@
+"""How a CLIP or SigLIP answers requests: one vector for a picture, one for a text, and the cosine between them.
+
+Owns the methods of a loaded model. Never reads a checkpoint and never decides who is right.
+
+The cosine orders pairs as the model's own logits do, which are  exp(logit_scale) * cosine (+ logit_bias).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from babycli.domain import Similarity
+from babycli.models.base import Features, ModelInfo, Tokens
+from babycli.models.parts.clip_images import ImageReader
+from babycli.models.parts.clip_texts import TextReader
+from babycli.models.parts.dual_encoder import TextVectors, as_features
+from babycli.models.parts.prompts import filled
+
+
+class ClipModel:
+    """A loaded network; see babycli.models.base.Model for the contract of each method.
+
+    Features of a picture are its vector: float32, of length 1, on the CPU whatever the device.
+    """
+
+    def __init__(self, network: Any, texts: TextReader, images: ImageReader, info: ModelInfo) -> None:
+        self._network = network
+        self._texts = texts
+        self._images = images
+        self._vectors = TextVectors(self._encode_texts, normalise=True)
+        self.info = info
+
+    def render(self, prompt: str) -> str:
+        return prompt
+
+    def preprocess(self, image: Image) -> Tensor:
+        return self._images.pixels(image)
+
+    def encode(self, pixels: Sequence[Tensor]) -> list[Features]:
+        with torch.inference_mode():
+            batch = torch.stack(list(pixels)).to(self.info.device, getattr(torch, self.info.dtype))
+            return as_features(_unwrapped(self._network.get_image_features(pixel_values=batch)), normalise=True)
+
+    def tokenize(self, prompt: str, text: str) -> Tokens:
+        """Texts of equal length share a batch; they are never padded to each other."""
+        ids = self._texts.ids(filled(prompt, text))
+        return Tokens(ids, len(ids), len(ids))
+
+    def similarity(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Similarity]:
+        return self._vectors.similarity(features, tokens)
+
+    def _encode_texts(self, ids: Sequence[tuple[int, ...]]) -> Tensor:
+        # No attention mask: CLIP's texts are not padded, and SigLIP learned with its padding in sight.
+        batch = torch.tensor(list(ids), dtype=torch.long, device=self.info.device)
+        with torch.inference_mode():
+            return _unwrapped(self._network.get_text_features(input_ids=batch))
+
+
+def _unwrapped(encoded: Any) -> Tensor:
+    """The vectors; versions of transformers differ in what they wrap them in."""
+    vectors: Tensor = encoded if isinstance(encoded, Tensor) else encoded.pooler_output
+    return vectors

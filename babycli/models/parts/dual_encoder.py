@@ -1,0 +1,53 @@
+"""What dual encoders have in common: one vector for a picture, one for a text, and their product.
+
+Owns the products and the memory of text vectors. Never knows how a vector is made: the families do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Protocol
+
+from torch import Tensor
+
+from babycli.domain import Similarity
+from babycli.models.base import Features, Tokens
+
+
+class EncodeTexts(Protocol):
+    def __call__(self, ids: Sequence[tuple[int, ...]]) -> Tensor:
+        """The vectors (n, size) of texts of one length, on any device and in any dtype."""
+
+
+def as_features(vectors: Tensor, normalise: bool) -> list[Features]:
+    """Vectors (n, size) of pictures in float32 on the CPU, each with the digest of its bytes."""
+    ready = _ready(vectors, normalise)
+    return [Features(row, sha256(row.numpy().tobytes()).digest()) for row in ready]
+
+
+class TextVectors:
+    """Compares pictures with texts; each distinct text is encoded once."""
+
+    def __init__(self, encode: EncodeTexts, normalise: bool) -> None:
+        self._encode = encode
+        self._normalise = normalise
+        self._known: dict[tuple[int, ...], Tensor] = {}
+
+    def similarity(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Similarity]:
+        """Dot products, each summed by itself and rounded once: equal vectors give equal values in any batch."""
+        new = list(dict.fromkeys(t.ids for t in tokens if t.ids not in self._known))
+        if new:
+            self._known |= zip(new, _ready(self._encode(new), self._normalise), strict=True)
+        return [
+            Similarity(math.fsum((f.data.double() * self._known[t.ids].double()).tolist()))
+            for f, t in zip(features, tokens, strict=True)
+        ]
+
+
+def _ready(vectors: Tensor, normalise: bool) -> Tensor:
+    """Rows in float32; of length 1 if wished, NaN for a row without direction."""
+    wide = vectors.detach().cpu().double()
+    ready: Tensor = (wide / wide.norm(dim=-1, keepdim=True) if normalise else wide).float()
+    return ready

@@ -1,0 +1,82 @@
+"""Running code that is not ours: a user's model file, or a package's entry point.
+
+Owns importing a file, calling into it so that its failures name its own line, and what identifies it in a log. Never
+knows what the code offers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+
+from babycli.errors import BabycliError, ModelError
+
+_WEIGHTS = ("*.json", "*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.model")
+
+
+def import_file(path: Path) -> ModuleType:
+    """The module of a .py file, its folder on sys.path while it is imported. Raises ModelError where that fails."""
+    path = path.absolute()
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None  # the suffix is .py
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent))
+    sys.modules[path.stem] = module  # dataclasses and pickle look a class's module up by name
+    try:
+        with explained(f"cannot import {path}", path):
+            spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
+    return module
+
+
+@contextlib.contextmanager
+def explained(what: str, file: Path | None) -> Iterator[None]:
+    """Turns whatever foreign code raises into a ModelError that says ``what`` failed and at which line of ``file``."""
+    try:
+        yield
+    except BabycliError:
+        raise
+    except ModuleNotFoundError as error:
+        raise ModelError(f"{what}: {error}", f"pip install {error.name}") from error
+    except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":  # torch's; the evaluation says what to do about it
+            raise
+        lines = (str(error).strip() or "no message").splitlines()
+        raise ModelError(f"{what}: {type(error).__name__}: {lines[0]}{_place(error, file)}") from error
+
+
+def _place(error: BaseException, file: Path | None) -> str:
+    """The innermost line of the user's own file, else where the error arose."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" ({error.filename}, line {error.lineno})"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if file is not None and Path(frame.filename) == file.absolute()]
+    frame = (own or frames)[-1]
+    return f" ({frame.filename}, line {frame.lineno})"
+
+
+def fingerprint_of(code: Path | None, name: str, args: Mapping[str, str]) -> str:
+    """SHA-256 over the code's bytes, its name and arguments, and the weight files that arguments name.
+
+    An argument counts as a name of files if it is a file or folder here.
+    """
+    whole = hashlib.sha256(f"{name}\0".encode())
+    if code is not None:
+        whole.update(code.read_bytes())
+    for key, value in sorted(args.items()):
+        whole.update(f"\0{key}={value}".encode())
+        path = Path(value).expanduser()
+        files = [path] if path.is_file() else sorted(f for pattern in _WEIGHTS for f in path.glob(pattern))
+        for file in files if value else []:
+            with file.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            whole.update(f"\0{file.name} {digest}".encode())
+    return whole.hexdigest()

@@ -1,0 +1,268 @@
+"""How a checkpoint of transformers reads a picture and a prompt: its chat template, its tokenizer, its processor.
+
+Owns the way from a prompt to a text, to ids, and to the tensors that the network takes. Never builds a network, never
+pads, never runs code out of a checkpoint, and never reads a video, so it does without torchvision.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import transformers
+from PIL.Image import Image
+from torch import Tensor
+from transformers import PROCESSOR_MAPPING, AutoConfig, AutoFeatureExtractor, AutoTokenizer, ProcessorMixin
+
+# Not from transformers itself: its version 5.17 hides the class there from those who have no torchvision.
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
+
+from babycli.errors import ModelError, UsageError
+from babycli.models.parts.checkpoint import read_json_object
+from babycli.models.parts.prompts import IMAGE_TOKEN
+from babycli.models.parts.transformers_calls import one_line, reading
+
+# Files that say how a checkpoint reads and writes, beside config.json and the weights.
+_SETTINGS = (
+    "config.json",
+    "generation_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "tokenizer.json",
+    "vocab.json",
+    "chat_template.json",
+    "chat_template.jinja",
+    "merges.txt",
+    "tokenizer.model",
+)
+_TEMPLATE_MEND = "give one:  --model-args chat_template=PATH"
+_LOCAL = {"trust_remote_code": False, "local_files_only": True}
+# Some of their functions have no types.
+_IMAGES: Any = AutoImageProcessor
+_SOUNDS: Any = AutoFeatureExtractor
+
+
+class Chat:
+    """A conversation of one message, a picture and a prompt, and the answer that is to come."""
+
+    def __init__(self, folder: Path, processor: Any, template: str) -> None:
+        self.folder = folder
+        self.tokenizer: Any = processor.tokenizer
+        self._processor = processor
+        self._template = template
+
+    def render(self, prompt: str) -> str:
+        """The text of the conversation up to the answer; a picture is still one token.
+
+        "What is it?"             picture, "What is it?"
+        "Look: <image> a what?"   "Look: ", picture, " a what?"
+        """
+        pieces = prompt.split(IMAGE_TOKEN) if IMAGE_TOKEN in prompt else ["", prompt]
+        content: list[dict[str, str]] = []
+        for i, piece in enumerate(pieces):
+            content += [{"type": "image"}] if i else []
+            content += [{"type": "text", "text": piece}] if piece else []
+        return self._rendered(content)
+
+    def _rendered(self, content: list[dict[str, str]]) -> str:
+        message = {"role": "user", "content": content}
+        with reading(f"{self.folder}: its chat template fails"):
+            text = self.tokenizer.apply_chat_template(
+                [message], chat_template=self._template, tokenize=False, add_generation_prompt=True
+            )
+        return str(text)
+
+    def check(self) -> None:
+        """Raises ModelError for a template or a tokenizer that cannot serve here."""
+        question = [{"type": "text", "text": "?"}]
+        rendered = self._rendered([{"type": "image"}, *question])
+        if rendered == self._rendered(question):
+            raise ModelError(
+                f"{self.folder}: its chat template leaves out the picture: expected is one for messages whose content "
+                f"is a list of images and texts, but it gives {rendered[:80]!r}",
+                _TEMPLATE_MEND,
+            )
+        eos = self.tokenizer.eos_token_id
+        if eos is not None and self.ids(rendered)[-1:] == [eos] != self.ids(rendered, bare=True)[-1:]:
+            raise ModelError(
+                f"{self.folder}: its tokenizer ends every text with {self.tokenizer.eos_token!r}: no answer can follow",
+                "set add_eos_token to false in its tokenizer_config.json",
+            )
+
+    def ids(self, text: str, bare: bool = False) -> list[int]:
+        """The ids of a rendered text, a picture being one token; ``bare`` adds no special tokens to it."""
+        options = {"add_special_tokens": False} if bare else self._options(text)
+        return list(self.tokenizer(text, **options)["input_ids"])
+
+    def inputs(self, text: str, image: Image, n_images: int = 1) -> dict[str, Tensor]:
+        """What the network reads of a rendered text: a picture takes as many tokens as the processor says.
+
+        Made for this text alone, so that nothing is padded.
+        """
+        with reading(f"{self.folder}: its processor fails"):
+            made = self._processor(text=[text], images=[[image] * n_images], return_tensors="pt", **self._options(text))
+        inputs = dict(made)
+        lists = [name for name, value in inputs.items() if not isinstance(value, Tensor)]
+        if lists:
+            raise ModelError(f"{self.folder}: its processor gives lists where tensors are expected: {', '.join(lists)}")
+        return inputs
+
+    def _options(self, text: str) -> dict[str, bool]:
+        """Whether the tokenizer may add its BOS: not where the template has written it, as transformers decides too.
+
+        Source: ProcessorMixin.apply_chat_template(tokenize=True) of transformers 5.17 and 5.23.
+        """
+        bos = self.tokenizer.bos_token
+        return {"add_special_tokens": False} if bos is not None and text.startswith(bos) else {}
+
+
+def n_images(prompt: str) -> int:
+    """How many times a prompt shows the picture."""
+    return max(1, prompt.count(IMAGE_TOKEN))
+
+
+def read_config(folder: Path) -> Any:
+    """config.json as transformers understands it. Raises ModelError for a model that cannot score an answer here."""
+    with reading(f"{folder / 'config.json'}: transformers cannot read it"):
+        config = AutoConfig.from_pretrained(folder, **_LOCAL)
+        writes_apart = config.is_encoder_decoder or config.get_text_config(decoder=True).is_encoder_decoder
+    if writes_apart:
+        raise ModelError(
+            f"{folder / 'config.json'}: {config.model_type} is an encoder-decoder; expected is a model that writes its "
+            "answer behind the prompt"
+        )
+    return config
+
+
+def read_chat(folder: Path, config: Any, template: str | None) -> Chat:
+    """The chat of a checkpoint folder, with the user's template file if one is named."""
+    for file in setting_files(folder):
+        if file.suffix == ".json":
+            read_json_object(file)  # what is no JSON is named, which transformers does not always do
+    with reading(f"{folder}: transformers cannot read its processor"):
+        processor = _read_processor(folder, config)
+    chat = Chat(folder, processor, _own_template(folder, processor) if template is None else _template_in(template))
+    chat.check()
+    return chat
+
+
+def setting_files(folder: Path) -> list[Path]:
+    """The files of a folder that decide, beside its weights, what a model answers."""
+    named = [folder / name for name in _SETTINGS]
+    return [file for file in named if file.is_file()] + sorted(folder.glob("additional_chat_templates/*.jinja"))
+
+
+def _read_processor(folder: Path, config: Any) -> Any:
+    """The checkpoint's processor, put together from its parts.
+
+    AutoProcessor would also make the part that reads videos, which is made of torchvision. Pictures are resized by PIL
+    whether torchvision is there or not, so that a score does not depend on it.
+    """
+    kind = _processor_kind(folder, config)
+    settings, _ = kind.get_processor_dict(folder, **_LOCAL)
+    parts: list[Any] = []
+    for name in kind.get_attributes():
+        match name:
+            case "tokenizer":
+                parts.append(_read_tokenizer(folder))
+            case "image_processor":
+                _check_image_processor(folder)
+                parts.append(_IMAGES.from_pretrained(folder, backend="pil", **_LOCAL))
+            case "feature_extractor":
+                parts.append(_SOUNDS.from_pretrained(folder, **_LOCAL))
+            case "video_processor":
+                parts.append(None)
+            case _:
+                raise ModelError(f"{folder}: its processor, a {kind.__name__}, needs a {name}, which is not read here")
+    with _no_words_for_numbers(kind):
+        return kind.from_args_and_dict(parts, settings)
+
+
+@contextmanager
+def _no_words_for_numbers(kind: Any) -> Iterator[None]:
+    """SmolVLM's processor is not made without the package num2words, which only the text around a video needs."""
+    module = sys.modules[kind.__bases__[0].__module__]
+    if getattr(module, "num2words", str) is not None:
+        yield
+        return
+    vars(module)["num2words"] = str
+    try:
+        yield
+    finally:
+        vars(module)["num2words"] = None
+
+
+def _check_image_processor(folder: Path) -> None:
+    """Raises ModelError if no file describes one; transformers would talk of the hub."""
+    whole = read_json_object(folder / "processor_config.json", missing_ok=True)
+    if not (folder / "preprocessor_config.json").is_file() and "image_processor" not in whole:
+        raise ModelError(
+            f"{folder} says nothing of how pictures are prepared: expected is a preprocessor_config.json, or "
+            "image_processor in processor_config.json"
+        )
+
+
+def _read_tokenizer(folder: Path) -> Any:
+    with reading(f"{folder}: cannot read its tokenizer"):
+        return AutoTokenizer.from_pretrained(folder, **_LOCAL)
+
+
+def _processor_kind(folder: Path, config: Any) -> Any:
+    """The class of a processor, named by the checkpoint's files, else by its model_type; made to need no videos."""
+    files = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json")
+    named = [read_json_object(folder / file, missing_ok=True).get("processor_class") for file in files]
+    name = next(filter(None, named), None)
+    kind: Any = getattr(transformers, str(name), None) or PROCESSOR_MAPPING.get(type(config), None)
+    if not _is_processor(kind):
+        raise ModelError(
+            f"{folder}: transformers has no processor for images and texts together "
+            f"(processor_class {name!r}, model_type {config.model_type!r})"
+        )
+    missing = {"tokenizer", "image_processor"} - set(kind.get_attributes())
+    if missing:
+        raise ModelError(f"{folder}: its processor, a {kind.__name__}, has no {' and no '.join(sorted(missing))}")
+
+    def check_argument_for_proper_class(self: Any, argument_name: str, argument: Any) -> Any:
+        if argument_name == "video_processor" and argument is None:
+            return None
+        return kind.check_argument_for_proper_class(self, argument_name, argument)
+
+    return type(kind.__name__, (kind,), {"check_argument_for_proper_class": check_argument_for_proper_class})
+
+
+def _is_processor(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, ProcessorMixin)
+
+
+def _own_template(folder: Path, processor: Any) -> str:
+    found = getattr(processor, "chat_template", None) or getattr(processor.tokenizer, "chat_template", None)
+    if isinstance(found, dict):  # several, by name
+        found = found.get("default")
+    if not isinstance(found, str) or not found:
+        raise ModelError(
+            f"{folder} has no chat template: expected is a chat_template.jinja, or chat_template in "
+            "chat_template.json or tokenizer_config.json",
+            _TEMPLATE_MEND,
+        )
+    return found
+
+
+def _template_in(name: str) -> str:
+    """The user's template: Jinja, or JSON with the key ``chat_template`` as older checkpoints have it."""
+    path = Path(name).expanduser()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read chat_template={name}: {one_line(error)}") from error
+    if path.suffix != ".json":
+        return text
+    found = read_json_object(path).get("chat_template")
+    if not isinstance(found, str):
+        raise UsageError(f"chat_template={name} holds no text under the key chat_template")
+    return found

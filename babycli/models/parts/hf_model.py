@@ -1,0 +1,335 @@
+"""A vision-language network of transformers, and how it answers requests.
+
+Owns reading its weights and the methods of the loaded model. Never pads a row: rows are computed together only where
+they are equally long and see pictures of equal shape, so that a score does not depend on its batch. A weight that is
+missing or of a wrong shape is an error: transformers only warns, and goes on with random numbers.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from PIL.Image import Image
+from safetensors import safe_open
+from torch import Tensor, nn
+from transformers import AutoModelForImageTextToText, LogitsProcessor, LogitsProcessorList
+
+from babycli.domain import Generation, Loglikelihood, Offer
+from babycli.errors import ModelError
+from babycli.models.base import Features, ModelInfo, ModelSpec, Outline, Part, Tokens
+from babycli.models.parts import checkpoint
+from babycli.models.parts.hf_chat import Chat, n_images, setting_files
+from babycli.models.parts.llava_network import full_precision
+from babycli.models.parts.transformers_calls import reading
+
+OFFERS: tuple[Offer, ...] = ("loglikelihood", "generate")
+_AUTO: Any = AutoModelForImageTextToText  # some of its functions have no types
+TEMPLATE = "chat"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatTokens(Tokens):
+    """A request with its text, which the processor must see to put in the tokens of a picture."""
+
+    text: str
+    n_images: int
+
+
+class HfModel:
+    """A loaded network; see babycli.models.base.Model for the contract of each method.
+
+    Features are the picture itself: each kind of model has its own way from a picture to tokens, known to its processor
+    alone. So only pictures of equal pixels are known to be equal to the model, and only they tie exactly.
+    """
+
+    def __init__(self, network: Any, chat: Chat, info: ModelInfo) -> None:
+        self._network = network
+        self._chat = chat
+        self._keeps = "logits_to_keep" in inspect.signature(network.forward).parameters
+        text_config = network.config.get_text_config(decoder=True)
+        self._max_length: int | None = getattr(text_config, "max_position_embeddings", None)
+        self._n_rows = int(network.get_input_embeddings().weight.shape[0])
+        self._stop_ids = _stop_ids(network, chat.folder)
+        self.info = info
+
+    def render(self, prompt: str) -> str:
+        return self._chat.render(prompt)
+
+    def preprocess(self, image: Image) -> Image:
+        return image
+
+    def encode(self, pixels: Sequence[Image]) -> list[Features]:
+        return [Features(image, sha256(f"{image.size}".encode() + image.tobytes()).digest()) for image in pixels]
+
+    def tokenize(self, prompt: str, text: str) -> ChatTokens:
+        """The conversation with the answer behind it, in one text; what lies beyond the prompt's own ids is scored.
+
+        A space goes between the two unless the template ends in white space; no terminator is added.
+
+            prompt    [ 9 872  6 3838 374 77091 198 ]         "<user>\\n<img>What is<assistant>\\n"
+            whole     [ 9 872  6 3838 374 77091 198 3959 ]    "<user>\\n<img>What is<assistant>\\nball"
+            scored                                  ^^^^      n_answer = 8 - 7
+
+        A tokenizer may join the end of the prompt to the answer. Then both are scored as the one token they are:
+
+            prompt    [ 9 872  6 3838 7 25 220 ]              "...<assistant>: "
+            whole     [ 9 872  6 3838 7 25 4874 ]             "...<assistant>: ball"
+            scored                         ^^^^               n_answer = 7 - 6
+
+        A picture is one token (6) here, and gives way to many when the processor sees it; the answer stays the end.
+        """
+        rendered = self._chat.render(prompt)
+        whole = rendered + ("" if rendered[-1:].isspace() else " ") + text
+        prompt_ids, ids = self._chat.ids(rendered), self._chat.ids(whole)
+        n_answer = len(ids) - _common_prefix(prompt_ids, ids)
+        return ChatTokens(tuple(ids), n_answer, (len(ids), n_answer), whole, n_images(prompt))
+
+    def loglikelihood(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Loglikelihood]:
+        """Log-probabilities of the last ``n_answer`` ids of each, in float32 whatever the model's dtype.
+
+        positions   [ 9 872 i1 i2 .. i64 3838 77091 198 | 3959 13 ]
+        predicts                                    ^^^   ^^^^         the logits at [-n_answer - 1 : -1]
+        """
+        n = tokens[0].n_answer
+        if n == 0:
+            return [Loglikelihood((), False) for _ in tokens]
+        requests = cast(Sequence[ChatTokens], tokens)
+        rows = [self._chat.inputs(t.text, f.data, t.n_images) for f, t in zip(features, requests, strict=True)]
+        for row, request in zip(rows, requests, strict=True):
+            self._check(row, 0)
+            if row["input_ids"][0, -n:].tolist() != list(request.ids[-n:]):
+                raise ModelError(f"{self._chat.folder}: its processor changes the answer in {request.text[-80:]!r}")
+        results: dict[int, Loglikelihood] = {}
+        with torch.inference_mode():
+            for members, batch in self._batches(rows):
+                logits = self._logits(batch, n).float()
+                logprobs = torch.log_softmax(logits, dim=-1)
+                answers = batch["input_ids"][:, -n:]
+                picked = logprobs.gather(-1, answers[..., None])[..., 0].cpu()
+                # NaN never equals anything: a broken model is never greedy-right.
+                greedy = (logits.argmax(-1) == answers).all(-1).cpu() & picked.isfinite().all(-1)
+                for i, p, g in zip(members, picked.tolist(), greedy.tolist(), strict=True):
+                    results[i] = Loglikelihood(tuple(p), bool(g))
+        return [results[i] for i in range(len(rows))]
+
+    def generate(self, features: Sequence[Features], prompt: str, max_new_tokens: int) -> list[Generation]:
+        rendered = self._chat.render(prompt)
+        rows = [self._chat.inputs(rendered, f.data, n_images(prompt)) for f in features]
+        for row in rows:
+            self._check(row, max_new_tokens)
+        results: dict[int, Generation] = {}
+        with torch.inference_mode():
+            for members, batch in self._batches(rows):
+                watch = _NanWatch()
+                new_ids = self._greedy(batch, max_new_tokens, watch)
+                for i, row_ids, nans in zip(members, new_ids, watch.steps_by_row(), strict=True):
+                    ids = self._until_stop(row_ids)
+                    text = self._chat.tokenizer.decode(ids, skip_special_tokens=True).strip()
+                    results[i] = Generation(text, tuple(ids), not any(nans[: len(ids)]))
+        return [results[i] for i in range(len(rows))]
+
+    def _batches(self, rows: Sequence[dict[str, Tensor]]) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
+        """The rows that may be computed together, as indices and as one batch; nothing is padded.
+
+        Every tensor lists its row's share along the first dimension: one sequence of ids, or so many patches.
+        """
+        alike: dict[Hashable, list[int]] = {}
+        for i, row in enumerate(rows):
+            alike.setdefault(tuple((name, t.shape, t.dtype) for name, t in row.items()), []).append(i)
+        for members in alike.values():
+            names = rows[members[0]]
+            yield members, {name: self._placed(torch.cat([rows[i][name] for i in members])) for name in names}
+
+    def _placed(self, tensor: Tensor) -> Tensor:
+        dtype = getattr(torch, self.info.dtype) if tensor.is_floating_point() else None
+        return tensor.to(self.info.device, dtype)
+
+    def _logits(self, batch: dict[str, Tensor], n_answer: int) -> Tensor:
+        kept = {"logits_to_keep": n_answer + 1} if self._keeps else {}
+        with reading(f"{self._chat.folder}: the network cannot take what its processor gives"):
+            logits: Tensor = self._network(**batch, use_cache=False, **kept).logits
+        return logits[:, -n_answer - 1 : -1]
+
+    def _greedy(self, batch: dict[str, Tensor], max_new_tokens: int, watch: _NanWatch) -> list[list[int]]:
+        """transformers' greedy search with the checkpoint's own settings, those of sampling apart."""
+        settings = copy.deepcopy(self._network.generation_config)
+        with reading(f"{self._chat.folder}: captions cannot be generated, see its generation_config.json"):
+            settings.update(do_sample=False, num_beams=1, max_new_tokens=max_new_tokens)
+            sequences: Tensor = self._network.generate(
+                **batch, generation_config=settings, logits_processor=LogitsProcessorList([watch])
+            )
+        # Most models give the prompt again in front of what is new, some do not.
+        return [row[-watch.n_steps :] for row in sequences.tolist()]
+
+    def _until_stop(self, ids: list[int]) -> list[int]:
+        stops = [i for i, token in enumerate(ids) if token in self._stop_ids]
+        return ids[: stops[0] + 1] if stops else ids
+
+    def _check(self, row: dict[str, Tensor], n_new: int) -> None:
+        """Raises ModelError for a row that the network has no embeddings or no positions for."""
+        ids = row["input_ids"]
+        beyond = sorted(set(ids[ids >= self._n_rows].tolist()))
+        if beyond:
+            raise ModelError(
+                f"{self._chat.folder}: its tokenizer gives ids {beyond} but only {self._n_rows} tokens are embedded",
+                "check that tokenizer and weights come from the same training run",
+            )
+        length = ids.shape[1] + n_new
+        if self._max_length is not None and length > self._max_length:
+            raise ModelError(
+                f"{self._chat.folder}: a sequence of {length} positions does not fit the model's {self._max_length}"
+            )
+
+
+class _NanWatch(LogitsProcessor):
+    """Sees the logits of every step, changes none, and remembers which rows held NaN."""
+
+    def __init__(self) -> None:
+        self._steps: list[Tensor] = []
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        self._steps.append(scores.isnan().any(-1))
+        return scores
+
+    @property
+    def n_steps(self) -> int:
+        return len(self._steps)
+
+    def steps_by_row(self) -> list[list[bool]]:
+        steps: list[list[bool]] = torch.stack(self._steps, dim=1).tolist()
+        return steps
+
+
+def load(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> HfModel:
+    """The model of a checkpoint folder whose config and chat have been read."""
+    files = checkpoint.weight_files(folder)
+    for file in files:
+        if file.suffix == ".safetensors":  # transformers does not say which file it cannot read
+            with reading(f"cannot read the weights {file}"), safe_open(file, framework="pt"):
+                pass
+    network, notes = _read_network(folder, config, getattr(torch, spec.dtype))
+    network = network.to(spec.device).eval()
+    if spec.dtype == "float32":
+        full_precision()
+    own_template = [Path(spec.args["chat_template"]).expanduser()] if "chat_template" in spec.args else []
+    n_broken = sum(not bool(p.isfinite().all()) for p in network.parameters())
+    notes += [f"{n_broken} weights hold NaN or infinity"] if n_broken else []
+    notes += ["scored as with --scoring fair: there is no original to follow"] if spec.scoring == "reference" else []
+    info = ModelInfo(
+        family="hf",
+        source=spec.source,
+        fingerprint=checkpoint.fingerprint([*setting_files(folder), *files, *own_template]),
+        n_parameters=checkpoint.n_parameters(network),
+        dtype=spec.dtype,
+        device=spec.device,
+        template=TEMPLATE,
+        offers=OFFERS,
+        notes=tuple(notes),
+    )
+    return HfModel(network, chat, info)
+
+
+def outline(folder: Path, config: Any, chat: Chat) -> Outline:
+    """What `babycli models show` prints; the network is built without its weights."""
+    with reading(f"{folder / 'config.json'}: it describes no model"), torch.device("meta"):
+        network = _AUTO.from_config(config, trust_remote_code=False)
+    declared = checkpoint.read_config(folder)
+    inner = declared.get("text_config")
+    places = [declared, inner] if isinstance(inner, dict) else [declared]
+    dtypes = [place.get(key) for place in places for key in ("dtype", "torch_dtype")]
+    return Outline(
+        family="hf",
+        parts=tuple(_parts(network)),
+        stored_dtype=next((dtype for dtype in dtypes if isinstance(dtype, str)), None),
+        template=TEMPLATE,
+        offers=OFFERS,
+        render=chat.render,
+    )
+
+
+def _read_network(folder: Path, config: Any, dtype: torch.dtype) -> tuple[Any, list[str]]:
+    """The network with every weight from the checkpoint, and notes about those that it has no use for."""
+    with reading(f"{folder}: transformers cannot load it"):
+        network, report = _AUTO.from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are counted below
+        )
+    reshaped = [f"{name} is {tuple(given)}, should be {tuple(own)}" for name, given, own in report["mismatched_keys"]]
+    problems = [
+        f"{len(names)} {label}: {checkpoint.listed(sorted(names))}"
+        for names, label in ((report["missing_keys"], "missing"), (reshaped, "of a wrong shape"))
+        if names
+    ]
+    if problems:
+        raise ModelError(
+            f"the weights of {folder} do not fit its config.json: " + "; ".join(problems),
+            "check that config.json and the weight files come from the same training run",
+        )
+    spare = sorted(report["unexpected_keys"])
+    return network, [f"weights without a place in the model, left out: {checkpoint.listed(spare)}"] if spare else []
+
+
+def _stop_ids(network: Any, folder: Path) -> list[int]:
+    declared = network.generation_config.eos_token_id
+    stops = [] if declared is None else declared if isinstance(declared, list) else [declared]
+    if not all(isinstance(i, int) for i in stops):
+        raise ModelError(f"{folder / 'generation_config.json'} declares eos_token_id {declared!r}, no token id")
+    return stops
+
+
+# What a part is called, by a word in the name that transformers gives it.
+_PART_NAMES = {
+    "vision tower": ("vision", "visual", "image"),
+    "projector": ("project", "connector", "merger", "adapter", "aligner"),
+    "language model": ("language", "text", "lm_head", "llm"),
+}
+
+
+def _parts(network: Any) -> Iterator[Part]:
+    """The network's parts in its own order, each parameter counted once; what they share is the first's."""
+    trunk: nn.Module = network.base_model
+    inside = list(trunk.named_children())
+    outside = [(name, child) for name, child in network.named_children() if child is not trunk]
+    gathered: dict[str, list[nn.Module]] = {}
+    for name, child in [*inside, *outside] if trunk is not network else inside:
+        gathered.setdefault(_part_name(name), []).append(child)
+    seen: set[int] = set()
+    for name, modules in gathered.items():
+        n = sum(p.numel() for p in _unseen(modules, seen))
+        if n:
+            yield Part(name, _in_words(modules[0]), n)
+
+
+def _part_name(name: str) -> str:
+    return next((part for part, words in _PART_NAMES.items() if any(word in name for word in words)), name)
+
+
+def _unseen(modules: Iterable[nn.Module], seen: set[int]) -> Iterator[Tensor]:
+    for module in modules:
+        for parameter in module.parameters():
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                yield parameter
+
+
+def _in_words(module: nn.Module) -> str:
+    config = getattr(module, "config", None)
+    sizes = (("num_hidden_layers", "layers"), ("depth", "layers"), ("hidden_size", "wide"))
+    known = [f"{value} {word}" for key, word in sizes if isinstance(value := getattr(config, key, None), int)]
+    return ", ".join([type(module).__name__, *known])
+
+
+def _common_prefix(a: list[int], b: list[int]) -> int:
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

@@ -1,0 +1,134 @@
+"""What the families babyllava and llava do alike between a checkpoint folder and a loaded model.
+
+Owns the arguments they share, the stop tokens, and what goes into run.json. Never decides what a config means: the
+family files do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from babycli.domain import Offer
+from babycli.errors import ModelError, UsageError, did_you_mean
+from babycli.models.base import ModelInfo, ModelSpec, Outline
+from babycli.models.parts import checkpoint
+from babycli.models.parts.llava_model import LlavaModel
+from babycli.models.parts.llava_network import LlavaNetwork, full_precision, parts_of
+from babycli.models.parts.pixels import PixelSpec
+from babycli.models.parts.prompts import TEMPLATES, with_image
+from babycli.models.parts.tokenizer import Tokenizer, load_tokenizer
+from babycli.models.parts.towers import Tower
+
+OFFERS: tuple[Offer, ...] = ("loglikelihood", "generate")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A checkpoint whose config has been understood; ``config`` is in the original's names."""
+
+    family: str
+    spec: ModelSpec
+    folder: Path
+    config: Mapping[str, Any]
+    trunk: str  # the language model's name inside the checkpoint: "transformer" or "model"
+    n_tokens: int | None  # rows of the vocabulary to keep; None for all
+    tokenizer: Tokenizer
+
+    @property
+    def template(self) -> str:
+        name = self.spec.args.get("conv_template", "plain")
+        if name not in TEMPLATES:
+            raise UsageError(
+                f"unknown conv_template {name!r}.{did_you_mean(name, sorted(TEMPLATES))}",
+                f"one of: {', '.join(sorted(TEMPLATES))}",
+            )
+        return name
+
+    @property
+    def pads(self) -> bool:
+        """Is a picture padded to a square? Else it is made one in the tower's own way."""
+        aspect = self.spec.args.get("image_aspect_ratio", self.config.get("image_aspect_ratio") or "square")
+        if aspect not in ("pad", "square"):
+            kind = UsageError if "image_aspect_ratio" in self.spec.args else ModelError
+            raise kind(f"image_aspect_ratio {aspect!r} is not supported", "one of: pad, square")
+        return aspect == "pad"
+
+
+def read_source(family: str, spec: ModelSpec, folder: Path, config: Mapping[str, Any], trunk: str) -> Source:
+    """A checkpoint in the original's format, its arguments checked."""
+    tokenizer = load_tokenizer(folder)
+    source = Source(family, spec, folder, config, trunk, _n_tokens(config, tokenizer), tokenizer)
+    _ = source.template, source.pads
+    return source
+
+
+def _n_tokens(config: Mapping[str, Any], tokenizer: Tokenizer) -> int:
+    """Rows of the vocabulary that the original keeps: its loader may add tokens of its own before it counts.
+
+    Source: load_pretrained_model in llava/model/builder.py of BabyLLaVA @ 846ee9d.
+    """
+    added = ["<im_patch>"] if config.get("mm_use_im_patch_token", True) else []
+    added += ["<im_start>", "<im_end>"] if config.get("mm_use_im_start_end", False) else []
+    return tokenizer.size + sum(not tokenizer.knows(token) for token in added)
+
+
+def finish(
+    source: Source, network: LlavaNetwork, pixels: PixelSpec, files: Sequence[Path], notes: Sequence[str]
+) -> LlavaModel:
+    """The loaded model. ``files`` are those whose bytes make the weights; the folder's own settings are added."""
+    spec, folder = source.spec, source.folder
+    network = network.to(spec.device).eval()
+    if spec.dtype == "float32":
+        full_precision()
+    settings = [folder / "config.json", *folder.glob("*token*"), *folder.glob("generation_config.json")]
+    kept = dict.fromkeys([*files, *(f for f in sorted(settings) if f.is_file())])
+    info = ModelInfo(
+        family=source.family,
+        source=spec.source,
+        fingerprint=checkpoint.fingerprint(kept),
+        n_parameters=checkpoint.n_parameters(network),
+        dtype=spec.dtype,
+        device=spec.device,
+        template=source.template,
+        offers=OFFERS,
+        notes=tuple(notes),
+    )
+    generation = checkpoint.read_json_object(folder / "generation_config.json", missing_ok=True)
+    network.generation_settings = generation
+    stops = _stop_ids(source, generation)
+    return LlavaModel(network, source.tokenizer, info, spec.scoring, pixels, stops, strips=source.family == "babyllava")
+
+
+def _stop_ids(source: Source, generation: Mapping[str, Any]) -> list[int]:
+    eos = source.tokenizer.eos_id
+    declared = generation.get("eos_token_id", source.config.get("eos_token_id", eos))
+    stops = [] if declared is None else declared if isinstance(declared, list) else [declared]
+    if not all(isinstance(i, int) for i in stops):
+        where = "generation_config.json" if "eos_token_id" in generation else "config.json"
+        raise ModelError(f"{source.folder / where} declares eos_token_id {declared!r}, which is no token id")
+    return stops
+
+
+def sketch(source: Source, network: LlavaNetwork, tower: Tower, notes: Sequence[str]) -> Outline:
+    """What `babycli models show` prints of a network without weights."""
+    template = TEMPLATES[source.template]
+    stored = source.config.get("torch_dtype") or source.config.get("dtype")
+    return Outline(
+        family=source.family,
+        parts=parts_of(network, tower, source.config),
+        stored_dtype=stored if isinstance(stored, str) else None,
+        template=source.template,
+        offers=OFFERS,
+        render=lambda prompt: template.render(with_image(prompt)),
+        notes=tuple(notes),
+    )
+
+
+def torch_dtype(spec: ModelSpec) -> torch.dtype:
+    dtype: torch.dtype = getattr(torch, spec.dtype)
+    return dtype

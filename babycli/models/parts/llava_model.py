@@ -1,0 +1,150 @@
+"""How a LLaVA-style network answers requests: pictures in front of tokens, answers scored behind the prompt.
+
+Owns the methods of a loaded model that the families babyllava and llava share. Never reads a checkpoint and never
+decides who is right. Checked against BabyLLaVA @ e783c78 and @ 45d046e, driven by babylmms-eval @ 82118a8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from babycli.domain import Generation, Loglikelihood, Scoring
+from babycli.errors import ModelError
+from babycli.models.base import Features, ModelInfo, Tokens
+from babycli.models.parts.llava_network import LlavaNetwork
+from babycli.models.parts.pixels import PixelSpec, to_pixels
+from babycli.models.parts.prompts import TEMPLATES, with_image
+from babycli.models.parts.tokenizer import IMAGE_ID, Tokenizer
+
+
+class LlavaModel:
+    """A loaded network; see babycli.models.base.Model for the contract of each method.
+
+    Features of a picture are a (positions, hidden) tensor: 49 positions for ResNeXt-50, 197 for ViT-L/16, 576 for CLIP.
+    """
+
+    def __init__(
+        self,
+        network: LlavaNetwork,
+        tokenizer: Tokenizer,
+        info: ModelInfo,
+        scoring: Scoring,
+        pixel_spec: PixelSpec,
+        stop_ids: list[int],
+        strips: bool,
+    ) -> None:
+        self._network = network
+        self._tokenizer = tokenizer
+        self._scoring = scoring
+        self._pixel_spec = pixel_spec
+        self._stop_ids = stop_ids
+        self._strips = strips  # BabyLLaVA's wrapper takes the spaces off a caption's ends, LLaVA's does not
+        self._template = TEMPLATES[info.template]
+        self.info = info
+
+    def render(self, prompt: str) -> str:
+        return self._template.render(with_image(prompt))
+
+    def preprocess(self, image: Image) -> Tensor:
+        return to_pixels(image, self._pixel_spec)
+
+    def encode(self, pixels: Sequence[Tensor]) -> list[Features]:
+        with torch.inference_mode():
+            batch = torch.stack(list(pixels)).to(self.info.device, getattr(torch, self.info.dtype))
+            encoded = self._network.encode_images(batch)
+        raw = encoded.cpu().contiguous().view(torch.uint8).numpy()
+        return [Features(data, sha256(row.tobytes()).digest()) for data, row in zip(encoded, raw, strict=True)]
+
+    def tokenize(self, prompt: str, text: str) -> Tokens:
+        """Prompt and answer as one text, tokenised as the original does.
+
+        The original gives the answer after a space and scores whatever lies beyond the prompt's length:
+
+            prompt      [ 1, -200, 1154, 13 ]            "<image>\\n"
+            whole       [ 1, -200, 1154, 13, 301 ]       "<image>\\n ball"
+            scored                           ^^^         n_answer = 5 - 4
+
+        A tokenizer that ends every text with <eos> ends the prompt with it too, and then that count is off:
+
+            prompt      [ 2, 3, -200,  3 ]
+            whole       [ 2, 3, -200, w1, w2,  3 ]
+            reference                     ^^  ^^         n_answer = 6 - 4, w1 is never scored
+            fair                      ^^  ^^  ^^         all that differs from the prompt
+        """
+        prompt_ids = self._prompt_ids(prompt)
+        whole = self._tokenizer.encode_with_image(self._template.render(with_image(prompt), " " + text))
+        start = len(prompt_ids) if self._scoring == "reference" else _common_prefix(prompt_ids, whole)
+        n_answer = max(0, len(whole) - start)
+        self._check_length(whole, 0)
+        return Tokens(tuple(whole), n_answer, (_shape(whole), n_answer))
+
+    def loglikelihood(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Loglikelihood]:
+        """Log-probabilities of the last ``n_answer`` ids of each, in float32 whatever the model's dtype.
+
+        positions   [ i1 i2 .. i49  13 | 301  88 ]      all rows are equally long: nothing is padded
+        predicts                    ^^   ^^^            the hidden states at [-n_answer - 1 : -1]
+        """
+        n = tokens[0].n_answer
+        if n == 0:
+            return [Loglikelihood((), False) for _ in tokens]
+        with torch.inference_mode():
+            embedded = self._network.embed([list(t.ids) for t in tokens], [f.data for f in features])
+            logits = self._network.logits(embedded, n).float()
+            logprobs = torch.log_softmax(logits, dim=-1)
+            answers = torch.tensor([t.ids[-n:] for t in tokens], device=logits.device)
+            picked = logprobs.gather(-1, answers[..., None])[..., 0].cpu()
+            # NaN never equals anything: a broken model is never greedy-right.
+            greedy = (logits.argmax(-1) == answers).all(-1).cpu() & picked.isfinite().all(-1)
+        return [Loglikelihood(tuple(p), bool(g)) for p, g in zip(picked.tolist(), greedy.tolist(), strict=True)]
+
+    def generate(self, features: Sequence[Features], prompt: str, max_new_tokens: int) -> list[Generation]:
+        ids = self._prompt_ids(prompt)
+        self._check_length(ids, max_new_tokens)
+        with torch.inference_mode():
+            embedded = self._network.embed([ids] * len(features), [f.data for f in features])
+            output = self._network.generate(embedded, max_new_tokens, self._stop_ids)
+        finite = torch.stack([~step.isnan().any(-1) for step in output.logits]).all(0).tolist()
+        return [
+            Generation(self._caption(row), tuple(row), ok)
+            for row, ok in zip(map(self._until_stop, output.sequences.tolist()), finite, strict=True)
+        ]
+
+    def _prompt_ids(self, prompt: str) -> list[int]:
+        ids = self._tokenizer.encode_with_image(self.render(prompt))
+        if self._scoring == "fair" and ids[-1] == self._tokenizer.eos_id:
+            return ids[:-1]  # an <eos> that the tokenizer puts behind every text ends no prompt
+        return ids
+
+    def _caption(self, ids: list[int]) -> str:
+        text = self._tokenizer.decode(ids)
+        return text.strip() if self._strips else text
+
+    def _until_stop(self, ids: list[int]) -> list[int]:
+        stops = [i for i, token in enumerate(ids) if token in self._stop_ids]
+        return ids[: stops[0] + 1] if stops else ids
+
+    def _check_length(self, ids: list[int], n_new: int) -> None:
+        network = self._network
+        rows = network.n_rows
+        beyond = sorted({i for i in ids if i >= rows})
+        if beyond:
+            raise ModelError(
+                f"the tokenizer gives ids {beyond} but the checkpoint embeds only {rows} tokens",
+                "check that tokenizer and weights come from the same training run",
+            )
+        length = len(ids) - 1 + network.n_positions + n_new
+        if network.max_length is not None and length > network.max_length:
+            raise ModelError(f"a sequence of {length} positions does not fit the model's {network.max_length}")
+
+
+def _shape(ids: list[int]) -> tuple[int, ...]:
+    return (len(ids), *(i for i, token in enumerate(ids) if token == IMAGE_ID))
+
+
+def _common_prefix(a: list[int], b: list[int]) -> int:
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

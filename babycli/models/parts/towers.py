@@ -1,0 +1,126 @@
+"""Vision towers put together from a config and weights: BabyLLaVA's own, and CLIP's as LLaVA uses it.
+
+Owns which tower a config means and how many positions it gives. Never reads a file: weights come in as a state dict.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from accelerate import init_empty_weights
+from torch import Tensor, nn
+
+from babycli.errors import ModelError
+from babycli.models.parts import checkpoint
+from babycli.models.parts.vision import ResNeXt, ResNeXtSpec, ViT, ViTSpec, torchvision_names
+
+# What PyTorch and transformers raise for settings that make no model.
+BAD_SETTINGS = (TypeError, ValueError, KeyError, AttributeError, ZeroDivisionError, RuntimeError, AssertionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Tower:
+    """A vision tower: (n, 3, height, width) -> (n, n_positions, size)."""
+
+    module: nn.Module
+    n_positions: int
+    size: int
+    what: str  # for people
+
+
+def baby_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor] | None) -> Tower:
+    """ResNeXt-50 or ViT-L/16 in torchvision's or DINO's names; without weights, parameters are on the meta device.
+
+    Which of the two it is, the weights say, else the name in ``mm_vision_tower``.
+    """
+    # babycli's own extension, for the bundled small model: the shape of a tower that is not the published one.
+    shape = config.get("mm_vision_tower_shape", {})
+    renamed = None if weights is None else torchvision_names(weights)
+    is_vit = "vit" in str(config.get("mm_vision_tower")) if renamed is None else "class_token" in renamed
+    try:
+        with init_empty_weights():
+            if is_vit:
+                vit = ViTSpec(**shape)
+                name = "ViT-L/16" if vit == ViTSpec() else f"ViT, {vit.layers} layers"
+                made: tuple[nn.Module, int, int, str] = (ViT(vit), vit.positions, vit.hidden_size, name)
+            else:
+                resnext = ResNeXtSpec.from_config(shape)
+                name = "ResNeXt-50 32x4d" if resnext == ResNeXtSpec() else f"ResNeXt, stages of {resnext.depths}"
+                made = (ResNeXt(resnext), 49, resnext.out_channels, name)
+    except BAD_SETTINGS as error:
+        raise ModelError(f"config.json: mm_vision_tower_shape {shape!r} describes no tower: {error}") from error
+    module, n_positions, size, name = made
+    if renamed is not None:
+        counters = frozenset(name for name in module.state_dict() if name.endswith("num_batches_tracked"))
+        checkpoint.check_names(module, renamed, "vision tower", counters)
+        module.load_state_dict(checkpoint.with_counters(module, renamed), assign=True)
+    return Tower(module, n_positions, size, f"{name}, {n_positions} positions of {size}")
+
+
+class ClipFeatures(nn.Module):
+    """CLIP's vision transformer up to a chosen layer: (n, 3, size, size) -> (n, positions, hidden)."""
+
+    def __init__(self, clip: nn.Module, layer: int, keeps_class_token: bool) -> None:
+        super().__init__()
+        self.clip = clip
+        self.layer = layer  # index into the hidden states: 0 embeddings, -1 the last layer
+        self.start = 0 if keeps_class_token else 1
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        states = self.clip(pixels, output_hidden_states=True).hidden_states
+        out: Tensor = states[self.layer][:, self.start :]
+        return out
+
+
+def clip_tower(
+    vision_config: Mapping[str, Any], layer: int, feature: str, weights: Mapping[str, Tensor] | None
+) -> Tower:
+    """CLIP's vision transformer as LLaVA reads it: ``layer`` -2 is the penultimate, ``feature`` "patch" or "cls_patch".
+
+    ``weights`` are those of a CLIP model or of its vision part alone. Source: clip_encoder.py in llava/model/
+    multimodal_encoder of LLaVA 1.5.
+    """
+    from transformers import CLIPVisionConfig, CLIPVisionModel
+
+    if feature not in ("patch", "cls_patch"):
+        raise ModelError(f"config.json: mm_vision_select_feature {feature!r} is not one of patch, cls_patch")
+    try:
+        config = CLIPVisionConfig(**{k: v for k, v in vision_config.items() if k not in ("model_type", "dtype")})
+        with init_empty_weights():
+            clip = CLIPVisionModel(config)
+    except BAD_SETTINGS as error:
+        raise ModelError(f"the vision tower's config.json describes no CLIP: {error}") from error
+    if not -config.num_hidden_layers - 1 <= layer <= config.num_hidden_layers:
+        raise ModelError(f"config.json: the vision tower has no layer {layer}, only {config.num_hidden_layers}")
+    if weights is not None:
+        # Versions of transformers differ in whether the names of a vision model begin with "vision_model.".
+        own = {name.removeprefix("vision_model."): name for name in clip.state_dict()}
+        given = {
+            own.get(name, name): tensor
+            for name, tensor in clip_vision_weights(weights).items()
+            if not name.endswith("position_ids")
+        }
+        checkpoint.check_names(clip, given, "vision tower", frozenset())
+        clip.load_state_dict(given, assign=True)
+    n_patches = (int(vision_config.get("image_size", 224)) // int(vision_config.get("patch_size", 32))) ** 2
+    n_positions = n_patches + (feature == "cls_patch")
+    what = f"CLIP ViT, {config.num_hidden_layers} layers, patch {config.patch_size}, {config.image_size} pixels"
+    return Tower(
+        ClipFeatures(clip, layer, feature == "cls_patch"),
+        n_positions,
+        config.hidden_size,
+        f"{what}, layer {layer}, {n_positions} positions of {config.hidden_size}",
+    )
+
+
+def clip_vision_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The vision transformer's share of a CLIP checkpoint, names without ``vision_model.``."""
+    share = {
+        re.sub(r"^vision_model\.", "", name): tensor
+        for name, tensor in weights.items()
+        if name.startswith("vision_model.")
+    }
+    return share or dict(weights)

@@ -1,0 +1,89 @@
+"""`babycli models` and `babycli models show`: what is listed, and what is told of a model without its weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from babycli.models import all_families
+from tests.checkpoints import write_checkpoint
+from tests.commands.test_data_startup import run_alone
+from tests.conftest import Babycli
+from tests.models.loading import WORDS, load
+
+FAMILIES = ["babyllava", "clip", "control", "cvcl", "llava", "lmms", "plugin", "hf"]
+
+
+def test_every_family_is_listed_with_a_line_of_help(babycli: Babycli) -> None:
+    ran = babycli("models")
+    assert ran.code == 0
+    lines = ran.out.splitlines()
+    for family in all_families().values():
+        (line,) = [line for line in lines if line.startswith(f"{family.name} ")]
+        assert family.summary in line
+        assert f"offers {', '.join(family.offers)}" in lines[lines.index(line) + 1]
+        for key, meaning in family.arguments.items():
+            assert any(f"--model-args {key}=" in text and meaning in text for text in lines)
+
+
+def test_the_list_for_a_program(babycli: Babycli) -> None:
+    listed = json.loads(babycli("models", "--json").out)
+    assert [family["name"] for family in listed] == FAMILIES  # hf, which reads anything, is asked last
+
+
+def test_the_list_imports_no_model_library(tmp_path: Path) -> None:
+    ran = run_alone(["models"], tmp_path)
+    assert (ran.returncode, ran.stderr.splitlines()[-1]) == (0, "heavy:")
+
+
+@pytest.mark.parametrize("trunk", ["transformer", "model"])
+def test_a_babyllava_without_its_weights(trunk: str, babycli: Babycli, tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "model", WORDS, trunk=trunk, config={"torch_dtype": "bfloat16"})
+    expected = load(folder).info.n_parameters
+    (folder / "model.safetensors").unlink()
+    ran = babycli("models", "show", folder, "--json", "--model-args", "conv_template=baby_v1", "--dtype", "float16")
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    assert found["n_parameters"] == expected == sum(part["n_parameters"] for part in found["parts"])
+    assert [part["name"] for part in found["parts"]] == ["vision tower", "projector", "language model"]
+    assert (found["dtype"], found["stored_dtype"]) == ("float16", "bfloat16")
+    assert set(found["prompts"]) == {"labeled_s", "vtwt", "baby_winoground", "saycam_caption"}
+    assert found["prompts"]["vtwt"]["rendered"] == " USER: <image>\n ASSISTANT:"
+    text = babycli("models", "show", folder).out
+    assert f"{expected:,}" in text
+    assert "runs in float32, stored as bfloat16" in text
+
+
+def test_the_published_shape(babycli: Babycli, tmp_path: Path) -> None:
+    """ResNeXt-50 32x4d without its classifier has 22,979,904 parameters (torchvision's 25,028,904 less 2,049,000)."""
+    folder = write_checkpoint(tmp_path / "model", WORDS)
+    config = json.loads((folder / "config.json").read_text())
+    del config["mm_vision_tower_shape"]
+    (folder / "config.json").write_text(json.dumps(config | {"mm_hidden_size": 2048}))
+    parts = json.loads(babycli("models", "show", folder, "--json").out)["parts"]
+    assert parts[0]["n_parameters"] == 25_028_904 - 2_049_000
+    (folder / "config.json").write_text(json.dumps(config | {"mm_vision_tower": "eminorhan/dino_say_vitl16"}))
+    parts = json.loads(babycli("models", "show", folder, "--json").out)["parts"]
+    assert parts[0]["what"] == "ViT-L/16, 197 positions of 1024"
+    assert parts[0]["n_parameters"] == 304_326_632 - 1_025_000  # torchvision's vit_l_16 less its head
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "name"),
+    [
+        (["nothing-here"], 2, "unknown model"),
+        (["{folder}", "--model-args", "x=1"], 2, "no argument 'x'"),
+        (["{folder}", "--model-args", "x"], 2, "--model-args"),
+        (["{empty}"], 5, "no config.json"),
+        (["control:none"], 2, "no control"),
+    ],
+)
+def test_wrong_models(words: list[str], code: int, name: str, babycli: Babycli, tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "model", WORDS)
+    (tmp_path / "empty").mkdir()
+    ran = babycli("models", "show", *(word.format(folder=folder, empty=tmp_path / "empty") for word in words))
+    assert (ran.code, ran.out) == (code, "")
+    assert name in ran.err
+    assert "Traceback" not in ran.err

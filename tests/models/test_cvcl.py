@@ -1,0 +1,279 @@
+"""CVCL: its words, its two vectors against a slow path, its checkpoint file, and what is refused."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from babycli.models.cvcl import MAX_TOKENS, split_words
+from babycli.models.parts.vision import ResNeXt, ResNeXtSpec
+from tests.conftest import Babycli
+from tests.models.conftest import Evaluate
+from tests.models.loading import DualEncoder, load_any, picture, write_json
+from tests.models.slow_path import resnext
+from tests.models.test_bad_checkpoints import assert_explained
+
+WORDS = ("ball", "red", "cat", "do", "n't", "it", "'s", ".")
+VOCAB = {word: i for i, word in enumerate(("<pad>", "<unk>", "<sos>", "<eos>", *WORDS))}
+SIZE = 16
+
+
+def weights_of(seed: int) -> dict[str, Tensor]:
+    """The published shape of the image encoder, with a small embedding."""
+    torch.manual_seed(seed)
+    trunk = ResNeXt(ResNeXtSpec())
+    for module in trunk.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.register_buffer("running_mean", torch.rand(module.num_features) / 5 - 0.1)
+    vision = trunk.state_dict() | {f"fc.{n}": w for n, w in nn.Linear(2048, SIZE).state_dict().items()}
+    words = torch.randn(len(VOCAB), SIZE)
+    words[0] = 0
+    return {f"vision_encoder.model.{n}": w for n, w in vision.items()} | {"text_encoder.embedding.weight": words}
+
+
+@pytest.fixture(scope="module")
+def weights() -> dict[str, Tensor]:
+    return weights_of(0)
+
+
+@pytest.fixture
+def foreign() -> Iterator[types.ModuleType]:
+    """A package that pickles its modules into a checkpoint and is gone when the checkpoint is read."""
+    package, module = types.ModuleType("multimodal"), types.ModuleType("multimodal.multimodal")
+    sys.modules |= {"multimodal": package, "multimodal.multimodal": module}
+    for name in ("VisionEncoder", "TextEncoder"):
+        setattr(module, name, type(name, (nn.Module,), {"__module__": "multimodal.multimodal"}))
+    yield module
+    for name in ("multimodal", "multimodal.multimodal"):
+        sys.modules.pop(name, None)
+
+
+def save(path: Path, weights: dict[str, Tensor], hyper: dict[str, Any] | None = None, **args: object) -> Path:
+    settings = {"normalize_features": True, "text_encoder": "embedding", "embedding_type": "flat"} | args
+    given = {"args": argparse.Namespace(**settings)} if hyper is None else hyper
+    path.parent.mkdir(exist_ok=True)
+    torch.save({"state_dict": weights, "hyper_parameters": given, "epoch": 1}, path)
+    return path
+
+
+@pytest.fixture
+def folder(weights: dict[str, Tensor], tmp_path: Path) -> Path:
+    save(tmp_path / "model" / "cvcl.ckpt", weights)
+    write_json(tmp_path / "model" / "vocab.json", VOCAB)
+    return tmp_path / "model"
+
+
+def load(place: Path, **settings: Any) -> DualEncoder:
+    return cast(DualEncoder, load_any(place, **settings))
+
+
+def score(model: DualEncoder, seed: int, text: str) -> float:
+    (features,) = model.encode([model.preprocess(picture(seed))])
+    return model.similarity([features], [model.tokenize("", text)])[0].value
+
+
+def slow(weights: dict[str, Tensor], seed: int, ids: list[int], cosine: bool) -> float:
+    """One picture, one text; the ResNeXt written out, the text's mean taken over all 25 places as the original does."""
+    image = picture(seed).resize((224, 224), Image.Resampling.BICUBIC)
+    pixels = torch.tensor(list(image.tobytes()), dtype=torch.float32).view(224, 224, 3).permute(2, 0, 1) / 255
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    pixels = (pixels - mean[:, None, None]) / std[:, None, None]
+    vision = {n.removeprefix("vision_encoder.model."): w for n, w in weights.items() if n.startswith("vision")}
+    with torch.inference_mode():
+        seen = resnext(vision, pixels, (3, 4, 6, 3), 32).mean(0)
+        seen = vision["fc.weight"] @ seen + vision["fc.bias"]
+        padded = ids + [0] * (MAX_TOKENS - len(ids))
+        said = weights["text_encoder.embedding.weight"][padded].sum(0) / len(ids)
+    return float(seen @ said / (seen.norm() * said.norm() if cosine else 1))
+
+
+# ---------------------------------------------------------------- words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("red ball", ["red", "ball"]),
+        ("Red BALL", ["red", "ball"]),
+        ("don't", ["do", "n't"]),
+        ("it's red.", ["it", "'s", "red", "."]),
+        ("  red   zebra ", ["red", "zebra"]),
+        ("red,ball", ["red", ",", "ball"]),
+    ],
+)
+def test_words(text: str, words: list[str]) -> None:
+    assert split_words(text, VOCAB) == words
+
+
+def test_ids_as_an_utterance_and_as_a_word(folder: Path) -> None:
+    assert load(folder).tokenize("", "red zebra").ids == (2, VOCAB["red"], 1, 3)
+    assert load(folder, text="word").tokenize("", "red zebra").ids == (VOCAB["red"], 1)
+    long = load(folder).tokenize("", " ".join(["ball"] * 40)).ids
+    assert (len(long), long[0], long[-1]) == (MAX_TOKENS, 2, 3)
+    assert load(folder).tokenize("red {}", "ball").ids == load(folder).tokenize("", "red ball").ids
+
+
+# ---------------------------------------------------------------- numbers
+
+
+@pytest.mark.parametrize("cosine", [True, False])
+def test_similarity_is_that_of_the_slow_path(cosine: bool, weights: dict[str, Tensor], tmp_path: Path) -> None:
+    save(tmp_path / "model" / "cvcl.ckpt", weights, normalize_features=cosine)
+    write_json(tmp_path / "model" / "vocab.json", VOCAB)
+    model = load(tmp_path / "model")
+    for seed in range(2):
+        for text in ("ball", "red cat"):
+            ids = list(model.tokenize("", text).ids)
+            assert score(model, seed, text) == pytest.approx(slow(weights, seed, ids, cosine), rel=1e-4, abs=1e-5)
+
+
+def test_the_batch_does_not_matter(folder: Path) -> None:
+    model = load(folder)
+    pixels = [model.preprocess(picture(seed)) for seed in range(64)]
+    tokens = model.tokenize("", "red ball")
+    found = []
+    for size in (1, 7, 64):
+        features = [f for i in range(0, 64, size) for f in model.encode(pixels[i : i + size])]
+        found.append([s.value for s in model.similarity(features, [tokens] * 64)])
+    assert found[1] == pytest.approx(found[0], abs=1e-5)
+    assert found[2] == pytest.approx(found[0], abs=1e-5)
+    assert len(set(found[0])) == 64
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float16", 0.01), ("bfloat16", 0.05)])
+def test_half_precision_is_near(dtype: str, tolerance: float, folder: Path) -> None:
+    exact, half = score(load(folder), 0, "ball"), score(load(folder, dtype=dtype), 0, "ball")
+    assert half == pytest.approx(exact, abs=tolerance)
+    assert half != exact
+
+
+def test_nan_weights_give_no_number(weights: dict[str, Tensor], folder: Path) -> None:
+    broken = weights | {"vision_encoder.model.fc.bias": torch.full((SIZE,), math.nan)}
+    save(folder / "cvcl.ckpt", broken)
+    model = load(folder)
+    assert any("NaN" in note for note in model.info.notes)
+    assert math.isnan(score(model, 0, "ball"))
+
+
+# ---------------------------------------------------------------- the file
+
+
+def test_modules_among_the_hyper_parameters_are_not_imported(
+    weights: dict[str, Tensor], foreign: types.ModuleType, tmp_path: Path
+) -> None:
+    """The vocabulary is read out of the pickled text encoder; a shell command in it would never run."""
+    encoder = foreign.TextEncoder()
+    encoder.vocab = VOCAB
+    encoder.layer = nn.Linear(2, 2)
+    hyper = {"text_encoder": encoder, "vision_encoder": foreign.VisionEncoder()}
+    hyper["args"] = argparse.Namespace(normalize_features=True, optimizer=torch.optim.AdamW)
+    path = save(tmp_path / "model" / "cvcl.ckpt", weights, hyper)
+    for name in ("multimodal", "multimodal.multimodal"):
+        del sys.modules[name]
+    assert -1 <= score(load(path), 0, "red ball") <= 1
+    assert "multimodal" not in sys.modules
+
+
+def test_the_second_name_of_the_weights_serves_too(weights: dict[str, Tensor], folder: Path) -> None:
+    expected = score(load(folder), 0, "ball")
+    names = (("vision_encoder.model.", "model.image_embed.model."), ("text_encoder.", "model.text_embed."))
+    renamed = dict(weights)
+    for old, new in names:
+        renamed = {n.replace(old, new, 1) if n.startswith(old) else n: w for n, w in renamed.items()}
+    save(folder / "cvcl.ckpt", renamed)
+    assert score(load(folder), 0, "ball") == expected
+
+
+class _Attack:
+    def __init__(self, command: str) -> None:
+        self.command = command
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (self.command,)
+
+
+def test_code_in_the_file_is_refused_and_not_run(weights: dict[str, Tensor], folder: Path, evaluate: Evaluate) -> None:
+    proof = folder / "it-ran"
+    save(folder / "cvcl.ckpt", weights, {"args": _Attack(f"touch {proof}")})
+    ran = evaluate("--model", folder)
+    assert_explained(ran, 5, "cvcl.ckpt", "holds code", f"{os.system.__module__}.system")
+    assert not proof.exists()
+
+
+class _Evaluated:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return eval, ("1 + 1",)
+
+
+def without(name: str) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
+    return lambda weights: {n: w for n, w in weights.items() if n != name}
+
+
+def test_what_is_no_cvcl(weights: dict[str, Tensor], folder: Path, evaluate: Evaluate) -> None:
+    def refused(*names: str) -> None:
+        assert_explained(evaluate("--model", folder / "cvcl.ckpt"), 5, *names)
+
+    path = folder / "cvcl.ckpt"
+    save(path, weights, {"args": _Evaluated()})
+    refused("holds code", "builtins.eval")
+    save(path, without("text_encoder.embedding.weight")(weights))
+    refused("no CVCL", "expected are")
+    save(path, without("vision_encoder.model.layer3.2.conv1.weight")(weights))
+    refused("image encoder", "1 missing", "layer3.2.conv1.weight")
+    save(path, weights, text_encoder="lstm")
+    refused("text_encoder='lstm'", "expected")
+    torch.save({"no": "weights"}, path)
+    refused("no weights in state_dict")
+    path.write_bytes(b"hello")
+    refused("cvcl.ckpt", "expected is a checkpoint of PyTorch Lightning")
+    save(path, weights)
+    write_json(folder / "vocab.json", VOCAB | {"far": 999})
+    refused("beyond", "far")
+    write_json(folder / "vocab.json", {"ball": 0})
+    refused("no vocabulary", "<sos>")
+    (folder / "vocab.json").unlink()
+    refused("no vocabulary")
+
+
+def test_several_files_need_a_choice(weights: dict[str, Tensor], folder: Path, evaluate: Evaluate) -> None:
+    save(folder / "other.ckpt", weights)
+    assert_explained(evaluate("--model", folder), 5, "cvcl.ckpt, other.ckpt")
+    assert evaluate("--model", folder / "other.ckpt").code == 0
+
+
+def test_wrong_arguments(folder: Path, evaluate: Evaluate) -> None:
+    given = evaluate("--model", folder, "--model-args", "text=wrod")
+    assert_explained(given, 2, "'wrod'", "Did you mean 'word'?")
+    given = evaluate("--model", folder, "--model-args", "vocab=/nowhere.json")
+    assert_explained(given, 2, "/nowhere.json")
+    assert_explained(evaluate("--model", folder / "none.ckpt"), 2, "none.ckpt")
+
+
+def test_the_log_says_what_was_asked(folder: Path, evaluate: Evaluate, tmp_path: Path) -> None:
+    ran = evaluate("--model", "cvcl", "--model-args", f"pretrained={folder},text=word", "--tasks", "vtwt")
+    assert ran.code == 0, ran.err
+    (path,) = (tmp_path / "logs").glob("*/*/run.json")
+    run = json.loads(path.read_text())
+    assert run["model"]["family"] == "cvcl"
+    assert run["model"]["args"]["text"] == "word"
+    assert len(run["model"]["fingerprint"]) == 64
+
+
+def test_show(folder: Path, babycli: Babycli) -> None:
+    expected = load(folder).info.n_parameters
+    for place in (folder, folder / "cvcl.ckpt"):
+        ran = babycli("models", "show", place, "--json")
+        assert ran.code == 0, ran.err
+        assert json.loads(ran.out)["n_parameters"] == expected

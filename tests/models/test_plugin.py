@@ -1,0 +1,269 @@
+"""A user's own model: the guide's example, what a class may have, and everything that it may do wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from babycli.models import plugin
+from tests.conftest import REPOSITORY, Babycli
+from tests.models.conftest import Evaluate
+from tests.models.test_bad_checkpoints import assert_explained
+
+TEXT_LENGTH = """
+    class Mine:
+        def __init__(self, device, dtype, factor="1"):
+            self.factor = float(factor)
+
+        def loglikelihood(self, images, prompts, texts):
+            return [[-self.factor * image.width, -1.0] for image, text in zip(images, texts)]
+"""
+
+
+def write(path: Path, code: str) -> Path:
+    path.write_text(dedent(code))
+    return path
+
+
+def samples(logs: Path, task: str) -> list[dict[str, Any]]:
+    (path,) = logs.glob(f"*/*/*_samples_{task}.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def run_json(logs: Path) -> dict[str, Any]:
+    (path,) = logs.glob("*/*/run.json")
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+# ---------------------------------------------------------------- the guide
+
+
+def test_the_example_of_the_guide(evaluate: Evaluate, dataset: Path, tmp_path: Path) -> None:
+    """Its scores are those that its own class computes, outside of babycli, for the same pictures."""
+    guide = (REPOSITORY / "docs" / "model_guide.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    assert len([line for line in code.splitlines() if line.strip()]) <= 30
+    path = tmp_path / "colour_model.py"
+    path.write_text(code)
+    ran = evaluate("--model", f"{path}:ColourModel", "--model-args", "seed=3", "--limit", 3)
+    assert ran.code == 0, ran.err
+    assert "plugin has no prompt of its own for labeled_s" in ran.err
+
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)
+    own = namespace["ColourModel"]("cpu", "float32", seed="3")
+    assert own.word("ball").tolist() != own.word("cup").tolist()
+    lines = samples(tmp_path / "logs", "labeled_s")
+    assert len(lines) == 12
+    for line in lines:
+        with Image.open(dataset / "labeled_s" / "images" / line["doc"]["image"]) as image:
+            expected = own.similarity(own.encode([image.convert("RGB")]), [line["target"]])
+        assert line["resps"] == [pytest.approx(expected, abs=1e-7)]
+        assert line["acc"]["similarity"] == line["resps"][0][0]
+    assert len({line["resps"][0][0] for line in lines}) > 4
+
+
+def test_the_guide_names_every_method() -> None:
+    guide = (REPOSITORY / "docs" / "model_guide.md").read_text()
+    for method in (*plugin.METHODS, "encode", "render"):
+        assert f"`{method}(" in guide
+
+
+# ---------------------------------------------------------------- what a class may have
+
+
+def test_loglikelihood_and_arguments(evaluate: Evaluate, tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.py", TEXT_LENGTH)
+    ran = evaluate("--model", path, "--model-args", "factor=0.25", "--tasks", "vtwt", "--limit", 2)
+    assert ran.code == 0, ran.err
+    for line in samples(tmp_path / "logs", "vtwt"):
+        (first, second) = line["resps"]
+        assert first == second
+        assert first[1] is False
+    run = run_json(tmp_path / "logs")
+    assert run["model"]["args"] == {"factor": "0.25"}
+    assert run["model"]["n_parameters"] is None
+    assert run["model"]["offers"] == ["loglikelihood"]
+    (scores,) = (tmp_path / "logs").glob("*/*/scores.rank0.jsonl")
+    score = json.loads(scores.read_text().splitlines()[0])
+    width = -score["token_logprobs"][0] / 0.25
+    assert width == int(width) > 10
+    assert score["n_tokens"] == 2
+
+
+def test_prompts_and_rendering(evaluate: Evaluate, tmp_path: Path) -> None:
+    code = """
+        class Mine:
+            prompts = {"saycam_caption": "Say it."}
+            prompts_like = "llava"
+
+            def __init__(self, device, dtype): ...
+
+            def render(self, prompt):
+                return f"<<{prompt}>>"
+
+            def loglikelihood(self, images, prompts, texts):
+                return [[-len(prompt)] for prompt in prompts]
+
+            def generate(self, images, prompts, max_new_tokens):
+                return [f"{prompt} {max_new_tokens}" for prompt in prompts]
+    """
+    path = write(tmp_path / "mine.py", code)
+    tasks = ("--tasks", "labeled_s,vtwt,saycam_caption")
+    ran = evaluate("--model", f"{path}:Mine", *tasks, "--prompt", "vtwt=ab <image> c=d")
+    assert ran.code == 0, ran.err
+    logs = tmp_path / "logs"
+    llava = "USER: What's the object in the image? <image> ASSISTANT:"
+    assert samples(logs, "labeled_s")[0]["prompt"] == f"<<{llava}>>"
+    assert samples(logs, "labeled_s")[0]["resps"] == [[len(llava), False]]
+    assert samples(logs, "vtwt")[0]["prompt"] == "<<ab <image> c=d>>"
+    assert samples(logs, "vtwt")[0]["resps"] == [[14, False], [14, False]]
+    assert samples(logs, "saycam_caption")[0]["resps"] == [["Say it. 25"]]
+    tasks_of = run_json(logs)["tasks"]
+    origins = {name: task["prompt_origin"] for name, task in tasks_of.items()}
+    assert origins == {"labeled_s": "llava", "vtwt": "--prompt", "saycam_caption": "model"}
+    assert tasks_of["vtwt"]["rendered_prompt"] == "<<ab <image> c=d>>"
+
+
+def test_tasks_it_cannot_do_are_left_out_unless_asked_for(
+    evaluate: Evaluate, babycli: Babycli, dataset: Path, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "mine.py", TEXT_LENGTH)
+    ran = evaluate("--model", path, "--tasks", "labeled_s,saycam_caption")
+    assert_explained(ran, 5, "saycam_caption", "expected is generate", "offers loglikelihood")
+    logs = tmp_path / "all"
+    ran = babycli("eval", "--model", path, "--data", dataset, "--output-path", logs, "--limit", 1)
+    assert ran.code == 0
+    assert "left out saycam_caption" in ran.err
+    assert sorted(run_json(logs)["tasks"]) == ["baby_winoground", "labeled_s", "vtwt"]
+
+
+def test_a_helper_beside_the_file_is_found(evaluate: Evaluate, tmp_path: Path) -> None:
+    write(tmp_path / "beside_mine.py", "LOGPROB = -3.5\n")
+    path = write(
+        tmp_path / "mine.py",
+        """
+        from beside_mine import LOGPROB
+
+        class Mine:
+            def __init__(self, device, dtype): ...
+            def loglikelihood(self, images, prompts, texts):
+                return [[LOGPROB]] * len(texts)
+        """,
+    )
+    assert evaluate("--model", path).code == 0
+    assert samples(tmp_path / "logs", "labeled_s")[0]["resps"] == [[3.5, False]]
+
+
+def test_an_entry_point(evaluate: Evaluate, babycli: Babycli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed package, by its metadata, names a class; `babycli models` lists it."""
+    write(tmp_path / "their_package.py", TEXT_LENGTH)
+    info = tmp_path / "their_package-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[babycli.models]\nour-model = their_package:Mine\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert evaluate("--model", "our-model").code == 0
+    assert run_json(tmp_path / "logs")["model"]["source"] == "our-model (their_package:Mine)"
+    assert "our-model" in babycli("models").out
+
+
+def test_the_fingerprint_is_of_code_arguments_and_weights(evaluate: Evaluate, tmp_path: Path) -> None:
+    def fingerprint(logs: str, *words: object) -> str:
+        assert evaluate("--model", f"{path}:Mine", "--output-path", tmp_path / logs, *words).code == 0
+        found: str = run_json(tmp_path / logs)["model"]["fingerprint"]
+        return found
+
+    path = write(tmp_path / "mine.py", TEXT_LENGTH.replace("float(factor)", "1"))
+    weights = tmp_path / "weights.pt"
+    weights.write_bytes(b"one")
+    first = fingerprint("a", "--model-args", f"factor={weights}")
+    assert fingerprint("b", "--model-args", f"factor={weights}") == first
+    weights.write_bytes(b"two")
+    second = fingerprint("c", "--model-args", f"factor={weights}")
+    path.write_text(path.read_text() + "\n# changed\n")
+    third = fingerprint("d", "--model-args", f"factor={weights}")
+    assert len({first, second, third, fingerprint("e")}) == 4
+
+
+def test_nan_runs_through_and_is_not_trusted(evaluate: Evaluate, tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.py", TEXT_LENGTH.replace("-1.0]", "float('nan')]"))
+    ran = evaluate("--model", path)
+    assert ran.code == 7
+    assert samples(tmp_path / "logs", "labeled_s")[0]["resps"] == [[None, False]]
+    (results,) = (tmp_path / "logs").glob("*/*/*_results.json")
+    assert json.loads(results.read_text())["nonfinite"] == {"labeled_s": 1}
+
+
+# ---------------------------------------------------------------- what is wrong
+
+
+def of(method: str, body: str) -> str:
+    return f"""
+        class Mine:
+            def __init__(self, device, dtype): ...
+            def {method}:
+                {body}
+    """
+
+
+LOGLIKELIHOOD = "loglikelihood(self, images, prompts, texts)"
+WRONG: dict[str, tuple[str, list[str]]] = {
+    "no method": (
+        "class Mine:\n    def score(self): ...\n",
+        ["expected is", "loglikelihood", "similarity", "it has: score"],
+    ),
+    "text for numbers": (of(LOGLIKELIHOOD, "return ['-1.0'] * len(texts)"), ["'-1.0'", "a list of numbers"]),
+    "text in the list": (of(LOGLIKELIHOOD, "return [['-1.0']] * len(texts)"), ["'-1.0'", "numbers"]),
+    "a number for a list": (of(LOGLIKELIHOOD, "return [-1.0] * len(texts)"), ["-1.0", "a list of numbers"]),
+    "a loss": (of(LOGLIKELIHOOD, "return [[2.5]] * len(texts)"), ["2.5", "log-probabilities", "not losses"]),
+    "too few": (of(LOGLIKELIHOOD, "return [[-1.0]]"), ["1 answers for 4 requests"]),
+    "nothing": (of(LOGLIKELIHOOD, "pass"), ["None", "a list of 4"]),
+    "one text": (of("similarity(self, images, texts)", "return 'abcd'"), ["'abcd'", "a list of 4"]),
+    "pairs for numbers": (of("similarity(self, images, texts)", "return [(1, 2)] * len(texts)"), ["(1, 2)", "numbers"]),
+    "it raises": (of(LOGLIKELIHOOD, "raise KeyError('spam')"), ["KeyError", "spam", "mine.py, line 5"]),
+    "a wrong signature": (of("similarity(self, images)", "return [1.0]"), ["similarity failed", "TypeError"]),
+    "it cannot be made": (of(LOGLIKELIHOOD, "pass").replace("dtype)", "dtyp)"), ["cannot make a Mine", "dtype"]),
+    "a syntax error": ("class Mine\n", ["cannot import", "SyntaxError", "line 1"]),
+    "a missing package": ("import no_such_package\n", ["no_such_package"]),
+    "prompts are no dict": (
+        TEXT_LENGTH.replace("class Mine:", "class Mine:\n        prompts = 3"),
+        ["prompts", "dict"],
+    ),
+    "several classes": ("class A: ...\nclass B: ...\n", ["A, B"]),
+    "no class": ("x = 1\n", ["none"]),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_classes(case: str, evaluate: Evaluate, tmp_path: Path) -> None:
+    code, names = WRONG[case]
+    ran = evaluate("--model", write(tmp_path / "mine.py", code))
+    assert_explained(ran, 5, "mine.py", *names)
+
+
+def test_wrong_captions(evaluate: Evaluate, tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "mine.py", of("generate(self, images, prompts, max_new_tokens)", "return [3] * len(images)")
+    )
+    assert_explained(evaluate("--model", path, "--tasks", "saycam_caption"), 5, "generate returned 3", "a text")
+
+
+def test_wrong_names(evaluate: Evaluate, tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.py", TEXT_LENGTH)
+    assert_explained(evaluate("--model", f"{path}:Mien"), 5, "no class 'Mien'", "Did you mean 'Mine'?")
+    assert_explained(evaluate("--model", tmp_path / "other.py:Mine"), 2, "there is no file", "other.py")
+
+
+def test_a_file_leaves_nothing_on_the_path(evaluate: Evaluate, tmp_path: Path) -> None:
+    before = list(sys.path)
+    evaluate("--model", write(tmp_path / "mine.py", "raise RuntimeError('no')\n"))
+    assert sys.path == before

@@ -1,0 +1,1 @@
+"""lmms-eval wants this folder; there are no tasks in it."""
