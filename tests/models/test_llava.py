@@ -277,7 +277,12 @@ def test_show_needs_no_weights(which: int, folders: Folders, babycli: Babycli) -
 def test_the_published_size(babycli: Babycli, tmp_path: Path) -> None:
     """liuhaotian/llava-v1.5-7b: Llama-2-7B's 6,738,415,616 parameters, and a projector of two layers."""
     tower = write_tower(tmp_path / "openai" / "clip-small")
-    vision = {"hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16, "num_hidden_layers": 24}
+    vision: dict[str, Any] = {
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "num_attention_heads": 16,
+        "num_hidden_layers": 24,
+    }
     vision |= {"image_size": 336, "patch_size": 14, "projection_dim": 768, "model_type": "clip_vision_model"}
     edit_json(tower / "config.json", vision_config=vision)
     edit_json(tower / "preprocessor_config.json", size=336, crop_size=336)
