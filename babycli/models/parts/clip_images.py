@@ -10,7 +10,9 @@ from typing import Any
 
 from PIL.Image import Image, new
 from torch import Tensor
-from transformers import AutoImageProcessor
+
+# Not from transformers itself: its version 5.17 hides the class there from those who have no torchvision.
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from babycli.errors import ModelError
 from babycli.models.parts import checkpoint
