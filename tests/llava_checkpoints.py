@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,36 +9,18 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from sentencepiece import SentencePieceTrainer
 from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM
 
 from babycli.models.parts.vision import projector
 from tests.checkpoints import llama_settings
+from tests.models.loading import letter_pieces
 
 EDGE, PATCH, VISION = 28, 7, 48  # 16 patches
 HIDDEN = 32
 SENTENCES = ["USER: What's the object in the image? ASSISTANT: ball red cat blue", "A chat between a curious user."]
 N_TOKENS = 3 + 256 + len(set("".join(SENTENCES).replace(" ", "▁")) | {"▁"})  # special, bytes, letters
 TOWER = "openai/clip-small"
-
-
-def pieces() -> bytes:
-    """A sentencepiece model over letters, byte fallback included."""
-    written = io.BytesIO()
-    SentencePieceTrainer.train(
-        sentence_iterator=iter(SENTENCES),
-        model_writer=written,
-        vocab_size=N_TOKENS,
-        model_type="bpe",
-        byte_fallback=True,
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        pad_id=-1,
-        num_threads=1,
-        minloglevel=2,
-    )
-    return written.getvalue()
 
 
 def vision_settings() -> dict[str, Any]:
@@ -73,8 +54,7 @@ def write_tower(folder: Path, seed: int = 1, **settings: Any) -> Path:
 def write_llava(folder: Path, *, seed: int = 0, own_tower: Mapping[str, Tensor] | None = None, **config: Any) -> Path:
     """The original's format; ``own_tower`` puts tower weights into the checkpoint as well."""
     folder.mkdir(parents=True, exist_ok=True)
-    proto = pieces()
-    (folder / "tokenizer.model").write_bytes(proto)
+    (folder / "tokenizer.model").write_bytes(letter_pieces(SENTENCES))
     names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "tokenizer_class": "LlamaTokenizer"}
     (folder / "tokenizer_config.json").write_text(json.dumps(names | {"legacy": False, "add_bos_token": True}))
     text = llama_settings(N_TOKENS) | {"bos_token_id": 1, "eos_token_id": 2, "max_position_embeddings": 256}

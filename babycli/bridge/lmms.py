@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
 import json
 import os
 import shlex
@@ -78,6 +77,8 @@ def bridgeable(names: str | None) -> list[Task]:
 
 def installed_version() -> str | None:
     """The lmms-eval beside babycli; None where there is none."""
+    import importlib.metadata  # slow to import, and every command imports this module
+
     try:
         return importlib.metadata.version("lmms_eval")
     except importlib.metadata.PackageNotFoundError:

@@ -6,7 +6,6 @@ touches a file: runlog.py writes what this composes.
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -77,6 +76,7 @@ def _metric(task: Task, values: Sequence[float], chance: float | None, scoring: 
 def sample_lines(decided: Decided, model: Model) -> Iterator[dict[str, Any]]:
     """The lines of a samples file: one per label row, in file order."""
     task, rows = decided.item.task, decided.item.labels.rows
+    prompt = model.render(decided.item.prompt.text)
     for i in decided.item.row_indices:
         answers = decided.answers[i]
         yield {
@@ -84,7 +84,7 @@ def sample_lines(decided: Decided, model: Model) -> Iterator[dict[str, Any]]:
             "doc": {k: int(v) if k in task.integer_columns and v.isdigit() else v for k, v in rows[i].items()},
             "target": task.target(rows[i]),
             "resps": [_response(a) for a in answers],
-            "prompt": model.render(decided.item.prompt.text),
+            "prompt": prompt,
         } | task.sample_fields(rows[i], answers, decided.outcomes[i])
 
 
@@ -100,7 +100,9 @@ def _response(score: Score) -> list[Any]:
 
 def provenance(inputs: Inputs, model: Model, spec: ModelSpec, batch_size: int, limit: int | None) -> dict[str, Any]:
     """What run.json says about where the numbers come from."""
-    versions = {package: importlib.metadata.version(package) for package in _PACKAGES}
+    from importlib.metadata import version  # slow to import, and every command imports this module
+
+    versions = {package: version(package) for package in _PACKAGES}
     return {
         "babycli_version": __version__,
         "data": inputs.edition,

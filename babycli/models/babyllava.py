@@ -40,12 +40,13 @@ def load(spec: ModelSpec, place: Path) -> LlavaModel:
     """Reads a checkpoint folder; see babycli.models.base.Loader."""
     from babycli.models.parts import checkpoint, llava_loading, llava_network
     from babycli.models.parts.pixels import PixelSpec
+    from babycli.models.parts.precision import in_dtype, torch_dtype
     from babycli.models.parts.towers import baby_tower
 
     config = checkpoint.read_config(place)
     source = llava_loading.read_source("babyllava", spec, place, config, _trunk(place, config))
     files = checkpoint.weight_files(place)
-    dtype = llava_loading.torch_dtype(spec)
+    dtype = torch_dtype(spec.dtype)
     shares = llava_network.split(checkpoint.read_weights(files), source.trunk, dtype)
     notes = list(shares.notes)
     wanted = spec.args.get("vision_tower")
@@ -53,8 +54,7 @@ def load(spec: ModelSpec, place: Path) -> LlavaModel:
         tower_weights = shares.tower
         if wanted or not tower_weights:
             file = checkpoint.fetch_tower(wanted or _tower_name(config), bool(wanted), place)
-            loaded = checkpoint.read_weights([file])
-            tower_weights = {n: t.to(dtype) if t.is_floating_point() else t for n, t in loaded.items()}
+            tower_weights = in_dtype(checkpoint.read_weights([file]), dtype)
             files = [*files, file]
             notes.append(f"the vision tower is {file}")
         tower = baby_tower(config, tower_weights)

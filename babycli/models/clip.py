@@ -40,7 +40,7 @@ def load(spec: ModelSpec, place: Path) -> ClipModel:
     from babycli.models.parts.clip_images import load_image_reader
     from babycli.models.parts.clip_model import ClipModel
     from babycli.models.parts.clip_texts import load_text_reader
-    from babycli.models.parts.llava_network import full_precision
+    from babycli.models.parts.precision import full_precision
 
     config = _read_config(place)
     files = checkpoint.weight_files(place)

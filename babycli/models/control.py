@@ -23,6 +23,7 @@ from PIL.Image import Image
 from babycli.domain import Generation, Offer, Similarity
 from babycli.errors import UsageError, did_you_mean
 from babycli.models.base import Family, Features, ModelInfo, ModelSpec, Outline, Tokens
+from babycli.models.parts.pictures import picture_digest
 from babycli.models.parts.prompts import filled
 
 PREFIX = "control:"
@@ -51,7 +52,7 @@ class ControlModel:
         return prompt
 
     def preprocess(self, image: Image) -> bytes:
-        return sha256(f"{image.size}".encode() + image.tobytes()).digest()
+        return picture_digest(image)
 
     def encode(self, pixels: Sequence[bytes]) -> list[Features]:
         return [Features(digest, digest) for digest in pixels]

@@ -63,9 +63,10 @@ class Cvcl:
         import torch
 
         from babycli.models.parts.dual_encoder import as_features
+        from babycli.models.parts.precision import torch_dtype
 
         with torch.inference_mode():
-            batch = torch.stack(list(pixels)).to(self.info.device, getattr(torch, self.info.dtype))
+            batch = torch.stack(list(pixels)).to(self.info.device, torch_dtype(self.info.dtype))
             vectors = self._network["fc"](self._network["trunk"](batch).mean(1))
         return as_features(vectors, self._cosine)
 
@@ -108,25 +109,22 @@ def split_words(text: str, vocab: Mapping[str, int]) -> list[str]:
 
 def load(spec: ModelSpec, place: Path) -> Cvcl:
     """Reads a .ckpt or the folder that holds one; see babycli.models.base.Loader."""
-    import torch
-
     from babycli.models.parts import checkpoint
     from babycli.models.parts.lightning import read_lightning
-    from babycli.models.parts.llava_network import full_precision
+    from babycli.models.parts.precision import full_precision, in_dtype, notes_on_broken, torch_dtype
 
     wraps = _text_kind(spec) == "utterance"
     file = _ckpt(place)
     read = read_lightning(file)
     settings = _settings(read, file)
     vocab, vocab_file = _vocabulary(spec, file, read)
-    weights = {n: t.to(getattr(torch, spec.dtype)) if t.is_floating_point() else t for n, t in read.weights.items()}
+    weights = in_dtype(read.weights, torch_dtype(spec.dtype))
     network = _network(weights, file)
     rows = len(weights[next(name for name in _WORDS if name in weights)])
     if beyond := sorted(word for word, i in vocab.items() if not 0 <= i < rows):
         raise ModelError(f"{file} embeds {rows} words, the vocabulary goes beyond: {checkpoint.listed(beyond)}")
     if spec.dtype == "float32":
         full_precision()
-    n_broken = sum(not bool(t.isfinite().all()) for t in weights.values())
     info = ModelInfo(
         family="cvcl",
         source=spec.source,
@@ -136,7 +134,7 @@ def load(spec: ModelSpec, place: Path) -> Cvcl:
         device=spec.device,
         template="none",
         offers=OFFERS,
-        notes=(f"{n_broken} weights hold NaN or infinity",) if n_broken else (),
+        notes=notes_on_broken(weights.values()),
     )
     cosine = bool(settings.get("normalize_features", False))
     return Cvcl(network.to(spec.device).eval(), vocab, info, wraps, cosine)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babycli.errors import ModelError
+from babycli.models.babyllava import recognises as is_babyllava
 from babycli.models.base import Family, ModelSpec, Outline
 from babycli.models.parts.prompts import TEMPLATES
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 _TRUNK = "model"  # Llama's name inside a checkpoint of the original
 _TOWER_PREFIX = f"{_TRUNK}.vision_tower.vision_tower."
-_BABY_TOWER = re.compile(r"resnext50|vitl16|^wkvong/")
+_OWN_TOWER = "mm_vision_config"  # our name for what only a transformers config holds: that of its own tower
 _TUNED = ("unfreeze_mm_vision_tower", "tune_vision_tower")  # keys of config.json that say the tower was trained too
 # transformers' names of the same weights, oldest way of saving first, and the original's.
 _NAMES = (
@@ -55,7 +56,7 @@ def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
             and (vision or {}).get("model_type", "clip_vision_model") == "clip_vision_model"
         )
     tower = config.get("mm_vision_tower")
-    return kind in ("llava", "llava_llama") and isinstance(tower, str) and not _BABY_TOWER.search(tower)
+    return kind in ("llava", "llava_llama") and isinstance(tower, str) and not is_babyllava(folder, config)
 
 
 def _is_transformers(config: Mapping[str, Any]) -> bool:
@@ -65,14 +66,15 @@ def _is_transformers(config: Mapping[str, Any]) -> bool:
 def load(spec: ModelSpec, place: Path) -> LlavaModel:
     """Reads a checkpoint folder; see babycli.models.base.Loader."""
     from babycli.models.parts import checkpoint, llava_loading, llava_network
+    from babycli.models.parts.precision import torch_dtype
 
     source = _source(spec, place)
     files = checkpoint.weight_files(place)
     weights = checkpoint.read_weights(files)
-    found = _from_transformers(weights) if _is_transformers(checkpoint.read_config(place)) else weights
+    found = _from_transformers(weights) if _OWN_TOWER in source.config else weights
     try:
         home = _tower_home(source, {n: t for n, t in found.items() if n.startswith(_TOWER_PREFIX)})
-        shares = llava_network.split({**found, **home.weights}, _TRUNK, llava_loading.torch_dtype(spec))
+        shares = llava_network.split({**found, **home.weights}, _TRUNK, torch_dtype(spec.dtype))
         del weights, found  # a 7B's weights need not be held twice
         tower = _tower(source, home, shares.tower)
         network = llava_network.assemble(source.config, _TRUNK, source.n_tokens, tower, shares)
@@ -106,11 +108,8 @@ def _source(spec: ModelSpec, place: Path) -> Source:
         )
     if not _is_transformers(config):
         return llava_loading.read_source("llava", spec, place, config, _TRUNK)
-    source = llava_loading.Source(
-        "llava", spec, place, _as_original(place, config), _TRUNK, None, load_tokenizer(place)
-    )
-    _ = source.template, source.pads
-    return source
+    renamed = _as_original(place, config)
+    return llava_loading.make_source("llava", spec, place, renamed, _TRUNK, load_tokenizer(place), n_tokens=None)
 
 
 def _as_original(place: Path, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,7 +135,7 @@ def _as_original(place: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         "mm_projector_type": "mlp2x_gelu",
         "mm_vision_select_layer": layer,
         "mm_vision_select_feature": "patch" if strategy == "default" else "cls_patch",
-        "mm_vision_config": config["vision_config"],
+        _OWN_TOWER: config["vision_config"],
         "image_aspect_ratio": "square" if processor.get("do_pad") is False else "pad",
         "torch_dtype": config.get("dtype") or config.get("torch_dtype"),
     }
@@ -173,10 +172,10 @@ def _tower_home(source: Source, own: Mapping[str, Tensor] | None) -> _TowerHome:
 
     config, folder = source.config, source.folder
     wanted = source.spec.args.get("vision_tower")
-    if "mm_vision_config" in config and not wanted:
+    if _OWN_TOWER in config and not wanted:
         processor = checkpoint.read_json_object(folder / "preprocessor_config.json", missing_ok=True)
         used = folder / "preprocessor_config.json"
-        return _TowerHome(config["mm_vision_config"], processor, {}, (used,) if used.is_file() else (), ())
+        return _TowerHome(config[_OWN_TOWER], processor, {}, (used,) if used.is_file() else (), ())
 
     tuned = next((key for key in _TUNED if config.get(key)), None)
     uses_own = bool(tuned and own and not wanted)

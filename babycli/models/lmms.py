@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -34,6 +33,7 @@ from babycli.models.parts.lmms_wrapper import (
     WrapperClass,
     find,
 )
+from babycli.models.parts.pictures import picture_digest
 from babycli.tasks.prompts import CAPTION, CHOICE, DEFAULT
 
 Sign = Literal["loss", "logprob"]
@@ -230,7 +230,7 @@ def _sign_notes(sign: Sign, scored: Sequence[Scored]) -> Iterator[str]:
 
 
 def _seen(image: Image) -> Features:
-    return Features(image, sha256(f"{image.mode}{image.size}".encode() + image.tobytes()).digest())
+    return Features(image, picture_digest(image))
 
 
 def _drawing() -> Image:

@@ -17,11 +17,9 @@ import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from importlib.metadata import EntryPoint, entry_points
 from inspect import getdoc, getsourcefile, isclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL.Image import Image
 
@@ -29,7 +27,11 @@ from babycli.domain import Generation, Loglikelihood, Offer, Similarity
 from babycli.errors import ModelError, UsageError, did_you_mean
 from babycli.models.base import Family, Features, ModelInfo, ModelSpec, Outline, Part, Tokens
 from babycli.models.parts.foreign import explained, fingerprint_of, import_file
+from babycli.models.parts.pictures import picture_digest
 from babycli.models.parts.prompts import filled
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "babycli.models"
 METHODS: tuple[Offer, ...] = ("loglikelihood", "similarity", "generate")
@@ -62,7 +64,7 @@ class PluginModel:
         return rendered
 
     def preprocess(self, image: Image) -> Features:
-        return Features(image, sha256(f"{image.size}".encode() + image.tobytes()).digest())
+        return Features(image, picture_digest(image))
 
     def encode(self, pixels: Sequence[Features]) -> list[Features]:
         if not hasattr(self._own, "encode"):
@@ -184,6 +186,8 @@ def claims(name: str) -> bool:
 
 def plugins() -> Mapping[str, EntryPoint]:
     """The entry points of installed packages in the group babycli.models, by name."""
+    from importlib.metadata import entry_points  # slow to import, and every command imports this module
+
     return {point.name: point for point in entry_points(group=GROUP)}
 
 

@@ -7,7 +7,6 @@ Winoground compares strictly. Never imports babycli or lmms-eval.
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,6 +28,8 @@ def why_broken(version: str) -> str:
 
 def refuse_broken_version() -> None:
     """Raises RuntimeError in a broken lmms-eval. What is no installed package passes: every answer is checked too."""
+    import importlib.metadata  # slow to import, and every command of babycli imports this module
+
     try:
         version = importlib.metadata.version("lmms_eval")
     except importlib.metadata.PackageNotFoundError:

@@ -19,6 +19,7 @@ from babycli.models.base import Features, ModelInfo, Tokens
 from babycli.models.parts.clip_images import ImageReader
 from babycli.models.parts.clip_texts import TextReader
 from babycli.models.parts.dual_encoder import TextVectors, as_features
+from babycli.models.parts.precision import torch_dtype
 from babycli.models.parts.prompts import filled
 
 
@@ -43,7 +44,7 @@ class ClipModel:
 
     def encode(self, pixels: Sequence[Tensor]) -> list[Features]:
         with torch.inference_mode():
-            batch = torch.stack(list(pixels)).to(self.info.device, getattr(torch, self.info.dtype))
+            batch = torch.stack(list(pixels)).to(self.info.device, torch_dtype(self.info.dtype))
             return as_features(_unwrapped(self._network.get_image_features(pixel_values=batch)), normalise=True)
 
     def tokenize(self, prompt: str, text: str) -> Tokens:

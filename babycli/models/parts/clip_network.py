@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import init_empty_weights
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
@@ -19,6 +18,7 @@ from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
 from babycli.errors import ModelError
 from babycli.models.base import Part
 from babycli.models.parts import checkpoint
+from babycli.models.parts.precision import in_dtype, notes_on_broken, torch_dtype
 from babycli.models.parts.transformers_calls import reading
 
 _CLASSES: Mapping[str, tuple[Any, Any]] = {"clip": (CLIPConfig, CLIPModel), "siglip": (SiglipConfig, SiglipModel)}
@@ -34,18 +34,14 @@ def build(folder: Path, config: Mapping[str, Any]) -> Any:
 
 def fill(folder: Path, network: Any, weights: Mapping[str, Tensor], dtype: str) -> tuple[str, ...]:
     """Gives the network its weights, in ``dtype``. Returns notes for the reader of the numbers."""
-    given = {
-        name: tensor.to(getattr(torch, dtype)) if tensor.is_floating_point() else tensor
-        for name, tensor in weights.items()
-        if not name.endswith(_LEGACY_BUFFER)
-    }
+    kept = {name: tensor for name, tensor in weights.items() if not name.endswith(_LEGACY_BUFFER)}
+    given = in_dtype(kept, torch_dtype(dtype))
     try:
         checkpoint.check_names(network, given, f"{network.config.model_type} model", frozenset())
     except ModelError as error:
         raise ModelError(f"{folder}: {error.message}", error.mend) from error
     network.load_state_dict(given, assign=True)
-    n_broken = sum(not bool(tensor.isfinite().all()) for tensor in given.values())
-    return (f"{n_broken} weights hold NaN or infinity",) if n_broken else ()
+    return notes_on_broken(given.values())
 
 
 def parts_of(network: Any) -> tuple[Part, ...]:

@@ -11,7 +11,6 @@ import copy
 import inspect
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,9 +23,10 @@ from transformers import AutoModelForImageTextToText, LogitsProcessor, LogitsPro
 from babycli.domain import Generation, Loglikelihood, Offer
 from babycli.errors import ModelError
 from babycli.models.base import Features, ModelInfo, ModelSpec, Outline, Part, Tokens
-from babycli.models.parts import checkpoint
+from babycli.models.parts import answers, checkpoint
 from babycli.models.parts.hf_chat import Chat, n_images, setting_files
-from babycli.models.parts.llava_network import full_precision
+from babycli.models.parts.pictures import picture_digest
+from babycli.models.parts.precision import full_precision, notes_on_broken, torch_dtype
 from babycli.models.parts.transformers_calls import reading
 
 OFFERS: tuple[Offer, ...] = ("loglikelihood", "generate")
@@ -56,7 +56,8 @@ class HfModel:
         text_config = network.config.get_text_config(decoder=True)
         self._max_length: int | None = getattr(text_config, "max_position_embeddings", None)
         self._n_rows = int(network.get_input_embeddings().weight.shape[0])
-        self._stop_ids = _stop_ids(network, chat.folder)
+        declared = network.generation_config.eos_token_id
+        self._stop_ids = answers.stop_ids(declared, chat.folder / "generation_config.json")
         self.info = info
 
     def render(self, prompt: str) -> str:
@@ -66,7 +67,7 @@ class HfModel:
         return image
 
     def encode(self, pixels: Sequence[Image]) -> list[Features]:
-        return [Features(image, sha256(f"{image.size}".encode() + image.tobytes()).digest()) for image in pixels]
+        return [Features(image, picture_digest(image)) for image in pixels]
 
     def tokenize(self, prompt: str, text: str) -> ChatTokens:
         """The conversation with the answer behind it, in one text; what lies beyond the prompt's own ids is scored.
@@ -88,7 +89,7 @@ class HfModel:
         rendered = self._chat.render(prompt)
         whole = rendered + ("" if rendered[-1:].isspace() else " ") + text
         prompt_ids, ids = self._chat.ids(rendered), self._chat.ids(whole)
-        n_answer = len(ids) - _common_prefix(prompt_ids, ids)
+        n_answer = len(ids) - answers.common_prefix(prompt_ids, ids)
         return ChatTokens(tuple(ids), n_answer, (len(ids), n_answer), whole, n_images(prompt))
 
     def loglikelihood(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Loglikelihood]:
@@ -109,14 +110,8 @@ class HfModel:
         results: dict[int, Loglikelihood] = {}
         with torch.inference_mode():
             for members, batch in self._batches(rows):
-                logits = self._logits(batch, n).float()
-                logprobs = torch.log_softmax(logits, dim=-1)
-                answers = batch["input_ids"][:, -n:]
-                picked = logprobs.gather(-1, answers[..., None])[..., 0].cpu()
-                # NaN never equals anything: a broken model is never greedy-right.
-                greedy = (logits.argmax(-1) == answers).all(-1).cpu() & picked.isfinite().all(-1)
-                for i, p, g in zip(members, picked.tolist(), greedy.tolist(), strict=True):
-                    results[i] = Loglikelihood(tuple(p), bool(g))
+                scores = answers.scored(self._logits(batch, n), batch["input_ids"][:, -n:])
+                results |= zip(members, scores, strict=True)
         return [results[i] for i in range(len(rows))]
 
     def generate(self, features: Sequence[Features], prompt: str, max_new_tokens: int) -> list[Generation]:
@@ -130,7 +125,7 @@ class HfModel:
                 watch = _NanWatch()
                 new_ids = self._greedy(batch, max_new_tokens, watch)
                 for i, row_ids, nans in zip(members, new_ids, watch.steps_by_row(), strict=True):
-                    ids = self._until_stop(row_ids)
+                    ids = answers.until_stop(row_ids, self._stop_ids)
                     text = self._chat.tokenizer.decode(ids, skip_special_tokens=True).strip()
                     results[i] = Generation(text, tuple(ids), not any(nans[: len(ids)]))
         return [results[i] for i in range(len(rows))]
@@ -148,7 +143,7 @@ class HfModel:
             yield members, {name: self._placed(torch.cat([rows[i][name] for i in members])) for name in names}
 
     def _placed(self, tensor: Tensor) -> Tensor:
-        dtype = getattr(torch, self.info.dtype) if tensor.is_floating_point() else None
+        dtype = torch_dtype(self.info.dtype) if tensor.is_floating_point() else None
         return tensor.to(self.info.device, dtype)
 
     def _logits(self, batch: dict[str, Tensor], n_answer: int) -> Tensor:
@@ -167,10 +162,6 @@ class HfModel:
             )
         # Most models give the prompt again in front of what is new, some do not.
         return [row[-watch.n_steps :] for row in sequences.tolist()]
-
-    def _until_stop(self, ids: list[int]) -> list[int]:
-        stops = [i for i, token in enumerate(ids) if token in self._stop_ids]
-        return ids[: stops[0] + 1] if stops else ids
 
     def _check(self, row: dict[str, Tensor], n_new: int) -> None:
         """Raises ModelError for a row that the network has no embeddings or no positions for."""
@@ -214,13 +205,12 @@ def load(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> HfModel:
         if file.suffix == ".safetensors":  # transformers does not say which file it cannot read
             with reading(f"cannot read the weights {file}"), safe_open(file, framework="pt"):
                 pass
-    network, notes = _read_network(folder, config, getattr(torch, spec.dtype))
+    network, notes = _read_network(folder, config, torch_dtype(spec.dtype))
     network = network.to(spec.device).eval()
     if spec.dtype == "float32":
         full_precision()
     own_template = [Path(spec.args["chat_template"]).expanduser()] if "chat_template" in spec.args else []
-    n_broken = sum(not bool(p.isfinite().all()) for p in network.parameters())
-    notes += [f"{n_broken} weights hold NaN or infinity"] if n_broken else []
+    notes += notes_on_broken(network.parameters())
     notes += ["scored as with --scoring fair: there is no original to follow"] if spec.scoring == "reference" else []
     info = ModelInfo(
         family="hf",
@@ -281,14 +271,6 @@ def _read_network(folder: Path, config: Any, dtype: torch.dtype) -> tuple[Any, l
     return network, [f"weights without a place in the model, left out: {checkpoint.listed(spare)}"] if spare else []
 
 
-def _stop_ids(network: Any, folder: Path) -> list[int]:
-    declared = network.generation_config.eos_token_id
-    stops = [] if declared is None else declared if isinstance(declared, list) else [declared]
-    if not all(isinstance(i, int) for i in stops):
-        raise ModelError(f"{folder / 'generation_config.json'} declares eos_token_id {declared!r}, no token id")
-    return stops
-
-
 # What a part is called, by a word in the name that transformers gives it.
 _PART_NAMES = {
     "vision tower": ("vision", "visual", "image"),
@@ -329,7 +311,3 @@ def _in_words(module: nn.Module) -> str:
     sizes = (("num_hidden_layers", "layers"), ("depth", "layers"), ("hidden_size", "wide"))
     known = [f"{value} {word}" for key, word in sizes if isinstance(value := getattr(config, key, None), int)]
     return ", ".join([type(module).__name__, *known])
-
-
-def _common_prefix(a: list[int], b: list[int]) -> int:
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

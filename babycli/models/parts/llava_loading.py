@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from babycli.domain import Offer
 from babycli.errors import ModelError, UsageError, did_you_mean
 from babycli.models.base import ModelInfo, ModelSpec, Outline
 from babycli.models.parts import checkpoint
+from babycli.models.parts.answers import stop_ids
 from babycli.models.parts.llava_model import LlavaModel
-from babycli.models.parts.llava_network import LlavaNetwork, full_precision, parts_of
+from babycli.models.parts.llava_network import LlavaNetwork, parts_of
 from babycli.models.parts.pixels import PixelSpec
+from babycli.models.parts.precision import full_precision
 from babycli.models.parts.prompts import TEMPLATES, with_image
 from babycli.models.parts.tokenizer import Tokenizer, load_tokenizer
 from babycli.models.parts.towers import Tower
@@ -38,33 +38,37 @@ class Source:
     trunk: str  # the language model's name inside the checkpoint: "transformer" or "model"
     n_tokens: int | None  # rows of the vocabulary to keep; None for all
     tokenizer: Tokenizer
+    template: str  # a key of TEMPLATES
+    pads: bool  # is a picture padded to a square? Else it is made one in the tower's own way
 
-    @property
-    def template(self) -> str:
-        name = self.spec.args.get("conv_template", "plain")
-        if name not in TEMPLATES:
-            raise UsageError(
-                f"unknown conv_template {name!r}.{did_you_mean(name, sorted(TEMPLATES))}",
-                f"one of: {', '.join(sorted(TEMPLATES))}",
-            )
-        return name
 
-    @property
-    def pads(self) -> bool:
-        """Is a picture padded to a square? Else it is made one in the tower's own way."""
-        aspect = self.spec.args.get("image_aspect_ratio", self.config.get("image_aspect_ratio") or "square")
-        if aspect not in ("pad", "square"):
-            kind = UsageError if "image_aspect_ratio" in self.spec.args else ModelError
-            raise kind(f"image_aspect_ratio {aspect!r} is not supported", "one of: pad, square")
-        return aspect == "pad"
+def make_source(
+    family: str,
+    spec: ModelSpec,
+    folder: Path,
+    config: Mapping[str, Any],
+    trunk: str,
+    tokenizer: Tokenizer,
+    n_tokens: int | None,
+) -> Source:
+    """Checks the arguments that both families take, before any weight is read."""
+    template = spec.args.get("conv_template", "plain")
+    if template not in TEMPLATES:
+        raise UsageError(
+            f"unknown conv_template {template!r}.{did_you_mean(template, sorted(TEMPLATES))}",
+            f"one of: {', '.join(sorted(TEMPLATES))}",
+        )
+    aspect = spec.args.get("image_aspect_ratio", config.get("image_aspect_ratio") or "square")
+    if aspect not in ("pad", "square"):
+        kind = UsageError if "image_aspect_ratio" in spec.args else ModelError
+        raise kind(f"image_aspect_ratio {aspect!r} is not supported", "one of: pad, square")
+    return Source(family, spec, folder, config, trunk, n_tokens, tokenizer, template, aspect == "pad")
 
 
 def read_source(family: str, spec: ModelSpec, folder: Path, config: Mapping[str, Any], trunk: str) -> Source:
-    """A checkpoint in the original's format, its arguments checked."""
+    """A checkpoint in the original's format."""
     tokenizer = load_tokenizer(folder)
-    source = Source(family, spec, folder, config, trunk, _n_tokens(config, tokenizer), tokenizer)
-    _ = source.template, source.pads
-    return source
+    return make_source(family, spec, folder, config, trunk, tokenizer, _n_tokens(config, tokenizer))
 
 
 def _n_tokens(config: Mapping[str, Any], tokenizer: Tokenizer) -> int:
@@ -100,18 +104,10 @@ def finish(
     )
     generation = checkpoint.read_json_object(folder / "generation_config.json", missing_ok=True)
     network.generation_settings = generation
-    stops = _stop_ids(source, generation)
+    key = "eos_token_id"
+    declared = generation.get(key, source.config.get(key, source.tokenizer.eos_id))
+    stops = stop_ids(declared, folder / ("generation_config.json" if key in generation else "config.json"))
     return LlavaModel(network, source.tokenizer, info, spec.scoring, pixels, stops, strips=source.family == "babyllava")
-
-
-def _stop_ids(source: Source, generation: Mapping[str, Any]) -> list[int]:
-    eos = source.tokenizer.eos_id
-    declared = generation.get("eos_token_id", source.config.get("eos_token_id", eos))
-    stops = [] if declared is None else declared if isinstance(declared, list) else [declared]
-    if not all(isinstance(i, int) for i in stops):
-        where = "generation_config.json" if "eos_token_id" in generation else "config.json"
-        raise ModelError(f"{source.folder / where} declares eos_token_id {declared!r}, which is no token id")
-    return stops
 
 
 def sketch(source: Source, network: LlavaNetwork, tower: Tower, notes: Sequence[str]) -> Outline:
@@ -127,8 +123,3 @@ def sketch(source: Source, network: LlavaNetwork, tower: Tower, notes: Sequence[
         render=lambda prompt: template.render(with_image(prompt)),
         notes=tuple(notes),
     )
-
-
-def torch_dtype(spec: ModelSpec) -> torch.dtype:
-    dtype: torch.dtype = getattr(torch, spec.dtype)
-    return dtype

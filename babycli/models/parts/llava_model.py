@@ -16,8 +16,10 @@ from torch import Tensor
 from babycli.domain import Generation, Loglikelihood, Scoring
 from babycli.errors import ModelError
 from babycli.models.base import Features, ModelInfo, Tokens
+from babycli.models.parts import answers
 from babycli.models.parts.llava_network import LlavaNetwork
 from babycli.models.parts.pixels import PixelSpec, to_pixels
+from babycli.models.parts.precision import torch_dtype
 from babycli.models.parts.prompts import TEMPLATES, with_image
 from babycli.models.parts.tokenizer import IMAGE_ID, Tokenizer
 
@@ -55,7 +57,7 @@ class LlavaModel:
 
     def encode(self, pixels: Sequence[Tensor]) -> list[Features]:
         with torch.inference_mode():
-            batch = torch.stack(list(pixels)).to(self.info.device, getattr(torch, self.info.dtype))
+            batch = torch.stack(list(pixels)).to(self.info.device, torch_dtype(self.info.dtype))
             encoded = self._network.encode_images(batch)
         raw = encoded.cpu().contiguous().view(torch.uint8).numpy()
         return [Features(data, sha256(row.tobytes()).digest()) for data, row in zip(encoded, raw, strict=True)]
@@ -78,7 +80,7 @@ class LlavaModel:
         """
         prompt_ids = self._prompt_ids(prompt)
         whole = self._tokenizer.encode_with_image(self._template.render(with_image(prompt), " " + text))
-        start = len(prompt_ids) if self._scoring == "reference" else _common_prefix(prompt_ids, whole)
+        start = len(prompt_ids) if self._scoring == "reference" else answers.common_prefix(prompt_ids, whole)
         n_answer = max(0, len(whole) - start)
         self._check_length(whole, 0)
         return Tokens(tuple(whole), n_answer, (_shape(whole), n_answer))
@@ -94,13 +96,9 @@ class LlavaModel:
             return [Loglikelihood((), False) for _ in tokens]
         with torch.inference_mode():
             embedded = self._network.embed([list(t.ids) for t in tokens], [f.data for f in features])
-            logits = self._network.logits(embedded, n).float()
-            logprobs = torch.log_softmax(logits, dim=-1)
-            answers = torch.tensor([t.ids[-n:] for t in tokens], device=logits.device)
-            picked = logprobs.gather(-1, answers[..., None])[..., 0].cpu()
-            # NaN never equals anything: a broken model is never greedy-right.
-            greedy = (logits.argmax(-1) == answers).all(-1).cpu() & picked.isfinite().all(-1)
-        return [Loglikelihood(tuple(p), bool(g)) for p, g in zip(picked.tolist(), greedy.tolist(), strict=True)]
+            logits = self._network.logits(embedded, n)
+            wanted = torch.tensor([t.ids[-n:] for t in tokens], device=logits.device)
+            return answers.scored(logits, wanted)
 
     def generate(self, features: Sequence[Features], prompt: str, max_new_tokens: int) -> list[Generation]:
         ids = self._prompt_ids(prompt)
@@ -109,10 +107,8 @@ class LlavaModel:
             embedded = self._network.embed([ids] * len(features), [f.data for f in features])
             output = self._network.generate(embedded, max_new_tokens, self._stop_ids)
         finite = torch.stack([~step.isnan().any(-1) for step in output.logits]).all(0).tolist()
-        return [
-            Generation(self._caption(row), tuple(row), ok)
-            for row, ok in zip(map(self._until_stop, output.sequences.tolist()), finite, strict=True)
-        ]
+        rows = [answers.until_stop(row, self._stop_ids) for row in output.sequences.tolist()]
+        return [Generation(self._caption(row), tuple(row), ok) for row, ok in zip(rows, finite, strict=True)]
 
     def _prompt_ids(self, prompt: str) -> list[int]:
         ids = self._tokenizer.encode_with_image(self.render(prompt))
@@ -123,10 +119,6 @@ class LlavaModel:
     def _caption(self, ids: list[int]) -> str:
         text = self._tokenizer.decode(ids)
         return text.strip() if self._strips else text
-
-    def _until_stop(self, ids: list[int]) -> list[int]:
-        stops = [i for i, token in enumerate(ids) if token in self._stop_ids]
-        return ids[: stops[0] + 1] if stops else ids
 
     def _check_length(self, ids: list[int], n_new: int) -> None:
         network = self._network
@@ -144,7 +136,3 @@ class LlavaModel:
 
 def _shape(ids: list[int]) -> tuple[int, ...]:
     return (len(ids), *(i for i, token in enumerate(ids) if token == IMAGE_ID))
-
-
-def _common_prefix(a: list[int], b: list[int]) -> int:
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

@@ -19,6 +19,7 @@ from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, LlamaCon
 from babycli.errors import ModelError
 from babycli.models.base import Part
 from babycli.models.parts import checkpoint
+from babycli.models.parts.precision import in_dtype, notes_on_broken
 from babycli.models.parts.tokenizer import IMAGE_ID
 from babycli.models.parts.towers import BAD_SETTINGS, Tower
 from babycli.models.parts.vision import projector
@@ -117,12 +118,6 @@ class LlavaNetwork(nn.Module):
             raise ModelError(f"captions cannot be generated with generation_config.json: {error}") from error
 
 
-def full_precision() -> None:
-    """Makes float32 mean float32 on a GPU too: cuDNN's convolutions take TensorFloat-32 unless told otherwise."""
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
-
-
 @dataclass(frozen=True, slots=True)
 class Shares:
     """A checkpoint's weights, each part's under its own names."""
@@ -137,16 +132,14 @@ def split(weights: Mapping[str, Tensor], trunk: str, dtype: torch.dtype) -> Shar
     """Sorts a state dict in the names of LLaVA into the parts, in ``dtype``; whole numbers stay as they are."""
     tower_prefix, connector_prefix = f"{trunk}.vision_tower.vision_tower.", f"{trunk}.mm_projector."
     tower, connector, text = {}, {}, {}
-    for name, tensor in weights.items():
-        value = tensor.to(dtype) if tensor.is_floating_point() else tensor
+    for name, value in in_dtype(weights, dtype).items():
         if name.startswith(tower_prefix):
             tower[name.removeprefix(tower_prefix)] = value
         elif name.startswith(connector_prefix):
             connector[name.removeprefix(connector_prefix)] = value
         elif not name.endswith(_LEGACY_BUFFERS):
             text[name] = value
-    n_broken = sum(not bool(t.isfinite().all()) for t in weights.values())
-    return Shares(tower, connector, text, (f"{n_broken} weights hold NaN or infinity",) if n_broken else ())
+    return Shares(tower, connector, text, notes_on_broken(weights.values()))
 
 
 def assemble(
