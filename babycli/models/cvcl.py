@@ -112,6 +112,7 @@ def load(spec: ModelSpec, place: Path) -> Cvcl:
     from babycli.models.parts import checkpoint
     from babycli.models.parts.lightning import read_lightning
     from babycli.models.parts.precision import full_precision, in_dtype, notes_on_broken, torch_dtype
+    from babycli.models.parts.vision import quicken
 
     wraps = _text_kind(spec) == "utterance"
     file = _ckpt(place)
@@ -123,13 +124,16 @@ def load(spec: ModelSpec, place: Path) -> Cvcl:
     rows = len(weights[next(name for name in _WORDS if name in weights)])
     if beyond := sorted(word for word, i in vocab.items() if not 0 <= i < rows):
         raise ModelError(f"{file} embeds {rows} words, the vocabulary goes beyond: {checkpoint.listed(beyond)}")
+    n_parameters = checkpoint.n_parameters(network)
+    network = network.to(spec.device).eval()
     if spec.dtype == "float32":
         full_precision()
+        quicken(network["trunk"], spec.device)
     info = ModelInfo(
         family="cvcl",
         source=spec.source,
         fingerprint=checkpoint.fingerprint([file, *([vocab_file] if vocab_file else [])]),
-        n_parameters=checkpoint.n_parameters(network),
+        n_parameters=n_parameters,
         dtype=spec.dtype,
         device=spec.device,
         template="none",
@@ -137,7 +141,7 @@ def load(spec: ModelSpec, place: Path) -> Cvcl:
         notes=notes_on_broken(weights.values()),
     )
     cosine = bool(settings.get("normalize_features", False))
-    return Cvcl(network.to(spec.device).eval(), vocab, info, wraps, cosine)
+    return Cvcl(network, vocab, info, wraps, cosine)
 
 
 def outline(spec: ModelSpec, place: Path) -> Outline:

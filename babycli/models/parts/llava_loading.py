@@ -23,6 +23,7 @@ from babycli.models.parts.precision import full_precision
 from babycli.models.parts.prompts import TEMPLATES, with_image
 from babycli.models.parts.tokenizer import Tokenizer, load_tokenizer
 from babycli.models.parts.towers import Tower
+from babycli.models.parts.vision import quicken
 
 OFFERS: tuple[Offer, ...] = ("loglikelihood", "generate")
 
@@ -86,16 +87,18 @@ def finish(
 ) -> LlavaModel:
     """The loaded model. ``files`` are those whose bytes make the weights; the folder's own settings are added."""
     spec, folder = source.spec, source.folder
+    n_parameters = checkpoint.n_parameters(network)
     network = network.to(spec.device).eval()
     if spec.dtype == "float32":
         full_precision()
+        quicken(network.tower, spec.device)
     settings = [folder / "config.json", *folder.glob("*token*"), *folder.glob("generation_config.json")]
     kept = dict.fromkeys([*files, *(f for f in sorted(settings) if f.is_file())])
     info = ModelInfo(
         family=source.family,
         source=spec.source,
         fingerprint=checkpoint.fingerprint(kept),
-        n_parameters=checkpoint.n_parameters(network),
+        n_parameters=n_parameters,
         dtype=spec.dtype,
         device=spec.device,
         template=source.template,

@@ -16,6 +16,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_eval
+
+
+CPU_SLICE = 4  # more pictures at a time spill from a CPU's caches: benchmarks/engine.py --tower
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +89,38 @@ class ResNeXt(nn.Module):
             setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
 
     def forward(self, pixels: Tensor) -> Tensor:
+        if pixels.device.type == "cpu":
+            return torch.cat([self._forward(some) for some in pixels.split(CPU_SLICE)])
+        return self._forward(pixels)
+
+    def _forward(self, pixels: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(pixels))))
         for stage in range(self.stages):
             x = getattr(self, f"layer{stage + 1}")(x)
         out: Tensor = x.flatten(2).transpose(1, 2)
         return out
+
+
+def quicken(tower: Any, device: str) -> None:
+    """Makes a loaded ResNeXt in float32 and evaluation mode faster, in place; does nothing to another tower.
+
+    Batch norms go into the convolutions before them, so that each is one pass over the memory instead of two; a feature
+    moves by about 1e-6 of its size. On a CPU the channels of a pixel come to lie side by side.
+    """
+    if not isinstance(tower, ResNeXt):
+        return
+    fuse: Any = fuse_conv_bn_eval  # its types ask for the base class of all convolutions
+    for block in [tower, *(m for m in tower.modules() if isinstance(m, Bottleneck))]:
+        for i in (1, 2, 3):
+            if hasattr(block, f"conv{i}"):
+                folded = fuse(getattr(block, f"conv{i}"), getattr(block, f"bn{i}"))
+                setattr(block, f"conv{i}", folded)
+                setattr(block, f"bn{i}", nn.Identity())
+        if isinstance(block, Bottleneck) and isinstance(block.downsample, nn.Sequential):
+            convolution, norm = block.downsample
+            block.downsample = fuse(convolution, norm)
+    if device == "cpu":
+        tower.to(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True, slots=True)
