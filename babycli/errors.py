@@ -47,6 +47,12 @@ class ModelError(BabycliError):
     exit_code = ExitCode.MODEL
 
 
+class ResumeError(BabycliError):
+    """A run that was begun cannot be gone on with."""
+
+    exit_code = ExitCode.RESUME
+
+
 class UntrustedResultError(BabycliError):
     exit_code = ExitCode.UNTRUSTED
 

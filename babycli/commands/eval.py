@@ -5,8 +5,11 @@ Owns the options and what is said while it runs. The work is done in babycli/eva
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, get_args
@@ -17,12 +20,14 @@ from babycli.commands.options import DataOption, ModelArgsOption, parse_args, sa
 from babycli.commands.progress import progress_bar
 from babycli.data.root import DatasetRoot
 from babycli.domain import Scoring, TaskResult
-from babycli.errors import UntrustedResultError, UsageError, did_you_mean
+from babycli.errors import ModelError, ResumeError, UntrustedResultError, UsageError, did_you_mean
 from babycli.evaluation.batch_check import DEFAULT_TRIALS
 from babycli.evaluation.prompts import parse_prompts
-from babycli.evaluation.suite import Options
+from babycli.evaluation.runlog import log_name
+from babycli.evaluation.suite import Evaluated, Failed, Options
 from babycli.evaluation.suite import evaluate as run_evaluation
-from babycli.models import DEFAULT_MODEL, DTYPES
+from babycli.evaluation.timings import as_table
+from babycli.models import DEFAULT_MODEL, DTYPES, matching
 from babycli.report.load import load_logs
 from babycli.report.tables import make_tables, render
 from babycli.tasks import select_tasks
@@ -31,11 +36,12 @@ from babycli.tasks import select_tasks
 def evaluate(
     context: typer.Context,
     model: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--model",
             metavar="NAME|PATH|HUB-ID",
-            help=f"Checkpoint, hub id, family, file.py:Class or control; default {DEFAULT_MODEL}.",
+            help="Checkpoint, hub id, family, file.py:Class or control; 'checkpoints/*' or the option given again for "
+            f"several; default {DEFAULT_MODEL}.",
             show_default=False,
         ),
     ] = None,
@@ -49,7 +55,8 @@ def evaluate(
         typer.Option("--limit", min=1, metavar="N", help="Only the first N trials of each task.", show_default=False),
     ] = None,
     batch_size: Annotated[
-        str, typer.Option("--batch-size", metavar="N|auto", help="Images and texts per batch.")
+        str,
+        typer.Option("--batch-size", metavar="N|auto", help="Images per batch; auto: as many as there is room for."),
     ] = "auto",
     device: Annotated[
         str | None,
@@ -87,6 +94,27 @@ def evaluate(
     output_path: Annotated[Path, typer.Option("--output-path", metavar="DIR", help="Where the logs go.")] = Path(
         "logs"
     ),
+    resume: Annotated[
+        bool,
+        typer.Option("--resume/--no-resume", help="Go on with an unfinished run of the same model and tasks."),
+    ] = True,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            "--cache",
+            metavar="DIR",
+            help="Take scores that an earlier run has computed from this folder, and add the new ones.",
+            show_default=False,
+        ),
+    ] = None,
+    prefix_reuse: Annotated[
+        bool,
+        typer.Option(
+            "--prefix-reuse/--no-prefix-reuse",
+            help="Read image and prompt once for all texts behind them, if possible.",
+        ),
+    ] = True,
+    profile: Annotated[bool, typer.Option("--profile", help="Show where the time went.")] = False,
     skip_missing: Annotated[
         bool,
         typer.Option("--skip-missing", help="Leave out trials of which an image is missing, and say so."),
@@ -104,7 +132,7 @@ def evaluate(
         say("note: --trust-remote-code is not needed: babycli runs no code out of a checkpoint")
 
     options = Options(
-        model=args.pop("pretrained", DEFAULT_MODEL) if model is None else model,
+        models=_models(model or [args.pop("pretrained", DEFAULT_MODEL)]),
         model_args=args,
         tasks=chosen,
         tasks_were_named=tasks is not None,
@@ -118,12 +146,54 @@ def evaluate(
         skip_missing=skip_missing,
         prompts=parse_prompts(prompt or ()),
         batch_check=(0 if precision == "float32" else DEFAULT_TRIALS) if batch_check is None else batch_check,
+        resume=resume,
+        reuse_prefixes=prefix_reuse,
+        cache=cache,
         command=context.obj or [],
     )
-    done = run_evaluation(options, _Terminal())
-    sys.stdout.write(render(make_tables(load_logs(done.results_path).runs), "table", terminal_width()))
-    say(f"results: {done.results_path}")
-    _raise_if_untrusted(done.results)
+    with _ended_by_sigterm():
+        done, failed = run_evaluation(options, _Terminal())
+    _show(done, profile)
+    _raise_if_failed(failed, len(options.models))
+    _raise_if_untrusted([result for each in done for result in each.results])
+
+
+def _show(done: Sequence[Evaluated], with_profile: bool) -> None:
+    runs = [run for each in done for run in load_logs(each.results_path).runs]
+    if runs:
+        sys.stdout.write(render(make_tables(runs), "table", terminal_width()))
+    for each in done:
+        say(f"results: {each.results_path}")
+        if with_profile:
+            say(as_table(each.timings))
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM, which batch systems send before they kill, ends a run as Ctrl-C does: with a last word."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _models(named: Sequence[str]) -> list[str]:
+    """The checkpoints that are meant, each once. Raises UsageError for two whose logs would lie in one folder."""
+    found = list(dict.fromkeys(name for pattern in named for name in matching(pattern)))
+    by_log: dict[str, str] = {}
+    for name in found:
+        other = by_log.setdefault(log_name(name), name)
+        if other != name:
+            raise UsageError(f"the logs of {other} and {name} would lie in one folder, {log_name(name)}", "rename one")
+    return found
 
 
 class _Terminal:
@@ -134,6 +204,14 @@ class _Terminal:
 
     def bar(self, what: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
         return progress_bar(what, total)
+
+
+def _raise_if_failed(failed: Sequence[Failed], n_models: int) -> None:
+    """Each has been explained when it failed; the command ends as the first that is not a conflict with a log."""
+    if failed:
+        names = ", ".join(each.model for each in failed)
+        kind = ModelError if any(isinstance(each.error, ModelError) for each in failed) else ResumeError
+        raise kind(f"{len(failed)} of {n_models} models could not be evaluated: {names}", "see above why")
 
 
 def _raise_if_untrusted(results: Sequence[TaskResult]) -> None:

@@ -14,8 +14,10 @@ from random import Random
 from babycli.domain import Generation, Score, Scoring
 from babycli.evaluation import engine
 from babycli.evaluation.inputs import Inputs, TaskInput
+from babycli.evaluation.memory import Batching
 from babycli.evaluation.plan import Key, make_plan
 from babycli.evaluation.results import decide
+from babycli.evaluation.scorefile import Scored
 from babycli.models.base import Model
 from babycli.tasks.base import loss_of
 
@@ -39,9 +41,11 @@ def check_batches(
     for whole in inputs.tasks:
         drawn = Random(f"{seed} {whole.task.name}").sample(whole.trials, min(n_trials, len(whole.trials)))
         part = replace(whole, trials=tuple(drawn))
-        alone: dict[Key, Score] = {}
+        scored: list[Scored] = []
         plan = make_plan(replace(inputs, tasks=(part,)).all_requests(), inputs.sha256)
-        engine.run(plan, model, inputs.open_image, 1, alone.__setitem__)
+        one_by_one = engine.How(Batching(1), reuses_prefixes=False)
+        engine.run(plan.units(1), model, inputs.open_image, one_by_one, (), scored.append)
+        alone = engine.settled(plan, {each.key: each for each in scored})
         found[whole.task.name] = _compare(part, scores, alone, inputs, scoring)
     return found
 

@@ -1,23 +1,29 @@
-"""Runs a plan on a model: each image read, decoded and encoded once, its texts scored in batches of one shape.
+"""Runs units of a plan on a model: each image read, decoded and encoded once, each prefix computed once.
 
 Owns batching. Never decides what is right, never writes a file: every score goes to the caller as it comes.
 
-Requests wait in a queue per batch key (equal length, image at the same place), so nothing is ever padded. What is
-the same for the model (equal features, equal ids) is computed once and the score shared: a product of matrices
-rounds differently from row to row, and a model that ignores the image must tie exactly, not nearly.
+    unit     [ image 1: prompt -> ball, cup | image 2: prompt -> ball | image 3: prompt -> red ball, blue ball ]
+    rows     [ 1 ball cup ]  [ 2 ball ]  [ 3 red ball, blue ball ]     one per prefix, its texts behind it
+    batches  rows of equal shape (equal batch keys) side by side, so nothing is ever padded
+
+What is the same for the model within a unit (equal features, equal ids) is computed once. What is the same in different
+units is told by its ``input``, and ``settled`` gives it one score: a product of matrices rounds differently from row to
+row, and a model that ignores the image must tie exactly, not nearly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, TypeVar, cast
 
-from PIL.Image import Image
-
-from babycli.domain import ImageRef, Score
-from babycli.evaluation.plan import GenerateKey, ImageWork, Key, Plan, ScoreKey
+from babycli.domain import Generation, Score
+from babycli.evaluation.memory import Batching
+from babycli.evaluation.plan import GenerateKey, ImageWork, Key, Plan, ScoreKey, Unit
+from babycli.evaluation.prefetch import OpenImage, Pictures, PixelMemory
+from babycli.evaluation.scorefile import Scored
+from babycli.evaluation.timings import Timings
 from babycli.models.base import (
     Features,
     Model,
@@ -25,134 +31,172 @@ from babycli.models.base import (
     OffersLoglikelihood,
     OffersSimilarity,
     ScoresText,
+    SharesPrefixes,
     Tokens,
 )
 
-OpenImage = Callable[[ImageRef], Image]
-OnScore = Callable[[Key, Score], None]
-DECODE_THREADS = 4
+Item = TypeVar("Item")
+_Wish = tuple[GenerateKey, Features]
+OnScore = Callable[[Scored], None]
+MAX_BRANCH_TOKENS = 64  # of the answers behind one prefix; more make a row of their own
 
 
 @dataclass(frozen=True, slots=True)
-class _Input:
-    """What a model is given for a score. Equal inputs, equal score."""
+class How:
+    """How units are run."""
 
-    features_digest: bytes
-    ids: tuple[int, ...]
+    batching: Batching
+    reuses_prefixes: bool = True  # False: every text is a row of its own, with its whole prefix
+    timings: Timings = field(default_factory=Timings)
+    memory: PixelMemory = field(default_factory=lambda: PixelMemory(0))
 
 
 @dataclass(slots=True)
-class _Pending:
-    """An input that waits for its batch, and all the keys that its score will answer."""
+class _Text:
+    """A distinct answer behind a prefix, and all the keys that its score will answer."""
 
-    features: Features
     tokens: Tokens
     keys: list[ScoreKey]
 
 
-def run(plan: Plan, model: Model, open_image: OpenImage, batch_size: int, on_score: OnScore) -> None:
-    """Computes every score of the plan. What a model or an image store raises passes through."""
-    scorer = _Scorer(model, batch_size, on_score)
-    captioner = _Captioner(model, batch_size, on_score)
-    for chunk, pixels in _preprocessed(plan.work, model, open_image, batch_size):
-        for item, features in zip(chunk, model.encode(pixels), strict=True):
-            for key in item.scores:
-                scorer.add(key, features)
-            for wish in item.generations:
-                captioner.add(wish, features)
-    scorer.finish()
-    captioner.finish()
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A prefix with the answers that are scored behind it."""
+
+    features: Features
+    texts: Sequence[_Text]
+
+    @property
+    def shape(self) -> tuple[Hashable, ...]:
+        return tuple(text.tokens.batch_key for text in self.texts)
+
+
+def run(
+    units: Sequence[Unit], model: Model, open_image: OpenImage, how: How, done: Container[Key], on_score: OnScore
+) -> None:
+    """Computes every score of the units that is not in ``done``. What a model or an image store raises passes through.
+
+    A unit of which only a part is done has its images encoded again, all of them: the batches are those of the plan.
+    """
+    left = [unit for unit in units if any(key not in done for item in unit for key in item.keys)]
+    how.memory.prepare_for(model)
+    scorer = _Scorer(model, how, done, on_score)
+    with Pictures(left, model, open_image, how.memory, how.timings) as pictures:
+        while taken := list(pictures.take(how.batching.units_at_once)):
+            how.batching.begin()
+            scorer.compute([item for item, _ in taken], [pixels for _, pixels in taken])
+            how.batching.end()
+
+
+def settled(plan: Plan, scores: Mapping[Key, Scored]) -> dict[Key, Score]:
+    """Every score of a plan; of equal inputs each gets the score of the first."""
+    first: dict[str, Score] = {}
+    final: dict[Key, Score] = {}
+    for key in plan.keys:
+        found = scores[key]
+        final[key] = first.setdefault(found.input, found.score) if found.input else found.score
+    return final
 
 
 class _Scorer:
-    """Gathers texts into batches of one shape, and computes each distinct input once in the whole run."""
-
-    def __init__(self, model: Model, batch_size: int, on_score: OnScore) -> None:
-        self._batch_size, self._on_score = batch_size, on_score
-        self._model = cast(ScoresText, model)
+    def __init__(self, model: Model, how: How, done: Container[Key], on_score: OnScore) -> None:
+        self._model, self._how, self._done, self._on_score = model, how, done, on_score
+        self._is_generative = "loglikelihood" in model.info.offers
+        self._branches = how.reuses_prefixes and model.info.shares_prefixes
         self._tokens: dict[tuple[str, str], Tokens] = {}
-        self._queues: dict[Hashable, dict[_Input, _Pending]] = {}
-        self._done: dict[_Input, Score] = {}
 
-    def add(self, key: ScoreKey, features: Features) -> None:
+    def compute(self, items: Sequence[ImageWork], pixels: Sequence[Any]) -> None:
+        """All that is asked about some images."""
+        with self._how.timings.of("vision"):
+            features = self._how.batching.halving(self._model.encode, pixels)
+        for rows in _by(self._rows(items, features), lambda row: row.shape).values():
+            for some in self._in_batches(rows):
+                if any(key not in self._done for row in some for text in row.texts for key in text.keys):
+                    self._score(some)
+        wishes = [(key, f) for item, f in zip(items, features, strict=True) for key in item.generations]
+        for alike in _by(wishes, lambda wish: (wish[0].prompt, wish[0].max_new_tokens)).values():
+            for batch in self._in_batches(alike):
+                if any(key not in self._done for key, _ in batch):
+                    self._generate(batch)
+
+    def _rows(self, items: Sequence[ImageWork], features: Sequence[Features]) -> list[_Row]:
+        """The prefixes of some images, each distinct one once, with their distinct answers."""
+        prefixes: dict[tuple[bytes, tuple[int, ...]], tuple[Features, dict[tuple[int, ...], _Text]]] = {}
+        for item, seen in zip(items, features, strict=True):
+            for key in item.scores:
+                tokens = self._tokenized(key)
+                given = tokens.ids[: len(tokens.ids) - tokens.n_answer] if self._branches else tokens.ids
+                _, texts = prefixes.setdefault((seen.digest, given), (seen, {}))
+                texts.setdefault(tokens.ids, _Text(tokens, [])).keys.append(key)
+        return [_Row(seen, some) for seen, texts in prefixes.values() for some in _in_rows(texts.values())]
+
+    def _tokenized(self, key: ScoreKey) -> Tokens:
         text = (key.prompt, key.text)
         if text not in self._tokens:
-            self._tokens[text] = self._model.tokenize(*text)
-        tokens = self._tokens[text]
-        given = _Input(features.digest, tokens.ids)
-        if given in self._done:
-            self._on_score(key, self._done[given])
-            return
-        queue = self._queues.setdefault(tokens.batch_key, {})
-        queue.setdefault(given, _Pending(features, tokens, [])).keys.append(key)
-        if len(queue) == self._batch_size:
-            self._flush(queue)
+            self._tokens[text] = cast(ScoresText, self._model).tokenize(*text)
+        return self._tokens[text]
 
-    def finish(self) -> None:
-        for queue in self._queues.values():
-            if queue:
-                self._flush(queue)
+    def _in_batches(self, whole: Sequence[Item]) -> Iterator[Sequence[Item]]:
+        start = 0
+        while start < len(whole):
+            batch = whole[start : start + self._how.batching.n_rows]
+            start += len(batch)
+            yield batch
 
-    def _flush(self, queue: dict[_Input, _Pending]) -> None:
-        pending = list(queue.values())
-        scores = self._scores([p.features for p in pending], [p.tokens for p in pending])
-        for given, score in zip(queue, scores, strict=True):
-            self._done[given] = score
-            for key in queue[given].keys:
-                self._on_score(key, score)
-        queue.clear()
+    def _score(self, batch: Sequence[_Row]) -> None:
+        for row, scores in zip(batch, self._how.batching.halving(self._scores, batch), strict=True):
+            for text, score in zip(row.texts, scores, strict=True):
+                given = sha256(row.features.digest + repr(text.tokens.ids).encode()).hexdigest()[:32]
+                for key in text.keys:
+                    self._keep(Scored(key, score, given))
 
-    def _scores(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> Sequence[Score]:
-        if "loglikelihood" in self._model.info.offers:
-            return cast(OffersLoglikelihood, self._model).loglikelihood(features, tokens)
-        return cast(OffersSimilarity, self._model).similarity(features, tokens)
+    def _scores(self, batch: Sequence[_Row]) -> list[Sequence[Score]]:
+        """The scores of rows of one shape, a list for each row."""
+        features = [row.features for row in batch]
+        branches = [[text.tokens for text in row.texts] for row in batch]
+        n_answer = sum(tokens.n_answer for row in branches for tokens in row)
+        n_prefix = sum(row[0].n_positions - row[0].n_answer for row in branches)
+        with self._how.timings.of_scores(n_prefix, n_answer):
+            if self._branches:
+                return list(cast(SharesPrefixes, self._model).loglikelihood_of_branches(features, branches))
+            flat = [tokens for row in branches for tokens in row]
+            if self._is_generative:
+                return [[x] for x in cast(OffersLoglikelihood, self._model).loglikelihood(features, flat)]
+            return [[x] for x in cast(OffersSimilarity, self._model).similarity(features, flat)]
 
+    def _generate(self, batch: Sequence[_Wish]) -> None:
+        for (key, _), text in zip(batch, self._how.batching.halving(self._texts, batch), strict=True):
+            self._keep(Scored(key, text))
 
-class _Captioner:
-    """Gathers pictures that want a text for the same prompt into batches."""
+    def _texts(self, batch: Sequence[_Wish]) -> list[Generation]:
+        """Texts for one prompt, a picture each."""
+        key, _ = batch[0]
+        with self._how.timings.of("generate"):
+            model = cast(OffersGenerate, self._model)
+            return model.generate([seen for _, seen in batch], key.prompt, key.max_new_tokens)
 
-    def __init__(self, model: Model, batch_size: int, on_score: OnScore) -> None:
-        self._batch_size, self._on_score = batch_size, on_score
-        self._model = cast(OffersGenerate, model)
-        self._queues: dict[tuple[str, int], list[tuple[GenerateKey, Features]]] = {}
-
-    def add(self, key: GenerateKey, features: Features) -> None:
-        queue = self._queues.setdefault((key.prompt, key.max_new_tokens), [])
-        queue.append((key, features))
-        if len(queue) == self._batch_size:
-            self._flush(queue)
-
-    def finish(self) -> None:
-        for queue in self._queues.values():
-            if queue:
-                self._flush(queue)
-
-    def _flush(self, queue: list[tuple[GenerateKey, Features]]) -> None:
-        first = queue[0][0]
-        texts = self._model.generate([features for _, features in queue], first.prompt, first.max_new_tokens)
-        for (key, _), text in zip(queue, texts, strict=True):
-            self._on_score(key, text)
-        queue.clear()
+    def _keep(self, scored: Scored) -> None:
+        if scored.key not in self._done:
+            with self._how.timings.of("write"):
+                self._on_score(scored)
 
 
-def _preprocessed(
-    work: Sequence[ImageWork], model: Model, open_image: OpenImage, batch_size: int
-) -> Iterator[tuple[tuple[ImageWork, ...], list[Any]]]:
-    """Chunks of images with their pixels; the next chunk is read and decoded while this one is computed."""
+def _in_rows(texts: Iterable[_Text]) -> Iterator[list[_Text]]:
+    """The answers of one prefix, short ones first so that rows are alike, in rows of a bounded length."""
+    row: list[_Text] = []
+    n_tokens = 0
+    for text in sorted(texts, key=lambda t: t.tokens.n_answer):
+        n_tokens += text.tokens.n_answer
+        if row and n_tokens > MAX_BRANCH_TOKENS:
+            yield row
+            row, n_tokens = [], text.tokens.n_answer
+        row.append(text)
+    yield row
 
-    def prepare(item: ImageWork) -> Any:
-        return model.preprocess(open_image(item.image))
 
-    with ThreadPoolExecutor(DECODE_THREADS) as pool:
-        ahead: tuple[tuple[ImageWork, ...], list[Future[Any]]] | None = None
-        try:
-            for start in range(0, len(work), batch_size):
-                chunk = tuple(work[start : start + batch_size])
-                submitted = [pool.submit(prepare, item) for item in chunk]
-                if ahead is not None:
-                    yield ahead[0], [future.result() for future in ahead[1]]
-                ahead = (chunk, submitted)
-            if ahead is not None:
-                yield ahead[0], [future.result() for future in ahead[1]]
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+def _by(items: Iterable[Item], shape: Callable[[Item], Hashable]) -> dict[Hashable, list[Item]]:
+    """The items gathered by shape, both in order of appearance."""
+    gathered: dict[Hashable, list[Item]] = {}
+    for item in items:
+        gathered.setdefault(shape(item), []).append(item)
+    return gathered

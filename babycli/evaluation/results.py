@@ -15,7 +15,7 @@ from typing import Any
 from babycli import __version__
 from babycli.domain import Generation, ImageRef, Metric, Outcome, Score, Scoring, Similarity, TaskResult
 from babycli.evaluation.inputs import Inputs, TaskInput
-from babycli.evaluation.plan import Key, key_of
+from babycli.evaluation.plan import Key, Plan, key_of
 from babycli.evaluation.runlog import SCHEMA_VERSION
 from babycli.models.base import Model, ModelSpec
 from babycli.stats import mean, normal95, standard_error, wilson95
@@ -98,7 +98,7 @@ def _response(score: Score) -> list[Any]:
             return [score.mean_loss, score.is_greedy]
 
 
-def provenance(inputs: Inputs, model: Model, spec: ModelSpec, batch_size: int, limit: int | None) -> dict[str, Any]:
+def provenance(inputs: Inputs, plan: Plan, model: Model, spec: ModelSpec, limit: int | None) -> dict[str, Any]:
     """What run.json says about where the numbers come from."""
     from importlib.metadata import version  # slow to import, and every command imports this module
 
@@ -109,9 +109,14 @@ def provenance(inputs: Inputs, model: Model, spec: ModelSpec, batch_size: int, l
         "demo": inputs.edition == "demo",
         "model": {"name": spec.name, "args": dict(spec.args)} | asdict(model.info),
         "scoring": spec.scoring,
-        "batch_size": batch_size,
         "limit": limit,
         "seed": SEED,
+        "plan": {
+            "images": len(plan.work),
+            "prefixes": plan.n_prefixes,
+            "texts": plan.n_texts,
+            "requests": plan.n_requests,
+        },
         "tasks": {
             item.task.name: {
                 "version": item.task.version,
@@ -134,7 +139,7 @@ def results_document(
     run: Mapping[str, Any], results: Sequence[TaskResult], timestamp: str, log_name: str
 ) -> dict[str, Any]:
     """A results file that lmms-eval's readers understand, with what they lack beside it."""
-    started, ended = datetime.fromisoformat(run["start"]), datetime.fromisoformat(run["end"])
+    sessions = [[datetime.fromisoformat(s[key]) for key in ("start", "end")] for s in run["sessions"] if "end" in s]
     model = run["model"]
     return {
         "results": {r.task: {"alias": r.task} | _lmms_metrics(r) for r in results},
@@ -157,7 +162,7 @@ def results_document(
         "model_source": model["family"],
         "model_name": model["name"],
         "model_name_sanitized": log_name,
-        "total_evaluation_time_seconds": str((ended - started).total_seconds()),
+        "total_evaluation_time_seconds": str(sum((end - start).total_seconds() for start, end in sessions)),
         # From here on babycli's own.
         "babycli": {"schema_version": SCHEMA_VERSION, "version": run["babycli_version"]},
         "data": run["data"],

@@ -1,12 +1,15 @@
 """The files of a run: run.json, scores.rank<r>.jsonl, results and samples.
 
-Owns their names and format (the contract that report/load.py reads). Never computes a number. Whole files are
-replaced atomically; scores are appended and flushed, so what was scored before a crash can be read.
+Owns their names and format (the contract that report/load.py reads) and that one process writes each. Never computes a
+number. Whole files are replaced atomically; scores are appended and given to the operating system one by one, so that
+what was scored before a kill can be read, and forced to the disk every few seconds.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,13 +21,13 @@ from typing import Any, BinaryIO, Self
 import orjson
 
 from babycli.data.root import write_atomically
-from babycli.domain import Generation, Score, Similarity
-from babycli.errors import DataError, OutputError
-from babycli.evaluation.plan import GenerateKey, Key
+from babycli.errors import DataError, OutputError, ResumeError
+from babycli.evaluation.plan import Key
+from babycli.evaluation.scorefile import Scored, read_scores, to_line, whole_bytes
 
 SCHEMA_VERSION = 1
 RUN_FILE = "run.json"
-SCORES_FILE = "scores.rank0.jsonl"
+_SYNC_S = 2.0
 
 
 def log_name(source: str) -> str:
@@ -36,25 +39,45 @@ def log_name(source: str) -> str:
     return "__".join(kept)
 
 
-class RunLog:
-    """One run's folder, ``<output>/<model>/<YYYYMMDD_HHMMSS>/``. Use as a context manager.
+def new_folder(output: Path, model: str) -> Path:
+    """Makes a run's folder, ``<output>/<model>/<YYYYMMDD_HHMMSS>/``. Raises OutputError."""
+    with _explained(output):
+        while True:
+            folder = output / model / datetime.now().strftime("%Y%m%d_%H%M%S")
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                time.sleep(0.1)  # another run began in this very second
+            else:
+                return folder
 
-    Raises OutputError when the disk is full or may not be written.
+
+def read_run(folder: Path) -> dict[str, Any] | None:
+    """run.json of a folder; None where there is none that can be read."""
+    try:
+        run = orjson.loads((folder / RUN_FILE).read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    return run if isinstance(run, dict) else None
+
+
+class RunLog:
+    """One run's folder as one of its processes writes it. Use as a context manager.
+
+    Raises OutputError when the disk is full or may not be written, ResumeError when another process writes it.
     """
 
-    def __init__(self, output: Path, model: str) -> None:
-        with _explained(output):
-            while True:
-                self.timestamp = datetime.now().strftime("%Y%m%d_%H%M%S")
-                self.folder = output / model / self.timestamp
-                self.folder.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    self.folder.mkdir()
-                    break
-                except FileExistsError:
-                    time.sleep(0.1)  # another run began in this very second
-            self._scores: BinaryIO = (self.folder / SCORES_FILE).open("ab")
-        self.provenance: dict[str, Any] = {}
+    def __init__(self, folder: Path, rank: int = 0) -> None:
+        self.folder = folder
+        self.timestamp = folder.name
+        self.provenance: dict[str, Any] = read_run(folder) or {}
+        self._scores_path = folder / f"scores.rank{rank}.jsonl"
+        self._synced = time.monotonic()
+        with _explained(self._scores_path):
+            self._scores: BinaryIO = self._scores_path.open("ab")
+            self._lock()
+            self._scores.truncate(whole_bytes(self._scores_path.read_bytes()))
 
     def __enter__(self) -> Self:
         return self
@@ -70,11 +93,22 @@ class RunLog:
         self.provenance |= {"schema_version": SCHEMA_VERSION} | fields
         self._write(self.folder / RUN_FILE, _pretty(self.provenance))
 
-    def append_score(self, key: Key, score: Score) -> None:
-        """A line of scores.rank0.jsonl, given to the operating system before this returns."""
-        with _explained(self.folder / SCORES_FILE):
-            self._scores.write(orjson.dumps(_score_line(key, score)) + b"\n")
+    def append_score(self, scored: Scored) -> None:
+        """A line of this process's scores, given to the operating system before this returns."""
+        with _explained(self._scores_path):
+            self._scores.write(to_line(scored))
             self._scores.flush()
+            if time.monotonic() - self._synced > _SYNC_S:
+                os.fsync(self._scores.fileno())
+                self._synced = time.monotonic()
+
+    def scores(self) -> dict[Key, Scored]:
+        """What all processes of the run, of this time and of earlier ones, have scored. Raises DataError."""
+        found: dict[Key, Scored] = {}
+        for path in sorted(self.folder.glob("scores.rank*.jsonl")):
+            for scored in read_scores(path):
+                found.setdefault(scored.key, scored)
+        return found
 
     def write_results(self, results: Mapping[str, Any]) -> Path:
         path = self.folder / f"{self.timestamp}_results.json"
@@ -85,33 +119,23 @@ class RunLog:
         content = b"".join(orjson.dumps(line) + b"\n" for line in lines)
         self._write(self.folder / f"{self.timestamp}_samples_{task}.jsonl", content)
 
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._scores, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._scores.close()
+            raise ResumeError(
+                f"{self.folder} is being written by another process",
+                "wait for it, or start a run of its own:  --no-resume",
+            ) from error
+        except OSError:
+            pass  # a file system without locks: two of the same command at a time are the user's to avoid
+
     def _write(self, path: Path, content: bytes) -> None:
         try:
             write_atomically(path, content)
         except DataError as error:
             raise OutputError(error.message, _MEND) from error
-
-
-def _score_line(key: Key, score: Score) -> dict[str, Any]:
-    line: dict[str, Any] = {"image": key.image_sha256, "prompt": key.prompt}
-    if isinstance(key, GenerateKey):
-        assert isinstance(score, Generation)
-        return line | {
-            "max_new_tokens": key.max_new_tokens,
-            "generated": score.text,
-            "token_ids": score.token_ids,
-            "finite": score.is_finite,
-        }
-    if isinstance(score, Similarity):
-        return line | {"text": key.text, "similarity": score.value}
-    assert not isinstance(score, Generation)
-    return line | {
-        "text": key.text,
-        "logprob_sum": score.logprob_sum,
-        "n_tokens": score.n_tokens,
-        "greedy": score.is_greedy,
-        "token_logprobs": score.token_logprobs,
-    }
 
 
 def _pretty(value: object) -> bytes:

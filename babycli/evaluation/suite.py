@@ -1,4 +1,4 @@
-"""One evaluation from end to end: check the data, plan, load the model, run it, decide, write the log.
+"""Evaluations from end to end: check the data, plan, load each model, run it, decide, write its log.
 
 Owns the order of these steps and nothing of what happens inside one.
 """
@@ -6,7 +6,8 @@ Owns the order of these steps and nothing of what happens inside one.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -15,41 +16,51 @@ from typing import Any, Protocol
 
 from babycli.data.root import DatasetRoot
 from babycli.domain import Offer, Score, Scoring, TaskResult
-from babycli.errors import ModelError, OutputError
+from babycli.errors import BabycliError, ModelError, OutputError, ResumeError
 from babycli.evaluation import engine
 from babycli.evaluation.batch_check import check_batches
+from babycli.evaluation.cache import ScoreCache
+from babycli.evaluation.distributed import Processes, join
 from babycli.evaluation.inputs import Inputs, read_inputs
-from babycli.evaluation.plan import Key, make_plan
+from babycli.evaluation.memory import Batching, free_bytes
+from babycli.evaluation.plan import Key, Plan, Unit, make_plan, shared_out
+from babycli.evaluation.prefetch import PixelMemory
 from babycli.evaluation.prompts import ANSWERED_BY, Prompt, can_do, choose_prompt
 from babycli.evaluation.results import SEED, decide, provenance, results_document, sample_lines
-from babycli.evaluation.runlog import RunLog, log_name
-from babycli.models import check_spec, load_model, local_family, pick_device, resolve
+from babycli.evaluation.resume import check_same, find_unfinished
+from babycli.evaluation.runlog import RunLog, log_name, new_folder, read_run
+from babycli.evaluation.scorefile import Scored
+from babycli.evaluation.timings import PHASES, Timings
+from babycli.models import Resolved, check_spec, load_model, local_family, memory_of, pick_device, resolve
 from babycli.models.base import Model, ModelInfo, ModelSpec
 from babycli.tasks.base import Task
 from babycli.tasks.prompts import DEFAULT
 
-BATCH_SIZES = {"cpu": 16}  # by device; a GPU takes more
-GPU_BATCH_SIZE = 128
+UNIT_IMAGES = {"cpu": 16}  # with --batch-size auto, by device
+GPU_UNIT_IMAGES = 32  # of which several are computed at once where there is room
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the user wants evaluated."""
 
-    model: str
+    models: Sequence[str]
     model_args: Mapping[str, str]
     tasks: Sequence[Task]
     tasks_were_named: bool  # else all of them, and those that the model cannot do are left out
     root: DatasetRoot
     output: Path
     limit: int | None  # trials of each task
-    batch_size: int | None  # None: by device
+    batch_size: int | None  # None: auto
     device: str | None  # None: the first GPU, else the CPU
     dtype: str
     scoring: Scoring
     skip_missing: bool
     prompts: Mapping[str, str]  # by task, instead of the family's
     batch_check: int  # trials of each task to score again one by one
+    resume: bool
+    reuse_prefixes: bool
+    cache: Path | None  # a folder of scores to take from and add to
     command: Sequence[str]  # for run.json
 
 
@@ -66,65 +77,209 @@ class Reporter(Protocol):
 class Evaluated:
     results_path: Path
     results: Sequence[TaskResult]
+    timings: Mapping[str, float]  # seconds by phase, of this command
 
 
-def evaluate(options: Options, reporter: Reporter) -> Evaluated:
-    """Runs an evaluation. Whatever stops it, the scores so far stay readable in its folder.
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A checkpoint that could not be evaluated, among others that could."""
 
-    Raises UsageError, DataError, ChecksumError, ModelError or OutputError, each as its part documents.
+    model: str
+    error: BabycliError
+
+
+def evaluate(options: Options, reporter: Reporter) -> tuple[list[Evaluated], list[Failed]]:
+    """Evaluates every model; one that cannot be is passed over if there are others. Scores so far stay on disk.
+
+    Only the first of several processes gets what was evaluated. Raises UsageError, DataError, ChecksumError,
+    ModelError, ResumeError or OutputError, each as its part documents.
     """
-    resolved = resolve(options.model, options.model_args)
-    device = pick_device(options.device)
-    name = resolved.name
-    spec = ModelSpec(resolved.source, name, options.model_args, device, options.dtype, options.scoring)
-    check_spec(resolved, spec)
-    family = local_family(resolved)
-    tasks = options.tasks if family is None else _doable(options, options.tasks, name, family.offers, reporter)
-    with reporter.bar("reading images", None) as count:
-        inputs = read_inputs(options.root, tasks, options.limit, options.skip_missing, count)
-    started = _utc_now()
-    reporter.say(f"loading {name} on {device} in {options.dtype}")
-    model = load_model(resolved, spec)
-    tasks = _doable(options, tasks, name, model.info.offers, reporter)
-    inputs = inputs.asking(_prompts(tasks, model.info, options.prompts, reporter))
-    plan = make_plan(inputs.all_requests(), inputs.sha256)
-    with RunLog(options.output, log_name(name)) as log:
-        for note in model.info.notes:
-            reporter.say(f"note: {note}")
-        batch_size = options.batch_size or BATCH_SIZES.get(device, GPU_BATCH_SIZE)
-        about = provenance(inputs, model, spec, batch_size, options.limit)
-        log.write_provenance(command=list(options.command), start=started, status="running", **about)
-        scores: dict[Key, Score] = {}
-        try:
-            with reporter.bar("scoring", plan.n_requests) as count:
+    processes = join()
+    try:
+        done = _Suite(options, reporter if processes.is_first else _Silent(), processes).evaluate()
+        processes.leave()
+    except BabycliError as error:
+        if not processes.is_first:
+            error.message = f"process {processes.rank + 1} of {processes.n}: {error.message}"
+        raise
+    return done
 
-                def keep(key: Key, score: Score) -> None:
-                    scores[key] = score
-                    log.append_score(key, score)
+
+class _Silent:
+    """The reporter of all processes but the first."""
+
+    def say(self, message: str) -> None:
+        pass
+
+    @contextlib.contextmanager
+    def bar(self, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        yield lambda n: None
+
+
+class _Suite:
+    """The models of one command, on the same inputs."""
+
+    def __init__(self, options: Options, reporter: Reporter, processes: Processes) -> None:
+        self._options, self._reporter, self._processes = options, reporter, processes
+        self._device = pick_device(options.device, processes.local_rank if processes.n > 1 else None)
+        self._memory = PixelMemory(free_bytes() // 2 if len(options.models) > 1 else 0)
+        self._is_running = False
+
+    def evaluate(self) -> tuple[list[Evaluated], list[Failed]]:
+        options, reporter = self._options, self._reporter
+        models = [resolve(model, options.model_args) for model in options.models]
+        for resolved in models:
+            check_spec(resolved, self._spec(resolved))
+        with reporter.bar("reading images", None) as count:
+            inputs = read_inputs(options.root, self._tasks(models), options.limit, options.skip_missing, count)
+        done: list[Evaluated] = []
+        failed: list[Failed] = []
+        for i, resolved in enumerate(models, 1):
+            if len(models) > 1:
+                reporter.say(f"model {i} of {len(models)}: {resolved.name}")
+            try:
+                done += self._evaluate(resolved, inputs)
+            except (ModelError, ResumeError) as error:
+                if len(models) == 1 or (self._processes.n > 1 and self._is_running):
+                    raise  # the other processes may not have failed
+                reporter.say(f"failed: {error.message}\n  mend: {error.mend}")
+                failed.append(Failed(resolved.name, error))
+            self._is_running = False
+            gc.collect()  # the model, before the next one is loaded
+        return done, failed
+
+    def _spec(self, resolved: Resolved) -> ModelSpec:
+        options = self._options
+        return ModelSpec(
+            resolved.source, resolved.name, options.model_args, self._device, options.dtype, options.scoring
+        )
+
+    def _tasks(self, models: Sequence[Resolved]) -> Sequence[Task]:
+        """The tasks that any of the models can do, as far as that is known before they are loaded."""
+        families = [local_family(resolved) for resolved in models]
+        if len(models) == 1 and families[0] is not None:
+            return self._doable(self._options.tasks, models[0].name, families[0].offers)
+        doable = [t for t in self._options.tasks if any(f is None or can_do(t, f.offers) for f in families)]
+        return doable or self._options.tasks
+
+    def _doable(self, tasks: Sequence[Task], model: str, offers: Sequence[Offer]) -> Sequence[Task]:
+        """The tasks that a model with these offers can do. Raises ModelError for one that was asked for and is not."""
+        doable = [task for task in tasks if can_do(task, offers)]
+        beyond = ", ".join(task.name for task in tasks if task not in doable)
+        if beyond and (self._options.tasks_were_named or not doable):
+            able = f"leave it out:  --tasks {','.join(t.name for t in doable)}" if doable else "choose another model"
+            expected = " or ".join(dict.fromkeys(o for t in tasks if t not in doable for o in ANSWERED_BY[t.needs]))
+            raise ModelError(f"{model} cannot do {beyond}: expected is {expected}, it offers {', '.join(offers)}", able)
+        if beyond:
+            self._reporter.say(f"note: left out {beyond}: {model} offers {', '.join(offers)} only")
+        return doable
+
+    def _evaluate(self, resolved: Resolved, inputs: Inputs) -> list[Evaluated]:
+        """One model: loaded, run and decided; nothing from the processes that are not the first."""
+        options, reporter, processes = self._options, self._reporter, self._processes
+        started = _utc_now()
+        spec = self._spec(resolved)
+        reporter.say(f"loading {spec.name} on {spec.device} in {options.dtype}")
+        model = processes.together(lambda: load_model(resolved, spec))
+        tasks = self._doable([item.task for item in inputs.tasks], spec.name, model.info.offers)
+        inputs = inputs.asking(_prompts(tasks, model.info, options.prompts, reporter))
+        plan = make_plan(inputs.all_requests(), inputs.sha256)
+        about = provenance(inputs, plan, model, spec, options.limit)
+        self._check_agreement(plan, model.info)
+        found = processes.together(lambda: self._folder(about, log_name(spec.name)) if processes.is_first else Path())
+        with RunLog(processes.share(found), processes.rank) as log:
+            for note in model.info.notes:
+                reporter.say(f"note: {note}")
+            batching = self._batching(spec.device, log.provenance)
+            session: dict[str, Any] = {"start": started, "device": spec.device, "n_processes": processes.n}
+            if processes.is_first:
+                log.write_provenance(
+                    start=log.provenance.get("start", started),
+                    status="running",
+                    batch_size=batching.unit_images,
+                    command=list(options.command),
+                    sessions=[*log.provenance.get("sessions", []), session],
+                    **about,
+                )
+            self._is_running = True
+            with _cached(options.cache, plan, model.info, spec, log, processes):
+                timings = self._run(plan, model, inputs, batching, log)
+                everywhere = processes.gather(timings.seconds)
+            if not processes.is_first:
+                return []
+            total: dict[str, float] = {phase: sum(seconds[phase] for seconds in everywhere) for phase in PHASES}
+            session |= {"end": _utc_now(), "timings": total, "batching": batching.events}
+            scores = engine.settled(plan, log.scores())
+            if options.batch_check:
+                log.write_provenance(batch_check=_batch_check(options, inputs, scores, model, reporter))
+            decided = [decide(item, scores, inputs.sha256, options.scoring) for item in inputs.tasks]
+            for of_task in decided:
+                log.write_samples(of_task.result.task, sample_lines(of_task, model))
+            log.write_provenance(end=_utc_now(), status="done", timings=_summed(log.provenance["sessions"]))
+            results = [of_task.result for of_task in decided]
+            document = results_document(log.provenance, results, log.timestamp, log_name(spec.name))
+            return [Evaluated(log.write_results(document), results, total)]
+
+    def _folder(self, about: Mapping[str, Any], model: str) -> Path:
+        """The folder of the run to go on with, else a new one."""
+        options = self._options
+        found = find_unfinished(options.output, model, list(about["tasks"]), options.limit) if options.resume else None
+        if found is None:
+            return new_folder(options.output, model)
+        check_same(found, read_run(found) or {}, about)
+        return found
+
+    def _batching(self, device: str, logged: Mapping[str, Any]) -> Batching:
+        """As large as asked for; with auto the size that the run was begun with, so that its borders stay."""
+        options = self._options
+        if options.batch_size is not None:
+            return Batching(options.batch_size, note=self._note)
+        size = logged.get("batch_size") or UNIT_IMAGES.get(device, GPU_UNIT_IMAGES)
+        return Batching(size, auto=True, probe=memory_of(device), note=self._note)
+
+    def _note(self, message: str) -> None:
+        self._reporter.say(f"note: {message}")
+
+    def _check_agreement(self, plan: Plan, info: ModelInfo) -> None:
+        """Raises ModelError unless all processes have the same images, labels and weights before them."""
+        if len(set(self._processes.gather((plan.digest, info.fingerprint)))) > 1:
+            raise ModelError(
+                "the processes do not see the same images, labels and weights",
+                "give all machines the same files, on a disk that they share",
+            )
+
+    def _run(self, plan: Plan, model: Model, inputs: Inputs, batching: Batching, log: RunLog) -> Timings:
+        """Scores what is not on disk yet, this process its share."""
+        how = engine.How(batching, self._options.reuse_prefixes, memory=self._memory)
+        processes = self._processes
+        processes.gather(None)  # what comes from the cache is on disk
+        done = set(log.scores())
+        processes.gather(None)  # nobody writes before all have read
+        units = [unit for unit in plan.units(batching.unit_images) if not done.issuperset(_keys(unit))]
+        share = shared_out(units, processes.n)[processes.rank]
+        n_here = sum(key not in done for unit in share for key in _keys(unit))
+        n_done = n_before = plan.n_requests - sum(key not in done for key in plan.keys)
+        if n_before:
+            self._reporter.say(f"{n_before} of {plan.n_requests} scores are on disk: {log.folder}")
+        try:
+            with self._reporter.bar("scoring", n_here) as count:
+
+                def keep(scored: Scored) -> None:
+                    nonlocal n_done
+                    log.append_score(scored)
+                    n_done += 1
                     count(1)
 
-                engine.run(plan, model, inputs.open_image, batch_size, keep)
-        except RuntimeError as error:
-            if type(error).__name__ != "OutOfMemoryError":  # torch's, which this room does not import
-                raise
-            raise ModelError(
-                f"{device} has not enough memory for batches of {batch_size}: {str(error).splitlines()[0]}",
-                f"use smaller ones:  --batch-size {max(1, batch_size // 2)}",
-            ) from error
+                engine.run(share, model, inputs.open_image, how, done, keep)
         finally:
-            if len(scores) < plan.n_requests:
-                with contextlib.suppress(OutputError):
-                    log.write_provenance(status="stopped")
-                reporter.say(f"stopped after {len(scores)} of {plan.n_requests} requests; scores: {log.folder}")
-        if options.batch_check:
-            log.write_provenance(batch_check=_batch_check(options, inputs, scores, model, reporter))
-        decided = [decide(item, scores, inputs.sha256, options.scoring) for item in inputs.tasks]
-        for of_task in decided:
-            log.write_samples(of_task.result.task, sample_lines(of_task, model))
-        log.write_provenance(end=_utc_now(), status="done")
-        results = [of_task.result for of_task in decided]
-        document = results_document(log.provenance, results, log.timestamp, log_name(name))
-        return Evaluated(log.write_results(document), results)
+            if n_done < n_before + n_here:
+                if processes.is_first:
+                    with contextlib.suppress(OutputError):
+                        log.write_provenance(status="stopped")
+                self._reporter.say(
+                    f"stopped after {n_done} of {plan.n_requests} requests; the same command goes on: {log.folder}"
+                )
+        return how.timings
 
 
 def _batch_check(
@@ -136,21 +291,6 @@ def _batch_check(
         drift = "" if check.max_difference is None else f", scores differ by up to {check.max_difference:.2g}"
         reporter.say(f"batch check: {task}: {check.n_flipped} of {check.n_trials} decisions flip one by one{drift}")
     return {task: {"seed": SEED} | asdict(check) for task, check in found.items()}
-
-
-def _doable(
-    options: Options, tasks: Sequence[Task], model: str, offers: Sequence[Offer], reporter: Reporter
-) -> Sequence[Task]:
-    """The tasks that a model with these offers can do. Raises ModelError for one that was asked for and is not."""
-    doable = [task for task in tasks if can_do(task, offers)]
-    beyond = ", ".join(task.name for task in tasks if task not in doable)
-    if beyond and (options.tasks_were_named or not doable):
-        able = f"leave it out:  --tasks {','.join(task.name for task in doable)}" if doable else "choose another model"
-        expected = " or ".join(dict.fromkeys(o for t in tasks if t not in doable for o in ANSWERED_BY[t.needs]))
-        raise ModelError(f"{model} cannot do {beyond}: expected is {expected}, it offers {', '.join(offers)}", able)
-    if beyond:
-        reporter.say(f"note: left out {beyond}: {model} offers {', '.join(offers)} only")
-    return doable
 
 
 def _prompts(
@@ -166,6 +306,34 @@ def _prompts(
             "--prompt TEXT changes that"
         )
     return chosen
+
+
+@contextlib.contextmanager
+def _cached(
+    folder: Path | None, plan: Plan, info: ModelInfo, spec: ModelSpec, log: RunLog, processes: Processes
+) -> Iterator[None]:
+    """Puts what a cache knows into the log, and afterwards what the log has into the cache."""
+    if folder is None or not processes.is_first:
+        yield
+        return
+    cache = ScoreCache(folder, info, spec)
+    known, had = cache.read(), log.scores()
+    for key in plan.keys:
+        if key in known and key not in had:
+            log.append_score(known[key])
+    try:
+        yield
+    finally:
+        cache.add(log.scores().values())
+
+
+def _keys(unit: Unit) -> Iterator[Key]:
+    return (key for item in unit for key in item.keys)
+
+
+def _summed(sessions: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Seconds by phase of all sessions that came to their end."""
+    return {phase: sum(s["timings"][phase] for s in sessions if "timings" in s) for phase in PHASES}
 
 
 def _utc_now() -> str:

@@ -6,14 +6,16 @@ Owns the registry and the way from what a user typed to a loaded model. Never im
 from __future__ import annotations
 
 import functools
+import glob
 import pkgutil
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 from babycli.errors import ModelError, UsageError, did_you_mean
-from babycli.models.base import Family, Model, ModelSpec, Outline
+from babycli.models.base import Family, MemoryProbe, Model, ModelSpec, Outline
 
 DEFAULT_MODEL = "wsashawn/babyllava_resnext_gpt2"
 BUNDLED = {"babyllava-tiny": Path(__file__).parent.parent / "demo" / "babyllava-tiny"}
@@ -113,13 +115,47 @@ def outline_model(resolved: Resolved, spec: ModelSpec) -> Outline:
     return _checked_family(resolved, place, spec).outline(spec, place)
 
 
-def pick_device(wanted: str | None) -> str:
-    """The device asked for, else the first GPU, else the CPU."""
-    if wanted is not None:
-        return wanted
+def pick_device(wanted: str | None, local_rank: int | None = None) -> str:
+    """The device asked for, else the first GPU, else the CPU; one of several processes takes the GPU of its rank."""
+    if wanted not in (None, "cuda"):
+        return str(wanted)
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    n_gpus = torch.cuda.device_count()
+    if wanted is None and not n_gpus:
+        return "cpu"
+    return "cuda" if local_rank is None or not n_gpus else f"cuda:{local_rank % n_gpus}"
+
+
+def memory_of(device: str) -> MemoryProbe | None:
+    """How much of a device's memory a batch takes; None for a device that does not tell, and needs no large batches."""
+    if not device.startswith("cuda"):
+        return None
+    from babycli.models.parts.device_memory import CudaMemory
+
+    return CudaMemory(device)
+
+
+def matching(pattern: str) -> list[str]:
+    """The checkpoints that a pattern with ``*``, ``?`` or ``[`` names, step 9 before step 10; else the name as it is.
+
+    Raises UsageError where there are none.
+    """
+    if not glob.has_magic(pattern) or Path(pattern).exists() or all_families()["control"].claims(pattern):
+        return [pattern]
+    paths = glob.glob(str(Path(pattern).expanduser()))  # noqa: PTH207  # the user's own pattern, absolute perhaps
+    found = [path for path in paths if Path(path).is_dir() or _is_claimed(path)]
+    if not found:
+        raise UsageError(f"no checkpoint is named {pattern!r}", "give folders, as  --model 'checkpoints/*'")
+    return sorted(found, key=_natural)
+
+
+def _is_claimed(name: str) -> bool:
+    return any(family.claims(name) for family in all_families().values())
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _is_fetched(resolved: Resolved) -> bool:

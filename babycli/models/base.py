@@ -45,6 +45,7 @@ class ModelInfo:
     notes: tuple[str, ...] = ()  # what a reader of the numbers should know
     prompts: Mapping[str, str] = field(default_factory=dict)  # by task, of a model that brings its own
     prompts_like: str = ""  # the family whose prompts it takes, if not its own
+    shares_prefixes: bool = False  # fulfils SharesPrefixes
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,12 @@ class Tokens:
     ids: tuple[int, ...]
     n_answer: int
     batch_key: Hashable
+    # Images take so many positions more than their ids; known where prefixes are shared.
+    n_image_positions: int = field(default=0, kw_only=True)
+
+    @property
+    def n_positions(self) -> int:
+        return len(self.ids) + self.n_image_positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +118,14 @@ class Model(Protocol):
         """The visual features of a batch of preprocessed pictures, one each."""
 
 
+class SharesPixels(Model, Protocol):
+    """A model that says how it prepares pictures: another one with an equal key can use its pixels."""
+
+    @property
+    def pixels_key(self) -> Hashable:
+        """All that ``preprocess`` depends on, the picture apart."""
+
+
 class ScoresText(Model, Protocol):
     """A model that can be asked for a text's score. Raises ModelError for a text that it cannot take."""
 
@@ -125,6 +140,19 @@ class OffersLoglikelihood(ScoresText, Protocol):
         """Scores a batch of equal ``batch_key``."""
 
 
+class SharesPrefixes(OffersLoglikelihood, Protocol):
+    """A generative model that reads a picture and a prompt once for all texts behind them."""
+
+    def loglikelihood_of_branches(
+        self, features: Sequence[Features], branches: Sequence[Sequence[Tokens]]
+    ) -> list[list[Loglikelihood]]:
+        """Scores rows of answers, a picture each.
+
+        In a row all ids before the last ``n_answer`` are the same. Rows are alike: the i-th answers of all have equal
+        ``batch_key``. Equals ``loglikelihood`` up to rounding (1e-5 in float32).
+        """
+
+
 class OffersSimilarity(ScoresText, Protocol):
     """A dual encoder. Its text is the prompt's ``{}`` filled with the answer (see parts/prompts.py: filled)."""
 
@@ -137,6 +165,19 @@ class OffersGenerate(Model, Protocol):
 
     def generate(self, features: Sequence[Features], prompt: str, max_new_tokens: int) -> list[Generation]:
         """Greedy continuations of one prompt, a picture each."""
+
+
+class MemoryProbe(Protocol):
+    """A device whose memory can be watched."""
+
+    def begin(self) -> None:
+        """From here on the peak is taken."""
+
+    def room(self) -> float:
+        """How many times what was computed since ``begin`` would have fitted."""
+
+    def release(self) -> None:
+        """Gives back what is held for later, after an allocation has failed."""
 
 
 class Loader(Protocol):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from babycli.models.parts.lightning import Lightning
+    from babycli.models.parts.pixels import PixelSpec
 
 OFFERS: tuple[Offer, ...] = ("similarity",)
 MAX_TOKENS = 25  # <sos> and <eos> included; the original cuts longer utterances
@@ -52,12 +53,18 @@ class Cvcl:
     def render(self, prompt: str) -> str:
         return prompt
 
-    def preprocess(self, image: Image) -> Tensor:
+    @property
+    def pixels_key(self) -> PixelSpec:
         from PIL import Image as Pillow
 
-        from babycli.models.parts.pixels import PixelSpec, to_pixels
+        from babycli.models.parts.pixels import PixelSpec
 
-        return to_pixels(image, PixelSpec(pad=False, resample=Pillow.Resampling.BICUBIC))
+        return PixelSpec(pad=False, resample=Pillow.Resampling.BICUBIC)
+
+    def preprocess(self, image: Image) -> Tensor:
+        from babycli.models.parts.pixels import to_pixels
+
+        return to_pixels(image, self.pixels_key)
 
     def encode(self, pixels: Sequence[Tensor]) -> list[Features]:
         import torch

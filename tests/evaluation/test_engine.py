@@ -9,7 +9,9 @@ from PIL import Image
 
 from babycli.domain import GenerateRequest, Generation, ImageRef, Loglikelihood, Request, Score, ScoreRequest
 from babycli.evaluation import engine
+from babycli.evaluation.memory import Batching
 from babycli.evaluation.plan import GenerateKey, Key, ScoreKey, key_of, make_plan
+from babycli.evaluation.scorefile import Scored
 from tests.evaluation.fakes import FakeModel
 
 
@@ -26,17 +28,18 @@ def picture(image: ImageRef) -> Image.Image:
 
 
 def run(requests: list[Request], model: FakeModel, batch_size: int) -> dict[Key, Score]:
-    scores: dict[Key, Score] = {}
+    scores: dict[Key, Scored] = {}
 
-    def keep(key: Key, score: Score) -> None:
-        assert key not in scores, "scored twice"
-        scores[key] = score
+    def keep(scored: Scored) -> None:
+        assert scored.key not in scores, "scored twice"
+        scores[scored.key] = scored
 
-    engine.run(make_plan(requests, sha256_of(requests)), model, picture, batch_size, keep)
-    return scores
+    plan = make_plan(requests, sha256_of(requests))
+    engine.run(plan.units(batch_size), model, picture, engine.How(Batching(batch_size)), (), keep)
+    return engine.settled(plan, scores)
 
 
-def test_the_plan_holds_each_distinct_request_once_in_order_of_appearance() -> None:
+def test_the_plan_holds_each_distinct_request_once() -> None:
     twice: list[Request] = [
         ScoreRequest(ref(1), "", "red ball"),
         ScoreRequest(ref(2), "", "red ball"),
@@ -46,8 +49,8 @@ def test_the_plan_holds_each_distinct_request_once_in_order_of_appearance() -> N
     ]
     plan = make_plan(twice, sha256_of(twice))
     assert [(item.sha256, [key.text for key in item.scores], len(item.generations)) for item in plan.work] == [
-        ("sha-1.png", ["red ball", "blue ball"], 1),
         ("sha-2.png", ["red ball"], 0),
+        ("sha-1.png", ["red ball", "blue ball"], 1),
     ]
     assert plan.n_requests == 4
 
@@ -115,10 +118,9 @@ def test_what_was_scored_before_a_crash_has_been_handed_over() -> None:
 
     requests: list[Request] = [ScoreRequest(ref(n), "", "ball") for n in range(12)]
     kept: list[Key] = []
+    units = make_plan(requests, sha256_of(requests)).units(4)
     with pytest.raises(RuntimeError, match="fell over"):
-        engine.run(
-            make_plan(requests, sha256_of(requests)), broken_after(8), picture, 4, lambda key, _: kept.append(key)
-        )
+        engine.run(units, broken_after(8), picture, engine.How(Batching(4)), (), lambda s: kept.append(s.key))
     assert kept == [ScoreKey(f"sha-{n}.png", "", "ball") for n in range(8)]
 
 

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from babycli.models import BUNDLED
 from tests.checkpoints import weights_of, word_tokenizer, write_checkpoint
 from tests.conftest import Babycli, Ran
+from tests.evaluation.logs import lines, only_run, results, samples
 
 WORDS = [
     "ball",
@@ -55,30 +56,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_checkpoint(tmp_path_factory.mktemp("checkpoints") / "small", WORDS, seed=3)
 
 
-def run_folder(root: Path = Path("logs")) -> Path:
-    (found,) = sorted(path.parent for path in root.rglob("run.json"))
-    return found
-
-
-def results(folder: Path) -> dict[str, Any]:
-    (path,) = folder.glob("*_results.json")
-    document: dict[str, Any] = json.loads(path.read_bytes())
-    return document
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def samples(folder: Path, task: str) -> list[dict[str, Any]]:
-    (path,) = folder.glob(f"*_samples_{task}.jsonl")
-    return lines(path)
-
-
 def test_the_log_holds_what_the_contract_says(linked: Path, babycli: Babycli, small: Path) -> None:
     ran = babycli("eval", "--model", small, "--limit", 3)
     assert ran.code == 0, ran.err
-    folder = run_folder()
+    folder = only_run()
     assert folder.parent.name == f"{small.parent.name}__small"
     timestamp = folder.name
     assert sorted(path.name for path in folder.iterdir()) == sorted(
@@ -130,7 +111,7 @@ def test_the_log_holds_what_the_contract_says(linked: Path, babycli: Babycli, sm
 
 def test_metrics_follow_from_the_samples(linked: Path, babycli: Babycli, small: Path) -> None:
     assert babycli("eval", "--model", small, "--tasks", "labeled_s,vtwt").code == 0
-    folder = run_folder()
+    folder = only_run()
     trials: dict[int, list[tuple[float, bool]]] = {}
     for line in samples(folder, "labeled_s"):
         right = line["doc"]["real_category"] == line["doc"]["target_category"]
@@ -146,7 +127,7 @@ def test_scores_do_not_depend_on_the_batch(linked: Path, babycli: Babycli, small
     kept = []
     for batch_size in ("1", "7", "64"):
         assert babycli("eval", "--model", small, "--limit", 20, "--batch-size", batch_size).code == 0
-        kept.append([samples(run_folder(), task) for task in ("labeled_s", "vtwt", "baby_winoground")])
+        kept.append([samples(only_run(), task) for task in ("labeled_s", "vtwt", "baby_winoground")])
         shutil.rmtree("logs")
     flat = [[r[0] for task in of_run for line in task for r in line["resps"]] for of_run in kept]
     assert flat[1] == pytest.approx(flat[0], abs=1e-5)
@@ -156,7 +137,7 @@ def test_scores_do_not_depend_on_the_batch(linked: Path, babycli: Babycli, small
 def test_two_runs_write_the_same(linked: Path, babycli: Babycli, small: Path) -> None:
     for name in ("one", "two"):
         assert babycli("eval", "--model", small, "--limit", 12, "--output-path", name).code == 0
-    one, two = run_folder(Path("one")), run_folder(Path("two"))
+    one, two = only_run(Path("one")), only_run(Path("two"))
     assert (one / "scores.rank0.jsonl").read_bytes() == (two / "scores.rank0.jsonl").read_bytes()
     assert samples(one, "saycam_caption") == samples(two, "saycam_caption")
 
@@ -167,7 +148,7 @@ def test_lmms_eval_spellings_are_understood(linked: Path, babycli: Babycli, smal
         "eval", *words, "--batch_size", 16, "--output_path", "./elsewhere", "--limit", 2, "--trust_remote_code"
     )
     assert ran.code == 0, ran.err
-    assert run_folder(Path("elsewhere")).parent.name == f"{small.parent.name}__small"
+    assert only_run(Path("elsewhere")).parent.name == f"{small.parent.name}__small"
     assert "not needed" in ran.err
 
 
@@ -178,7 +159,7 @@ def test_a_model_that_ignores_the_image_gets_chance(trunk: str, linked: Path, ba
     weights[f"{trunk}.mm_projector.2.weight"].zero_()
     blind = write_checkpoint(tmp_path / "blind", WORDS, trunk=trunk, weights=weights)
     assert babycli("eval", "--model", blind, "--tasks", "labeled_s", "--batch-size", 7).code == 0
-    document = results(run_folder())
+    document = results(only_run())
     assert document["results"]["labeled_s"]["acc,none"] == 0.25
     assert document["ties"]["labeled_s"] == 120
 
@@ -193,7 +174,7 @@ def test_a_model_that_gives_every_candidate_the_same_score(
     flat = write_checkpoint(tmp_path / "flat", WORDS, trunk="model", weights=weights)
     ran = babycli("eval", "--model", flat, "--tasks", "labeled_s,vtwt,baby_winoground", "--scoring", scoring)
     assert ran.code == 0
-    document = results(run_folder())
+    document = results(only_run())
     assert document["results"]["vtwt"]["acc,none"] == vtwt
     assert document["results"]["labeled_s"]["acc,none"] == (0.25 if scoring == "fair" else 1.0)  # right one is first
     assert document["results"]["baby_winoground"]["group_score,none"] == 0.0
@@ -212,11 +193,11 @@ def test_nan_weights_end_in_exit_7_with_the_results_written(linked: Path, babycl
     assert ran.code == 7
     assert "not finite" in ran.err
     assert "NaN" in ran.err
-    document = results(run_folder())
+    document = results(only_run())
     assert document["nonfinite"] == {"labeled_s": 4, "vtwt": 4, "baby_winoground": 4, "saycam_caption": 4}
     assert document["results"]["vtwt"]["acc,none"] == 0.0
     assert document["results"]["saycam_caption"]["meteor,none"] == 0.0
-    assert samples(run_folder(), "vtwt")[0]["resps"][0][0] is None  # JSON has no NaN
+    assert samples(only_run(), "vtwt")[0]["resps"][0][0] is None  # JSON has no NaN
     assert "!" in babycli("report", "logs").out
 
 
@@ -256,10 +237,10 @@ def test_skip_missing_scores_complete_trials_and_says_so(linked: Path, babycli: 
     ran = babycli("eval", "--model", small, "--tasks", "vtwt", "--skip-missing")
     assert ran.code == 0
     assert "left out because images are missing" in ran.out
-    document = results(run_folder())
+    document = results(only_run())
     assert document["n_units"] == {"vtwt": 99}
     assert document["skipped"] == {"vtwt": ["2"]}
-    assert 2 not in [line["doc_id"] for line in samples(run_folder(), "vtwt")]
+    assert 2 not in [line["doc_id"] for line in samples(only_run(), "vtwt")]
 
 
 def test_damage_in_the_middle_of_an_image_ends_the_run_with_its_name(
@@ -271,10 +252,10 @@ def test_damage_in_the_middle_of_an_image_ends_the_run_with_its_name(
     ran = babycli("eval", "--model", small, "--tasks", "vtwt", "--batch-size", 8)
     assert ran.code == 3
     assert "demo_frame_050.png" in ran.err
-    scores = lines(run_folder() / "scores.rank0.jsonl")
+    scores = lines(only_run() / "scores.rank0.jsonl")
     assert 0 < len(scores) < 200  # what came before it is kept
     assert "unfinished" not in ran.err
-    assert json.loads((run_folder() / "run.json").read_bytes())["status"] == "stopped"
+    assert json.loads((only_run() / "run.json").read_bytes())["status"] == "stopped"
     report = babycli("report", "logs")
     assert report.code == 3
     assert "unfinished" in report.err
@@ -345,23 +326,51 @@ def test_a_full_disk_is_said_and_keeps_the_scores(
     assert ran.code == 3
     assert "No space left on device" in ran.err
     assert "--output-path" in ran.err
-    assert len(lines(run_folder() / "scores.rank0.jsonl")) == 5
+    assert len(lines(only_run() / "scores.rank0.jsonl")) == 5
 
 
-def test_a_gpu_without_memory_ends_in_exit_5_with_a_smaller_batch(
-    linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def limited_memory(monkeypatch: pytest.MonkeyPatch, most_rows: int) -> None:
+    """As if a GPU had room for so many rows."""
     from babycli.models.parts.llava_model import LlavaModel
 
-    def full(*_: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+    whole = LlavaModel.loglikelihood_of_branches
 
-    monkeypatch.setattr(LlavaModel, "loglikelihood", full)
+    def limited(self: LlavaModel, features: Sequence[Any], branches: Sequence[Any]) -> Any:
+        if len(branches) > most_rows:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+        return whole(self, features, branches)
+
+    monkeypatch.setattr(LlavaModel, "loglikelihood_of_branches", limited)
+
+
+@pytest.mark.parametrize("batch_size", ["auto", "8"])
+def test_a_batch_that_does_not_fit_is_halved_and_the_run_goes_on(
+    batch_size: str, linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("eval", "--model", small, "--tasks", "vtwt", "--batch-size", batch_size)
+    assert babycli(*words, "--output-path", "roomy").code == 0
+    limited_memory(monkeypatch, 3)
+    ran = babycli(*words)
+    assert ran.code == 0, ran.err
+    assert "out of memory at a batch of" in ran.err
+    assert ran.err.count("out of memory") == (3 if batch_size == "auto" else 2)  # 16 or 8, down to 2
+    run = json.loads((only_run() / "run.json").read_bytes())
+    assert run["sessions"][0]["batching"][-1] == "out of memory at a batch of 4: going on with 2"
+    one, two = (
+        [r[0] for line in samples(only_run(Path(logs)), "vtwt") for r in line["resps"]] for logs in ("roomy", "logs")
+    )
+    assert one == pytest.approx(two, abs=1e-6)
+
+
+def test_one_image_that_does_not_fit_ends_in_exit_5(
+    linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited_memory(monkeypatch, 0)
     ran = babycli("eval", "--model", small, "--tasks", "vtwt", "--batch-size", 8)
     assert ran.code == 5
-    assert "out of memory" in ran.err
-    assert "--batch-size 4" in ran.err
-    assert json.loads((run_folder() / "run.json").read_bytes())["status"] == "stopped"
+    assert "not enough memory for one image" in ran.err
+    assert "Tried to allocate 20 GiB" in ran.err
+    assert json.loads((only_run() / "run.json").read_bytes())["status"] == "stopped"
 
 
 class FullDisk:
@@ -397,7 +406,7 @@ def test_half_precision_is_near_float32(dtype: str, linked: Path, babycli: Babyc
         words = ("--model", "babyllava-tiny", "--tasks", "vtwt", "--limit", 12, "--dtype", wanted)
         assert babycli("eval", *words, "--output-path", wanted).code == 0
     exact, half = (
-        [r[0] for line in samples(run_folder(Path(d)), "vtwt") for r in line["resps"]] for d in ("float32", dtype)
+        [r[0] for line in samples(only_run(Path(d)), "vtwt") for r in line["resps"]] for d in ("float32", dtype)
     )
     assert half != exact
     assert half == pytest.approx(exact, rel=0.1, abs=0.2)
@@ -435,12 +444,12 @@ def test_ctrl_c_exits_130_and_leaves_the_scores(linked: Path, small: Path) -> No
     assert ran.code == 130
     assert "Traceback" not in ran.err
     assert "stopped after" in ran.err
-    assert lines(run_folder() / "scores.rank0.jsonl")
+    assert lines(only_run() / "scores.rank0.jsonl")
 
 
 def test_a_kill_leaves_readable_scores(linked: Path, small: Path) -> None:
     assert stopped_by(signal.SIGKILL, linked, small).code == -signal.SIGKILL
-    assert lines(run_folder() / "scores.rank0.jsonl")
+    assert lines(only_run() / "scores.rank0.jsonl")
 
 
 def test_nothing_but_the_bar_is_on_stderr_and_no_bar_without_a_terminal(

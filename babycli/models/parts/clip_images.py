@@ -27,6 +27,11 @@ class ImageReader:
     def __init__(self, processor: Any) -> None:
         self._processor = processor
 
+    @property
+    def key(self) -> str:
+        """All its settings: equal keys, equal pixels."""
+        return f"{type(self._processor).__name__} {self._processor.to_json_string()}"
+
     def pixels(self, image: Image) -> Tensor:
         """An RGB picture of any size as float32 (3, height, width)."""
         made: Tensor = self._processor(images=image, return_tensors="pt")["pixel_values"][0]

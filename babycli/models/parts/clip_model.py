@@ -36,6 +36,10 @@ class ClipModel:
         self._vectors = TextVectors(self._encode_texts, normalise=True)
         self.info = info
 
+    @property
+    def pixels_key(self) -> str:
+        return self._images.key
+
     def render(self, prompt: str) -> str:
         return prompt
 

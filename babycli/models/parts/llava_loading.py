@@ -104,6 +104,7 @@ def finish(
         template=source.template,
         offers=OFFERS,
         notes=tuple(notes),
+        shares_prefixes=True,
     )
     generation = checkpoint.read_json_object(folder / "generation_config.json", missing_ok=True)
     network.generation_settings = generation

@@ -49,6 +49,10 @@ class LlavaModel:
         self._template = TEMPLATES[info.template]
         self.info = info
 
+    @property
+    def pixels_key(self) -> PixelSpec:
+        return self._pixel_spec
+
     def render(self, prompt: str) -> str:
         return self._template.render(with_image(prompt))
 
@@ -83,7 +87,8 @@ class LlavaModel:
         start = len(prompt_ids) if self._scoring == "reference" else answers.common_prefix(prompt_ids, whole)
         n_answer = max(0, len(whole) - start)
         self._check_length(whole, 0)
-        return Tokens(tuple(whole), n_answer, (_shape(whole), n_answer))
+        n_extra = whole.count(IMAGE_ID) * (self._network.n_positions - 1)
+        return Tokens(tuple(whole), n_answer, (_shape(whole), n_answer), n_image_positions=n_extra)
 
     def loglikelihood(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Loglikelihood]:
         """Log-probabilities of the last ``n_answer`` ids of each, in float32 whatever the model's dtype.
@@ -99,6 +104,25 @@ class LlavaModel:
             logits = self._network.logits(embedded, n)
             wanted = torch.tensor([t.ids[-n:] for t in tokens], device=logits.device)
             return answers.scored(logits, wanted)
+
+    def loglikelihood_of_branches(
+        self, features: Sequence[Features], branches: Sequence[Sequence[Tokens]]
+    ) -> list[list[Loglikelihood]]:
+        """Columns of answers of one length behind the prefixes; see LlavaNetwork.branch_logits."""
+        first = branches[0][0]
+        n_prefix = len(first.ids) - first.n_answer
+        with torch.inference_mode():
+            prefix = self._network.embed([list(row[0].ids[:n_prefix]) for row in branches], [f.data for f in features])
+            columns = [
+                torch.tensor([t.ids[n_prefix:] for t in column], dtype=torch.long, device=prefix.device)
+                for column in zip(*branches, strict=True)
+            ]
+            answered = [column for column in columns if column.shape[1]]
+            logits = self._network.branch_logits(prefix, answered) if answered else []
+            scored = iter([answers.scored(of, wanted) for of, wanted in zip(logits, answered, strict=True)])
+        nothing = [Loglikelihood((), False)] * len(branches)
+        by_column = [next(scored) if column.shape[1] else nothing for column in columns]
+        return [list(row) for row in zip(*by_column, strict=True)]
 
     def generate(self, features: Sequence[Features], prompt: str, max_new_tokens: int) -> list[Generation]:
         ids = self._prompt_ids(prompt)

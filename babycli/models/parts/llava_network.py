@@ -93,6 +93,46 @@ class LlavaNetwork(nn.Module):
         out: Tensor = self.text.get_output_embeddings()(hidden[:, -n_answer - 1 : -1])
         return out
 
+    def branch_logits(self, prefix: Tensor, answers: list[Tensor]) -> list[Tensor]:
+        """(n, n_prefix, hidden) and ids (n, n_answer) of answers -> (n, n_answer, vocabulary) for each answer.
+
+        An answer's last token predicts nothing and is left out; the others stand behind the prefix one after another.
+        Each sees the prefix and its own answer, and is told that it stands right behind the prefix:
+
+                    prefix   | a1 a2 | b1 |         answers "a1 a2 a3" and "b1 b2"; one of one token adds nothing
+            place   0  1  2  | 3  4  | 3  |
+            a1      x  x  x  | x     |    |
+            a2      x  x  x  | x  x  |    |
+            b1      x  x  x  |       | x  |
+            predicts      a1, b1      | a2 a3 | b2   read at 2 3 4 and at 2 5
+        """
+        n_prefix, device = prefix.shape[1], prefix.device
+        tails = [self.text.get_input_embeddings()(ids[:, :-1]) for ids in answers]
+        hidden = self._hidden(torch.cat([prefix, *tails], dim=1), n_prefix, [t.shape[1] for t in tails])
+        wanted, start = [], n_prefix
+        for tail in tails:
+            own = torch.arange(start, start + tail.shape[1], device=device)
+            wanted.append(torch.cat([torch.tensor([n_prefix - 1], device=device), own]))
+            start += tail.shape[1]
+        logits: Tensor = self.text.get_output_embeddings()(hidden[:, torch.cat(wanted)])
+        return list(torch.split(logits, [len(positions) for positions in wanted], dim=1))
+
+    def _hidden(self, row: Tensor, n_prefix: int, lengths: list[int]) -> Tensor:
+        """The last hidden states of a prefix with branches of these lengths behind it."""
+        masked: dict[str, Tensor] = {}
+        if sum(n > 0 for n in lengths) > 1:  # else the row is an ordinary text
+            branch = torch.tensor([0] * n_prefix + [i for i, n in enumerate(lengths, 1) for _ in range(n)])
+            place = torch.tensor([*range(n_prefix), *(n_prefix + k for n in lengths for k in range(n))])
+            sees = (branch[None] == 0) | (branch[None] == branch[:, None])
+            sees &= torch.ones(len(branch), len(branch)).tril().bool()
+            hides = torch.zeros(sees.shape, dtype=row.dtype).masked_fill(~sees, torch.finfo(row.dtype).min)
+            masked = {
+                "attention_mask": hides.to(row.device).expand(row.shape[0], 1, -1, -1),
+                "position_ids": place.to(row.device).expand(row.shape[0], -1),
+            }
+        out: Tensor = self.text.base_model(inputs_embeds=row, use_cache=False, **masked).last_hidden_state
+        return out
+
     def generate(self, embedded: Tensor, max_new_tokens: int, stop_ids: list[int]) -> Any:
         """transformers' greedy search; its ``sequences`` hold new ids only, ``logits`` one (n, vocabulary) a step.
 

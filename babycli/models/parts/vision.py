@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-
 CPU_SLICE = 4  # more pictures at a time spill from a CPU's caches: benchmarks/engine.py --tower
 
 
@@ -90,7 +89,7 @@ class ResNeXt(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         if pixels.device.type == "cpu":
-            return torch.cat([self._forward(some) for some in pixels.split(CPU_SLICE)])
+            return torch.cat([self._forward(some) for some in torch.split(pixels, CPU_SLICE)])
         return self._forward(pixels)
 
     def _forward(self, pixels: Tensor) -> Tensor:
@@ -101,7 +100,7 @@ class ResNeXt(nn.Module):
         return out
 
 
-def quicken(tower: Any, device: str) -> None:
+def quicken(tower: nn.Module, device: str) -> None:
     """Makes a loaded ResNeXt in float32 and evaluation mode faster, in place; does nothing to another tower.
 
     Batch norms go into the convolutions before them, so that each is one pass over the memory instead of two; a feature
@@ -120,7 +119,8 @@ def quicken(tower: Any, device: str) -> None:
             convolution, norm = block.downsample
             block.downsample = fuse(convolution, norm)
     if device == "cpu":
-        tower.to(memory_format=torch.channels_last)
+        channels_last: Any = {"memory_format": torch.channels_last}  # torch's types do not know of it
+        tower.to(**channels_last)
 
 
 @dataclass(frozen=True, slots=True)

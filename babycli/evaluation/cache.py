@@ -1,0 +1,62 @@
+"""Scores kept across runs by what they are of: the same weights, image, prompt, text and precision, the same score.
+
+    DIR/<digest of model and settings>/<time>-<process>.jsonl      score lines, as in a run's log
+
+Owns where a model's scores lie. Never decides whether a score is right. Every run that adds scores writes a file of its
+own, so nothing is locked; a torn last line is passed over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+import orjson
+
+from babycli.domain import Scoring
+from babycli.errors import OutputError
+from babycli.evaluation.plan import Key
+from babycli.evaluation.scorefile import Scored, read_scores, to_line
+from babycli.models.base import ModelInfo, ModelSpec
+
+_FORMAT = 1  # changes when the same settings come to mean other scores
+
+
+class ScoreCache:
+    """The scores of one model in one folder of caches."""
+
+    def __init__(self, folder: Path, info: ModelInfo, spec: ModelSpec) -> None:
+        self.folder = folder / _digest(info, spec.args, spec.scoring)[:32]
+        self._had: set[Key] = set()
+
+    def read(self) -> dict[Key, Scored]:
+        """All of them. Raises DataError for a file that is damaged."""
+        found: dict[Key, Scored] = {}
+        for path in sorted(self.folder.glob("*.jsonl")):
+            for scored in read_scores(path):
+                found.setdefault(scored.key, scored)
+        self._had = set(found)
+        return found
+
+    def add(self, scores: Iterable[Scored]) -> None:
+        """Keeps those that were not there when it was read. Raises OutputError."""
+        new = [scored for scored in scores if scored.key not in self._had]
+        if not new:
+            return
+        path = self.folder / f"{datetime.now():%Y%m%d_%H%M%S}-{os.getpid()}.jsonl"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with path.open("ab") as stream:
+                stream.writelines(to_line(scored) for scored in new)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {path}: {error.strerror}", "choose another folder:  --cache DIR"
+            ) from error
+
+
+def _digest(info: ModelInfo, args: object, scoring: Scoring) -> str:
+    whole = [_FORMAT, info.family, info.fingerprint, info.dtype, info.template, args, scoring]
+    return hashlib.sha256(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)).hexdigest()

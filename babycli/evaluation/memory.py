@@ -1,0 +1,116 @@
+"""How much goes through a model at once, and what happens when that was too much.
+
+Owns the batch size: fixed by the user, or grown while the device has room and halved when it has not. Never computes
+anything and never ends a run: only a single row that does not fit does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from babycli.errors import ModelError
+from babycli.models.base import MemoryProbe
+
+MAX_ROWS = 1024
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Batching:
+    """How many rows a batch may have, and how many units are computed at once.
+
+    ``unit_images`` is fixed for a run: its borders are those of the plan. ``auto`` lets several units be computed
+    together where the device has room.
+    """
+
+    def __init__(
+        self,
+        unit_images: int,
+        auto: bool = False,
+        probe: MemoryProbe | None = None,
+        note: Callable[[str], None] = lambda message: None,
+    ) -> None:
+        self.unit_images = unit_images
+        self.auto = auto
+        self.units_at_once = 1
+        self.events: list[str] = []  # what was changed while running; goes into run.json
+        self._most: int | None = None  # rows, once a larger batch has failed
+        self._probe = probe
+        self._note = note
+
+    @property
+    def n_rows(self) -> int:
+        wanted = self.unit_images * self.units_at_once
+        return wanted if self._most is None else min(wanted, self._most)
+
+    def begin(self) -> None:
+        """Called before the units of a batch are computed."""
+        if self._probe is not None and self.auto:
+            self._probe.begin()
+
+    def end(self) -> None:
+        """Called after that: twice as much next time, if there is room."""
+        if self._probe is None or not self.auto or self._most is not None or self.n_rows * 2 > MAX_ROWS:
+            return
+        if self._probe.room() >= 2:
+            self.units_at_once *= 2
+            self.events.append(f"batches of {self.n_rows}: there is room")
+
+    def halving(self, compute: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]) -> list[Result]:
+        """``compute(items)`` in batches of at most ``n_rows``; one that does not fit in memory is halved.
+
+        Raises ModelError where a single item does not fit.
+        """
+        results: list[Result] = []
+        start = 0
+        while start < len(items):
+            batch = items[start : start + self.n_rows]
+            try:
+                results += compute(batch)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if len(batch) == 1:
+                    raise ModelError(
+                        f"there is not enough memory for one image and its texts: {_first_line(error)}",
+                        "use  --dtype bfloat16, a larger device, or several:  --model-args device_map=auto",
+                    ) from error
+                failed = len(batch)
+            else:
+                start += len(batch)
+                continue
+            self._shrink(failed)  # outside of the handler, whose error holds on to what was allocated
+        return results
+
+    def _shrink(self, failed: int) -> None:
+        self._most = failed // 2
+        message = f"out of memory at a batch of {failed}: going on with {self._most}"
+        self.events.append(message)
+        self._note(message)
+        if self._probe is not None:
+            self._probe.release()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Is it a device's or the machine's memory that has run out? torch's errors are told by name and words."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
+def free_bytes() -> int:
+    """Memory of the machine that could be used without swapping; where only that is known, the free pages."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

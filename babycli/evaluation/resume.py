@@ -1,0 +1,68 @@
+"""Finding the run that a command goes on with, and telling whether it is the same evaluation.
+
+Owns which settings make two evaluations the same. Never reads a score and never writes. The number of processes, the
+device and the batch size are not among them: they change a score by rounding alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from babycli.errors import ResumeError
+from babycli.evaluation.runlog import read_run
+
+_SHOWN = 16  # characters of a digest
+
+
+def find_unfinished(output: Path, model: str, tasks: Sequence[str], limit: int | None) -> Path | None:
+    """The latest run of a model on these very tasks that has no results yet."""
+    for folder in sorted((output / model).glob("*/"), reverse=True):
+        run = read_run(folder)
+        if run is None or any(folder.glob("*_results.json")):
+            continue
+        if set(run.get("tasks", ())) == set(tasks) and run.get("limit") == limit:
+            return folder
+    return None
+
+
+def check_same(folder: Path, logged: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raises ResumeError, showing each difference, unless both run.json describe the same evaluation."""
+    differences = list(_differences("", _identity(logged), _identity(now)))
+    if differences:
+        raise ResumeError(
+            f"{folder} is unfinished, and was begun with something else:\n" + "\n".join(f"  {d}" for d in differences),
+            "undo the change and give the command again, or start anew with  --no-resume",
+        )
+
+
+def _identity(run: Mapping[str, Any]) -> dict[str, Any]:
+    model = run.get("model", {})
+    return {
+        "babycli": run.get("babycli_version"),
+        "model": {key: model.get(key) for key in ("family", "fingerprint", "args", "dtype", "template")},
+        "scoring": run.get("scoring"),
+        "tasks": {
+            name: {
+                key: task.get(key)
+                for key in ("version", "labels_sha256", "n_units", "skipped", "prompt", "rendered_prompt")
+            }
+            for name, task in run.get("tasks", {}).items()
+        },
+        "images": run.get("images"),
+    }
+
+
+def _differences(where: str, logged: Any, now: Any) -> Iterator[str]:
+    if isinstance(logged, dict) and isinstance(now, dict):
+        for key in sorted(logged.keys() | now.keys()):
+            yield from _differences(f"{where}{' ' if where else ''}{key}", logged.get(key), now.get(key))
+    elif logged != now:
+        yield f"{where}: {_text(logged)} in the log, {_text(now)} now"
+
+
+def _text(value: Any) -> str:
+    text = repr(value) if not isinstance(value, str) else value
+    is_digest = len(text) == 64 and all(c in "0123456789abcdef" for c in text)
+    return f"{text[:_SHOWN]}..." if is_digest else repr(value)

@@ -1,0 +1,79 @@
+"""Where the time of a run went.
+
+Owns the clock. decode and preprocess are seconds of threads that work beside the model; the rest are seconds of the
+run itself, idle those in which it waited for pictures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+Phase = Literal["decode", "preprocess", "vision", "prefix", "continuation", "generate", "write", "idle"]
+PHASES: tuple[Phase, ...] = (
+    "decode",
+    "preprocess",
+    "vision",
+    "prefix",
+    "continuation",
+    "generate",
+    "write",
+    "idle",
+)
+BESIDE = ("decode", "preprocess")  # in threads, while the run does something else
+_WHAT = {
+    "decode": "read and decode images",
+    "preprocess": "resize and normalise them",
+    "vision": "encode images",
+    "prefix": "read image and prompt",
+    "continuation": "read the texts to be scored",
+    "generate": "write captions",
+    "write": "write scores",
+    "idle": "wait for images",
+}
+
+
+class Timings:
+    """Seconds by phase. Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[Phase, float] = dict.fromkeys(PHASES, 0.0)
+        self._lock = threading.Lock()
+
+    def add(self, phase: Phase, seconds: float) -> None:
+        with self._lock:
+            self.seconds[phase] += seconds
+
+    @contextlib.contextmanager
+    def of(self, phase: Phase) -> Iterator[None]:
+        """Counts the time of a block, failed or not."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(phase, time.perf_counter() - start)
+
+    @contextlib.contextmanager
+    def of_scores(self, n_prefix: int, n_answer: int) -> Iterator[None]:
+        """Counts a pass over prefixes and answers together, divided as their positions are: no clock could tell."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - start
+            share = n_prefix / max(1, n_prefix + n_answer)
+            self.add("prefix", seconds * share)
+            self.add("continuation", seconds * (1 - share))
+
+
+def as_table(seconds: Mapping[str, float]) -> str:
+    """A table for people: seconds of each phase, and its share of the run."""
+    whole = sum(seconds[phase] for phase in PHASES if phase not in BESIDE)
+    lines = [f"{'phase':<14}{'seconds':>9}{'share':>8}"]
+    for phase in PHASES:
+        share = "beside" if phase in BESIDE else f"{seconds[phase] / max(whole, 1e-9):.1%}"
+        lines.append(f"{phase:<14}{seconds[phase]:>9.2f}{share:>8}  {_WHAT[phase]}")
+    return "\n".join([*lines, f"{'sum':<14}{whole:>9.2f}"])

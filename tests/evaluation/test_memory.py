@@ -1,0 +1,121 @@
+"""Batches that grow while there is room and are halved when there is not, on a pretended device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from babycli.errors import ModelError
+from babycli.evaluation.memory import MAX_ROWS, Batching, free_bytes, is_out_of_memory
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch's is, which this room does not import."""
+
+
+class Device:
+    """Memory for ``most`` rows."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.taken = 0
+        self.released = 0
+        self.batches: list[int] = []
+
+    def compute(self, items: Sequence[int]) -> list[int]:
+        self.batches.append(len(items))
+        self.taken = max(self.taken, len(items))
+        if len(items) > self.most:
+            raise OutOfMemoryError("CUDA out of memory.\nmore lines")
+        return [10 * item for item in items]
+
+    def begin(self) -> None:
+        self.taken = 0
+
+    def room(self) -> float:
+        return self.most / max(1, self.taken)
+
+    def release(self) -> None:
+        self.released += 1
+
+
+def test_a_failed_batch_is_halved_until_it_fits_and_nothing_is_lost_or_doubled() -> None:
+    device, said = Device(3), list[str]()
+    batching = Batching(16, probe=device, note=said.append)
+    assert batching.halving(device.compute, range(20)) == [10 * i for i in range(20)]
+    assert device.batches == [16, 8, 4, 2, *[2] * 9]
+    assert device.released == 3
+    assert said == batching.events
+    assert said[-1] == "out of memory at a batch of 4: going on with 2"
+    device.batches.clear()
+    batching.halving(device.compute, range(4))
+    assert device.batches == [2, 2]  # it has learned
+
+
+def test_auto_grows_while_there_is_room_and_never_after_a_failure() -> None:
+    device = Device(100)
+    batching = Batching(16, auto=True, probe=device)
+    sizes = []
+    for _ in range(5):
+        batching.begin()
+        sizes.append(batching.n_rows)
+        batching.halving(device.compute, range(batching.n_rows))
+        batching.end()
+    assert sizes == [16, 32, 64, 64, 64]
+    device.most = 10
+    batching.begin()
+    batching.halving(device.compute, range(64))
+    batching.end()
+    device.most = 10_000
+    batching.begin()
+    batching.halving(device.compute, range(64))
+    batching.end()
+    assert batching.n_rows == 8
+    assert MAX_ROWS >= 64
+
+
+def test_a_fixed_size_does_not_grow() -> None:
+    device = Device(10_000)
+    batching = Batching(16, probe=device)
+    batching.begin()
+    batching.halving(device.compute, range(16))
+    batching.end()
+    assert batching.n_rows == 16
+
+
+def test_growth_ends_somewhere() -> None:
+    device = Device(10**9)
+    batching = Batching(16, auto=True, probe=device)
+    for _ in range(30):
+        batching.begin()
+        batching.halving(device.compute, range(batching.n_rows))
+        batching.end()
+    assert batching.n_rows == MAX_ROWS
+
+
+def test_a_single_item_that_does_not_fit_is_a_model_error() -> None:
+    with pytest.raises(ModelError, match=r"not enough memory for one image.*CUDA out of memory\.$"):
+        Batching(4).halving(Device(0).compute, range(4))
+
+
+def test_other_errors_pass_through() -> None:
+    def broken(items: Sequence[int]) -> list[int]:
+        raise RuntimeError("shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        Batching(4).halving(broken, range(4))
+
+
+def test_what_counts_as_out_of_memory() -> None:
+    torch = pytest.importorskip("torch")
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert is_out_of_memory(MemoryError())
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60)
+    assert is_out_of_memory(caught.value)
+    assert not is_out_of_memory(RuntimeError("shapes"))
+
+
+def test_free_memory_is_a_sensible_number() -> None:
+    assert 1 << 20 < free_bytes() < 1 << 50

@@ -1,0 +1,352 @@
+"""A run that was stopped at any moment goes on with the same command, and ends as if nothing had happened.
+
+A few kills here; `make kills` makes BABYCLI_KILL_ROUNDS=100.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from babycli.evaluation.runlog import RunLog
+from tests.checkpoints import write_checkpoint
+from tests.conftest import REPOSITORY, Babycli, Ran
+from tests.evaluation.logs import lines, only_run, read_json, results, samples
+
+N_ROUNDS = int(os.environ.get("BABYCLI_KILL_ROUNDS", "3"))
+WORDS = [
+    "ball",
+    "star",
+    "house",
+    "fish",
+    "tree",
+    "cup",
+    "car",
+    "boat",
+    "red",
+    "blue",
+    "green",
+    "yellow",
+    "pink",
+    "black",
+]
+SOME = ("--tasks", "labeled_s,vtwt,saycam_caption", "--limit", "12", "--batch-size", "4")
+NAMES = ("labeled_s", "vtwt", "saycam_caption")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoints") / "small", WORDS, seed=3)
+
+
+@pytest.fixture
+def linked(babycli: Babycli, link_words: Sequence[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    assert babycli(*link_words).code == 0
+    return tmp_path
+
+
+class Undisturbed:
+    """What the run gives when nothing happens to it."""
+
+    def __init__(self, babycli: Babycli, model: Path) -> None:
+        assert babycli("eval", "--model", model, *SOME, "--output-path", "undisturbed").code == 0
+        folder = only_run(Path("undisturbed"))
+        self.scores = (folder / "scores.rank0.jsonl").read_bytes()
+        self.n_scores = self.scores.count(b"\n")
+        self.numbers = results(folder)["results"]
+        self.samples = {task: samples(folder, task) for task in NAMES}
+
+    def check(self, folder: Path, exactly: bool = True) -> None:
+        if exactly:
+            assert (folder / "scores.rank0.jsonl").read_bytes() == self.scores
+        assert results(folder)["results"] == self.numbers
+        if exactly:
+            assert {task: samples(folder, task) for task in NAMES} == self.samples
+        assert read_json(folder / "run.json")["status"] == "done"
+
+
+@pytest.fixture
+def undisturbed(linked: Path, babycli: Babycli, small: Path) -> Undisturbed:
+    return Undisturbed(babycli, small)
+
+
+def stop_after(n_scores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the machine went away when so many scores are on disk."""
+    append, n = RunLog.append_score, 0
+
+    def failing(self: RunLog, *arguments: Any) -> None:
+        nonlocal n
+        if n == n_scores:
+            raise KeyboardInterrupt
+        n += 1
+        append(self, *arguments)
+
+    monkeypatch.setattr(RunLog, "append_score", failing)
+
+
+def interrupted(babycli: Babycli, monkeypatch: pytest.MonkeyPatch, n_scores: int, *words: object) -> Path:
+    """The folder of a run that was interrupted."""
+    with monkeypatch.context() as patch:
+        stop_after(n_scores, patch)
+        ran = babycli("eval", *words)
+    assert ran.code == 130, ran.err
+    assert f"stopped after {n_scores} of" in ran.err
+    assert "the same command goes on" in ran.err
+    return only_run(Path("logs"))
+
+
+@pytest.mark.parametrize("n_scores", [0, 1, 5, 23, 40])
+def test_the_same_command_goes_on_to_the_byte(
+    n_scores: int, undisturbed: Undisturbed, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = interrupted(babycli, monkeypatch, n_scores, "--model", small, *SOME)
+    assert len(lines(folder / "scores.rank0.jsonl")) == n_scores
+    assert read_json(folder / "run.json")["status"] == "stopped"
+    ran = babycli("eval", "--model", small, *SOME)
+    assert ran.code == 0, ran.err
+    if n_scores:
+        assert f"{n_scores} of {undisturbed.n_scores} scores are on disk" in ran.err
+    undisturbed.check(folder)
+    sessions = read_json(folder / "run.json")["sessions"]
+    assert len(sessions) == 2
+    assert "end" not in sessions[0]
+    assert sessions[1]["timings"]["vision"] > 0
+
+
+def test_a_torn_line_is_cut_off_and_scored_again(
+    undisturbed: Undisturbed, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = interrupted(babycli, monkeypatch, 20, "--model", small, *SOME)
+    scores = folder / "scores.rank0.jsonl"
+    scores.write_bytes(scores.read_bytes()[:-17])
+    assert babycli("eval", "--model", small, *SOME).code == 0
+    undisturbed.check(folder)
+
+
+def test_a_run_killed_between_its_last_score_and_its_results_goes_on(
+    undisturbed: Undisturbed, babycli: Babycli, small: Path
+) -> None:
+    assert babycli("eval", "--model", small, *SOME).code == 0
+    folder = only_run(Path("logs"))
+    next(folder.glob("*_results.json")).unlink()
+    assert babycli("eval", "--model", small, *SOME).code == 0
+    undisturbed.check(folder)
+
+
+def test_what_is_done_is_not_gone_on_with(undisturbed: Undisturbed, babycli: Babycli, small: Path) -> None:
+    for _ in range(2):
+        assert babycli("eval", "--model", small, *SOME).code == 0
+    assert len(list(Path("logs").rglob("run.json"))) == 2
+
+
+def test_another_batch_size_gives_the_same_decisions(
+    undisturbed: Undisturbed, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = interrupted(babycli, monkeypatch, 21, "--model", small, *SOME)
+    assert babycli("eval", "--model", small, *SOME[:-1], "7").code == 0
+    undisturbed.check(folder, exactly=False)
+    found = {(s["image"], s.get("text")): s.get("logprob_sum") for s in lines(folder / "scores.rank0.jsonl")}
+    for line in undisturbed.scores.splitlines():
+        expected = json.loads(line)
+        assert found[expected["image"], expected.get("text")] == pytest.approx(expected.get("logprob_sum"), abs=1e-6)
+
+
+def test_auto_goes_on_at_the_borders_it_began_with(
+    linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--model", small, "--tasks", "vtwt")
+    assert babycli("eval", *words, "--output-path", "undisturbed").code == 0
+    folder = interrupted(babycli, monkeypatch, 33, *words)
+    assert babycli("eval", *words).code == 0
+    whole = only_run(Path("undisturbed")) / "scores.rank0.jsonl"
+    assert (folder / "scores.rank0.jsonl").read_bytes() == whole.read_bytes()
+
+
+def test_no_resume_starts_anew(linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(babycli, monkeypatch, 10, "--model", small, *SOME)
+    ran = babycli("eval", "--model", small, *SOME, "--no-resume")
+    assert ran.code == 0
+    assert "on disk" not in ran.err
+    assert sorted(read_json(path)["status"] for path in Path("logs").rglob("run.json")) == ["done", "stopped"]
+
+
+@pytest.mark.parametrize("words", [("--tasks", "labeled_s"), ("--limit", "3")])
+def test_another_question_starts_a_run_of_its_own(
+    words: tuple[str, str], linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(babycli, monkeypatch, 10, "--model", small, *SOME)
+    assert babycli("eval", "--model", small, *SOME, *words).code == 0
+    assert len(list(Path("logs").rglob("run.json"))) == 2
+
+
+def change_dtype(small: Path) -> Sequence[object]:
+    return ("--dtype", "bfloat16")
+
+
+def change_prompt(small: Path) -> Sequence[object]:
+    return ("--prompt", "vtwt=what is this?")
+
+
+def change_scoring(small: Path) -> Sequence[object]:
+    return ("--scoring", "reference")
+
+
+def change_weights(small: Path) -> Sequence[object]:
+    write_checkpoint(small, WORDS, seed=4)
+    return ()
+
+
+def change_an_image(small: Path) -> Sequence[object]:
+    image = Path("dataset/vtwt/images/demo_frame_003.png")
+    frames = Path("frames")
+    shutil.copytree(image.parent.resolve(), frames)
+    image.parent.unlink()
+    image.parent.symlink_to(frames.resolve())
+    Path("dataset/babycli.lock").unlink()
+    Image.new("RGB", (30, 30), "red").save(image)
+    return ()
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        (change_dtype, "model dtype: 'float32' in the log, 'bfloat16' now"),
+        (change_prompt, "tasks vtwt prompt: '' in the log, 'what is this?' now"),
+        (change_scoring, "scoring: 'fair' in the log, 'reference' now"),
+        (change_weights, "model fingerprint: "),
+        (change_an_image, "images sha256: "),
+    ],
+)
+def test_a_change_is_a_conflict_that_is_shown(
+    change: Callable[[Path], Sequence[object]],
+    shown: str,
+    linked: Path,
+    babycli: Babycli,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small = write_checkpoint(tmp_path / "checkpoints" / "small", WORDS, seed=3)
+    folder = interrupted(babycli, monkeypatch, 10, "--model", small, *SOME)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    more = change(small)
+    ran = babycli("eval", "--model", small, *SOME, *more)
+    assert ran.code == 6
+    assert shown in ran.err
+    assert str(folder) in ran.err
+    assert "--no-resume" in ran.err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert babycli("eval", "--model", small, *SOME, *more, "--no-resume").code == 0
+
+
+def test_a_changed_label_file_is_a_conflict(
+    linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = interrupted(babycli, monkeypatch, 10, "--model", small, *SOME)
+    run = read_json(folder / "run.json")
+    run["tasks"]["vtwt"]["labels_sha256"] = "0" * 64  # a label file that babycli takes has one digest: change the log
+    (folder / "run.json").write_text(json.dumps(run))
+    ran = babycli("eval", "--model", small, *SOME)
+    assert ran.code == 6
+    assert "tasks vtwt labels_sha256: 0000000000000000... in the log" in ran.err
+
+
+def test_damage_in_the_scores_is_named(
+    linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = interrupted(babycli, monkeypatch, 10, "--model", small, *SOME)
+    scores = folder / "scores.rank0.jsonl"
+    scores.write_bytes(scores.read_bytes().replace(b'"text"', b'"tixt"', 1))
+    ran = babycli("eval", "--model", small, *SOME)
+    assert ran.code == 3
+    assert "scores.rank0.jsonl, line 1 is no score" in ran.err
+
+
+def test_a_run_that_is_being_written_is_left_alone(
+    linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = interrupted(babycli, monkeypatch, 10, "--model", small, *SOME)
+    with RunLog(folder):
+        ran = babycli("eval", "--model", small, *SOME)
+        assert ran.code == 6
+        assert "is being written by another process" in ran.err
+        assert babycli("eval", "--model", small, *SOME, "--no-resume").code == 0
+
+
+def test_the_scores_of_more_processes_are_gone_on_with_by_one(
+    undisturbed: Undisturbed, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = interrupted(babycli, monkeypatch, 24, "--model", small, *SOME)
+    scores = lines(folder / "scores.rank0.jsonl")
+    for rank in range(3):
+        text = "".join(json.dumps(score) + "\n" for score in scores[rank::3])
+        (folder / f"scores.rank{rank}.jsonl").write_text(text)
+    assert babycli("eval", "--model", small, *SOME).code == 0
+    undisturbed.check(folder, exactly=False)
+
+
+def start(*words: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "babycli", "eval", *map(str, words)],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> Ran:
+    out, err = process.communicate(timeout=120)
+    return Ran(process.returncode, out, err)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_kills_at_random_moments_change_nothing(undisturbed: Undisturbed, small: Path) -> None:
+    rng = random.Random(f"kills {N_ROUNDS}")
+    words = ("--model", small, *SOME)
+    for _ in range(N_ROUNDS):
+        process = start(*words)
+        wait_until(rng.randrange(undisturbed.n_scores + 20), process)  # beyond the last: while results are written
+        time.sleep(rng.uniform(0, 0.02))
+        process.send_signal(signal.SIGKILL)
+        ended(process)
+        for folder in [path.parent for path in Path("logs").rglob("run.json")]:
+            scores = (folder / "scores.rank0.jsonl").read_bytes()
+            assert undisturbed.scores.startswith(scores[: scores.rfind(b"\n") + 1])
+            if any(folder.glob("*_results.json")):
+                undisturbed.check(folder)
+                shutil.rmtree(folder)
+    assert ended(start(*words)).code == 0
+    undisturbed.check(only_run(Path("logs")))
+
+
+def wait_until(n_scores: int, process: subprocess.Popen[str]) -> None:
+    """Until so many scores are on disk, or the run is over."""
+    while process.poll() is None:
+        found = list(Path("logs").glob("*/*/scores.rank0.jsonl"))
+        if found and sum(path.read_bytes().count(b"\n") for path in found) >= n_scores:
+            return
+        time.sleep(0.002)
+
+
+def test_sigterm_ends_a_run_with_a_last_word(linked: Path, small: Path) -> None:
+    process = start("--model", small, "--tasks", "labeled_s,vtwt", "--batch-size", 1)
+    wait_until(1, process)
+    assert process.poll() is None
+    process.terminate()
+    ran = ended(process)
+    assert ran.code == 130
+    assert "stopped after" in ran.err
+    assert "Traceback" not in ran.err
