@@ -15,6 +15,9 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from babycli.models.parts.vision import ResNeXt, ResNeXtSpec, projector
 
 SPECIAL = ("<pad>", "<unk>", "<sos>", "<eos>")
+# The words of the demo's labels.
+_DEMO_OBJECTS = ("ball", "star", "house", "fish", "tree", "cup", "car", "boat")
+DEMO_WORDS = (*_DEMO_OBJECTS, "red", "blue", "green", "yellow", "pink", "black")
 TOWER_SHAPE: dict[str, Any] = {"depths": [1, 1, 1, 1], "stem_channels": 8, "width": 8, "groups": 2, "expansion": 1.0}
 VISION_SIZE = 64
 HIDDEN = 32

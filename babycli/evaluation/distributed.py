@@ -71,7 +71,7 @@ class Processes:
         return value
 
     def leave(self) -> None:
-        """Ends the conversation, when all is done."""
+        """Ends the conversation, whether or not the others are still there."""
         if self.n > 1:
             import torch.distributed as dist
 

@@ -96,13 +96,13 @@ def evaluate(options: Options, reporter: Reporter) -> tuple[list[Evaluated], lis
     """
     processes = join()
     try:
-        done = _Suite(options, reporter if processes.is_first else _Silent(), processes).evaluate()
-        processes.leave()
+        return _Suite(options, reporter if processes.is_first else _Silent(), processes).evaluate()
     except BabycliError as error:
         if not processes.is_first:
             error.message = f"process {processes.rank + 1} of {processes.n}: {error.message}"
         raise
-    return done
+    finally:
+        processes.leave()
 
 
 class _Silent:

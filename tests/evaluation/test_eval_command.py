@@ -20,40 +20,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from babycli.models import BUNDLED
-from tests.checkpoints import weights_of, word_tokenizer, write_checkpoint
+from tests.checkpoints import DEMO_WORDS, weights_of, word_tokenizer, write_checkpoint
 from tests.conftest import Babycli, Ran
 from tests.evaluation.logs import lines, only_run, results, samples
-
-WORDS = [
-    "ball",
-    "star",
-    "house",
-    "fish",
-    "tree",
-    "cup",
-    "car",
-    "boat",
-    "red",
-    "blue",
-    "green",
-    "yellow",
-    "pink",
-    "black",
-]
-
-
-@pytest.fixture
-def linked(babycli: Babycli, link_words: Sequence[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with the demo data linked in ./dataset."""
-    monkeypatch.chdir(tmp_path)
-    assert babycli(*link_words).code == 0
-    return tmp_path
-
-
-@pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint with seeded random weights."""
-    return write_checkpoint(tmp_path_factory.mktemp("checkpoints") / "small", WORDS, seed=3)
 
 
 def test_the_log_holds_what_the_contract_says(linked: Path, babycli: Babycli, small: Path) -> None:
@@ -154,10 +123,10 @@ def test_lmms_eval_spellings_are_understood(linked: Path, babycli: Babycli, smal
 
 @pytest.mark.parametrize("trunk", ["transformer", "model"])
 def test_a_model_that_ignores_the_image_gets_chance(trunk: str, linked: Path, babycli: Babycli, tmp_path: Path) -> None:
-    n_tokens = len(word_tokenizer(WORDS)["model"]["vocab"])
+    n_tokens = len(word_tokenizer(DEMO_WORDS)["model"]["vocab"])
     weights = weights_of(trunk, n_tokens, seed=1)
     weights[f"{trunk}.mm_projector.2.weight"].zero_()
-    blind = write_checkpoint(tmp_path / "blind", WORDS, trunk=trunk, weights=weights)
+    blind = write_checkpoint(tmp_path / "blind", DEMO_WORDS, trunk=trunk, weights=weights)
     assert babycli("eval", "--model", blind, "--tasks", "labeled_s", "--batch-size", 7).code == 0
     document = results(only_run())
     assert document["results"]["labeled_s"]["acc,none"] == 0.25
@@ -168,10 +137,10 @@ def test_a_model_that_ignores_the_image_gets_chance(trunk: str, linked: Path, ba
 def test_a_model_that_gives_every_candidate_the_same_score(
     scoring: str, vtwt: float, linked: Path, babycli: Babycli, tmp_path: Path
 ) -> None:
-    n_tokens = len(word_tokenizer(WORDS)["model"]["vocab"])
+    n_tokens = len(word_tokenizer(DEMO_WORDS)["model"]["vocab"])
     weights = weights_of("model", n_tokens, seed=1)
     weights["lm_head.weight"].zero_()
-    flat = write_checkpoint(tmp_path / "flat", WORDS, trunk="model", weights=weights)
+    flat = write_checkpoint(tmp_path / "flat", DEMO_WORDS, trunk="model", weights=weights)
     ran = babycli("eval", "--model", flat, "--tasks", "labeled_s,vtwt,baby_winoground", "--scoring", scoring)
     assert ran.code == 0
     document = results(only_run())

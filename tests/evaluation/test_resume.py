@@ -21,41 +21,13 @@ import pytest
 from PIL import Image
 
 from babycli.evaluation.runlog import RunLog
-from tests.checkpoints import write_checkpoint
+from tests.checkpoints import DEMO_WORDS, write_checkpoint
 from tests.conftest import REPOSITORY, Babycli, Ran
 from tests.evaluation.logs import lines, only_run, read_json, results, samples
 
 N_ROUNDS = int(os.environ.get("BABYCLI_KILL_ROUNDS", "3"))
-WORDS = [
-    "ball",
-    "star",
-    "house",
-    "fish",
-    "tree",
-    "cup",
-    "car",
-    "boat",
-    "red",
-    "blue",
-    "green",
-    "yellow",
-    "pink",
-    "black",
-]
 SOME = ("--tasks", "labeled_s,vtwt,saycam_caption", "--limit", "12", "--batch-size", "4")
 NAMES = ("labeled_s", "vtwt", "saycam_caption")
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_checkpoint(tmp_path_factory.mktemp("checkpoints") / "small", WORDS, seed=3)
-
-
-@pytest.fixture
-def linked(babycli: Babycli, link_words: Sequence[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    assert babycli(*link_words).code == 0
-    return tmp_path
 
 
 class Undisturbed:
@@ -205,7 +177,7 @@ def change_scoring(small: Path) -> Sequence[object]:
 
 
 def change_weights(small: Path) -> Sequence[object]:
-    write_checkpoint(small, WORDS, seed=4)
+    write_checkpoint(small, DEMO_WORDS, seed=4)
     return ()
 
 
@@ -238,7 +210,7 @@ def test_a_change_is_a_conflict_that_is_shown(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    small = write_checkpoint(tmp_path / "checkpoints" / "small", WORDS, seed=3)
+    small = write_checkpoint(tmp_path / "checkpoints" / "small", DEMO_WORDS, seed=3)
     folder = interrupted(babycli, monkeypatch, 10, "--model", small, *SOME)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     more = change(small)
