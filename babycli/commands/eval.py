@@ -114,6 +114,13 @@ def evaluate(
             help="Read image and prompt once for all texts behind them, if possible.",
         ),
     ] = True,
+    feature_reuse: Annotated[
+        bool,
+        typer.Option(
+            "--feature-reuse/--no-feature-reuse",
+            help="With several checkpoints: keep what the vision tower gives for those that have the same one.",
+        ),
+    ] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Show where the time went.")] = False,
     skip_missing: Annotated[
         bool,
@@ -148,6 +155,7 @@ def evaluate(
         batch_check=(0 if precision == "float32" else DEFAULT_TRIALS) if batch_check is None else batch_check,
         resume=resume,
         reuse_prefixes=prefix_reuse,
+        reuse_features=feature_reuse,
         cache=cache,
         command=context.obj or [],
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class ScoreCache:
     """The scores of one model in one folder of caches."""
 
     def __init__(self, folder: Path, info: ModelInfo, spec: ModelSpec) -> None:
-        self.folder = folder / _digest(info, spec.args, spec.scoring)[:32]
+        self.folder = folder / _digest(info, spec.args_with_effect, spec.scoring)[:32]
         self._had: set[Key] = set()
 
     def read(self) -> dict[Key, Scored]:
@@ -57,6 +57,6 @@ class ScoreCache:
             ) from error
 
 
-def _digest(info: ModelInfo, args: object, scoring: Scoring) -> str:
+def _digest(info: ModelInfo, args: Mapping[str, str], scoring: Scoring) -> str:
     whole = [_FORMAT, info.family, info.fingerprint, info.dtype, info.template, args, scoring]
     return hashlib.sha256(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -21,7 +21,7 @@ from typing import Any, TypeVar, cast
 from babycli.domain import Generation, Score
 from babycli.evaluation.memory import Batching
 from babycli.evaluation.plan import GenerateKey, ImageWork, Key, Plan, ScoreKey, Unit
-from babycli.evaluation.prefetch import OpenImage, Pictures, PixelMemory
+from babycli.evaluation.prefetch import Kept, OpenImage, Pictures
 from babycli.evaluation.scorefile import Scored
 from babycli.evaluation.timings import Timings
 from babycli.models.base import (
@@ -32,6 +32,7 @@ from babycli.models.base import (
     OffersSimilarity,
     ScoresText,
     SharesPrefixes,
+    SharesVision,
     Tokens,
 )
 
@@ -48,7 +49,8 @@ class How:
     batching: Batching
     reuses_prefixes: bool = True  # False: every text is a row of its own, with its whole prefix
     timings: Timings = field(default_factory=Timings)
-    memory: PixelMemory = field(default_factory=lambda: PixelMemory(0))
+    pixels: Kept = field(default_factory=lambda: Kept(0))
+    seen: Kept = field(default_factory=lambda: Kept(0))  # what vision towers gave
 
 
 @dataclass(slots=True)
@@ -79,9 +81,10 @@ def run(
     A unit of which only a part is done has its images encoded again, all of them: the batches are those of the plan.
     """
     left = [unit for unit in units if any(key not in done for item in unit for key in item.keys)]
-    how.memory.prepare_for(model)
+    how.pixels.start(getattr(model, "pixels_key", None))
+    how.seen.start(getattr(model, "vision_key", None) if how.seen.is_open else None)
     scorer = _Scorer(model, how, done, on_score)
-    with Pictures(left, model, open_image, how.memory, how.timings) as pictures:
+    with Pictures(left, model, open_image, how.pixels, how.seen, how.timings) as pictures:
         while taken := list(pictures.take(how.batching.units_at_once)):
             how.batching.begin()
             scorer.compute([item for item, _ in taken], [pixels for _, pixels in taken])
@@ -108,7 +111,7 @@ class _Scorer:
     def compute(self, items: Sequence[ImageWork], pixels: Sequence[Any]) -> None:
         """All that is asked about some images."""
         with self._how.timings.of("vision"):
-            features = self._how.batching.halving(self._model.encode, pixels)
+            features = self._features(items, pixels)
         for rows in _by(self._rows(items, features), lambda row: row.shape).values():
             for some in self._in_batches(rows):
                 if any(key not in self._done for row in some for text in row.texts for key in text.keys):
@@ -118,6 +121,18 @@ class _Scorer:
             for batch in self._in_batches(alike):
                 if any(key not in self._done for key, _ in batch):
                     self._generate(batch)
+
+    def _features(self, items: Sequence[ImageWork], pixels: Sequence[Any]) -> list[Features]:
+        halving, kept = self._how.batching.halving, self._how.seen
+        if not kept.is_open or not hasattr(self._model, "vision_key"):
+            return halving(self._model.encode, pixels)
+        model = cast(SharesVision, self._model)
+        new = [i for i, item in enumerate(items) if kept.get(item.sha256) is None]
+        seen = dict(zip(new, halving(model.see, [pixels[i] for i in new]), strict=True))
+        for i, output in seen.items():
+            kept.keep(items[i].sha256, output)
+        whole = [seen[i] if i in seen else kept.get(item.sha256) for i, item in enumerate(items)]
+        return halving(model.encode_seen, whole)
 
     def _rows(self, items: Sequence[ImageWork], features: Sequence[Features]) -> list[_Row]:
         """The prefixes of some images, each distinct one once, with their distinct answers."""

@@ -23,13 +23,13 @@ from babycli.evaluation.timings import Timings
 from babycli.models.base import Model
 
 OpenImage = Callable[[ImageRef], Image]
-N_THREADS = min(16, max(4, os.cpu_count() or 1))
+N_THREADS = min(16, max(2, (os.cpu_count() or 1) // 2))  # on a CPU the model wants the cores too
 
 
-class PixelMemory:
-    """Keeps preprocessed pictures for the next model that prepares them alike, up to ``max_bytes``.
+class Kept:
+    """What was made of pictures, by SHA-256, for the next model that makes the same of them; up to ``max_bytes``.
 
-    A model says how it prepares by ``pixels_key``; what was kept for another key is dropped.
+    A key stands for all that it depends on, the picture apart; what was kept for another key is dropped.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -38,8 +38,12 @@ class PixelMemory:
         self._kept: dict[str, Any] = {}
         self._lock = threading.Lock()
 
-    def prepare_for(self, model: Model) -> None:
-        key = getattr(model, "pixels_key", None)
+    @property
+    def is_open(self) -> bool:
+        return self._max_bytes > 0
+
+    def start(self, key: Hashable) -> None:
+        """What comes from now on depends on ``key``; None: nobody else can use it."""
         if key is None or key != self._key:
             self._kept, self._left = {}, self._max_bytes
         self._key = key
@@ -47,23 +51,23 @@ class PixelMemory:
     def get(self, sha256: str) -> Any:
         return self._kept.get(sha256)
 
-    def keep(self, sha256: str, pixels: Any) -> None:
-        size = getattr(pixels, "nbytes", None)
+    def keep(self, sha256: str, value: Any) -> None:
+        size = getattr(value, "nbytes", None)
         with self._lock:
             if self._key is not None and size is not None and size <= self._left:
                 self._left -= size
-                self._kept[sha256] = pixels
+                self._kept[sha256] = value
 
 
 class Pictures:
-    """The preprocessed pictures of units, in their order. Use as a context manager."""
+    """The preprocessed pictures of units, in their order; None for units that the tower has seen. A context manager."""
 
     def __init__(
-        self, units: Sequence[Unit], model: Model, open_image: OpenImage, memory: PixelMemory, timings: Timings
+        self, units: Sequence[Unit], model: Model, open_image: OpenImage, pixels: Kept, seen: Kept, timings: Timings
     ) -> None:
         self._units = iter(units)
         self._model, self._open_image = model, open_image
-        self._memory, self._timings = memory, timings
+        self._pixels, self._seen, self._timings = pixels, seen, timings
         self._ahead: deque[tuple[Unit, list[Future[Any]]]] = deque()
         self._pool = ThreadPoolExecutor(N_THREADS, "babycli-decode")
 
@@ -90,14 +94,20 @@ class Pictures:
             unit = next(self._units, None)
             if unit is None:
                 return
-            self._ahead.append((unit, [self._pool.submit(self._prepare, item) for item in unit]))
+            is_seen = all(self._seen.get(item.sha256) is not None for item in unit)
+            prepare = _nothing if is_seen else self._prepare
+            self._ahead.append((unit, [self._pool.submit(prepare, item) for item in unit]))
 
     def _prepare(self, item: ImageWork) -> Any:
-        pixels = self._memory.get(item.sha256)
+        pixels = self._pixels.get(item.sha256)
         if pixels is None:
             with self._timings.of("decode"):
                 image = self._open_image(item.image)
             with self._timings.of("preprocess"):
                 pixels = self._model.preprocess(image)
-            self._memory.keep(item.sha256, pixels)
+            self._pixels.keep(item.sha256, pixels)
         return pixels
+
+
+def _nothing(item: ImageWork) -> None:
+    """The pixels of a picture that need not be read."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from babycli.errors import ResumeError
 from babycli.evaluation.runlog import read_run
+from babycli.models.base import ARGS_WITHOUT_EFFECT
 
 _SHOWN = 16  # characters of a digest
 
@@ -39,9 +40,10 @@ def check_same(folder: Path, logged: Mapping[str, Any], now: Mapping[str, Any]) 
 
 def _identity(run: Mapping[str, Any]) -> dict[str, Any]:
     model = run.get("model", {})
+    args = {key: value for key, value in model.get("args", {}).items() if key not in ARGS_WITHOUT_EFFECT}
     return {
         "babycli": run.get("babycli_version"),
-        "model": {key: model.get(key) for key in ("family", "fingerprint", "args", "dtype", "template")},
+        "model": {key: model.get(key) for key in ("family", "fingerprint", "dtype", "template")} | {"args": args},
         "scoring": run.get("scoring"),
         "tasks": {
             name: {

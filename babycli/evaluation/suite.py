@@ -24,7 +24,7 @@ from babycli.evaluation.distributed import Processes, join
 from babycli.evaluation.inputs import Inputs, read_inputs
 from babycli.evaluation.memory import Batching, free_bytes
 from babycli.evaluation.plan import Key, Plan, Unit, make_plan, shared_out
-from babycli.evaluation.prefetch import PixelMemory
+from babycli.evaluation.prefetch import Kept
 from babycli.evaluation.prompts import ANSWERED_BY, Prompt, can_do, choose_prompt
 from babycli.evaluation.results import SEED, decide, provenance, results_document, sample_lines
 from babycli.evaluation.resume import check_same, find_unfinished
@@ -60,6 +60,7 @@ class Options:
     batch_check: int  # trials of each task to score again one by one
     resume: bool
     reuse_prefixes: bool
+    reuse_features: bool  # keep what vision towers give for checkpoints with the same tower
     cache: Path | None  # a folder of scores to take from and add to
     command: Sequence[str]  # for run.json
 
@@ -122,7 +123,9 @@ class _Suite:
     def __init__(self, options: Options, reporter: Reporter, processes: Processes) -> None:
         self._options, self._reporter, self._processes = options, reporter, processes
         self._device = pick_device(options.device, processes.local_rank if processes.n > 1 else None)
-        self._memory = PixelMemory(free_bytes() // 2 if len(options.models) > 1 else 0)
+        room = free_bytes() // 3 if len(options.models) > 1 else 0
+        self._pixels = Kept(room)
+        self._seen = Kept(room if options.reuse_features else 0)
         self._is_running = False
 
     def evaluate(self) -> tuple[list[Evaluated], list[Failed]]:
@@ -250,7 +253,7 @@ class _Suite:
 
     def _run(self, plan: Plan, model: Model, inputs: Inputs, batching: Batching, log: RunLog) -> Timings:
         """Scores what is not on disk yet, this process its share."""
-        how = engine.How(batching, self._options.reuse_prefixes, memory=self._memory)
+        how = engine.How(batching, self._options.reuse_prefixes, pixels=self._pixels, seen=self._seen)
         processes = self._processes
         processes.gather(None)  # what comes from the cache is on disk
         done = set(log.scores())

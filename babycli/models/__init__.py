@@ -102,7 +102,10 @@ def load_model(resolved: Resolved, spec: ModelSpec) -> Model:
     Raises ModelError where that fails, UsageError for an argument that the family does not take.
     """
     from babycli.models.parts.checkpoint import fetch
+    from babycli.models.parts.device_memory import keep_freed_memory
 
+    if spec.device == "cpu":
+        keep_freed_memory()
     place = fetch(resolved.source) if _is_fetched(resolved) else Path(resolved.source)
     return _checked_family(resolved, place, spec).load(spec, place)
 

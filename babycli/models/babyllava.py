@@ -102,6 +102,7 @@ FAMILY = Family(
         "conv_template": "conversation template: " + ", ".join(TEMPLATES),
         "vision_tower": "folder or file of the tower, where the checkpoint does not hold it",
         "image_aspect_ratio": "pad or square, instead of what config.json says",
+        "device_map": "auto: spread a model that is too large for one GPU over all of them",
     },
     recognises=recognises,
     load=load,

@@ -17,6 +17,9 @@ from PIL.Image import Image
 
 from babycli.domain import Generation, Loglikelihood, Offer, Scoring, Similarity
 
+# Arguments that say where a model comes from or lies, not what it computes.
+ARGS_WITHOUT_EFFECT = ("pretrained", "device_map")
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
@@ -28,6 +31,10 @@ class ModelSpec:
     device: str  # "cpu", "cuda", "cuda:1"
     dtype: str  # "float32", "float16", "bfloat16"
     scoring: Scoring
+
+    @property
+    def args_with_effect(self) -> dict[str, str]:
+        return {key: value for key, value in self.args.items() if key not in ARGS_WITHOUT_EFFECT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,23 @@ class SharesPixels(Model, Protocol):
     @property
     def pixels_key(self) -> Hashable:
         """All that ``preprocess`` depends on, the picture apart."""
+
+
+class SharesVision(Model, Protocol):
+    """A model whose vision tower may be another's: what it gives can be kept for the next checkpoint.
+
+    ``encode(pixels)`` equals ``encode_seen(see(pixels))``.
+    """
+
+    @property
+    def vision_key(self) -> Hashable:
+        """All that ``see`` depends on, the picture apart: the tower's weights and how pictures are prepared."""
+
+    def see(self, pixels: Sequence[Any]) -> list[Any]:
+        """What the tower gives for preprocessed pictures, in the machine's memory; each with ``nbytes``."""
+
+    def encode_seen(self, seen: Sequence[Any]) -> list[Features]:
+        """The visual features of pictures from what the tower gave."""
 
 
 class ScoresText(Model, Protocol):

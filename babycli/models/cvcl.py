@@ -69,11 +69,12 @@ class Cvcl:
     def encode(self, pixels: Sequence[Tensor]) -> list[Features]:
         import torch
 
+        from babycli.models.parts.device_memory import on_device
         from babycli.models.parts.dual_encoder import as_features
         from babycli.models.parts.precision import torch_dtype
 
         with torch.inference_mode():
-            batch = torch.stack(list(pixels)).to(self.info.device, torch_dtype(self.info.dtype))
+            batch = on_device(pixels, self.info.device, torch_dtype(self.info.dtype))
             vectors = self._network["fc"](self._network["trunk"](batch).mean(1))
         return as_features(vectors, self._cosine)
 

@@ -72,6 +72,7 @@ FAMILY = Family(
     offers=("loglikelihood", "generate"),
     arguments={
         "pretrained": "folder or hub id of the checkpoint",
+        "device_map": "auto: spread a model that is too large for one GPU over all of them",
         "chat_template": "file with a chat template (Jinja), instead of the checkpoint's",
     },
     recognises=recognises,

@@ -137,6 +137,7 @@ def _as_original(place: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         "mm_vision_select_feature": "patch" if strategy == "default" else "cls_patch",
         _OWN_TOWER: config["vision_config"],
         "image_aspect_ratio": "square" if processor.get("do_pad") is False else "pad",
+        "device_map": "auto: spread a model that is too large for one GPU over all of them",
         "torch_dtype": config.get("dtype") or config.get("torch_dtype"),
     }
 
@@ -240,6 +241,7 @@ FAMILY = Family(
         "conv_template": "conversation template: " + ", ".join(TEMPLATES),
         "vision_tower": "folder or hub id of the CLIP tower, instead of the one that config.json names",
         "image_aspect_ratio": "pad or square (cropped), instead of what config.json says",
+        "device_map": "auto: spread a model that is too large for one GPU over all of them",
     },
     recognises=recognises,
     load=load,

@@ -262,6 +262,7 @@ def test_a_task_without_links_is_refused_with_the_command_that_mends_it(
         (("--batch-size", "none"), "--batch-size"),
         (("--batch-size", "0"), "--batch-size"),
         (("--model-args", "template"), "key=value"),
+        (("--model-args", "device_map=balanced"), "device_map=auto"),
     ],
 )
 def test_bad_words_exit_2_without_a_trace(words: Sequence[str], said: str, linked: Path, babycli: Babycli) -> None:

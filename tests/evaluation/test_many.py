@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from babycli.evaluation.inputs import Inputs
-from babycli.evaluation.prefetch import PixelMemory
+from babycli.evaluation.prefetch import Kept
 from babycli.models import load_model, matching
+from babycli.models.parts.vision import ResNeXt
 from tests.checkpoints import DEMO_WORDS, write_checkpoint
 from tests.conftest import Babycli
-from tests.evaluation.logs import only_run, results, samples
+from tests.evaluation.logs import only_run, read_json, results, samples
 
 SOME = ("--tasks", "labeled_s,vtwt", "--limit", "10")
 STEPS = ("step-9", "step-10", "step-100")
@@ -151,25 +154,45 @@ class Pixels:
         self.nbytes = nbytes
 
 
-class Reader:
-    def __init__(self, pixels_key: object) -> None:
-        self.pixels_key = pixels_key
-
-
 def test_pixels_are_kept_for_models_that_prepare_alike_and_within_bounds() -> None:
-    memory = PixelMemory(100)
-    memory.prepare_for(Reader("a"))  # type: ignore[arg-type]
+    kept = Kept(100)
+    kept.start("a")
     first, second, third = Pixels(60), Pixels(50), Pixels(40)
-    memory.keep("1", first)
-    memory.keep("2", second)  # one too many
-    memory.keep("3", third)
-    memory.prepare_for(Reader("a"))  # type: ignore[arg-type]
-    assert [memory.get(name) for name in "123"] == [first, None, third]
-    memory.prepare_for(Reader("b"))  # type: ignore[arg-type]
-    assert [memory.get(name) for name in "123"] == [None, None, None]
-    memory.keep("1", first)
-    memory.prepare_for(object())  # type: ignore[arg-type]  # one that does not say how it prepares
-    assert memory.get("1") is None
-    memory.keep("1", first)
-    memory.prepare_for(object())  # type: ignore[arg-type]
-    assert memory.get("1") is None
+    kept.keep("1", first)
+    kept.keep("2", second)  # one too many
+    kept.keep("3", third)
+    kept.start("a")
+    assert [kept.get(name) for name in "123"] == [first, None, third]
+    kept.start("b")
+    assert [kept.get(name) for name in "123"] == [None, None, None]
+    kept.keep("1", first)
+    for _ in range(2):
+        kept.start(None)  # a model that does not say how it prepares
+        assert kept.get("1") is None
+        kept.keep("1", first)
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_a_tower_that_checkpoints_share_sees_each_picture_once_if_wished(
+    reuse: bool, checkpoints: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    towers = {name: load_file(checkpoints / name / "model.safetensors") for name in STEPS}
+    for name in ("step-10", "step-100"):  # the last has a tower of its own
+        shared = towers["step-9" if name == "step-10" else name]
+        own = {k: shared[k] if ".vision_tower." in k else v for k, v in towers[name].items()}
+        save_file(own, checkpoints / name / "model.safetensors", {"format": "pt"})
+    n_seen, forward = 0, ResNeXt.forward
+
+    def counting(self: ResNeXt, pixels: Tensor) -> Tensor:
+        nonlocal n_seen
+        n_seen += len(pixels)
+        return forward(self, pixels)
+
+    monkeypatch.setattr(ResNeXt, "forward", counting)
+    words = ("--feature-reuse",) if reuse else ()
+    assert babycli("eval", "--model", "checkpoints/*", *SOME, *words).code == 0
+    n_images = read_json(only_run(Path("logs/checkpoints__step-9")) / "run.json")["plan"]["images"]
+    assert n_seen == n_images * (2 if reuse else 3)
+    assert babycli("eval", "--model", "checkpoints/step-10", *SOME, "--output-path", "alone").code == 0
+    one, other = (only_run(Path(logs) / "checkpoints__step-10") for logs in ("logs", "alone"))
+    assert (one / "scores.rank0.jsonl").read_bytes() == (other / "scores.rank0.jsonl").read_bytes()

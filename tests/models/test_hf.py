@@ -225,6 +225,15 @@ def test_the_batch_does_not_matter(pair: Pair) -> None:
                 assert one.token_logprobs == pytest.approx(other.token_logprobs, abs=1e-5)
 
 
+def test_device_map_auto_gives_the_same_scores(pair: Pair) -> None:
+    spread = load(pair.folder, device_map="auto")
+    for model in (pair.ours, spread):
+        assert model.info.device == "cpu"
+    tokens = [spread.tokenize(PROMPT, "ball")]
+    found = [m.loglikelihood(m.encode([m.preprocess(PICTURES[0])]), tokens) for m in (pair.ours, spread)]
+    assert found[0] == found[1]
+
+
 def test_answers_of_one_length_share_a_batch(pair: Pair) -> None:
     """Different texts, as in a batch of different requests."""
     groups: dict[object, list[str]] = {}

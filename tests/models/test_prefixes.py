@@ -89,3 +89,14 @@ def test_half_precision_goes_the_same_way() -> None:
         for tokens, logprobs in zip(row, found, strict=True):
             (plain,) = model.loglikelihood(features_of(model, 0), [tokens])
             assert logprobs == pytest.approx(plain.token_logprobs, rel=0.05, abs=0.1)
+
+
+@pytest.mark.parametrize("trunk", ["transformer", "model"])
+def test_device_map_auto_gives_the_same_scores(trunk: str, tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "spread", WORDS, trunk=trunk, seed=4)
+    found = []
+    for args in ({}, {"device_map": "auto"}):
+        model = cast(SharesPrefixes, load(folder, **args))
+        row = [model.tokenize("", text) for text in TEXTS]
+        found.append((losses(model, [0, 1], [row, row]), load(folder, **args).generate(features_of(model, 0), "", 5)))
+    assert found[0] == found[1]

@@ -179,6 +179,15 @@ def fingerprint(files: Iterable[Path]) -> str:
     return whole.hexdigest()
 
 
+def module_digest(module: nn.Module) -> str:
+    """SHA-256 over the names and bytes of a module's weights, wherever they came from."""
+    whole = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        whole.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        whole.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return whole.hexdigest()
+
+
 def n_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 

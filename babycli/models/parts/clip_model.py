@@ -18,6 +18,7 @@ from babycli.domain import Similarity
 from babycli.models.base import Features, ModelInfo, Tokens
 from babycli.models.parts.clip_images import ImageReader
 from babycli.models.parts.clip_texts import TextReader
+from babycli.models.parts.device_memory import on_device
 from babycli.models.parts.dual_encoder import TextVectors, as_features
 from babycli.models.parts.precision import torch_dtype
 from babycli.models.parts.prompts import filled
@@ -48,7 +49,7 @@ class ClipModel:
 
     def encode(self, pixels: Sequence[Tensor]) -> list[Features]:
         with torch.inference_mode():
-            batch = torch.stack(list(pixels)).to(self.info.device, torch_dtype(self.info.dtype))
+            batch = on_device(pixels, self.info.device, torch_dtype(self.info.dtype))
             return as_features(_unwrapped(self._network.get_image_features(pixel_values=batch)), normalise=True)
 
     def tokenize(self, prompt: str, text: str) -> Tokens:

@@ -26,6 +26,7 @@ from babycli.models.base import Features, ModelInfo, ModelSpec, Outline, Part, T
 from babycli.models.parts import answers, checkpoint
 from babycli.models.parts.hf_chat import Chat, n_images, setting_files
 from babycli.models.parts.pictures import picture_digest
+from babycli.models.parts.placement import device_map_of
 from babycli.models.parts.precision import full_precision, notes_on_broken, torch_dtype
 from babycli.models.parts.transformers_calls import reading
 
@@ -205,8 +206,9 @@ def load(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> HfModel:
         if file.suffix == ".safetensors":  # transformers does not say which file it cannot read
             with reading(f"cannot read the weights {file}"), safe_open(file, framework="pt"):
                 pass
-    network, notes = _read_network(folder, config, torch_dtype(spec.dtype))
-    network = network.to(spec.device).eval()
+    device_map = device_map_of(spec)
+    network, notes = _read_network(folder, config, torch_dtype(spec.dtype), device_map)
+    network = (network if device_map else network.to(spec.device)).eval()
     if spec.dtype == "float32":
         full_precision()
     own_template = [Path(spec.args["chat_template"]).expanduser()] if "chat_template" in spec.args else []
@@ -244,13 +246,14 @@ def outline(folder: Path, config: Any, chat: Chat) -> Outline:
     )
 
 
-def _read_network(folder: Path, config: Any, dtype: torch.dtype) -> tuple[Any, list[str]]:
+def _read_network(folder: Path, config: Any, dtype: torch.dtype, device_map: str | None) -> tuple[Any, list[str]]:
     """The network with every weight from the checkpoint, and notes about those that it has no use for."""
     with reading(f"{folder}: transformers cannot load it"):
         network, report = _AUTO.from_pretrained(
             folder,
             config=config,
             dtype=dtype,
+            device_map=device_map,
             trust_remote_code=False,
             local_files_only=True,
             output_loading_info=True,

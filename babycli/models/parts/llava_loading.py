@@ -19,6 +19,7 @@ from babycli.models.parts.answers import stop_ids
 from babycli.models.parts.llava_model import LlavaModel
 from babycli.models.parts.llava_network import LlavaNetwork, parts_of
 from babycli.models.parts.pixels import PixelSpec
+from babycli.models.parts.placement import device_map_of, spread
 from babycli.models.parts.precision import full_precision
 from babycli.models.parts.prompts import TEMPLATES, with_image
 from babycli.models.parts.tokenizer import Tokenizer, load_tokenizer
@@ -63,6 +64,7 @@ def make_source(
     if aspect not in ("pad", "square"):
         kind = UsageError if "image_aspect_ratio" in spec.args else ModelError
         raise kind(f"image_aspect_ratio {aspect!r} is not supported", "one of: pad, square")
+    device_map_of(spec)
     return Source(family, spec, folder, config, trunk, n_tokens, tokenizer, template, aspect == "pad")
 
 
@@ -88,7 +90,7 @@ def finish(
     """The loaded model. ``files`` are those whose bytes make the weights; the folder's own settings are added."""
     spec, folder = source.spec, source.folder
     n_parameters = checkpoint.n_parameters(network)
-    network = network.to(spec.device).eval()
+    network = spread(network, spec).eval()
     if spec.dtype == "float32":
         full_precision()
         quicken(network.tower, spec.device)

@@ -6,8 +6,8 @@ decides who is right. Checked against BabyLLaVA @ e783c78 and @ 45d046e, driven 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from hashlib import sha256
 
 import torch
 from PIL.Image import Image
@@ -16,7 +16,9 @@ from torch import Tensor
 from babycli.domain import Generation, Loglikelihood, Scoring
 from babycli.errors import ModelError
 from babycli.models.base import Features, ModelInfo, Tokens
-from babycli.models.parts import answers
+from babycli.models.parts import answers, checkpoint
+from babycli.models.parts.device_memory import on_device
+from babycli.models.parts.feature_digests import row_digests
 from babycli.models.parts.llava_network import LlavaNetwork
 from babycli.models.parts.pixels import PixelSpec, to_pixels
 from babycli.models.parts.precision import torch_dtype
@@ -59,12 +61,24 @@ class LlavaModel:
     def preprocess(self, image: Image) -> Tensor:
         return to_pixels(image, self._pixel_spec)
 
+    @functools.cached_property
+    def vision_key(self) -> tuple[str, PixelSpec, str]:
+        return checkpoint.module_digest(self._network.tower), self._pixel_spec, self.info.dtype
+
     def encode(self, pixels: Sequence[Tensor]) -> list[Features]:
         with torch.inference_mode():
-            batch = torch.stack(list(pixels)).to(self.info.device, torch_dtype(self.info.dtype))
-            encoded = self._network.encode_images(batch)
-        raw = encoded.cpu().contiguous().view(torch.uint8).numpy()
-        return [Features(data, sha256(row.tobytes()).digest()) for data, row in zip(encoded, raw, strict=True)]
+            return _as_features(self._network.encode_images(self._placed(pixels)))
+
+    def see(self, pixels: Sequence[Tensor]) -> list[Tensor]:
+        with torch.inference_mode():
+            return list(self._network.tower(self._placed(pixels)).cpu())
+
+    def encode_seen(self, seen: Sequence[Tensor]) -> list[Features]:
+        with torch.inference_mode():
+            return _as_features(self._network.connector(self._placed(seen)))
+
+    def _placed(self, rows: Sequence[Tensor]) -> Tensor:
+        return on_device(rows, self.info.device, torch_dtype(self.info.dtype))
 
     def tokenize(self, prompt: str, text: str) -> Tokens:
         """Prompt and answer as one text, tokenised as the original does.
@@ -119,7 +133,7 @@ class LlavaModel:
             ]
             answered = [column for column in columns if column.shape[1]]
             logits = self._network.branch_logits(prefix, answered) if answered else []
-            scored = iter([answers.scored(of, wanted) for of, wanted in zip(logits, answered, strict=True)])
+            scored = iter([answers.scored(of, ids.to(of.device)) for of, ids in zip(logits, answered, strict=True)])
         nothing = [Loglikelihood((), False)] * len(branches)
         by_column = [next(scored) if column.shape[1] else nothing for column in columns]
         return [list(row) for row in zip(*by_column, strict=True)]
@@ -156,6 +170,10 @@ class LlavaModel:
         length = len(ids) - 1 + network.n_positions + n_new
         if network.max_length is not None and length > network.max_length:
             raise ModelError(f"a sequence of {length} positions does not fit the model's {network.max_length}")
+
+
+def _as_features(encoded: Tensor) -> list[Features]:
+    return [Features(row, digest) for row, digest in zip(encoded, row_digests(encoded), strict=True)]
 
 
 def _shape(ids: list[int]) -> tuple[int, ...]:

@@ -80,7 +80,8 @@ class LlavaNetwork(nn.Module):
         for row, image in zip(ids, features, strict=True):
             pieces, start = [], 0
             for i in [i for i, token in enumerate(row) if token == IMAGE_ID] + [len(row)]:
-                pieces.append(embed_ids(torch.tensor(row[start:i], dtype=torch.long, device=image.device)))
+                ids_here = torch.tensor(row[start:i], dtype=torch.long, device=image.device)
+                pieces.append(embed_ids(ids_here).to(image.device))
                 if i < len(row):
                     pieces.append(image)
                 start = i + 1
@@ -106,9 +107,10 @@ class LlavaNetwork(nn.Module):
             b1      x  x  x  |       | x  |
             predicts      a1, b1      | a2 a3 | b2   read at 2 3 4 and at 2 5
         """
-        n_prefix, device = prefix.shape[1], prefix.device
-        tails = [self.text.get_input_embeddings()(ids[:, :-1]) for ids in answers]
+        n_prefix = prefix.shape[1]
+        tails = [self.text.get_input_embeddings()(ids[:, :-1]).to(prefix.device) for ids in answers]
         hidden = self._hidden(torch.cat([prefix, *tails], dim=1), n_prefix, [t.shape[1] for t in tails])
+        device = hidden.device
         wanted, start = [], n_prefix
         for tail in tails:
             own = torch.arange(start, start + tail.shape[1], device=device)
@@ -239,6 +241,8 @@ def _text_model(config: Mapping[str, Any], trunk: str, weights: dict[str, Tensor
     except (*BAD_SETTINGS, StrictDataclassError) as error:
         reason = " ".join(str(error).split()) or repr(error)
         raise ModelError(f"config.json does not describe a {config_class.model_type} model: {reason}") from error
+    if getattr(text_config, "activation_function", None) == "gelu_new":
+        text_config.activation_function = "gelu_pytorch_tanh"  # the same function in one pass over the memory
     rows = expected.get_input_embeddings().weight.shape[0]
     head = "lm_head.weight"
     tied = bool(text_config.tie_word_embeddings)

@@ -9,6 +9,7 @@ RGB.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -43,9 +44,19 @@ def to_pixels(image: Image.Image, spec: PixelSpec) -> Tensor:
     if spec.pad:
         image = _padded(image, spec.background)
     resized = _cropped(image, spec) if spec.crop else image.resize((spec.size, spec.size), spec.resample)
-    scaled = (np.asarray(resized) * (1 / 255)).astype(np.float32)
-    normal = (scaled - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
-    return torch.from_numpy(np.ascontiguousarray(normal.transpose(2, 0, 1)))
+    values = np.asarray(resized)
+    normal = np.empty((3, spec.size, spec.size), np.float32)
+    for channel, table in enumerate(_normalised(spec.mean, spec.std)):
+        np.take(table, values[:, :, channel], out=normal[channel])
+    return torch.from_numpy(normal)
+
+
+@functools.cache
+def _normalised(mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """What each of the 256 values of a channel becomes (3, 256), rounded as CLIPImageProcessor rounds it."""
+    scaled = (np.arange(256, dtype=np.float64)[:, None] * (1 / 255)).astype(np.float32)
+    table = (scaled - np.array(mean, np.float32)) / np.array(std, np.float32)
+    return np.ascontiguousarray(table.T, dtype=np.float32)
 
 
 def _cropped(image: Image.Image, spec: PixelSpec) -> Image.Image:

@@ -18,8 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-CPU_SLICE = 4  # more pictures at a time spill from a CPU's caches: benchmarks/engine.py --tower
-
 
 @dataclass(frozen=True, slots=True)
 class ResNeXtSpec:
@@ -88,11 +86,6 @@ class ResNeXt(nn.Module):
             setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        if pixels.device.type == "cpu":
-            return torch.cat([self._forward(some) for some in torch.split(pixels, CPU_SLICE)])
-        return self._forward(pixels)
-
-    def _forward(self, pixels: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(pixels))))
         for stage in range(self.stages):
             x = getattr(self, f"layer{stage + 1}")(x)

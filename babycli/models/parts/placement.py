@@ -1,0 +1,35 @@
+"""Where the parts of a network lie: all on one device, or, with device_map=auto, spread over what there is.
+
+Owns the argument and the spreading, which accelerate does. Never computes anything.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accelerate import dispatch_model, infer_auto_device_map
+from accelerate.utils import get_balanced_memory
+
+from babycli.errors import UsageError
+from babycli.models.base import ModelSpec
+
+
+def device_map_of(spec: ModelSpec) -> str | None:
+    """What --model-args say. Raises UsageError for anything but ``auto``."""
+    wanted = spec.args.get("device_map")
+    if wanted not in (None, "auto"):
+        raise UsageError(f"device_map {wanted!r} is not supported", "write  device_map=auto, or leave it out")
+    return wanted
+
+
+def spread(network: Any, spec: ModelSpec) -> Any:
+    """A LlavaNetwork on its device; with device_map=auto its language model over all GPUs, the rest on the first."""
+    if device_map_of(spec) is None:
+        return network.to(spec.device)
+    network.tower.to(spec.device)
+    network.connector.to(spec.device)
+    text = network.text
+    blocks = list(text._no_split_modules or [])
+    memory = get_balanced_memory(text, no_split_module_classes=blocks)
+    network.text = dispatch_model(text, infer_auto_device_map(text, memory, no_split_module_classes=blocks))
+    return network

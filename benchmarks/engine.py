@@ -1,0 +1,315 @@
+"""Times `babycli eval` against a plain path that does what the original does, as ratios measured in one run.
+
+    python benchmarks/engine.py --labels DIR                     stand-in images, BabyLLaVA, on the CPU
+    python benchmarks/engine.py --labels DIR --device cuda       the same on a GPU, and LLaVA-1.5-7B
+    python benchmarks/engine.py --data DATASET                   the images of a linked dataset folder
+
+DIR holds the published label files (`babycli data labels` fetches them). Images, where none are given, and weights are
+seeded noise of the published shapes. The plain path scores one request per forward pass: the image is opened, decoded
+and encoded for each, and the vocabulary head runs over the whole text; float32 on a CPU, float16 on a GPU. Half of it
+runs before babycli and half after, so that a machine that slows down slows both. Figures of babycli are of whole
+commands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gc
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from checkpoints import SMALL_LLAVA, LlavaShape, write_babyllava, write_llava
+from PIL import Image
+
+from babycli.data.images import decode
+from babycli.data.root import DatasetRoot
+from babycli.domain import ScoreRequest
+from babycli.evaluation.inputs import Inputs, read_inputs
+from babycli.evaluation.prompts import choose_prompt
+from babycli.models import load_model, resolve
+from babycli.models.base import ModelSpec
+from babycli.tasks import select_tasks
+
+TASKS = "labeled_s,vtwt,baby_winoground"
+PEAK = """
+import sys
+from babycli.cli import main
+code = main(sys.argv[1:])
+print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0], file=sys.stderr)
+sys.exit(code)
+"""
+IMPORTS = "import babycli.evaluation.suite, babycli.models.parts.llava_model"
+NOT_MEASURED = "not measured: no CUDA device here"
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A whole command."""
+
+    seconds: float
+    peak_mib: float
+    run: dict[str, Any]  # run.json
+
+
+def precision(device: str) -> str:
+    return "float32" if device == "cpu" else "float16"
+
+
+def babycli(data: Path, logs: Path, *words: object) -> Ran:
+    command = ["eval", "--data", data, "--output-path", logs, "--tasks", TASKS, "--no-resume", *words]
+    start = time.perf_counter()
+    ran = subprocess.run(
+        [sys.executable, "-c", PEAK, *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    seconds = time.perf_counter() - start
+    if ran.returncode:
+        raise SystemExit(ran.stderr)
+    newest = max(logs.rglob("run.json"), key=lambda path: path.stat().st_mtime_ns)
+    return Ran(seconds, float(ran.stderr.split()[-1]) / 1024, json.loads(newest.read_bytes()))
+
+
+class Plain:
+    """What the original does, on the same weights."""
+
+    def __init__(self, checkpoint: Path, inputs: Inputs, device: str) -> None:
+        resolved = resolve(str(checkpoint), {})
+        spec = ModelSpec(resolved.source, "plain", {}, device, precision(device), "fair")
+        with mock.patch("babycli.models.parts.llava_loading.quicken"):
+            model: Any = load_model(resolved, spec)
+        self._model, self._inputs = model, inputs
+        prompts = {t.task.name: choose_prompt(t.task, model.info.family, {}, "", {}) for t in inputs.tasks}
+        asking = inputs.asking(prompts)
+        self.requests = [r for r in asking.all_requests() if isinstance(r, ScoreRequest)]
+
+    def score(self, request: ScoreRequest) -> float:
+        """The mean loss of one request."""
+        model, network = self._model, self._model._network
+        store = self._inputs.stores[request.image.link]
+        image = decode(store.read(request.image.name), request.image.name)
+        with torch.inference_mode():
+            pixels = model.preprocess(image)[None].to(model.info.device, next(network.parameters()).dtype)
+            features = network.encode_images(pixels)
+            tokens = model.tokenize(request.prompt, request.text)
+            embedded = network.embed([list(tokens.ids)], [features[0]])
+            logits = network.text(inputs_embeds=embedded, use_cache=False).logits[0, :-1].float()
+            answer = torch.tensor(tokens.ids[-tokens.n_answer :], device=logits.device)
+            loss = torch.nn.functional.cross_entropy(logits[-tokens.n_answer :], answer)
+            return float(loss)
+
+    def time_s(self, requests: Sequence[ScoreRequest]) -> float:
+        start = time.perf_counter()
+        for request in requests:
+            self.score(request)
+        return time.perf_counter() - start
+
+
+def tower_s(plain: Plain, device: str) -> dict[int, float]:
+    """Seconds per image of the plain tower's forward pass, the best of several, by batch size."""
+    network: Any = plain._model._network
+    best: dict[int, float] = {}
+    with torch.inference_mode():
+        for _ in range(5):
+            for n in (1, 2, 4, 8, 16) if device == "cpu" else (1, 16, 64, 256):
+                pixels = torch.zeros(n, 3, 224, 224, device=device, dtype=next(network.parameters()).dtype)
+                start = time.perf_counter()
+                network.tower(pixels).sum().item()
+                best[n] = min(best.get(n, 1e9), (time.perf_counter() - start) / n)
+    return best
+
+
+def matrix_rate(device: str) -> float:
+    """FLOP/s of a large product of matrices in half precision, the best of several."""
+    a, b = (torch.randn(8192, 8192, device=device, dtype=torch.bfloat16) for _ in range(2))
+    best = 1e9
+    for _ in range(10):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(5):
+            a @ b
+        torch.cuda.synchronize()
+        best = min(best, (time.perf_counter() - start) / 5)
+    return 2 * 8192**3 / best
+
+
+def make_images(data: Path, labels: Path, work: Path) -> None:
+    """Links stand-ins for all images that the labels name: seeded, smooth noise, JPEG of 224 x 224."""
+    (work / "frames").mkdir()
+    rng = np.random.default_rng(0)
+    for task in select_tasks(None):
+        folder = next(path for path in labels.rglob("*.csv") if path.stem.lower() == task.name)
+        with folder.open(newline="") as stream:
+            for row in csv.DictReader(stream):
+                for request in task.requests(row, ""):
+                    path = work / request.image.link.replace("/", "_") / request.image.name
+                    if task.name != "labeled_s" and "negative" not in request.image.link:
+                        path = work / "frames" / request.image.name
+                    if not path.exists():
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        small = rng.integers(0, 256, (28, 28, 3), dtype=np.uint8)
+                        Image.fromarray(small).resize((224, 224), Image.Resampling.BICUBIC).save(path, quality=90)
+    words = [sys.executable, "-m", "babycli", "data", "link", work / "frames", "--labeled-s"]
+    words += [work / "labeled_s_images", "--synthetic", work / "baby_winoground_negative_images", "--from", labels]
+    subprocess.run([*map(str, words), "--data", str(data)], check=True, stdout=subprocess.DEVNULL)
+
+
+def row(what: str, ours: str, against: str, ratio: str, goal: str = "") -> None:
+    print(f"| {what} | {ours} | {against} | {ratio} | {goal} |", flush=True)
+
+
+def words_of(inputs: Inputs) -> list[str]:
+    """All words that are asked for, and all texts with them."""
+    texts = [r.text for r in inputs.all_requests() if isinstance(r, ScoreRequest)]
+    return sorted({word for text in texts for word in text.split()})
+
+
+def measure_babyllava(data: Path, inputs: Inputs, work: Path, device: str, share: int, limit: Sequence[object]) -> None:
+    first, second = (write_babyllava(work / "models" / name, words_of(inputs), i) for i, name in enumerate("ab"))
+    plain = Plain(first, inputs, device)
+    n_images = len({inputs.sha256[r.image] for r in plain.requests})
+    requests = plain.requests[::share]
+    half = len(requests) // 2
+    for request in requests[:5]:
+        plain.score(request)
+    tower = tower_s(plain, device)
+    before_s = plain.time_s(requests[:half])
+    on = ("--device", device, "--dtype", precision(device), "--batch-check", 0, *limit)
+    ours = babycli(data, work / "one", "--model", first, *on, "--cache", work / "cache")
+    after_s = plain.time_s(requests[half:])
+    tower = {n: min(s, tower_s(plain, device)[n]) for n, s in tower.items()}
+    plain_s = (before_s + after_s) * len(plain.requests) / len(requests)
+    del plain
+    gc.collect()
+    whole = f"{len(inputs.all_requests()):,} requests on {n_images:,} images"
+    sampled = "" if share == 1 else f", from every {share}rd request"
+    goal = "≥ 1.6" if device == "cpu" else "≥ 15, ≤ 25 s"
+    row(f"BabyLLaVA, {device}: {whole}", f"{ours.seconds:.0f} s, {ours.peak_mib:.0f} MiB",
+        f"one request at a time, {plain_s:.0f} s{sampled}", f"{plain_s / ours.seconds:.2f}", goal)  # fmt: skip
+    n = min(tower, key=lambda size: tower[size])
+    floor_s = n_images * tower[n]
+    row("the same against the vision floor", f"{ours.seconds:.0f} s",
+        f"{floor_s:.0f} s: {1e3 * tower[n]:.1f} ms an image at batches of {n} (at 1: {1e3 * tower[1]:.1f})",
+        f"{ours.seconds / floor_s:.2f} of it", "≤ 1.15")  # fmt: skip
+    print_phases(ours.run)
+    both = babycli(data, work / "two", "--model", first, "--model", second, *on)
+    row("a second checkpoint in the same command", f"{both.seconds - ours.seconds:.0f} s more",
+        f"the first, {ours.seconds:.0f} s", f"{ours.seconds / (both.seconds - ours.seconds):.2f}")  # fmt: skip
+    again = babycli(data, work / "again", "--model", first, *on, "--cache", work / "cache")
+    start = babycli(data, work / "start", "--model", first, *on, "--limit", 1)
+    start_s = time.perf_counter()
+    subprocess.run([sys.executable, "-c", IMPORTS], check=True)
+    imports_s = time.perf_counter() - start_s
+    row("a rerun with all scores in the cache", f"{again.seconds:.1f} s", f"one trial of each, {start.seconds:.1f} s",
+        f"{start.seconds / again.seconds:.2f}", "start-up only")  # fmt: skip
+    row("start-up", f"one trial of each, {start.seconds:.1f} s", f"importing torch and transformers, {imports_s:.1f} s",
+        f"{imports_s / start.seconds:.2f} of it")  # fmt: skip
+
+
+def print_phases(run: dict[str, Any]) -> None:
+    phases = ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in run["timings"].items())
+    row("where the time went, seconds", phases, "", "")
+
+
+def measure_memory(data: Path, work: Path, n_frames: int, device: str) -> None:
+    """The peak of a command with all of SAYCam's frames in the folder against one with those that tasks read."""
+    checkpoint = work / "models" / "a"
+    link = data / "vtwt" / "images"
+    few = babycli(data, work / "few", "--model", checkpoint, "--limit", 200, "--device", device)
+    frames = link.resolve()
+    n_here = sum(1 for _ in frames.iterdir())
+    filler = frames / "filler.jpg"
+    filler.write_bytes(b"not read")
+    added = [frames / f"S_20130101_{i:08}.jpg" for i in range(n_frames - n_here - 1)]
+    try:
+        for path in added:
+            os.link(filler, path)
+        many = babycli(data, work / "many", "--model", checkpoint, "--limit", 200, "--device", device)
+    finally:
+        for path in [filler, *added]:
+            path.unlink(missing_ok=True)
+    row(f"peak memory with {n_frames:,} linked frames", f"{many.peak_mib:.0f} MiB",
+        f"with {n_here:,}, {few.peak_mib:.0f} MiB", f"{many.peak_mib / few.peak_mib:.3f}", "≤ 1.10")  # fmt: skip
+
+
+def measure_llava(
+    data: Path, inputs: Inputs, work: Path, device: str, shape: LlavaShape, share: int, limit: Sequence[object]
+) -> None:
+    texts = [r.text for r in inputs.all_requests() if isinstance(r, ScoreRequest)]
+    texts += ["USER: What's the object in the image? ASSISTANT: abcdefghijklmnopqrstuvwxyz ,.'?:"]
+    dtype = torch.float32 if device == "cpu" else torch.float16
+    checkpoint = write_llava(work / "llava" / "llava-v1.5", texts, shape, 0, dtype)
+    plain = Plain(checkpoint, inputs, device)
+    n_images = len({inputs.sha256[r.image] for r in plain.requests})
+    requests = plain.requests[:: 40 * share]
+    for request in requests[:3]:
+        plain.score(request)
+    plain_s = plain.time_s(requests) * len(plain.requests) / len(requests)
+    n_positions = (shape.image_size // shape.patch) ** 2
+    n_prefix = sum(len(plain._model.tokenize(r.prompt, r.text).ids) for r in requests) / len(requests) + n_positions
+    n_weights = sum(p.numel() for p in plain._model._network.parameters())
+    del plain
+    gc.collect()
+    on = ("--device", device, "--dtype", precision(device), "--batch-check", 0, *limit)
+    ours = babycli(data, work / "llava-logs", "--model", checkpoint, *on)
+    row(f"LLaVA-1.5-7B's shapes, {device}", f"{ours.seconds:.0f} s",
+        f"one request at a time, {plain_s:.0f} s, from every {40 * share}th request", f"{plain_s / ours.seconds:.2f}",
+        "≥ 4")  # fmt: skip
+    print_phases(ours.run)
+    if device == "cpu":
+        return
+    n_text = n_weights - 2 * shape.n_tokens * shape.hidden
+    attention = 4 * shape.layers * shape.hidden * n_prefix
+    flop = n_images * n_prefix * (2 * n_text + attention)
+    seconds = sum(ours.run["timings"][phase] for phase in ("vision", "prefix", "continuation"))
+    rate, peak = flop / seconds, matrix_rate(device)
+    row("its use of the matrix rate", f"{rate / 1e12:.0f} TFLOP/s", f"{peak / 1e12:.0f} TFLOP/s measured here",
+        f"{rate / peak:.2f}", "≥ 0.50")  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--data", type=Path, help="a linked dataset folder")
+    where.add_argument("--labels", type=Path, help="a folder of label files; images are made")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--share", type=int, default=1, help="time the plain path on every N-th request only")
+    parser.add_argument("--limit", type=int, help="the first N trials of each task only")
+    parser.add_argument("--frames", type=int, default=600_285, help="for the measurement of memory; 0 leaves it out")
+    parser.add_argument("--small-llava", action="store_true", help="try the part on LLaVA with a small one")
+    parser.add_argument("--folder", type=Path, help="where to make the temporary folder")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
+        work = Path(temporary)
+        data = options.data or work / "dataset"
+        if options.labels:
+            make_images(data, options.labels, work)
+        inputs = read_inputs(DatasetRoot.find(data), select_tasks(TASKS), options.limit, False, lambda n: None)
+        limit = () if options.limit is None else ("--limit", options.limit)
+        row("what", "babycli", "against", "ratio", "goal")
+        row("---", "---", "---", "---", "---")
+        measure_babyllava(data, inputs, work, options.device, options.share, limit)
+        if options.frames and options.labels:
+            measure_memory(data, work, options.frames, options.device)
+        if options.device.startswith("cuda"):
+            measure_llava(data, inputs, work, options.device, LlavaShape(), options.share, limit)
+        elif options.small_llava:
+            measure_llava(data, inputs, work, options.device, SMALL_LLAVA, options.share, limit)
+        else:
+            for what, goal in (("BabyLLaVA, cuda", "≥ 15, ≤ 25 s"), ("LLaVA-1.5-7B's shapes, cuda", "≥ 4"),
+                               ("its use of the matrix rate", "≥ 0.50")):  # fmt: skip
+                row(what, NOT_MEASURED, "", "", goal)
+
+
+if __name__ == "__main__":
+    main()
