@@ -45,18 +45,22 @@ SMALL_LLAVA = LlavaShape(128, 352, 2, 4, 400, 64, 256, 3, 4, 56, 14)
 
 
 def write_babyllava(folder: Path, words: Sequence[str], seed: int) -> Path:
-    """A BabyLLaVA with the words of some label files in its vocabulary, in the format that its authors publish."""
+    """A BabyLLaVA with the words of some label files in its vocabulary, in the format that its authors publish.
+
+    The tower is the same whatever the seed, as in checkpoints of one training run that does not touch it.
+    """
     from transformers import GPT2Config, GPT2LMHeadModel
 
     vocabulary = [*SPECIAL, *dict.fromkeys(words)]
     vocabulary += [f"w{i}" for i in range(N_WORDS - len(vocabulary))]
     text: dict[str, Any] = BABY_TEXT | {"vocab_size": len(vocabulary), "bos_token_id": 2, "eos_token_id": 3}
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     tower = ResNeXt(ResNeXtSpec())
     for module in tower.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.uniform_(-0.1, 0.1)  # type: ignore[union-attr]
             module.running_var.uniform_(0.8, 1.2)  # type: ignore[union-attr]
+    torch.manual_seed(seed)
     parts: dict[str, nn.Module] = {
         "transformer.vision_tower.vision_tower.": tower,
         "transformer.mm_projector.": projector("mlp2x_gelu", 2048, 256),

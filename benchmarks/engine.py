@@ -205,6 +205,9 @@ def measure_babyllava(data: Path, inputs: Inputs, work: Path, device: str, share
     both = babycli(data, work / "two", "--model", first, "--model", second, *on)
     row("a second checkpoint in the same command", f"{both.seconds - ours.seconds:.0f} s more",
         f"the first, {ours.seconds:.0f} s", f"{ours.seconds / (both.seconds - ours.seconds):.2f}")  # fmt: skip
+    seen = babycli(data, work / "seen", "--model", first, "--model", second, *on, "--feature-reuse")
+    row("the same, with the tower's features kept (`--feature-reuse`)", f"{seen.seconds - ours.seconds:.0f} s more",
+        f"the first, {ours.seconds:.0f} s", f"{ours.seconds / (seen.seconds - ours.seconds):.2f}")  # fmt: skip
     again = babycli(data, work / "again", "--model", first, *on, "--cache", work / "cache")
     start = babycli(data, work / "start", "--model", first, *on, "--limit", 1)
     start_s = time.perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -95,8 +96,8 @@ def test_half_precision_goes_the_same_way() -> None:
 def test_device_map_auto_gives_the_same_scores(trunk: str, tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "spread", WORDS, trunk=trunk, seed=4)
     found = []
-    for args in ({}, {"device_map": "auto"}):
-        model = cast(SharesPrefixes, load(folder, **args))
+    for model in (load(folder), load(folder, device_map="auto")):
         row = [model.tokenize("", text) for text in TEXTS]
-        found.append((losses(model, [0, 1], [row, row]), load(folder, **args).generate(features_of(model, 0), "", 5)))
+        scored = losses(cast(SharesPrefixes, model), [0, 1], [row, row])
+        found.append((scored, model.generate(features_of(model, 0), "", 5)))
     assert found[0] == found[1]
