@@ -2,12 +2,13 @@
 #   make demo    installs into .venv and runs the whole way on the data and model that come with babycli
 #   make test    installs into .venv and runs the tests
 # make faults runs the long form of the tests that plant faults in data and kill commands.
+# make kills kills an evaluation at 100 random moments, and lets it go on.
 # make bridge-check runs the folder of `babycli bridge lmms` in lmms-eval itself, nine versions of it, from PyPI.
 PYTHON ?= python3
 VENV ?= .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test faults bridge-check lint check completions clean
+.PHONY: demo test faults kills bridge-check lint check completions clean
 
 demo: $(STAMP)
 	$(VENV)/bin/babycli demo
@@ -17,6 +18,9 @@ test: $(STAMP)
 
 faults: $(STAMP)
 	BABYCLI_FAULT_ROUNDS=500 BABYCLI_KILL_ROUNDS=50 $(VENV)/bin/python -m pytest tests/data/test_faults.py tests/data/test_kill.py
+
+kills: $(STAMP)
+	BABYCLI_KILL_ROUNDS=100 $(VENV)/bin/python -m pytest tests/evaluation/test_resume.py -k kills
 
 bridge-check: $(STAMP)
 	$(VENV)/bin/python tools/check_lmms_bridge.py .venv-lmms

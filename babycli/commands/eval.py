@@ -20,7 +20,7 @@ from babycli.commands.options import DataOption, ModelArgsOption, parse_args, sa
 from babycli.commands.progress import progress_bar
 from babycli.data.root import DatasetRoot
 from babycli.domain import Scoring, TaskResult
-from babycli.errors import ModelError, ResumeError, UntrustedResultError, UsageError, did_you_mean
+from babycli.errors import ExitCode, ModelError, ResumeError, UntrustedResultError, UsageError, did_you_mean
 from babycli.evaluation.batch_check import DEFAULT_TRIALS
 from babycli.evaluation.prompts import parse_prompts
 from babycli.evaluation.runlog import log_name
@@ -218,7 +218,7 @@ def _raise_if_failed(failed: Sequence[Failed], n_models: int) -> None:
     """Each has been explained when it failed; the command ends as the first that is not a conflict with a log."""
     if failed:
         names = ", ".join(each.model for each in failed)
-        kind = ModelError if any(isinstance(each.error, ModelError) for each in failed) else ResumeError
+        kind = ModelError if any(each.exit_code == ExitCode.MODEL for each in failed) else ResumeError
         raise kind(f"{len(failed)} of {n_models} models could not be evaluated: {names}", "see above why")
 
 

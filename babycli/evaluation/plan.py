@@ -3,9 +3,9 @@
 Owns de-duplication, order and the borders of units. Pure: no model, no files. Images are the same when their bytes are
 (SHA-256), so a frame that two tasks show, or two names of one picture, is encoded once.
 
-    requests        12,194    what the label rows ask
+    requests        12,194    what the label rows of the choice tasks ask
     scores          11,229    distinct (image, prompt, text)
-    prefixes         7,913    distinct (image, prompt): what a generative model reads before the texts
+    prefixes         8,178    distinct (image, prompt): what a generative model reads before the texts
     images           8,178    distinct bytes
     texts            1,379    distinct (prompt, text): what a dual encoder reads
 

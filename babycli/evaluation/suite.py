@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from babycli.data.root import DatasetRoot
 from babycli.domain import Offer, Score, Scoring, TaskResult
-from babycli.errors import BabycliError, ModelError, OutputError, ResumeError
+from babycli.errors import BabycliError, ExitCode, ModelError, OutputError, ResumeError
 from babycli.evaluation import engine
 from babycli.evaluation.batch_check import check_batches
 from babycli.evaluation.cache import ScoreCache
@@ -30,7 +30,7 @@ from babycli.evaluation.results import SEED, decide, provenance, results_documen
 from babycli.evaluation.resume import check_same, find_unfinished
 from babycli.evaluation.runlog import RunLog, log_name, new_folder, read_run
 from babycli.evaluation.scorefile import Scored
-from babycli.evaluation.timings import PHASES, Timings
+from babycli.evaluation.timings import PHASES, Phase, Timings
 from babycli.models import Resolved, check_spec, load_model, local_family, memory_of, pick_device, resolve
 from babycli.models.base import Model, ModelInfo, ModelSpec
 from babycli.tasks.base import Task
@@ -78,7 +78,7 @@ class Reporter(Protocol):
 class Evaluated:
     results_path: Path
     results: Sequence[TaskResult]
-    timings: Mapping[str, float]  # seconds by phase, of this command
+    timings: Mapping[Phase, float]  # seconds by phase, of this command
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Failed:
     """A checkpoint that could not be evaluated, among others that could."""
 
     model: str
-    error: BabycliError
+    exit_code: ExitCode  # not the error, whose traceback would hold the model in memory
 
 
 def evaluate(options: Options, reporter: Reporter) -> tuple[list[Evaluated], list[Failed]]:
@@ -146,7 +146,7 @@ class _Suite:
                 if len(models) == 1 or (self._processes.n > 1 and self._is_running):
                     raise  # the other processes may not have failed
                 reporter.say(f"failed: {error.message}\n  mend: {error.mend}")
-                failed.append(Failed(resolved.name, error))
+                failed.append(Failed(resolved.name, error.exit_code))
             self._is_running = False
             gc.collect()  # the model, before the next one is loaded
         return done, failed
@@ -190,11 +190,13 @@ class _Suite:
         about = provenance(inputs, plan, model, spec, options.limit)
         self._check_agreement(plan, model.info)
         found = processes.together(lambda: self._folder(about, log_name(spec.name)) if processes.is_first else Path())
+        self._is_running = True
         with RunLog(processes.share(found), processes.rank) as log:
             for note in model.info.notes:
                 reporter.say(f"note: {note}")
             batching = self._batching(spec.device, log.provenance)
             session: dict[str, Any] = {"start": started, "device": spec.device, "n_processes": processes.n}
+            session["libraries"] = about["libraries"]
             if processes.is_first:
                 log.write_provenance(
                     start=log.provenance.get("start", started),
@@ -204,24 +206,29 @@ class _Suite:
                     sessions=[*log.provenance.get("sessions", []), session],
                     **about,
                 )
-            self._is_running = True
             with _cached(options.cache, plan, model.info, spec, log, processes):
                 timings = self._run(plan, model, inputs, batching, log)
                 everywhere = processes.gather(timings.seconds)
             if not processes.is_first:
                 return []
-            total: dict[str, float] = {phase: sum(seconds[phase] for seconds in everywhere) for phase in PHASES}
+            total: dict[Phase, float] = {phase: sum(seconds[phase] for seconds in everywhere) for phase in PHASES}
             session |= {"end": _utc_now(), "timings": total, "batching": batching.events}
-            scores = engine.settled(plan, log.scores())
-            if options.batch_check:
-                log.write_provenance(batch_check=_batch_check(options, inputs, scores, model, reporter))
-            decided = [decide(item, scores, inputs.sha256, options.scoring) for item in inputs.tasks]
-            for of_task in decided:
-                log.write_samples(of_task.result.task, sample_lines(of_task, model))
-            log.write_provenance(end=_utc_now(), status="done", timings=_summed(log.provenance["sessions"]))
-            results = [of_task.result for of_task in decided]
-            document = results_document(log.provenance, results, log.timestamp, log_name(spec.name))
-            return [Evaluated(log.write_results(document), results, total)]
+            path, results = self._conclude(plan, model, inputs, log)
+            return [Evaluated(path, results, total)]
+
+    def _conclude(self, plan: Plan, model: Model, inputs: Inputs, log: RunLog) -> tuple[Path, Sequence[TaskResult]]:
+        """Decides every task from the scores on disk, and writes what a finished run has besides them."""
+        options = self._options
+        scores = engine.settled(plan, log.scores())
+        if options.batch_check:
+            log.write_provenance(batch_check=_batch_check(options, inputs, scores, model, self._reporter))
+        decided = [decide(item, scores, inputs.sha256, options.scoring) for item in inputs.tasks]
+        for of_task in decided:
+            log.write_samples(of_task.result.task, sample_lines(of_task, model))
+        log.write_provenance(end=_utc_now(), status="done", timings=_summed(log.provenance["sessions"]))
+        results = [of_task.result for of_task in decided]
+        document = results_document(log.provenance, results, log.timestamp, log.folder.parent.name)
+        return log.write_results(document), results  # last: a run without results is gone on with
 
     def _folder(self, about: Mapping[str, Any], model: str) -> Path:
         """The folder of the run to go on with, else a new one."""
@@ -234,11 +241,10 @@ class _Suite:
 
     def _batching(self, device: str, logged: Mapping[str, Any]) -> Batching:
         """As large as asked for; with auto the size that the run was begun with, so that its borders stay."""
-        options = self._options
-        if options.batch_size is not None:
-            return Batching(options.batch_size, note=self._note)
+        if self._options.batch_size is not None:
+            return Batching(self._options.batch_size, note=self._note)
         size = logged.get("batch_size") or UNIT_IMAGES.get(device, GPU_UNIT_IMAGES)
-        return Batching(size, auto=True, probe=memory_of(device), note=self._note)
+        return Batching(self._processes.share(size), auto=True, probe=memory_of(device), note=self._note)
 
     def _note(self, message: str) -> None:
         self._reporter.say(f"note: {message}")

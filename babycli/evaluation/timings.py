@@ -69,7 +69,7 @@ class Timings:
             self.add("continuation", seconds * (1 - share))
 
 
-def as_table(seconds: Mapping[str, float]) -> str:
+def as_table(seconds: Mapping[Phase, float]) -> str:
     """A table for people: seconds of each phase, and its share of the run."""
     whole = sum(seconds[phase] for phase in PHASES if phase not in BESIDE)
     lines = [f"{'phase':<14}{'seconds':>9}{'share':>8}"]

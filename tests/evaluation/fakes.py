@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from PIL.Image import Image
@@ -12,6 +12,7 @@ from babycli.domain import Generation, Loglikelihood
 from babycli.models.base import Features, ModelInfo, Tokens
 
 INFO = ModelInfo("fake", "fake", "0" * 64, 0, "float32", "cpu", "plain", ("loglikelihood", "generate"))
+BRANCHING = replace(INFO, shares_prefixes=True)
 
 
 @dataclass
@@ -46,3 +47,24 @@ class FakeModel:
     def generate(self, features: Sequence[Features], prompt: str, max_new_tokens: int) -> list[Generation]:
         self.batches.append(len(features))
         return [Generation(f"{f.data}"[:max_new_tokens], (), True) for f in features]
+
+
+@dataclass
+class BranchingModel(FakeModel):
+    """The same, but a picture and a prompt are read once for all texts behind them."""
+
+    info: ModelInfo = BRANCHING
+    prefixes: list[tuple[Any, tuple[int, ...]]] = field(default_factory=list)
+
+    def loglikelihood_of_branches(
+        self, features: Sequence[Features], branches: Sequence[Sequence[Tokens]]
+    ) -> list[list[Loglikelihood]]:
+        shapes = {tuple(t.batch_key for t in row) for row in branches}
+        assert len(shapes) == 1, "a batch mixes shapes"
+        self.batches.append(len(branches))
+        scored = []
+        for seen, row in zip(features, branches, strict=True):
+            (prefix,) = {t.ids[: len(t.ids) - t.n_answer] for t in row}
+            self.prefixes.append((seen.data, prefix))
+            scored.append([Loglikelihood((-self.loss(seen.data, "".join(map(chr, t.ids))),), False) for t in row])
+        return scored

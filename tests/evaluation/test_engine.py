@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 import pytest
 from PIL import Image
@@ -12,7 +13,10 @@ from babycli.evaluation import engine
 from babycli.evaluation.memory import Batching
 from babycli.evaluation.plan import GenerateKey, Key, ScoreKey, key_of, make_plan
 from babycli.evaluation.scorefile import Scored
-from tests.evaluation.fakes import FakeModel
+from babycli.evaluation.timings import PHASES, as_table
+from tests.evaluation.fakes import BranchingModel, FakeModel
+
+EMPTY: Mapping[Key, Scored] = {}
 
 
 def ref(n: int, link: str = "vtwt/images") -> ImageRef:
@@ -27,16 +31,27 @@ def picture(image: ImageRef) -> Image.Image:
     return Image.new("RGB", (4, 4), (int(image.name.removesuffix(".png")), 0, 0))
 
 
-def run(requests: list[Request], model: FakeModel, batch_size: int) -> dict[Key, Score]:
+def run(
+    requests: list[Request], model: FakeModel, batch_size: int, done: Mapping[Key, Scored] = EMPTY, reuse: bool = True
+) -> dict[Key, Score]:
+    plan = make_plan(requests, sha256_of(requests))
+    return engine.settled(plan, {**done, **run_raw(requests, model, batch_size, done, reuse)})
+
+
+def run_raw(
+    requests: list[Request], model: FakeModel, batch_size: int, done: Mapping[Key, Scored] = EMPTY, reuse: bool = True
+) -> dict[Key, Scored]:
+    """What is handed over, in its order."""
     scores: dict[Key, Scored] = {}
 
     def keep(scored: Scored) -> None:
         assert scored.key not in scores, "scored twice"
+        assert scored.key not in done, "scored although it was done"
         scores[scored.key] = scored
 
     plan = make_plan(requests, sha256_of(requests))
-    engine.run(plan.units(batch_size), model, picture, engine.How(Batching(batch_size)), (), keep)
-    return engine.settled(plan, scores)
+    engine.run(plan.units(batch_size), model, picture, engine.How(Batching(batch_size), reuse), done, keep)
+    return scores
 
 
 def test_the_plan_holds_each_distinct_request_once() -> None:
@@ -129,3 +144,69 @@ def test_a_generation_is_asked_for_by_prompt_and_length() -> None:
     scores = run(requests, FakeModel(lambda *_: 0.0), 4)
     assert scores[GenerateKey("sha-1.png", "", 3)] == Generation("(1,", (), True)
     assert scores[GenerateKey("sha-1.png", "", 5)] == Generation("(1, 0", (), True)
+
+
+TEXTS = ["a", "bb", "ball", "cup", "red ball", "a cup"]
+
+
+def some_requests(seed: int) -> list[Request]:
+    rng = random.Random(seed)
+    prompts = ["", "what? "]
+    requests: list[Request] = [
+        ScoreRequest(ref(rng.randrange(30)), rng.choice(prompts), rng.choice(TEXTS)) for _ in range(200)
+    ]
+    return requests + [GenerateRequest(ref(n), "", 9) for n in range(11)]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 16, 100])
+def test_each_prefix_is_read_once_and_scores_are_those_of_the_plain_path(batch_size: int) -> None:
+    requests = some_requests(7)
+    model = BranchingModel(lambda pixel, text: pixel[0] + len(text))
+    scores = run(requests, model, batch_size)
+    assert scores == run(requests, FakeModel(lambda pixel, text: pixel[0] + len(text)), batch_size)
+    assert len(model.prefixes) == len(set(model.prefixes))
+    assert len(model.prefixes) == make_plan(requests, sha256_of(requests)).n_prefixes
+    plain = BranchingModel(lambda pixel, text: pixel[0] + len(text))
+    assert run(requests, plain, batch_size, reuse=False) == scores
+    assert not plain.prefixes
+
+
+def test_a_prefix_with_very_many_texts_is_read_again_for_some() -> None:
+    requests: list[Request] = [ScoreRequest(ref(1), "", f"{i:08}") for i in range(100)]
+    model = BranchingModel(lambda pixel, text: float(text))
+    scores = run(requests, model, 4)
+    assert [scores[ScoreKey("sha-1.png", "", f"{i:08}")] for i in range(100)] == [
+        Loglikelihood((-float(i),), False) for i in range(100)
+    ]
+    assert len(model.prefixes) == 13  # 8 texts of 8 letters each: engine.MAX_BRANCH_TOKENS
+
+
+@pytest.mark.parametrize("kind", [FakeModel, BranchingModel])
+@pytest.mark.parametrize("n_done", [0, 1, 17, 60, 10_000])
+def test_what_is_done_is_not_done_again_and_batches_stay_as_they_were(kind: type[FakeModel], n_done: int) -> None:
+    requests = some_requests(8)
+
+    def batch_dependent() -> FakeModel:
+        """Its scores tell the size of the batch in which they were computed, as rounding does."""
+        model = kind(lambda pixel, text: 0.0)
+        model.loss = lambda pixel, text: pixel[0] + len(text) + model.batches[-1] * 1e-6
+        return model
+
+    whole = run_raw(requests, batch_dependent(), 8)
+    done = dict(list(whole.items())[:n_done])
+    model = batch_dependent()
+    rest = run_raw(requests, model, 8, done)
+    assert list({**done, **rest}.items()) == list(whole.items())
+    if n_done >= len(whole):
+        assert model.encoded == 0
+
+
+def test_timings_tell_where_the_time_went() -> None:
+    how = engine.How(Batching(4))
+    requests = some_requests(9)
+    units = make_plan(requests, sha256_of(requests)).units(4)
+    engine.run(units, BranchingModel(lambda *_: 0.0), picture, how, (), lambda scored: None)
+    seconds = how.timings.seconds
+    assert all(seconds[phase] > 0 for phase in ("decode", "preprocess", "vision", "prefix", "continuation", "generate"))
+    table = as_table(seconds)
+    assert [line.split()[0] for line in table.splitlines()] == ["phase", *PHASES, "sum"]

@@ -103,6 +103,26 @@ def test_scores_do_not_depend_on_the_batch(linked: Path, babycli: Babycli, small
     assert flat[2] == pytest.approx(flat[0], abs=1e-5)
 
 
+def test_the_plain_path_gives_the_same_numbers(linked: Path, babycli: Babycli, small: Path) -> None:
+    words = ("eval", "--model", small, "--limit", 30)
+    assert babycli(*words, "--output-path", "reused").code == 0
+    assert babycli(*words, "--no-prefix-reuse", "--output-path", "plain").code == 0
+    reused, plain = only_run(Path("reused")), only_run(Path("plain"))
+    assert results(reused)["results"] == results(plain)["results"]
+    for task in ("labeled_s", "vtwt", "baby_winoground"):
+        one, other = ([r for line in samples(f, task) for r in line["resps"]] for f in (reused, plain))
+        assert [loss for loss, _ in one] == pytest.approx([loss for loss, _ in other], abs=1e-5)
+        assert [greedy for _, greedy in one] == [greedy for _, greedy in other]
+
+
+def test_profile_shows_where_the_time_went(linked: Path, babycli: Babycli, small: Path) -> None:
+    ran = babycli("eval", "--model", small, "--tasks", "vtwt", "--limit", 5, "--profile")
+    assert ran.code == 0
+    table = ran.err[ran.err.index("phase") :]
+    for phase, seconds in json.loads((only_run() / "run.json").read_bytes())["timings"].items():
+        assert f"{phase:<14}{seconds:>9.2f}" in table
+
+
 def test_two_runs_write_the_same(linked: Path, babycli: Babycli, small: Path) -> None:
     for name in ("one", "two"):
         assert babycli("eval", "--model", small, "--limit", 12, "--output-path", name).code == 0
