@@ -51,6 +51,7 @@ print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0], file=sys.s
 sys.exit(code)
 """
 IMPORTS = "import babycli.evaluation.suite, babycli.models.parts.llava_model"
+MAX_LINKS = 50_000  # to one file; file systems have a limit
 NOT_MEASURED = "not measured: no CUDA device here"
 
 
@@ -224,22 +225,24 @@ def print_phases(run: dict[str, Any]) -> None:
     row("where the time went, seconds", phases, "", "")
 
 
-def measure_memory(data: Path, work: Path, n_frames: int, device: str) -> None:
+def measure_memory(data: Path, inputs: Inputs, work: Path, n_frames: int, device: str) -> None:
     """The peak of a command with all of SAYCam's frames in the folder against one with those that tasks read."""
-    checkpoint = work / "models" / "a"
+    checkpoint = write_babyllava(work / "models" / "memory", words_of(inputs), 0)
     link = data / "vtwt" / "images"
-    few = babycli(data, work / "few", "--model", checkpoint, "--limit", 200, "--device", device)
+    words = ("--model", checkpoint, "--limit", 200, "--device", device)
+    few = babycli(data, work / "few", *words)
     frames = link.resolve()
     n_here = sum(1 for _ in frames.iterdir())
-    filler = frames / "filler.jpg"
-    filler.write_bytes(b"not read")
-    added = [frames / f"S_20130101_{i:08}.jpg" for i in range(n_frames - n_here - 1)]
+    added = [frames / f"S_20130101_{i:08}.jpg" for i in range(n_frames - n_here)]
     try:
-        for path in added:
-            os.link(filler, path)
-        many = babycli(data, work / "many", "--model", checkpoint, "--limit", 200, "--device", device)
+        for i, path in enumerate(added):
+            if i % MAX_LINKS:
+                os.link(added[i - i % MAX_LINKS], path)
+            else:
+                path.write_bytes(b"not read")
+        many = babycli(data, work / "many", *words)
     finally:
-        for path in [filler, *added]:
+        for path in added:
             path.unlink(missing_ok=True)
     row(f"peak memory with {n_frames:,} linked frames", f"{many.peak_mib:.0f} MiB",
         f"with {n_here:,}, {few.peak_mib:.0f} MiB", f"{many.peak_mib / few.peak_mib:.3f}", "≤ 1.10")  # fmt: skip
@@ -289,6 +292,7 @@ def main() -> None:
     parser.add_argument("--share", type=int, default=1, help="time the plain path on every N-th request only")
     parser.add_argument("--limit", type=int, help="the first N trials of each task only")
     parser.add_argument("--frames", type=int, default=600_285, help="for the measurement of memory; 0 leaves it out")
+    parser.add_argument("--only-memory", action="store_true", help="measure nothing else")
     parser.add_argument("--small-llava", action="store_true", help="try the part on LLaVA with a small one")
     parser.add_argument("--folder", type=Path, help="where to make the temporary folder")
     options = parser.parse_args()
@@ -301,9 +305,12 @@ def main() -> None:
         limit = () if options.limit is None else ("--limit", options.limit)
         row("what", "babycli", "against", "ratio", "goal")
         row("---", "---", "---", "---", "---")
-        measure_babyllava(data, inputs, work, options.device, options.share, limit)
+        if not options.only_memory:
+            measure_babyllava(data, inputs, work, options.device, options.share, limit)
         if options.frames and options.labels:
-            measure_memory(data, work, options.frames, options.device)
+            measure_memory(data, inputs, work, options.frames, options.device)
+        if options.only_memory:
+            return
         if options.device.startswith("cuda"):
             measure_llava(data, inputs, work, options.device, LlavaShape(), options.share, limit)
         elif options.small_llava:
