@@ -6,9 +6,9 @@
 
 DIR holds the published label files (`babycli data labels` fetches them). Images, where none are given, and weights are
 seeded noise of the published shapes. The plain path scores one request per forward pass: the image is opened, decoded
-and encoded for each, and the vocabulary head runs over the whole text; float32 on a CPU, float16 on a GPU. Half of it
-runs before babycli and half after, so that a machine that slows down slows both. Figures of babycli are of whole
-commands.
+and encoded for each, and the vocabulary head runs over the whole text; float32 on a CPU, float16 on a GPU. Half of
+BabyLLaVA's runs before babycli and half after, so that a machine that slows down slows both. Figures of babycli are of
+whole commands.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def measure_babyllava(data: Path, inputs: Inputs, work: Path, device: str, share
     on = ("--device", device, "--dtype", precision(device), "--batch-check", 0, *limit)
     ours = babycli(data, work / "one", "--model", first, *on, "--cache", work / "cache")
     after_s = plain.time_s(requests[half:])
-    tower = {n: min(s, tower_s(plain, device)[n]) for n, s in tower.items()}
+    tower = {n: min(seconds, tower[n]) for n, seconds in tower_s(plain, device).items()}
     plain_s = (before_s + after_s) * len(plain.requests) / len(requests)
     del plain
     gc.collect()

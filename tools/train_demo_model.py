@@ -26,6 +26,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from babycli.models.parts.llava_network import LlavaNetwork
 from babycli.models.parts.pixels import PixelSpec
+from babycli.models.parts.towers import Tower
 from babycli.models.parts.vision import ResNeXt, ResNeXtSpec, projector
 
 SPECIAL = ("<pad>", "<unk>", "<sos>", "<eos>")
@@ -48,7 +49,8 @@ def build(vocab_size: int) -> LlavaNetwork:
         resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
     )  # fmt: skip
     connector = projector("mlp2x_gelu", TOWER.out_channels, HIDDEN)
-    return LlavaNetwork(ResNeXt(TOWER), connector, GPT2LMHeadModel(config), 49)
+    tower = Tower(ResNeXt(TOWER), 49, TOWER.out_channels, "", "")
+    return LlavaNetwork(tower, connector, GPT2LMHeadModel(config))
 
 
 def pixels_of(pictures: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Scores kept across runs by what they are of: the same weights, image, prompt, text and precision, the same score.
 
-    DIR/<digest of model and settings>/<time>-<process>.jsonl      score lines, as in a run's log
+    DIR/<digest of model and settings>/<time>-<random>.jsonl          score lines, as in a run's log
 
 Owns where a model's scores lie. Never decides whether a score is right. Every run that adds scores writes a file of its
 own, so nothing is locked; a torn last line is passed over.
@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
+from uuid import uuid4
 
 import orjson
 
@@ -22,6 +23,7 @@ from babycli.evaluation.plan import Key
 from babycli.evaluation.scorefile import Scored, read_scores, to_line
 from babycli.models.base import ModelInfo, ModelSpec
 
+_MEND = "choose another folder:  --cache DIR"
 _FORMAT = 1  # changes when the same settings come to mean other scores
 
 
@@ -33,7 +35,13 @@ class ScoreCache:
         self._had: set[Key] = set()
 
     def read(self) -> dict[Key, Scored]:
-        """All of them. Raises DataError for a file that is damaged."""
+        """All of them. Raises DataError for a file that is damaged, OutputError where none can be added."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot write {self.folder}: {error.strerror}", _MEND) from error
+        if not os.access(self.folder, os.W_OK):
+            raise OutputError(f"cannot write {self.folder}", _MEND)
         found: dict[Key, Scored] = {}
         for path in sorted(self.folder.glob("*.jsonl")):
             for scored in read_scores(path):
@@ -46,15 +54,12 @@ class ScoreCache:
         new = [scored for scored in scores if scored.key not in self._had]
         if not new:
             return
-        path = self.folder / f"{datetime.now():%Y%m%d_%H%M%S}-{os.getpid()}.jsonl"
+        path = self.folder / f"{datetime.now():%Y%m%d_%H%M%S}-{uuid4().hex[:12]}.jsonl"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with path.open("ab") as stream:
+            with path.open("xb") as stream:
                 stream.writelines(to_line(scored) for scored in new)
         except OSError as error:
-            raise OutputError(
-                f"cannot write {path}: {error.strerror}", "choose another folder:  --cache DIR"
-            ) from error
+            raise OutputError(f"cannot write {path}: {error.strerror}", _MEND) from error
 
 
 def _digest(info: ModelInfo, args: Mapping[str, str], scoring: Scoring) -> str:

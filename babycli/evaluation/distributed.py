@@ -1,4 +1,4 @@
-"""One evaluation in several processes, as accelerate launch, torchrun or srun start them.
+"""One evaluation in several processes, as accelerate launch and torchrun start them.
 
 Owns how they find and hear each other: torch.distributed with gloo, which needs no GPU; what travels is small. Never
 decides what a process does. A process that dies is noticed by the others when they next wait for it.
@@ -16,8 +16,13 @@ from typing import Any, TypeVar
 from babycli.errors import BabycliError, ModelError, UsageError
 
 Value = TypeVar("Value")
-_PATIENCE = timedelta(days=7)  # a process may have this much more to do than another; a dead one is noticed at once
+_MEETING = timedelta(minutes=10)  # so long the processes wait for each other at the start
+_PATIENCE = timedelta(days=7)  # a process may have this much more to do than another; one that dies is noticed at once
 _STARTED_BY = "start it with  accelerate launch --num_processes N -m babycli eval ...  or torchrun"
+
+
+class ProcessesGoneError(ModelError):
+    """Another process has ended early; nothing can be done together any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,7 @@ class Processes:
     rank: int = 0
     n: int = 1
     local_rank: int = 0
+    group: Any = None  # of torch.distributed
 
     @property
     def is_first(self) -> bool:
@@ -40,7 +46,7 @@ class Processes:
 
         box: list[Any] = [value]
         with self._waiting():
-            dist.broadcast_object_list(box, src=0)
+            dist.broadcast_object_list(box, src=0, group=self.group)
         shared: Value = box[0]
         return shared
 
@@ -52,7 +58,7 @@ class Processes:
 
         box: list[Any] = [None] * self.n
         with self._waiting():
-            dist.all_gather_object(box, value)
+            dist.all_gather_object(box, value, group=self.group)
         return box
 
     def together(self, action: Callable[[], Value]) -> Value:
@@ -82,7 +88,7 @@ class Processes:
         try:
             yield
         except RuntimeError as error:  # what gloo raises when a connection is gone
-            raise ModelError(
+            raise ProcessesGoneError(
                 f"another of the {self.n} processes ended before its work was done; its own message says why",
                 "mend that and give the same command again: it goes on from the scores that are on disk",
             ) from error
@@ -96,14 +102,14 @@ def join() -> Processes:
     if os.environ.get("WORLD_SIZE", "1") == "1":
         return Processes()
     try:
-        place = Processes(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
+        rank, n, local_rank = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
         address = f"{os.environ['MASTER_ADDR']}:{int(os.environ['MASTER_PORT'])}"
     except (KeyError, ValueError) as error:
         raise UsageError(f"WORLD_SIZE is set, but not all of what belongs to it: {error}", _STARTED_BY) from error
     import torch.distributed as dist
 
     try:
-        dist.init_process_group("gloo", timeout=_PATIENCE)
+        dist.init_process_group("gloo", timeout=_MEETING)
+        return Processes(rank, n, local_rank, dist.new_group(timeout=_PATIENCE, backend="gloo"))
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"cannot reach the other processes at {address}: {error}", _STARTED_BY) from error
-    return place

@@ -19,6 +19,7 @@ from hashlib import sha256
 from typing import Any, TypeVar, cast
 
 from babycli.domain import Generation, Score
+from babycli.errors import DataError
 from babycli.evaluation.memory import Batching
 from babycli.evaluation.plan import GenerateKey, ImageWork, Key, Plan, ScoreKey, Unit
 from babycli.evaluation.prefetch import Kept, OpenImage, Pictures
@@ -30,6 +31,7 @@ from babycli.models.base import (
     OffersGenerate,
     OffersLoglikelihood,
     OffersSimilarity,
+    ReadsTexts,
     ScoresText,
     SharesPrefixes,
     SharesVision,
@@ -91,8 +93,19 @@ def run(
             how.batching.end()
 
 
+def read_texts(plan: Plan, model: Model) -> None:
+    """Lets a dual encoder read all texts of a plan, in batches that do not depend on what is done already."""
+    if hasattr(model, "read_texts"):
+        texts = dict.fromkeys((key.prompt, key.text) for key in plan.keys if isinstance(key, ScoreKey))
+        encoder = cast(ReadsTexts, model)
+        encoder.read_texts([encoder.tokenize(*text) for text in texts])
+
+
 def settled(plan: Plan, scores: Mapping[Key, Scored]) -> dict[Key, Score]:
-    """Every score of a plan; of equal inputs each gets the score of the first."""
+    """Every score of a plan; of equal inputs each gets the score of the first. Raises DataError if any is missing."""
+    missing = sum(key not in scores for key in plan.keys)
+    if missing:
+        raise DataError(f"{missing} of {plan.n_requests} scores are missing", "give the same command again")
     first: dict[str, Score] = {}
     final: dict[Key, Score] = {}
     for key in plan.keys:

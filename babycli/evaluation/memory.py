@@ -15,6 +15,7 @@ from babycli.errors import ModelError
 from babycli.models.base import MemoryProbe
 
 MAX_ROWS = 1024
+_OUT_OF_MEMORY = ("DefaultCPUAllocator", "out of memory", "ALLOC_FAILED")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -87,6 +88,7 @@ class Batching:
 
     def _shrink(self, failed: int) -> None:
         self._most = failed // 2
+        self.units_at_once = max(1, self._most // self.unit_images)
         message = f"out of memory at a batch of {failed}: going on with {self._most}"
         self.events.append(message)
         self._note(message)
@@ -98,18 +100,39 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Is it a device's or the machine's memory that has run out? torch's errors are told by name and words."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 def free_bytes() -> int:
-    """Memory of the machine that could be used without swapping; where only that is known, the free pages."""
+    """Memory that this process may use without swapping: of the machine, or of the job's share; 0 where none tells.
+
+    Processes on one machine divide it.
+    """
+    found = [room for room in (_machine_bytes(), *map(_group_bytes, _GROUPS)) if room is not None]
+    return max(0, min(found, default=0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+# Limit and use of a container or batch job (cgroups 2 and 1), as seen from inside it.
+_GROUPS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+
+
+def _machine_bytes() -> int | None:
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
+        lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
-        pass
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def _group_bytes(files: tuple[str, str]) -> int | None:
+    try:
+        limit, used = (Path(file).read_text().strip() for file in files)
+    except OSError:
+        return None
+    return int(limit) - int(used) if limit.isdigit() else None
 
 
 def _first_line(error: BaseException) -> str:

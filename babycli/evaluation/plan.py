@@ -9,8 +9,8 @@ Owns de-duplication, order and the borders of units. Pure: no model, no files. I
     images           8,178    distinct bytes
     texts            1,379    distinct (prompt, text): what a dual encoder reads
 
-A unit is a few images with all that is asked about them. Nothing is computed across its border, so that a run that was
-interrupted, or is shared by several processes, computes the very batches of an undisturbed one.
+A unit is a few images with all that is asked about them. With a fixed batch size nothing is computed across its border,
+so that a run that was interrupted, or is shared by several processes, computes the very batches of an undisturbed one.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class Pictures:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(cancel_futures=True)  # those at work would keep their pixels for the next model
 
     def take(self, n_units: int) -> Iterator[tuple[ImageWork, Any]]:
         """The images of the next ``n_units`` with their pixels; none when all have been taken."""

@@ -6,7 +6,7 @@ device and the batch size are not among them: they change a score by rounding al
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +17,31 @@ from babycli.models.base import ARGS_WITHOUT_EFFECT
 _SHOWN = 16  # characters of a digest
 
 
-def find_unfinished(output: Path, model: str, tasks: Sequence[str], limit: int | None) -> Path | None:
-    """The latest run of a model on these very tasks that has no results yet."""
-    for folder in sorted((output / model).glob("*/"), reverse=True):
+def find_unfinished(runs: Path, now: Mapping[str, Any]) -> Path | None:
+    """The latest run below a model's folder that has no results and asks what ``now``, as in run.json, describes.
+
+    Raises ResumeError, showing each difference, if there is none but the last of the runs on these very tasks is
+    unfinished: then something has changed under it.
+    """
+    conflict: ResumeError | None = None
+    is_last = True
+    for folder in sorted(runs.glob("*/"), reverse=True):
         run = read_run(folder)
-        if run is None or any(folder.glob("*_results.json")):
+        if run is None or set(run.get("tasks", ())) != set(now["tasks"]) or run.get("limit") != now["limit"]:
             continue
-        if set(run.get("tasks", ())) == set(tasks) and run.get("limit") == limit:
-            return folder
+        if not any(folder.glob("*_results.json")):
+            differences = list(_differences("", _identity(run), _identity(now)))
+            if not differences:
+                return folder
+            if is_last:
+                conflict = ResumeError(
+                    "\n  ".join([f"{folder} is unfinished, and was begun with something else:", *differences]),
+                    "undo the change and give the command again; or start anew with  --no-resume",
+                )
+        is_last = False
+    if conflict is not None:
+        raise conflict
     return None
-
-
-def check_same(folder: Path, logged: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raises ResumeError, showing each difference, unless both run.json describe the same evaluation."""
-    differences = list(_differences("", _identity(logged), _identity(now)))
-    if differences:
-        raise ResumeError(
-            f"{folder} is unfinished, and was begun with something else:\n" + "\n".join(f"  {d}" for d in differences),
-            "undo the change and give the command again, or start anew with  --no-resume",
-        )
 
 
 def _identity(run: Mapping[str, Any]) -> dict[str, Any]:

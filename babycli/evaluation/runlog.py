@@ -102,6 +102,11 @@ class RunLog:
                 os.fsync(self._scores.fileno())
                 self._synced = time.monotonic()
 
+    def sync(self) -> None:
+        """Forces this process's scores to the disk, for the others to read."""
+        with _explained(self._scores_path):
+            os.fsync(self._scores.fileno())
+
     def scores(self) -> dict[Key, Scored]:
         """What all processes of the run, of this time and of earlier ones, have scored. Raises DataError."""
         found: dict[Key, Scored] = {}

@@ -20,18 +20,18 @@ from babycli.errors import BabycliError, ExitCode, ModelError, OutputError, Resu
 from babycli.evaluation import engine
 from babycli.evaluation.batch_check import check_batches
 from babycli.evaluation.cache import ScoreCache
-from babycli.evaluation.distributed import Processes, join
+from babycli.evaluation.distributed import Processes, ProcessesGoneError, join
 from babycli.evaluation.inputs import Inputs, read_inputs
-from babycli.evaluation.memory import Batching, free_bytes
+from babycli.evaluation.memory import Batching, free_bytes, is_out_of_memory
 from babycli.evaluation.plan import Key, Plan, Unit, make_plan, shared_out
 from babycli.evaluation.prefetch import Kept
 from babycli.evaluation.prompts import ANSWERED_BY, Prompt, can_do, choose_prompt
 from babycli.evaluation.results import SEED, decide, provenance, results_document, sample_lines
-from babycli.evaluation.resume import check_same, find_unfinished
-from babycli.evaluation.runlog import RunLog, log_name, new_folder, read_run
+from babycli.evaluation.resume import find_unfinished
+from babycli.evaluation.runlog import RunLog, log_name, new_folder
 from babycli.evaluation.scorefile import Scored
 from babycli.evaluation.timings import PHASES, Phase, Timings
-from babycli.models import Resolved, check_spec, load_model, local_family, memory_of, pick_device, resolve
+from babycli.models import OFFERS, Resolved, check_spec, load_model, local_family, memory_of, pick_device, resolve
 from babycli.models.base import Model, ModelInfo, ModelSpec
 from babycli.tasks.base import Task
 from babycli.tasks.prompts import DEFAULT
@@ -143,7 +143,8 @@ class _Suite:
             try:
                 done += self._evaluate(resolved, inputs)
             except (ModelError, ResumeError) as error:
-                if len(models) == 1 or (self._processes.n > 1 and self._is_running):
+                is_alone = isinstance(error, ProcessesGoneError) or (self._processes.n > 1 and self._is_running)
+                if len(models) == 1 or is_alone:
                     raise  # the other processes may not have failed
                 reporter.say(f"failed: {error.message}\n  mend: {error.mend}")
                 failed.append(Failed(resolved.name, error.exit_code))
@@ -159,11 +160,21 @@ class _Suite:
 
     def _tasks(self, models: Sequence[Resolved]) -> Sequence[Task]:
         """The tasks that any of the models can do, as far as that is known before they are loaded."""
-        families = [local_family(resolved) for resolved in models]
-        if len(models) == 1 and families[0] is not None:
-            return self._doable(self._options.tasks, models[0].name, families[0].offers)
-        doable = [t for t in self._options.tasks if any(f is None or can_do(t, f.offers) for f in families)]
-        return doable or self._options.tasks
+        tasks = self._options.tasks
+        if len(models) == 1:
+            family = local_family(models[0])
+            return tasks if family is None else self._doable(tasks, models[0].name, family.offers)
+        if self._options.tasks_were_named:
+            return tasks
+        offers: set[Offer] = set()
+        for resolved in models:
+            try:
+                family = local_family(resolved)
+            except ModelError:  # said when it is loaded
+                continue
+            offers |= set(OFFERS if family is None else family.offers)
+        doable = [task for task in tasks if can_do(task, sorted(offers))]
+        return doable or tasks
 
     def _doable(self, tasks: Sequence[Task], model: str, offers: Sequence[Offer]) -> Sequence[Task]:
         """The tasks that a model with these offers can do. Raises ModelError for one that was asked for and is not."""
@@ -183,7 +194,7 @@ class _Suite:
         started = _utc_now()
         spec = self._spec(resolved)
         reporter.say(f"loading {spec.name} on {spec.device} in {options.dtype}")
-        model = processes.together(lambda: load_model(resolved, spec))
+        model = processes.together(lambda: _loaded(resolved, spec))
         tasks = self._doable([item.task for item in inputs.tasks], spec.name, model.info.offers)
         inputs = inputs.asking(_prompts(tasks, model.info, options.prompts, reporter))
         plan = make_plan(inputs.all_requests(), inputs.sha256)
@@ -206,7 +217,7 @@ class _Suite:
                     sessions=[*log.provenance.get("sessions", []), session],
                     **about,
                 )
-            with _cached(options.cache, plan, model.info, spec, log, processes):
+            with self._cached(plan, model.info, spec, log):
                 timings = self._run(plan, model, inputs, batching, log)
                 everywhere = processes.gather(timings.seconds)
             if not processes.is_first:
@@ -233,11 +244,32 @@ class _Suite:
     def _folder(self, about: Mapping[str, Any], model: str) -> Path:
         """The folder of the run to go on with, else a new one."""
         options = self._options
-        found = find_unfinished(options.output, model, list(about["tasks"]), options.limit) if options.resume else None
-        if found is None:
-            return new_folder(options.output, model)
-        check_same(found, read_run(found) or {}, about)
-        return found
+        found = find_unfinished(options.output / model, about) if options.resume else None
+        return found or new_folder(options.output, model)
+
+    @contextlib.contextmanager
+    def _cached(self, plan: Plan, info: ModelInfo, spec: ModelSpec, log: RunLog) -> Iterator[None]:
+        """Puts what a cache knows into the log, and afterwards what the log has into the cache."""
+        folder = self._options.cache
+        if folder is None or not self._processes.is_first:
+            yield
+            return
+        if info.n_parameters is None:
+            self._note("no --cache for a model of your own: babycli cannot tell whether its weights have changed")
+            yield
+            return
+        cache = ScoreCache(folder, info, spec)
+        known, had = cache.read(), log.scores()
+        for key in plan.keys:
+            if key in known and key not in had:
+                log.append_score(known[key])
+        try:
+            yield
+        finally:
+            try:
+                cache.add(log.scores().values())
+            except OutputError as error:  # the run itself has lost nothing
+                self._note(error.message)
 
     def _batching(self, device: str, logged: Mapping[str, Any]) -> Batching:
         """As large as asked for; with auto the size that the run was begun with, so that its borders stay."""
@@ -261,9 +293,7 @@ class _Suite:
         """Scores what is not on disk yet, this process its share."""
         how = engine.How(batching, self._options.reuse_prefixes, pixels=self._pixels, seen=self._seen)
         processes = self._processes
-        processes.gather(None)  # what comes from the cache is on disk
-        done = set(log.scores())
-        processes.gather(None)  # nobody writes before all have read
+        done = processes.share(set(log.scores()) if processes.is_first else set())
         units = [unit for unit in plan.units(batching.unit_images) if not done.issuperset(_keys(unit))]
         share = shared_out(units, processes.n)[processes.rank]
         n_here = sum(key not in done for unit in share for key in _keys(unit))
@@ -279,14 +309,19 @@ class _Suite:
                     n_done += 1
                     count(1)
 
+                if share:
+                    engine.read_texts(plan, model)
                 engine.run(share, model, inputs.open_image, how, done, keep)
+            log.sync()
         finally:
             if n_done < n_before + n_here:
                 if processes.is_first:
                     with contextlib.suppress(OutputError):
                         log.write_provenance(status="stopped")
+                here = f", those of the other {processes.n - 1} processes apart" if processes.n > 1 else ""
                 self._reporter.say(
-                    f"stopped after {n_done} of {plan.n_requests} requests; the same command goes on: {log.folder}"
+                    f"stopped after {n_done} of {plan.n_requests} requests{here}; the same command goes on: "
+                    f"{log.folder}"
                 )
         return how.timings
 
@@ -317,23 +352,16 @@ def _prompts(
     return chosen
 
 
-@contextlib.contextmanager
-def _cached(
-    folder: Path | None, plan: Plan, info: ModelInfo, spec: ModelSpec, log: RunLog, processes: Processes
-) -> Iterator[None]:
-    """Puts what a cache knows into the log, and afterwards what the log has into the cache."""
-    if folder is None or not processes.is_first:
-        yield
-        return
-    cache = ScoreCache(folder, info, spec)
-    known, had = cache.read(), log.scores()
-    for key in plan.keys:
-        if key in known and key not in had:
-            log.append_score(known[key])
+def _loaded(resolved: Resolved, spec: ModelSpec) -> Model:
     try:
-        yield
-    finally:
-        cache.add(log.scores().values())
+        return load_model(resolved, spec)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ModelError(
+            f"{spec.name} does not fit in the memory of {spec.device}",
+            "use  --dtype bfloat16, a larger device, or several:  --model-args device_map=auto",
+        ) from error
 
 
 def _keys(unit: Unit) -> Iterator[Key]:

@@ -13,12 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import get_args
 
+from babycli.domain import Offer
 from babycli.errors import ModelError, UsageError, did_you_mean
 from babycli.models.base import Family, MemoryProbe, Model, ModelSpec, Outline
 
 DEFAULT_MODEL = "wsashawn/babyllava_resnext_gpt2"
 BUNDLED = {"babyllava-tiny": Path(__file__).parent.parent / "demo" / "babyllava-tiny"}
+OFFERS: tuple[Offer, ...] = get_args(Offer)
 DTYPES = ("float32", "float16", "bfloat16")
 
 

@@ -184,6 +184,13 @@ class OffersSimilarity(ScoresText, Protocol):
         """Scores pairs of equal ``batch_key``; a pair's value does not depend on its batch."""
 
 
+class ReadsTexts(OffersSimilarity, Protocol):
+    """A dual encoder that keeps the vectors of texts."""
+
+    def read_texts(self, tokens: Sequence[Tokens]) -> None:
+        """Encodes texts for later, in batches that depend on these texts and their order alone."""
+
+
 class OffersGenerate(Model, Protocol):
     """A model that writes text."""
 

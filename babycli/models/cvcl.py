@@ -88,6 +88,9 @@ class Cvcl:
             raise ModelError(f"the text {filled(prompt, text)!r} has no words")
         return Tokens(tuple(ids[:MAX_TOKENS]), len(ids), len(ids))
 
+    def read_texts(self, tokens: Sequence[Tokens]) -> None:
+        self._texts.read(tokens)
+
     def similarity(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Similarity]:
         return self._texts.similarity(features, tokens)
 

@@ -137,7 +137,6 @@ def _as_original(place: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         "mm_vision_select_feature": "patch" if strategy == "default" else "cls_patch",
         _OWN_TOWER: config["vision_config"],
         "image_aspect_ratio": "square" if processor.get("do_pad") is False else "pad",
-        "device_map": "auto: spread a model that is too large for one GPU over all of them",
         "torch_dtype": config.get("dtype") or config.get("torch_dtype"),
     }
 

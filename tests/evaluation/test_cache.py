@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from babycli.errors import OutputError
+from babycli.evaluation.cache import ScoreCache
 from babycli.models.parts.llava_model import LlavaModel
 from tests.checkpoints import DEMO_WORDS, write_checkpoint
 from tests.conftest import Babycli
@@ -126,11 +128,35 @@ def test_a_damaged_cache_is_named(linked: Path, babycli: Babycli, small: Path) -
     assert str(file) in ran.err
 
 
-def test_a_cache_that_cannot_be_written_is_said_with_the_results_kept(
-    linked: Path, babycli: Babycli, small: Path
+def test_a_cache_that_cannot_be_written_is_said_before_anything_is_computed(
+    linked: Path, babycli: Babycli, small: Path, counts: Counts
 ) -> None:
     Path("cache").write_text("in the way")
     ran = babycli("eval", "--model", small, *CACHED, "--tasks", "vtwt")
     assert ran.code == 3
     assert "--cache DIR" in ran.err
-    assert lines(only_run() / "scores.rank0.jsonl")
+    assert counts.encoded == 0
+
+
+def test_a_disk_that_fills_up_costs_the_cache_and_not_the_run(
+    linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OutputError("cannot write cache: No space left on device", "")
+
+    monkeypatch.setattr(ScoreCache, "add", full)
+    ran = babycli("eval", "--model", small, *CACHED, "--tasks", "vtwt")
+    assert ran.code == 0
+    assert "note: cannot write cache" in ran.err
+
+
+def test_a_model_of_ones_own_is_not_kept(linked: Path, babycli: Babycli) -> None:
+    Path("own.py").write_text(
+        "class Own:\n"
+        "    def __init__(self, device, dtype): pass\n"
+        "    def similarity(self, images, texts): return [float(len(t)) for t in texts]\n"
+    )
+    ran = babycli("eval", "--model", "own.py:Own", *CACHED, "--tasks", "vtwt")
+    assert ran.code == 0
+    assert "no --cache for a model of your own" in ran.err
+    assert not Path("cache").exists()

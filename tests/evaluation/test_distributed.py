@@ -31,7 +31,7 @@ def free_port() -> int:
 
 
 def start(n: int, *words: object, port: int | None = None) -> list[subprocess.Popen[str]]:
-    """As srun starts them: nothing but variables of the environment tells them of each other."""
+    """As the launchers do: variables of the environment tell them of each other."""
     port = port or free_port()
     common = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     common |= {"WORLD_SIZE": str(n), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}

@@ -57,6 +57,9 @@ class ClipModel:
         ids = self._texts.ids(filled(prompt, text))
         return Tokens(ids, len(ids), len(ids))
 
+    def read_texts(self, tokens: Sequence[Tokens]) -> None:
+        self._vectors.read(tokens)
+
     def similarity(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Similarity]:
         return self._vectors.similarity(features, tokens)
 

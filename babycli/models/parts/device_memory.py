@@ -46,9 +46,11 @@ def keep_freed_memory() -> None:
     A page that is given back to the system and asked for anew costs a page fault: a tenth of the time of a ResNeXt.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        for parameter, value in ((_MMAP_THRESHOLD, 1 << 30), (_TRIM_THRESHOLD, (1 << 31) - 1), (_TOP_PAD, 1 << 26)):
-            mallopt(parameter, value)
+    if mallopt is None:
+        return
+    if mallopt(_MMAP_THRESHOLD, 1 << 30) or mallopt(_MMAP_THRESHOLD, 1 << 25):  # older versions take no more
+        mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
+        mallopt(_TOP_PAD, 1 << 26)
 
 
 def on_device(rows: Sequence[Tensor], device: str, dtype: torch.dtype) -> Tensor:

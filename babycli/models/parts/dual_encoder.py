@@ -15,6 +15,8 @@ from torch import Tensor
 from babycli.domain import Similarity
 from babycli.models.base import Features, Tokens
 
+TEXTS_AT_ONCE = 64
+
 
 class EncodeTexts(Protocol):
     def __call__(self, ids: Sequence[tuple[int, ...]]) -> Tensor:
@@ -35,11 +37,19 @@ class TextVectors:
         self._normalise = normalise
         self._known: dict[tuple[int, ...], Tensor] = {}
 
+    def read(self, tokens: Sequence[Tokens]) -> None:
+        """Encodes those that are new, in batches of one length."""
+        by_length: dict[int, list[tuple[int, ...]]] = {}
+        for ids in dict.fromkeys(t.ids for t in tokens if t.ids not in self._known):
+            by_length.setdefault(len(ids), []).append(ids)
+        for alike in by_length.values():
+            for start in range(0, len(alike), TEXTS_AT_ONCE):
+                some = alike[start : start + TEXTS_AT_ONCE]
+                self._known |= zip(some, _ready(self._encode(some), self._normalise), strict=True)
+
     def similarity(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Similarity]:
         """Dot products, each summed by itself and rounded once: equal vectors give equal values in any batch."""
-        new = list(dict.fromkeys(t.ids for t in tokens if t.ids not in self._known))
-        if new:
-            self._known |= zip(new, _ready(self._encode(new), self._normalise), strict=True)
+        self.read(tokens)
         return [
             Similarity(math.fsum((f.data.double() * self._known[t.ids].double()).tolist()))
             for f, t in zip(features, tokens, strict=True)

@@ -1,12 +1,10 @@
 """Telling apart what a model sees of pictures, without taking large tensors off a GPU.
 
-Owns the digests of rows. Equal rows have equal digests; two rows that differ have equal ones with a probability of
-about 2**-64.
+Owns the digests of rows: the same on every device. Equal rows have equal digests; two rows that differ have equal ones
+with a probability of about 2**-64.
 """
 
 from __future__ import annotations
-
-from hashlib import sha256
 
 import torch
 from torch import Tensor
@@ -15,18 +13,10 @@ _SEED = 20140420
 
 
 def row_digests(rows: Tensor) -> list[bytes]:
-    """A digest of each row (n, ...) of floats: SHA-256 on a CPU, elsewhere sums that the device computes itself."""
-    if rows.device.type == "cpu":
-        raw = rows.contiguous().view(torch.uint8).numpy()
-        return [sha256(row.tobytes()).digest() for row in raw]
-    return device_digests(rows)
+    """A digest of each row (n, ...) of floats: two sums of its bits, each times a random number for its place.
 
-
-def device_digests(rows: Tensor) -> list[bytes]:
-    """Two sums of a row's bits, each times a random number for its place, modulo 2**64.
-
-    The bits are taken 16 or 32 at a time: were they taken 64 at a time, a difference in the highest of them alone would
-    be multiplied out of the sum.
+    Sums are modulo 2**64. The bits are taken 16 or 32 at a time: were they taken 64 at a time, a difference in the
+    highest of them alone would be multiplied out of the sum.
     """
     flat = rows.contiguous().flatten(1)
     words = flat.view(torch.int32 if flat.element_size() == 4 else torch.int16).long()

@@ -62,8 +62,9 @@ class LlavaModel:
         return to_pixels(image, self._pixel_spec)
 
     @functools.cached_property
-    def vision_key(self) -> tuple[str, PixelSpec, str]:
-        return checkpoint.module_digest(self._network.tower), self._pixel_spec, self.info.dtype
+    def vision_key(self) -> tuple[object, ...]:
+        network = self._network
+        return checkpoint.module_digest(network.tower), network.tower_settings, self._pixel_spec, self.info.dtype
 
     def encode(self, pixels: Sequence[Tensor]) -> list[Features]:
         with torch.inference_mode():

@@ -51,12 +51,13 @@ _NOT_TEXT_PREFIXES = ("mm_", "tune_", "tokenizer_", "image_")
 class LlavaNetwork(nn.Module):
     """Tower -> projector -> language model. All sequences of a batch are equally long, so nothing is padded."""
 
-    def __init__(self, tower: nn.Module, connector: nn.Module, text: Any, n_positions: int) -> None:
+    def __init__(self, tower: Tower, connector: nn.Module, text: Any) -> None:
         super().__init__()
-        self.tower = tower
+        self.tower = tower.module
+        self.tower_settings = tower.settings
         self.connector = connector
         self.text = text
-        self.n_positions = n_positions  # an image takes so many positions of the sequence
+        self.n_positions = tower.n_positions  # an image takes so many positions of the sequence
         self.max_length: int | None = getattr(text.config, "max_position_embeddings", None)
         self.generation_settings: dict[str, Any] = {}  # generation_config.json: a repetition penalty, say
 
@@ -202,7 +203,7 @@ def assemble(
     if shares is not None:
         checkpoint.check_names(connector, shares.connector, "projector", frozenset())
         connector.load_state_dict(shares.connector, assign=True)
-    return LlavaNetwork(tower.module, connector, text, tower.n_positions)
+    return LlavaNetwork(tower, connector, text)
 
 
 def parts_of(network: LlavaNetwork, tower: Tower, config: Mapping[str, Any]) -> tuple[Part, ...]:

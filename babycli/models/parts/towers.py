@@ -29,6 +29,7 @@ class Tower:
     n_positions: int
     size: int
     what: str  # for people
+    settings: str  # all that its output depends on, weights and picture apart
 
 
 def baby_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor] | None) -> Tower:
@@ -53,11 +54,12 @@ def baby_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor] | None) 
     except BAD_SETTINGS as error:
         raise ModelError(f"config.json: mm_vision_tower_shape {shape!r} describes no tower: {error}") from error
     module, n_positions, size, name = made
+    settings = f"{name} {shape}"
     if renamed is not None:
         counters = frozenset(name for name in module.state_dict() if name.endswith("num_batches_tracked"))
         checkpoint.check_names(module, renamed, "vision tower", counters)
         module.load_state_dict(checkpoint.with_counters(module, renamed), assign=True)
-    return Tower(module, n_positions, size, f"{name}, {n_positions} positions of {size}")
+    return Tower(module, n_positions, size, f"{name}, {n_positions} positions of {size}", settings)
 
 
 class ClipFeatures(nn.Module):
@@ -113,6 +115,7 @@ def clip_tower(
         n_positions,
         config.hidden_size,
         f"{what}, layer {layer}, {n_positions} positions of {config.hidden_size}",
+        f"CLIP {layer} {feature} {sorted(vision_config.items())}",
     )
 
 
