@@ -352,6 +352,19 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_run_goes_on(
     assert one == pytest.approx(two, abs=1e-6)
 
 
+def test_a_model_that_does_not_fit_ends_in_exit_5(
+    linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    monkeypatch.setattr("babycli.evaluation.suite.load_model", full)
+    ran = babycli("eval", "--model", small, "--tasks", "vtwt")
+    assert ran.code == 5
+    assert "does not fit in the memory of cpu" in ran.err
+    assert "device_map=auto" in ran.err
+
+
 def test_one_image_that_does_not_fit_ends_in_exit_5(
     linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from babycli.models.parts.vision import ResNeXt
 from tests.checkpoints import DEMO_WORDS, write_checkpoint
 from tests.conftest import Babycli
 from tests.evaluation.logs import only_run, read_json, results, samples
+from tests.llava_checkpoints import TOWER, write_llava, write_tower
 
 SOME = ("--tasks", "labeled_s,vtwt", "--limit", "10")
 STEPS = ("step-9", "step-10", "step-100")
@@ -78,6 +79,33 @@ def test_a_broken_one_is_passed_over_and_the_command_exits_5(checkpoints: Path, 
     assert "step-9" in ran.out
     assert "step-100" in ran.out
     assert len(list(Path("logs").rglob("*_results.json"))) == 2
+
+
+@pytest.mark.parametrize("content", [None, "{", "{}"])
+def test_a_folder_that_is_no_checkpoint_is_passed_over(
+    content: str | None, checkpoints: Path, babycli: Babycli
+) -> None:
+    (checkpoints / "tensorboard").mkdir()
+    if content is not None:
+        (checkpoints / "tensorboard" / "config.json").write_text(content)
+    ran = babycli("eval", "--model", "checkpoints/*", *SOME)
+    assert ran.code == 5
+    assert "1 of 4 models could not be evaluated: checkpoints/tensorboard" in ran.err
+    assert len(list(Path("logs").rglob("*_results.json"))) == 3
+
+
+def test_a_task_that_was_named_and_none_can_do_is_not_left_out_in_silence(checkpoints: Path, babycli: Babycli) -> None:
+    for name in ("one", "two"):
+        (checkpoints / f"{name}.py").write_text(
+            "class Dual:\n"
+            "    def __init__(self, device, dtype): pass\n"
+            "    def similarity(self, images, texts): return [0.0] * len(texts)\n"
+        )
+    words = ("--model", "checkpoints/one.py:Dual", "--model", "checkpoints/two.py:Dual", "--limit", 3)
+    ran = babycli("eval", *words, "--tasks", "vtwt,saycam_caption")
+    assert ran.code == 5
+    assert ran.err.count("cannot do saycam_caption") == 2
+    assert babycli("eval", *words).code == 0
 
 
 def test_one_that_cannot_do_a_named_task_is_passed_over(checkpoints: Path, babycli: Babycli) -> None:
@@ -196,3 +224,17 @@ def test_a_tower_that_checkpoints_share_sees_each_picture_once_if_wished(
     assert babycli("eval", "--model", "checkpoints/step-10", *SOME, "--output-path", "alone").code == 0
     one, other = (only_run(Path(logs) / "checkpoints__step-10") for logs in ("logs", "alone"))
     assert (one / "scores.rank0.jsonl").read_bytes() == (other / "scores.rank0.jsonl").read_bytes()
+
+
+def test_towers_of_equal_weights_and_other_settings_are_not_taken_for_one(
+    linked: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tower(linked / "checkpoints" / TOWER)
+    for name, layer in (("penultimate", -2), ("last", -1)):
+        write_llava(linked / "checkpoints" / name, mm_vision_select_layer=layer)
+    words = ("--model", "checkpoints/penultimate", "--model", "checkpoints/last", *SOME)
+    assert babycli("eval", *words, "--feature-reuse").code == 0
+    assert babycli("eval", *words, "--output-path", "plain").code == 0
+    for name in ("penultimate", "last"):
+        one, other = (only_run(Path(logs) / f"checkpoints__{name}") for logs in ("logs", "plain"))
+        assert (one / "scores.rank0.jsonl").read_bytes() == (other / "scores.rank0.jsonl").read_bytes()

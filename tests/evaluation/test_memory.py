@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from babycli.errors import ModelError
+from babycli.evaluation import memory
 from babycli.evaluation.memory import MAX_ROWS, Batching, free_bytes, is_out_of_memory
 
 
@@ -114,8 +116,27 @@ def test_what_counts_as_out_of_memory() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60)
     assert is_out_of_memory(caught.value)
+    assert is_out_of_memory(RuntimeError("CUDA error: out of memory"))
+    assert is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"))
     assert not is_out_of_memory(RuntimeError("shapes"))
 
 
 def test_free_memory_is_a_sensible_number() -> None:
     assert 1 << 20 < free_bytes() < 1 << 50
+
+
+def test_the_share_of_a_job_and_of_a_process_bounds_what_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit, used = tmp_path / "memory.max", tmp_path / "memory.current"
+    monkeypatch.setattr(memory, "_GROUPS", ((str(limit), str(used)),))
+    whole = free_bytes()
+    limit.write_text("9000000\n")
+    used.write_text("1000000\n")
+    assert free_bytes() == 8_000_000
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert free_bytes() == 2_000_000
+    used.write_text("9500000\n")
+    assert free_bytes() == 0
+    limit.write_text("max\n")
+    assert free_bytes() == pytest.approx(whole / 4, rel=0.2)

@@ -24,6 +24,7 @@ from babycli.evaluation.runlog import RunLog
 from tests.checkpoints import DEMO_WORDS, write_checkpoint
 from tests.conftest import REPOSITORY, Babycli, Ran
 from tests.evaluation.logs import lines, only_run, read_json, results, samples
+from tests.models.test_clip import write as write_clip
 
 N_ROUNDS = int(os.environ.get("BABYCLI_KILL_ROUNDS", "3"))
 SOME = ("--tasks", "labeled_s,vtwt,saycam_caption", "--limit", "12", "--batch-size", "4")
@@ -221,6 +222,31 @@ def test_a_change_is_a_conflict_that_is_shown(
     assert "--no-resume" in ran.err
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert babycli("eval", "--model", small, *SOME, *more, "--no-resume").code == 0
+
+
+def test_an_old_unfinished_run_is_no_conflict_once_a_later_one_is_done(
+    linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = interrupted(babycli, monkeypatch, 10, "--model", small, *SOME)
+    other = ("eval", "--model", small, *SOME, "--dtype", "bfloat16")
+    assert babycli(*other).code == 6
+    assert babycli(*other, "--no-resume").code == 0
+    assert babycli(*other).code == 0
+    assert not list(old.glob("*_results.json"))
+    assert babycli("eval", "--model", small, *SOME).code == 0  # and what is asked as then goes on
+    assert list(old.glob("*_results.json"))
+
+
+def test_a_dual_encoder_goes_on_to_the_byte(
+    linked: Path, babycli: Babycli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = write_clip(tmp_path / "checkpoints" / "clip", "clip")
+    words = ("--model", model, "--tasks", "labeled_s,vtwt", "--limit", 12, "--batch-size", 4)
+    assert babycli("eval", *words, "--output-path", "undisturbed").code == 0
+    folder = interrupted(babycli, monkeypatch, 29, *words)
+    assert babycli("eval", *words).code == 0
+    whole = only_run(Path("undisturbed")) / "scores.rank0.jsonl"
+    assert (folder / "scores.rank0.jsonl").read_bytes() == whole.read_bytes()
 
 
 def test_a_changed_label_file_is_a_conflict(
