@@ -318,11 +318,9 @@ class _Suite:
                 if processes.is_first:
                     with contextlib.suppress(OutputError):
                         log.write_provenance(status="stopped")
-                here = f", those of the other {processes.n - 1} processes apart" if processes.n > 1 else ""
-                self._reporter.say(
-                    f"stopped after {n_done} of {plan.n_requests} requests{here}; the same command goes on: "
-                    f"{log.folder}"
-                )
+                n, of = (n_done, plan.n_requests) if processes.n == 1 else (n_done - n_before, n_here)
+                whose = "" if processes.n == 1 else " of the first process"
+                self._reporter.say(f"stopped after {n} of {of} requests{whose}; the same command goes on: {log.folder}")
         return how.timings
 
 
