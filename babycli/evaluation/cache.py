@@ -20,8 +20,8 @@ import orjson
 from babycli.domain import Scoring
 from babycli.errors import OutputError
 from babycli.evaluation.plan import Key
-from babycli.evaluation.scorefile import Scored, read_scores, to_line
-from babycli.models.base import ModelInfo, ModelSpec
+from babycli.evaluation.scorefile import Scored, merged, to_line
+from babycli.models.base import ModelInfo, ModelSpec, args_with_effect
 
 _MEND = "choose another folder:  --cache DIR"
 _FORMAT = 1  # changes when the same settings come to mean other scores
@@ -31,7 +31,7 @@ class ScoreCache:
     """The scores of one model in one folder of caches."""
 
     def __init__(self, folder: Path, info: ModelInfo, spec: ModelSpec) -> None:
-        self.folder = folder / _digest(info, spec.args_with_effect, spec.scoring)[:32]
+        self.folder = folder / _digest(info, args_with_effect(spec.args), spec.scoring)[:32]
         self._had: set[Key] = set()
 
     def read(self) -> dict[Key, Scored]:
@@ -42,10 +42,7 @@ class ScoreCache:
             raise OutputError(f"cannot write {self.folder}: {error.strerror}", _MEND) from error
         if not os.access(self.folder, os.W_OK):
             raise OutputError(f"cannot write {self.folder}", _MEND)
-        found: dict[Key, Scored] = {}
-        for path in sorted(self.folder.glob("*.jsonl")):
-            for scored in read_scores(path):
-                found.setdefault(scored.key, scored)
+        found = merged(sorted(self.folder.glob("*.jsonl")))
         self._had = set(found)
         return found
 

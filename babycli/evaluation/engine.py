@@ -82,11 +82,10 @@ def run(
 
     A unit of which only a part is done has its images encoded again, all of them: the batches are those of the plan.
     """
-    left = [unit for unit in units if any(key not in done for item in unit for key in item.keys)]
     how.pixels.start(getattr(model, "pixels_key", None))
     how.seen.start(getattr(model, "vision_key", None) if how.seen.is_open else None)
     scorer = _Scorer(model, how, done, on_score)
-    with Pictures(left, model, open_image, how.pixels, how.seen, how.timings) as pictures:
+    with Pictures(units, model, open_image, how.pixels, how.seen, how.timings) as pictures:
         while taken := list(pictures.take(how.batching.units_at_once)):
             how.batching.begin()
             scorer.compute([item for item, _ in taken], [pixels for _, pixels in taken])

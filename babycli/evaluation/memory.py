@@ -15,6 +15,7 @@ from babycli.errors import ModelError
 from babycli.models.base import MemoryProbe
 
 MAX_ROWS = 1024
+MORE_MEMORY = "use  --dtype bfloat16, a larger device, or several:  --model-args device_map=auto"
 _OUT_OF_MEMORY = ("DefaultCPUAllocator", "out of memory", "ALLOC_FAILED")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -77,7 +78,7 @@ class Batching:
                 if len(batch) == 1:
                     raise ModelError(
                         f"there is not enough memory for one image and its texts: {_first_line(error)}",
-                        "use  --dtype bfloat16, a larger device, or several:  --model-args device_map=auto",
+                        MORE_MEMORY,
                     ) from error
                 failed = len(batch)
             else:

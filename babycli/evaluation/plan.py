@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from babycli.domain import ImageRef, Request, ScoreRequest
@@ -89,9 +89,10 @@ class Plan:
             whole.update(f"{key!r}\n".encode())
         return whole.hexdigest()
 
-    def units(self, n_images: int) -> list[Unit]:
-        """The work in units of ``n_images``, the last one perhaps smaller."""
-        return [self.work[start : start + n_images] for start in range(0, len(self.work), n_images)]
+    def units(self, n_images: int, done: Container[Key] = ()) -> list[Unit]:
+        """The work in units of ``n_images``, the last one perhaps smaller, without those that are wholly ``done``."""
+        cut = [self.work[start : start + n_images] for start in range(0, len(self.work), n_images)]
+        return [unit for unit in cut if any(key not in done for item in unit for key in item.keys)]
 
 
 def key_of(request: Request, sha256: Mapping[ImageRef, str]) -> Key:

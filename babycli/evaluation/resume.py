@@ -12,7 +12,7 @@ from typing import Any
 
 from babycli.errors import ResumeError
 from babycli.evaluation.runlog import read_run
-from babycli.models.base import ARGS_WITHOUT_EFFECT
+from babycli.models.base import args_with_effect
 
 _SHOWN = 16  # characters of a digest
 
@@ -46,7 +46,7 @@ def find_unfinished(runs: Path, now: Mapping[str, Any]) -> Path | None:
 
 def _identity(run: Mapping[str, Any]) -> dict[str, Any]:
     model = run.get("model", {})
-    args = {key: value for key, value in model.get("args", {}).items() if key not in ARGS_WITHOUT_EFFECT}
+    args = args_with_effect(model.get("args", {}))
     return {
         "babycli": run.get("babycli_version"),
         "model": {key: model.get(key) for key in ("family", "fingerprint", "dtype", "template")} | {"args": args},

@@ -23,7 +23,7 @@ import orjson
 from babycli.data.root import write_atomically
 from babycli.errors import DataError, OutputError, ResumeError
 from babycli.evaluation.plan import Key
-from babycli.evaluation.scorefile import Scored, read_scores, to_line, whole_bytes
+from babycli.evaluation.scorefile import Scored, merged, to_line, whole_bytes
 
 SCHEMA_VERSION = 1
 RUN_FILE = "run.json"
@@ -109,11 +109,7 @@ class RunLog:
 
     def scores(self) -> dict[Key, Scored]:
         """What all processes of the run, of this time and of earlier ones, have scored. Raises DataError."""
-        found: dict[Key, Scored] = {}
-        for path in sorted(self.folder.glob("scores.rank*.jsonl")):
-            for scored in read_scores(path):
-                found.setdefault(scored.key, scored)
-        return found
+        return merged(sorted(self.folder.glob("scores.rank*.jsonl")))
 
     def write_results(self, results: Mapping[str, Any]) -> Path:
         path = self.folder / f"{self.timestamp}_results.json"

@@ -14,7 +14,7 @@ JSON has no name for it; infinities are the texts "inf" and "-inf".
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,15 @@ def read_scores(path: Path) -> Iterator[Scored]:
             raise DataError(
                 f"{path}, line {number} is no score: {error!r}", "move that file away, what it holds is scored again"
             ) from error
+
+
+def merged(paths: Iterable[Path]) -> dict[Key, Scored]:
+    """The scores of several files; of those that are there twice, the first. Raises as read_scores."""
+    found: dict[Key, Scored] = {}
+    for path in paths:
+        for scored in read_scores(path):
+            found.setdefault(scored.key, scored)
+    return found
 
 
 def whole_bytes(content: bytes) -> int:

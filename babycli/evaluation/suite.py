@@ -22,8 +22,8 @@ from babycli.evaluation.batch_check import check_batches
 from babycli.evaluation.cache import ScoreCache
 from babycli.evaluation.distributed import Processes, ProcessesGoneError, join
 from babycli.evaluation.inputs import Inputs, read_inputs
-from babycli.evaluation.memory import Batching, free_bytes, is_out_of_memory
-from babycli.evaluation.plan import Key, Plan, Unit, make_plan, shared_out
+from babycli.evaluation.memory import MORE_MEMORY, Batching, free_bytes, is_out_of_memory
+from babycli.evaluation.plan import Key, Plan, make_plan, shared_out
 from babycli.evaluation.prefetch import Kept
 from babycli.evaluation.prompts import ANSWERED_BY, Prompt, can_do, choose_prompt
 from babycli.evaluation.results import SEED, decide, provenance, results_document, sample_lines
@@ -273,10 +273,10 @@ class _Suite:
 
     def _batching(self, device: str, logged: Mapping[str, Any]) -> Batching:
         """As large as asked for; with auto the size that the run was begun with, so that its borders stay."""
-        if self._options.batch_size is not None:
-            return Batching(self._options.batch_size, note=self._note)
-        size = logged.get("batch_size") or UNIT_IMAGES.get(device, GPU_UNIT_IMAGES)
-        return Batching(self._processes.share(size), auto=True, probe=memory_of(device), note=self._note)
+        wanted = self._options.batch_size
+        begun = logged.get("batch_size") or UNIT_IMAGES.get(device, GPU_UNIT_IMAGES)
+        size = wanted or self._processes.share(begun)
+        return Batching(size, auto=wanted is None, probe=memory_of(device), note=self._note)
 
     def _note(self, message: str) -> None:
         self._reporter.say(f"note: {message}")
@@ -294,10 +294,9 @@ class _Suite:
         how = engine.How(batching, self._options.reuse_prefixes, pixels=self._pixels, seen=self._seen)
         processes = self._processes
         done = processes.share(set(log.scores()) if processes.is_first else set())
-        units = [unit for unit in plan.units(batching.unit_images) if not done.issuperset(_keys(unit))]
-        share = shared_out(units, processes.n)[processes.rank]
-        n_here = sum(key not in done for unit in share for key in _keys(unit))
-        n_done = n_before = plan.n_requests - sum(key not in done for key in plan.keys)
+        share = shared_out(plan.units(batching.unit_images, done), processes.n)[processes.rank]
+        n_here = sum(key not in done for unit in share for item in unit for key in item.keys)
+        n_done = n_before = sum(key in done for key in plan.keys)
         if n_before:
             self._reporter.say(f"{n_before} of {plan.n_requests} scores are on disk: {log.folder}")
         try:
@@ -358,12 +357,8 @@ def _loaded(resolved: Resolved, spec: ModelSpec) -> Model:
             raise
         raise ModelError(
             f"{spec.name} does not fit in the memory of {spec.device}",
-            "use  --dtype bfloat16, a larger device, or several:  --model-args device_map=auto",
+            MORE_MEMORY,
         ) from error
-
-
-def _keys(unit: Unit) -> Iterator[Key]:
-    return (key for item in unit for key in item.keys)
 
 
 def _summed(sessions: Sequence[Mapping[str, Any]]) -> dict[str, float]:

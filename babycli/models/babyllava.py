@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babycli.errors import ModelError
-from babycli.models.base import Family, ModelSpec, Outline
+from babycli.models.base import DEVICE_MAP_HELP, Family, ModelSpec, Outline
 from babycli.models.parts.prompts import TEMPLATES
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ FAMILY = Family(
         "conv_template": "conversation template: " + ", ".join(TEMPLATES),
         "vision_tower": "folder or file of the tower, where the checkpoint does not hold it",
         "image_aspect_ratio": "pad or square, instead of what config.json says",
-        "device_map": "auto: spread a model that is too large for one GPU over all of them",
+        "device_map": DEVICE_MAP_HELP,
     },
     recognises=recognises,
     load=load,

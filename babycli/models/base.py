@@ -18,7 +18,8 @@ from PIL.Image import Image
 from babycli.domain import Generation, Loglikelihood, Offer, Scoring, Similarity
 
 # Arguments that say where a model comes from or lies, not what it computes.
-ARGS_WITHOUT_EFFECT = ("pretrained", "device_map")
+_ARGS_WITHOUT_EFFECT = ("pretrained", "device_map")
+DEVICE_MAP_HELP = "auto: spread a model that is too large for one GPU over all of them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,10 @@ class ModelSpec:
     dtype: str  # "float32", "float16", "bfloat16"
     scoring: Scoring
 
-    @property
-    def args_with_effect(self) -> dict[str, str]:
-        return {key: value for key, value in self.args.items() if key not in ARGS_WITHOUT_EFFECT}
+
+def args_with_effect(args: Mapping[str, str]) -> dict[str, str]:
+    """Those of --model-args on which scores depend."""
+    return {key: value for key, value in args.items() if key not in _ARGS_WITHOUT_EFFECT}
 
 
 @dataclass(frozen=True, slots=True)

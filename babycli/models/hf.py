@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babycli.errors import ModelError
-from babycli.models.base import Family, ModelSpec, Outline
+from babycli.models.base import DEVICE_MAP_HELP, Family, ModelSpec, Outline
 
 if TYPE_CHECKING:
     from babycli.models.parts.hf_chat import Chat
@@ -72,7 +72,7 @@ FAMILY = Family(
     offers=("loglikelihood", "generate"),
     arguments={
         "pretrained": "folder or hub id of the checkpoint",
-        "device_map": "auto: spread a model that is too large for one GPU over all of them",
+        "device_map": DEVICE_MAP_HELP,
         "chat_template": "file with a chat template (Jinja), instead of the checkpoint's",
     },
     recognises=recognises,

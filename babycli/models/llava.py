@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from babycli.errors import ModelError
 from babycli.models.babyllava import recognises as is_babyllava
-from babycli.models.base import Family, ModelSpec, Outline
+from babycli.models.base import DEVICE_MAP_HELP, Family, ModelSpec, Outline
 from babycli.models.parts.prompts import TEMPLATES
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ FAMILY = Family(
         "conv_template": "conversation template: " + ", ".join(TEMPLATES),
         "vision_tower": "folder or hub id of the CLIP tower, instead of the one that config.json names",
         "image_aspect_ratio": "pad or square (cropped), instead of what config.json says",
-        "device_map": "auto: spread a model that is too large for one GPU over all of them",
+        "device_map": DEVICE_MAP_HELP,
     },
     recognises=recognises,
     load=load,

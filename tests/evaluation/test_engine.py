@@ -50,7 +50,7 @@ def run_raw(
         scores[scored.key] = scored
 
     plan = make_plan(requests, sha256_of(requests))
-    engine.run(plan.units(batch_size), model, picture, engine.How(Batching(batch_size), reuse), done, keep)
+    engine.run(plan.units(batch_size, done), model, picture, engine.How(Batching(batch_size), reuse), done, keep)
     return scores
 
 

@@ -206,7 +206,7 @@ def load(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> HfModel:
         if file.suffix == ".safetensors":  # transformers does not say which file it cannot read
             with reading(f"cannot read the weights {file}"), safe_open(file, framework="pt"):
                 pass
-    device_map = None if spec.device == "cpu" else device_map_of(spec)
+    device_map = device_map_of(spec)
     network, notes = _read_network(folder, config, torch_dtype(spec.dtype), device_map)
     network = (network if device_map else network.to(spec.device)).eval()
     if spec.dtype == "float32":

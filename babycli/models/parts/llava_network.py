@@ -91,7 +91,7 @@ class LlavaNetwork(nn.Module):
 
     def logits(self, embedded: Tensor, n_answer: int) -> Tensor:
         """(n, length, hidden) -> (n, n_answer, vocabulary): only at the positions that predict the answer."""
-        hidden = self.text.base_model(inputs_embeds=embedded, use_cache=False).last_hidden_state
+        hidden = self._hidden(embedded, embedded.shape[1], [])
         out: Tensor = self.text.get_output_embeddings()(hidden[:, -n_answer - 1 : -1])
         return out
 

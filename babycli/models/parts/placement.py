@@ -16,18 +16,18 @@ from babycli.models.base import ModelSpec
 
 
 def device_map_of(spec: ModelSpec) -> str | None:
-    """What --model-args say. Raises UsageError for anything but ``auto``."""
+    """What --model-args say; None on a CPU, where nothing can be spread. Raises UsageError unless ``auto``."""
     wanted = spec.args.get("device_map")
     if wanted not in (None, "auto"):
         raise UsageError(f"device_map {wanted!r} is not supported", "write  device_map=auto, or leave it out")
     if wanted is not None and os.environ.get("WORLD_SIZE", "1") != "1":
         raise UsageError("each of several processes would spread its model over all devices", "leave out  device_map")
-    return wanted
+    return None if spec.device == "cpu" else wanted
 
 
 def spread(network: Any, spec: ModelSpec) -> Any:
     """A LlavaNetwork on its device; with device_map=auto its language model over all GPUs, the rest on the first."""
-    if device_map_of(spec) is None or spec.device == "cpu":
+    if device_map_of(spec) is None:
         return network.to(spec.device)
     network.tower.to(spec.device)
     network.connector.to(spec.device)
