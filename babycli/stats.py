@@ -1,14 +1,28 @@
 """The few formulas behind a number's uncertainty.
 
 Owns arithmetic on plain numbers. Never knows what the numbers mean.
+
+NumPy and SciPy are imported where they are used, so that a command which computes nothing does not wait for them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[np.float64]
+    Ints: TypeAlias = NDArray[np.integer[Any]]
 
 Z95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
+Z80 = 0.8416212335729143  # 80 % quantile
+KEPT_COUNTS = 6_000_000  # cells of the largest matrix of resamples that is kept: 24 MB, and four at most
 
 
 def mean(values: Sequence[float]) -> float:
@@ -35,6 +49,143 @@ def wilson95(share: float, n: int) -> tuple[float, float]:
 
     ``share`` may come from fractional credit; the interval is then that of the same share of whole successes.
     """
+    return _score95(share, n)
+
+
+def clustered_stderr(values: Floats, clusters: Ints) -> float | None:
+    """Standard error of a mean of trials that come in clusters; None for fewer than two clusters.
+
+    Square root of C / (C - 1) * sum over clusters of (sum of deviations from the mean)^2 / n^2: the clustered formula
+    of Miller 2024 (arXiv 2411.00640) with the usual correction for C clusters.
+    """
+    totals = _cluster_totals(values, clusters)
+    return None if len(totals) < 2 else math.sqrt(_clustered_variance(totals, len(values)))
+
+
+def clustered95(values: Floats, clusters: Ints, is_share: bool) -> tuple[float, float] | None:
+    """95 % interval of a mean in [0, 1] of trials that come in clusters; None for fewer than two clusters.
+
+    For a share, Wilson's interval with n over the design effect in place of n (Korn & Graubard 1998, Survey
+    Methodology 24, 193-201; Dean & Pagano 2015, Journal of Survey Statistics and Methodology 3, 484-503); see
+    _inflation for the design effect. It is never narrower than Wilson's interval of independent trials, and is that
+    interval at 0 and 1. For another mean, mean plus and minus t standard errors.
+
+    tests/test_stats_coverage.py shows how often either holds the truth: 93 to 97 % of the time with two exceptions that
+    it names. It is less often where one of few clusters holds a quarter of the trials or more.
+    """
+    totals = _cluster_totals(values, clusters)
+    if len(totals) < 2:
+        return None
+    n = len(values)
+    centre = float(values.mean())
+    if is_share:
+        return _score95(centre, n / _inflation(totals, n, centre * (1 - centre) / n))
+    half = _t975(_degrees_of_freedom(totals)) * _mean_stderr(values, totals)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def bootstrap95(values: Floats, seed: int) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of the mean (Efron & Tibshirani 1993, chapter 13)."""
+    return _percentiles95(values, _resampled_deviations(values, seed))
+
+
+def paired95(differences: Floats, clusters: Ints | None) -> tuple[float, float]:
+    """95 % interval of a mean difference of two shares of the same trials; each trial's difference lies in [-1, 1].
+
+    Bonett & Price 2012 (Journal of Educational and Behavioral Statistics 37, 479-488), which Fagerland, Lydersen &
+    Laake 2014 (Statistics in Medicine 33, 2850-2875) recommend: Wald's interval after adding one trial of +1 and one of
+    -1. Clusters multiply its variance as in _inflation; a single cluster tells nothing, so all of [-1, 1] is left.
+    """
+    stderr = paired_stderr(differences, clusters)
+    if stderr is None:
+        return -1.0, 1.0
+    observed = float(differences.mean())
+    centre = float(differences.sum()) / (len(differences) + 2)
+    half = Z95 * stderr
+    # The two added trials draw the centre towards 0, so an end near 1 or -1 may fall short of what was observed.
+    return max(-1.0, min(observed, centre - half)), min(1.0, max(observed, centre + half))
+
+
+def paired_stderr(differences: Floats, clusters: Ints | None) -> float | None:
+    """Standard error behind ``paired95``, never 0; None for a single cluster, which does not tell."""
+    n = len(differences)
+    squares = float(differences @ differences)
+    centre = float(differences.sum()) / (n + 2)
+    variance = ((squares + 2) / (n + 2) - centre**2) / (n + 2)
+    if clusters is not None:
+        totals = _cluster_totals(differences, clusters)
+        if len(totals) < 2:
+            return None
+        variance *= _inflation(totals, n, (squares / n - float(differences.mean()) ** 2) / n)
+    return math.sqrt(variance)
+
+
+@dataclass(frozen=True, slots=True)
+class MeanTest:
+    """A mean of differences: its standard error, 95 % interval, and two-sided p value against 0."""
+
+    stderr: float
+    ci95: tuple[float, float]
+    p_value: float
+
+
+def mean_test(differences: Floats, clusters: Ints | None) -> MeanTest | None:
+    """Student's t of a mean difference in [-1, 1]; None for fewer than two trials or clusters, which tell nothing.
+
+    With clusters as in ``clustered95`` for another mean than a share.
+    """
+    n = len(differences)
+    totals = None if clusters is None else _cluster_totals(differences, clusters)
+    if n < 2 or (totals is not None and len(totals) < 2):
+        return None
+    degrees = n - 1 if totals is None else _degrees_of_freedom(totals)
+    stderr = _mean_stderr(differences, totals)
+    centre = float(differences.mean())
+    half = _t975(degrees) * stderr
+    p_value = 1.0 if centre == 0 else 0.0 if stderr == 0 else 2 * _t_below(degrees, -abs(centre) / stderr)
+    return MeanTest(stderr, (max(-1.0, centre - half), min(1.0, centre + half)), p_value)
+
+
+def paired_bootstrap(differences: Floats, seed: int) -> tuple[tuple[float, float], float]:
+    """95 % percentile interval and two-sided p value of a mean paired difference.
+
+    p is the share of resamples of the differences less their mean whose own mean lies as far from 0 as the observed
+    one, itself counted: (1 + count) / (B + 1) (Davison & Hinkley 1997, section 4.4).
+    """
+    deviations = _resampled_deviations(differences, seed)
+    # Resampled means are sums in single precision: what ties with the observed difference must count as a tie.
+    as_far = int((abs(deviations) >= abs(float(differences.mean())) - 1e-6).sum())
+    return _percentiles95(differences, deviations), (1 + as_far) / (len(deviations) + 1)
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Exact two-sided p value of McNemar's test (1947, Psychometrika 12, 153-157) from the trials that differ.
+
+    Twice the binomial probability of at most the smaller count, as both are equally likely under the null.
+    """
+    from scipy.special import bdtr
+
+    smaller, differing = min(only_first, only_second), only_first + only_second
+    return min(1.0, 2 * float(bdtr(smaller, differing, 0.5)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p values adjusted for their number, in the order given (Holm 1979, Scand. J. Statist. 6, 65-70)."""
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def detectable_difference(stderr: float) -> float:
+    """Smallest true difference that a two-sided test at 5 % finds with 80 % power: (z.975 + z.80) standard errors."""
+    return (Z95 + Z80) * stderr
+
+
+def _score95(share: float, n: float) -> tuple[float, float]:
+    """Wilson's interval; n need not be whole, since an effective number of trials is not."""
     z2 = Z95**2
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
@@ -42,6 +193,117 @@ def wilson95(share: float, n: int) -> tuple[float, float]:
     return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 
 
-def normal95(centre: float, stderr: float) -> tuple[float, float]:
-    """Mean plus and minus 1.96 standard errors."""
-    return centre - Z95 * stderr, centre + Z95 * stderr
+def _mean_stderr(values: Floats, totals: Floats | None) -> float:
+    """Standard error of a mean; with the totals of clusters never less than of independent trials."""
+    n = len(values)
+    plain = float(values.var(ddof=1)) / n
+    return math.sqrt(plain if totals is None else max(plain, _clustered_variance(totals, n)))
+
+
+def _cluster_totals(values: Floats, clusters: Ints) -> Floats:
+    """Each cluster's sum of deviations from the mean of all trials. Codes that no trial has are no clusters."""
+    import numpy as np
+
+    totals: Floats = np.bincount(clusters, weights=values - values.mean()).astype(np.float64)  # stubs take it for whole
+    return totals[np.bincount(clusters) > 0]
+
+
+def _clustered_variance(totals: Floats, n: int) -> float:
+    """Variance of the mean of n trials, from their clusters' totals."""
+    count = len(totals)
+    return count / (count - 1) * float(totals @ totals) / n**2
+
+
+def _degrees_of_freedom(totals: Floats) -> float:
+    """Degrees of freedom of the clustered variance: 2C / (k - 1), where k is the totals' kurtosis; at most C - 1.
+
+    Satterthwaite's 2 * mean^2 / variance (1946, Biometrics Bulletin 2, 110-114) of C squared totals. Few large clusters
+    or few that hold most of the successes make the variance less certain than the number of clusters tells.
+    """
+    count = len(totals)
+    squares = totals**2
+    sum_of_squares = float(squares.sum())
+    if sum_of_squares == 0.0:
+        return count - 1
+    parts = squares / sum_of_squares
+    excess = count * float(parts @ parts) - 1  # k - 1, never below 0 but for rounding
+    return count - 1 if excess * (count - 1) <= 2 * count else 2 * count / excess
+
+
+def _inflation(totals: Floats, n: int, independent: float) -> float:
+    """What clusters multiply the variance of a mean by, ``independent`` being that of n independent trials.
+
+    1 + max(0, design effect - 1) * (t / z)^2, where the design effect is the clustered variance over ``independent``.
+    Only what clusters add is estimated from few of them and needs t. What independent trials would vary by follows from
+    the mean and is never undercut: a design effect below 1 is taken for chance, as is one that cannot be estimated.
+    """
+    if independent <= 0.0:
+        return 1.0
+    added = max(0.0, _clustered_variance(totals, n) / independent - 1)
+    return 1 + added * (_t975(_degrees_of_freedom(totals)) / Z95) ** 2
+
+
+def _t975(degrees: float) -> float:
+    """97.5 % quantile of Student's t distribution. scipy.special, since scipy.stats takes a second to import."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, 0.975))
+
+
+def _t_below(degrees: float, value: float) -> float:
+    """Probability of Student's t distribution at most at a value."""
+    from scipy.special import stdtr
+
+    return float(stdtr(degrees, value))
+
+
+def _resampled_deviations(values: Floats, seed: int) -> NDArray[np.floating[Any]]:
+    """Means of resamples of the values, less the mean of the values.
+
+    An end of the interval has a Monte Carlo error of 3 % of a standard error with 10,000 resamples and 6 % with 2,000.
+    Up to 3,000 values take less than a millisecond once their counts are made; more are drawn anew each time.
+    """
+    import numpy as np
+
+    n = len(values)
+    deviations = values - values.mean()
+    if _resamples(n) * n <= KEPT_COUNTS:
+        # Not @, whose threads make it take ten times as long where other processes use the cores.
+        sums: NDArray[np.floating[Any]] = np.einsum("ij,j->i", _counts(n, seed), deviations.astype(np.float32))
+        return sums / np.float32(n)
+    return np.array([deviations[drawn].mean() for drawn in _draws(n, seed)])
+
+
+def _resamples(n: int) -> int:
+    """10,000, but fewer for more than 600 values, so that their counts can be kept; never fewer than 2,000."""
+    return max(2_000, min(10_000, KEPT_COUNTS // n))
+
+
+def _draws(n: int, seed: int) -> Iterator[Ints]:
+    """Which of n values each resample holds."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    for _ in range(_resamples(n)):
+        yield rng.integers(n, size=n)
+
+
+@lru_cache(maxsize=4)
+def _counts(n: int, seed: int) -> NDArray[np.float32]:
+    """How often each resample holds each value. The same for all arrays of one length, which makes hundreds cheap."""
+    import numpy as np
+
+    counts = np.empty((_resamples(n), n), np.float32)  # single precision, as the product with it waits for memory
+    for row, drawn in zip(counts, _draws(n, seed), strict=True):
+        row[:] = np.bincount(drawn, minlength=n)
+    return counts
+
+
+def _percentiles95(values: Floats, deviations: NDArray[np.floating[Any]]) -> tuple[float, float]:
+    """2.5 and 97.5 % percentiles of resampled means around the mean of the values, which they always enclose."""
+    import numpy as np
+
+    centre = float(values.mean())
+    low, high = np.quantile(deviations, [0.025, 0.975]).tolist()
+    # Single precision must not carry an end past the smallest or the largest value.
+    return max(float(values.min()), centre + min(0.0, low)), min(float(values.max()), centre + max(0.0, high))
