@@ -15,6 +15,7 @@ from typing import Literal
 Row = Mapping[str, str]  # one line of a label file, column -> text
 Scoring = Literal["fair", "reference"]
 Offer = Literal["loglikelihood", "similarity", "generate"]  # what a model can be asked for
+ControlKind = Literal["blind", "shuffled", "constant"]  # what --control takes
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -118,6 +119,15 @@ class Metric:
     stderr: float | None  # sample standard error of the mean over trials; None for a single trial
     ci95: tuple[float, float] | None
     chance: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedControl:
+    """What keeps a run's numbers from telling how well a model sees: they are what others are compared with."""
+
+    kind: str  # a ControlKind, or that of a control model: "random", "length"
+    how: str  # "no image tokens"
+    seed: int  # of what is drawn at random
 
 
 @dataclass(frozen=True, slots=True)

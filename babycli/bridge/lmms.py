@@ -214,7 +214,7 @@ def _metadata(task: Task, inputs: Inputs, documents: str, sign: Sign) -> dict[st
         **({"sign": sign} if task.needs == "score" else {}),
         "data": inputs.edition,
         "documents_sha256": hashlib.sha256(documents.encode()).hexdigest(),
-        "images_sha256": inputs.asking({task.name: NO_PROMPT}).images_digest,
+        "images_sha256": inputs.asking({task.name: NO_PROMPT}).images_digest(),
     }
 
 

@@ -12,15 +12,16 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
 
 import typer
 
-from babycli.commands.options import DataOption, ModelArgsOption, parse_args, say, terminal_width
+from babycli.commands.options import DataOption, ModelArgsOption, has_colours, parse_args, say, terminal_width
 from babycli.commands.progress import progress_bar
 from babycli.data.root import DatasetRoot
-from babycli.domain import Scoring, TaskResult
+from babycli.domain import Scoring
 from babycli.errors import ExitCode, ModelError, ResumeError, UntrustedResultError, UsageError, did_you_mean
+from babycli.evaluation import controls
 from babycli.evaluation.batch_check import DEFAULT_TRIALS
 from babycli.evaluation.prompts import parse_prompts
 from babycli.evaluation.runlog import log_name
@@ -28,9 +29,12 @@ from babycli.evaluation.suite import Evaluated, Failed, Options
 from babycli.evaluation.suite import evaluate as run_evaluation
 from babycli.evaluation.timings import as_table
 from babycli.models import DEFAULT_MODEL, DTYPES, matching
-from babycli.report.load import load_logs
-from babycli.report.tables import make_tables, render
 from babycli.tasks import select_tasks
+
+if TYPE_CHECKING:
+    from babycli.report.gain import Suspicion
+
+Word = TypeVar("Word", bound=str)
 
 
 def evaluate(
@@ -91,6 +95,15 @@ def evaluate(
         str,
         typer.Option("--scoring", metavar="fair|reference", help="Ours, or the original code's to the bit."),
     ] = "fair",
+    control: Annotated[
+        str | None,
+        typer.Option(
+            "--control",
+            metavar="blind|shuffled|constant",
+            help="What the model gets without its pictures, with those of others, or with every score the same.",
+            show_default=False,
+        ),
+    ] = None,
     output_path: Annotated[Path, typer.Option("--output-path", metavar="DIR", help="Where the logs go.")] = Path(
         "logs"
     ),
@@ -133,6 +146,7 @@ def evaluate(
     chosen = select_tasks(tasks)
     args = parse_args(model_args)
     mode: Scoring = "reference" if _one_of(scoring, get_args(Scoring), "--scoring") == "reference" else "fair"
+    kind = None if control is None else _one_of(control, controls.KINDS, "--control")
     precision = _one_of(args.pop("dtype", dtype), DTYPES, "--dtype")
     wanted_batch = _parse_batch_size(batch_size)
     if trust_remote_code:
@@ -150,6 +164,7 @@ def evaluate(
         device=device,
         dtype=precision,
         scoring=mode,
+        control=kind,
         skip_missing=skip_missing,
         prompts=parse_prompts(prompt or ()),
         batch_check=(0 if precision == "float32" else DEFAULT_TRIALS) if batch_check is None else batch_check,
@@ -161,19 +176,27 @@ def evaluate(
     )
     with _ended_by_sigterm():
         done, failed = run_evaluation(options, _Terminal())
-    _show(done, profile)
+    suspicions = _show(done, profile)
     _raise_if_failed(failed, len(options.models))
-    _raise_if_untrusted([result for each in done for result in each.results])
+    _raise_if_untrusted(done)
+    _raise_if_above_chance(suspicions, options.output)
 
 
-def _show(done: Sequence[Evaluated], with_profile: bool) -> None:
+def _show(done: Sequence[Evaluated], with_profile: bool) -> list[Suspicion]:
+    """Shows the results, and returns the controls among them that are above chance."""
+    from babycli.report import summary
+    from babycli.report.load import load_logs
+    from babycli.report.sheet import written
+    from babycli.report.tables import make_tables
+
     runs = [run for each in done for run in load_logs(each.results_path).runs]
-    if runs:
-        sys.stdout.write(render(make_tables(runs), "table", terminal_width()))
+    made = make_tables(runs)
+    sys.stdout.write(written(summary.sheet(made), "table", terminal_width(), has_colours()))
     for each in done:
         say(f"results: {each.results_path}")
         if with_profile:
             say(as_table(each.timings))
+    return [suspicion for table in made for suspicion in table.suspicions]
 
 
 @contextlib.contextmanager
@@ -222,12 +245,22 @@ def _raise_if_failed(failed: Sequence[Failed], n_models: int) -> None:
         raise kind(f"{len(failed)} of {n_models} models could not be evaluated: {names}", "see above why")
 
 
-def _raise_if_untrusted(results: Sequence[TaskResult]) -> None:
+def _raise_if_untrusted(done: Sequence[Evaluated]) -> None:
+    results = [result for each in done for result in each.results]
     broken = [f"{r.task} in {r.nonfinite} of {r.n_units}" for r in results if r.nonfinite]
     if broken:
         raise UntrustedResultError(
             f"the model gave scores that are not finite numbers ({', '.join(broken)})",
             "look for NaN in the checkpoint, or try --dtype float32",
+        )
+
+
+def _raise_if_above_chance(suspicions: Sequence[Suspicion], logs: Path) -> None:
+    if suspicions:
+        named = ", ".join(f"{each.label} on {each.task} {each.metric}" for each in suspicions)
+        raise UntrustedResultError(
+            f"a control is above chance, so the labels or prompts may give answers away: {named}",
+            f"see above which words do; so does  babycli report {logs}",
         )
 
 
@@ -239,9 +272,9 @@ def _parse_batch_size(text: str) -> int | None:
     return int(text)
 
 
-def _one_of(value: str, known: tuple[str, ...], option: str) -> str:
+def _one_of(value: str, known: tuple[Word, ...], option: str) -> Word:
     if value not in known:
         raise UsageError(
             f"unknown {option} {value!r}.{did_you_mean(value, list(known))}", f"one of: {', '.join(known)}"
         )
-    return value
+    return known[known.index(value)]

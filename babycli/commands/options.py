@@ -6,6 +6,7 @@ Owns their names, help and how their text is read. Never does anything with them
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -51,8 +52,17 @@ def print_json(document: object) -> None:
 
 
 def terminal_width() -> int:
-    """Columns of the terminal; 100 where there is none."""
-    return shutil.get_terminal_size((100, 24)).columns
+    """Columns of the terminal, that of stderr where stdout is piped into a pager; 100 where there is none."""
+    try:
+        fallback = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):  # no terminal, or a stream that is no file
+        fallback = 100
+    return shutil.get_terminal_size((fallback or 100, 24)).columns
+
+
+def has_colours() -> bool:
+    """Is stdout a terminal whose user does not object to colours?"""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 
 def parse_args(text: str) -> dict[str, str]:

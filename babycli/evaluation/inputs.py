@@ -6,7 +6,7 @@ Owns the checks and the choice of trials (--limit, --skip-missing). Never scores
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from PIL.Image import Image
@@ -43,6 +43,11 @@ class TaskInput:
     def requests(self, row_index: int) -> tuple[Request, ...]:
         return self.task.requests(self.labels.rows[row_index], self.prompt.text)
 
+    @property
+    def images(self) -> dict[ImageRef, None]:
+        """The images that its rows name, each once, in the order of the rows."""
+        return dict.fromkeys(request.image for i in self.row_indices for request in self.requests(i))
+
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
@@ -51,7 +56,9 @@ class Inputs:
     edition: Edition
     tasks: tuple[TaskInput, ...]
     stores: Mapping[str, ImageStore]  # by link
-    sha256: Mapping[ImageRef, str]
+    own_sha256: Mapping[ImageRef, str]  # of the images that the rows name
+    sha256: Mapping[ImageRef, str]  # of what is shown in their place: the same, unless there is a control
+    show: Callable[[ImageRef], Image] | None = None  # what is shown in the place of an image; None: itself
 
     def all_requests(self) -> list[Request]:
         return [request for t in self.tasks for i in t.row_indices for request in t.requests(i)]
@@ -59,17 +66,26 @@ class Inputs:
     def asking(self, prompts: Mapping[str, Prompt]) -> Inputs:
         """The same, for the tasks that ``prompts`` names, with their prompts."""
         tasks = [replace(t, prompt=prompts[t.task.name]) for t in self.tasks if t.task.name in prompts]
-        refs = {request.image for t in tasks for i in t.row_indices for request in t.requests(i)}
-        return replace(self, tasks=tuple(tasks), sha256={ref: x for ref, x in self.sha256.items() if ref in refs})
+        refs = {ref for t in tasks for ref in t.images}
+        own, shown = ({ref: x for ref, x in of.items() if ref in refs} for of in (self.own_sha256, self.sha256))
+        return replace(self, tasks=tuple(tasks), own_sha256=own, sha256=shown)
 
     def open_image(self, image: ImageRef) -> Image:
+        """What a model is shown for an image."""
+        return self.open_own(image) if self.show is None else self.show(image)
+
+    def open_own(self, image: ImageRef) -> Image:
+        """The image itself, whatever is shown in its place."""
         store = self.stores[image.link]
         return decode(store.read(image.name), store.place(image.name))
 
-    @property
-    def images_digest(self) -> str:
-        """SHA-256 over name and bytes of every image used."""
-        lines = [f"{ref.link}/{ref.name}\0{digest}\n" for ref, digest in sorted(self.sha256.items())]
+    def images_digest(self, images: Iterable[ImageRef] | None = None) -> str:
+        """SHA-256 over name and bytes of the images that rows name: of some of them, or of all.
+
+        A control does not change it: a run of one is a run on these images.
+        """
+        refs = sorted(self.own_sha256 if images is None else images)
+        lines = [f"{ref.link}/{ref.name}\0{self.own_sha256[ref]}\n" for ref in refs]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -98,7 +114,7 @@ def read_inputs(
         raise DataError(
             f"{root.path} mixes label files of the demo with those of SAYCam", f"babycli data labels{root.words}"
         )
-    refs = dict.fromkeys(request.image for p in prepared for i in p.row_indices for request in p.requests(i))
+    refs = dict.fromkeys(ref for p in prepared for ref in p.images)
     sha256 = {}
     for ref in refs:
         content = stores[ref.link].read(ref.name)
@@ -106,7 +122,7 @@ def read_inputs(
         sha256[ref] = hashlib.sha256(content).hexdigest()
         progress(1)
     _check_lock(root, prepared, stores, sha256)
-    return Inputs(editions.pop(), tuple(prepared), stores, sha256)
+    return Inputs(editions.pop(), tuple(prepared), stores, sha256, sha256)
 
 
 def _check_lock(
@@ -116,7 +132,7 @@ def _check_lock(
     locked = read_lock(root).links
     problems: list[Problem] = []
     for each in prepared:
-        for ref in dict.fromkeys(request.image for i in each.row_indices for request in each.requests(i)):
+        for ref in each.images:
             recorded = locked[ref.link].sha256.get(ref.name) if ref.link in locked else None
             problem = lock_problem(each.task.name, stores[ref.link].place(ref.name), recorded, sha256[ref])
             problems += [problem] if problem is not None else []

@@ -13,25 +13,36 @@ from datetime import datetime
 from typing import Any
 
 from babycli import __version__
-from babycli.domain import Generation, ImageRef, Metric, Outcome, Score, Scoring, Similarity, TaskResult
+from babycli.domain import (
+    AppliedControl,
+    Generation,
+    ImageRef,
+    Metric,
+    Outcome,
+    Score,
+    Scoring,
+    Similarity,
+    TaskResult,
+)
 from babycli.evaluation.inputs import Inputs, TaskInput
 from babycli.evaluation.plan import Key, Plan, key_of
 from babycli.evaluation.runlog import SCHEMA_VERSION
 from babycli.models.base import Model, ModelSpec
-from babycli.stats import mean, normal95, standard_error, wilson95
-from babycli.tasks.base import Task, as_float32
+from babycli.stats import bootstrap95, mean, standard_error, wilson95
+from babycli.tasks.base import Task, as_float32, groups_of
 
-SEED = 0  # of what is drawn at random: the trials of the batch check
+SEED = 0  # of what is drawn at random: the trials of the batch check, the bootstrap, the order of shuffled images
 _PACKAGES = ("torch", "transformers", "tokenizers", "sentencepiece", "safetensors", "pillow", "numpy", "nltk")
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A task with its answers and outcomes, both by row index."""
+    """A task with its answers and outcomes by row index, and the outcomes of its trials in order."""
 
     item: TaskInput
     answers: Mapping[int, Sequence[Score]]
     outcomes: Mapping[int, Outcome]
+    trials: Sequence[Outcome]
     result: TaskResult
 
 
@@ -56,11 +67,11 @@ def decide(item: TaskInput, scores: Mapping[Key, Score], sha256: Mapping[ImageRe
         nonfinite=sum(not outcome.is_finite for outcome in by_trial),
         skipped=item.skipped,
     )
-    return Decided(item, answers, by_row, result)
+    return Decided(item, answers, by_row, by_trial, result)
 
 
 def _metric(task: Task, values: Sequence[float], chance: float | None, scoring: Scoring) -> Metric:
-    """Mean with its uncertainty: Wilson's interval for shares of trials, the normal one for METEOR."""
+    """Mean with its uncertainty: Wilson's interval for shares of trials, bootstrap for METEOR."""
     centre = mean(values)
     if scoring == "reference" and task.reference_is_float32:
         centre = as_float32(centre)
@@ -69,8 +80,9 @@ def _metric(task: Task, values: Sequence[float], chance: float | None, scoring: 
         return Metric(centre, stderr, wilson95(centre, len(values)), chance)
     if stderr is None:
         return Metric(centre, None, None, None)
-    low, high = normal95(centre, stderr)
-    return Metric(centre, stderr, (max(low, 0.0), min(high, 1.0)), None)  # METEOR lies in [0, 1]
+    import numpy as np  # which other commands need not wait for
+
+    return Metric(centre, stderr, bootstrap95(np.array(values), SEED), None)
 
 
 def sample_lines(decided: Decided, model: Model) -> Iterator[dict[str, Any]]:
@@ -88,6 +100,22 @@ def sample_lines(decided: Decided, model: Model) -> Iterator[dict[str, Any]]:
         } | task.sample_fields(rows[i], answers, decided.outcomes[i])
 
 
+def outcomes_document(decided: Sequence[Decided]) -> dict[str, Any]:
+    """What every trial of a run got, for reports: small, where the samples are large."""
+    return {"schema_version": SCHEMA_VERSION, "tasks": {each.result.task: _outcomes(each) for each in decided}}
+
+
+def _outcomes(decided: Decided) -> dict[str, Any]:
+    item, trials = decided.item, decided.trials
+    return {
+        "trials": [trial.trial_id for trial in trials],
+        "groups": groups_of(item.task, item.trials, item.labels.rows),
+        "values": {metric: [trial.values[metric] for trial in trials] for metric in item.task.chance},
+        "ties": [i for i, trial in enumerate(trials) if trial.is_tie],
+        "nonfinite": [i for i, trial in enumerate(trials) if not trial.is_finite],
+    }
+
+
 def _response(score: Score) -> list[Any]:
     match score:
         case Generation():
@@ -98,7 +126,9 @@ def _response(score: Score) -> list[Any]:
             return [score.mean_loss, score.is_greedy]
 
 
-def provenance(inputs: Inputs, plan: Plan, model: Model, spec: ModelSpec, limit: int | None) -> dict[str, Any]:
+def provenance(
+    inputs: Inputs, plan: Plan, model: Model, spec: ModelSpec, limit: int | None, control: AppliedControl | None
+) -> dict[str, Any]:
     """What run.json says about where the numbers come from."""
     from importlib.metadata import version  # slow to import, and every command imports this module
 
@@ -108,6 +138,7 @@ def provenance(inputs: Inputs, plan: Plan, model: Model, spec: ModelSpec, limit:
         "data": inputs.edition,
         "demo": inputs.edition == "demo",
         "model": {"name": spec.name, "args": dict(spec.args)} | asdict(model.info),
+        "control": None if control is None else asdict(control),
         "scoring": spec.scoring,
         "limit": limit,
         "seed": SEED,
@@ -121,6 +152,7 @@ def provenance(inputs: Inputs, plan: Plan, model: Model, spec: ModelSpec, limit:
             item.task.name: {
                 "version": item.task.version,
                 "labels_sha256": item.labels.sha256,
+                "images_sha256": inputs.images_digest(item.images),
                 "n_units": len(item.trials),
                 "skipped": list(item.skipped),
                 "prompt": item.prompt.text,
@@ -129,7 +161,7 @@ def provenance(inputs: Inputs, plan: Plan, model: Model, spec: ModelSpec, limit:
             }
             for item in inputs.tasks
         },
-        "images": {"n": len(inputs.sha256), "sha256": inputs.images_digest},
+        "images": {"n": len(inputs.own_sha256), "sha256": inputs.images_digest()},
         "libraries": {"python": platform.python_version()} | versions,
         "platform": platform.platform(),
     }
@@ -167,6 +199,10 @@ def results_document(
         "babycli": {"schema_version": SCHEMA_VERSION, "version": run["babycli_version"]},
         "data": run["data"],
         "demo": run["demo"],
+        "control": run.get("control"),
+        "labels_sha256": {r.task: run["tasks"][r.task]["labels_sha256"] for r in results},
+        "prompts": {name: task["prompt"] for name, task in run["tasks"].items()},
+        "images_sha256": {r.task: run["tasks"][r.task]["images_sha256"] for r in results},
         "scoring": run["scoring"],
         "dtype": model["dtype"],
         "fingerprint": model["fingerprint"],

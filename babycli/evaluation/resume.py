@@ -20,14 +20,15 @@ _SHOWN = 16  # characters of a digest
 def find_unfinished(runs: Path, now: Mapping[str, Any]) -> Path | None:
     """The latest run below a model's folder that has no results and asks what ``now``, as in run.json, describes.
 
-    Raises ResumeError, showing each difference, if there is none but the last of the runs on these very tasks is
-    unfinished: then something has changed under it.
+    Raises ResumeError, showing each difference, if there is none but the last of the runs on these very tasks, with the
+    same control or none, is unfinished: then something has changed under it. A run of another control is another
+    evaluation, as one of other tasks is.
     """
     conflict: ResumeError | None = None
     is_last = True
     for folder in sorted(runs.glob("*/"), reverse=True):
         run = read_run(folder)
-        if run is None or set(run.get("tasks", ())) != set(now["tasks"]) or run.get("limit") != now["limit"]:
+        if run is None or _question(run) != _question(now):
             continue
         if not any(folder.glob("*_results.json")):
             differences = list(_differences("", _identity(run), _identity(now)))
@@ -44,12 +45,18 @@ def find_unfinished(runs: Path, now: Mapping[str, Any]) -> Path | None:
     return None
 
 
+def _question(run: Mapping[str, Any]) -> tuple[object, ...]:
+    """What was asked for, whatever it was asked about."""
+    return set(run.get("tasks", ())), run.get("limit"), (run.get("control") or {}).get("kind")
+
+
 def _identity(run: Mapping[str, Any]) -> dict[str, Any]:
     model = run.get("model", {})
     args = args_with_effect(model.get("args", {}))
     return {
         "babycli": run.get("babycli_version"),
         "model": {key: model.get(key) for key in ("family", "fingerprint", "dtype", "template")} | {"args": args},
+        "control": run.get("control"),
         "scoring": run.get("scoring"),
         "tasks": {
             name: {

@@ -1,4 +1,4 @@
-"""The files of a run: run.json, scores.rank<r>.jsonl, results and samples.
+"""The files of a run: run.json, scores.rank<r>.jsonl, results, samples and outcomes.
 
 Owns their names and format (the contract that report/load.py reads) and that one process writes each. Never computes a
 number. Whole files are replaced atomically; scores are appended and given to the operating system one by one, so that
@@ -115,6 +115,9 @@ class RunLog:
         path = self.folder / f"{self.timestamp}_results.json"
         self._write(path, _pretty(results))
         return path
+
+    def write_outcomes(self, outcomes: Mapping[str, Any]) -> None:
+        self._write(self.folder / f"{self.timestamp}_outcomes.json", orjson.dumps(outcomes))
 
     def write_samples(self, task: str, lines: Iterable[Mapping[str, Any]]) -> None:
         content = b"".join(orjson.dumps(line) + b"\n" for line in lines)

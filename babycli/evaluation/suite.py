@@ -15,18 +15,26 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from babycli.data.root import DatasetRoot
-from babycli.domain import Offer, Score, Scoring, TaskResult
+from babycli.domain import ControlKind, Offer, Score, Scoring, TaskResult
 from babycli.errors import BabycliError, ExitCode, ModelError, OutputError, ResumeError
 from babycli.evaluation import engine
 from babycli.evaluation.batch_check import check_batches
 from babycli.evaluation.cache import ScoreCache
+from babycli.evaluation.controls import Controls
 from babycli.evaluation.distributed import Processes, ProcessesGoneError, join
 from babycli.evaluation.inputs import Inputs, read_inputs
 from babycli.evaluation.memory import MORE_MEMORY, Batching, free_bytes, is_out_of_memory
 from babycli.evaluation.plan import Key, Plan, make_plan, shared_out
 from babycli.evaluation.prefetch import Kept
 from babycli.evaluation.prompts import ANSWERED_BY, Prompt, can_do, choose_prompt
-from babycli.evaluation.results import SEED, decide, provenance, results_document, sample_lines
+from babycli.evaluation.results import (
+    SEED,
+    decide,
+    outcomes_document,
+    provenance,
+    results_document,
+    sample_lines,
+)
 from babycli.evaluation.resume import find_unfinished
 from babycli.evaluation.runlog import RunLog, log_name, new_folder
 from babycli.evaluation.scorefile import Scored
@@ -55,6 +63,7 @@ class Options:
     device: str | None  # None: the first GPU, else the CPU
     dtype: str
     scoring: Scoring
+    control: ControlKind | None
     skip_missing: bool
     prompts: Mapping[str, str]  # by task, instead of the family's
     batch_check: int  # trials of each task to score again one by one
@@ -126,13 +135,15 @@ class _Suite:
         room = free_bytes() // 3 if len(options.models) > 1 else 0
         self._pixels = Kept(room)
         self._seen = Kept(room if options.reuse_features else 0)
+        self._controls = Controls(options.control, reporter.say, reporter.bar)
         self._is_running = False
 
     def evaluate(self) -> tuple[list[Evaluated], list[Failed]]:
         options, reporter = self._options, self._reporter
         models = [resolve(model, options.model_args) for model in options.models]
         for resolved in models:
-            check_spec(resolved, self._spec(resolved))
+            check_spec(resolved, self._spec(resolved, options.model_args))
+        models = self._controls.standing_in(models)
         with reporter.bar("reading images", None) as count:
             inputs = read_inputs(options.root, self._tasks(models), options.limit, options.skip_missing, count)
         done: list[Evaluated] = []
@@ -152,11 +163,9 @@ class _Suite:
             gc.collect()  # the model, before the next one is loaded
         return done, failed
 
-    def _spec(self, resolved: Resolved) -> ModelSpec:
+    def _spec(self, resolved: Resolved, args: Mapping[str, str]) -> ModelSpec:
         options = self._options
-        return ModelSpec(
-            resolved.source, resolved.name, options.model_args, self._device, options.dtype, options.scoring
-        )
+        return ModelSpec(resolved.source, resolved.name, args, self._device, options.dtype, options.scoring)
 
     def _tasks(self, models: Sequence[Resolved]) -> Sequence[Task]:
         """The tasks that any of the models can do, as far as that is known before they are loaded."""
@@ -192,13 +201,15 @@ class _Suite:
         """One model: loaded, run and decided; nothing from the processes that are not the first."""
         options, reporter, processes = self._options, self._reporter, self._processes
         started = _utc_now()
-        spec = self._spec(resolved)
-        reporter.say(f"loading {spec.name} on {spec.device} in {options.dtype}")
+        spec = self._spec(resolved, self._controls.arguments(options.model_args))
+        if options.control != "constant":
+            reporter.say(f"loading {spec.name} on {spec.device} in {options.dtype}")
         model = processes.together(lambda: _loaded(resolved, spec))
+        model, inputs, control = processes.together(lambda: self._controls.apply(model, spec, inputs))
         tasks = self._doable([item.task for item in inputs.tasks], spec.name, model.info.offers)
         inputs = inputs.asking(_prompts(tasks, model.info, options.prompts, reporter))
         plan = make_plan(inputs.all_requests(), inputs.sha256)
-        about = provenance(inputs, plan, model, spec, options.limit)
+        about = provenance(inputs, plan, model, spec, options.limit, control)
         self._check_agreement(plan, model.info)
         found = processes.together(lambda: self._folder(about, log_name(spec.name)) if processes.is_first else Path())
         self._is_running = True
@@ -236,6 +247,7 @@ class _Suite:
         decided = [decide(item, scores, inputs.sha256, options.scoring) for item in inputs.tasks]
         for of_task in decided:
             log.write_samples(of_task.result.task, sample_lines(of_task, model))
+        log.write_outcomes(outcomes_document(decided))
         log.write_provenance(end=_utc_now(), status="done", timings=_summed(log.provenance["sessions"]))
         results = [of_task.result for of_task in decided]
         document = results_document(log.provenance, results, log.timestamp, log.folder.parent.name)

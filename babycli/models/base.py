@@ -193,6 +193,19 @@ class ReadsTexts(OffersSimilarity, Protocol):
         """Encodes texts for later, in batches that depend on these texts and their order alone."""
 
 
+class GoesBlind(Model, Protocol):
+    """A model that `--control blind` asks without any picture.
+
+    A family declares it by having these two. Of every other model, a user's own too, the pictures give way to planes of
+    their mean colour: a model that must have a picture is then shown one in which there is nothing to see.
+    """
+
+    blind_how: str  # in a few words, for the log: "no image tokens"
+
+    def blinded(self) -> Model:
+        """The same weights, seeing nothing: scores do not depend on the picture, and all pictures are one."""
+
+
 class OffersGenerate(Model, Protocol):
     """A model that writes text."""
 

@@ -17,7 +17,9 @@ from typing import Any
 
 from babycli.domain import ImageRef, Outcome, Row, Score, ScoreRequest, Scoring, Trial
 from babycli.tasks.base import Need, StructureProblem, finite, group_by, loss_field, loss_of
+from babycli.tasks.phrases import differing_word, joined
 from babycli.tasks.prompts import CHOICE
+from babycli.tasks.sessions import session_of
 
 _LINKS = {"positive": "baby_winoground/positive_images", "negative": "baby_winoground/negative_images"}
 
@@ -39,6 +41,7 @@ class BabyWinoground:
     prompts = CHOICE
     needs: Need = "score"
     integer_columns = frozenset({"instance_id"})
+    cluster = "session"
     reference_is_float32 = True
 
     def trials(self, rows: Sequence[Row]) -> list[Trial]:
@@ -83,6 +86,15 @@ class BabyWinoground:
         is_tie = a in (b, c) or d in (b, c)
         values = {metric: float(hit) for metric, hit in hits.items()}
         return Outcome(trial.trial_id, values, is_tie, finite([s for of_row in scores for s in of_row]))
+
+    def groups(self, rows: Sequence[Row]) -> Mapping[str, str]:
+        frame = next((row for row in rows if row["image_tag"] == "positive"), rows[0])
+        phrases = frame["positive_phrase"], frame["negative_phrase"]
+        return {
+            "session": session_of(frame.get("image", "")),
+            "word": differing_word(*phrases),
+            "phrases": joined(*phrases),
+        }
 
     def sample_fields(self, row: Row, scores: Sequence[Score], outcome: Outcome) -> dict[str, Any]:
         picture = {"positive": "img0", "negative": "img1"}[row["image_tag"]]

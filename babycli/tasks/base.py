@@ -16,6 +16,8 @@ from babycli.domain import Generation, Loglikelihood, Outcome, Request, Row, Sco
 
 Need = Literal["score", "generate"]  # what a task asks a model for; a score is a loglikelihood or a similarity
 
+GROUP_KINDS = ("category", "session", "word")  # by which trials can be told apart in a report
+
 
 @dataclass(frozen=True, slots=True)
 class StructureProblem:
@@ -37,6 +39,7 @@ class Task(Protocol):
     needs: Need
     prompts: Mapping[str, str]  # what a model is asked, by family; tasks/prompts.py
     integer_columns: frozenset[str]  # ids that are logged as numbers
+    cluster: str  # the group whose trials are not independent: one of those that ``groups`` names
     reference_is_float32: bool  # the original averages this task's outcomes in float32
 
     def trials(self, rows: Sequence[Row]) -> list[Trial]:
@@ -56,6 +59,12 @@ class Task(Protocol):
     ) -> Outcome:
         """Decides a trial: ``rows`` and ``scores`` (one per request of a row) of its ``row_indices``."""
 
+    def groups(self, rows: Sequence[Row]) -> Mapping[str, str]:
+        """What a trial with these rows belongs to, by kind of group; "" where nothing tells.
+
+        Kinds: "category", "session", "word" (by which word the phrases differ), "phrases" (right and wrong one).
+        """
+
     def sample_fields(self, row: Row, scores: Sequence[Score], outcome: Outcome) -> dict[str, Any]:
         """The metric's own field of a row's line in the samples log, named as the original names it."""
 
@@ -66,6 +75,13 @@ def group_by(rows: Sequence[Row], column: str) -> list[Trial]:
     for index, row in enumerate(rows):
         groups.setdefault(row[column], []).append(index)
     return [Trial(trial_id, tuple(indices)) for trial_id, indices in groups.items()]
+
+
+def groups_of(task: Task, trials: Sequence[Trial], rows: Sequence[Row]) -> dict[str, list[str]]:
+    """The group of every trial, by kind of group; without the kinds that are not known for all of them."""
+    of_trials = [task.groups([rows[i] for i in trial.row_indices]) for trial in trials]
+    kinds = of_trials[0] if of_trials else {}
+    return {kind: [groups[kind] for groups in of_trials] for kind in kinds if all(groups[kind] for groups in of_trials)}
 
 
 def one_per_row(rows: Sequence[Row]) -> list[Trial]:

@@ -27,6 +27,7 @@ class LabeledS:
     prompts = CHOICE
     needs: Need = "score"
     integer_columns = frozenset({"trial_id"})
+    cluster = "category"
     reference_is_float32 = False
 
     def trials(self, rows: Sequence[Row]) -> list[Trial]:
@@ -63,6 +64,9 @@ class LabeledS:
         right = next(i for i, row in enumerate(rows) if _is_right(row))
         choice = choose(losses, right) if scoring == "fair" else _choose_as_original(losses, right)
         return Outcome(trial.trial_id, {"acc": choice.credit}, choice.is_tie, choice.is_finite)
+
+    def groups(self, rows: Sequence[Row]) -> Mapping[str, str]:
+        return {"category": rows[0]["target_category"]}
 
     def sample_fields(self, row: Row, scores: Sequence[Score], outcome: Outcome) -> dict[str, Any]:
         name, value = loss_field(scores[0])

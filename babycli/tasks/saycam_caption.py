@@ -12,6 +12,7 @@ from babycli.domain import GenerateRequest, ImageRef, Outcome, Row, Score, Scori
 from babycli.tasks.base import Need, StructureProblem, finite, generated_text, one_per_row
 from babycli.tasks.meteor import meteor
 from babycli.tasks.prompts import CAPTION
+from babycli.tasks.sessions import session_of
 
 MAX_NEW_TOKENS = 25
 
@@ -26,6 +27,7 @@ class SAYCamCaption:
     prompts = CAPTION
     needs: Need = "generate"
     integer_columns: frozenset[str] = frozenset()
+    cluster = "session"
     reference_is_float32 = False
 
     def trials(self, rows: Sequence[Row]) -> list[Trial]:
@@ -48,6 +50,9 @@ class SAYCamCaption:
         counts = is_finite or scoring == "reference"
         value = meteor(rows[0]["text"], generated_text(scores[0][0])) if counts else 0.0
         return Outcome(trial.trial_id, {"meteor": value}, is_finite=is_finite)
+
+    def groups(self, rows: Sequence[Row]) -> Mapping[str, str]:
+        return {"session": session_of(rows[0].get("image", ""))}
 
     def sample_fields(self, row: Row, scores: Sequence[Score], outcome: Outcome) -> dict[str, Any]:
         return {

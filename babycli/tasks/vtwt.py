@@ -11,7 +11,9 @@ from typing import Any
 
 from babycli.domain import ImageRef, Outcome, Row, Score, ScoreRequest, Scoring, Trial
 from babycli.tasks.base import Need, StructureProblem, choose, choose_first_of_lowest, loss_of, one_per_row
+from babycli.tasks.phrases import differing_word, joined
 from babycli.tasks.prompts import CHOICE
+from babycli.tasks.sessions import session_of
 
 
 class VisualTwoWordTest:
@@ -24,6 +26,7 @@ class VisualTwoWordTest:
     prompts = CHOICE
     needs: Need = "score"
     integer_columns: frozenset[str] = frozenset()
+    cluster = "session"
     reference_is_float32 = False
 
     def trials(self, rows: Sequence[Row]) -> list[Trial]:
@@ -49,6 +52,15 @@ class VisualTwoWordTest:
         losses = [loss_of(score, scoring) for score in scores[0]]
         choice = (choose if scoring == "fair" else choose_first_of_lowest)(losses, 0)
         return Outcome(trial.trial_id, {"acc": choice.credit}, choice.is_tie, choice.is_finite)
+
+    def groups(self, rows: Sequence[Row]) -> Mapping[str, str]:
+        (row,) = rows
+        phrases = row["positive_phrase"], row["negative_phrase"]
+        return {
+            "session": session_of(row.get("image", "")),
+            "word": differing_word(*phrases),
+            "phrases": joined(*phrases),
+        }
 
     def sample_fields(self, row: Row, scores: Sequence[Score], outcome: Outcome) -> dict[str, Any]:
         return {"acc": outcome.values["acc"]}

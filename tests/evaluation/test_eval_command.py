@@ -32,7 +32,7 @@ def test_the_log_holds_what_the_contract_says(linked: Path, babycli: Babycli, sm
     assert folder.parent.name == f"{small.parent.name}__small"
     timestamp = folder.name
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        ["run.json", "scores.rank0.jsonl", f"{timestamp}_results.json"]
+        ["run.json", "scores.rank0.jsonl", f"{timestamp}_outcomes.json", f"{timestamp}_results.json"]
         + [f"{timestamp}_samples_{t}.jsonl" for t in ("labeled_s", "vtwt", "baby_winoground", "saycam_caption")]
     )
     run = json.loads((folder / "run.json").read_bytes())
@@ -247,7 +247,7 @@ def test_damage_in_the_middle_of_an_image_ends_the_run_with_its_name(
     assert json.loads((only_run() / "run.json").read_bytes())["status"] == "stopped"
     report = babycli("report", "logs")
     assert report.code == 3
-    assert "unfinished" in report.err
+    assert "has no results: the run was stopped" in report.err
 
 
 def test_a_label_file_with_a_changed_byte_is_refused(linked: Path, babycli: Babycli, small: Path) -> None:

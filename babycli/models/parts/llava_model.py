@@ -6,6 +6,7 @@ decides who is right. Checked against BabyLLaVA @ e783c78 and @ 45d046e, driven 
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Sequence
 
@@ -22,7 +23,7 @@ from babycli.models.parts.feature_digests import row_digests
 from babycli.models.parts.llava_network import LlavaNetwork
 from babycli.models.parts.pixels import PixelSpec, to_pixels
 from babycli.models.parts.precision import torch_dtype
-from babycli.models.parts.prompts import TEMPLATES, with_image
+from babycli.models.parts.prompts import IMAGE_TOKEN, TEMPLATES, with_image
 from babycli.models.parts.tokenizer import IMAGE_ID, Tokenizer
 
 
@@ -31,6 +32,8 @@ class LlavaModel:
 
     Features of a picture are a (positions, hidden) tensor: 49 positions for ResNeXt-50, 197 for ViT-L/16, 576 for CLIP.
     """
+
+    blind_how = "no image tokens"
 
     def __init__(
         self,
@@ -49,17 +52,25 @@ class LlavaModel:
         self._stop_ids = stop_ids
         self._strips = strips  # BabyLLaVA's wrapper takes the spaces off a caption's ends, LLaVA's does not
         self._template = TEMPLATES[info.template]
+        self._is_blind = False
         self.info = info
+
+    def blinded(self) -> LlavaModel:
+        """The same weights without pictures: no request has an image token, and the tower is never asked."""
+        blind = copy.copy(self)
+        blind._is_blind = True
+        return blind
 
     @property
     def pixels_key(self) -> PixelSpec:
         return self._pixel_spec
 
     def render(self, prompt: str) -> str:
-        return self._template.render(with_image(prompt))
+        rendered = self._template.render(with_image(prompt))
+        return rendered.replace(IMAGE_TOKEN, "") if self._is_blind else rendered
 
     def preprocess(self, image: Image) -> Tensor:
-        return to_pixels(image, self._pixel_spec)
+        return torch.empty(0) if self._is_blind else to_pixels(image, self._pixel_spec)
 
     @functools.cached_property
     def vision_key(self) -> tuple[object, ...]:
@@ -67,14 +78,20 @@ class LlavaModel:
         return checkpoint.module_digest(network.tower), network.tower_settings, self._pixel_spec, self.info.dtype
 
     def encode(self, pixels: Sequence[Tensor]) -> list[Features]:
+        if self._is_blind:
+            return [Features(torch.empty(0, device=self.info.device), b"no picture") for _ in pixels]
         with torch.inference_mode():
             return _as_features(self._network.encode_images(self._placed(pixels)))
 
     def see(self, pixels: Sequence[Tensor]) -> list[Tensor]:
+        if self._is_blind:
+            return list(pixels)
         with torch.inference_mode():
             return list(self._network.tower(self._placed(pixels)).cpu())
 
     def encode_seen(self, seen: Sequence[Tensor]) -> list[Features]:
+        if self._is_blind:
+            return self.encode(seen)
         with torch.inference_mode():
             return _as_features(self._network.connector(self._placed(seen)))
 
@@ -101,6 +118,7 @@ class LlavaModel:
         whole = self._tokenizer.encode_with_image(self._template.render(with_image(prompt), " " + text))
         start = len(prompt_ids) if self._scoring == "reference" else answers.common_prefix(prompt_ids, whole)
         n_answer = max(0, len(whole) - start)
+        whole = self._without_image(whole, n_answer) if self._is_blind else whole
         self._check_length(whole, 0)
         n_extra = whole.count(IMAGE_ID) * (self._network.n_positions - 1)
         return Tokens(tuple(whole), n_answer, (_shape(whole), n_answer), n_image_positions=n_extra)
@@ -141,6 +159,7 @@ class LlavaModel:
 
     def generate(self, features: Sequence[Features], prompt: str, max_new_tokens: int) -> list[Generation]:
         ids = self._prompt_ids(prompt)
+        ids = self._without_image(ids, 0) if self._is_blind else ids
         self._check_length(ids, max_new_tokens)
         with torch.inference_mode():
             embedded = self._network.embed([ids] * len(features), [f.data for f in features])
@@ -150,10 +169,30 @@ class LlavaModel:
         return [Generation(self._caption(row), tuple(row), ok) for row, ok in zip(rows, finite, strict=True)]
 
     def _prompt_ids(self, prompt: str) -> list[int]:
-        ids = self._tokenizer.encode_with_image(self.render(prompt))
+        ids = self._tokenizer.encode_with_image(self._template.render(with_image(prompt)))
         if self._scoring == "fair" and ids[-1] == self._tokenizer.eos_id:
             return ids[:-1]  # an <eos> that the tokenizer puts behind every text ends no prompt
         return ids
+
+    def _without_image(self, ids: list[int], n_answer: int) -> list[int]:
+        """The ids of a request to a model that sees nothing.
+
+            [ 1, -200, 1154, 13, 301 ]  ->  [ 1, 1154, 13, 301 ]       n_answer stays as it is
+            [    -200,          301 ]   ->  [ 1,           301 ]       something must predict the first of the answer
+
+        A prompt that was the image alone leaves nothing: then the token with which the tokenizer begins a text, or
+        ends one, stands before the answer, as language models are asked without a context (lm-evaluation-harness).
+        """
+        kept = [token for token in ids if token != IMAGE_ID]
+        if len(kept) > n_answer:
+            return kept
+        first = next((token for token in (self._tokenizer.bos_id, self._tokenizer.eos_id) if token is not None), None)
+        if first is None:
+            raise ModelError(
+                "without the image there is nothing before the answer, and the tokenizer has no token to begin with",
+                "ask with words:  --prompt TEXT",
+            )
+        return [first, *kept]
 
     def _caption(self, ids: list[int]) -> str:
         text = self._tokenizer.decode(ids)
@@ -168,7 +207,7 @@ class LlavaModel:
                 f"the tokenizer gives ids {beyond} but the checkpoint embeds only {rows} tokens",
                 "check that tokenizer and weights come from the same training run",
             )
-        length = len(ids) - 1 + network.n_positions + n_new
+        length = len(ids) + ids.count(IMAGE_ID) * (network.n_positions - 1) + n_new
         if network.max_length is not None and length > network.max_length:
             raise ModelError(f"a sequence of {length} positions does not fit the model's {network.max_length}")
 
