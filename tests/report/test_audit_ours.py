@@ -1,0 +1,135 @@
+"""The audit of runs of our own, with their samples as the only witness."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from babycli.data.manifest import manifests
+from babycli.domain import Generation, Loglikelihood, Score, Scoring, Similarity
+from babycli.report.audit import Kind, audit
+from babycli.report.lmms import OURS
+from babycli.tasks import all_tasks
+from tests.report.lmms_logs import LABELS, N_ROWS, TASKS, Log, Losses, random_losses
+from tests.report.test_audit import detail, fair, named
+
+
+def our_log(losses: Losses, scoring: Scoring, limit: int | None = None, as_similarity: bool = False) -> Log:
+    """A run of `babycli eval`, made by the tasks themselves."""
+    document: dict[str, Any] = {
+        "results": {},
+        "n-samples": {},
+        "config": {"model": "fake", "limit": limit},
+        "model_name": "lab/ours",
+        "date": "20260102_030405",
+        "babycli": {"schema_version": 1, "version": "0.1.0"},
+        "data": "saycam",
+        "scoring": scoring,
+        "nonfinite": dict.fromkeys(TASKS, 0),
+        "skipped": {task: [] for task in TASKS},
+    }
+    lines: dict[str, list[dict[str, Any]]] = {}
+    for name, task in all_tasks().items():
+        rows, of_task, outcomes = LABELS[name], [], []
+        for trial in task.trials(rows)[:limit]:
+            answers = [_answers(name, i, losses, as_similarity) for i in trial.row_indices]
+            outcome = task.outcome(trial, [rows[i] for i in trial.row_indices], answers, scoring)
+            outcomes.append(outcome)
+            for i, scores in zip(trial.row_indices, answers, strict=True):
+                line = {
+                    "doc_id": i,
+                    "doc": rows[i],
+                    "target": task.target(rows[i]),
+                    "resps": [_resp(s) for s in scores],
+                }
+                of_task.append(line | {"prompt": ""} | task.sample_fields(rows[i], scores, outcome))
+        lines[name] = of_task
+        metrics = {f"{m},none": sum(o.values[m] for o in outcomes) / len(outcomes) for m in task.chance}
+        document["results"][name] = metrics
+        document["n-samples"][name] = {"original": N_ROWS[name], "effective": len(of_task)}
+        document["nonfinite"][name] = sum(not outcome.is_finite for outcome in outcomes)
+    log = Log(document, lines)
+    log.raw = {task: b"".join(orjson.dumps(line) + b"\n" for line in of_task) for task, of_task in lines.items()}
+    return log
+
+
+def _answers(task: str, row: int, losses: Losses, as_similarity: bool) -> list[Score]:
+    if task == "saycam_caption":
+        return [Generation("a red ball", (), True)]
+    numbers = [losses(task, row, k) for k in range(1 if task == "labeled_s" else 2)]
+    return [Similarity(-x) if as_similarity else Loglikelihood((-x,), False) for x in numbers]
+
+
+def _resp(score: Score) -> list[Any]:
+    match score:
+        case Generation():
+            return [score.text]
+        case Similarity():
+            return [score.value]
+        case _:
+            return [score.mean_loss, score.is_greedy]
+
+
+@pytest.mark.parametrize("as_similarity", [False, True])
+@pytest.mark.parametrize("scoring", ["fair", "reference"])
+def test_a_sound_run_of_ours_has_no_fault(scoring: Scoring, as_similarity: bool, tmp_path: Path) -> None:
+    found = audit(our_log(random_losses(), scoring, as_similarity=as_similarity).write(tmp_path), LABELS)
+    assert found.findings == ()
+    assert (found.run.program, found.run.model, found.run.scoring) == (OURS, "lab/ours", scoring)
+    for metric in found.metrics:
+        assert metric.fair == metric.logged
+    assert set(found.run.trials["vtwt"].groups) == {"session", "word", "phrases"}
+
+
+def test_ties_in_a_run_of_ours_are_won_by_position_only_under_reference(tmp_path: Path) -> None:
+    losses = random_losses()
+
+    def with_ties(task: str, row: int, answer: int) -> float:
+        return 0.5 if task == "vtwt" and row < 10 else losses(task, row, answer)
+
+    assert named(audit(our_log(with_ties, "fair").write(tmp_path / "fair"))) == set()
+    found = audit(our_log(with_ties, "reference").write(tmp_path / "reference"))
+    assert named(found) == {("vtwt", Kind.TIES)}
+
+
+def test_the_limit_of_a_run_of_ours_counts_trials(tmp_path: Path) -> None:
+    found = audit(our_log(random_losses(), "fair", limit=10).write(tmp_path))
+    assert named(found) == {(task, Kind.LIMIT) for task in TASKS}
+    assert found.findings[0].detail == "only the first 10 of 2200 trials"
+
+
+def test_skipped_and_non_finite_trials_of_a_run_of_ours(tmp_path: Path) -> None:
+    losses = random_losses()
+    log = our_log(lambda t, i, k: math.nan if (t, i) == ("vtwt", 3) else losses(t, i, k), "fair")
+    log.document["skipped"]["saycam_caption"] = ["293"]
+    log.document["n-samples"]["saycam_caption"]["effective"] = 293
+    log.lines["saycam_caption"].pop()
+    kept = log.lines["saycam_caption"]
+    log.raw["saycam_caption"] = b"".join(orjson.dumps(line) + b"\n" for line in kept)
+    log.document["results"]["saycam_caption"]["meteor,none"] = sum(x["meteor"]["score"] for x in kept) / 293
+    found = audit(log.write(tmp_path))
+    assert named(found) == {("vtwt", Kind.NONFINITE), ("saycam_caption", Kind.SKIPPED)}
+    assert "293" in detail(found, Kind.SKIPPED)
+
+
+def test_captions_that_came_of_nan_keep_the_number_that_was_logged(tmp_path: Path) -> None:
+    """Which captions they are, a samples file does not tell."""
+    log = our_log(random_losses(), "fair")
+    log.document["nonfinite"]["saycam_caption"] = 4
+    log.document["results"]["saycam_caption"]["meteor,none"] = 0.123
+    found = audit(log.write(tmp_path))
+    assert named(found) == {("saycam_caption", Kind.NONFINITE)}
+    assert fair(found)["saycam_caption", "meteor"] == 0.123
+
+
+def test_a_run_of_the_demo_is_held_to_the_demos_label_files(tmp_path: Path) -> None:
+    log = our_log(random_losses(), "fair", limit=manifests()["vtwt"].demo_n_rows)
+    n = manifests()["vtwt"].demo_n_rows
+    log.document["data"] = "demo"
+    log.document["results"] = {"vtwt": log.document["results"]["vtwt"]}
+    log.document["n-samples"]["vtwt"] = {"original": n, "effective": n}
+    assert named(audit(log.write(tmp_path))) == set()

@@ -1,0 +1,329 @@
+"""lmms-eval's logs, read: every version gives the same trials, and nothing that a file holds stops the reader."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from babycli.data.root import DatasetRoot
+from babycli.domain import Row
+from babycli.report.audit import audit
+from babycli.report.findings import Kind
+from babycli.report.lmms import HARNESS, LMMS, ForeignRun, label_rows_of, read_foreign
+from babycli.report.trials import TaskTrials
+from tests.report.lmms_logs import DATE, LABELS, TASKS, VERSIONS, WINOGROUND_METRICS, make_log, random_losses
+
+
+def kinds(run: ForeignRun) -> set[tuple[str, Kind]]:
+    faults = [*run.faults, *(fault for task in run.tasks.values() for fault in task.faults)]
+    return {(fault.task, fault.kind) for fault in faults}
+
+
+def same(one: TaskTrials, other: TaskTrials) -> bool:
+    return one.trial_ids == other.trial_ids and all(
+        np.array_equal(one.values[metric], other.values[metric]) for metric in one.values
+    )
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_log_of_each_version_gives_the_trials_behind_its_numbers(version: str, tmp_path: Path) -> None:
+    run = read_foreign(make_log(version=version).write(tmp_path))
+    assert (run.model, run.date, run.limit, run.program) == ("lab/checkpoint", DATE, None, LMMS)
+    assert run.model_args == "pretrained=lab/checkpoint,conv_template=plain"
+    assert {task: trials.n for task, trials in run.trials.items()} == dict(
+        zip(TASKS, (2200, 967, 365, 294), strict=True)
+    )
+    for (task, metric), value in run.results.items():
+        if (version, task) != ("0.7", "vtwt"):  # there the original compares letters
+            assert run.trials[task].values[metric].mean() == pytest.approx(value, abs=1e-6)
+    assert len(run.results) == 8
+    assert kinds(run) == ({(task, Kind.STRINGS) for task in TASKS[:3]} if version == "0.7" else set())
+    assert run.tasks["vtwt"].n_rows == run.tasks["vtwt"].n_evaluated == 967
+    assert run.tasks["vtwt"].version == "Yaml"
+
+
+def test_names_of_the_harness_and_its_arguments_as_an_object(tmp_path: Path) -> None:
+    log = make_log(["vtwt"])
+    log.is_harness = True
+    log.document["config"]["model_args"] = {"pretrained": "a/b", "dtype": "float16"}
+    log.document["date"] = 1714567890.5
+    run = read_foreign(log.write(tmp_path))
+    assert (run.program, run.model, run.model_args) == (HARNESS, "a/b", "pretrained=a/b,dtype=float16")
+    assert run.date == DATE
+    assert run.trials["vtwt"].n == 967
+
+
+@pytest.mark.parametrize(
+    ("removed", "name"),
+    [
+        ((), "lab/checkpoint"),
+        (("config",), "from model_name"),
+        (("config", "model_name"), "from__model_name_sanitized"),
+        (("config", "model_name", "model_name_sanitized"), "the__folder"),
+    ],
+)
+def test_the_model_is_named_by_what_there_is(removed: Sequence[str], name: str, tmp_path: Path) -> None:
+    log = make_log(["vtwt"], limit=4)
+    log.document |= {"model_name": "from model_name", "model_name_sanitized": "from__model_name_sanitized"}
+    for key in removed:
+        del log.document[key]
+    assert read_foreign(log.write(tmp_path / "the__folder")).model == name
+
+
+def test_groups_need_what_the_samples_or_the_label_files_tell(tmp_path: Path) -> None:
+    def groups(version: str, labels: Mapping[str, Sequence[Row]] | None) -> dict[str, set[str]]:
+        run = read_foreign(make_log(version=version, limit=40).write(tmp_path / version), labels)
+        return {task: set(trials.groups) for task, trials in run.trials.items()}
+
+    frames = {"session", "word", "phrases"}
+    whole = {"labeled_s": {"category"}, "vtwt": frames, "baby_winoground": frames, "saycam_caption": {"session"}}
+    words = {"word", "phrases"}
+    without_images = {"labeled_s": {"category"}, "vtwt": words, "baby_winoground": words, "saycam_caption": set()}
+    without_phrases = {task: set[str]() for task in TASKS} | {"labeled_s": {"category"}}
+    assert groups("0.3", LABELS) == groups("0.6", LABELS) == groups("0.7", LABELS) == whole
+    assert groups("0.3", None) == without_images
+    assert groups("0.6", None) == groups("0.7", None) == without_phrases
+
+
+def test_runs_share_what_they_have_alike(tmp_path: Path) -> None:
+    path = make_log(["vtwt"], limit=40).write(tmp_path)
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}
+    one, other = (read_foreign(path, LABELS, shared).trials["vtwt"] for _ in range(2))
+    assert one.trial_ids is other.trial_ids
+    assert one.groups["session"] is other.groups["session"]
+
+
+def test_label_rows_that_are_not_the_logs_are_named_and_not_used(tmp_path: Path) -> None:
+    vtwt = list(LABELS["vtwt"])
+    vtwt[5] = {**vtwt[5], "positive_phrase": "other words"}
+    run = read_foreign(make_log(["vtwt"]).write(tmp_path), {"vtwt": vtwt})
+    assert kinds(run) == {("vtwt", Kind.LABELS_DIFFER)}
+    assert set(run.trials["vtwt"].groups) == {"word", "phrases"}
+    shorter = read_foreign(make_log(["vtwt"]).write(tmp_path), {"vtwt": vtwt[:100]})
+    assert kinds(shorter) == {("vtwt", Kind.LABELS_DIFFER)}
+
+
+@pytest.mark.parametrize("n_ranks", [2, 3, 8])
+def test_lines_rank_by_rank_with_padding_are_put_in_order(n_ranks: int, tmp_path: Path) -> None:
+    log = make_log(n_ranks=n_ranks)
+    for lines in log.lines.values():
+        lines += lines[: n_ranks - 1]
+    run = read_foreign(log.write(tmp_path / "ranks"))
+    alone = read_foreign(make_log().write(tmp_path / "alone"))
+    assert all(same(run.trials[task], alone.trials[task]) for task in TASKS)
+    assert kinds(run) == {(task, Kind.ROWS_REPEATED) for task in TASKS}
+
+
+def test_missing_rows_leave_the_other_trials_their_names(tmp_path: Path) -> None:
+    log = make_log()
+    for task, row in zip(TASKS, (17, 3, 8, 0), strict=True):
+        del log.lines[task][row]
+    trials = read_foreign(log.write(tmp_path)).trials
+    lost = {task: str(place) for task, place in zip(TASKS, (4, 3, 4, 0), strict=True)}
+    for task in TASKS:
+        n = {"labeled_s": 2200, "vtwt": 967, "baby_winoground": 365, "saycam_caption": 294}[task]
+        assert list(trials[task].trial_ids) == [str(i) for i in range(n) if str(i) != lost[task]]
+
+
+@pytest.mark.parametrize("written", [float("nan"), "nan", None, float("inf"), "inf", 1e300, -float("inf"), 10**400])
+def test_a_loss_that_is_not_finite_never_wins(written: Any, tmp_path: Path) -> None:
+    log = make_log(["vtwt", "labeled_s"])
+    log.lines["vtwt"][7]["resps"][0][0][0] = written
+    log.lines["labeled_s"][8]["resps"][0][0][0] = written
+    run = read_foreign(log.write(tmp_path))
+    assert kinds(run) == set()
+    assert run.trials["vtwt"].nonfinite == (7,)
+    assert run.trials["labeled_s"].nonfinite == (2,)
+    assert run.trials["vtwt"].values["acc"][7] == run.trials["labeled_s"].values["acc"][2] == 0.0
+
+
+def test_scores_are_found_where_only_the_metrics_own_field_has_them(tmp_path: Path) -> None:
+    log = make_log(["labeled_s", "baby_winoground", "saycam_caption"])
+    whole = read_foreign(log.write(tmp_path / "whole"))
+    for lines in log.lines.values():
+        for line in lines:
+            del line["resps"], line["filtered_resps"]
+    bare = read_foreign(log.write(tmp_path / "bare"))
+    assert kinds(bare) == set()
+    assert all(same(bare.trials[task], whole.trials[task]) for task in log.lines)
+
+
+def test_a_loss_written_without_its_flag_stays_a_loss(tmp_path: Path) -> None:
+    """Only a similarity of ours has none, and that is a number; the higher of two losses must not win."""
+    log = make_log(["vtwt"])
+    whole = read_foreign(log.write(tmp_path / "whole"))
+    for line in log.lines["vtwt"]:
+        line["resps"] = [[[pair[0]] for pair in answer] for answer in line["resps"]]
+    assert same(read_foreign(log.write(tmp_path / "bare")).trials["vtwt"], whole.trials["vtwt"])
+
+
+def test_another_task_of_the_same_name_is_left_out(tmp_path: Path) -> None:
+    log = make_log(["vtwt", "baby_winoground"])
+    log.document["results"]["baby_winoground"] = {f"{m},none": 0.5 for m in WINOGROUND_METRICS[:3]}
+    early = read_foreign(log.write(tmp_path / "early"))  # the fork's first version: the same samples, fewer metrics
+    assert early.trials["baby_winoground"].n == 365
+    for line in log.lines["baby_winoground"]:
+        for metric in WINOGROUND_METRICS:
+            line[metric] = 1.0
+    run = read_foreign(log.write(tmp_path / "v2"))
+    assert set(run.tasks) == {"vtwt"}
+    assert kinds(run) == {("baby_winoground", Kind.OTHER_TASK)}
+
+
+def test_unknown_tasks_are_listed_and_keys_that_are_no_metrics_ignored(tmp_path: Path) -> None:
+    log = make_log(["vtwt"])
+    log.document["results"] |= {"mmmu_val": {"acc,none": 0.5}, "babycli_vtwt": {"acc,none": 0.5}}
+    log.document["results"]["vtwt"] |= {"paired_acc": 75.0, "loudness,none": 3.0, "samples": 967}
+    run = read_foreign(log.write(tmp_path))
+    assert run.unknown_tasks == ("babycli_vtwt", "mmmu_val")
+    assert set(run.results) == {("vtwt", "acc")}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_no_spoiled_byte_or_value_stops_the_reader(version: str, tmp_path: Path) -> None:
+    """A traceback here would hide all other runs of a report."""
+    rng = random.Random(version)
+    log = make_log(version=version, limit=8)
+    for line in log.lines["saycam_caption"]:
+        line["meteor"]["pred"] = "a"  # quick to score
+    path = log.write(tmp_path)
+    sound = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    for _ in range(250):
+        file = rng.choice(sorted(sound))
+        spoiled = bytearray(sound[file])
+        if rng.random() < 0.3:
+            for _ in range(rng.randint(1, 4)):
+                spoiled[rng.randrange(len(spoiled))] = rng.randrange(256)
+        else:
+            spoiled = bytearray(_with_an_odd_value(rng, file, sound[file]))
+        file.write_bytes(spoiled[: rng.randrange(len(spoiled))] if rng.random() < 0.2 else spoiled)
+        read_foreign(path, LABELS)
+        audit(path)
+        file.write_bytes(sound[file])
+
+
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    0,
+    10**30,
+    1e308,
+    float("nan"),
+    float("-inf"),
+    "",
+    "N/A",
+    "(",
+    "(x)",
+    "\ud800",
+    [],
+    {},
+    [[[]]],
+    {"a": 1},
+)
+
+
+def _with_an_odd_value(rng: random.Random, file: Path, content: bytes) -> bytes:
+    lines = content.splitlines() if file.suffix == ".jsonl" else [content]
+    which = rng.randrange(len(lines))
+    document = json.loads(lines[which])
+    places: list[tuple[Any, Any]] = []
+    stack = [document]
+    while stack:
+        node = stack.pop()
+        for key in list(node) if isinstance(node, dict) else range(len(node)):
+            places.append((node, key))
+            if isinstance(node[key], dict | list):
+                stack.append(node[key])
+    node, key = rng.choice(places)
+    if isinstance(node, dict) and rng.random() < 0.2:
+        del node[key]
+    else:
+        node[key] = rng.choice(ODD)
+    lines[which] = json.dumps(document).encode()
+    return b"\n".join(lines) + b"\n"
+
+
+def test_a_file_that_is_no_results_file_is_a_run_with_a_fault(tmp_path: Path) -> None:
+    path = tmp_path / "x_results.json"
+    assert kinds(read_foreign(path)) == {("", Kind.UNREADABLE)}
+    for content in (b"", b"\xff", b"[]", b"{}x", b'{"results": {"vtwt"', b"[" * 100000):
+        path.write_bytes(content)
+        run = read_foreign(path)
+        assert kinds(run) == {("", Kind.UNREADABLE)}
+        assert f"{path}:1:" in run.faults[0].detail
+        assert not run.results
+
+
+def test_a_broken_line_is_named_with_its_place(tmp_path: Path) -> None:
+    log = make_log(["vtwt"])
+    lines = log.content("vtwt").splitlines(keepends=True)
+    lines[4] = lines[4][:30] + b"\n"
+    log.raw["vtwt"] = b"".join(lines)
+    run = read_foreign(log.write(tmp_path))
+    (fault,) = run.tasks["vtwt"].faults
+    assert "samples_vtwt.jsonl:5: not whole JSON" in fault.detail
+    assert run.trials["vtwt"].n == 966
+
+
+def test_a_whole_run_is_read_in_a_moment_and_without_torch(tmp_path: Path) -> None:
+    path = make_log().write(tmp_path)
+    read_foreign(path, LABELS)  # METEOR's and WordNet's files are read once
+    start = time.perf_counter()
+    read_foreign(path, LABELS)
+    assert time.perf_counter() - start < 2.0  # 0.4 s when nothing else runs
+    code = "import sys, babycli.report.audit, babycli.report.lmms; assert not {'torch', 'nltk'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_reference_log_beside_the_published_labels(shared: Path) -> None:
+    (path,) = (shared / "reference" / "logs_example").glob("*_results.json")
+    labels = label_rows_of(DatasetRoot(shared / "labels"))
+    assert set(labels) == set(TASKS)
+    run = read_foreign(path, labels)
+    assert kinds(run) == set()
+    assert (run.model, run.limit) == ("checkpoints/ck/babyllava_resnext_gpt2", 4.0)
+    assert run.trials["vtwt"].groups["session"][0] == "S_20140420_1803"
+    assert {task: trials.n for task, trials in run.trials.items()} == dict(zip(TASKS, (1, 4, 2, 4), strict=True))
+    for (task, metric), value in run.results.items():
+        assert run.trials[task].values[metric].mean() == value
+
+
+@pytest.mark.parametrize("checkpoint", ["babyllava_resnext_gpt2", "llava-v1.5-tiny"])
+def test_golden_losses_give_the_originals_numbers(checkpoint: str, shared: Path, tmp_path: Path) -> None:
+    golden = shared / "reference" / "golden"
+    losses: dict[tuple[str, int, int], float] = {}
+    texts: dict[int, str] = {}
+    for line in map(json.loads, (golden / f"{checkpoint}.jsonl").read_text().splitlines()):
+        if line["kind"] == "loglikelihood":
+            losses[line["task"], line["doc_id"], line["choice"]] = line["loss"]
+        else:
+            texts[line["doc_id"]] = line["text"]
+    labels = label_rows_of(DatasetRoot(shared / "labels"))
+    for ran in json.loads((golden / "aggregate.json").read_bytes())[checkpoint]:
+        log = make_log(
+            list(ran["results"]),
+            losses=lambda task, row, answer: losses[task, row, answer],
+            captions=texts.__getitem__,
+            limit=ran["limit_rows"],
+            labels=labels,
+        )
+        log.document["results"] = ran["results"]
+        run = read_foreign(log.write(tmp_path / str(ran["limit_rows"])), labels)
+        assert kinds(run) == set()
+        for (task, metric), value in run.results.items():
+            assert run.trials[task].values[metric].mean() == pytest.approx(value, abs=1e-7)
+
+
+def test_random_losses_are_all_different() -> None:
+    losses = random_losses(1)
+    assert len({losses("vtwt", i, k) for i in range(967) for k in (0, 1)}) == 2 * 967
