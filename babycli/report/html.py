@@ -1,0 +1,203 @@
+"""The report as one HTML page that needs nothing else: no network, no font, no script but its own.
+
+Owns the order of the page and its security policy. What stands in its parts is made by html_tables.py, html_figures.py,
+html_methods.py and html_images.py; page.html.j2, page.css and page.js say how it looks and behaves. All text goes
+through Jinja's escaping: names come from logs and may hold anything.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from babycli import __version__
+from babycli.report import differences, html_figures, html_methods, html_tables
+from babycli.report.compare import Comparison
+from babycli.report.differences import Item
+from babycli.report.grid import Grid
+from babycli.report.html_images import IMAGES_WARNING, MAX_PICTURES, Images, Picture
+from babycli.report.load import Unread
+from babycli.report.tables import Table, heading
+
+__all__ = ["IMAGES_WARNING", "Images", "page"]
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One table with all that is drawn of it."""
+
+    anchor: str
+    summary: html_tables.Summary
+    forests: tuple[html_figures.Forest, ...]
+    heats: tuple[html_tables.Heat, ...]
+    curves: html_figures.Curves
+
+
+@dataclass(frozen=True, slots=True)
+class _Differences:
+    """The grid of differences; its heads are one text each here."""
+
+    grid: Grid
+    heads: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """The items of a comparison that the model ``label`` got more for than ``other``."""
+
+    comparison: Comparison
+    label: str
+    other: str
+    items: Sequence[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class _ItemLine:
+    trial_id: str
+    texts: tuple[str, ...]
+    image: str
+    picture: Picture
+    picture_id: str  # of its one copy in the page; empty where there is none
+
+
+@dataclass(frozen=True, slots=True)
+class _Items:
+    """The trials in which one model got more than another."""
+
+    task: str
+    label: str
+    other: str
+    fields: tuple[str, ...]
+    lines: tuple[_ItemLine, ...]
+
+
+def page(
+    made: Sequence[Table],
+    comparisons: Sequence[Comparison],
+    with_items: bool,
+    unread: Sequence[Unread],
+    images: Images | None,
+) -> str:
+    """The whole page. With ``images``, it holds small pictures of the items and, if there are any, who may see it."""
+    sources = html_methods.sourced(made)
+    pictures: dict[tuple[str, str], Picture] = {}
+    listed = _listed(comparisons) if with_items else []
+    if images is not None:
+        pictures = _pictures(listed, images)
+    ids = {key: f"p{i}" for i, (key, picture) in enumerate(pictures.items()) if picture.uri}
+    style, script = _verbatim("page.css"), _verbatim("page.js")
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
+    return environment.get_template("page.html.j2").render(
+        version=__version__,
+        style=style,
+        script=script,
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        n_models=sum(not row.control for table in made for row in table.rows),
+        dates=_dates(made),
+        warning=IMAGES_WARNING if ids else "",
+        parts=[_part(i, table) for i, table in enumerate(made, 1)],
+        differences=_differences(comparisons),
+        items=[_items(each, pictures, ids) for each in listed],
+        pictures=[(ids[key], picture) for key, picture in pictures.items() if key in ids],
+        with_pictures=images is not None,
+        unread=unread,
+        methods=html_methods.methods(made, comparisons, sources),
+        provenance=[html_methods.provenance(source) for source in sources],
+        n_suspects=html_tables.N_SUSPECTS,
+        n_marks=html_figures.N_MARKS,
+        n_heat=html_tables.N_HEAT,
+        n_series=html_figures.N_SERIES,
+    )
+
+
+def has_pictures(text: str) -> bool:
+    """Does a page hold pictures of the dataset?"""
+    return '<meta name="rights"' in text
+
+
+def _part(number: int, table: Table) -> _Part:
+    return _Part(
+        anchor=f"part{number}",
+        summary=html_tables.summary(table),
+        forests=tuple(html_figures.forests(table)),
+        heats=tuple(html_tables.heat_maps(table)),
+        curves=html_figures.learning_curves(table),
+    )
+
+
+def _verbatim(name: str) -> Markup:
+    """A file of the package as it is: the policy lets nothing run or style the page that has another digest."""
+    return Markup((_HERE / name).read_text(encoding="utf-8"))  # ours, not the user's
+
+
+def _hash(content: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
+
+
+def _dates(made: Sequence[Table]) -> tuple[str, ...]:
+    """The first and the last day on which a run was made, as far as the logs tell: two, one or none."""
+    found = {
+        "-".join(day.groups())
+        for table in made
+        for run in table.runs
+        if (day := re.match(r"(\d{4})-?(\d{2})-?(\d{2})(?!\d)", run.date))
+    }
+    return tuple(sorted({min(found), max(found)})) if found else ()
+
+
+def _differences(comparisons: Sequence[Comparison]) -> _Differences | None:
+    if not comparisons:
+        return None
+    grid = differences.as_grid(comparisons)
+    return _Differences(grid, tuple(f"{over} {under}".strip() for over, under in grid.heads))
+
+
+def _listed(comparisons: Sequence[Comparison]) -> list[_Listed]:
+    """Up to two for each comparison; none without items."""
+    found = []
+    for each in comparisons:
+        first, second = each.first.label, each.second.label
+        of_first, of_second = differences.items(each)
+        found += [_Listed(each, first, second, of_first), _Listed(each, second, first, of_second)]
+    return [each for each in found if each.items]
+
+
+def _pictures(listed: Sequence[_Listed], images: Images) -> dict[tuple[str, str], Picture]:
+    """By task and name, each once however often it is listed."""
+    names: dict[str, list[str]] = {}
+    for each in listed:
+        names.setdefault(each.comparison.task, []).extend(item.image for item in each.items if item.image)
+    found: dict[tuple[str, str], Picture] = {}
+    for task, of_task in names.items():
+        left = MAX_PICTURES - sum(bool(picture.uri) for picture in found.values())
+        found |= {(task, name): picture for name, picture in images.pictures(task, of_task, left).items()}
+    return found
+
+
+def _items(
+    listed: _Listed,
+    pictures: Mapping[tuple[str, str], Picture],
+    ids: Mapping[tuple[str, str], str],
+) -> _Items:
+    comparison = listed.comparison
+    fields = tuple(dict.fromkeys(field for item in listed.items for field in item.about))
+    lines = []
+    for item in listed.items:
+        key = (comparison.task, item.image)
+        picture = pictures.get(key, Picture("", 0, 0, "the log does not name it"))
+        texts = tuple(item.about.get(field, "") for field in fields)
+        lines.append(_ItemLine(item.trial_id, texts, item.image, picture, ids.get(key, "")))
+    title = " ".join(heading((comparison.task, comparison.metric)))
+    return _Items(title, listed.label, listed.other, tuple(field.replace("_", " ") for field in fields), tuple(lines))

@@ -1,0 +1,227 @@
+"""What a paper says about the numbers, in words: the methods paragraph, and where each run comes from.
+
+Owns these words. They follow what the runs of the page really were: what was not done is not claimed.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from babycli.evaluation.runlog import read_run
+from babycli.report.compare import BOOTSTRAP, MCNEMAR, Comparison
+from babycli.report.load import Run
+from babycli.report.measure import SEED, Cell
+from babycli.report.tables import DATA_NOTES, Table, percent
+from babycli.tasks import all_tasks
+
+_CLUSTERED = {"category": "category", "session": "recording session"}
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where the numbers of one run come from, as pairs of a name and a text."""
+
+    label: str
+    date: str
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sourced:
+    """A run with its run.json, empty where there is none."""
+
+    label: str
+    run: Run
+    about: dict[str, Any]
+
+
+def sourced(tables: Sequence[Table]) -> list[Sourced]:
+    """Every run of the page with what its run.json says."""
+    return [
+        Sourced(row.label, run, read_run(run.path.parent) or {})
+        for table in tables
+        for row in table.rows
+        for run in row.runs
+    ]
+
+
+def provenance(source: Sourced) -> Provenance:
+    """Raises nothing: a run.json that says less, or something odd, is shown as far as it goes."""
+    run, about = source.run, source.about
+    model = _dict(about.get("model"))
+    tasks = _dict(about.get("tasks"))
+    command = about.get("command")
+    sessions = [_dict(each) for each in about.get("sessions") or () if isinstance(each, dict)]
+    facts = [
+        ("program", f"{run.program} {_text(about.get('babycli_version'))}".strip()),
+        ("command", shlex.join(map(str, command)) if isinstance(command, list) else _text(command)),
+        ("model", run.model),
+        ("family", _text(model.get("family"))),
+        ("source", _text(model.get("source"))),
+        ("arguments", ", ".join(run.args)),
+        ("fingerprint", run.fingerprint),
+        ("parameters", f"{model['n_parameters']:,}" if isinstance(model.get("n_parameters"), int) else ""),
+        ("dtype", run.dtype),
+        ("device", _text(model.get("device"))),
+        ("template", _text(model.get("template"))),
+        ("scoring", run.scoring),
+        ("control", run.control),
+        ("limit", "" if run.limit is None else f"{run.limit:g}"),
+        ("seed", _text(about.get("seed"))),
+        *((f"prompt of {task}", _text(_dict(of).get("rendered_prompt"))) for task, of in tasks.items()),
+        *(
+            (f"labels of {task}", _sha256(_dict(tasks.get(task)).get("labels_sha256") or run.labels_sha256.get(task)))
+            for task in dict.fromkeys(task for task, _ in run.cells)
+        ),
+        ("images", _sha256(_dict(about.get("images")).get("sha256"))),
+        ("libraries", ", ".join(f"{name} {version}" for name, version in _dict(about.get("libraries")).items())),
+        ("platform", _text(about.get("platform"))),
+        ("evaluated", "; ".join(f"{_text(s.get('start'))} to {_text(s.get('end')) or '?'}" for s in sessions)),
+        ("results", str(run.path)),
+    ]
+    return Provenance(source.label, run.date, tuple((name, text) for name, text in facts if text))
+
+
+def methods(tables: Sequence[Table], comparisons: Sequence[Comparison], sources: Sequence[Sourced]) -> str:
+    """A paragraph for a paper; of the first table, which is SAYCam's where there is one."""
+    table = tables[0]
+    own = [source for source in sources if source.run.data == table.data]
+    cells = [cell for row in table.rows for cell in row.cells.values()]
+    sentences = [DATA_NOTES[table.data]] if table.data in DATA_NOTES else []
+    sentences += [_what(table, own), *_scoring(table), *_intervals(cells, table)]
+    if table.gains:
+        sentences.append(
+            "Visual gain is the score less that of the same model without the image, on the same trials, with a paired "
+            "95 % interval."
+        )
+    if comparisons:
+        sentences += _tests(comparisons)
+    if table.baselines is not None:
+        sentences.append(
+            f"Published scores are those of {table.baselines.title}, {table.baselines.source}; they were not measured "
+            "here, have no intervals and were not tested."
+        )
+    return " ".join(sentences)
+
+
+def _what(table: Table, sources: Sequence[Sourced]) -> str:
+    n_models = sum(not row.control for row in table.rows)
+    runs = [source.run for source in sources]
+    versions = {v for s in sources if (v := s.about.get("babycli_version")) and s.run.program == "babycli"}
+    seeds = {str(source.about["seed"]) for source in sources if source.about.get("seed") is not None}
+    known = {"weights in": {run.dtype for run in runs if run.dtype}, "seed": seeds}
+    how = ", ".join(f"{what} {_and(those)}" for what, those in known.items() if those)
+    programs = [f"babycli {_and(versions)}".strip()] if any(run.program == "babycli" for run in runs) else []
+    programs += ["lmms-eval (its logs read by babycli)"] if any(run.program == "lmms-eval" for run in runs) else []
+    return (
+        f"{n_models} model{'' if n_models == 1 else 's'} {'was' if n_models == 1 else 'were'} evaluated with "
+        f"{' and '.join(programs)}{f' ({how})' if how else ''} on {_tasks(table)} of BabyVLM (Wang et al. 2025, arXiv "
+        "2504.09426)."
+    )
+
+
+def _tasks(table: Table) -> str:
+    told = []
+    for task in dict.fromkeys(task for task, _ in table.columns):
+        columns = [column for column in table.columns if column[0] == task]
+        units = sorted({n for column in columns for n in table.units(column)})
+        if not units or task not in all_tasks():
+            continue
+        about = all_tasks()[task]
+        chances = {percent(chance) for column in columns if (chance := table.chance(column)) is not None}
+        by_chance = f"; chance {_and(chances)} %" if chances else ""
+        n = "/".join(f"{count:,}" for count in units)
+        told.append(f"{about.title} (n = {n} {about.unit}: {about.question}{by_chance})")
+    return "; ".join(told)
+
+
+def _scoring(table: Table) -> list[str]:
+    tasks = {task for task, _ in table.columns}
+    runs = table.runs
+    told = []
+    if tasks & {"labeled_s", "vtwt", "baby_winoground"}:
+        told.append(
+            "The score of a candidate is the mean log-likelihood per token of its text given the image or, of a dual "
+            "encoder, their similarity; the highest score is the answer."
+        )
+        ties = [
+            *(["k candidates that share the best score get 1/k each"] if tasks & {"labeled_s", "vtwt"} else []),
+            *(["in Baby Winoground a tie is a miss"] if "baby_winoground" in tasks else []),
+        ]
+        if any(run.scoring != "reference" for run in runs):
+            told.append(f"Ties: {'; '.join(ties)}. A score that is not finite is never right.")
+        if any(run.scoring == "reference" and run.program == "babycli" for run in runs):
+            told.append(
+                "Runs marked (reference) were scored as the authors' code does, in which the first of equal candidates "
+                "wins."
+            )
+    if "saycam_caption" in tasks:
+        told.append("Captions were scored with METEOR (Banerjee & Lavie 2005).")
+    if any(run.limit is not None for run in runs):
+        told.append("Runs marked (limit N) saw only the first N trials of each task.")
+    return told
+
+
+def _intervals(cells: Sequence[Cell], table: Table) -> list[str]:
+    shares = [cell for cell in cells if cell.chance is not None and cell.interval is not None]
+    others = [cell for cell in cells if cell.chance is None and cell.interval is not None]
+    clusters = {
+        all_tasks()[task].cluster for row in table.rows for (task, _), cell in row.cells.items() if cell.ci95_clustered
+    }
+    by = " or ".join(sorted(_CLUSTERED.get(cluster, cluster) for cluster in clusters))
+    told = []
+    if any(cell.ci95_clustered for cell in shares):
+        told.append(
+            f"95 % intervals of shares are Wilson's (1927) with the number of trials divided by the design effect, as "
+            f"trials of one {by} are alike: clustered standard errors as in Miller (2024, arXiv 2411.00640) with the "
+            "correction C/(C − 1) for C clusters, and the interval of Korn & Graubard (1998)."
+        )
+    if any(not cell.ci95_clustered for cell in shares):
+        lead = "Where no clusters are known, they" if told else "95 % intervals of shares"
+        told.append(f"{lead} are Wilson's (1927).")
+    ways = (
+        (True, "its mean plus and minus t clustered standard errors (Miller 2024)"),
+        (False, f"the percentile bootstrap's (Efron & Tibshirani 1993; seed {SEED})"),
+    )
+    of_meteor = [how for is_clustered, how in ways if any(bool(c.ci95_clustered) == is_clustered for c in others)]
+    if of_meteor:
+        told.append(f"The interval of METEOR is {', or where no clusters are known '.join(of_meteor)}.")
+    return told
+
+
+def _tests(comparisons: Sequence[Comparison]) -> list[str]:
+    tests = {comparison.paired.test for comparison in comparisons}
+    known = {
+        MCNEMAR: "the exact test of McNemar (1947) for choices",
+        BOOTSTRAP: f"a paired bootstrap (Davison & Hinkley 1997; seed {SEED}) for METEOR and ties",
+    }
+    named = [words for test, words in known.items() if test in tests]
+    n = len(comparisons)
+    clustered = any(comparison.paired.n_clusters for comparison in comparisons)
+    return [
+        f"Models were compared on the same trials by {' and '.join(named)}; p values were adjusted for {n} "
+        f"comparison{'' if n == 1 else 's'} by the method of Holm (1979).",
+        "Intervals of paired differences of shares are those of Bonett & Price (2012)"
+        + (", widened for clusters of trials that are alike." if clustered else "."),
+        "The smallest true difference that so many trials show with 80 % power is given beside each difference.",
+    ]
+
+
+def _and(texts: Iterable[str]) -> str:
+    *firsts, last = sorted(texts) or [""]
+    return f"{', '.join(firsts)} and {last}" if firsts else last
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _sha256(value: object) -> str:
+    return f"SHA-256 {value}" if value else ""
