@@ -3,12 +3,14 @@
 #   make test    installs into .venv and runs the tests
 # make faults runs the long form of the tests that plant faults in data and kill commands.
 # make kills kills an evaluation at 100 random moments, and lets it go on.
+# make latex compiles the tables that `babycli report --format latex` writes; needs Debian's texlive-latex-extra and
+# texlive-science.
 # make bridge-check runs the folder of `babycli bridge lmms` in lmms-eval itself, nine versions of it, from PyPI.
 PYTHON ?= python3
 VENV ?= .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test faults kills bridge-check lint check completions clean
+.PHONY: demo test faults kills latex bridge-check lint check completions clean
 
 demo: $(STAMP)
 	$(VENV)/bin/babycli demo
@@ -21,6 +23,9 @@ faults: $(STAMP)
 
 kills: $(STAMP)
 	BABYCLI_KILL_ROUNDS=100 $(VENV)/bin/python -m pytest tests/evaluation/test_resume.py -k kills
+
+latex: $(STAMP)
+	BABYCLI_TEST_LATEX=1 $(VENV)/bin/python -m pytest tests/report/test_latex.py
 
 bridge-check: $(STAMP)
 	$(VENV)/bin/python tools/check_lmms_bridge.py .venv-lmms

@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code (see babycli.errors.ExitCode). A bug raises."""
     typed = list(sys.argv[1:] if argv is None else argv)
     try:
-        app(_dashed(typed), prog_name="babycli", obj=["babycli", *typed])
+        app(_repeated(_dashed(typed)), prog_name="babycli", obj=["babycli", *typed])
     except SystemExit as end:  # how Typer ends, also after a usage error that it has explained
         return end.code if isinstance(end.code, int) else ExitCode.DONE
     except BabycliError as error:
@@ -76,6 +76,21 @@ def _dashed(words: list[str]) -> list[str]:
             name = "--tasks" if name == "--task" else name
         dashed.append(name + equals + value)
     return dashed
+
+
+def _repeated(words: list[str]) -> list[str]:
+    """``--compare A B C`` as the repeated option that Typer knows."""
+    repeated: list[str] = []
+    is_compared = False
+    for word in words:
+        name, equals, value = word.partition("=")
+        if word.startswith("-"):
+            is_compared = name == "--compare"
+            if is_compared and not equals:
+                continue
+            word = value if is_compared else word
+        repeated += ["--compare", word] if is_compared else [word]
+    return repeated if "--compare" in repeated or "--compare" not in words else words
 
 
 class _Stdout(io.TextIOBase):

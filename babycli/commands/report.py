@@ -1,44 +1,135 @@
-"""`babycli report`: a table of the runs below a folder.
+"""`babycli report`: tables, comparisons, plots and pages of the runs below a folder.
 
-Owns the options. The work is done in babycli/report/.
+Owns the options and which of them go together. The work is done in babycli/report/.
 """
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from babycli.commands.options import say, terminal_width
-from babycli.data.root import write_atomically
+from babycli.commands.options import DataOption, has_colours, say, terminal_width
+from babycli.data.root import DatasetRoot
 from babycli.errors import UsageError, did_you_mean
-from babycli.report.load import load_logs
-from babycli.report.tables import FORMATS, make_tables, render
+from babycli.report.sheet import FORMS
+from babycli.tasks.base import GROUP_KINDS
+
+FORMATS = (*FORMS, "html", "leaderboard")
 
 
 def report(
-    logs: Annotated[Path, typer.Argument(metavar="LOGS", help="Folder of runs, or one results file.")] = Path("logs"),
-    form: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="How to write the table.")] = "table",
+    logs: Annotated[
+        Path | None,
+        typer.Argument(metavar="[LOGS]", help="Folder of runs, or one results file; default logs.", show_default=False),
+    ] = None,
+    form: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="How to write it.")] = "table",
     output: Annotated[
         Path | None,
         typer.Option("--output", metavar="FILE", help="Write to a file instead of the screen.", show_default=False),
     ] = None,
+    compared: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--compare",
+            metavar="A B...",
+            help="Differences between these models on the same items: interval, test, smallest difference seen.",
+            show_default=False,
+        ),
+    ] = None,
+    items: Annotated[
+        bool, typer.Option("--items", help="With --compare: list the items that only one model got right.")
+    ] = False,
+    by: Annotated[
+        str | None,
+        typer.Option("--by", metavar="|".join(GROUP_KINDS), help="Break scores down by group.", show_default=False),
+    ] = None,
+    baselines: Annotated[
+        str | None,
+        typer.Option("--baselines", metavar="paper", help="Add published rows, marked as such.", show_default=False),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Also draw it, as .pdf, .svg or .png.", show_default=False),
+    ] = None,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Look for what makes numbers untrustworthy; exit code 7 if there is any.")
+    ] = False,
+    with_images: Annotated[
+        bool,
+        typer.Option("--with-images", help="With --format html --compare --items: show the images of the items."),
+    ] = False,
+    data: DataOption = None,
 ) -> None:
-    """Show one table of all evaluated models: tasks across, chance in its own row."""
+    """Show all evaluated models in one table: tasks across, 95 % intervals, chance in its own row.
+
+    Reads babycli's runs and lmms-eval's. With --compare, --by or --audit that is shown instead.
+    """
+    _check(form, compared, items, by, audit, with_images, plot, baselines)
+    from babycli.report.writing import Wanted, write  # reads numbers with NumPy, which other commands need not wait for
+
+    named = list(compared or ())
+    if logs is None and len(named) > 2 and _holds_logs(Path(named[-1])):
+        logs = Path(named.pop())
+    wanted = Wanted(
+        logs=logs or Path("logs"),
+        form=form,
+        output=output,
+        compared=named,
+        items=items,
+        by=by,
+        baselines=baselines,
+        plot=plot,
+        audit=audit,
+        with_images=with_images,
+        root=DatasetRoot.find(data),
+        width=terminal_width(),
+        has_colours=has_colours(),
+    )
+    write(wanted, say)
+
+
+def _holds_logs(path: Path) -> bool:
+    """Is the last word of ``--compare A B LOGS`` the folder, and no run in the default one?"""
+    return path.exists() and Path("logs").absolute() not in path.absolute().parents
+
+
+def _check(
+    form: str,
+    compared: Sequence[str] | None,
+    items: bool,
+    by: str | None,
+    audit: bool,
+    with_images: bool,
+    plot: Path | None,
+    baselines: str | None,
+) -> None:
+    """Raises UsageError for options that are unknown or do not go together."""
     if form not in FORMATS:
         raise UsageError(
             f"unknown format {form!r}.{did_you_mean(form, list(FORMATS))}", f"one of: {', '.join(FORMATS)}"
         )
-    found = load_logs(logs)
-    text = render(make_tables(found.runs), form, terminal_width())
-    if output is None:
-        sys.stdout.write(text)
-    else:
-        write_atomically(output, text.encode())
-        say(f"wrote {output}")
-    for path in found.unfinished:
-        say(f"note: {path} has no results: the run was stopped or is still going")
-    for path in found.foreign:
-        say(f"note: {path} was not written by babycli and is not in the table")
+    if by is not None and by not in GROUP_KINDS:
+        raise UsageError(
+            f"unknown --by {by!r}.{did_you_mean(by, list(GROUP_KINDS))}", f"one of: {', '.join(GROUP_KINDS)}"
+        )
+    if sum((bool(compared), by is not None, audit)) > 1:
+        raise UsageError("--compare, --by and --audit are reports of their own", "give one of them")
+    if audit and (plot is not None or form in ("html", "leaderboard", "latex")):
+        raise UsageError("--audit is written as table, md, csv or json", "leave out --plot, or choose another --format")
+    if form == "html" and by:
+        raise UsageError(
+            "a page has scores by category and by word in any case", "--by is for the other formats, and for --plot"
+        )
+    if baselines and (by or audit or (compared and form != "html")):
+        raise UsageError("--baselines adds rows to the summary", "leave out --by, --compare and --audit")
+    if form == "leaderboard" and (compared or by):
+        raise UsageError("--format leaderboard is for one model's scores", "leave out --compare and --by")
+    if items and not compared:
+        raise UsageError("--items lists what only one of two models got right", "add  --compare A B")
+    if with_images and not (form == "html" and items):
+        raise UsageError("--with-images shows the items of a page", "add  --format html --compare A B --items")
+    if plot is not None and plot.suffix not in (".pdf", ".svg", ".png"):
+        raise UsageError(f"cannot draw {plot}: its name must end in .pdf, .svg or .png", "name it so")

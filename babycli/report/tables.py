@@ -1,41 +1,66 @@
-"""The summary table: models down, metrics across, chance in its own row; as text, md, csv, json or latex.
+"""The summary table: models down, metrics across, chance in its own row.
 
-Owns what stands in which cell and how each format writes it. Never reads a log.
+Owns what stands in which cell and what a reader is told below it. Never reads a log; grid.py lays it out.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-import orjson
-
-from babycli.report.load import Cell, Run
+from babycli.report.baselines import Baselines
+from babycli.report.compare import Paired, is_significant
+from babycli.report.gain import Gain, Suspicion, suspicions, visual_gain
+from babycli.report.grid import Grid, Line
+from babycli.report.load import Run
+from babycli.report.measure import Cell
+from babycli.report.rows import Column, TableRow, make_rows
+from babycli.stats import holm
 from babycli.tasks import all_tasks
 
-# How a column is headed: task over metric, short enough for 80 columns.
-_HEADINGS = {
+# How a column is headed: task over metric, short enough for 80 columns; and in full.
+_SHORT = {
     ("labeled_s", "acc"): ("Labeled-S", "acc"),
     ("vtwt", "acc"): ("VTWT", "acc"),
+    ("baby_winoground", "image_score"): ("Wino", "image"),
+    ("baby_winoground", "text_score"): ("Wino", "text"),
+    ("baby_winoground", "group_score"): ("Wino", "group"),
+    ("baby_winoground", "positive_context_group_score"): ("Wino", "pos"),
+    ("baby_winoground", "negative_context_group_score"): ("Wino", "neg"),
+    ("saycam_caption", "meteor"): ("Caption", "METEOR"),
+}
+_LONG = {
     ("baby_winoground", "image_score"): ("Baby Winoground", "image"),
     ("baby_winoground", "text_score"): ("Baby Winoground", "text"),
     ("baby_winoground", "group_score"): ("Baby Winoground", "group"),
     ("baby_winoground", "positive_context_group_score"): ("Baby Winoground", "pos.ctx"),
     ("baby_winoground", "negative_context_group_score"): ("Baby Winoground", "neg.ctx"),
-    ("saycam_caption", "meteor"): ("Caption", "METEOR"),
 }
-# What is marked behind a number: the mark, the field of Cell that counts it, and what it means.
-_MARKS = (
-    (
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is marked behind a number."""
+
+    sign: str
+    field: str  # of Cell, which counts it
+    short: str
+    meaning: str
+
+
+MARKS = (
+    Mark(
         "=",
         "n_ties",
-        "ties: equal scores share the credit; in Winoground a tie is a miss (under reference, the first wins)",
+        "ties",
+        "ties: equal scores share the credit (under reference and in lmms-eval the first wins); in Winoground a tie is "
+        "a miss",
     ),
-    ("!", "n_nonfinite", "NON-FINITE scores: do not trust this number"),
-    ("-", "n_skipped", "trials left out because images are missing"),
+    Mark("!", "n_nonfinite", "scores that are not finite", "NON-FINITE scores: do not trust this number"),
+    Mark("-", "n_skipped", "left out", "trials left out because images are missing"),
 )
+_NOT_FAIR = "*"
+_SUSPICIOUS = "^"
 
 DATA_NOTES = {
     "demo": "DEMO DATA: drawn pictures that come with babycli; these are not results on SAYCam.",
@@ -43,263 +68,269 @@ DATA_NOTES = {
 
 
 @dataclass(frozen=True, slots=True)
-class TableRow:
-    """A model as it was evaluated; runs of other tasks with the same settings share a row."""
-
-    label: str
-    cells: Mapping[tuple[str, str], Cell]
-
-
-@dataclass(frozen=True, slots=True)
 class Table:
     """One table; all rows are of one edition of the data. ``columns`` are (task, metric)."""
 
     data: str
-    columns: tuple[tuple[str, str], ...]
+    columns: tuple[Column, ...]
     rows: tuple[TableRow, ...]
-    runs: tuple[Run, ...]  # all that the rows are made of
-
-    def chance(self, column: tuple[str, str]) -> float | None:
-        return next(row.cells[column].chance for row in self.rows if column in row.cells)
-
-    def units(self, column: tuple[str, str]) -> list[int]:
-        return sorted({row.cells[column].n_units for row in self.rows if column in row.cells})
+    gains: Mapping[str, Gain]  # by the label of the row
+    suspicions: tuple[Suspicion, ...]
+    baselines: Baselines | None
 
     @property
-    def notes(self) -> list[str]:
-        """What a reader must know, one line each."""
-        notes = [DATA_NOTES[self.data]] if self.data in DATA_NOTES else []
-        notes.append("Shares of 100 %; METEOR x 100. n in trials (instances, captions), not rows.")
-        for mark, field, meaning in _MARKS:
-            told = {
-                (row.label, task): getattr(cell, field) for row in self.rows for (task, _), cell in row.cells.items()
-            }
-            listed = ", ".join(f"{label} {task} {n}" for (label, task), n in told.items() if n)
-            if listed:
-                notes.append(f"{mark}  {meaning}: {listed}")
-        if any(run.scoring == "reference" for run in self.runs):
-            notes.append("(reference): scored as the original code does, its way with ties and NaN included.")
-        if any(run.limit is not None for run in self.runs):
-            notes.append("(limit N): only the first N trials of each task.")
-        return notes
+    def runs(self) -> list[Run]:
+        return [run for row in self.rows for run in row.runs]
+
+    def chance(self, column: Column) -> float | None:
+        task, metric = column
+        return all_tasks()[task].chance.get(metric) if task in all_tasks() else None
+
+    def units(self, column: Column) -> list[int]:
+        return sorted({row.cells[column].n_units for row in self.rows if column in row.cells})
 
 
-def make_tables(runs: Sequence[Run]) -> list[Table]:
-    """A table per edition of the data, SAYCam first: demo numbers never stand beside real ones."""
-    column_order = [(task.name, metric) for task in all_tasks().values() for metric in task.chance]
+def make_tables(runs: Sequence[Run], baselines: Baselines | None = None) -> list[Table]:
+    """A table per edition of the data, SAYCam first: demo numbers never stand beside real or published ones."""
+    order = [(task.name, metric) for task in all_tasks().values() for metric in task.chance]
     tables = []
     for data in sorted({run.data for run in runs}, key=lambda d: (d != "saycam", d)):
-        of_data = tuple(run for run in runs if run.data == data)
+        of_data = [run for run in runs if run.data == data]
+        published = baselines if data == "saycam" else None
         present = {column for run in of_data for column in run.cells}
-        known = [column for column in column_order if column in present]
+        present |= {column for row in (published.rows if published else ()) for column in row.values}
+        known = [column for column in order if column in present]
+        rows = tuple(make_rows(of_data))
+        gains = {row.label: gain for row in rows if (gain := visual_gain(row, rows)) is not None}
         columns = tuple(known + sorted(present - set(known)))
-        tables.append(Table(data, columns, tuple(_rows(of_data)), of_data))
+        tables.append(Table(data, columns, rows, gains, tuple(suspicions(rows)), published))
     return tables
-
-
-def _rows(runs: Sequence[Run]) -> list[TableRow]:
-    """Runs of one model under the same settings in one row, unless they evaluated the same task twice."""
-    merged: list[Run] = []
-    for run in runs:
-        for i, row in enumerate(merged):
-            if _settings(row) == _settings(run) and not row.cells.keys() & run.cells.keys():
-                merged[i] = replace(row, cells={**row.cells, **run.cells})
-                break
-        else:
-            merged.append(run)
-    names = [_name(run) for run in merged]
-    return [
-        TableRow(f"{name} {run.date}" if names.count(name) > 1 else name, run.cells)
-        for name, run in zip(names, merged, strict=True)
-    ]
-
-
-def _settings(run: Run) -> tuple[object, ...]:
-    return (run.model, run.fingerprint, run.scoring, run.dtype, run.limit, run.args)
-
-
-def _name(run: Run) -> str:
-    """The last two parts of the model's path, and every setting that is not the default."""
-    settings = [
-        *(["demo"] if run.data == "demo" else []),
-        *([run.scoring] if run.scoring != "fair" else []),
-        *([f"limit {run.limit}"] if run.limit is not None else []),
-        *([run.dtype] if run.dtype != "float32" else []),
-        *run.args,
-    ]
-    return "/".join(run.model.strip("/").split("/")[-2:]) + (f" ({', '.join(settings)})" if settings else "")
 
 
 def percent(value: float) -> str:
     return f"{100 * value:.1f}"
 
 
-def _cell(cell: Cell | None) -> str:
+def points(value: float) -> str:
+    """A difference of two shares."""
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def heading(column: Column) -> tuple[str, str]:
+    """Task and metric in full."""
+    return (_SHORT | _LONG).get(column, column)
+
+
+def as_grid(table: Table) -> Grid:
+    """Model rows with their uncertainty, then published rows, then chance and n."""
+    body: list[Line] = []
+    for row in table.rows:
+        suspicious = {(s.task, s.metric) for s in table.suspicions if s.label == row.label}
+        cells = row.cells
+        shown = (_number(cells.get(c)) + (_SUSPICIOUS if c in suspicious else "") for c in table.columns)
+        body.append(Line(row.label, tuple(shown), "alarm" if _is_alarming(row) or suspicious else ""))
+        body.append(Line("  ± 95 %", tuple(_half(cells.get(c)) for c in table.columns), "quiet"))
+        gain = table.gains.get(row.label)
+        if gain is not None:
+            of_column = [gain.by_column.get(c) for c in table.columns]
+            body.append(Line("  visual gain", tuple("" if p is None else points(p.difference) for p in of_column)))
+            body.append(Line("  95 % from", tuple("" if p is None else points(p.ci95[0]) for p in of_column), "quiet"))
+            body.append(Line("  to", tuple("" if p is None else points(p.ci95[1]) for p in of_column), "quiet"))
+    published = [
+        Line(f"{row.label} (published)", tuple(_percent_or_none(row.values.get(c)) for c in table.columns))
+        for row in (table.baselines.rows if table.baselines else ())
+        if row.label != "chance"  # is a row of its own
+    ]
+    last = [
+        Line("chance", tuple(_percent_or_none(table.chance(c)) for c in table.columns)),
+        Line("n", tuple("/".join(str(n) for n in table.units(c)) for c in table.columns)),
+    ]
+    sections = tuple(tuple(lines) for lines in (body, published, last) if lines)
+    heads = tuple(_SHORT.get(c, c) for c in table.columns)
+    is_short = any(over == "Wino" for over, _ in heads)
+    legend = ["Wino: Baby Winoground; pos, neg: positive and negative context."] if is_short else []
+    return Grid("model", heads, sections, (*notes(table), *legend))
+
+
+def _is_alarming(row: TableRow) -> bool:
+    return any(cell.n_nonfinite or cell.fair_value is not None for cell in row.cells.values())
+
+
+def _percent_or_none(value: float | None) -> str:
+    return "" if value is None else percent(value)
+
+
+def _number(cell: Cell | None) -> str:
     if cell is None:
         return ""
-    return percent(cell.value) + "".join(mark for mark, field, _ in _MARKS if getattr(cell, field))
+    marks = "".join(mark.sign for mark in MARKS if getattr(cell, mark.field))
+    return percent(cell.value) + marks + (_NOT_FAIR if cell.fair_value is not None else "")
 
 
-def _grid(table: Table) -> list[list[str]]:
-    """Model rows, then chance and n."""
-    rows = [[row.label, *(_cell(row.cells.get(column)) for column in table.columns)] for row in table.rows]
-    chances = [table.chance(column) for column in table.columns]
-    rows.append(["chance", *("" if chance is None else percent(chance) for chance in chances)])
-    rows.append(["n", *("/".join(str(n) for n in table.units(column)) for column in table.columns)])
-    return rows
+def _half(cell: Cell | None) -> str:
+    return "" if cell is None or cell.half_width is None else f"±{100 * cell.half_width:.1f}"
 
 
-def _heading(column: tuple[str, str]) -> tuple[str, str]:
-    return _HEADINGS.get(column, column)
-
-
-def as_text(table: Table, width: int) -> str:
-    """For a terminal. A name that does not fit beside its numbers within ``width`` gets a line of its own."""
-    grid = _grid(table)
-    heads = [_heading(column) for column in table.columns]
-    columns = list(zip([sub for _, sub in heads], *(_aligned(row[1:], grid) for row in grid), strict=True))
-    widths = _widened([max(map(len, column)) for column in columns], [top for top, _ in heads])
-    room = max(width - sum(w + 2 for w in widths), len("chance"))
-    first = max(len(row[0]) if len(row[0]) <= room else len("chance") for row in grid)
-
-    def line(name: str, cells: Sequence[str]) -> str:
-        beside = name if len(name) <= room else ""
-        text = beside.ljust(first) + "".join("  " + c.rjust(w) for c, w in zip(cells, widths, strict=True))
-        return text.rstrip() if beside or not name else f"{name}\n{text.rstrip()}"
-
-    rule = "-" * (first + sum(w + 2 for w in widths))
-    sub, *cells = zip(*columns, strict=True)
-    head = " " * first + _over_groups([top for top, _ in heads], widths)
-    body = [line(row[0], of_row) for row, of_row in zip(grid, cells, strict=True)]
-    return "\n".join([head, line("model", sub), rule, *body[:-2], rule, *body[-2:], "", *table.notes]) + "\n"
-
-
-def _groups(tops: Sequence[str]) -> list[range]:
-    """The runs of neighbouring columns under one heading, as ranges of indices."""
-    starts = [i for i, top in enumerate(tops) if i == 0 or tops[i - 1] != top]
-    return [range(a, b) for a, b in zip(starts, [*starts[1:], len(tops)], strict=True)]
-
-
-def _widened(widths: Sequence[int], tops: Sequence[str]) -> list[int]:
-    """Widths with which every heading fits over its columns."""
-    wide = list(widths)
-    for group in _groups(tops):
-        span = sum(wide[i] for i in group) + 2 * (len(group) - 1)
-        wide[group[0]] += max(0, len(tops[group[0]]) - span)
-    return wide
-
-
-def _over_groups(tops: Sequence[str], widths: Sequence[int]) -> str:
-    """The line of headings: each over its columns, with dashes to show how far it reaches."""
-    line = ""
-    for group in _groups(tops):
-        span = sum(widths[i] for i in group) + 2 * (len(group) - 1)
-        top = tops[group[0]]
-        line += "  " + (f" {top} ".center(span, "-") if len(group) > 1 and span > len(top) + 2 else top.rjust(span))
-    return line
-
-
-def _aligned(cells: Sequence[str], grid: Sequence[Sequence[str]]) -> list[str]:
-    """Cells of a row with room behind the digits for the marks of their column, so that points line up."""
-
-    def n_marks(text: str) -> int:
-        return len(text) - len(text.rstrip("".join(mark for mark, _, _ in _MARKS)))
-
-    most = [max(n_marks(row[i + 1]) for row in grid) for i in range(len(cells))]
-    return [cell + " " * (n - n_marks(cell)) for cell, n in zip(cells, most, strict=True)]
-
-
-def as_markdown(table: Table) -> str:
-    heads = [" ".join(_heading(column)) for column in table.columns]
-    lines = ["| model | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in _grid(table)]
-    return "\n".join([*lines, "", *(f"{note}  " for note in table.notes)]) + "\n"
-
-
-def as_latex(table: Table) -> str:
-    """A booktabs table; needs \\usepackage{booktabs}."""
-    heads = [" ".join(_heading(column)) for column in table.columns]
-    rows = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in _grid(table)]
-    return (
-        "\n".join(
-            [
-                rf"\begin{{tabular}}{{l{'r' * len(heads)}}}",
-                r"\toprule",
-                " & ".join(["model", *map(_latex, heads)]) + r" \\",
-                r"\midrule",
-                *rows[:-2],
-                r"\midrule",
-                *rows[-2:],
-                r"\bottomrule",
-                r"\end{tabular}",
-                *(f"% {note}" for note in table.notes),
-            ]
+def notes(table: Table) -> list[str]:
+    """What a reader must know, one line each."""
+    told = [DATA_NOTES[table.data]] if table.data in DATA_NOTES else []
+    told.append("Shares of 100 %; METEOR x 100. n in trials (instances, captions), not rows.")
+    told += _interval_notes(table)
+    cells = [(row.label, task, cell) for row in table.rows for (task, _), cell in row.cells.items()]
+    for mark in MARKS:
+        counts = {(label, task): getattr(cell, mark.field) for label, task, cell in cells}
+        listed = ", ".join(f"{label} {task} {n}" for (label, task), n in counts.items() if n)
+        if listed:
+            told.append(f"{mark.sign}  {mark.meaning}: {listed}")
+    unfair = [
+        f"{label} {task} {percent(cell.fair_value)}" for label, task, cell in cells if cell.fair_value is not None
+    ]
+    if unfair:
+        told.append(
+            f"{_NOT_FAIR}  not what fair scoring of its own samples gives: {', '.join(unfair)}; "
+            "babycli report --audit says why"
         )
-        + "\n"
+    if any(run.scoring == "reference" and run.program == "babycli" for run in table.runs):
+        told.append("(reference): scored as the original code does, its way with ties and NaN included.")
+    if any(run.limit is not None for run in table.runs):
+        told.append("(limit N): only the first N trials of each task; of lmms-eval, rows.")
+    if table.gains:
+        told.append(
+            "visual gain: the score less that of the same model without the image, on the same trials, with its "
+            "paired 95 % interval."
+        )
+    told += [suspicion_note(each) for each in table.suspicions]
+    if table.baselines is not None:
+        told.append(f"(published): {table.baselines.title}, {table.baselines.source}; {table.baselines.note}.")
+    return told
+
+
+def _interval_notes(table: Table) -> list[str]:
+    cells = [cell for row in table.rows for cell in row.cells.values()]
+    notes = []
+    if any(cell.ci95_clustered for cell in cells):
+        clusters = {
+            f"{heading((task, metric))[0]} by {all_tasks()[task].cluster} ({cell.n_clusters})"
+            for row in table.rows
+            for (task, metric), cell in row.cells.items()
+            if cell.ci95_clustered
+        }
+        notes.append(
+            "± how far the 95 % interval reaches on its wider side; trials are not independent, so by cluster: "
+            f"{_and(clusters)}."
+        )
+    if any(cell.ci95 and not cell.ci95_clustered for cell in cells):
+        lead = "± without clusters" if notes else "± how far the 95 % interval reaches on its wider side"
+        notes.append(f"{lead}: Wilson's for shares of trials, bootstrap for METEOR.")
+    return notes
+
+
+def _and(texts: set[str]) -> str:
+    return ", ".join(sorted(texts))
+
+
+def suspicion_headline(suspicion: Suspicion) -> str:
+    """That a control is above chance."""
+    cell = suspicion.cell
+    assert cell.interval is not None
+    assert cell.chance is not None
+    low, high = cell.interval
+    return (
+        f"A CONTROL ABOVE CHANCE: {suspicion.label} gets {percent(cell.value)} on {suspicion.task} {suspicion.metric} "
+        f"[{percent(low)}, {percent(high)}], chance is {percent(cell.chance)}. It does not see the right image, so "
+        "words or labels may give answers away (one control in 40 is above by luck)"
     )
 
 
-def _latex(text: str) -> str:
-    special = {c: "\\" + c for c in "&%$#_{}"} | {
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\^{}",
-    }
-    return "".join(special.get(c, c) for c in text)
+def suspicion_note(suspicion: Suspicion) -> str:
+    """The same, with what gives the answers away."""
+    is_word = suspicion.task != "labeled_s"
+    ways = "; ".join(
+        f"{way.what} ({percent(way.score)} of {way.n_trials}"
+        + (f", in the right phrase of {way.n_right})" if is_word else ")")
+        for way in suspicion.give_aways
+    )
+    most = f", most in the trials with {'the word' if is_word else 'the category'} {ways}" if ways else ""
+    return f"{_SUSPICIOUS}  {suspicion_headline(suspicion)}{most}"
 
 
 def records(table: Table) -> list[dict[str, object]]:
-    """One record per run and metric, full precision; what csv and json carry."""
-    return [
-        {
-            "model": run.model,
-            "data": run.data,
-            "task": task,
-            "metric": metric,
-            "value": cell.value,
-            "chance": cell.chance,
-            "ci95_low": cell.ci95[0] if cell.ci95 else None,
-            "ci95_high": cell.ci95[1] if cell.ci95 else None,
-            "n_units": cell.n_units,
-            "unit": all_tasks()[task].unit if task in all_tasks() else "units",
-            "ties": cell.n_ties,
-            "nonfinite": cell.n_nonfinite,
-            "skipped": cell.n_skipped,
-            "scoring": run.scoring,
-            "dtype": run.dtype,
-            "limit": run.limit,
-            "model_args": ",".join(run.args),
-            "date": run.date,
-            "results": str(run.path),
-        }
-        for run in table.runs
-        for (task, metric), cell in sorted(run.cells.items(), key=lambda item: table.columns.index(item[0]))
-    ]
+    """One record per row and metric, full precision; what csv and json carry."""
+    found: list[dict[str, object]] = []
+    for row in table.rows:
+        gain = table.gains.get(row.label)
+        adjusted = _adjusted(gain)
+        for run in row.runs:
+            for column, cell in sorted(run.cells.items(), key=lambda item: table.columns.index(item[0])):
+                of_gain = gain.by_column.get(column) if gain else None
+                found.append(_record(table.data, run, column, cell) | _gain_record(of_gain, adjusted.get(column)))
+    for published in table.baselines.rows if table.baselines else ():
+        for column, value in published.values.items():
+            empty: dict[str, object] = dict.fromkeys(found[0]) if found else {}
+            task, metric = column
+            found.append(
+                empty
+                | {"model": published.label, "data": table.data, "task": task, "metric": metric, "value": value}
+                | {"chance": table.chance(column), "program": "published"}
+                | {"results": table.baselines.source if table.baselines else ""}
+            )
+    return found
 
 
-def as_csv(tables: Sequence[Table]) -> str:
-    rows = [record for table in tables for record in records(table)]
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
+def _adjusted(gain: Gain | None) -> dict[Column, float]:
+    if gain is None:
+        return {}
+    return dict(zip(gain.by_column, holm([p.p_value for p in gain.by_column.values()]), strict=True))
 
 
-def as_json(tables: Sequence[Table]) -> str:
-    rows = [record for table in tables for record in records(table)]
-    return orjson.dumps(rows, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+def _record(data: str, run: Run, column: Column, cell: Cell) -> dict[str, object]:
+    task, metric = column
+    plain, clustered = cell.ci95 or (None, None), cell.ci95_clustered or (None, None)
+    return {
+        "model": run.model,
+        "data": data,
+        "task": task,
+        "metric": metric,
+        "value": cell.value,
+        "chance": cell.chance,
+        "ci95_low": plain[0],
+        "ci95_high": plain[1],
+        "stderr": cell.stderr,
+        "ci95_clustered_low": clustered[0],
+        "ci95_clustered_high": clustered[1],
+        "stderr_clustered": cell.stderr_clustered,
+        "n_clusters": cell.n_clusters,
+        "n_units": cell.n_units,
+        "unit": all_tasks()[task].unit if task in all_tasks() else "units",
+        "ties": cell.n_ties,
+        "nonfinite": cell.n_nonfinite,
+        "skipped": cell.n_skipped,
+        "fair_value": _fair_value(run, task, cell),
+        "control": run.control or None,
+        "scoring": run.scoring,
+        "dtype": run.dtype,
+        "limit": run.limit,
+        "model_args": ",".join(run.args),
+        "date": run.date,
+        "program": run.program,
+        "results": str(run.path),
+    }
 
 
-def render(tables: Sequence[Table], form: str, width: int) -> str:
-    """The tables in one of FORMATS."""
-    return FORMATS[form](tables, width)
+def _fair_value(run: Run, task: str, cell: Cell) -> float | None:
+    """What fair scoring gives; None where that is not known: of a reference run, and of a number without its trials."""
+    if cell.fair_value is not None:
+        return cell.fair_value
+    is_fair = run.scoring == "fair" or run.program == "lmms-eval"  # whose trials are decided anew
+    return cell.value if is_fair and task in run.trials else None
 
 
-FORMATS: Mapping[str, Callable[[Sequence[Table], int], str]] = {
-    "table": lambda tables, width: "\n".join(as_text(table, width) for table in tables),
-    "md": lambda tables, _: "\n".join(as_markdown(table) for table in tables),
-    "csv": lambda tables, _: as_csv(tables),
-    "json": lambda tables, _: as_json(tables),
-    "latex": lambda tables, _: "\n".join(as_latex(table) for table in tables),
-}
+def _gain_record(gain: Paired | None, p_holm: float | None) -> dict[str, object]:
+    low, high = gain.ci95 if gain else (None, None)
+    return {
+        "visual_gain": gain.difference if gain else None,
+        "visual_gain_low": low,
+        "visual_gain_high": high,
+        "visual_gain_p_holm": p_holm,
+        "visual_gain_significant": None if gain is None or p_holm is None else is_significant(gain, p_holm),
+    }

@@ -60,7 +60,9 @@ def test_doctor_notices_a_broken_torchvision(babycli: Babycli, tmp_path: Path, m
 
 def test_every_task_has_a_manifest_and_every_manifest_a_task() -> None:
     assert set(manifests()) == set(all_tasks())
-    assert sorted(path.stem for path in manifests_folder().glob("*.json")) == sorted([*all_tasks(), "demo"])
+    assert sorted(path.stem for path in manifests_folder().glob("*.json")) == sorted(
+        [*all_tasks(), "demo", "baselines"]
+    )
 
 
 def test_demo_runs_the_commands_a_user_would_and_beats_chance(babycli: Babycli, tmp_path: Path) -> None:
@@ -98,7 +100,7 @@ def test_generated_files_are_what_their_generators_make(tool: str) -> None:
 
 
 def test_a_bug_keeps_its_traceback_and_exits_1(tmp_path: Path) -> None:
-    script = "import babycli.commands.report as r; r.load_logs = lambda p: 1 / 0\nfrom babycli.cli import run; run()"
+    script = "import babycli.report.writing as w; w.load_logs = lambda *a: 1 / 0\nfrom babycli.cli import run; run()"
     done = subprocess.run([sys.executable, "-c", script, "report"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr

@@ -1,0 +1,77 @@
+"""What `babycli report --audit` shows: every run with its findings, logged numbers beside those of fair scoring.
+
+Owns which files are audited and how it is told. The checks are those of audit.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from babycli.domain import Row
+from babycli.errors import DataError, UntrustedResultError
+from babycli.report.audit import AuditedMetric, RunAudit, audit
+from babycli.report.grid import Grid, Line
+from babycli.report.load import results_files
+from babycli.report.sheet import Sheet
+from babycli.report.tables import heading, percent
+
+
+def audit_logs(folder: Path, labels: Mapping[str, Sequence[Row]]) -> list[RunAudit]:
+    """Audits every run below a folder, or that of a results file. Raises DataError where there is none."""
+    files = [folder] if folder.is_file() else results_files(folder)
+    if not files:
+        raise DataError(f"no results in {folder}", "name the folder with the logs")
+    return [audit(file, labels) for file in files]
+
+
+def sheet(audited: Sequence[RunAudit]) -> Sheet:
+    """A table per run, sound ones included: that nothing was found is an answer too."""
+    return Sheet(
+        tuple(_grid(each) for each in audited),
+        tuple(record for each in audited for record in _records(each)),
+    )
+
+
+def raise_if_untrusted(audited: Sequence[RunAudit]) -> None:
+    """Raises UntrustedResultError if anything was found."""
+    faulty = [each for each in audited if each.findings]
+    if faulty:
+        raise UntrustedResultError(
+            f"{len(faulty)} of {len(audited)} runs have numbers that must not be trusted as they are",
+            "use the fair column, or evaluate again:  babycli eval",
+        )
+
+
+def _grid(audited: RunAudit) -> Grid:
+    run = audited.run
+    lines = tuple(_line(metric) for metric in audited.metrics)
+    notes = [f"{'' if not f.task else f.task + ': '}{f.kind}: {f.detail}" for f in audited.findings]
+    heads = (("", "logged"), ("fair", "scoring"), ("", "n"))
+    title = f"{run.model} ({run.program}, {run.date})\n{run.path}" if run.tasks or run.unknown_tasks else str(run.path)
+    return Grid("task", heads, (lines,) if lines else (), tuple(notes or ["nothing found"]), title)
+
+
+def _line(metric: AuditedMetric) -> Line:
+    logged, fair = ("?" if v is None else percent(v) for v in (metric.logged, metric.fair))
+    name = " ".join(heading((metric.task, metric.metric)))
+    return Line(name, (logged, fair, str(metric.n_trials)), "alarm" if logged != fair else "")
+
+
+def _records(audited: RunAudit) -> list[dict[str, object]]:
+    """A record per metric and one per finding."""
+    run = audited.run
+    about: dict[str, object] = {"model": run.model, "program": run.program, "date": run.date, "results": str(run.path)}
+    empty: dict[str, object] = dict.fromkeys(("metric", "logged", "fair", "n_units", "finding", "detail"))
+    numbers = [
+        about
+        | {"task": each.task}
+        | empty
+        | {"metric": each.metric, "logged": each.logged, "fair": each.fair, "n_units": each.n_trials}
+        for each in audited.metrics
+    ]
+    findings = [
+        about | {"task": each.task or None} | empty | {"finding": str(each.kind), "detail": each.detail}
+        for each in audited.findings
+    ]
+    return numbers + findings

@@ -1,0 +1,248 @@
+"""Two models on the same items: the difference, how sure it is, and what could have been seen at all.
+
+Owns pairing (and refusing to pair), and which test a metric takes. The formulas are those of babycli/stats.py.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from babycli.errors import DataError, UsageError, did_you_mean
+from babycli.report.load import Run
+from babycli.report.measure import SEED, Interval
+from babycli.report.rows import Column, TableRow
+from babycli.report.trials import Codes, Floats, TaskTrials
+from babycli.stats import (
+    detectable_difference,
+    holm,
+    mcnemar,
+    mean_test,
+    paired95,
+    paired_bootstrap,
+    paired_stderr,
+)
+from babycli.tasks import all_tasks
+
+MCNEMAR = "exact McNemar"
+BOOTSTRAP = "paired bootstrap"
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """The difference of a metric between two models, over the trials that both were given."""
+
+    difference: float  # first minus second
+    ci95: Interval  # cluster-aware where the clusters are known
+    n_trials: int
+    n_clusters: int | None
+    test: str
+    p_value: float
+    detectable: float | None  # the smallest true difference that these trials show with 80 % power; None: not known
+    only_first: tuple[int, ...]  # places of the trials in which the first got more than the second
+    only_second: tuple[int, ...]
+    first_value: float  # the means of these trials
+    second_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    first: TableRow
+    second: TableRow
+    task: str
+    metric: str
+    paired: Paired
+    p_holm: float  # adjusted for all comparisons made beside it
+
+    @property
+    def is_significant(self) -> bool:
+        return is_significant(self.paired, self.p_holm)
+
+
+def is_significant(found: Paired, p_holm: float) -> bool:
+    """By the test, and by the interval, which knows of clusters where McNemar's test does not."""
+    low, high = found.ci95
+    return p_holm < SIGNIFICANT and not low <= 0 <= high
+
+
+def paired(first: TaskTrials, second: TaskTrials, metric: str) -> Paired:
+    """Both must hold the same trials in the same order."""
+    a, b = first.values[metric], second.values[metric]
+    differences = a - b
+    clusters = first.clusters if first.clusters is not None else second.clusters
+    is_choice = all_tasks()[first.task].chance[metric] is not None
+    only_first, only_second = np.flatnonzero(differences > 0), np.flatnonzero(differences < 0)
+    of_mean = mean_test(differences, clusters)
+    stderr = paired_stderr(differences, clusters) if is_choice else of_mean.stderr if of_mean else None
+    of_any: Interval = of_mean.ci95 if of_mean else (-1.0, 1.0)
+    interval = paired95(differences, clusters) if is_choice else of_any
+    if is_choice and _is_whole(a) and _is_whole(b):
+        test, p_value = MCNEMAR, mcnemar(len(only_first), len(only_second))
+    else:
+        # Few clusters make a bootstrap too sure of itself, so it must not be surer than Student's t.
+        test = BOOTSTRAP
+        _, p_value = paired_bootstrap(_by_cluster(differences, clusters), SEED)
+        p_value = max(p_value, of_mean.p_value) if of_mean else 1.0
+    return Paired(
+        difference=float(differences.mean()),
+        ci95=interval,
+        n_trials=len(differences),
+        n_clusters=None if clusters is None else int(clusters.max()) + 1,
+        test=test,
+        p_value=p_value,
+        detectable=detectable_difference(stderr) if stderr else None,
+        only_first=tuple(only_first.tolist()),
+        only_second=tuple(only_second.tolist()),
+        first_value=float(a.mean()),
+        second_value=float(b.mean()),
+    )
+
+
+def _by_cluster(differences: Floats, clusters: Codes | None) -> Floats:
+    """One number for each cluster, with the same mean and the clustered variance: what a bootstrap may draw from.
+
+    The mean and each cluster's share of the deviations from it. Drawing single trials would take those of a session for
+    independent.
+    """
+    if clusters is None:
+        return differences
+    centre = differences.mean()
+    totals = np.bincount(clusters, weights=differences - centre)
+    of_clusters: Floats = centre + totals * len(totals) / len(differences)
+    return of_clusters
+
+
+def _is_whole(values: Floats) -> bool:
+    return bool(((values == 0) | (values == 1)).all())
+
+
+def pairing_problem(task: str, first: Run, second: Run) -> str | None:
+    """Why the trials of two runs cannot be paired; None where they can."""
+    for what, a, b in (
+        ("label files", first.labels_sha256.get(task), second.labels_sha256.get(task)),
+        ("images", first.images_sha256.get(task), second.images_sha256.get(task)),
+    ):
+        if a is not None and b is not None and a != b:
+            return f"were run on different {what} ({a[:12]}… and {b[:12]}…)"
+    for run in (first, second):
+        if task not in run.trials:
+            return f"cannot be paired: {run.path} has no outcomes and no samples of {task}"
+    ids, others = first.trials[task].trial_ids, second.trials[task].trial_ids
+    if ids != others:
+        return f"were run on different items: {len(ids)} and {len(others)}, {len({*ids} & {*others})} of them the same"
+    return None
+
+
+def compare(rows: Sequence[TableRow]) -> list[Comparison]:
+    """Every pair of the rows on every task and metric that both have, with Holm's correction over all of it.
+
+    Raises DataError where two rows were run on different labels, images or items, or have no task in common.
+    """
+    found: list[tuple[TableRow, TableRow, str, str, Paired]] = []
+    for first, second in itertools.combinations(rows, 2):
+        shared = [column for column in first.cells if column in second.cells]
+        if not shared:
+            raise DataError(f"{first.label} and {second.label} have no task in common", "evaluate both on one task")
+        for task in dict.fromkeys(task for task, _ in shared):
+            one, other = _run(first, task), _run(second, task)
+            problem = pairing_problem(task, one, other)
+            if problem is not None:
+                raise DataError(
+                    f"{task}: {first.label} and {second.label} {problem}", "evaluate both on the same data and limit"
+                )
+            for metric in (metric for of, metric in shared if of == task):
+                found.append((first, second, task, metric, paired(one.trials[task], other.trials[task], metric)))
+    adjusted = holm([each[-1].p_value for each in found])
+    return [Comparison(*each, p_holm=p) for each, p in zip(found, adjusted, strict=True)]
+
+
+def _run(row: TableRow, task: str) -> Run:
+    run = row.run_of(task)
+    assert run is not None  # the row has a cell of the task
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best row of a column, and how it differs from each other row, by label."""
+
+    label: str
+    paired: Mapping[str, Paired]
+    p_holm: Mapping[str, float]
+
+    def is_clear_of(self, label: str) -> bool:
+        return is_significant(self.paired[label], self.p_holm[label])
+
+    @property
+    def is_clear(self) -> bool:
+        return all(self.is_clear_of(label) for label in self.paired)
+
+
+def best_of_columns(rows: Sequence[TableRow], columns: Sequence[Column]) -> Mapping[Column, Best]:
+    """For every column the best row, and how sure it is that each other one is worse: Holm over the whole table.
+
+    Controls take no part. A column whose trials cannot be paired has no entry.
+    """
+    found: dict[Column, tuple[str, dict[str, Paired]]] = {}
+    for column in columns:
+        of_column = [row for row in rows if column in row.cells and not row.control]
+        if len(of_column) > 1:
+            best = max(of_column, key=lambda row: row.cells[column].value)
+            others = _paired_with(best, [row for row in of_column if row is not best], column)
+            if others is not None:
+                found[column] = best.label, others
+    adjusted = iter(holm([each.p_value for _, others in found.values() for each in others.values()]))
+    return {
+        column: Best(label, others, {other: next(adjusted) for other in others})
+        for column, (label, others) in found.items()
+    }
+
+
+def _paired_with(best: TableRow, others: Sequence[TableRow], column: Column) -> dict[str, Paired] | None:
+    """None where one of them was run on something else."""
+    task, metric = column
+    one = _run(best, task)
+    if any(pairing_problem(task, one, _run(other, task)) for other in others):
+        return None
+    return {other.label: paired(one.trials[task], _run(other, task).trials[task], metric) for other in others}
+
+
+def find_rows(names: Sequence[str], rows: Sequence[TableRow]) -> list[TableRow]:
+    """The rows that a user means. A name is a label, a model's name or the end of it, or a run's folder.
+
+    Raises UsageError for a name that fits none or several, or fewer than two rows.
+    """
+    found: list[TableRow] = []
+    for name in names:
+        fitting = _fitting(name, rows)
+        if not fitting:
+            labels = [row.label for row in rows]
+            raise UsageError(
+                f"no run is of a model {name!r}.{did_you_mean(name, labels)}", f"one of: {', '.join(labels[:20])}"
+            )
+        if len(fitting) > 1:
+            raise UsageError(
+                f"{name!r} fits {len(fitting)} rows: {', '.join(row.label for row in fitting[:5])}",
+                "give the whole label in quotes, or the folder of the run",
+            )
+        found += [row for row in fitting if row not in found]
+    if len(found) < 2:
+        raise UsageError("--compare needs two different models", "write  --compare A B")
+    return found
+
+
+def _fitting(name: str, rows: Sequence[TableRow]) -> list[TableRow]:
+    """By the first of these that fits any row."""
+    wanted = name.strip("/")
+    tests: tuple[Callable[[TableRow], bool], ...] = (
+        lambda row: row.label == name,
+        lambda row: any(str(of.path) == name or str(of.path.parent).endswith("/" + wanted) for of in row.runs),
+        lambda row: row.is_model and row.runs[0].model.strip("/") == wanted,
+        lambda row: row.is_model and row.runs[0].model.strip("/").endswith("/" + wanted),
+        lambda row: row.is_model and wanted in row.label,
+    )
+    return next((found for fits in tests if (found := [row for row in rows if fits(row)])), [])

@@ -1,0 +1,84 @@
+"""From the trials of a task to the numbers of a table cell: value, uncertainty, and what must be known beside it.
+
+Owns the cell. The formulas are those of babycli/stats.py; which of them a metric takes is decided here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from babycli.report.trials import Floats, TaskTrials
+from babycli.stats import bootstrap95, clustered95, clustered_stderr, wilson95
+from babycli.tasks import all_tasks
+
+Interval = tuple[float, float]
+SEED = 0  # of the bootstrap
+_AGREES = 1e-6  # the original averages some outcomes in float32
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One metric of one run. Shares lie in [0, 1]."""
+
+    value: float
+    n_units: int
+    n_ties: int = 0
+    n_nonfinite: int = 0
+    n_skipped: int = 0
+    chance: float | None = None
+    stderr: float | None = None  # of independent trials
+    ci95: Interval | None = None  # of independent trials: Wilson, or bootstrap for METEOR
+    stderr_clustered: float | None = None
+    ci95_clustered: Interval | None = None  # of trials that are alike within a category or session
+    n_clusters: int | None = None
+    fair_value: float | None = None  # where the log says another number than its own trials do
+
+    @property
+    def interval(self) -> Interval | None:
+        """The one to show: cluster-aware where the clusters are known."""
+        return self.ci95_clustered or self.ci95
+
+    @property
+    def half_width(self) -> float | None:
+        """How far the interval reaches from the value, to the farther side."""
+        if self.interval is None:
+            return None
+        low, high = self.interval
+        return max(high - self.value, self.value - low)
+
+
+def plain_stderr(values: Floats) -> float | None:
+    """Standard error of the mean of independent trials; None for fewer than two. As stats.standard_error, but fast."""
+    return float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else None
+
+
+def measured(trials: TaskTrials, metric: str, value: float | None = None, n_skipped: int = 0) -> Cell:
+    """The cell of a metric; ``value`` is what the run's results say, if they say anything.
+
+    Where that is another number than the mean of the trials, it has no interval: it is not their mean.
+    """
+    values = trials.values[metric]
+    fair = float(values.mean())
+    chance = all_tasks()[trials.task].chance[metric]
+    about = Cell(
+        value=fair if value is None else value,
+        n_units=trials.n,
+        n_ties=len(trials.ties),
+        n_nonfinite=len(trials.nonfinite),
+        n_skipped=n_skipped,
+        chance=chance,
+    )
+    if not math.isclose(about.value, fair, abs_tol=_AGREES):
+        return replace(about, fair_value=fair)
+    is_share = chance is not None
+    plain = wilson95(about.value, trials.n) if is_share else bootstrap95(values, SEED) if trials.n > 1 else None
+    clusters = trials.clusters
+    return replace(
+        about,
+        stderr=plain_stderr(values),
+        ci95=plain,
+        stderr_clustered=None if clusters is None else clustered_stderr(values, clusters),
+        ci95_clustered=None if clusters is None else clustered95(values, clusters, is_share),
+        n_clusters=None if clusters is None else int(clusters.max()) + 1,
+    )

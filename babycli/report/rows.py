@@ -1,0 +1,115 @@
+"""Which runs make a row of a table, what the row is called, and which control belongs to which model.
+
+Owns merging and naming. Runs of other tasks with the same settings share a row; two of the same task never do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from babycli.report.load import Run
+from babycli.report.measure import Cell
+from babycli.report.trials import TaskTrials
+
+Column = tuple[str, str]  # task, metric
+_STEP = re.compile(r"(?:checkpoint|ckpt|step|steps|epoch|iter|global_step)[-_]?(\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TableRow:
+    """A model as it was evaluated."""
+
+    label: str
+    runs: tuple[Run, ...]  # with the same settings, each of other tasks
+
+    @property
+    def cells(self) -> Mapping[Column, Cell]:
+        return {column: cell for run in self.runs for column, cell in run.cells.items()}
+
+    @property
+    def control(self) -> str:
+        return self.runs[0].control
+
+    @property
+    def is_model(self) -> bool:
+        """What was named with --model; not a control of such."""
+        return not self.control or self.runs[0].model.startswith("control:")
+
+    def run_of(self, task: str) -> Run | None:
+        return next((run for run in self.runs if any(of == task for of, _ in run.cells)), None)
+
+    def trials(self, task: str) -> TaskTrials | None:
+        run = self.run_of(task)
+        return None if run is None else run.trials.get(task)
+
+    @property
+    def step(self) -> int | None:
+        """How far a training run was, where the name of its checkpoint says so."""
+        found = _STEP.findall(self.runs[0].model)
+        return int(found[-1]) if found else None
+
+    @property
+    def series(self) -> str:
+        """The name without the step: checkpoints of one training run have it in common."""
+        return _STEP.sub("…", self.label)
+
+
+def make_rows(runs: Sequence[Run]) -> list[TableRow]:
+    """The rows in natural order of their names, each model followed by its controls."""
+    merged: list[list[Run]] = []
+    by_settings: dict[tuple[object, ...], list[list[Run]]] = {}
+    for run in runs:
+        alike = by_settings.setdefault((*settings(run), run.control), [])
+        for row in alike:
+            if not any(run.cells.keys() & of.cells.keys() for of in row):
+                row.append(run)
+                break
+        else:
+            alike.append([run])
+            merged.append(alike[-1])
+    names = [_name(row[0]) for row in merged]
+    labels = [f"{n} {row[0].date}" if names.count(n) > 1 else n for n, row in zip(names, merged, strict=True)]
+    rows = [TableRow(label, tuple(row)) for label, row in zip(labels, merged, strict=True)]
+    return sorted(rows, key=lambda row: (natural(row.runs[0].model), row.runs[0].args, row.control, row.runs[0].date))
+
+
+def settings(run: Run) -> tuple[object, ...]:
+    """What two runs must have in common to be of one model; its control apart."""
+    return (run.program, run.data, run.model, run.fingerprint, run.scoring, run.dtype, run.limit, run.args)
+
+
+def controls_of(row: TableRow, rows: Sequence[TableRow], kind: str) -> list[TableRow]:
+    """The controls of a kind that were run of the model of a row, in the order of the table."""
+    wanted = settings(row.runs[0])
+    found = [other for other in rows if other.control == kind and settings(other.runs[0]) == wanted]
+    return [] if row.control else found
+
+
+def training_runs(rows: Sequence[TableRow]) -> dict[str, list[TableRow]]:
+    """The checkpoints whose names carry steps, by training run and in the order of steps; no controls."""
+    found: dict[str, list[TableRow]] = {}
+    for row in sorted(rows, key=lambda row: row.step or 0):
+        if row.step is not None and not row.control:
+            found.setdefault(row.series, []).append(row)
+    return {name: of for name, of in found.items() if len({row.step for row in of}) > 1}
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Sorts step 9 before step 10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _name(run: Run) -> str:
+    """The last two parts of the model's path, and every setting that is not the default."""
+    marks = [
+        *(["lmms-eval"] if run.program == "lmms-eval" else []),
+        *(["demo"] if run.data == "demo" else []),
+        *([f"control: {run.control}"] if run.control and not run.model.startswith("control:") else []),
+        *([run.scoring] if run.scoring != "fair" and run.program == "babycli" else []),
+        *([f"limit {run.limit:g}"] if run.limit is not None else []),
+        *([run.dtype] if run.dtype not in ("float32", "") else []),
+        *run.args,
+    ]
+    return "/".join(run.model.strip("/").split("/")[-2:]) + (f" ({', '.join(marks)})" if marks else "")

@@ -1,0 +1,96 @@
+"""From `babycli eval` to `babycli report`: what real runs on the demo data give a report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Babycli
+from tests.evaluation.logs import only_run, read_json, results
+
+
+@pytest.fixture
+def two_runs(linked: Path, babycli: Babycli) -> None:
+    for seed in (1, 2):
+        model = f"control:random?seed={seed}"
+        assert babycli("eval", "--model", model, "--tasks", "vtwt,labeled_s").code == 0
+
+
+PAIR = ("--compare", "control:random?seed=1", "control:random?seed=2")
+
+
+def test_a_run_has_what_each_trial_got(linked: Path, babycli: Babycli) -> None:
+    assert babycli("eval", "--model", "control:random?seed=1").code == 0
+    (path,) = only_run().glob("*_outcomes.json")
+    tasks = read_json(path)["tasks"]
+    logged = results(only_run())
+    assert set(tasks) == set(logged["n_units"])
+    for name, task in tasks.items():
+        assert len(task["trials"]) == logged["n_units"][name]
+        for metric, values in task["values"].items():
+            assert len(values) == len(task["trials"])
+            assert sum(values) / len(values) == pytest.approx(logged["results"][name][f"{metric},none"], abs=1e-12)
+    assert set(tasks["labeled_s"]["groups"]) == {"category"}
+    assert set(tasks["vtwt"]["groups"]) == {"word", "phrases"}  # the demo's frames are of no session
+
+
+def test_a_report_without_the_outcomes_file_is_the_same(two_runs: None, babycli: Babycli) -> None:
+    words = ("report", "--format", "json")
+    expected = babycli(*words).out
+    for path in Path("logs").rglob("*_outcomes.json"):
+        path.unlink()
+    assert babycli(*words).out == expected
+
+
+def test_items_name_phrases_and_images(two_runs: None, babycli: Babycli) -> None:
+    found: list[dict[str, Any]] = json.loads(babycli("report", *PAIR, "--items", "--format", "json").out)
+    vtwt = next(record for record in found if record["task"] == "vtwt")
+    assert len(vtwt["items_only_first"]) == vtwt["only_first"] > 0
+    assert set(vtwt["items_only_first"][0]) == {"trial", "positive_phrase", "negative_phrase", "image"}
+    out = babycli("report", *PAIR, "--items").out
+    assert vtwt["items_only_second"][0]["positive_phrase"] in out
+    assert "only control:random?seed=2" in " ".join(out.split())
+
+
+def test_no_picture_goes_into_a_page_unasked(two_runs: None, babycli: Babycli) -> None:
+    page = babycli("report", *PAIR, "--items", "--format", "html")
+    assert page.code == 0
+    assert "data:image" not in page.out
+    assert "demo_frame" in page.out  # names are no pictures
+
+
+def test_pictures_come_with_a_warning(two_runs: None, babycli: Babycli) -> None:
+    page = babycli("report", *PAIR, "--items", "--format", "html", "--with-images")
+    assert page.code == 0
+    assert page.out.count("data:image/jpeg;base64,") > 10
+    assert "warning: this page holds pictures of the dataset" in page.err
+    assert "do not publish this page" in page.out
+
+
+def test_a_page_without_the_dataset_says_which_pictures_are_missing(two_runs: None, babycli: Babycli) -> None:
+    page = babycli("report", *PAIR, "--items", "--format", "html", "--with-images", "--data", "nowhere")
+    assert page.code == 0
+    assert "data:image" not in page.out
+
+
+def test_a_constant_model_is_at_chance_and_the_audit_finds_ties_shared(linked: Path, babycli: Babycli) -> None:
+    assert babycli("eval", "--model", "control:constant", "--tasks", "vtwt,labeled_s").code == 0
+    ran = babycli("report", "--audit", "logs")
+    assert ran.code == 7
+    told = " ".join(ran.out.split())
+    assert "labeled_s: constant losses: in 120 of 120 trials" in told
+    assert "Labeled-S acc 25.0 25.0 120" in told
+    assert "VTWT acc 50.0 50.0 100" in told
+
+
+def test_runs_on_other_images_are_not_compared(two_runs: None, babycli: Babycli, demo: Any) -> None:
+    for path in Path("logs").glob("control_random_seed_2/*/*_results.json"):
+        document = read_json(path)
+        document["images_sha256"]["vtwt"] = "0" * 64
+        path.write_text(json.dumps(document))
+    ran = babycli("report", *PAIR)
+    assert ran.code == 3
+    assert "were run on different images" in ran.err

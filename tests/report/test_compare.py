@@ -1,0 +1,204 @@
+"""`babycli report --compare`: pairing, tests and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import Babycli
+from tests.report.logs import drawn, write_run
+
+TASKS = {"labeled_s": 0.4, "vtwt": 0.6, "baby_winoground": 0.2, "saycam_caption": 0.15}
+
+
+@pytest.fixture(scope="module")
+def two() -> tuple[dict[str, Any], dict[str, Any]]:
+    better = {task: share + 0.08 for task, share in TASKS.items()}
+    return drawn(1, better), drawn(2, TASKS)
+
+
+@pytest.fixture
+def logs(two: tuple[dict[str, Any], dict[str, Any]], tmp_path: Path) -> Path:
+    write_run(tmp_path, "lab/a", two[0])
+    write_run(tmp_path, "lab/b", two[1])
+    return tmp_path
+
+
+def records(babycli: Babycli, logs: Path, *words: object) -> list[dict[str, Any]]:
+    ran = babycli("report", logs, "--compare", *words, "--format", "json")
+    assert ran.code == 0, ran.err
+    found: list[dict[str, Any]] = json.loads(ran.out)
+    return found
+
+
+def test_choices_are_tested_by_mcnemar(
+    logs: Path, two: tuple[dict[str, Any], dict[str, Any]], babycli: Babycli
+) -> None:
+    tables = pytest.importorskip("statsmodels.stats.contingency_tables")
+    for record in records(babycli, logs, "lab/a", "lab/b"):
+        if record["task"] == "saycam_caption":
+            continue
+        a, b = (np.array(values[record["task"]][record["metric"]]) for values in two)
+        table = [[int(((a == i) & (b == j)).sum()) for j in (1, 0)] for i in (1, 0)]
+        assert record["test"] == "exact McNemar"
+        assert record["p_value"] == pytest.approx(tables.mcnemar(table, exact=True).pvalue, rel=1e-9)
+        assert (record["only_first"], record["only_second"]) == (table[0][1], table[1][0])
+        assert record["difference"] == pytest.approx(a.mean() - b.mean(), abs=1e-12)
+        assert record["ci95_low"] < record["difference"] < record["ci95_high"]
+
+
+def test_p_values_are_adjusted_over_the_table(logs: Path, babycli: Babycli) -> None:
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    found = records(babycli, logs, "lab/a", "lab/b")
+    expected = multitest.multipletests([r["p_value"] for r in found], method="holm")[1]
+    assert [r["p_holm"] for r in found] == pytest.approx(expected.tolist(), rel=1e-9)
+
+
+def test_captions_and_ties_are_tested_by_bootstrap(tmp_path: Path, babycli: Babycli) -> None:
+    a = drawn(1, {"saycam_caption": 0.3}) | {"vtwt": {"acc": [1.0, 0.5, 0.0] * 200}}
+    b = drawn(2, {"saycam_caption": 0.15}) | {"vtwt": {"acc": [0.0, 0.5, 1.0] * 200}}
+    write_run(tmp_path, "a", a)
+    write_run(tmp_path, "b", b)
+    by_task = {r["task"]: r for r in records(babycli, tmp_path, "a", "b")}
+    assert {r["test"] for r in by_task.values()} == {"paired bootstrap"}
+    assert by_task["saycam_caption"]["significant"]
+    assert by_task["saycam_caption"]["p_value"] < 0.001
+    assert by_task["vtwt"]["difference"] == 0
+    assert not by_task["vtwt"]["significant"]
+
+
+def test_the_smallest_difference_is_that_of_a_power_analysis(
+    two: tuple[dict[str, Any], dict[str, Any]], tmp_path: Path, babycli: Babycli
+) -> None:
+    power = pytest.importorskip("statsmodels.stats.power")
+    for name, values in zip("ab", two, strict=True):
+        write_run(tmp_path, name, {"vtwt": values["vtwt"]}, with_groups=False)
+    (record,) = records(babycli, tmp_path, "a", "b")
+    spread = np.std(np.subtract(two[0]["vtwt"]["acc"], two[1]["vtwt"]["acc"]), ddof=1)
+    assert power.normal_power(record["detectable_difference"], 967, 0.05, sigma=spread) == pytest.approx(0.8, abs=1e-3)
+
+
+def test_three_models_are_compared_in_pairs(logs: Path, babycli: Babycli) -> None:
+    write_run(logs, "lab/c", drawn(5, {"vtwt": 0.5}))
+    pairs = {(r["first"], r["second"]) for r in records(babycli, logs, "lab/a", "lab/b", "lab/c")}
+    assert pairs == {("lab/a", "lab/b"), ("lab/a", "lab/c"), ("lab/b", "lab/c")}
+    out = babycli("report", logs, "--compare", "lab/a", "lab/b", "lab/c").out
+    assert "lab/a − lab/b" in " ".join(out.split())
+
+
+def test_a_model_against_itself_differs_in_nothing(tmp_path: Path, babycli: Babycli) -> None:
+    for name in ("a", "b"):
+        write_run(tmp_path, name, drawn(1, {"vtwt": 0.6}))
+    (record,) = records(babycli, tmp_path, "a", "b")
+    assert (record["difference"], record["p_value"], record["significant"]) == (0.0, 1.0, False)
+    assert record["ci95_low"] < 0 < record["ci95_high"]
+
+
+def test_one_caption_shows_nothing(tmp_path: Path, babycli: Babycli) -> None:
+    write_run(tmp_path, "a", {"saycam_caption": {"meteor": [0.0]}})
+    write_run(tmp_path, "b", {"saycam_caption": {"meteor": [0.1]}})
+    (record,) = records(babycli, tmp_path, "a", "b")
+    assert (record["p_value"], record["ci95_low"], record["ci95_high"]) == (1.0, -1.0, 1.0)
+    assert record["detectable_difference"] is None
+    assert not record["significant"]
+
+
+def test_values_are_those_of_the_trials_compared(logs: Path, babycli: Babycli) -> None:
+    for record in records(babycli, logs, "lab/a", "lab/b"):
+        assert record["first_value"] - record["second_value"] == pytest.approx(record["difference"], abs=1e-12)
+
+
+def test_equal_models_could_have_shown_something(tmp_path: Path, babycli: Babycli) -> None:
+    for name in ("a", "b"):
+        write_run(tmp_path, name, drawn(1, {"vtwt": 0.6}, {"vtwt": 40}))
+    (record,) = records(babycli, tmp_path, "a", "b")
+    assert 0.05 < record["detectable_difference"] < 0.2
+
+
+@pytest.mark.parametrize("what", ["labels_sha256", "images_sha256"])
+def test_other_labels_or_images_are_refused(what: str, logs: Path, babycli: Babycli) -> None:
+    changes: dict[str, Any] = {what: {"vtwt": "others"}}
+    write_run(logs, "c", drawn(5, {"vtwt": 0.5}), **changes)
+    ran = babycli("report", logs, "--compare", "lab/a", "c")
+    assert ran.code == 3
+    assert "vtwt: lab/a and c were run on different" in ran.err
+    assert {"labels_sha256": "label files", "images_sha256": "images"}[what] in ran.err
+
+
+def test_other_items_are_refused(logs: Path, babycli: Babycli) -> None:
+    write_run(logs, "c", drawn(5, {"vtwt": 0.5}, {"vtwt": 40}), config={"limit": 40})
+    ran = babycli("report", logs, "--compare", "lab/a", "c")
+    assert ran.code == 3
+    assert "different items: 967 and 40, 40 of them the same" in ran.err
+
+
+def test_runs_without_trials_or_tasks_in_common_are_refused(logs: Path, babycli: Babycli) -> None:
+    path = write_run(logs, "c", drawn(5, {"vtwt": 0.5}))
+    path.with_name("20260101_120000_outcomes.json").unlink()
+    ran = babycli("report", logs, "--compare", "lab/a", "c")
+    assert ran.code == 3
+    assert "no outcomes and no samples" in ran.err
+    write_run(logs, "d", drawn(5, {"labeled_s": 0.5}))
+    assert "no task in common" in babycli("report", logs, "--compare", "c", "d").err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("lab/a",), "needs two different models"),
+        (("lab/a", "lab/a"), "needs two different models"),
+        (("lab/a", "lab/x"), "no run is of a model 'lab/x'"),
+        (("lab/a", "lab"), "fits 2 rows"),
+    ],
+)
+def test_names_that_fit_none_or_several_are_usage_errors(
+    words: tuple[str, ...], said: str, logs: Path, babycli: Babycli
+) -> None:
+    ran = babycli("report", logs, "--compare", *words)
+    assert ran.code == 2
+    assert said in ran.err
+
+
+def test_models_can_be_named_by_their_end_or_their_folder(logs: Path, babycli: Babycli) -> None:
+    whole = babycli("report", logs, "--compare", "lab/a", "lab/b").out
+    assert babycli("report", logs, "--compare", "a", "b").out == whole
+    assert babycli("report", logs, "--compare", "lab__a/20260101_120000", "b").out == whole
+    assert babycli("report", "--compare", "a", "b", logs).out == whole
+    assert babycli("report", logs, "--compare=a", "b").out == whole
+
+
+def test_the_table_names_the_test_and_the_stars(logs: Path, babycli: Babycli) -> None:
+    out = babycli("report", logs, "--compare", "lab/a", "lab/b").out
+    assert "***" in out
+    assert "exact McNemar for choices, paired bootstrap for the rest" in " ".join(out.split())
+    assert all(len(line) <= 100 for line in out.splitlines())
+
+
+@pytest.mark.parametrize("form", ["md", "csv", "latex"])
+def test_other_formats_hold_the_same_comparisons(form: str, logs: Path, babycli: Babycli) -> None:
+    out = babycli("report", logs, "--compare", "lab/a", "lab/b", "--format", form).out
+    n = len(records(babycli, logs, "lab/a", "lab/b"))
+    lines = [line for line in out.splitlines() if line.startswith(("| ", "lab/a,")) or line.endswith(r"\\")]
+    assert len(lines) == n + (form != "csv")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--items",),
+        ("--compare", "lab/a", "lab/b", "--by", "word"),
+        ("--compare", "lab/a", "lab/b", "--with-images"),
+        ("--format", "leaderboard", "--by", "word"),
+        ("--audit", "--plot", "x.pdf"),
+        ("--plot", "x.gif"),
+        ("--by", "colour"),
+        ("--by", "word", "--format", "html"),
+        ("--by", "word", "--baselines", "paper"),
+    ],
+)
+def test_options_that_do_not_go_together_are_usage_errors(words: tuple[str, ...], logs: Path, babycli: Babycli) -> None:
+    assert babycli("report", logs, *words).code == 2

@@ -1,0 +1,118 @@
+"""Runs that are damaged in one field: listed with the reason, never a traceback, and never in the way of the others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Babycli
+from tests.report.logs import drawn, write_run
+
+WORDS = (
+    (),
+    ("--format", "latex"),
+    ("--format", "html"),
+    ("--by", "session"),
+    ("--compare", "sound", "other"),
+)
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    for seed, name in enumerate(("sound", "other")):
+        write_run(tmp_path, name, drawn(seed, {"vtwt": 0.6}, {"vtwt": 60}))
+    return tmp_path
+
+
+def damaged(logs: Path, kind: str, changes: dict[str, Any]) -> Path:
+    """A run whose results or outcomes file says something else; ``changes`` by the path of keys, joined by dots."""
+    results = write_run(logs, "damaged", drawn(3, {"vtwt": 0.6}, {"vtwt": 60}))
+    path = results if kind == "results" else results.with_name("20260101_120000_outcomes.json")
+    document = json.loads(path.read_text())
+    for keys, value in changes.items():
+        *way, last = keys.split(".")
+        place = document
+        for key in way:
+            place = place[key]
+        place[last] = value
+    path.write_text(json.dumps(document))
+    return results
+
+
+@pytest.mark.parametrize("words", WORDS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("results", {"config.limit": "ten"}),
+        ("results", {"config.limit": [3]}),
+        ("results", {"labels_sha256": None}),
+        ("results", {"labels_sha256": ["x"]}),
+        ("results", {"labels_sha256": {"vtwt": 7}}),
+        ("results", {"images_sha256": {"vtwt": None}}),
+        ("results", {"prompts": 3}),
+        ("results", {"control": "blind"}),
+        ("results", {"model_args": []}),
+        ("results", {"skipped.vtwt": 3}),
+        ("results", {"results.vtwt": []}),
+        ("outcomes", {"tasks.vtwt.groups": {"session": [None] * 60}}),
+        ("outcomes", {"tasks.vtwt.trials": []}),
+        ("outcomes", {"tasks.vtwt.trials": ["1"]}),
+        ("outcomes", {"tasks.vtwt.ties": [0, 0, 0]}),
+        ("outcomes", {"tasks.vtwt.ties": [60]}),
+        ("outcomes", {"tasks.vtwt.nonfinite": "x"}),
+        ("outcomes", {"tasks.vtwt.values": {"acc": [2.0] * 60}}),
+        ("outcomes", {"tasks.vtwt.values": {"acc": [None] * 60}}),
+        ("outcomes", {"tasks": []}),
+    ],
+    ids=str,
+)
+def test_a_field_that_is_wrong_hides_nothing(
+    kind: str, changes: dict[str, Any], words: tuple[str, ...], logs: Path, babycli: Babycli
+) -> None:
+    path = damaged(logs, kind, changes)
+    ran = babycli("report", logs, *words)
+    assert ran.code == 0, ran.err
+    assert "sound" in ran.out
+    assert str(path) in ran.err
+    assert "Warning" not in ran.err
+
+
+@pytest.mark.parametrize("words", WORDS, ids=" ".join)
+def test_a_task_of_a_later_babycli_is_told_and_left_out(words: tuple[str, ...], logs: Path, babycli: Babycli) -> None:
+    path = write_run(logs, "later", drawn(3, {"vtwt": 0.6}, {"vtwt": 60}))
+    document = json.loads(path.read_text())
+    document["results"]["new_task"] = {"acc,none": 0.5}
+    document["chance"]["new_task"] = {"acc": 0.5}
+    path.write_text(json.dumps(document))
+    ran = babycli("report", logs, *words)
+    assert ran.code == 0, ran.err
+    assert "also has tasks that a report does not read: new_task" in ran.err
+
+
+def test_nan_in_the_results_of_lmms_eval_is_read(tmp_path: Path, babycli: Babycli) -> None:
+    document = {"results": {"labeled_s": {"acc,none": 0.5}, "vtwt": {"acc,none": float("nan")}}, "config": {}}
+    (tmp_path / "20260101_120000_results.json").write_text(json.dumps(document))
+    ran = babycli("report", tmp_path)
+    assert ran.code == 0
+    assert "50.0" in ran.out
+
+
+def test_an_audit_lists_unfinished_runs_too(logs: Path, babycli: Babycli) -> None:
+    folder = logs / "sound" / "20260102_120000"
+    folder.mkdir()
+    (folder / "run.json").write_text('{"status": "running"}')
+    ran = babycli("report", "--audit", logs)
+    assert f"{folder} has no results: the run was stopped or is still going" in ran.err
+
+
+def test_a_results_file_cut_in_two_is_named_by_its_path(logs: Path, babycli: Babycli) -> None:
+    path = damaged(logs, "results", {})
+    path.write_text(path.read_text()[:200])
+    ran = babycli("report", "--audit", logs)
+    assert ran.code == 7
+    assert path.name in ran.out.replace("\n", "")
+    assert "not whole JSON" in ran.out.replace("\n", " ")
+    assert "lmms-eval" not in ran.out

@@ -1,0 +1,98 @@
+"""The LaTeX of the summary: what it says, and that it compiles (`make latex` insists, else without TeX this skips)."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Babycli
+from tests.report.logs import drawn, write_run
+
+ALL = {"labeled_s": 0.6, "vtwt": 0.7, "baby_winoground": 0.3, "saycam_caption": 0.2}
+DOCUMENT = r"""\documentclass{article}
+\usepackage{booktabs,siunitx,etoolbox,graphicx}
+\robustify\bfseries
+\sisetup{detect-weight=true,mode=text}
+\begin{document}
+%s
+\end{document}
+"""
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    root = tmp_path / "logs"
+    write_run(root, "lab/best_of&all 100%#{}~^\\$", drawn(1, ALL))
+    write_run(root, "lab/worse", drawn(2, {task: share - 0.15 for task, share in ALL.items()}))
+    write_run(root, "lab/equal", drawn(3, {"vtwt": 0.7}))
+    write_run(root, "lab/worse", drawn(4, {"vtwt": 0.5}), control="blind", date="20260102_120000")
+    write_run(root, "lab/suspicious", drawn(5, {"vtwt": 0.8}), control="shuffled")
+    return root
+
+
+def row(latex: str, name: str) -> list[str]:
+    (line,) = [line for line in latex.splitlines() if line.startswith(name + " &")]
+    return [cell.strip(" \\") for cell in line.split("&")[1:]]
+
+
+def test_bold_is_better_than_every_other(logs: Path, babycli: Babycli) -> None:
+    latex = babycli("report", logs, "--format", "latex").out
+    (line,) = [line for line in latex.splitlines() if line.startswith("lab/best")]
+    cells = [cell.strip() for cell in line.split(" & ")]
+    assert r"\bfseries" in cells[1]  # Labeled-S: 60 against 45
+    assert r"\bfseries" not in cells[2]  # VTWT: 70 against 70
+    assert re.fullmatch(r"\d\d\.\d\{\$\^\{\*\*\*\}\$\}", row(latex, "lab/worse")[0])
+    assert re.fullmatch(r"\d\d\.\d", row(latex, "lab/equal")[1])
+
+
+def test_the_caption_names_n_test_and_intervals(logs: Path, babycli: Babycli) -> None:
+    latex = babycli("report", logs, "--format", "latex", "--baselines", "paper").out
+    (caption,) = re.findall(r"\\caption\{(.*)\}", latex)
+    for said in (
+        "2200 trials",
+        "967 trials",
+        "365 instances",
+        "294 captions",
+        "exact McNemar",
+        "Holm",
+        "cluster-aware",
+    ):
+        assert said in caption
+    assert "CONTROLS ABOVE CHANCE" in caption
+    assert "not measured" in caption
+    assert r"\textit{CVCL}\textsuperscript{\dag}" in latex
+
+
+def test_a_single_model_is_not_bold(tmp_path: Path, babycli: Babycli) -> None:
+    write_run(tmp_path, "m", drawn(1, ALL))
+    latex = babycli("report", tmp_path, "--format", "latex").out
+    assert r"\bfseries " not in latex
+    assert "Bold" not in latex
+
+
+def test_runs_on_other_data_are_not_tested_against_each_other(tmp_path: Path, babycli: Babycli) -> None:
+    write_run(tmp_path, "a", drawn(1, {"vtwt": 0.9}))
+    write_run(tmp_path, "b", drawn(2, {"vtwt": 0.5}), images_sha256={"vtwt": "others"})
+    latex = babycli("report", tmp_path, "--format", "latex").out
+    assert r"\bfseries " not in latex
+    assert "***" not in latex.split(r"\midrule")[1]
+
+
+@pytest.mark.parametrize("words", [("--baselines", "paper"), ("--compare", "lab/worse", "best_of"), ("--by", "word")])
+def test_it_compiles(words: tuple[str, ...], logs: Path, tmp_path: Path, babycli: Babycli) -> None:
+    if shutil.which("pdflatex") is None:
+        assert not os.environ.get("BABYCLI_TEST_LATEX"), "pdflatex is not there"
+        pytest.skip("needs pdflatex: Debian's texlive-latex-extra and texlive-science")
+    latex = babycli("report", logs, "--format", "latex", *words).out
+    (tmp_path / "table.tex").write_text(DOCUMENT % latex)
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "table.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    log = (tmp_path / "table.log").read_text(errors="replace")
+    assert "Missing character" not in log
+    assert "Overfull" not in log
