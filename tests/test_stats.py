@@ -172,8 +172,11 @@ def test_few_clusters_that_vary_most_cost_degrees_of_freedom() -> None:
     values, clusters = np.repeat([1.0] + [0.0] * 19, 10), np.repeat(np.arange(20), 10)
     stderr = clustered_stderr(values, clusters)
     assert stderr == pytest.approx(0.05)
-    interval = clustered95(values, clusters, False)
-    assert interval == pytest.approx((0.0, 0.05 + special.stdtrit(2.34568, 0.975) * 0.05), abs=1e-5)
+    # Of independent trials the variance would be 0.0475 / 199; what clusters add to it is 0.0025 less that, and takes t
+    # with so few degrees of freedom in place of 1.96.
+    added = (0.0025 - 0.0475 / 199) * (special.stdtrit(2.34568, 0.975) / 1.959964) ** 2
+    half = special.stdtrit(199, 0.975) * math.sqrt(0.0475 / 199 + added)
+    assert clustered95(values, clusters, False) == pytest.approx((0.0, 0.05 + half), abs=1e-5)
 
 
 def test_one_success_is_not_taken_for_a_cluster_effect() -> None:
@@ -371,7 +374,10 @@ def test_clusters_make_a_mean_of_differences_less_sure() -> None:
     alone, clustered = mean_test(differences, None), mean_test(differences, clusters)
     assert alone is not None
     assert clustered is not None
-    assert clustered.stderr == pytest.approx(clustered_stderr(differences, clusters), rel=1e-12)
+    # Above that of a regression by what few clusters leave open: t of 19 degrees or fewer over z is 1.07 or more.
+    of_regression = clustered_stderr(differences, clusters)
+    assert of_regression is not None
+    assert of_regression < clustered.stderr < 1.2 * of_regression
     assert clustered.stderr > 2 * alone.stderr
     assert clustered.p_value > alone.p_value
 
@@ -401,5 +407,5 @@ def test_a_mean_of_clustered_differences_is_covered(n_clusters: int) -> None:
         assert found is not None
         covered += found.ci95[0] <= 0 <= found.ci95[1]
         false_alarms += found.p_value < 0.05
-    assert 0.93 <= covered / 2000 <= 0.98
+    assert (0.92 if n_clusters == 5 else 0.93) <= covered / 2000 <= 0.97  # five clusters tell little
     assert false_alarms == 2000 - covered
