@@ -220,6 +220,8 @@ def _constant(evidence: _Evidence) -> Finding | None:
         return None
     detail = f"in {n} of {len(evidence.fair.trials)} trials all candidates have the same loss"
     won = sum(_won_by_position(evidence))
+    if evidence.run.is_control and not won:
+        return None  # it was meant not to see, and has what that gives
     if won:
         detail += f"; the log counts {won} of them as right, because the right one comes first"
     return Finding(evidence.task.task, Kind.CONSTANT, detail)

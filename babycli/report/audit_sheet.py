@@ -6,13 +6,16 @@ Owns which files are audited and how it is told. The checks are those of audit.p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from babycli.domain import Row
 from babycli.errors import DataError, UntrustedResultError
 from babycli.report.audit import AuditedMetric, RunAudit, audit
+from babycli.report.findings import Finding, Kind
 from babycli.report.grid import Grid, Line
-from babycli.report.load import results_files
+from babycli.report.lmms import OURS
+from babycli.report.load import load_logs, results_files
 from babycli.report.sheet import Sheet
 from babycli.report.tables import heading, percent
 
@@ -22,7 +25,20 @@ def audit_logs(folder: Path, labels: Mapping[str, Sequence[Row]]) -> list[RunAud
     files = [folder] if folder.is_file() else results_files(folder)
     if not files:
         raise DataError(f"no results in {folder}", "name the folder with the logs")
-    return [audit(file, labels) for file in files]
+    return [_with_outcomes(audit(file, labels)) for file in files]
+
+
+def _with_outcomes(audited: RunAudit) -> RunAudit:
+    """Of a run of ours also whether a report can read it: its outcomes are in a file of their own."""
+    if audited.run.program != OURS or any(each.kind == Kind.UNREADABLE for each in audited.findings):
+        return audited
+    try:
+        load_logs(audited.run.path)
+    except DataError as error:
+        why = error.message.splitlines()[-1].strip().removeprefix(f"{audited.run.path}: ")
+        finding = Finding("", Kind.UNREADABLE, f"the run {why}, so it is in no report")
+        return replace(audited, findings=(finding, *audited.findings))
+    return audited
 
 
 def sheet(audited: Sequence[RunAudit]) -> Sheet:

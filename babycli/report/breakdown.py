@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from babycli.errors import DataError
 from babycli.report.grid import Grid, Line
 from babycli.report.rows import TableRow
 from babycli.report.sheet import Sheet
 from babycli.report.tables import heading, percent
-from babycli.report.trials import codes
-from babycli.stats import wilson95
+from babycli.report.trials import Floats, codes
+from babycli.stats import mean_test, wilson95
 from babycli.tasks import all_tasks
 from babycli.tasks.sessions import day_of
 
@@ -33,7 +31,7 @@ class GroupScore:
     group: str
     value: float
     n_trials: int
-    ci95: tuple[float, float] | None  # Wilson's, for shares
+    ci95: tuple[float, float] | None  # Wilson's for shares, Student's for METEOR; None for one caption
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +65,18 @@ def _of_task(row: TableRow, task: str, by: str) -> Breakdown | None:
     metric = main_metric(task)
     names = list(dict.fromkeys(trials.groups[by]))
     numbers = codes(trials.groups[by])
-    sums = np.bincount(numbers, weights=trials.values[metric])
-    counts = np.bincount(numbers)
+    values = [trials.values[metric][numbers == i] for i in range(len(names))]
     is_share = all_tasks()[task].chance[metric] is not None
-    groups = [
-        GroupScore(name, float(total / n), int(n), wilson95(float(total / n), int(n)) if is_share else None)
-        for name, total, n in zip(names, sums, counts, strict=True)
-    ]
+    of_names = zip(names, values, strict=True)
+    groups = [GroupScore(name, float(of.mean()), len(of), _interval(of, is_share)) for name, of in of_names]
     return Breakdown(row, task, metric, by, tuple(sorted(groups, key=lambda g: g.group) if by == "session" else groups))
+
+
+def _interval(values: Floats, is_share: bool) -> tuple[float, float] | None:
+    if is_share:
+        return wilson95(float(values.mean()), len(values))
+    of_mean = mean_test(values, None)
+    return None if of_mean is None else (max(0.0, of_mean.ci95[0]), of_mean.ci95[1])
 
 
 def as_grids(breakdowns: Sequence[Breakdown]) -> list[Grid]:

@@ -122,6 +122,8 @@ def _is_whole(values: Floats) -> bool:
 
 def pairing_problem(task: str, first: Run, second: Run) -> str | None:
     """Why the trials of two runs cannot be paired; None where they can."""
+    if first.data != second.data:
+        return f"were run on different data ({first.data} and {second.data})"
     for what, a, b in (
         ("label files", first.labels_sha256.get(task), second.labels_sha256.get(task)),
         ("images", first.images_sha256.get(task), second.images_sha256.get(task)),
@@ -131,7 +133,13 @@ def pairing_problem(task: str, first: Run, second: Run) -> str | None:
     for run in (first, second):
         if task not in run.trials:
             return f"cannot be paired: {run.path} has no outcomes and no samples of {task}"
-    ids, others = first.trials[task].trial_ids, second.trials[task].trial_ids
+    one, other = first.trials[task], second.trials[task]
+    for kind in ("category", "phrases", "session"):
+        if kind in one.groups and kind in other.groups and len(one.groups[kind]) == len(other.groups[kind]):
+            n_others = sum(a != b for a, b in zip(one.groups[kind], other.groups[kind], strict=True))
+            if n_others:
+                return f"were run on different items: {kind} of {n_others} trials differ"
+    ids, others = one.trial_ids, other.trial_ids
     if ids != others:
         return f"were run on different items: {len(ids)} and {len(others)}, {len({*ids} & {*others})} of them the same"
     return None

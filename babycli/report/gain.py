@@ -47,6 +47,7 @@ class Suspicion:
     metric: str
     cell: Cell
     give_aways: tuple[GiveAway, ...]  # the groups that the excess comes from, largest first
+    is_by_ties: bool  # most of its trials are ties, which only the original's rules count as right
 
 
 def visual_gain(row: TableRow, rows: Sequence[TableRow]) -> Gain | None:
@@ -78,8 +79,9 @@ def suspicions(rows: Sequence[TableRow]) -> list[Suspicion]:
             if cell.chance is None or cell.interval is None or cell.interval[0] <= cell.chance:
                 continue
             trials = row.trials(task)
-            away = give_aways(trials, metric, cell.chance) if trials is not None else []
-            found.append(Suspicion(row.label, task, metric, cell, tuple(away[:N_SHOWN])))
+            is_by_ties = 2 * cell.n_ties > cell.n_units
+            away = give_aways(trials, metric, cell.chance) if trials is not None and not is_by_ties else []
+            found.append(Suspicion(row.label, task, metric, cell, tuple(away[:N_SHOWN]), is_by_ties))
     return found
 
 

@@ -9,9 +9,14 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
 
 Tone = Literal["", "quiet", "alarm"]
+MAX_FLOAT_LINES = 45  # of LaTeX that fit on a page
+MIN_NAME = 12  # columns of a terminal that names get at least
 MARKS = "=!-*^"  # behind a number: see tables.py for their meaning
 
 
@@ -35,42 +40,63 @@ class Grid:
 
 
 def as_text(grid: Grid, width: int, is_terminal: bool) -> str:
-    """For a terminal of that many columns; colours only where it is one."""
-    from rich import box
+    """For a terminal of that many columns; colours only where it is one. Columns that do not fit follow below."""
     from rich.console import Console
-    from rich.table import Table
 
     stream = io.StringIO()
     console = Console(file=stream, width=width, force_terminal=is_terminal, highlight=False, markup=False, emoji=False)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
     lines = [line for section in grid.sections for line in section]
     columns = [_aligned([line.cells[i] for line in lines]) for i in range(len(grid.heads))]
     widths = [max(map(len, (*head, *column))) for head, column in zip(grid.heads, columns, strict=True)]
-    room = width - sum(w + 2 for i, w in enumerate(widths) if i not in grid.left) - 2
-    table.add_column(f"\n{grid.first}", overflow="fold")
-    for i, (over, under) in enumerate(grid.heads):
+    if grid.title:
+        console.print(grid.title, style="bold")
+    for block in _blocks(grid, widths, width - MIN_NAME - 2):
+        room = width - sum(widths[i] + 2 for i in block if i not in grid.left) - 2
+        console.print(_rich_table(grid, block, columns, room))
+    for note in grid.notes:
+        console.print(note)
+    return "\n".join(text.rstrip() for text in stream.getvalue().split("\n")).lstrip("\n")
+
+
+def _blocks(grid: Grid, widths: Sequence[int], room: int) -> list[list[int]]:
+    """The columns that stand side by side; columns of words are folded, and take what room there is."""
+    blocks: list[list[int]] = [[]]
+    used = 0
+    for i, wide in enumerate(widths):
+        needed = 0 if i in grid.left else wide + 2
+        if blocks[-1] and used + needed > room:
+            blocks.append([])
+            used = 0
+        blocks[-1].append(i)
+        used += needed
+    return blocks
+
+
+def _rich_table(grid: Grid, block: Sequence[int], columns: Sequence[Sequence[str]], room: int) -> RichTable:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
+    table.add_column(f"\n{grid.first}", overflow="fold", min_width=None if grid.left else min(MIN_NAME, room))
+    for i in block:
+        over, under = grid.heads[i]
         words = i in grid.left
         table.add_column(f"{over}\n{under}", justify="left" if words else "right", no_wrap=not words, overflow="fold")
     styles = {"": None, "quiet": "dim", "alarm": "bold red"}
-    cells = iter(zip(*columns, strict=True))
+    cells = iter(zip(*(columns[i] for i in block), strict=True))
     for section in grid.sections:
         for line in section:
             label = line.label if grid.left else _folded(line.label, room)
             table.add_row(label, *next(cells), style=styles[line.tone])
         table.add_section()
-    if grid.title:
-        console.print(grid.title, style="bold")
-    console.print(table)
-    for note in grid.notes:
-        console.print(note)
-    return "\n".join(text.rstrip() for text in stream.getvalue().split("\n")).lstrip("\n")
+    return table
 
 
 def _folded(label: str, room: int) -> str:
     """A name on as many lines as it needs, broken where its parts meet."""
     lines = [""]
     for part in re.findall(r"[^-/_ ,]+[-/_ ,]*|[-/_ ,]+", label):
-        if lines[-1].strip() and len(lines[-1] + part.rstrip()) > max(room, 12):
+        if lines[-1].strip() and len(lines[-1] + part.rstrip()) > max(room, MIN_NAME):
             lines.append("")
         lines[-1] += part
     return "\n".join(lines)
@@ -96,41 +122,53 @@ def _cell(text: str) -> str:
     return text.strip().replace("|", "\\|")
 
 
-# What stands between them is made smaller where it is too wide, and only there.
-FIT_BEGIN = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
-FIT_END = "}"
-
-
 def as_latex(grid: Grid) -> str:
-    """A table environment; needs booktabs and graphicx. The notes are its caption."""
-    kinds = "".join("p{0.7\\linewidth}" if i in grid.left else "r" for i in range(len(grid.heads)))
+    """A table environment with the notes as its caption; needs booktabs, graphicx and longtable."""
+    kinds = "".join("p{0.5\\linewidth}" if i in grid.left else "r" for i in range(len(grid.heads)))
     heads = [latex_text(f"{over} {under}".strip()) for over, under in grid.heads]
     bodies = []
     for section in grid.sections:
         bodies.append([" & ".join(latex_text(t) for t in (line.label, *line.cells)) + r" \\" for line in section])
-    inner = [line for i, body in enumerate(bodies) for line in ([r"\midrule"] if i else []) + body]
+    body = [line for i, lines in enumerate(bodies) for line in ([r"\midrule"] if i else []) + lines]
     caption = " ".join([f"{grid.title}." if grid.title else "", *grid.notes]).strip()
-    return "\n".join(
-        [
-            r"% Needs \usepackage{booktabs,graphicx}",
-            r"\begin{table}[t]",
-            r"\centering",
-            r"\caption{" + latex_text(caption) + "}",
-            r"\smallskip",
-            r"\footnotesize",
-            FIT_BEGIN,
-            rf"\begin{{tabular}}{{l{kinds}}}",
+    head = " & ".join([latex_text(grid.first), *heads]) + r" \\"
+    needs = r"% Needs \usepackage{booktabs,graphicx,longtable}"
+    return "\n".join([needs, *latex_table(latex_text(caption), "", f"l{kinds}", [head], body), ""])
+
+
+def latex_table(caption: str, label: str, columns: str, heads: Sequence[str], body: Sequence[str]) -> list[str]:
+    """A float that is made smaller where it is too wide; a table over several pages where it is too long for one."""
+    named = rf"\label{{{label}}}" if label else ""
+    if len(body) > MAX_FLOAT_LINES:
+        return [
+            r"{\footnotesize\setlength{\tabcolsep}{3pt}",
+            rf"\begin{{longtable}}{{{columns}}}",
+            rf"\caption{{{caption}}}{named}\\",
             r"\toprule",
-            " & ".join([latex_text(grid.first), *heads]) + r" \\",
+            *heads,
             r"\midrule",
-            *inner,
+            r"\endhead",
             r"\bottomrule",
-            r"\end{tabular}",
-            FIT_END,
-            r"\end{table}",
-            "",
+            r"\endfoot",
+            *body,
+            r"\end{longtable}}",
         ]
-    )
+    return [
+        r"\begin{table}[t]",
+        r"\centering",
+        rf"\caption{{{caption}}}{named}",
+        r"\smallskip",
+        r"\footnotesize\setlength{\tabcolsep}{3pt}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        *heads,
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}}",
+        r"\end{table}",
+    ]
 
 
 def latex_text(text: str) -> str:

@@ -10,7 +10,7 @@ from itertools import groupby
 
 from babycli.report.compare import BOOTSTRAP, MCNEMAR, Best, best_of_columns
 from babycli.report.differences import stars
-from babycli.report.grid import FIT_BEGIN, FIT_END, latex_text
+from babycli.report.grid import latex_table, latex_text
 from babycli.report.measure import Cell
 from babycli.report.rows import Column, TableRow
 from babycli.report.tables import DATA_NOTES, Table, heading, percent
@@ -18,7 +18,7 @@ from babycli.tasks import all_tasks
 
 PREAMBLE = (
     "% Needs in the preamble:",
-    r"%   \usepackage{booktabs,siunitx,etoolbox,graphicx}",
+    r"%   \usepackage{booktabs,siunitx,etoolbox,graphicx,longtable}",
     r"%   \robustify\bfseries",
     r"%   \sisetup{detect-weight=true,mode=text}",
 )
@@ -45,27 +45,9 @@ def as_environment(table: Table, number: int) -> str:
     sections = [[line for row in table.rows for line in _row(row, table, best)], of_others, last]
     body = [line for i, lines in enumerate(s for s in sections if s) for line in ([r"\midrule"] if i else []) + lines]
     suffix = f"-{number}" if number > 1 else ""
-    return "\n".join(
-        [
-            r"\begin{table}[t]",
-            r"\centering",
-            r"\caption{" + _caption(table, best) + "}",
-            rf"\label{{tab:babyvlm{suffix}}}",
-            r"\smallskip",
-            r"\footnotesize\setlength{\tabcolsep}{3pt}",
-            FIT_BEGIN,
-            rf"\begin{{tabular}}{{l*{{{n}}}{{S[table-format=2.1,table-space-text-post={{$^{{***}}$}}]}}}}",
-            r"\toprule",
-            *_heads(table.columns),
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            FIT_END,
-            r"\end{table}",
-            "",
-        ]
-    )
+    numbers = rf"*{{{n}}}{{S[table-format=2.1,table-space-text-post={{$^{{***}}$}}]}}"
+    label = f"tab:babyvlm{suffix}"
+    return "\n".join([*latex_table(_caption(table, best), label, f"l{numbers}", _heads(table.columns), body), ""])
 
 
 def _heads(columns: Sequence[Column]) -> list[str]:
@@ -132,8 +114,8 @@ def _caption(table: Table, best: Mapping[Column, Best]) -> str:
     if best:
         tests = f"{MCNEMAR} test for choices, {BOOTSTRAP} for METEOR and ties, Holm-corrected over the table"
         sentences.append(
-            "Bold: better than every other model (p < 0.05). Stars: worse than the best of the column at p < 0.05 (*), "
-            f"0.01 (**), 0.001 (***); {tests}."
+            "Bold: better than every other measured model (p < 0.05). Stars: worse than the best of the column at "
+            f"p < 0.05 (*), 0.01 (**), 0.001 (***); {tests}."
         )
     if table.gains:
         sentences.append("Visual gain: score less that of the same model without the image.")

@@ -76,6 +76,7 @@ class ForeignRun:
     scoring: Scoring  # by which the logged numbers came about
     tasks: Mapping[str, ForeignTask]
     unknown_tasks: tuple[str, ...]
+    is_control: bool  # a run of ours that was not to look
     faults: tuple[Finding, ...]  # of the run as a whole, and of tasks that were left out
 
     @property
@@ -141,6 +142,7 @@ def read_results(path: Path) -> ForeignRun:
         program=program,
         scoring=scoring,
         tasks={},
+        is_control=program == OURS and bool(document.get("control")),
         unknown_tasks=tuple(sorted(name for name in results if name not in LAYOUTS)),
         faults=tuple(faults),
     )
@@ -211,12 +213,14 @@ def _metrics(run: ForeignRun, logged: object, task: Task) -> tuple[dict[str, flo
         if "," not in key or name not in task.chance or name in metrics or name in wrong:
             continue
         number = _number(value)
-        if number is None or not math.isfinite(number):
+        if number is None or not 0 <= number <= 1:
             wrong[name] = value
         else:
             metrics[name] = float(number)
     faults = [
-        Finding(task.name, Kind.NO_NUMBER, f"{run.path}: {name} is {reprlib.repr(value)}, should be a number")
+        Finding(
+            task.name, Kind.NO_NUMBER, f"{run.path}: {name} is {reprlib.repr(value)}, should be a number from 0 to 1"
+        )
         for name, value in wrong.items()
     ]
     if not metrics and not wrong:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,10 +81,9 @@ def load_logs(folder: Path, labels: Labels | None = None) -> Logs:
     unread: list[Unread] = []
     for file in files:
         try:
-            run, others = _read(file, labels or {}, shared)
+            run, notes = _read(file, labels or {}, shared)
             runs.append(run)
-            if others:
-                unread.append(Unread(file, f"also has tasks that a report does not read: {', '.join(others)}"))
+            unread += [Unread(file, note) for note in notes]
         except DataError as error:
             unread.append(Unread(file, error.message))
     if not folder.is_file():
@@ -123,12 +122,14 @@ def read_document(file: Path) -> dict[str, Any]:
     return document
 
 
-def _read(file: Path, labels: Labels, shared: dict[tuple[str, ...], tuple[str, ...]]) -> tuple[Run, tuple[str, ...]]:
-    """A run, and the tasks in it that are none of ours. Raises DataError."""
+def _read(file: Path, labels: Labels, shared: dict[tuple[str, ...], tuple[str, ...]]) -> tuple[Run, list[str]]:
+    """A run, and what of it is not in the report. Raises DataError."""
     document = read_document(file)
     if "babycli" not in document:
         run = read_foreign(file, labels, shared)
-        return _foreign(run), run.unknown_tasks
+        faults = {str(f.kind): None for f in [*run.faults, *(f for task in run.tasks.values() for f in task.faults)]}
+        told = f"has findings ({', '.join(faults)}): babycli report --audit {file}   names them"
+        return _foreign(run, labels), _others(run.unknown_tasks) + ([told] if faults else [])
     own = document["babycli"]
     schema = own.get("schema_version") if isinstance(own, dict) else None
     if schema != SCHEMA_VERSION:
@@ -136,10 +137,13 @@ def _read(file: Path, labels: Labels, shared: dict[tuple[str, ...], tuple[str, .
             f"has schema version {schema}, this babycli reads {SCHEMA_VERSION}: pip install --upgrade babycli"
         )
     try:
-        others = tuple(sorted(set(document["chance"]) - set(all_tasks())))
-        return _own(file, document, shared), others
+        return _own(file, document, shared), _others(sorted(set(document["chance"]) - set(all_tasks())))
     except (KeyError, TypeError, ValueError, AttributeError, orjson.JSONDecodeError) as error:
         raise DataError(f"is damaged: {error!r}") from error
+
+
+def _others(tasks: Sequence[str]) -> list[str]:
+    return [f"also has tasks that a report does not read: {', '.join(tasks)}"] if tasks else []
 
 
 def _own(file: Path, document: dict[str, Any], shared: dict[tuple[str, ...], tuple[str, ...]]) -> Run:
@@ -170,9 +174,13 @@ def _own(file: Path, document: dict[str, Any], shared: dict[tuple[str, ...], tup
     )
 
 
-def _foreign(run: ForeignRun) -> Run:
+def _foreign(run: ForeignRun, labels: Labels) -> Run:
     """The logged numbers, with what the samples tell of them."""
-    cells = {(name, metric): cell for name, task in run.tasks.items() for metric, cell in _foreign_cells(task).items()}
+    cells = {
+        (name, metric): cell
+        for name, task in run.tasks.items()
+        for metric, cell in _foreign_cells(task, labels).items()
+    }
     if not cells:
         why = "; ".join(fault.detail.removeprefix(f"{run.path}: ") for fault in run.faults)
         raise DataError(why or "holds none of the BabyVLM tasks: " + ", ".join(run.unknown_tasks))
@@ -197,12 +205,19 @@ def _foreign(run: ForeignRun) -> Run:
     )
 
 
-def _foreign_cells(task: ForeignTask) -> dict[str, Cell]:
+def _foreign_cells(task: ForeignTask, labels: Labels) -> dict[str, Cell]:
+    """The logged numbers. One that the original's rules explain, but not ours, has the interval of the original's."""
     cells = {}
+    as_logged: TaskTrials | None = None
     for metric, chance in all_tasks()[task.task].chance.items():
         logged = task.metrics.get(metric)
         if task.trials is not None:
-            cells[metric] = measured(task.trials, metric, logged)
+            cell = measured(task.trials, metric, logged)
+            if cell.fair_value is not None:
+                as_logged = as_logged or decide(samples_of(task, labels), "reference").as_trials()
+                assert as_logged is not None  # trials are whole or not under either rule
+                cell = replace(measured(as_logged, metric, logged), fair_value=cell.fair_value)
+            cells[metric] = cell
         elif logged is not None:
             n = (task.n_evaluated or task.limit or task.n_rows) // rows_per_trial(task.task)
             cells[metric] = Cell(logged, n, chance=chance)

@@ -93,8 +93,11 @@ def _forest(made: Sequence[Table]) -> Figure:
     figure = _new_figure(2.2 + 1.25 * n_columns, sum(heights))
     parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, table in zip(parts, made, strict=False):
-        if table.data != "saycam":
-            part.suptitle(f"{table.data} data: no results on SAYCam", fontsize=8, color=_CONTROL)
+        said = [f"{table.data} data: no results on SAYCam"] if table.data != "saycam" else []
+        n_shown = len(rows_of[id(table)])
+        said += [f"the latest {n_shown} of {len(table.rows)} models"] if n_shown < len(table.rows) else []
+        if said:
+            part.suptitle("; ".join(said), fontsize=8, color=_CONTROL)
         panels = part.subplots(1, len(table.columns), sharey=True, squeeze=False)[0]
         for panel, column in zip(panels, table.columns, strict=True):
             _forest_panel(panel, table, rows_of[id(table)], column)
@@ -233,7 +236,7 @@ def _by_session(found: Sequence[Breakdown]) -> Figure:
                 _band(panel, at, [month.ci95 or (month.value, month.value) for month in months], colour)
         _chance_line(panel, all_tasks()[task].chance[main_metric(task)], vertical=False)
         panel.set_title(" ".join(heading((task, main_metric(task)))), loc="left")
-    bands = ", 95 % interval of the month's trials" if len(labels) <= MAX_BANDS else ""
+    bands = ", 95 % interval of a share of the month's trials" if len(labels) <= MAX_BANDS else ""
     panels[-1].set_xlabel(f"month of recording (the child's age){bands}")
     figure.legend([lines[label] for label in labels], labels, loc="outside right upper", frameon=False)
     return figure

@@ -129,13 +129,13 @@ def as_grid(table: Table) -> Grid:
         cells = row.cells
         shown = (_number(cells.get(c)) + (_SUSPICIOUS if c in suspicious else "") for c in table.columns)
         body.append(Line(row.label, tuple(shown), "alarm" if _is_alarming(row) or suspicious else ""))
-        body.append(Line("  ± 95 %", tuple(_half(cells.get(c)) for c in table.columns), "quiet"))
+        body.append(Line(" ± 95 %", tuple(_half(cells.get(c)) for c in table.columns), "quiet"))
         gain = table.gains.get(row.label)
         if gain is not None:
             of_column = [gain.by_column.get(c) for c in table.columns]
-            body.append(Line("  visual gain", tuple("" if p is None else points(p.difference) for p in of_column)))
-            body.append(Line("  95 % from", tuple("" if p is None else points(p.ci95[0]) for p in of_column), "quiet"))
-            body.append(Line("  to", tuple("" if p is None else points(p.ci95[1]) for p in of_column), "quiet"))
+            body.append(Line(" visual gain", tuple("" if p is None else points(p.difference) for p in of_column)))
+            body.append(Line(" 95 % from", tuple("" if p is None else points(p.ci95[0]) for p in of_column), "quiet"))
+            body.append(Line(" to", tuple("" if p is None else points(p.ci95[1]) for p in of_column), "quiet"))
     published = [
         Line(f"{row.label} (published)", tuple(_percent_or_none(row.values.get(c)) for c in table.columns))
         for row in (table.baselines.rows if table.baselines else ())
@@ -143,13 +143,17 @@ def as_grid(table: Table) -> Grid:
     ]
     last = [
         Line("chance", tuple(_percent_or_none(table.chance(c)) for c in table.columns)),
-        Line("n", tuple("/".join(str(n) for n in table.units(c)) for c in table.columns)),
+        Line("n", tuple(_units(table.units(c)) for c in table.columns)),
     ]
     sections = tuple(tuple(lines) for lines in (body, published, last) if lines)
     heads = tuple(_SHORT.get(c, c) for c in table.columns)
     is_short = any(over == "Wino" for over, _ in heads)
     legend = ["Wino: Baby Winoground; pos, neg: positive and negative context."] if is_short else []
     return Grid("model", heads, sections, (*notes(table), *legend))
+
+
+def _units(counts: Sequence[int]) -> str:
+    return "differs" if len(counts) > 1 else "".join(map(str, counts))
 
 
 def _is_alarming(row: TableRow) -> bool:
@@ -175,6 +179,7 @@ def notes(table: Table) -> list[str]:
     """What a reader must know, one line each."""
     told = [DATA_NOTES[table.data]] if table.data in DATA_NOTES else []
     told.append("Shares of 100 %; METEOR x 100. n in trials (instances, captions), not rows.")
+    told += _n_notes(table)
     told += _interval_notes(table)
     cells = [(row.label, task, cell) for row in table.rows for (task, _), cell in row.cells.items()]
     for mark in MARKS:
@@ -203,6 +208,16 @@ def notes(table: Table) -> list[str]:
     if table.baselines is not None:
         told.append(f"(published): {table.baselines.title}, {table.baselines.source}; {table.baselines.note}.")
     return told
+
+
+def _n_notes(table: Table) -> list[str]:
+    """The n of every row, of the tasks in which it differs."""
+    found = []
+    for task in dict.fromkeys(task for task, _ in table.columns):
+        counts = {row.label: cell.n_units for row in table.rows for (of, _), cell in row.cells.items() if of == task}
+        if len(set(counts.values())) > 1:
+            found.append(f"n of {task}: {', '.join(f'{label} {n}' for label, n in counts.items())}")
+    return found
 
 
 def _interval_notes(table: Table) -> list[str]:
@@ -235,10 +250,15 @@ def suspicion_headline(suspicion: Suspicion) -> str:
     assert cell.interval is not None
     assert cell.chance is not None
     low, high = cell.interval
+    why = (
+        "Most of its trials are ties, which reference scoring counts as right where the right one comes first"
+        if suspicion.is_by_ties
+        else "It does not see the right image, so words or labels may give answers away (one control in 40 is above by "
+        "luck)"
+    )
     return (
         f"A CONTROL ABOVE CHANCE: {suspicion.label} gets {percent(cell.value)} on {suspicion.task} {suspicion.metric} "
-        f"[{percent(low)}, {percent(high)}], chance is {percent(cell.chance)}. It does not see the right image, so "
-        "words or labels may give answers away (one control in 40 is above by luck)"
+        f"[{percent(low)}, {percent(high)}], chance is {percent(cell.chance)}. {why}"
     )
 
 

@@ -62,6 +62,8 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
         text = html.page(made, comparisons, wanted.items, found.unread, images)
         if html.has_pictures(text):
             say(f"warning: {html.IMAGES_WARNING}")
+        elif images is not None:
+            say("note: no picture could be shown; the page says why beside each item")
     elif wanted.form == "leaderboard":
         text = _leaderboard(rows, say)
     else:

@@ -76,14 +76,36 @@ def test_a_page_without_the_dataset_says_which_pictures_are_missing(two_runs: No
     assert "data:image" not in page.out
 
 
-def test_a_constant_model_is_at_chance_and_the_audit_finds_ties_shared(linked: Path, babycli: Babycli) -> None:
+def test_controls_pass_an_audit_where_ties_share_the_credit(linked: Path, babycli: Babycli) -> None:
     assert babycli("eval", "--model", "control:constant", "--tasks", "vtwt,labeled_s").code == 0
+    ran = babycli("report", "--audit", "logs")
+    assert ran.code == 0
+    told = " ".join(ran.out.split())
+    assert "Labeled-S acc 25.0 25.0 120" in told
+    assert "VTWT acc 50.0 50.0 100" in told
+    assert "nothing found" in told
+
+
+def test_ties_that_count_as_right_are_named_as_that(linked: Path, babycli: Babycli) -> None:
+    words = ("eval", "--model", "control:constant", "--tasks", "vtwt,labeled_s", "--scoring", "reference")
+    assert babycli(*words).code == 7
+    told = " ".join(babycli("report").out.split())
+    assert "Most of its trials are ties" in told
+    assert "with the word" not in told
     ran = babycli("report", "--audit", "logs")
     assert ran.code == 7
     told = " ".join(ran.out.split())
-    assert "labeled_s: constant losses: in 120 of 120 trials" in told
-    assert "Labeled-S acc 25.0 25.0 120" in told
-    assert "VTWT acc 50.0 50.0 100" in told
+    assert "Labeled-S acc 100.0 25.0 120" in told
+    assert "VTWT acc 100.0 50.0 100" in told
+
+
+def test_an_audit_names_outcomes_that_no_report_can_read(two_runs: None, babycli: Babycli) -> None:
+    (path,) = Path("logs").glob("*seed_2/*/*_outcomes.json")
+    path.write_bytes(path.read_bytes()[:200])
+    ran = babycli("report", "--audit", "logs")
+    assert ran.code == 7
+    assert "is damaged" in ran.out
+    assert "1 of 2 runs" in ran.err
 
 
 def test_runs_on_other_images_are_not_compared(two_runs: None, babycli: Babycli, demo: Any) -> None:

@@ -136,6 +136,22 @@ def test_other_items_are_refused(logs: Path, babycli: Babycli) -> None:
     assert "different items: 967 and 40, 40 of them the same" in ran.err
 
 
+def test_demo_and_saycam_are_not_compared(logs: Path, babycli: Babycli) -> None:
+    write_run(logs, "c", drawn(5, {"vtwt": 0.5}), data="demo", labels_sha256={}, images_sha256={})
+    ran = babycli("report", logs, "--compare", "lab/a", "c")
+    assert ran.code == 3
+    assert "different data (saycam and demo)" in ran.err
+
+
+def test_other_phrases_are_refused_even_without_digests(logs: Path, babycli: Babycli) -> None:
+    path = write_run(logs, "c", drawn(5, {"vtwt": 0.5}), labels_sha256={}, images_sha256={})
+    outcomes = path.with_name("20260101_120000_outcomes.json")
+    outcomes.write_text(outcomes.read_text().replace("hold book", "hold ball"))
+    ran = babycli("report", logs, "--compare", "lab/a", "c")
+    assert ran.code == 3
+    assert "different items: phrases of 322 trials differ" in ran.err
+
+
 def test_runs_without_trials_or_tasks_in_common_are_refused(logs: Path, babycli: Babycli) -> None:
     path = write_run(logs, "c", drawn(5, {"vtwt": 0.5}))
     path.with_name("20260101_120000_outcomes.json").unlink()

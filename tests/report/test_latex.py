@@ -15,7 +15,7 @@ from tests.report.logs import drawn, write_run
 
 ALL = {"labeled_s": 0.6, "vtwt": 0.7, "baby_winoground": 0.3, "saycam_caption": 0.2}
 DOCUMENT = r"""\documentclass{article}
-\usepackage{booktabs,siunitx,etoolbox,graphicx}
+\usepackage{booktabs,siunitx,etoolbox,graphicx,longtable}
 \robustify\bfseries
 \sisetup{detect-weight=true,mode=text}
 \begin{document}
@@ -83,7 +83,17 @@ def test_runs_on_other_data_are_not_tested_against_each_other(tmp_path: Path, ba
     assert "***" not in latex.split(r"\midrule")[1]
 
 
-@pytest.mark.parametrize("words", [("--baselines", "paper"), ("--compare", "lab/worse", "best_of"), ("--by", "word")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--baselines", "paper"),
+        ("--compare", "lab/worse", "best_of"),
+        ("--compare", "lab/worse", "best_of", "--items"),
+        ("--by", "word"),
+        ("--by", "session"),
+    ],
+    ids=" ".join,
+)
 def test_it_compiles(words: tuple[str, ...], logs: Path, tmp_path: Path, babycli: Babycli) -> None:
     if shutil.which("pdflatex") is None:
         assert not os.environ.get("BABYCLI_TEST_LATEX"), "pdflatex is not there"
@@ -96,3 +106,12 @@ def test_it_compiles(words: tuple[str, ...], logs: Path, tmp_path: Path, babycli
     log = (tmp_path / "table.log").read_text(errors="replace")
     assert "Missing character" not in log
     assert "Overfull" not in log
+    assert "Float too large" not in log
+
+
+def test_many_models_go_over_several_pages(tmp_path: Path, babycli: Babycli) -> None:
+    for i in range(40):
+        write_run(tmp_path, f"lab/model{i}", drawn(i, {"vtwt": 0.6}))
+    latex = babycli("report", tmp_path, "--format", "latex").out
+    assert r"\begin{longtable}" in latex
+    assert r"\begin{table}" not in latex
