@@ -138,7 +138,7 @@ def _read(file: Path, labels: Labels, shared: dict[tuple[str, ...], tuple[str, .
         )
     try:
         return _own(file, document, shared), _others(sorted(set(document["chance"]) - set(all_tasks())))
-    except (KeyError, TypeError, ValueError, AttributeError, orjson.JSONDecodeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"is damaged: {error!r}") from error
 
 

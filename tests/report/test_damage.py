@@ -92,6 +92,17 @@ def test_a_task_of_a_later_babycli_is_told_and_left_out(words: tuple[str, ...], 
     assert "also has tasks that a report does not read: new_task" in ran.err
 
 
+def test_outcomes_that_cannot_be_opened_hide_nothing(logs: Path, babycli: Babycli) -> None:
+    path = damaged(logs, "results", {})
+    outcomes = path.with_name("20260101_120000_outcomes.json")
+    outcomes.unlink()
+    outcomes.mkdir()  # cannot be read as a file, by root neither
+    ran = babycli("report", logs)
+    assert ran.code == 0
+    assert "sound" in ran.out
+    assert str(path) in ran.err
+
+
 def test_nan_in_the_results_of_lmms_eval_is_read(tmp_path: Path, babycli: Babycli) -> None:
     document = {"results": {"labeled_s": {"acc,none": 0.5}, "vtwt": {"acc,none": float("nan")}}, "config": {}}
     (tmp_path / "20260101_120000_results.json").write_text(json.dumps(document))
