@@ -232,7 +232,7 @@ def _interval_notes(table: Table) -> list[str]:
         }
         notes.append(
             "± how far the 95 % interval reaches on its wider side; trials are not independent, so by cluster: "
-            f"{_and(clusters)}."
+            f"{_listed(clusters)}."
         )
     if any(cell.ci95 and not cell.ci95_clustered for cell in cells):
         lead = "± without clusters" if notes else "± how far the 95 % interval reaches on its wider side"
@@ -240,7 +240,7 @@ def _interval_notes(table: Table) -> list[str]:
     return notes
 
 
-def _and(texts: set[str]) -> str:
+def _listed(texts: set[str]) -> str:
     return ", ".join(sorted(texts))
 
 
