@@ -157,6 +157,17 @@ def paired_bootstrap(differences: Floats, seed: int) -> tuple[tuple[float, float
     return _percentiles95(differences, deviations), (1 + as_far) / (len(deviations) + 1)
 
 
+def by_cluster(values: Floats, clusters: Ints) -> Floats:
+    """One number for each cluster, with the same mean and the clustered variance: what a bootstrap may draw from.
+
+    The mean and each cluster's share of the deviations from it. Drawing single trials would take those of a cluster for
+    independent.
+    """
+    totals = _cluster_totals(values, clusters)
+    of_clusters: Floats = values.mean() + totals * len(totals) / len(values)
+    return of_clusters
+
+
 def mcnemar(only_first: int, only_second: int) -> float:
     """Exact two-sided p value of McNemar's test (1947, Psychometrika 12, 153-157) from the trials that differ.
 

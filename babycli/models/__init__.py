@@ -153,14 +153,15 @@ def matching(pattern: str) -> list[str]:
     found = [path for path in paths if Path(path).is_dir() or _is_claimed(path)]
     if not found:
         raise UsageError(f"no checkpoint is named {pattern!r}", "give folders, as  --model 'checkpoints/*'")
-    return sorted(found, key=_natural)
+    return sorted(found, key=natural_order)
 
 
 def _is_claimed(name: str) -> bool:
     return any(family.claims(name) for family in all_families().values())
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """A key that sorts step 9 before step 10."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 

@@ -15,8 +15,9 @@ from babycli.errors import DataError, UsageError, did_you_mean
 from babycli.report.load import Run
 from babycli.report.measure import SEED, Interval
 from babycli.report.rows import Column, TableRow
-from babycli.report.trials import Codes, Floats, TaskTrials
+from babycli.report.trials import Floats, TaskTrials
 from babycli.stats import (
+    by_cluster,
     detectable_difference,
     holm,
     mcnemar,
@@ -85,7 +86,7 @@ def paired(first: TaskTrials, second: TaskTrials, metric: str) -> Paired:
     else:
         # Few clusters make a bootstrap too sure of itself, so it must not be surer than Student's t.
         test = BOOTSTRAP
-        _, p_value = paired_bootstrap(_by_cluster(differences, clusters), SEED)
+        _, p_value = paired_bootstrap(differences if clusters is None else by_cluster(differences, clusters), SEED)
         p_value = max(p_value, of_mean.p_value) if of_mean else 1.0
     return Paired(
         difference=float(differences.mean()),
@@ -100,20 +101,6 @@ def paired(first: TaskTrials, second: TaskTrials, metric: str) -> Paired:
         first_value=float(a.mean()),
         second_value=float(b.mean()),
     )
-
-
-def _by_cluster(differences: Floats, clusters: Codes | None) -> Floats:
-    """One number for each cluster, with the same mean and the clustered variance: what a bootstrap may draw from.
-
-    The mean and each cluster's share of the deviations from it. Drawing single trials would take those of a session for
-    independent.
-    """
-    if clusters is None:
-        return differences
-    centre = differences.mean()
-    totals = np.bincount(clusters, weights=differences - centre)
-    of_clusters: Floats = centre + totals * len(totals) / len(differences)
-    return of_clusters
 
 
 def _is_whole(values: Floats) -> bool:
@@ -135,10 +122,10 @@ def pairing_problem(task: str, first: Run, second: Run) -> str | None:
             return f"cannot be paired: {run.path} has no outcomes and no samples of {task}"
     one, other = first.trials[task], second.trials[task]
     for kind in ("category", "phrases", "session"):
-        if kind in one.groups and kind in other.groups and len(one.groups[kind]) == len(other.groups[kind]):
-            n_others = sum(a != b for a, b in zip(one.groups[kind], other.groups[kind], strict=True))
-            if n_others:
-                return f"were run on different items: {kind} of {n_others} trials differ"
+        names, other_names = one.groups.get(kind, ()), other.groups.get(kind, ())
+        if len(names) == len(other_names) and names != other_names:
+            n_others = sum(a != b for a, b in zip(names, other_names, strict=True))
+            return f"were run on different items: {kind} of {n_others} trials differ"
     ids, others = one.trial_ids, other.trial_ids
     if ids != others:
         return f"were run on different items: {len(ids)} and {len(others)}, {len({*ids} & {*others})} of them the same"

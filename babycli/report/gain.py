@@ -54,11 +54,12 @@ def visual_gain(row: TableRow, rows: Sequence[TableRow]) -> Gain | None:
     """None for a model that has no blind control on the same trials."""
     found: dict[Column, Paired] = {}
     blind = [each for other in controls_of(row, rows, "blind") for each in other.runs]
-    for task, metric in row.cells:
-        one = row.run_of(task)
-        other = next((run for run in reversed(blind) if one is not None and _is_control_of(run, one, task)), None)
-        if one is not None and other is not None:
-            found[task, metric] = paired(one.trials[task], other.trials[task], metric)
+    for run in row.runs if blind else ():
+        for task in run.trials:
+            other = next((each for each in reversed(blind) if _is_control_of(each, run, task)), None)
+            if other is not None:
+                metrics = [metric for of, metric in run.cells if of == task]
+                found |= {(task, metric): paired(run.trials[task], other.trials[task], metric) for metric in metrics}
     return Gain(row.label, found) if found else None
 
 

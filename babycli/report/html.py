@@ -32,6 +32,12 @@ _HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    text: str
+    has_pictures: bool  # of the dataset
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     """One table with all that is drawn of it."""
 
@@ -86,7 +92,7 @@ def page(
     with_items: bool,
     unread: Sequence[Unread],
     images: Images | None,
-) -> str:
+) -> Page:
     """The whole page. With ``images``, it holds small pictures of the items and, if there are any, who may see it."""
     sources = html_methods.sourced(made)
     pictures: dict[tuple[str, str], Picture] = {}
@@ -98,7 +104,7 @@ def page(
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    return environment.get_template("page.html.j2").render(
+    text = environment.get_template("page.html.j2").render(
         version=__version__,
         style=style,
         script=script,
@@ -120,11 +126,7 @@ def page(
         n_heat=html_tables.N_HEAT,
         n_series=html_figures.N_SERIES,
     )
-
-
-def has_pictures(text: str) -> bool:
-    """Does a page hold pictures of the dataset?"""
-    return '<meta name="rights"' in text
+    return Page(text, has_pictures=bool(ids))
 
 
 def _part(number: int, table: Table) -> _Part:

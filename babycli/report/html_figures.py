@@ -115,8 +115,8 @@ def forests(table: Table) -> list[Forest]:
     found = []
     for column in table.columns:
         rows = [_measured(row, of[column]) for row, of in cells if column in of]
-        for each in table.baselines.rows if table.baselines else ():
-            if column in each.values and each.label != "chance":
+        for each in table.published:
+            if column in each.values:
                 rows.append(_Row(each.label, "published", each.values[column], None, None))
         rows = [row for row in rows if math.isfinite(row.value)]  # a log may say NaN
         if rows:

@@ -128,7 +128,7 @@ def _tasks(table: Table) -> str:
     for task in dict.fromkeys(task for task, _ in table.columns):
         columns = [column for column in table.columns if column[0] == task]
         units = sorted({n for column in columns for n in table.units(column)})
-        if not units or task not in all_tasks():
+        if not units:
             continue
         about = all_tasks()[task]
         chances = {percent(chance) for column in columns if (chance := table.chance(column)) is not None}

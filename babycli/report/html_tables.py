@@ -130,8 +130,7 @@ def summary(table: Table) -> Summary:
     told = [note for note in notes(table) if note not in of_suspicions and note != stamp]
     published = [
         Line(row.label, "published", False, tuple(_published(row.values.get(column)) for column in table.columns))
-        for row in (table.baselines.rows if table.baselines else ())
-        if row.label != "chance"  # is a row of its own
+        for row in table.published
     ]
     return Summary(
         data={"saycam": "SAYCam", "demo": "Demo data"}.get(table.data, table.data),

@@ -28,7 +28,6 @@ def as_environment(table: Table, number: int) -> str:
     """A table environment; ``number`` tells several in one file apart."""
     best = best_of_columns(table.rows, table.columns)
     n = len(table.columns)
-    published = table.baselines.rows if table.baselines else ()
     last = [
         " & ".join(["chance", *(_plain(table.chance(c)) for c in table.columns)]) + r" \\",
         " & ".join(["$n$", *("{" + "/".join(map(str, table.units(c))) + "}" for c in table.columns)]) + r" \\",
@@ -39,8 +38,7 @@ def as_environment(table: Table, number: int) -> str:
             + [_plain(row.values.get(c)) for c in table.columns]
         )
         + r" \\"
-        for row in published
-        if row.label != "chance"
+        for row in table.published
     ]
     sections = [[line for row in table.rows for line in _row(row, table, best)], of_others, last]
     body = [line for i, lines in enumerate(s for s in sections if s) for line in ([r"\midrule"] if i else []) + lines]
@@ -101,8 +99,10 @@ def _plain(value: float | None) -> str:
 
 
 def _caption(table: Table, best: Mapping[Column, Best]) -> str:
+    tasks = all_tasks()
     units = "; ".join(
-        f"{_title(task)}: {'/'.join(map(str, n))} {all_tasks()[task].unit}" for task, n in _units(table).items()
+        f"{all_tasks()[task].title}: {'/'.join(map(str, n))} {all_tasks()[task].unit}"
+        for task, n in _units(table).items()
     )
     sentences = [DATA_NOTES[table.data]] if table.data in DATA_NOTES else []
     sentences.append(f"Scores in % (METEOR x 100) with the wider arm of the 95 % interval below. n: {units}.")
@@ -122,17 +122,13 @@ def _caption(table: Table, best: Mapping[Column, Best]) -> str:
     if any(cell.n_nonfinite or cell.fair_value is not None for cell in cells):
         sentences.append("!: not to be trusted, see the report.")
     if table.suspicions:
-        told = ", ".join(f"{s.label} on {_title(s.task)} ({percent(s.cell.value)})" for s in table.suspicions)
+        told = ", ".join(f"{s.label} on {tasks[s.task].title} ({percent(s.cell.value)})" for s in table.suspicions)
         sentences.append(f"CONTROLS ABOVE CHANCE, so words or labels may give answers away: {told}.")
     caption = " ".join(latex_text(sentence) for sentence in sentences)
     if table.baselines is not None:
         about = latex_text(f" {table.baselines.title}, {table.baselines.source}; {table.baselines.note}.")
         caption += r" \textsuperscript{\dag}" + about
     return caption
-
-
-def _title(task: str) -> str:
-    return all_tasks()[task].title if task in all_tasks() else task
 
 
 def _units(table: Table) -> dict[str, list[int]]:

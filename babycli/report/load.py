@@ -8,7 +8,7 @@ of disk) is listed too, not guessed.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -65,10 +65,11 @@ class Logs:
     unread: tuple[Unread, ...]
 
 
-def load_logs(folder: Path, labels: Labels | None = None) -> Logs:
+def load_logs(folder: Path, labels: Callable[[], Labels] = dict) -> Logs:
     """All runs below a folder, or the one of a results file, sorted by model and date.
 
-    ``labels`` give the logs of lmms-eval the names of the images. Raises DataError where no run can be read.
+    ``labels`` gives the logs of lmms-eval the names of the images, and is asked where there are any. Raises DataError
+    where no run can be read.
     """
     if not folder.exists():
         raise DataError(
@@ -81,7 +82,7 @@ def load_logs(folder: Path, labels: Labels | None = None) -> Logs:
     unread: list[Unread] = []
     for file in files:
         try:
-            run, notes = _read(file, labels or {}, shared)
+            run, notes = _read(file, labels, shared)
             runs.append(run)
             unread += [Unread(file, note) for note in notes]
         except DataError as error:
@@ -111,7 +112,7 @@ def unfinished_runs(folder: Path, files: Sequence[Path]) -> list[Unread]:
     return found
 
 
-def read_document(file: Path) -> dict[str, Any]:
+def _document(file: Path) -> dict[str, Any]:
     """A results file as JSON. Raises DataError for one that is damaged or no such file."""
     try:
         document = dict(decoded(file.read_bytes()))
@@ -122,14 +123,17 @@ def read_document(file: Path) -> dict[str, Any]:
     return document
 
 
-def _read(file: Path, labels: Labels, shared: dict[tuple[str, ...], tuple[str, ...]]) -> tuple[Run, list[str]]:
+def _read(
+    file: Path, labels: Callable[[], Labels], shared: dict[tuple[str, ...], tuple[str, ...]]
+) -> tuple[Run, list[str]]:
     """A run, and what of it is not in the report. Raises DataError."""
-    document = read_document(file)
+    document = _document(file)
     if "babycli" not in document:
-        run = read_foreign(file, labels, shared)
+        rows = labels()
+        run = read_foreign(file, rows, shared)
         faults = {str(f.kind): None for f in [*run.faults, *(f for task in run.tasks.values() for f in task.faults)]}
         told = f"has findings ({', '.join(faults)}): babycli report --audit {file}   names them"
-        return _foreign(run, labels), _others(run.unknown_tasks) + ([told] if faults else [])
+        return _foreign(run, rows), _others(run.unknown_tasks) + ([told] if faults else [])
     own = document["babycli"]
     schema = own.get("schema_version") if isinstance(own, dict) else None
     if schema != SCHEMA_VERSION:
@@ -240,7 +244,7 @@ def _trials(
 def _cell(document: dict[str, Any], trials: TaskTrials | None, task: str, metric: str, chance: float | None) -> Cell:
     value = float(document["results"][task][f"{metric},none"])
     n_skipped = len(document["skipped"][task])
-    if trials is not None and task in all_tasks():
+    if trials is not None:
         cell = measured(trials, metric, value, n_skipped)
         if cell.fair_value is not None:
             raise ValueError(f"{task} {metric} is {value}, its trials give {cell.fair_value}")

@@ -120,8 +120,7 @@ def _shown(table: Table) -> list[TableRow]:
 
 def _forest_panel(panel: Axes, table: Table, rows: Sequence[TableRow], column: Column) -> None:
     labels = [row.label for row in rows]
-    published = [row for row in (table.baselines.rows if table.baselines else ()) if row.label != "chance"]
-    labels += [f"{row.label} (published)" for row in published]
+    labels += [f"{row.label} (published)" for row in table.published]
     for y, row in enumerate(rows):
         cell = row.cells.get(column)
         if cell is None:
@@ -131,7 +130,7 @@ def _forest_panel(panel: Axes, table: Table, rows: Sequence[TableRow], column: C
             low, high = cell.interval
             panel.hlines(y, 100 * low, 100 * high, color=colour, linewidth=1.2)
         panel.plot([100 * cell.value], [y], "s" if row.control else "o", color=colour, markersize=3.5)
-    for y, other in enumerate(published, len(rows)):
+    for y, other in enumerate(table.published, len(rows)):
         if column in other.values:
             panel.plot([100 * other.values[column]], [y], "D", color=_QUIET, markersize=3.5, fillstyle="none")
     _chance_line(panel, table.chance(column), vertical=True)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from babycli.models import natural_order
 from babycli.report.load import Run
 from babycli.report.measure import Cell
 from babycli.report.trials import TaskTrials
@@ -72,7 +73,9 @@ def make_rows(runs: Sequence[Run]) -> list[TableRow]:
     names = [_name(row[0]) for row in merged]
     labels = [f"{n} {row[0].date}" if names.count(n) > 1 else n for n, row in zip(names, merged, strict=True)]
     rows = [TableRow(label, tuple(row)) for label, row in zip(labels, merged, strict=True)]
-    return sorted(rows, key=lambda row: (natural(row.runs[0].model), row.runs[0].args, row.control, row.runs[0].date))
+    return sorted(
+        rows, key=lambda row: (natural_order(row.runs[0].model), row.runs[0].args, row.control, row.runs[0].date)
+    )
 
 
 def settings(run: Run) -> tuple[object, ...]:
@@ -94,11 +97,6 @@ def training_runs(rows: Sequence[TableRow]) -> dict[str, list[TableRow]]:
         if row.step is not None and not row.control:
             found.setdefault(row.series, []).append(row)
     return {name: of for name, of in found.items() if len({row.step for row in of}) > 1}
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """Sorts step 9 before step 10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _name(run: Run) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from babycli.report.baselines import Baselines
+from babycli.report.baselines import Baselines, PublishedRow
 from babycli.report.compare import Paired, is_significant
 from babycli.report.gain import Gain, Suspicion, suspicions, visual_gain
 from babycli.report.grid import Grid, Line
@@ -82,9 +82,14 @@ class Table:
     def runs(self) -> list[Run]:
         return [run for row in self.rows for run in row.runs]
 
+    @property
+    def published(self) -> list[PublishedRow]:
+        """The published models; chance, which is published as well, is a row of its own."""
+        return [row for row in (self.baselines.rows if self.baselines else ()) if row.label != "chance"]
+
     def chance(self, column: Column) -> float | None:
         task, metric = column
-        return all_tasks()[task].chance.get(metric) if task in all_tasks() else None
+        return all_tasks()[task].chance.get(metric)
 
     def units(self, column: Column) -> list[int]:
         return sorted({row.cells[column].n_units for row in self.rows if column in row.cells})
@@ -138,8 +143,7 @@ def as_grid(table: Table) -> Grid:
             body.append(Line(" to", tuple("" if p is None else points(p.ci95[1]) for p in of_column), "quiet"))
     published = [
         Line(f"{row.label} (published)", tuple(_percent_or_none(row.values.get(c)) for c in table.columns))
-        for row in (table.baselines.rows if table.baselines else ())
-        if row.label != "chance"  # is a row of its own
+        for row in table.published
     ]
     last = [
         Line("chance", tuple(_percent_or_none(table.chance(c)) for c in table.columns)),
@@ -321,7 +325,7 @@ def _record(data: str, run: Run, column: Column, cell: Cell) -> dict[str, object
         "stderr_clustered": cell.stderr_clustered,
         "n_clusters": cell.n_clusters,
         "n_units": cell.n_units,
-        "unit": all_tasks()[task].unit if task in all_tasks() else "units",
+        "unit": all_tasks()[task].unit,
         "ties": cell.n_ties,
         "nonfinite": cell.n_nonfinite,
         "skipped": cell.n_skipped,

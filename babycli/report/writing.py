@@ -5,6 +5,7 @@ Owns the order of these steps and nothing of what happens inside one.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -45,22 +46,22 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
 
     Raises UsageError, DataError or, of an audit that found something, UntrustedResultError.
     """
-    labels = label_rows_of(wanted.root)
     if wanted.audit:
-        audited = audit_sheet.audit_logs(wanted.logs, labels)
+        audited = audit_sheet.audit_logs(wanted.logs, label_rows_of(wanted.root))
         _put(written(audit_sheet.sheet(audited), wanted.form, wanted.width, wanted.has_colours), wanted, say)
         for each in unfinished_runs(wanted.logs, [each.run.path for each in audited]):
             say(f"note: {each.path} {each.why}")
         audit_sheet.raise_if_untrusted(audited)
         return
-    found = load_logs(wanted.logs, labels)
+    found = load_logs(wanted.logs, functools.cache(lambda: label_rows_of(wanted.root)))
     made = make_tables(found.runs, read_baselines(wanted.baselines) if wanted.baselines else None)
     rows = [row for table in made for row in table.rows]
     comparisons = compare(find_rows(wanted.compared, rows)) if wanted.compared else []
     if wanted.form == "html":
         images = html.Images(wanted.root) if wanted.with_images else None
-        text = html.page(made, comparisons, wanted.items, found.unread, images)
-        if html.has_pictures(text):
+        page = html.page(made, comparisons, wanted.items, found.unread, images)
+        text = page.text
+        if page.has_pictures:
             say(f"warning: {html.IMAGES_WARNING}")
         elif images is not None:
             say("note: no picture could be shown; the page says why beside each item")

@@ -40,6 +40,30 @@ def groups(task: str, n: int) -> dict[str, list[str]]:
     return {"session": sessions, "word": words, "phrases": phrases}
 
 
+def results_document(
+    model: str, means: Mapping[str, Mapping[str, float]], n: Mapping[str, int], date: str
+) -> dict[str, Any]:
+    """The results file of a run as the first babycli wrote it: without ties, and without what later ones add."""
+    return {
+        "results": {t: {"alias": t} | {f"{m},none": v for m, v in ms.items()} for t, ms in means.items()},
+        "config": {"limit": None},
+        "date": date,
+        "model_name": model,
+        "babycli": {"schema_version": 1, "version": "0.1.0"},
+        "data": "saycam",
+        "scoring": "fair",
+        "dtype": "float32",
+        "fingerprint": f"weights of {model}",
+        "model_args": {},
+        "n_units": dict(n),
+        "ties": dict.fromkeys(means, 0),
+        "nonfinite": dict.fromkeys(means, 0),
+        "skipped": {t: [] for t in means},
+        "chance": {t: {m: all_tasks()[t].chance[m] for m in ms} for t, ms in means.items()},
+        "ci95": {t: {m: [v - 0.02, v + 0.02] for m, v in ms.items()} for t, ms in means.items()},
+    }
+
+
 def write_run(
     root: Path,
     model: str,
@@ -55,23 +79,9 @@ def write_run(
     """A finished run; returns its results file. ``changes`` override top-level keys of it."""
     n = {task: len(next(iter(metrics.values()))) for task, metrics in values.items()}
     means = {t: {m: float(np.mean(of)) for m, of in ms.items()} for t, ms in values.items()}
-    document: dict[str, Any] = {
-        "results": {t: {"alias": t} | {f"{m},none": v for m, v in ms.items()} for t, ms in means.items()},
-        "config": {"limit": None},
-        "date": date,
-        "model_name": model,
-        "babycli": {"schema_version": 1, "version": "0.1.0"},
-        "data": "saycam",
-        "scoring": "fair",
-        "dtype": "float32",
-        "fingerprint": f"weights of {model}",
-        "model_args": {},
-        "n_units": n,
+    document = results_document(model, means, n, date) | {
         "ties": {t: len((ties or {}).get(t, ())) for t in values},
         "nonfinite": {t: len((nonfinite or {}).get(t, ())) for t in values},
-        "skipped": {t: [] for t in values},
-        "chance": {t: dict(all_tasks()[t].chance) for t in values},
-        "ci95": {t: {m: [max(0, v - 0.02), v + 0.02] for m, v in ms.items()} for t, ms in means.items()},
         "labels_sha256": dict.fromkeys(values, "labels"),
         "images_sha256": dict.fromkeys(values, "images"),
         "control": None if control is None else {"kind": control, "how": "as the test says", "seed": 0},

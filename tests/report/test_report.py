@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Babycli
+from tests.report.logs import UNITS, results_document
 
 
 def write_run(
@@ -22,29 +23,7 @@ def write_run(
     **changes: Any,
 ) -> Path:
     """A results file as babycli writes it; ``changes`` override top-level keys."""
-    units = {"labeled_s": 2200, "vtwt": 967, "baby_winoground": 365, "saycam_caption": 294}
-    chance = {"acc": {"labeled_s": 0.25, "vtwt": 0.5}, "image_score": 0.25, "text_score": 0.25, "group_score": 1 / 6}
-    document: dict[str, Any] = {
-        "results": {t: {f"{m},none": v for m, v in ms.items()} for t, ms in values.items()},
-        "config": {"limit": None},
-        "date": date,
-        "model_name": model,
-        "babycli": {"schema_version": 1, "version": "0.1.0"},
-        "data": "saycam",
-        "scoring": "fair",
-        "dtype": "float32",
-        "fingerprint": f"weights of {model}",
-        "model_args": {},
-        "n_units": {t: units[t] for t in values},
-        "ties": dict.fromkeys(values, 0),
-        "nonfinite": dict.fromkeys(values, 0),
-        "skipped": {t: [] for t in values},
-        "chance": {
-            t: {m: chance["acc"][t] if m == "acc" else chance.get(m) for m in ms}  # type: ignore[index]
-            for t, ms in values.items()
-        },
-        "ci95": {t: {m: [v - 0.02, v + 0.02] for m, v in ms.items()} for t, ms in values.items()},
-    }
+    document = results_document(model, values, {task: UNITS[task] for task in values}, date)
     folder = root / model.replace("/", "__") / date
     folder.mkdir(parents=True)
     (folder / "run.json").write_text("{}")
