@@ -22,12 +22,13 @@ from typing import Any, Literal
 
 from babycli.bridge.lmms_files.choices import BROKEN, MEND, why_broken
 from babycli.data.manifest import manifests
-from babycli.data.root import DatasetRoot, explained, written_aside
+from babycli.data.root import DatasetRoot
 from babycli.data.zips import is_zip
 from babycli.domain import GenerateRequest, ImageRef, Loglikelihood, ScoreRequest, Trial
 from babycli.errors import DataError, UsageError
 from babycli.evaluation.inputs import Inputs, TaskInput, read_inputs
 from babycli.evaluation.prompts import NO_PROMPT
+from babycli.files import explained, written_aside
 from babycli.tasks import select_tasks
 from babycli.tasks.base import Task
 from babycli.tasks.prompts import DEFAULT

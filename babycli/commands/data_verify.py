@@ -23,7 +23,7 @@ from babycli.data.labels import Labels
 from babycli.data.linking import check_source
 from babycli.data.manifest import SOURCE_TITLES, Manifest, manifests
 from babycli.data.problems import Problem, ProblemKind, exit_code, raise_for
-from babycli.data.root import DatasetRoot, aside_of, write_atomically
+from babycli.data.root import DatasetRoot
 from babycli.data.verify import (
     DEPTHS,
     Options,
@@ -35,6 +35,7 @@ from babycli.data.verify import (
     verify_source,
 )
 from babycli.errors import DataError, UsageError, did_you_mean
+from babycli.files import aside_of, write_atomically
 from babycli.tasks import all_tasks, structure_problems, trial_images
 
 SHOWN_PROBLEMS = 1_000

@@ -11,13 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
 import stat
-import sys
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,18 +22,16 @@ from typing import Literal
 
 from babycli.data.images import ImageStore
 from babycli.data.problems import ProblemKind
-from babycli.data.root import explained
 from babycli.data.workers import chunks, map_in_processes
 from babycli.errors import ChecksumError, DataError
+from babycli.files import clone, explained, locked
 
 CopyMode = Literal["copy", "hardlink", "reflink"]
 
 _PARTIAL = "babycli-partial"
 RESERVED_NAME = f".{_PARTIAL}"  # the staging folder in a folder that is there
 _MAX_STEM_BYTES = 200
-_FICLONE = 0x40049409  # Linux: _IOW(0x94, 9, int)
 _NO_CLONE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.ENOSYS, errno.EXDEV}
-_WAIT_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,48 +141,6 @@ def _is_there(real: Path, folder: Path) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def locked(folder: Path, makes: bool = False) -> Iterator[None]:
-    """Keeps other commands that ask for the same folder waiting. Raises DataError after half a minute.
-
-    ``makes``: the folder is made where it is not there, also when the command that was waited for has removed it.
-    """
-    end = time.monotonic() + _WAIT_S
-    while (fd := _lock(folder, makes)) is None:
-        if time.monotonic() > end:
-            raise DataError(f"another babycli is writing {folder}", "wait until it has ended")
-        time.sleep(0.05)
-    try:
-        yield
-    finally:
-        os.close(fd)
-
-
-def _lock(folder: Path, makes: bool) -> int | None:
-    """An open folder that nobody else holds; None where that cannot be had now."""
-    with explained(folder):
-        if makes:
-            folder.mkdir(parents=True, exist_ok=True)
-        try:
-            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            if makes:
-                return None  # removed by its holder, who is ending
-            raise
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        return None
-    except OSError:
-        pass  # NFS cannot lock a folder
-    with contextlib.suppress(OSError):
-        if os.path.samestat(os.stat(folder), os.fstat(fd)):  # noqa: PTH116
-            return fd
-    os.close(fd)
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class _Work:
     store: ImageStore
@@ -258,10 +211,7 @@ def _put(work: _Work, name: str, place: Path) -> None:
     if work.mode == "hardlink":
         os.link(source, place)
         return
-    if sys.platform != "linux":
-        raise OSError(errno.EOPNOTSUPP, "only Linux file systems can do this here")
-    with open(source, "rb") as original, place.open("wb") as clone:  # noqa: PTH123
-        fcntl.ioctl(clone.fileno(), _FICLONE, original.fileno())
+    clone(source, place)
 
 
 def _changed(place: str) -> ChecksumError:

@@ -17,10 +17,10 @@ from typing import Literal
 from babycli.data.copying import RESERVED_NAME, assembling
 from babycli.data.names import folded_name
 from babycli.data.problems import Problem, ProblemKind
-from babycli.data.root import explained
 from babycli.data.workers import chunks, map_in_processes
 from babycli.data.zips import MAX_MEMBER_BYTES, Member, MemberError, ZipArchive
 from babycli.errors import DataError
+from babycli.files import explained
 
 _CHUNK = 256  # members a task
 _MAX_RATIO = 1000  # DEFLATE packs at best 1032 to 1, and no image near that

@@ -17,8 +17,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from babycli.data.root import write_atomically
 from babycli.errors import DataError
+from babycli.files import write_atomically
 
 _SCHEMA = 1
 _KEPT_FILES = 8  # of as many lists of checksums that a dataset was compared with

@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath
 from babycli.data.manifest import Edition, Link, Manifest
 from babycli.data.names import is_safe_name
 from babycli.data.problems import Problem, ProblemKind
-from babycli.data.root import keep_old, write_atomically
 from babycli.domain import Row
 from babycli.errors import ChecksumError, DataError
+from babycli.files import keep_old, write_atomically
 
 BOM = b"\xef\xbb\xbf"
 FETCH_TIMEOUT_S = 30

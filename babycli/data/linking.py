@@ -14,15 +14,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from babycli.data.copying import assembling, lacking, locked, put_images
+from babycli.data.copying import assembling, lacking, put_images
 from babycli.data.hashing import hash_each
 from babycli.data.images import ImageError, ImageStore, is_folder, n_probes_found, open_archive, open_store
 from babycli.data.labels import Labels
 from babycli.data.lock import Lock, LockedLink, lock_path, read_lock
 from babycli.data.manifest import SOURCE_TITLES, Link, Source
-from babycli.data.root import DatasetRoot, written_aside
+from babycli.data.root import DatasetRoot
 from babycli.data.zips import is_zip
 from babycli.errors import DataError, UsageError
+from babycli.files import locked, written_aside
 
 LinkMode = Literal["symlink", "hardlink", "copy", "reflink"]
 LINK_MODES: tuple[LinkMode, ...] = ("symlink", "hardlink", "copy", "reflink")

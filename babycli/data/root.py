@@ -1,21 +1,20 @@
-"""The dataset folder: where it is, its links, and how files get into it without ever being half there.
+"""The dataset folder: where it is, and its links.
 
 Owns the layout on disk. Never reads the content of a label file or an image.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from babycli.errors import DataError
+from babycli.files import aside_of, explained
 
 DEFAULT_FOLDER = "dataset"
 ENVIRONMENT_VARIABLE = "BABYCLI_DATA"
@@ -120,86 +119,3 @@ class DatasetRoot:
         with explained(place):
             place.unlink()
         return True
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a whole file: after a crash there is the old one or the new one. Raises DataError.
-
-    A link is followed. What is no regular file, a pipe or a device, is written to as it is.
-    """
-    if path.exists() and not path.is_file() and not path.is_dir():
-        with explained(path):
-            path.write_bytes(content)
-        return
-    with written_aside(Path(os.path.realpath(path)), content) as put_in_place:
-        put_in_place()
-
-
-def aside_of(path: Path) -> Path:
-    """Where a file is written before it takes its place. One that a killed command left is used again."""
-    return path.with_name(f".{path.name}.babycli.tmp")
-
-
-@contextlib.contextmanager
-def written_aside(path: Path, content: bytes) -> Iterator[Callable[[], None]]:
-    """Writes a file beside its place, and gives the function that puts it there. Raises DataError."""
-    aside = aside_of(path)
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fd = _open_alone(aside)
-    try:
-        with explained(path):
-            os.ftruncate(fd, 0)
-            with os.fdopen(os.dup(fd), "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-
-        def put_in_place() -> None:
-            with explained(path):
-                os.replace(aside, path)
-
-        yield put_in_place
-    finally:
-        with contextlib.suppress(OSError):
-            if os.path.samestat(aside.lstat(), os.fstat(fd)):
-                aside.unlink()
-        os.close(fd)
-
-
-def _open_alone(path: Path) -> int:
-    """A new file, or one that nobody else is writing: waits for who is."""
-    while True:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        with contextlib.suppress(OSError):  # some file systems have no locks
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(path.lstat(), os.fstat(fd)):
-                return fd
-        os.close(fd)  # it has just taken its place
-
-
-def keep_old(path: Path) -> None:
-    """Puts what is at a path, if anything, beside it as ``<name>.old``. Raises DataError.
-
-    A file stays in place too, until the new one replaces it: whatever fails on the way, nothing is lost.
-    """
-    names = (path.with_name(f"{path.name}.old{n or ''}") for n in range(1000))
-    with explained(path):
-        old = next(name for name in names if not os.path.lexists(name))
-        if path.is_file():
-            write_atomically(old, path.read_bytes())
-        elif os.path.lexists(path):
-            os.replace(path, old)
-
-
-@contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """An OSError on the way to a place becomes a DataError that names it."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(
-            f"cannot write {path}: {error.strerror}",
-            "make room or make that place writable, or name another (--data for the dataset, --output for a table)",
-        ) from error

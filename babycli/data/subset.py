@@ -23,9 +23,10 @@ from babycli.data.labels import Labels
 from babycli.data.lock import LOCK_NAME, Lock, LockedLink, lock_problem, read_lock
 from babycli.data.manifest import Link, Source
 from babycli.data.problems import Problem, raise_for
-from babycli.data.root import DatasetRoot, explained, write_atomically
+from babycli.data.root import DatasetRoot
 from babycli.data.verify import link_problem, open_link
 from babycli.errors import DataError
+from babycli.files import explained, write_atomically
 
 MANIFEST_NAME = "manifest-sha256.txt"
 

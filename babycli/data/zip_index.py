@@ -13,8 +13,8 @@ from array import array
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from babycli.data.root import write_atomically
 from babycli.errors import DataError
+from babycli.files import write_atomically
 
 _MAGIC = b"babycli zip index 1\n"
 _DIGEST_BYTES = 32

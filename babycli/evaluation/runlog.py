@@ -8,7 +8,6 @@ what was scored before a kill can be read, and forced to the disk every few seco
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import time
@@ -20,10 +19,10 @@ from typing import Any, BinaryIO, Self
 
 import orjson
 
-from babycli.data.root import write_atomically
 from babycli.errors import DataError, OutputError, ResumeError
 from babycli.evaluation.plan import Key
 from babycli.evaluation.scorefile import Scored, merged, to_line, whole_bytes
+from babycli.files import lock_now, write_atomically
 
 SCHEMA_VERSION = 1
 RUN_FILE = "run.json"
@@ -124,16 +123,12 @@ class RunLog:
         self._write(self.folder / f"{self.timestamp}_samples_{task}.jsonl", content)
 
     def _lock(self) -> None:
-        try:
-            fcntl.flock(self._scores, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not lock_now(self._scores.fileno()):
             self._scores.close()
             raise ResumeError(
                 f"{self.folder} is being written by another process",
                 "wait for it, or start a run of its own:  --no-resume",
-            ) from error
-        except OSError:
-            pass  # a file system without locks: two of the same command at a time are the user's to avoid
+            )
 
     def _write(self, path: Path, content: bytes) -> None:
         try:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from babycli.data.root import write_atomically
 from babycli.errors import DataError
+from babycli.files import write_atomically
 from babycli.report.breakdown import Breakdown, break_down, main_metric
 from babycli.report.compare import Comparison
 from babycli.report.measure import Interval

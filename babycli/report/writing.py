@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from babycli.data.root import DatasetRoot, write_atomically
+from babycli.data.root import DatasetRoot
+from babycli.files import write_atomically
 from babycli.report import audit_sheet, breakdown, differences, html, leaderboard, plots, summary
 from babycli.report.baselines import read_baselines
 from babycli.report.compare import Comparison, compare, find_rows
