@@ -13,9 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Row = Mapping[str, str]  # one line of a label file, column -> text
-Scoring = Literal["fair", "reference"]
 Offer = Literal["loglikelihood", "similarity", "generate"]  # what a model can be asked for
-ControlKind = Literal["blind", "shuffled", "constant"]  # what --control takes
 
 
 @dataclass(frozen=True, slots=True, order=True)

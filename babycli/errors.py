@@ -61,11 +61,3 @@ class OutputError(BabycliError):
     """The place for results cannot be written (disk full, read-only)."""
 
     exit_code = ExitCode.DATA
-
-
-def did_you_mean(word: str, known: list[str]) -> str:
-    """`` Did you mean 'x'?`` for the nearest of ``known``, or an empty string when none is near."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(word.lower(), known, n=1, cutoff=0.5)
-    return f" Did you mean {near[0]!r}?" if near else ""

@@ -41,6 +41,7 @@ from babycli.evaluation.prompts import choose_prompt
 from babycli.models import load_model, resolve
 from babycli.models.base import ModelSpec
 from babycli.tasks import select_tasks
+from babycli.wording import Scoring
 
 TASKS = "labeled_s,vtwt,baby_winoground"
 PEAK = """
@@ -86,7 +87,7 @@ class Plain:
 
     def __init__(self, checkpoint: Path, inputs: Inputs, device: str) -> None:
         resolved = resolve(str(checkpoint), {})
-        spec = ModelSpec(resolved.source, "plain", {}, device, precision(device), "fair")
+        spec = ModelSpec(resolved.source, "plain", {}, device, precision(device), Scoring.FAIR)
         with mock.patch("babycli.models.parts.llava_loading.quicken"):
             model: Any = load_model(resolved, spec)
         self._model, self._inputs = model, inputs

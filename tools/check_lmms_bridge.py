@@ -35,6 +35,7 @@ from babycli.evaluation.plan import key_of
 from babycli.evaluation.prompts import Prompt
 from babycli.evaluation.results import Decided, decide
 from babycli.tasks import all_tasks
+from babycli.wording import Scoring
 
 REPOSITORY = Path(__file__).parent.parent
 TOLERANCE = 1e-12
@@ -217,7 +218,7 @@ def expected(data: Path, tasks: Sequence[str], wording: str) -> list[Decided]:
     inputs = read_inputs(DatasetRoot(data), chosen, None, False, lambda _: None)
     inputs = inputs.asking({task.name: Prompt(task.prompts[wording]) for task in chosen})
     scores = {key_of(request, inputs.sha256): _answer(request, inputs) for request in inputs.all_requests()}
-    return [decide(item, scores, inputs.sha256, "fair") for item in inputs.tasks]
+    return [decide(item, scores, inputs.sha256, Scoring.FAIR) for item in inputs.tasks]
 
 
 def _answer(request: Request, inputs: Inputs) -> Score:

@@ -18,7 +18,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from babycli.bridge.lmms_files.choices import BROKEN, MEND, why_broken
 from babycli.data.manifest import manifests
@@ -32,9 +32,7 @@ from babycli.files import explained, written_aside
 from babycli.tasks import select_tasks
 from babycli.tasks.base import Task
 from babycli.tasks.prompts import DEFAULT
-
-Sign = Literal["logprob", "loss"]  # what a model's loglikelihood() returns in lmms-eval
-SIGNS: tuple[Sign, ...] = ("logprob", "loss")
+from babycli.wording import Scoring, Sign
 
 PREFIX = "babycli_"  # lmms-eval may have tasks of the same names
 CHECKED = ("0.6.1", "0.6.0", "0.5.0", "0.4.0", "0.3.5")  # with tools/check_lmms_bridge.py
@@ -199,7 +197,7 @@ def _right(item: TaskInput, trial: Trial) -> int:
     for right in range(sum(counts)):
         flat = [Loglikelihood((0.0 if i == right else -1.0,), False) for i in range(sum(counts))]
         scores = [[flat.pop(0) for _ in range(count)] for count in counts]
-        if item.task.outcome(trial, rows, scores, "fair").values["acc"] == 1.0:
+        if item.task.outcome(trial, rows, scores, Scoring.FAIR).values["acc"] == 1.0:
             return right
     raise AssertionError(f"{item.task.name} {trial.trial_id}: no candidate is right")
 

@@ -10,11 +10,12 @@ from typing import Annotated
 
 import typer
 
-from babycli.bridge.lmms import SIGNS, bridgeable, check_version, installed_version, note_on, write_bridge
+from babycli.bridge.lmms import bridgeable, check_version, installed_version, note_on, write_bridge
 from babycli.commands.options import DataOption, say
 from babycli.commands.progress import progress_bar
 from babycli.data.root import DatasetRoot
-from babycli.errors import UsageError, did_you_mean
+from babycli.errors import UsageError
+from babycli.wording import Sign, one_of
 
 app = typer.Typer(no_args_is_help=True, help="The tasks for another evaluation program.")
 
@@ -35,24 +36,21 @@ def lmms(
         str,
         typer.Option(
             "--sign",
-            metavar="|".join(SIGNS),
+            metavar="|".join(Sign),
             help="What the model's loglikelihood returns in lmms-eval; loss for those of the LLaVA kind.",
         ),
-    ] = SIGNS[0],
+    ] = Sign.LOGPROB,
     data: DataOption = None,
 ) -> None:
     """Write the tasks for upstream lmms-eval: YAML, documents and functions; the data are checked first."""
     if not folder:
         raise UsageError("no folder: the name is empty", "babycli bridge lmms DIR")
-    if sign not in SIGNS:
-        raise UsageError(f"unknown --sign {sign!r}.{did_you_mean(sign, list(SIGNS))}", f"one of: {', '.join(SIGNS)}")
+    meaning = one_of(sign, Sign, "--sign")
     chosen = bridgeable(tasks)
     version = installed_version()
     check_version(version, chosen)
     with progress_bar("reading images", unit=" images") as count:
-        made = write_bridge(
-            Path(folder).expanduser(), chosen, DatasetRoot.find(data), next(s for s in SIGNS if s == sign), count
-        )
+        made = write_bridge(Path(folder).expanduser(), chosen, DatasetRoot.find(data), meaning, count)
     for name, n_documents in made.n_documents.items():
         say(f"{name}: {n_documents} documents")
     if note := note_on(version, chosen):

@@ -17,6 +17,7 @@ from babycli.models.base import ModelSpec, Outline
 from babycli.models.plugin import plugins
 from babycli.tasks import all_tasks
 from babycli.tasks.prompts import DEFAULT
+from babycli.wording import Scoring
 
 models_app = typer.Typer(help="List the model families, or show one model.", invoke_without_command=True)
 
@@ -81,7 +82,7 @@ def show(
     """Show a model's architecture, size, precision and what each task asks it, without reading its weights."""
     args = parse_args(model_args)
     resolved = resolve(model, args)
-    spec = ModelSpec(resolved.source, resolved.name, args, "cpu", dtype, "fair")
+    spec = ModelSpec(resolved.source, resolved.name, args, "cpu", dtype, Scoring.FAIR)
     outline = outline_model(resolved, spec)
     asked = _prompts(outline)
     known = [part.n_parameters for part in outline.parts]

@@ -26,11 +26,12 @@ from babycli.commands.options import DataOption, FromOption, JsonOption, print_j
 from babycli.commands.progress import progress_bar
 from babycli.data.images import ZipStore
 from babycli.data.labels import get_labels
-from babycli.data.linking import LINK_MODES, LinkChoices, LinkReport, check_source, link_images
+from babycli.data.linking import LinkChoices, LinkReport, check_source, link_images
 from babycli.data.manifest import SOURCE_TITLES, Manifest, Source
 from babycli.data.root import DatasetRoot
 from babycli.data.verify import Options, TaskSummary, link_problem, verify_dataset
-from babycli.errors import DataError, ExitCode, UsageError, did_you_mean
+from babycli.errors import DataError, ExitCode, UsageError
+from babycli.wording import Depth, LinkMode, listed, one_of
 
 app = typer.Typer(no_args_is_help=True, help="Label files and images: fetch, link, check.")
 app.command("verify")(verify)
@@ -84,9 +85,9 @@ def link(
     mode: Annotated[
         str,
         typer.Option(
-            "--mode", metavar="|".join(LINK_MODES), help="Link to the images, or put them into the dataset folder."
+            "--mode", metavar="|".join(LinkMode), help="Link to the images, or put them into the dataset folder."
         ),
-    ] = "symlink",
+    ] = LinkMode.SYMLINK,
     relative: Annotated[bool, typer.Option("--relative", help="Links say the way from where they are.")] = False,
     data: DataOption = None,
 ) -> None:
@@ -95,11 +96,7 @@ def link(
     given = {kind: path.expanduser() for kind, path in choices.items() if path is not None}
     if not given:
         raise UsageError("nothing to link", "babycli data link path/to/saycam_images")
-    if mode not in LINK_MODES:
-        raise UsageError(
-            f"unknown mode {mode!r}.{did_you_mean(mode, list(LINK_MODES))}", f"one of: {', '.join(LINK_MODES)}"
-        )
-    choices_of_links = LinkChoices(allow_missing, next(m for m in LINK_MODES if m == mode), relative)
+    choices_of_links = LinkChoices(allow_missing, one_of(mode, LinkMode, "mode"), relative)
     root = DatasetRoot.find(data)
     for path in given.values():
         check_source(path, root.index_folder if root.path.is_dir() else None)
@@ -114,7 +111,7 @@ def link(
         _print_task(root, manifest, [report for report in reports if report.task == manifest.task])
     if linked.changed:
         say(
-            f"{len(linked.changed)} images have other bytes than when they were linked before: {_first(linked.changed)}"
+            f"{len(linked.changed)} images have other bytes than when they were linked before: {listed(linked.changed)}"
         )
     for folder in linked.unused:
         say(f"no link leads to {folder} any more; to remove its images:  rm -r {shlex.quote(str(folder))}")
@@ -156,14 +153,9 @@ def _print_link(root: DatasetRoot, report: LinkReport) -> None:
     print(f"    {found.n_found} of {found.n_names} {SOURCE_TITLES[report.link.source]} in {found.folder}{in_zip}{note}")
     if found.missing:
         missing = [name + (f" ({found.why[name]})" if name in found.why else "") for name in found.missing]
-        print(f"    missing: {_first(missing)}")
+        print(f"    missing: {listed(missing)}")
         if report.action == "incomplete":
             print("    complete the folder, or link it as it is with --allow-missing")
-
-
-def _first(names: Sequence[str]) -> str:
-    more = len(names) - SHOWN_NAMES
-    return ", ".join(names[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _say_wanted(root: DatasetRoot, saycam: Path | None, reports: Sequence[LinkReport]) -> None:
@@ -178,7 +170,7 @@ def status(as_json: JsonOption = False, data: DataOption = None) -> None:
     """Show what is there: label files, links and where they lead, and which tasks are ready."""
     root = DatasetRoot.find(data)
     with progress_bar("looking for images", unit=" images") as count:
-        summaries = verify_dataset(root, task_questions(), Options(depth="names"), count).tasks
+        summaries = verify_dataset(root, task_questions(), Options(depth=Depth.NAMES), count).tasks
     if as_json:
         print_json({s.task: _status_document(s) for s in summaries})
         return

@@ -34,9 +34,10 @@ from babycli.data.verify import (
     verify_dataset,
     verify_source,
 )
-from babycli.errors import DataError, UsageError, did_you_mean
+from babycli.errors import DataError, UsageError
 from babycli.files import aside_of, write_atomically
 from babycli.tasks import all_tasks, structure_problems, trial_images
+from babycli.wording import Depth, one_of
 
 SHOWN_PROBLEMS = 1_000
 
@@ -70,7 +71,7 @@ def verify(
         str | None,
         typer.Option(
             "--depth",
-            metavar="|".join(DEPTHS),
+            metavar="|".join(Depth),
             help="How closely to look; default checksum where checksums are known, else header.",
             show_default=False,
         ),
@@ -101,16 +102,15 @@ def verify(
 
     decode: it can be decoded as well; not another picture, where no checksum is known.
     """
-    if depth is not None and depth not in DEPTHS:
-        raise UsageError(f"unknown depth {depth!r}.{did_you_mean(depth, list(DEPTHS))}", f"one of: {', '.join(DEPTHS)}")
-    if manifest and depth == "names":
+    wanted = None if depth is None else one_of(depth, Depth, "depth")
+    if manifest and wanted == Depth.NAMES:
         raise UsageError("--depth names reads no image, so it cannot use --manifest", "use --depth header or deeper")
     if source is not None and manifest is None:
         raise UsageError(
             f"nothing to compare {source} with", f"babycli data verify {shlex.quote(str(source))} --manifest FILE"
         )
     options = Options(
-        next((d for d in DEPTHS if d == depth), None),
+        wanted,
         ChecksumFile.open(manifest) if manifest else None,
         full,
         use_index=not no_index,

@@ -12,29 +12,26 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from babycli.commands.options import DataOption, ModelArgsOption, has_colours, parse_args, say, terminal_width
 from babycli.commands.progress import progress_bar
 from babycli.data.root import DatasetRoot
-from babycli.domain import Scoring
-from babycli.errors import ExitCode, ModelError, ResumeError, UntrustedResultError, UsageError, did_you_mean
-from babycli.evaluation import controls
+from babycli.errors import ExitCode, ModelError, ResumeError, UntrustedResultError, UsageError
 from babycli.evaluation.batch_check import DEFAULT_TRIALS
 from babycli.evaluation.prompts import parse_prompts
 from babycli.evaluation.runlog import log_name
 from babycli.evaluation.suite import Evaluated, Failed, Options
 from babycli.evaluation.suite import evaluate as run_evaluation
 from babycli.evaluation.timings import as_table
-from babycli.models import DEFAULT_MODEL, DTYPES, matching
+from babycli.models import DEFAULT_MODEL, matching
 from babycli.tasks import select_tasks
+from babycli.wording import ControlKind, Dtype, Form, Scoring, one_of
 
 if TYPE_CHECKING:
     from babycli.report.gain import Suspicion
-
-Word = TypeVar("Word", bound=str)
 
 
 def evaluate(
@@ -71,7 +68,7 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    dtype: Annotated[str, typer.Option("--dtype", metavar="T", help=" | ".join(DTYPES))] = "float32",
+    dtype: Annotated[str, typer.Option("--dtype", metavar="T", help=" | ".join(Dtype))] = Dtype.FLOAT32,
     prompt: Annotated[
         list[str] | None,
         typer.Option(
@@ -93,13 +90,13 @@ def evaluate(
     ] = None,
     scoring: Annotated[
         str,
-        typer.Option("--scoring", metavar="fair|reference", help="Ours, or the original code's to the bit."),
-    ] = "fair",
+        typer.Option("--scoring", metavar="|".join(Scoring), help="Ours, or the original code's to the bit."),
+    ] = Scoring.FAIR,
     control: Annotated[
         str | None,
         typer.Option(
             "--control",
-            metavar="blind|shuffled|constant",
+            metavar="|".join(ControlKind),
             help="What the model gets without its pictures, with those of others, or with every score the same.",
             show_default=False,
         ),
@@ -145,9 +142,9 @@ def evaluate(
     """Evaluate a model on the BabyVLM tasks."""
     chosen = select_tasks(tasks)
     args = parse_args(model_args)
-    mode: Scoring = "reference" if _one_of(scoring, get_args(Scoring), "--scoring") == "reference" else "fair"
-    kind = None if control is None else _one_of(control, controls.KINDS, "--control")
-    precision = _one_of(args.pop("dtype", dtype), DTYPES, "--dtype")
+    mode = one_of(scoring, Scoring, "--scoring")
+    kind = None if control is None else one_of(control, ControlKind, "--control")
+    precision = one_of(args.pop("dtype", dtype), Dtype, "--dtype")
     wanted_batch = _parse_batch_size(batch_size)
     if trust_remote_code:
         say("note: --trust-remote-code is not needed: babycli runs no code out of a checkpoint")
@@ -167,7 +164,7 @@ def evaluate(
         control=kind,
         skip_missing=skip_missing,
         prompts=parse_prompts(prompt or ()),
-        batch_check=(0 if precision == "float32" else DEFAULT_TRIALS) if batch_check is None else batch_check,
+        batch_check=(0 if precision == Dtype.FLOAT32 else DEFAULT_TRIALS) if batch_check is None else batch_check,
         resume=resume,
         reuse_prefixes=prefix_reuse,
         reuse_features=feature_reuse,
@@ -191,7 +188,7 @@ def _show(done: Sequence[Evaluated], with_profile: bool) -> list[Suspicion]:
 
     runs = [run for each in done for run in load_logs(each.results_path).runs]
     made = make_tables(runs)
-    sys.stdout.write(written(summary.sheet(made), "table", terminal_width(), has_colours()))
+    sys.stdout.write(written(summary.sheet(made), Form.TABLE, terminal_width(), has_colours()))
     for each in done:
         say(f"results: {each.results_path}")
         if with_profile:
@@ -270,11 +267,3 @@ def _parse_batch_size(text: str) -> int | None:
     if not text.isdigit() or int(text) < 1:
         raise UsageError(f"--batch-size must be a positive whole number or auto, not {text!r}")
     return int(text)
-
-
-def _one_of(value: str, known: tuple[Word, ...], option: str) -> Word:
-    if value not in known:
-        raise UsageError(
-            f"unknown {option} {value!r}.{did_you_mean(value, list(known))}", f"one of: {', '.join(known)}"
-        )
-    return known[known.index(value)]

@@ -13,11 +13,9 @@ import typer
 
 from babycli.commands.options import DataOption, has_colours, say, terminal_width
 from babycli.data.root import DatasetRoot
-from babycli.errors import UsageError, did_you_mean
-from babycli.report.sheet import FORMS
+from babycli.errors import UsageError
 from babycli.tasks.base import GROUP_KINDS
-
-FORMATS = (*FORMS, "html", "leaderboard")
+from babycli.wording import Form, one_of
 
 
 def report(
@@ -25,7 +23,7 @@ def report(
         Path | None,
         typer.Argument(metavar="[LOGS]", help="Folder of runs, or one results file; default logs.", show_default=False),
     ] = None,
-    form: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="How to write it.")] = "table",
+    form: Annotated[str, typer.Option("--format", metavar="|".join(Form), help="How to write it.")] = Form.TABLE,
     output: Annotated[
         Path | None,
         typer.Option("--output", metavar="FILE", help="Write to a file instead of the screen.", show_default=False),
@@ -67,7 +65,10 @@ def report(
 
     Reads babycli's runs and lmms-eval's. With --compare, --by or --audit that is shown instead.
     """
-    _check(form, compared, items, by, audit, with_images, plot, baselines)
+    wanted_form = one_of(form, Form, "format")
+    if by is not None:
+        one_of(by, GROUP_KINDS, "--by")
+    _check(wanted_form, compared, items, by, audit, with_images, plot, baselines)
     from babycli.report.writing import Wanted, write  # reads numbers with NumPy, which other commands need not wait for
 
     named = list(compared or ())
@@ -75,7 +76,7 @@ def report(
         logs = Path(named.pop())
     wanted = Wanted(
         logs=logs or Path("logs"),
-        form=form,
+        form=wanted_form,
         output=output,
         compared=named,
         items=items,
@@ -97,7 +98,7 @@ def _holds_logs(path: Path) -> bool:
 
 
 def _check(
-    form: str,
+    form: Form,
     compared: Sequence[str] | None,
     items: bool,
     by: str | None,
@@ -106,30 +107,22 @@ def _check(
     plot: Path | None,
     baselines: str | None,
 ) -> None:
-    """Raises UsageError for options that are unknown or do not go together."""
-    if form not in FORMATS:
-        raise UsageError(
-            f"unknown format {form!r}.{did_you_mean(form, list(FORMATS))}", f"one of: {', '.join(FORMATS)}"
-        )
-    if by is not None and by not in GROUP_KINDS:
-        raise UsageError(
-            f"unknown --by {by!r}.{did_you_mean(by, list(GROUP_KINDS))}", f"one of: {', '.join(GROUP_KINDS)}"
-        )
+    """Raises UsageError for options that do not go together."""
     if sum((bool(compared), by is not None, audit)) > 1:
         raise UsageError("--compare, --by and --audit are reports of their own", "give one of them")
-    if audit and (plot is not None or form in ("html", "leaderboard", "latex")):
+    if audit and (plot is not None or form in (Form.HTML, Form.LEADERBOARD, Form.LATEX)):
         raise UsageError("--audit is written as table, md, csv or json", "leave out --plot, or choose another --format")
-    if form == "html" and by:
+    if form == Form.HTML and by:
         raise UsageError(
             "a page has scores by category and by word in any case", "--by is for the other formats, and for --plot"
         )
-    if baselines and (by or audit or (compared and form != "html")):
+    if baselines and (by or audit or (compared and form != Form.HTML)):
         raise UsageError("--baselines adds rows to the summary", "leave out --by, --compare and --audit")
-    if form == "leaderboard" and (compared or by):
+    if form == Form.LEADERBOARD and (compared or by):
         raise UsageError("--format leaderboard is for one model's scores", "leave out --compare and --by")
     if items and not compared:
         raise UsageError("--items lists what only one of two models got right", "add  --compare A B")
-    if with_images and not (form == "html" and items):
+    if with_images and not (form == Form.HTML and items):
         raise UsageError("--with-images shows the items of a page", "add  --format html --compare A B --items")
     if plot is not None and plot.suffix not in (".pdf", ".svg", ".png"):
         raise UsageError(f"cannot draw {plot}: its name must end in .pdf, .svg or .png", "name it so")

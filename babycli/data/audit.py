@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from babycli.data.checksums import ChecksumFile
-from babycli.data.examine import Contents, Depth, Examination, Finding, Listed, examine
+from babycli.data.examine import Contents, Examination, Finding, Listed, examine
 from babycli.data.images import ImageError, ImageStore
 from babycli.data.index import VerifyIndex
 from babycli.data.inventory import Inventory, Place, explain, look_for_needed, look_through
 from babycli.data.problems import ProblemKind
+from babycli.wording import Depth
 
 Digests = Mapping[str, str]  # SHA-256 by name
 
@@ -57,13 +58,13 @@ def audit(
     Without a manifest, and where it says nothing of a place, only the needed images are looked at; with one, every
     file. Raises DataError for a manifest that cannot be read.
     """
-    index = VerifyIndex(how.index_folder if how.depth == "checksum" else None, _belongs_to(places, recorded, how))
+    index = VerifyIndex(how.index_folder if how.depth == Depth.CHECKSUM else None, _belongs_to(places, recorded, how))
     done = False
     try:
         inventories = _inventories(places, how.manifest, index, how.full)
         load = functools.cache(lambda: _listed(places, inventories, recorded, how, index))
         examined = Examination(tuple(() for _ in places), 0, 0)
-        if how.depth != "names":
+        if how.depth != Depth.NAMES:
             contents = [_contents(*each, how) for each in zip(places, inventories, strict=True)]
             examined = examine(contents, how.depth, load, index, how.full, progress)
         done = True
@@ -103,7 +104,7 @@ def _inventories(
 
 def _contents(place: Place, inventory: Inventory, how: Audit) -> Contents:
     images = frozenset(place.needed)
-    if not place.needed and how.depth != "checksum":  # a download by itself: its images are told by their names
+    if not place.needed and how.depth != Depth.CHECKSUM:  # a download by itself: its images are told by their names
         images = frozenset(name for name in inventory.names if name.lower().endswith(_IMAGE_SUFFIXES))
     return Contents(place.store, inventory.names, images, inventory.prefix or "")
 

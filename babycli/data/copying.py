@@ -25,8 +25,9 @@ from babycli.data.problems import ProblemKind
 from babycli.data.workers import chunks, map_in_processes
 from babycli.errors import ChecksumError, DataError
 from babycli.files import clone, explained, locked
+from babycli.wording import LinkMode
 
-CopyMode = Literal["copy", "hardlink", "reflink"]
+CopyMode = Literal[LinkMode.COPY, LinkMode.HARDLINK, LinkMode.REFLINK]
 
 _PARTIAL = "babycli-partial"
 RESERVED_NAME = f".{_PARTIAL}"  # the staging folder in a folder that is there
@@ -195,20 +196,20 @@ def _put_all(work: _Work, bounds: tuple[int, int]) -> int:
             _put(work, name, place)
         except OSError as error:
             raise _why(error, work.mode, place) from error
-        if work.mode != "copy" and not _has(place, work.sha256[name]):
+        if work.mode != LinkMode.COPY and not _has(place, work.sha256[name]):
             raise _changed(work.store.place(name))
     return bounds[1] - bounds[0]
 
 
 def _put(work: _Work, name: str, place: Path) -> None:
-    if work.mode == "copy":
+    if work.mode == LinkMode.COPY:
         content = work.store.read(name)
         if hashlib.sha256(content).hexdigest() != work.sha256[name]:
             raise _changed(work.store.place(name))
         place.write_bytes(content)
         return
     source = os.path.realpath(work.store.place(name))  # a link to a file: the file
-    if work.mode == "hardlink":
+    if work.mode == LinkMode.HARDLINK:
         os.link(source, place)
         return
     clone(source, place)
@@ -222,12 +223,12 @@ def _changed(place: str) -> ChecksumError:
 
 
 def _why(error: OSError, mode: CopyMode, place: Path) -> DataError:
-    if mode == "hardlink" and error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK):
+    if mode == LinkMode.HARDLINK and error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK):
         return DataError(
             f"cannot make a hard link at {place}: {error.strerror}; images and dataset must be on one file system",
             "use --mode symlink or --mode copy",
         )
-    if mode == "reflink" and error.errno in _NO_CLONE:
+    if mode == LinkMode.REFLINK and error.errno in _NO_CLONE:
         return DataError(
             f"cannot make a reflink at {place}: this file system has none ({error.strerror}); btrfs and XFS do",
             "use --mode symlink or --mode copy",

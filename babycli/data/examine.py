@@ -16,14 +16,12 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 from babycli.data.images import ImageError, ImageStore, check_header, decode
 from babycli.data.index import VerifyIndex
 from babycli.data.problems import ProblemKind
 from babycli.data.workers import CHUNK, map_in_processes
-
-Depth = Literal["names", "header", "checksum", "decode"]
+from babycli.wording import Depth
 
 _RACY_NS = 2_000_000_000  # a file this young could be written again without its times telling (git's rule)
 _KEYS_A_TASK = 8  # groups
@@ -177,7 +175,7 @@ def _compare(
     An image that is cut off or none at all is called so; any other file with other bytes is a checksum mismatch.
     """
     is_image, is_same = name in place.images, digest == wanted
-    broken = _broken(place.store, name, depth == "decode" and is_image) if is_image or is_small else None
+    broken = _broken(place.store, name, depth == Depth.DECODE and is_image) if is_image or is_small else None
     if broken is not None and (is_image if is_same or wanted is None else _is_worse(broken, is_image, depth)):
         return Finding(broken.kind, name, broken.detail, digest)
     if is_same:
@@ -203,6 +201,6 @@ def _is_worse(broken: ImageError, is_image: bool, depth: Depth) -> bool:
     """Whether it says more than that the bytes are others."""
     if broken.kind == ProblemKind.EMPTY:
         return True
-    if broken.kind == ProblemKind.UNDECODABLE and depth != "decode":
+    if broken.kind == ProblemKind.UNDECODABLE and depth != Depth.DECODE:
         return False  # damage to the header is damage like any other
     return is_image or broken.kind == ProblemKind.TRUNCATED

@@ -21,6 +21,7 @@ from babycli.data.workers import chunks, map_in_processes
 from babycli.data.zips import MAX_MEMBER_BYTES, Member, MemberError, ZipArchive
 from babycli.errors import DataError
 from babycli.files import explained
+from babycli.wording import listed
 
 _CHUNK = 256  # members a task
 _MAX_RATIO = 1000  # DEFLATE packs at best 1032 to 1, and no image near that
@@ -138,9 +139,8 @@ def _collisions(archive: ZipArchive, names: Sequence[str]) -> list[Problem]:
 def _refuse_others(folder: Path, members: Sequence[Member], states: Sequence[_State]) -> None:
     others = [str(folder / m.name) for m, state in zip(members, states, strict=True) if state == "other"]
     if others:
-        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
         raise DataError(
-            f"{', '.join(others[:5])}{more}: there already, and not what is in the zip; nothing was overwritten",
+            f"{listed(others)}: there already, and not what is in the zip; nothing was overwritten",
             "move them away, or extract into another folder",
         )
 

@@ -24,9 +24,7 @@ from babycli.data.root import DatasetRoot
 from babycli.data.zips import is_zip
 from babycli.errors import DataError, UsageError
 from babycli.files import locked, written_aside
-
-LinkMode = Literal["symlink", "hardlink", "copy", "reflink"]
-LINK_MODES: tuple[LinkMode, ...] = ("symlink", "hardlink", "copy", "reflink")
+from babycli.wording import LinkMode
 
 _IMAGES = "images"  # in the dataset folder: where images are put that are not merely linked
 _OWN_FOLDER = re.compile(r"\.?(?:saycam|labeled_s|synthetic)-[0-9a-f]{12}(?:\.babycli-partial)?")
@@ -234,11 +232,11 @@ def _texts(
     root: DatasetRoot, to_set: Mapping[str, tuple[Link, Found]], choices: LinkChoices, progress: Callable[[int], None]
 ) -> dict[str, str]:
     """What each link must say. In the modes that are no symlinks, its images are put into the dataset folder first."""
-    if choices.mode == "symlink":
+    if choices.mode == LinkMode.SYMLINK:
         return {path: _text(root, path, found, choices.relative) for path, (_, found) in to_set.items()}
     of_source: dict[tuple[Source, str], list[str]] = {}
     for path, (link, found) in to_set.items():
-        if choices.mode != "copy" and found.folder.is_file():
+        if choices.mode != LinkMode.COPY and found.folder.is_file():
             raise UsageError(f"--mode {choices.mode} is for folders, and {found.folder} is a zip", "use --mode copy")
         of_source.setdefault((link.source, found.store.identity), []).append(path)
     texts: dict[str, str] = {}
@@ -252,7 +250,7 @@ def _texts(
             try:
                 put_images(to_set[paths[0]][1].store, left, assembly.staging, choices.mode, progress)
             except DataError:
-                if choices.mode != "copy":  # what a copy has done, the next one need not do again
+                if choices.mode != LinkMode.COPY:  # what a copy has done, the next one need not do again
                     assembly.begin(())
                 raise
             assembly.finish(sorted(left))

@@ -27,6 +27,7 @@ from babycli.data.root import DatasetRoot
 from babycli.data.verify import link_problem, open_link
 from babycli.errors import DataError
 from babycli.files import explained, write_atomically
+from babycli.wording import LinkMode
 
 MANIFEST_NAME = "manifest-sha256.txt"
 
@@ -74,7 +75,7 @@ def make_subset(root: DatasetRoot, all_labels: Sequence[Labels], folder: Path, p
         for part in parts:
             prefix = f"{_folder_of(part.link.source)}/"
             wanted = {name: digest for name, digest in part.sha256.items() if prefix + name in missing}
-            put_images(part.store, wanted, assembly.staging / prefix, "copy", progress)
+            put_images(part.store, wanted, assembly.staging / prefix, LinkMode.COPY, progress)
         for path, content in files.items():
             write_atomically(assembly.staging / path, content)
         DatasetRoot(assembly.staging).set_links(links)

@@ -15,7 +15,7 @@ from typing import Literal
 
 from babycli.data.audit import Audit, Audited, Digests, audit
 from babycli.data.checksums import ChecksumFile
-from babycli.data.examine import Depth, Finding
+from babycli.data.examine import Finding
 from babycli.data.images import ImageStore, open_archive, open_store
 from babycli.data.inventory import Place
 from babycli.data.labels import Labels, read_labels
@@ -26,13 +26,14 @@ from babycli.data.root import DatasetRoot
 from babycli.data.zips import is_zip
 from babycli.domain import ImageRef, Row
 from babycli.errors import DataError
+from babycli.wording import Depth
 
 # Each depth sees what those before it see; and this is what it cannot see.
 DEPTHS: Mapping[Depth, str] = {
-    "names": "what is in a file of the right name",
-    "header": "damage between the start and the end of an image",
-    "checksum": "that the recorded bytes were wrong from the start",
-    "decode": "another picture in the place of one of which no checksum is known",
+    Depth.NAMES: "what is in a file of the right name",
+    Depth.HEADER: "damage between the start and the end of an image",
+    Depth.CHECKSUM: "that the recorded bytes were wrong from the start",
+    Depth.DECODE: "another picture in the place of one of which no checksum is known",
 }
 
 # (task name, rows) -> what is wrong with each malformed trial; the tasks know what makes a trial
@@ -142,7 +143,7 @@ class _Linked:
 
 def verify_dataset(root: DatasetRoot, tasks: Tasks, options: Options, progress: Callable[[int], None]) -> Verified:
     """Checks every task. ``progress`` gets counts of files. Raises DataError where nothing can be compared."""
-    lock = read_lock(root) if options.depth not in ("names", "header") else Lock({})
+    lock = read_lock(root) if options.depth not in (Depth.NAMES, Depth.HEADER) else Lock({})
     all_labels = [checked_labels(root, manifest, tasks.structure) for manifest in tasks.manifests]
     problems = [problem for labels in all_labels for problem in labels.problems]
     linked: list[_Linked] = []
@@ -157,8 +158,8 @@ def verify_dataset(root: DatasetRoot, tasks: Tasks, options: Options, progress: 
                 recorded = _recorded(lock, labels.edition, link)
                 linked.append(_Linked(task, link, names, open_link(root, link, names), recorded))
     depth = options.depth or _possible_depth(linked, options.manifest)
-    places, recorded_of, place_of = _places(linked, compares=depth in ("checksum", "decode"))
-    if options.depth == "checksum" and options.manifest is None and None in recorded_of:
+    places, recorded_of, place_of = _places(linked, compares=depth in (Depth.CHECKSUM, Depth.DECODE))
+    if options.depth == Depth.CHECKSUM and options.manifest is None and None in recorded_of:
         others = "".join(f"\n{problem}" for problem in sorted(problems)[:SHOWN])
         raise DataError(
             f"checksums of SAYCam images are not published, so there is nothing to compare with{others}",
@@ -169,7 +170,7 @@ def verify_dataset(root: DatasetRoot, tasks: Tasks, options: Options, progress: 
         options.manifest,
         root.index_folder if options.use_index else None,
         options.full,
-        strict=options.depth == "checksum",
+        strict=options.depth == Depth.CHECKSUM,
     )
     audited = audit(places, recorded_of, how, progress)
     if not problems:
@@ -185,7 +186,7 @@ def verify_dataset(root: DatasetRoot, tasks: Tasks, options: Options, progress: 
         beyond = [finding for finding in findings if finding.name not in needed]
         problems += [_problem("", place.store, finding) for finding in beyond]
     problems += [Problem("", each.kind, each.path, each.detail) for each in audited.problems]
-    if depth in ("checksum", "decode"):
+    if depth in (Depth.CHECKSUM, Depth.DECODE):
         known = {each.link.path: audited.known[at] for each, at in zip(linked, place_of, strict=True)}
         problems += _duplicates(tasks, all_labels, linked, of_links, known)
     problems = sorted(set(problems))
@@ -197,7 +198,7 @@ def verify_dataset(root: DatasetRoot, tasks: Tasks, options: Options, progress: 
 def verify_source(source: Path, options: Options, index_folder: Path, progress: Callable[[int], None]) -> Verified:
     """Checks that a folder or zip holds just what a manifest lists, without any dataset. Raises DataError."""
     place = Place(open_store(source, [], index_folder), ())
-    depth = options.depth or "checksum"
+    depth = options.depth or Depth.CHECKSUM
     how = Audit(depth, options.manifest, index_folder if options.use_index else None, options.full, strict=True)
     audited = audit([place], [None], how, progress)
     _check_manifest_is_of_these(options.manifest, audited)
@@ -216,7 +217,8 @@ def _recorded(lock: Lock, edition: Edition | None, link: Link) -> Digests | None
 
 
 def _possible_depth(linked: Sequence[_Linked], manifest: ChecksumFile | None) -> Depth:
-    return "checksum" if manifest is not None or any(each.recorded is not None for each in linked) else "header"
+    compares = manifest is not None or any(each.recorded is not None for each in linked)
+    return Depth.CHECKSUM if compares else Depth.HEADER
 
 
 def _places(linked: Sequence[_Linked], compares: bool) -> tuple[list[Place], list[Digests | None], list[int]]:
@@ -324,7 +326,7 @@ def _task_summary(
 
 def _how_verified(audited: Audited, depth: Depth) -> tuple[int, VerifiedBy | None]:
     n_files = audited.n_hashed + audited.n_trusted
-    if depth == "names":
+    if depth == Depth.NAMES:
         return 0, None
     return n_files, "stat" if audited.n_trusted else "hash"
 
@@ -337,7 +339,7 @@ def _notes(
     options: Options,
 ) -> tuple[str, ...]:
     """Links whose images were not compared with any checksum although others were, or could have been."""
-    if options.depth in ("names", "header") and options.manifest is None:
+    if options.depth in (Depth.NAMES, Depth.HEADER) and options.manifest is None:
         return ()
     bare = [
         each.link.path

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from random import Random
 
-from babycli.domain import Generation, Score, Scoring
+from babycli.domain import Generation, Score
 from babycli.evaluation import engine
 from babycli.evaluation.inputs import Inputs, TaskInput
 from babycli.evaluation.memory import Batching
@@ -20,6 +20,7 @@ from babycli.evaluation.results import decide
 from babycli.evaluation.scorefile import Scored
 from babycli.models.base import Model
 from babycli.tasks.base import loss_of
+from babycli.wording import Scoring
 
 DEFAULT_TRIALS = 16  # of each task, in half precision
 
@@ -62,7 +63,7 @@ def _compare(
         ]
         flipped += texts[0] != texts[1] or one.outcomes[first].values != other.outcomes[first].values
     differences = [
-        abs(loss_of(batched[key], "fair") - loss_of(score, "fair"))
+        abs(loss_of(batched[key], Scoring.FAIR) - loss_of(score, Scoring.FAIR))
         for key, score in alone.items()
         if not isinstance(score, Generation) and score.is_finite and batched[key].is_finite
     ]

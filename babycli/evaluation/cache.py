@@ -17,11 +17,11 @@ from uuid import uuid4
 
 import orjson
 
-from babycli.domain import Scoring
 from babycli.errors import OutputError
 from babycli.evaluation.plan import Key
 from babycli.evaluation.scorefile import Scored, merged, to_line
 from babycli.models.base import ModelInfo, ModelSpec, args_with_effect
+from babycli.wording import Scoring
 
 _MEND = "choose another folder:  --cache DIR"
 _FORMAT = 1  # changes when the same settings come to mean other scores

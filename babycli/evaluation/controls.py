@@ -17,19 +17,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import cast, get_args
+from typing import cast
 
 from PIL import Image, ImageStat
 
-from babycli.domain import AppliedControl, ControlKind, ImageRef
+from babycli.domain import AppliedControl, ImageRef
 from babycli.evaluation.inputs import Inputs
 from babycli.evaluation.prefetch import N_THREADS
 from babycli.evaluation.results import SEED
 from babycli.models import Resolved, all_families
 from babycli.models import control as control_models
 from babycli.models.base import GoesBlind, Model, ModelSpec
+from babycli.wording import ControlKind
 
-KINDS: tuple[ControlKind, ...] = get_args(ControlKind)
 CONSTANT_MODEL = f"{control_models.PREFIX}constant"
 _HOW_OF_MODELS = {
     "constant": "every score is the same",
@@ -51,22 +51,22 @@ class Controls:
 
     def standing_in(self, models: Sequence[Resolved]) -> list[Resolved]:
         """The models to load in the place of these, under their names."""
-        if self._kind != "constant":
+        if self._kind != ControlKind.CONSTANT:
             return list(models)
         constant = all_families()["control"]
         return [replace(model, source=CONSTANT_MODEL, family=constant) for model in models]
 
     def arguments(self, given: Mapping[str, str]) -> Mapping[str, str]:
         """``--model-args`` as the models to load understand them."""
-        return {} if self._kind == "constant" else given
+        return {} if self._kind == ControlKind.CONSTANT else given
 
     def apply(self, model: Model, spec: ModelSpec, inputs: Inputs) -> tuple[Model, Inputs, AppliedControl | None]:
         """The model and what it is shown, and what to say of it in the log. Raises DataError for a broken image."""
         if self._kind is None:
             return model, inputs, _of_control_model(model, spec)
-        if self._kind == "shuffled":
+        if self._kind == ControlKind.SHUFFLED:
             shown, how = self._shuffled(inputs), "another image of the same task and kind"
-        elif self._kind == "constant":
+        elif self._kind == ControlKind.CONSTANT:
             shown, how = inputs, f"{_HOW_OF_MODELS['constant']}, the model is not loaded"
         elif hasattr(model, "blinded"):
             seeing = cast(GoesBlind, model)

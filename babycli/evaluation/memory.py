@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from babycli.errors import ModelError
 from babycli.models.base import MemoryProbe
+from babycli.wording import first_line
 
 MAX_ROWS = 1024
 MORE_MEMORY = "use  --dtype bfloat16, a larger device, or several:  --model-args device_map=auto"
@@ -76,10 +77,9 @@ class Batching:
                 if not is_out_of_memory(error):
                     raise
                 if len(batch) == 1:
-                    raise ModelError(
-                        f"there is not enough memory for one image and its texts: {_first_line(error)}",
-                        MORE_MEMORY,
-                    ) from error
+                    why = first_line(error, type(error).__name__)
+                    message = f"there is not enough memory for one image and its texts: {why}"
+                    raise ModelError(message, MORE_MEMORY) from error
                 failed = len(batch)
             else:
                 start += len(batch)
@@ -134,7 +134,3 @@ def _group_bytes(files: tuple[str, str]) -> int | None:
     except OSError:
         return None
     return int(limit) - int(used) if limit.isdigit() else None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

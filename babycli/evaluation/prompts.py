@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from babycli.domain import Offer
-from babycli.errors import UsageError, did_you_mean
+from babycli.errors import UsageError
 from babycli.tasks import all_tasks
 from babycli.tasks.base import Need, Task
 from babycli.tasks.prompts import DEFAULT
+from babycli.wording import did_you_mean
 
 ANSWERED_BY: Mapping[Need, tuple[Offer, ...]] = {
     "score": ("loglikelihood", "similarity"),

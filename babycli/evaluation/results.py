@@ -13,23 +13,14 @@ from datetime import datetime
 from typing import Any
 
 from babycli import __version__
-from babycli.domain import (
-    AppliedControl,
-    Generation,
-    ImageRef,
-    Metric,
-    Outcome,
-    Score,
-    Scoring,
-    Similarity,
-    TaskResult,
-)
+from babycli.domain import AppliedControl, Generation, ImageRef, Metric, Outcome, Score, Similarity, TaskResult
 from babycli.evaluation.inputs import Inputs, TaskInput
 from babycli.evaluation.plan import Key, Plan, key_of
 from babycli.evaluation.runlog import SCHEMA_VERSION
 from babycli.models.base import Model, ModelSpec
 from babycli.stats import bootstrap95, mean, standard_error, wilson95
 from babycli.tasks.base import Task, as_float32, groups_of
+from babycli.wording import Scoring
 
 SEED = 0  # of what is drawn at random: the trials of the batch check, the bootstrap, the order of shuffled images
 _PACKAGES = ("torch", "transformers", "tokenizers", "sentencepiece", "safetensors", "pillow", "numpy", "nltk")
@@ -73,7 +64,7 @@ def decide(item: TaskInput, scores: Mapping[Key, Score], sha256: Mapping[ImageRe
 def _metric(task: Task, values: Sequence[float], chance: float | None, scoring: Scoring) -> Metric:
     """Mean with its uncertainty: Wilson's interval for shares of trials, bootstrap for METEOR."""
     centre = mean(values)
-    if scoring == "reference" and task.reference_is_float32:
+    if scoring == Scoring.REFERENCE and task.reference_is_float32:
         centre = as_float32(centre)
     stderr = standard_error(values)
     if chance is not None:

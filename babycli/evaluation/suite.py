@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from babycli.data.root import DatasetRoot
-from babycli.domain import ControlKind, Offer, Score, Scoring, TaskResult
+from babycli.domain import Offer, Score, TaskResult
 from babycli.errors import BabycliError, ExitCode, ModelError, OutputError, ResumeError
 from babycli.evaluation import engine
 from babycli.evaluation.batch_check import check_batches
@@ -43,6 +43,7 @@ from babycli.models import OFFERS, Resolved, check_spec, load_model, local_famil
 from babycli.models.base import Model, ModelInfo, ModelSpec
 from babycli.tasks.base import Task
 from babycli.tasks.prompts import DEFAULT
+from babycli.wording import ControlKind, Scoring
 
 UNIT_IMAGES = {"cpu": 16}  # with --batch-size auto, by device
 GPU_UNIT_IMAGES = 32  # of which several are computed at once where there is room
@@ -202,7 +203,7 @@ class _Suite:
         options, reporter, processes = self._options, self._reporter, self._processes
         started = _utc_now()
         spec = self._spec(resolved, self._controls.arguments(options.model_args))
-        if options.control != "constant":
+        if options.control != ControlKind.CONSTANT:
             reporter.say(f"loading {spec.name} on {spec.device} in {options.dtype}")
         model = processes.together(lambda: _loaded(resolved, spec))
         model, inputs, control = processes.together(lambda: self._controls.apply(model, spec, inputs))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import glob
 import pkgutil
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -16,13 +15,13 @@ from pathlib import Path
 from typing import get_args
 
 from babycli.domain import Offer
-from babycli.errors import ModelError, UsageError, did_you_mean
+from babycli.errors import ModelError, UsageError
 from babycli.models.base import Family, MemoryProbe, Model, ModelSpec, Outline
+from babycli.wording import did_you_mean, natural_order
 
 DEFAULT_MODEL = "wsashawn/babyllava_resnext_gpt2"
 BUNDLED = {"babyllava-tiny": Path(__file__).parent.parent / "demo" / "babyllava-tiny"}
 OFFERS: tuple[Offer, ...] = get_args(Offer)
-DTYPES = ("float32", "float16", "bfloat16")
 
 
 @functools.cache
@@ -158,11 +157,6 @@ def matching(pattern: str) -> list[str]:
 
 def _is_claimed(name: str) -> bool:
     return any(family.claims(name) for family in all_families().values())
-
-
-def natural_order(name: str) -> list[tuple[int, str]]:
-    """A key that sorts step 9 before step 10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _is_fetched(resolved: Resolved) -> bool:

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 from PIL.Image import Image
 
-from babycli.domain import Generation, Loglikelihood, Offer, Scoring, Similarity
+from babycli.domain import Generation, Loglikelihood, Offer, Similarity
+from babycli.wording import Scoring
 
 # Arguments that say where a model comes from or lies, not what it computes.
 _ARGS_WITHOUT_EFFECT = ("pretrained", "device_map")

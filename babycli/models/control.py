@@ -21,10 +21,11 @@ from urllib.parse import parse_qsl
 from PIL.Image import Image
 
 from babycli.domain import Generation, Offer, Similarity
-from babycli.errors import UsageError, did_you_mean
+from babycli.errors import UsageError
 from babycli.models.base import Family, Features, ModelInfo, ModelSpec, Outline, Tokens
 from babycli.models.parts.pictures import picture_digest
 from babycli.models.parts.prompts import filled
+from babycli.wording import did_you_mean
 
 PREFIX = "control:"
 KINDS = ("constant", "random", "length")

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 from PIL.Image import Image
 
 from babycli.domain import Offer, Similarity
-from babycli.errors import ModelError, UsageError, did_you_mean
+from babycli.errors import ModelError, UsageError
 from babycli.models.base import Family, Features, ModelInfo, ModelSpec, Outline, Part, Tokens
 from babycli.models.parts.prompts import filled
+from babycli.wording import did_you_mean, listed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -134,7 +135,7 @@ def load(spec: ModelSpec, place: Path) -> Cvcl:
     network = _network(weights, file)
     rows = len(weights[next(name for name in _WORDS if name in weights)])
     if beyond := sorted(word for word, i in vocab.items() if not 0 <= i < rows):
-        raise ModelError(f"{file} embeds {rows} words, the vocabulary goes beyond: {checkpoint.listed(beyond)}")
+        raise ModelError(f"{file} embeds {rows} words, the vocabulary goes beyond: {listed(beyond)}")
     n_parameters = checkpoint.n_parameters(network)
     network = network.to(spec.device).eval()
     if spec.dtype == "float32":

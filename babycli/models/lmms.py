@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from PIL import Image as Pictures
 from PIL import ImageDraw
@@ -35,8 +35,8 @@ from babycli.models.parts.lmms_wrapper import (
 )
 from babycli.models.parts.pictures import picture_digest
 from babycli.tasks.prompts import CAPTION, CHOICE, DEFAULT
+from babycli.wording import Sign
 
-Sign = Literal["loss", "logprob"]
 OFFERS: tuple[Offer, ...] = ("loglikelihood", "generate")
 ROUNDING = 1e-6  # a probability of 1 may come out as a logarithm a little beyond 0
 PROBE_TEXTS = ("ball", "the red ball is on the table")
@@ -141,16 +141,16 @@ def read_sign(args: Mapping[str, str]) -> Sign:
     """What the user says that a number means. Raises UsageError where they do not say."""
     match args.get("sign"):
         case "loss":
-            return "loss"
+            return Sign.LOSS
         case "logprob":
-            return "logprob"
+            return Sign.LOGPROB
         case given:
             raise UsageError(
                 ("--model-args has no sign" if given is None else f"unknown sign {given!r}")
                 + ": lmms-eval promises a log-probability, many of its wrappers give the mean loss, and the wrong one "
                 "turns every choice around",
                 "look at what the wrapper's loglikelihood puts in its result:  sign=loss  for loss.item(), as LLaVA's, "
-                " sign=logprob  for a sum of log-probabilities; then  --model-args sign=" + "|".join(get_args(Sign)),
+                " sign=logprob  for a sum of log-probabilities; then  --model-args sign=loss|logprob",
             )
 
 
@@ -158,7 +158,7 @@ def check_sign(of: WrapperClass, sign: Sign, value: float, text: str) -> None:
     """Raises ModelError for a number that cannot be what the user says it is. NaN passes: the run reports it."""
     if _goodness(sign, value) <= ROUNDING or math.isnan(value):
         return
-    other, bound = ("logprob", "at least") if sign == "loss" else ("loss", "at most")
+    other, bound = ("logprob", "at least") if sign == Sign.LOSS else ("loss", "at most")
     raise ModelError(
         f"{of.source.file}: loglikelihood gave {value:.6g} for {text!r}, and a {sign} is {bound} 0: "
         f"sign={sign} is not true of this wrapper",
@@ -167,7 +167,7 @@ def check_sign(of: WrapperClass, sign: Sign, value: float, text: str) -> None:
 
 
 def _goodness(sign: Sign, value: float) -> float:
-    return -value if sign == "loss" else value
+    return -value if sign == Sign.LOSS else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,7 @@ def probe(wrapper: Wrapper, sign: Sign) -> Tried:
 
 
 def _sign_notes(sign: Sign, scored: Sequence[Scored]) -> Iterator[str]:
-    if sign == "loss":
+    if sign == Sign.LOSS:
         yield "sign=loss: a number is the wrapper's mean loss per token; how many tokens there are is not known"
     else:
         yield (

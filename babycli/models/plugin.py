@@ -24,11 +24,12 @@ from typing import TYPE_CHECKING, Any
 from PIL.Image import Image
 
 from babycli.domain import Generation, Loglikelihood, Offer, Similarity
-from babycli.errors import ModelError, UsageError, did_you_mean
+from babycli.errors import ModelError, UsageError
 from babycli.models.base import Family, Features, ModelInfo, ModelSpec, Outline, Part, Tokens
 from babycli.models.parts.foreign import explained, fingerprint_of, import_file
 from babycli.models.parts.pictures import picture_digest
 from babycli.models.parts.prompts import filled
+from babycli.wording import did_you_mean
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

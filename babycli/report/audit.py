@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from babycli.domain import Generation, Row, Score, Scoring
-from babycli.report.findings import Finding, Kind, listed
+from babycli.domain import Generation, Row, Score
+from babycli.report.findings import Finding, Kind
 from babycli.report.lmms import OURS, ForeignRun, ForeignTask, read_results, samples_of
 from babycli.report.samples import Decided, LeftOut, Samples, decide, decide_as_logged, rows_per_trial
 from babycli.stats import mean
 from babycli.tasks import all_tasks
 from babycli.tasks.base import loss_of
+from babycli.wording import Scoring, listed
 
 __all__ = ["AuditedMetric", "Finding", "Kind", "RunAudit", "audit"]
 
@@ -74,7 +75,7 @@ def audit(path: Path, label_rows: Mapping[str, Sequence[Row]] | None = None) -> 
     findings, metrics, tasks = list(run.faults), [], {}
     for name, task in run.tasks.items():
         samples = samples_of(task, label_rows)
-        fair = decide(samples, "fair")
+        fair = decide(samples, Scoring.FAIR)
         n_there = len({sample.doc_id for sample in samples.lines})
         # For captions both ways agree, unless a row counts twice; METEOR takes its time.
         is_other = run.scoring == "reference" and (_is_choice(name) or n_there < len(samples.lines))
@@ -150,7 +151,7 @@ def _cut(evidence: _Evidence) -> int:
 
 def _skipped(evidence: _Evidence) -> Finding | None:
     skipped = evidence.task.skipped
-    detail = f"{len(skipped)} trials lack an image: {listed(skipped, len(skipped))}"
+    detail = f"{len(skipped)} trials lack an image: {listed(skipped)}"
     return Finding(evidence.task.task, Kind.SKIPPED, detail) if skipped else None
 
 
@@ -162,10 +163,10 @@ def _missing(evidence: _Evidence) -> Finding | None:
     detail = f"{n_missing} of {evidence.n_due} rows"
     if not evidence.task.skipped and not evidence.samples.n_unread:  # else nobody can tell which they are
         seen = {sample.doc_id for sample in evidence.samples.lines}
-        detail += f": {listed((i for i in range(evidence.n_due) if i not in seen), n_missing)}"
+        detail += f": {listed(i for i in range(evidence.n_due) if i not in seen)}"
     lost = [left for left in evidence.fair.left_out if left.n_lacking]
     if lost and _explained(evidence):
-        detail += f"; trials that lack one are left out: {listed([left.trial_id for left in lost], len(lost))}"
+        detail += f"; trials that lack one are left out: {listed(left.trial_id for left in lost)}"
     return Finding(evidence.task.task, Kind.ROWS_MISSING, detail)
 
 
@@ -184,7 +185,7 @@ def _incomplete(evidence: _Evidence) -> Finding | None:
     broken = _broken(evidence)
     if not broken or _explained(evidence):
         return None
-    told = listed([f"{left.trial_id} {left.why}" for left in broken], len(broken))
+    told = listed(f"{left.trial_id} {left.why}" for left in broken)
     return Finding(evidence.task.task, Kind.INCOMPLETE, f"{len(broken)} trials are left out: {told}")
 
 
@@ -261,7 +262,7 @@ def _logged(evidence: _Evidence) -> Finding | None:
         return None
     decided = [fair]
     if evidence.run.scoring == "reference" and _is_choice(task.task):
-        decided = [decide(evidence.samples, "reference")]
+        decided = [decide(evidence.samples, Scoring.REFERENCE)]
     if evidence.as_logged is not None:
         decided.append(evidence.as_logged)
     wrong = []

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from babycli.data.manifest import manifests_folder
-from babycli.errors import UsageError, did_you_mean
+from babycli.errors import UsageError
+from babycli.wording import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)

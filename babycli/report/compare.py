@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from babycli.errors import DataError, UsageError, did_you_mean
+from babycli.errors import DataError, UsageError
 from babycli.report.load import Run
 from babycli.report.measure import SEED, Interval
 from babycli.report.rows import Column, TableRow
@@ -27,6 +27,7 @@ from babycli.stats import (
     paired_stderr,
 )
 from babycli.tasks import all_tasks
+from babycli.wording import did_you_mean
 
 MCNEMAR = "exact McNemar"
 BOOTSTRAP = "paired bootstrap"

@@ -17,6 +17,7 @@ from babycli.report.lmms import read_results, samples_of
 from babycli.report.samples import decide
 from babycli.report.sheet import Sheet
 from babycli.report.tables import heading, points
+from babycli.wording import Scoring
 
 _FIELDS = {  # what of a label row says which item it is
     "labeled_s": ("target_category", "image"),
@@ -154,7 +155,7 @@ def _first_rows(results: Path, task: str) -> dict[str, Row]:
     logged = read_results(results).tasks.get(task)
     if logged is None:
         return {}
-    decided = decide(samples_of(logged, {}), "fair")
+    decided = decide(samples_of(logged, {}), Scoring.FAIR)
     return {trial.trial_id: decided.rows[trial.row_indices[0]] for trial in decided.trials}
 
 

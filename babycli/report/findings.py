@@ -5,12 +5,8 @@ Owns the words. Never looks at a log: samples.py, lmms.py and audit.py find.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
-
-_SHOWN = 5  # places named in a sentence before it says how many more there are
 
 
 class Kind(StrEnum):
@@ -38,9 +34,3 @@ class Finding:
     task: str  # "" where it concerns the whole run
     kind: Kind
     detail: str  # what was found and what it does, without a full stop
-
-
-def listed(places: Iterable[object], n: int) -> str:
-    """``3, 17, 20, 21, 22 and 12 more`` for ``n`` places, of which only the first are looked at."""
-    shown = ", ".join(str(place) for place in islice(places, _SHOWN))
-    return f"{shown} and {n - _SHOWN} more" if n > _SHOWN else shown

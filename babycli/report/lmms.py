@@ -23,13 +23,14 @@ import orjson
 from babycli.data.labels import read_labels
 from babycli.data.manifest import manifests
 from babycli.data.root import DatasetRoot
-from babycli.domain import Row, Scoring
+from babycli.domain import Row
 from babycli.report.findings import Finding, Kind
 from babycli.report.sample_lines import LAYOUTS
 from babycli.report.samples import Samples, decide, looks_like_ours, read_samples
 from babycli.report.trials import TaskTrials
 from babycli.tasks import all_tasks
 from babycli.tasks.base import Task
+from babycli.wording import Scoring
 
 OURS = "babycli"
 LMMS = "lmms-eval"
@@ -109,7 +110,7 @@ def read_foreign(
     tasks = {}
     for name, task in run.tasks.items():
         samples = samples_of(task, label_rows)
-        trials = decide(samples, "fair").as_trials()
+        trials = decide(samples, Scoring.FAIR).as_trials()
         if trials is not None and shared is not None:
             groups = {kind: shared.setdefault(names, names) for kind, names in trials.groups.items()}
             ids = shared.setdefault(trials.trial_ids, trials.trial_ids)
@@ -130,7 +131,8 @@ def read_results(path: Path) -> ForeignRun:
     results = _mapping(document.get("results"))
     if document and not results:
         faults.append(Finding("", Kind.UNREADABLE, f"{path}: holds no results"))
-    scoring: Scoring = "fair" if program == OURS and document.get("scoring") != "reference" else "reference"
+    is_fair = program == OURS and document.get("scoring") != Scoring.REFERENCE
+    scoring = Scoring.FAIR if is_fair else Scoring.REFERENCE
     limit = _number(config.get("limit"))
     run = ForeignRun(
         path=path,

@@ -24,6 +24,7 @@ from babycli.report.sample_lines import decoded
 from babycli.report.samples import decide, rows_per_trial
 from babycli.report.trials import TaskTrials, from_document
 from babycli.tasks import all_tasks
+from babycli.wording import Scoring
 
 Program = Literal["babycli", "lmms-eval"]
 Labels = Mapping[str, Sequence[Row]]  # the label rows of each task, where the user has them
@@ -218,7 +219,7 @@ def _foreign_cells(task: ForeignTask, labels: Labels) -> dict[str, Cell]:
         if task.trials is not None:
             cell = measured(task.trials, metric, logged)
             if cell.fair_value is not None:
-                as_logged = as_logged or decide(samples_of(task, labels), "reference").as_trials()
+                as_logged = as_logged or decide(samples_of(task, labels), Scoring.REFERENCE).as_trials()
                 assert as_logged is not None  # trials are whole or not under either rule
                 cell = replace(measured(as_logged, metric, logged), fair_value=cell.fair_value)
             cells[metric] = cell

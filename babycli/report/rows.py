@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from babycli.models import natural_order
 from babycli.report.load import Run
 from babycli.report.measure import Cell
 from babycli.report.trials import TaskTrials
+from babycli.wording import natural_order
 
 Column = tuple[str, str]  # task, metric
 _STEP = re.compile(r"(?:checkpoint|ckpt|step|steps|epoch|iter|global_step)[-_]?(\d+)", re.IGNORECASE)

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from babycli.data.manifest import manifests
-from babycli.domain import Outcome, Row, Score, Scoring, Trial
-from babycli.report.findings import Finding, Kind, listed
+from babycli.domain import Outcome, Row, Score, Trial
+from babycli.report.findings import Finding, Kind
 from babycli.report.sample_lines import LAYOUTS, Sample, decoded, metric_field, parse_line, tag_of
 from babycli.report.trials import TaskTrials, from_outcomes
 from babycli.tasks import all_tasks
+from babycli.wording import Scoring, listed
 
 
 def rows_per_trial(task: str) -> int:
@@ -110,14 +111,14 @@ def read_samples(path: Path, task: str, n_rows: int, label_rows: Sequence[Row] |
     lost = [sample.doc_id for sample in samples if not all(column in sample.row for column in needed)]
     placed = [sample for sample in samples if all(column in sample.row for column in needed)] if lost else samples
     if lost:
-        what = f"{path}: nothing tells {', '.join(needed)} of rows {listed(lost, len(lost))}; label files would"
+        what = f"{path}: nothing tells {', '.join(needed)} of rows {listed(lost)}; label files would"
         findings.append(Finding(task, Kind.UNREADABLE, what))
     if wrong:
         (line, why), more = wrong[0], len(wrong) - 1
-        also = f"; so are lines {listed([n for n, _ in wrong[1:]], more)}" if more else ""
+        also = f"; so are lines {listed(n for n, _ in wrong[1:])}" if more else ""
         findings.append(Finding(task, Kind.UNREADABLE, f"{path}:{line}: {why}{also}"))
     if unknown:
-        detail = f"doc_id {listed(unknown, len(unknown))}, and the label file has {n_rows} rows; left out"
+        detail = f"doc_id {listed(unknown)}, and the label file has {n_rows} rows; left out"
         findings.append(Finding(task, Kind.ROWS_UNKNOWN, detail))
     n_unread = len(wrong) + len(unknown) + len(lost)
     read = Samples(task, tuple(placed), n_unread, ())
@@ -142,7 +143,7 @@ def decide(samples: Samples, scoring: Scoring) -> Decided:
 def decide_as_logged(samples: Samples) -> Decided:
     """As the original does it: rows in the order of the file, and one that is logged twice is a trial twice."""
     in_order = samples.each_once() if rows_per_trial(samples.task) > 1 else samples.lines
-    return _decide(samples.task, in_order, "reference")
+    return _decide(samples.task, in_order, Scoring.REFERENCE)
 
 
 def _decide(name: str, samples: Sequence[Sample], scoring: Scoring) -> Decided:
@@ -191,7 +192,7 @@ def _repeated(samples: Samples) -> list[Finding]:
         return []
     n_other = sum(repeated.values())
     other = f"; {n_other} of them with other scores, of which the first count" if n_other else ""
-    which = listed(sorted(repeated), len(repeated))
+    which = listed(sorted(repeated))
     detail = f"{len(repeated)} rows are logged more than once, {which}; each counts once{other}"
     return [Finding(samples.task, Kind.ROWS_REPEATED, detail)]
 
@@ -215,7 +216,7 @@ def _joined(
         return list(samples), [Finding(task, Kind.LABELS_DIFFER, detail)]
     other = [s.doc_id for s in samples if any(label_rows[s.doc_id].get(k) != v for k, v in s.row.items())]
     if other:
-        which = listed(sorted(other), len(other))
+        which = listed(sorted(other))
         detail = f"rows {which} are not those of the label file in the dataset folder, which is not used"
         return list(samples), [Finding(task, Kind.LABELS_DIFFER, detail)]
     return [Sample(s.doc_id, label_rows[s.doc_id], s.scores, s.is_text) for s in samples], []

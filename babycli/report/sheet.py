@@ -14,8 +14,7 @@ import orjson
 
 from babycli.report import grid
 from babycli.report.grid import Grid
-
-FORMS = ("table", "md", "csv", "json", "latex")
+from babycli.wording import Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +26,18 @@ class Sheet:
     latex: Callable[[], str] | None = None
 
 
-def written(sheet: Sheet, form: str, width: int, is_terminal: bool) -> str:
-    """The sheet in one of FORMS; ``width`` and colours are those of the terminal."""
+def written(sheet: Sheet, form: Form, width: int, is_terminal: bool) -> str:
+    """The sheet as text; ``width`` and colours are those of the terminal."""
     match form:
-        case "table":
+        case Form.TABLE:
             return "\n".join(grid.as_text(each, width, is_terminal) for each in sheet.grids)
-        case "md":
+        case Form.MD:
             return "\n".join(grid.as_markdown(each) for each in sheet.grids)
-        case "csv":
+        case Form.CSV:
             return _as_csv(sheet.records)
-        case "json":
+        case Form.JSON:
             return orjson.dumps(sheet.records, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
-        case "latex":
+        case Form.LATEX:
             return sheet.latex() if sheet.latex else "\n".join(grid.as_latex(each) for each in sheet.grids)
     raise AssertionError(form)
 

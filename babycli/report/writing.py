@@ -21,6 +21,7 @@ from babycli.report.load import load_logs, unfinished_runs
 from babycli.report.rows import TableRow
 from babycli.report.sheet import Sheet, written
 from babycli.report.tables import Table, make_tables
+from babycli.wording import Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Wanted:
     """What the user asked for; the command has checked that it goes together."""
 
     logs: Path
-    form: str
+    form: Form
     output: Path | None
     compared: Sequence[str]
     items: bool
@@ -58,7 +59,7 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
     made = make_tables(found.runs, read_baselines(wanted.baselines) if wanted.baselines else None)
     rows = [row for table in made for row in table.rows]
     comparisons = compare(find_rows(wanted.compared, rows)) if wanted.compared else []
-    if wanted.form == "html":
+    if wanted.form == Form.HTML:
         images = html.Images(wanted.root) if wanted.with_images else None
         page = html.page(made, comparisons, wanted.items, found.unread, images)
         text = page.text
@@ -66,7 +67,7 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
             say(f"warning: {html.IMAGES_WARNING}")
         elif images is not None:
             say("note: no picture could be shown; the page says why beside each item")
-    elif wanted.form == "leaderboard":
+    elif wanted.form == Form.LEADERBOARD:
         text = _leaderboard(rows, say)
     else:
         text = written(_sheet(made, comparisons, wanted), wanted.form, wanted.width, wanted.has_colours)

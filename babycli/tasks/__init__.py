@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from babycli.domain import ImageRef, Row
-from babycli.errors import UsageError, did_you_mean
+from babycli.errors import UsageError
 from babycli.tasks.base import Task
+from babycli.wording import did_you_mean
 
 _TABLE_ORDER = (
     "labeled_s",

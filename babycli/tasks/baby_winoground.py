@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from babycli.domain import ImageRef, Outcome, Row, Score, ScoreRequest, Scoring, Trial
+from babycli.domain import ImageRef, Outcome, Row, Score, ScoreRequest, Trial
 from babycli.tasks.base import Need, StructureProblem, finite, group_by, loss_field, loss_of
 from babycli.tasks.phrases import differing_word, joined
 from babycli.tasks.prompts import CHOICE
 from babycli.tasks.sessions import session_of
+from babycli.wording import Scoring
 
 _LINKS = {"positive": "baby_winoground/positive_images", "negative": "baby_winoground/negative_images"}
 

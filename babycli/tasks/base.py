@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from babycli.domain import Generation, Loglikelihood, Outcome, Request, Row, Score, Scoring, Similarity, Trial
+from babycli.domain import Generation, Loglikelihood, Outcome, Request, Row, Score, Similarity, Trial
+from babycli.wording import Scoring
 
 Need = Literal["score", "generate"]  # what a task asks a model for; a score is a loglikelihood or a similarity
 
@@ -95,14 +96,14 @@ def loss_of(score: Score, scoring: Scoring) -> float:
     """
     assert isinstance(score, Loglikelihood | Similarity)
     loss = score.mean_loss if isinstance(score, Loglikelihood) else -score.value
-    return as_float32(loss) if scoring == "reference" else loss
+    return as_float32(loss) if scoring == Scoring.REFERENCE else loss
 
 
 def loss_field(score: Score) -> tuple[str, float]:
     """How a score is called in a row's line of the samples log, and its value."""
     if isinstance(score, Similarity):
         return "similarity", score.value
-    return "loss", loss_of(score, "fair")
+    return "loss", loss_of(score, Scoring.FAIR)
 
 
 def as_float32(value: float) -> float:

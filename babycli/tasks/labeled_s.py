@@ -10,9 +10,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from babycli.domain import ImageRef, Outcome, Row, Score, ScoreRequest, Scoring, Trial
+from babycli.domain import ImageRef, Outcome, Row, Score, ScoreRequest, Trial
 from babycli.tasks.base import Choice, Need, StructureProblem, choose, group_by, loss_field, loss_of
 from babycli.tasks.prompts import CHOICE
+from babycli.wording import Scoring
 
 PICTURES_PER_TRIAL = 4
 
@@ -62,7 +63,7 @@ class LabeledS:
     ) -> Outcome:
         losses = [loss_of(score, scoring) for (score,) in scores]
         right = next(i for i, row in enumerate(rows) if _is_right(row))
-        choice = choose(losses, right) if scoring == "fair" else _choose_as_original(losses, right)
+        choice = choose(losses, right) if scoring == Scoring.FAIR else _choose_as_original(losses, right)
         return Outcome(trial.trial_id, {"acc": choice.credit}, choice.is_tie, choice.is_finite)
 
     def groups(self, rows: Sequence[Row]) -> Mapping[str, str]:

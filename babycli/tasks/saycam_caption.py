@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from babycli.domain import GenerateRequest, ImageRef, Outcome, Row, Score, Scoring, Trial
+from babycli.domain import GenerateRequest, ImageRef, Outcome, Row, Score, Trial
 from babycli.tasks.base import Need, StructureProblem, finite, generated_text, one_per_row
 from babycli.tasks.meteor import meteor
 from babycli.tasks.prompts import CAPTION
 from babycli.tasks.sessions import session_of
+from babycli.wording import Scoring
 
 MAX_NEW_TOKENS = 25
 
@@ -47,7 +48,7 @@ class SAYCamCaption:
     ) -> Outcome:
         is_finite = finite(scores[0])
         # What a model says whose logits are NaN is not a caption, but the original scores it.
-        counts = is_finite or scoring == "reference"
+        counts = is_finite or scoring == Scoring.REFERENCE
         value = meteor(rows[0]["text"], generated_text(scores[0][0])) if counts else 0.0
         return Outcome(trial.trial_id, {"meteor": value}, is_finite=is_finite)
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from babycli.domain import ImageRef, Outcome, Row, Score, ScoreRequest, Scoring, Trial
+from babycli.domain import ImageRef, Outcome, Row, Score, ScoreRequest, Trial
 from babycli.tasks.base import Need, StructureProblem, choose, choose_first_of_lowest, loss_of, one_per_row
 from babycli.tasks.phrases import differing_word, joined
 from babycli.tasks.prompts import CHOICE
 from babycli.tasks.sessions import session_of
+from babycli.wording import Scoring
 
 
 class VisualTwoWordTest:
@@ -50,7 +51,7 @@ class VisualTwoWordTest:
         self, trial: Trial, rows: Sequence[Row], scores: Sequence[Sequence[Score]], scoring: Scoring
     ) -> Outcome:
         losses = [loss_of(score, scoring) for score in scores[0]]
-        choice = (choose if scoring == "fair" else choose_first_of_lowest)(losses, 0)
+        choice = (choose if scoring == Scoring.FAIR else choose_first_of_lowest)(losses, 0)
         return Outcome(trial.trial_id, {"acc": choice.credit}, choice.is_tie, choice.is_finite)
 
     def groups(self, rows: Sequence[Row]) -> Mapping[str, str]:

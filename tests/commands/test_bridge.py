@@ -20,13 +20,14 @@ import pytest
 import yaml
 
 from babycli.bridge import lmms_files
-from babycli.bridge.lmms import PREFIX, SIGNS
+from babycli.bridge.lmms import PREFIX
 from babycli.bridge.lmms_files.choices import BROKEN, NEWEST_WHOLE
 from babycli.data.labels import read_labels
 from babycli.data.manifest import manifests
 from babycli.domain import Loglikelihood, Score
 from babycli.tasks import all_tasks
 from babycli.tasks.prompts import CAPTION, CHOICE
+from babycli.wording import Scoring, Sign
 from tests.conftest import Babycli
 from tests.data.demo_copy import DATASET, DemoCopy, snapshot
 from tests.data.zipped import zip_folder
@@ -307,7 +308,7 @@ def test_a_missing_answer_is_not_made_up(bridge: Path) -> None:
         load("choices").choice(VTWT, [(-1.0, False)], "logprob")
 
 
-@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize("sign", list(Sign))
 @pytest.mark.parametrize("name", CHOICES)
 def test_every_trial_is_decided_as_babycli_decides_it(bridge: Path, name: str, sign: str) -> None:
     task, choices, draw = all_tasks()[name], load("choices"), random.Random(0)
@@ -328,7 +329,7 @@ def test_every_trial_is_decided_as_babycli_decides_it(bridge: Path, name: str, s
                     text = getattr(request, "text", "")
                     of_row.append(Loglikelihood((values[image, text],), False))
                 of_rows.append(of_row)
-            outcome = task.outcome(trial, [rows[i] for i in trial.row_indices], of_rows, "fair")
+            outcome = task.outcome(trial, [rows[i] for i in trial.row_indices], of_rows, Scoring.FAIR)
             asked = [values[doc["images"][image], doc["texts"][text]] for image, text in doc["asks"]]
             got = score(doc, [(x if sign == "logprob" else -x, False) for x in asked], sign)
             assert got == dict(outcome.values) | {

@@ -15,14 +15,15 @@ import pytest
 from PIL import Image
 
 from babycli.data.root import DatasetRoot
-from babycli.domain import AppliedControl, ControlKind, ImageRef, Row, ScoreRequest
-from babycli.evaluation.controls import KINDS, Controls, shuffled
+from babycli.domain import AppliedControl, ImageRef, Row, ScoreRequest
+from babycli.evaluation.controls import Controls, shuffled
 from babycli.evaluation.inputs import Inputs, read_inputs
 from babycli.models import DEFAULT_MODEL, resolve
 from babycli.models import control as control_models
 from babycli.models.base import Model, ModelSpec
 from babycli.tasks import select_tasks
 from babycli.tasks.vtwt import VisualTwoWordTest
+from babycli.wording import ControlKind, Scoring
 from tests.checkpoints import DEMO_WORDS, write_checkpoint
 from tests.conftest import Babycli
 from tests.evaluation.fakes import INFO, FakeModel
@@ -48,7 +49,7 @@ class Long:
 
 
 def spec_of(name: str) -> ModelSpec:
-    return ModelSpec(name, name, {}, "cpu", "float32", "fair")
+    return ModelSpec(name, name, {}, "cpu", "float32", Scoring.FAIR)
 
 
 def inputs_of(tasks: str, limit: int | None = None) -> Inputs:
@@ -181,7 +182,7 @@ def test_other_models_see_planes_of_the_mean_colour(linked: Path) -> None:
     said: list[str] = []
     inputs = inputs_of("labeled_s,vtwt", 5)
     model = cast(Model, FakeModel(lambda seen, text: 0.0))
-    same, shown, control = controls("blind", said).apply(model, spec_of("mine"), inputs)
+    same, shown, control = controls(ControlKind.BLIND, said).apply(model, spec_of("mine"), inputs)
     assert same is model
     assert control == AppliedControl("blind", "mean colour", 0)
     assert said == ["control blind of mine: mean colour"]
@@ -201,7 +202,9 @@ def test_planes_of_one_size_and_colour_are_one_picture(linked: Path, monkeypatch
     monkeypatch.setattr(Inputs, "open_own", lambda self, ref: Image.new("RGB", (4, 3), next(colours)))
     inputs = inputs_of("vtwt", 3)
     assert len(set(inputs.sha256.values())) == 3
-    shown = controls("blind", []).apply(cast(Model, FakeModel(lambda seen, text: 0.0)), spec_of("mine"), inputs)[1]
+    shown = controls(ControlKind.BLIND, []).apply(
+        cast(Model, FakeModel(lambda seen, text: 0.0)), spec_of("mine"), inputs
+    )[1]
     assert sorted(shown.sha256.values()) == ["mean colour 4x3 #0a141e"] * 2 + ["mean colour 4x3 #0a141f"]
 
 
@@ -343,7 +346,7 @@ def test_without_a_control_nothing_is_changed(linked: Path) -> None:
 # ---------------------------------------------------------------- caches, resuming, processes
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", list(ControlKind))
 @pytest.mark.parametrize("family", ["babyllava", "clip"])
 def test_a_cache_of_the_real_run_changes_no_control(
     family: str, kind: str, linked: Path, babycli: Babycli, small: Path, tmp_path: Path

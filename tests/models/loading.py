@@ -15,9 +15,10 @@ from safetensors.torch import save_file
 from sentencepiece import SentencePieceTrainer
 from torch import Tensor
 
-from babycli.domain import Loglikelihood, Scoring
+from babycli.domain import Loglikelihood
 from babycli.models import load_model, resolve
 from babycli.models.base import Model, ModelSpec, OffersGenerate, OffersLoglikelihood, OffersSimilarity, Tokens
+from babycli.wording import Scoring
 from tests.checkpoints import SPECIAL, write_checkpoint
 
 WORDS = ("ball", "red", "blue", "a", "cat", ".")
@@ -33,14 +34,14 @@ DualEncoder = OffersSimilarity
 
 
 def load(
-    folder: Path | str, *, scoring: Scoring = "fair", dtype: str = "float32", device: str = "cpu", **args: object
+    folder: Path | str, *, scoring: Scoring = Scoring.FAIR, dtype: str = "float32", device: str = "cpu", **args: object
 ) -> LanguageModel:
     """What ``babycli eval --model folder --model-args args`` loads, of a family that scores and writes text."""
     return cast(LanguageModel, load_any(folder, scoring=scoring, dtype=dtype, device=device, **args))
 
 
 def load_any(
-    folder: Path | str, *, scoring: Scoring = "fair", dtype: str = "float32", device: str = "cpu", **args: object
+    folder: Path | str, *, scoring: Scoring = Scoring.FAIR, dtype: str = "float32", device: str = "cpu", **args: object
 ) -> Model:
     """The same of any family."""
     given = {key: str(value) for key, value in args.items()}

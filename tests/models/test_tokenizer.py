@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer as Library
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
-from babycli.domain import Scoring
 from babycli.models.parts.tokenizer import Tokenizer, load_tokenizer
+from babycli.wording import Scoring
 from tests.checkpoints import SPECIAL, word_tokenizer, write_checkpoint
 from tests.models.loading import (
     BALL,
@@ -383,7 +383,7 @@ def test_what_is_scored_of_a_wrapped_answer(
     assert score(model, answer).n_tokens == len(scored)
 
 
-@pytest.mark.parametrize("scoring", ["fair", "reference"])
+@pytest.mark.parametrize("scoring", list(Scoring))
 @pytest.mark.parametrize(
     ("template", "whole", "scored"),
     [
@@ -418,7 +418,7 @@ def test_a_caption_is_not_begun_behind_an_eos(tmp_path: Path) -> None:
     pixels = load(folder).preprocess(picture(0))
     slow = SlowPath.of(load_file(folder / "model.safetensors"), "transformer", N_TOKENS)
     for scoring, context in (("fair", [SOS, EOS, IMAGE]), ("reference", [SOS, EOS, IMAGE, EOS])):
-        model = load(folder, scoring="fair" if scoring == "fair" else "reference")
+        model = load(folder, scoring=Scoring(scoring))
         (caption,) = model.generate(features_of(model, 0), "", 5)
         assert list(caption.token_ids) == slow.greedy(pixels, context, 5, EOS), scoring
 

@@ -10,10 +10,11 @@ import orjson
 import pytest
 
 from babycli.data.manifest import manifests
-from babycli.domain import Generation, Loglikelihood, Score, Scoring, Similarity
+from babycli.domain import Generation, Loglikelihood, Score, Similarity
 from babycli.report.audit import Kind, audit
 from babycli.report.lmms import OURS
 from babycli.tasks import all_tasks
+from babycli.wording import Scoring
 from tests.report.lmms_logs import LABELS, N_ROWS, TASKS, Log, Losses, random_losses
 from tests.report.test_audit import detail, fair, named
 
@@ -75,7 +76,7 @@ def _resp(score: Score) -> list[Any]:
 
 
 @pytest.mark.parametrize("as_similarity", [False, True])
-@pytest.mark.parametrize("scoring", ["fair", "reference"])
+@pytest.mark.parametrize("scoring", list(Scoring))
 def test_a_sound_run_of_ours_has_no_fault(scoring: Scoring, as_similarity: bool, tmp_path: Path) -> None:
     found = audit(our_log(random_losses(), scoring, as_similarity=as_similarity).write(tmp_path), LABELS)
     assert found.findings == ()
@@ -91,20 +92,20 @@ def test_ties_in_a_run_of_ours_are_won_by_position_only_under_reference(tmp_path
     def with_ties(task: str, row: int, answer: int) -> float:
         return 0.5 if task == "vtwt" and row < 10 else losses(task, row, answer)
 
-    assert named(audit(our_log(with_ties, "fair").write(tmp_path / "fair"))) == set()
-    found = audit(our_log(with_ties, "reference").write(tmp_path / "reference"))
+    assert named(audit(our_log(with_ties, Scoring.FAIR).write(tmp_path / "fair"))) == set()
+    found = audit(our_log(with_ties, Scoring.REFERENCE).write(tmp_path / "reference"))
     assert named(found) == {("vtwt", Kind.TIES)}
 
 
 def test_the_limit_of_a_run_of_ours_counts_trials(tmp_path: Path) -> None:
-    found = audit(our_log(random_losses(), "fair", limit=10).write(tmp_path))
+    found = audit(our_log(random_losses(), Scoring.FAIR, limit=10).write(tmp_path))
     assert named(found) == {(task, Kind.LIMIT) for task in TASKS}
     assert found.findings[0].detail == "only the first 10 of 2200 trials"
 
 
 def test_skipped_and_non_finite_trials_of_a_run_of_ours(tmp_path: Path) -> None:
     losses = random_losses()
-    log = our_log(lambda t, i, k: math.nan if (t, i) == ("vtwt", 3) else losses(t, i, k), "fair")
+    log = our_log(lambda t, i, k: math.nan if (t, i) == ("vtwt", 3) else losses(t, i, k), Scoring.FAIR)
     log.document["skipped"]["saycam_caption"] = ["293"]
     log.document["n-samples"]["saycam_caption"]["effective"] = 293
     log.lines["saycam_caption"].pop()
@@ -118,7 +119,7 @@ def test_skipped_and_non_finite_trials_of_a_run_of_ours(tmp_path: Path) -> None:
 
 def test_captions_that_came_of_nan_keep_the_number_that_was_logged(tmp_path: Path) -> None:
     """Which captions they are, a samples file does not tell."""
-    log = our_log(random_losses(), "fair")
+    log = our_log(random_losses(), Scoring.FAIR)
     log.document["nonfinite"]["saycam_caption"] = 4
     log.document["results"]["saycam_caption"]["meteor,none"] = 0.123
     found = audit(log.write(tmp_path))
@@ -127,7 +128,7 @@ def test_captions_that_came_of_nan_keep_the_number_that_was_logged(tmp_path: Pat
 
 
 def test_a_run_of_the_demo_is_held_to_the_demos_label_files(tmp_path: Path) -> None:
-    log = our_log(random_losses(), "fair", limit=manifests()["vtwt"].demo_n_rows)
+    log = our_log(random_losses(), Scoring.FAIR, limit=manifests()["vtwt"].demo_n_rows)
     n = manifests()["vtwt"].demo_n_rows
     log.document["data"] = "demo"
     log.document["results"] = {"vtwt": log.document["results"]["vtwt"]}

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from babycli.domain import Generation, Loglikelihood, Outcome, Row, Scoring, Trial
+from babycli.domain import Generation, Loglikelihood, Outcome, Row, Trial
 from babycli.errors import UsageError
 from babycli.tasks import all_tasks, select_tasks
 from babycli.tasks.baby_winoground import TASK as WINOGROUND
 from babycli.tasks.labeled_s import TASK as LABELED_S
 from babycli.tasks.saycam_caption import TASK as CAPTION
 from babycli.tasks.vtwt import TASK as VTWT
+from babycli.wording import Scoring
 
 NAN, INF = math.nan, math.inf
 
@@ -23,7 +24,7 @@ def loglikelihood(loss: float) -> Loglikelihood:
     return Loglikelihood((-loss,), is_greedy=False)
 
 
-def labeled_s(losses: Sequence[float], scoring: Scoring = "fair", right: int = 0) -> Outcome:
+def labeled_s(losses: Sequence[float], scoring: Scoring = Scoring.FAIR, right: int = 0) -> Outcome:
     rows = [
         {
             "trial_id": "0",
@@ -36,7 +37,7 @@ def labeled_s(losses: Sequence[float], scoring: Scoring = "fair", right: int = 0
     return LABELED_S.outcome(Trial("0", (0, 1, 2, 3)), rows, [[loglikelihood(x)] for x in losses], scoring)
 
 
-def vtwt(losses: Sequence[float], scoring: Scoring = "fair") -> Outcome:
+def vtwt(losses: Sequence[float], scoring: Scoring = Scoring.FAIR) -> Outcome:
     row = {"image": "a", "positive_phrase": "p", "negative_phrase": "n"}
     return VTWT.outcome(Trial("0", (0,)), [row], [[loglikelihood(x) for x in losses]], scoring)
 
@@ -59,17 +60,17 @@ def vtwt(losses: Sequence[float], scoring: Scoring = "fair") -> Outcome:
 def test_labeled_s(losses: list[float], fair: float, reference: float, tie: bool) -> None:
     assert labeled_s(losses).values == {"acc": fair}
     assert labeled_s(losses).is_tie is tie
-    assert labeled_s(losses, "reference").values == {"acc": reference}
+    assert labeled_s(losses, Scoring.REFERENCE).values == {"acc": reference}
     assert labeled_s(losses).is_finite is all(map(math.isfinite, losses))
 
 
 def test_labeled_s_reference_gives_a_tie_to_the_first_in_file_order() -> None:
-    assert labeled_s([1, 1, 1, 1], "reference", right=3).values == {"acc": 0}
-    assert labeled_s([1, 1, 1, 1], "fair", right=3).values == {"acc": 1 / 4}
+    assert labeled_s([1, 1, 1, 1], Scoring.REFERENCE, right=3).values == {"acc": 0}
+    assert labeled_s([1, 1, 1, 1], Scoring.FAIR, right=3).values == {"acc": 1 / 4}
 
 
 @pytest.mark.parametrize(
-    ("losses", "fair", "reference"),
+    ("losses", "fair", Scoring.REFERENCE),
     [
         ([1, 2], 1, 1),
         ([2, 1], 0, 0),
@@ -83,13 +84,13 @@ def test_labeled_s_reference_gives_a_tie_to_the_first_in_file_order() -> None:
 )
 def test_vtwt(losses: list[float], fair: float, reference: float) -> None:
     assert vtwt(losses).values == {"acc": fair}
-    assert vtwt(losses, "reference").values == {"acc": reference}
+    assert vtwt(losses, Scoring.REFERENCE).values == {"acc": reference}
 
 
 def test_reference_sees_a_tie_where_float32_does() -> None:
     almost = [1.0 + 1e-9, 1.0]
     assert vtwt(almost).values == {"acc": 0}
-    assert vtwt(almost, "reference").values == {"acc": 1}
+    assert vtwt(almost, Scoring.REFERENCE).values == {"acc": 1}
 
 
 WINOGROUND_ROWS = [
@@ -114,7 +115,7 @@ WINOGROUND_ROWS = [
         ((NAN, NAN, NAN, NAN), 0, 0, 0, 0, 0),
     ],
 )
-@pytest.mark.parametrize("scoring", ["fair", "reference"])
+@pytest.mark.parametrize("scoring", list(Scoring))
 def test_winoground(
     abcd: tuple[float, ...], image: int, text: int, group: int, positive: int, negative: int, scoring: Scoring
 ) -> None:
@@ -131,7 +132,7 @@ def test_winoground(
 
 def test_winoground_does_not_mind_the_order_of_its_rows() -> None:
     a, b, c, d = map(loglikelihood, (1, 2, 2, 1))
-    outcome = WINOGROUND.outcome(Trial("0", (0, 1)), WINOGROUND_ROWS[::-1], [[c, d], [a, b]], "fair")
+    outcome = WINOGROUND.outcome(Trial("0", (0, 1)), WINOGROUND_ROWS[::-1], [[c, d], [a, b]], Scoring.FAIR)
     assert outcome.values["group_score"] == 1
 
 
@@ -141,7 +142,7 @@ def test_winoground_chance_is_that_of_random_losses() -> None:
     totals = dict.fromkeys(WINOGROUND.chance, 0.0)
     for order in orders:
         a, b, c, d = map(loglikelihood, order)
-        values = WINOGROUND.outcome(Trial("0", (0, 1)), WINOGROUND_ROWS, [[a, b], [c, d]], "fair").values
+        values = WINOGROUND.outcome(Trial("0", (0, 1)), WINOGROUND_ROWS, [[a, b], [c, d]], Scoring.FAIR).values
         totals = {metric: total + values[metric] / 24 for metric, total in totals.items()}
     assert totals == pytest.approx(WINOGROUND.chance)
 
@@ -149,8 +150,8 @@ def test_winoground_chance_is_that_of_random_losses() -> None:
 def test_a_caption_from_nan_logits_scores_nothing() -> None:
     row = {"image": "a", "text": "a red ball"}
     said = [[Generation("a red ball", (1,), is_finite=False)]]
-    assert CAPTION.outcome(Trial("0", (0,)), [row], said, "fair").values == {"meteor": 0.0}
-    assert CAPTION.outcome(Trial("0", (0,)), [row], said, "reference").values["meteor"] > 0.9
+    assert CAPTION.outcome(Trial("0", (0,)), [row], said, Scoring.FAIR).values == {"meteor": 0.0}
+    assert CAPTION.outcome(Trial("0", (0,)), [row], said, Scoring.REFERENCE).values["meteor"] > 0.9
 
 
 def rows_of(task: str, text: str) -> list[Row]:

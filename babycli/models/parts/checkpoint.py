@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from babycli.errors import ModelError
+from babycli.wording import first_line, listed
 
 _HUB_MODULES = ("huggingface_hub", "requests", "httpx", "httpx2", "httpcore", "httpcore2")
 _MODEL_MEND = "check the name and the network, or give a local folder:  --model path/to/checkpoint"
@@ -221,12 +222,3 @@ def with_counters(module: nn.Module, weights: Mapping[str, Tensor]) -> dict[str,
     """The weights of a module; a checkpoint may lack the counters of batch norms, which nothing reads in evaluation."""
     zero = torch.zeros((), dtype=torch.long)
     return {name: weights.get(name, zero) for name in module.state_dict()}
-
-
-def listed(names: list[str], most: int = 8) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
-
-
-def first_line(error: BaseException) -> str:
-    return (str(error).strip() or repr(error)).splitlines()[0]

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from babycli.errors import BabycliError, ModelError
+from babycli.wording import first_line
 
 _WEIGHTS = ("*.json", "*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.model")
 
@@ -49,8 +50,8 @@ def explained(what: str, file: Path | None) -> Iterator[None]:
     except Exception as error:
         if type(error).__name__ == "OutOfMemoryError":  # torch's; the evaluation says what to do about it
             raise
-        lines = (str(error).strip() or "no message").splitlines()
-        raise ModelError(f"{what}: {type(error).__name__}: {lines[0]}{_place(error, file)}") from error
+        said = first_line(error, "no message")
+        raise ModelError(f"{what}: {type(error).__name__}: {said}{_place(error, file)}") from error
 
 
 def _place(error: BaseException, file: Path | None) -> str:

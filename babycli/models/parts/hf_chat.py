@@ -23,7 +23,8 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor
 from babycli.errors import ModelError, UsageError
 from babycli.models.parts.checkpoint import read_json_object
 from babycli.models.parts.prompts import IMAGE_TOKEN
-from babycli.models.parts.transformers_calls import one_line, reading
+from babycli.models.parts.transformers_calls import reading
+from babycli.wording import one_line
 
 # Files that say how a checkpoint reads and writes, beside config.json and the weights.
 _SETTINGS = (

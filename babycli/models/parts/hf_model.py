@@ -29,6 +29,7 @@ from babycli.models.parts.pictures import picture_digest
 from babycli.models.parts.placement import device_map_of
 from babycli.models.parts.precision import full_precision, notes_on_broken, torch_dtype
 from babycli.models.parts.transformers_calls import reading
+from babycli.wording import Scoring, listed
 
 OFFERS: tuple[Offer, ...] = ("loglikelihood", "generate")
 _AUTO: Any = AutoModelForImageTextToText  # some of its functions have no types
@@ -213,7 +214,8 @@ def load(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> HfModel:
         full_precision()
     own_template = [Path(spec.args["chat_template"]).expanduser()] if "chat_template" in spec.args else []
     notes += notes_on_broken(network.parameters())
-    notes += ["scored as with --scoring fair: there is no original to follow"] if spec.scoring == "reference" else []
+    if spec.scoring == Scoring.REFERENCE:
+        notes.append("scored as with --scoring fair: there is no original to follow")
     info = ModelInfo(
         family="hf",
         source=spec.source,
@@ -261,7 +263,7 @@ def _read_network(folder: Path, config: Any, dtype: torch.dtype, device_map: str
         )
     reshaped = [f"{name} is {tuple(given)}, should be {tuple(own)}" for name, given, own in report["mismatched_keys"]]
     problems = [
-        f"{len(names)} {label}: {checkpoint.listed(sorted(names))}"
+        f"{len(names)} {label}: {listed(sorted(names))}"
         for names, label in ((report["missing_keys"], "missing"), (reshaped, "of a wrong shape"))
         if names
     ]
@@ -271,7 +273,7 @@ def _read_network(folder: Path, config: Any, dtype: torch.dtype, device_map: str
             "check that config.json and the weight files come from the same training run",
         )
     spare = sorted(report["unexpected_keys"])
-    return network, [f"weights without a place in the model, left out: {checkpoint.listed(spare)}"] if spare else []
+    return network, [f"weights without a place in the model, left out: {listed(spare)}"] if spare else []
 
 
 # What a part is called, by a word in the name that transformers gives it.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from babycli.errors import ModelError
-from babycli.models.parts.checkpoint import first_line, listed
+from babycli.wording import first_line, listed
 
 # Packages whose objects a training run leaves in its hyper-parameters. None of them is imported; whatever else a file
 # names is no part of a model, and may be there to be run by a careless reader.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from babycli.domain import Offer
-from babycli.errors import ModelError, UsageError, did_you_mean
+from babycli.errors import ModelError, UsageError
 from babycli.models.base import ModelInfo, ModelSpec, Outline
 from babycli.models.parts import checkpoint
 from babycli.models.parts.answers import stop_ids
@@ -25,6 +25,7 @@ from babycli.models.parts.prompts import TEMPLATES, with_image
 from babycli.models.parts.tokenizer import Tokenizer, load_tokenizer
 from babycli.models.parts.towers import Tower
 from babycli.models.parts.vision import quicken
+from babycli.wording import one_of
 
 OFFERS: tuple[Offer, ...] = ("loglikelihood", "generate")
 
@@ -55,11 +56,7 @@ def make_source(
 ) -> Source:
     """Checks the arguments that both families take, before any weight is read."""
     template = spec.args.get("conv_template", "plain")
-    if template not in TEMPLATES:
-        raise UsageError(
-            f"unknown conv_template {template!r}.{did_you_mean(template, sorted(TEMPLATES))}",
-            f"one of: {', '.join(sorted(TEMPLATES))}",
-        )
+    one_of(template, sorted(TEMPLATES), "conv_template")
     aspect = spec.args.get("image_aspect_ratio", config.get("image_aspect_ratio") or "square")
     if aspect not in ("pad", "square"):
         kind = UsageError if "image_aspect_ratio" in spec.args else ModelError

@@ -14,7 +14,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from babycli.domain import Generation, Loglikelihood, Scoring
+from babycli.domain import Generation, Loglikelihood
 from babycli.errors import ModelError
 from babycli.models.base import Features, ModelInfo, Tokens
 from babycli.models.parts import answers, checkpoint
@@ -25,6 +25,7 @@ from babycli.models.parts.pixels import PixelSpec, to_pixels
 from babycli.models.parts.precision import torch_dtype
 from babycli.models.parts.prompts import IMAGE_TOKEN, TEMPLATES, with_image
 from babycli.models.parts.tokenizer import IMAGE_ID, Tokenizer
+from babycli.wording import Scoring
 
 
 class LlavaModel:
@@ -116,7 +117,7 @@ class LlavaModel:
         """
         prompt_ids = self._prompt_ids(prompt)
         whole = self._tokenizer.encode_with_image(self._template.render(with_image(prompt), " " + text))
-        start = len(prompt_ids) if self._scoring == "reference" else answers.common_prefix(prompt_ids, whole)
+        start = len(prompt_ids) if self._scoring == Scoring.REFERENCE else answers.common_prefix(prompt_ids, whole)
         n_answer = max(0, len(whole) - start)
         whole = self._without_image(whole, n_answer) if self._is_blind else whole
         self._check_length(whole, 0)
@@ -170,7 +171,7 @@ class LlavaModel:
 
     def _prompt_ids(self, prompt: str) -> list[int]:
         ids = self._tokenizer.encode_with_image(self._template.render(with_image(prompt)))
-        if self._scoring == "fair" and ids[-1] == self._tokenizer.eos_id:
+        if self._scoring == Scoring.FAIR and ids[-1] == self._tokenizer.eos_id:
             return ids[:-1]  # an <eos> that the tokenizer puts behind every text ends no prompt
         return ids
 

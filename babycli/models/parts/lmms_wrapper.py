@@ -21,8 +21,9 @@ from typing import Any
 
 from PIL.Image import Image
 
-from babycli.errors import ModelError, UsageError, did_you_mean
+from babycli.errors import ModelError, UsageError
 from babycli.models.parts.lmms_shim import PACKAGE, Provided, provide
+from babycli.wording import did_you_mean, first_line
 
 PREFIX = "lmms:"
 METHODS = ("loglikelihood", "generate_until", "generate_until_multi_round")
@@ -191,7 +192,7 @@ class Wrapper:
             # torch raises NotImplementedError as well, for an operation that a device lacks; a method that is not
             # implemented does not come so far as to look at a picture.
             if isinstance(error.__cause__, NotImplementedError) and not was_looked_at:
-                raise NotOfferedError(f"{method} raised NotImplementedError: {_first_line(error.__cause__)}") from error
+                raise NotOfferedError(f"{method} raised NotImplementedError: {_message(error.__cause__)}") from error
             raise
         if not isinstance(given, list | tuple) or len(given) != len(questions):
             what = f"{len(given)} answers" if isinstance(given, list | tuple) else f"{_shown(given)}"
@@ -302,7 +303,7 @@ def _explain(error: BaseException, file: Path, provided: Provided | None, what: 
     package = (missing or "").partition(".")[0]
     if package == PACKAGE and provided is not None and provided.version is None:
         return ModelError(
-            f"{where}: the wrapper needs more of lmms-eval than babycli stands in for: {_first_line(error)}", INSTALL
+            f"{where}: the wrapper needs more of lmms-eval than babycli stands in for: {_message(error)}", INSTALL
         )
     if isinstance(error, ModuleNotFoundError) and package:
         return ModelError(
@@ -310,7 +311,7 @@ def _explain(error: BaseException, file: Path, provided: Provided | None, what: 
             f"pip install {package}   (or put the folder that holds it on PYTHONPATH)",
         )
     name = type(error).__name__
-    return ModelError(f"{where}: {what} raised {name}: {_first_line(error)}", "mend the wrapper or its --model-args")
+    return ModelError(f"{where}: {what} raised {name}: {_message(error)}", "mend the wrapper or its --model-args")
 
 
 def _where(error: BaseException, file: Path) -> str:
@@ -323,9 +324,8 @@ def _where(error: BaseException, file: Path) -> str:
     return f"{file}:{own[-1]}" if own else f"{file} (in {frames[-1][0]}:{frames[-1][1]})"
 
 
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:200] if text else "(no message)"
+def _message(error: BaseException) -> str:
+    return first_line(error, "(no message)")[:200]
 
 
 def _shown(value: Any) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def torch_dtype(name: str) -> torch.dtype:
-    """torch's dtype of one of babycli.models.DTYPES."""
+    """torch's dtype of one of babycli.wording.Dtype."""
     dtype: torch.dtype = getattr(torch, name)
     return dtype
 

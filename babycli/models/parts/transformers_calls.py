@@ -18,6 +18,7 @@ from transformers.utils import logging
 
 from babycli.errors import BabycliError, ModelError
 from babycli.models.parts.towers import BAD_SETTINGS
+from babycli.wording import one_line
 
 # What transformers and the libraries below it raise for a folder that is no checkpoint of theirs.
 _FAULTS = (
@@ -62,9 +63,3 @@ def quiet() -> Iterator[None]:
         _LOGGING.set_verbosity(verbosity)
         if had_bars:
             _LOGGING.enable_progress_bar()
-
-
-def one_line(error: BaseException) -> str:
-    """No longer than a line of a message may be."""
-    text = " ".join(str(error).split()) or repr(error)
-    return text if len(text) <= 300 else f"{text[:297]}..."
