@@ -17,7 +17,7 @@ import typer
 from babycli import __version__
 from babycli.commands import bridge, catalog, data, demo, doctor, report
 from babycli.commands import eval as eval_command
-from babycli.errors import BabycliError, ExitCode, OutputError
+from babycli.errors import BabycliError, ExitCode, OutputError, UsageError
 
 app = typer.Typer(
     name="babycli",
@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code (see babycli.errors.ExitCode). A bug raises."""
     typed = list(sys.argv[1:] if argv is None else argv)
     try:
+        _check_system(typed)
         app(_repeated(_dashed(typed)), prog_name="babycli", obj=["babycli", *typed])
     except SystemExit as end:  # how Typer ends, also after a usage error that it has explained
         return end.code if isinstance(end.code, int) else ExitCode.DONE
@@ -64,6 +65,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"  mend: {error.mend}", file=sys.stderr)
         return int(error.exit_code)
     return ExitCode.DONE
+
+
+def _check_system(words: Sequence[str]) -> None:
+    """Raises UsageError for a command that would miss links, locks and processes of POSIX."""
+    if sys.platform == "win32" and words and not {"--help", "--version"} & set(words):
+        raise UsageError(
+            "babycli runs on Linux and macOS", "on Windows use WSL: https://learn.microsoft.com/windows/wsl"
+        )
 
 
 def _dashed(words: list[str]) -> list[str]:

@@ -24,7 +24,6 @@ from babycli.data.zips import MAX_MEMBER_BYTES, Member, MemberError, ZipArchive
 from babycli.errors import DataError
 
 _BUFFER_BYTES = 1 << 18
-_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not wait for its writer
 PROBES = 64  # so many names decide which folder is looked through whole
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 # What Pillow raises for damaged files of these formats.
@@ -140,10 +139,11 @@ class FolderStore:
         prefix = f"{self._folder}/"
         buffer = memoryview(bytearray(_BUFFER_BYTES))  # a new one for each file would cost as much as its hash
         buffers = (buffer,)
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not wait for its writer
         for name in names:
             path = prefix + name
             try:
-                fd = os.open(path, _FLAGS)
+                fd = os.open(path, flags)
             except OSError as error:
                 yield self.problem(name) or ImageError(ProblemKind.UNREADABLE, path, str(error.strerror)), None
                 continue

@@ -26,6 +26,36 @@ def test_an_unknown_command_is_met_with_the_nearest(babycli: Babycli) -> None:
     assert "Did you mean 'eval'" in ran.err
 
 
+def test_windows_is_told_to_use_wsl(babycli: Babycli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    for words in (["--version"], ["data", "link", "--help"]):
+        assert babycli(*words).code == 0
+    ran = babycli("tasks")
+    assert (ran.code, ran.out) == (2, "")
+    assert "babycli runs on Linux and macOS" in ran.err
+    assert "WSL" in ran.err
+
+
+POOR = """
+import os, sys, typer, numpy, orjson, PIL.Image
+sys.modules["fcntl"] = None
+for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOFOLLOW", "O_DIRECTORY", "readv", "fork", "sched_getaffinity"):
+    if hasattr(os, name):
+        delattr(os, name)
+from babycli.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["data", "link", "--help"], ["tasks"]])
+def test_commands_start_without_what_only_posix_has(words: list[str]) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", POOR, *words], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout
+
+
 def test_tasks_lists_every_metric_and_its_chance(babycli: Babycli) -> None:
     out = babycli("tasks").out
     assert [line.split()[0] for line in out.splitlines() if not line.startswith(" ")] == list(all_tasks())

@@ -1,0 +1,53 @@
+"""Whole files, locks and clones."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from babycli import files
+from babycli.errors import DataError
+from babycli.files import aside_of, lock_now, locked, write_atomically
+
+
+def test_a_lock_is_had_by_one_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "scores"
+    with path.open("ab") as first, path.open("ab") as second:
+        assert lock_now(first.fileno())
+        assert not lock_now(second.fileno())
+        first.close()
+        assert lock_now(second.fileno())
+
+
+def test_a_locked_folder_keeps_others_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_WAIT_S", 0)
+    with locked(tmp_path), pytest.raises(DataError, match="another babycli is writing"), locked(tmp_path):
+        pass
+    with locked(tmp_path):
+        pass
+
+
+def test_two_who_write_one_file_take_turns(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    contents = [bytes([n]) * 100_000 for n in range(8)]
+    threads = [threading.Thread(target=write_atomically, args=(path, content)) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_bytes() in contents
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_without_locks_files_are_written_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_HAS_LOCKS", False)
+    write_atomically(tmp_path / "file", b"whole")
+    assert (tmp_path / "file").read_bytes() == b"whole"
+    assert not aside_of(tmp_path / "file").exists()
+    with (tmp_path / "file").open("rb") as first, (tmp_path / "file").open("rb") as second:
+        assert lock_now(first.fileno())
+        assert lock_now(second.fileno())
+    with pytest.raises(OSError, match="only Linux"):
+        files.clone(str(tmp_path / "file"), tmp_path / "clone")
