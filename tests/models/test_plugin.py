@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from babycli.models import plugin
+from babycli.models.parts.foreign import import_file
 from tests.conftest import REPOSITORY, Babycli
 from tests.models.conftest import Evaluate
 from tests.models.test_bad_checkpoints import assert_explained
@@ -75,6 +76,53 @@ def test_the_guide_names_every_method() -> None:
     guide = (REPOSITORY / "docs" / "model_guide.md").read_text()
     for method in (*plugin.METHODS, "encode", "render"):
         assert f"`{method}(" in guide
+
+
+# ---------------------------------------------------------------- what a file may be called
+
+
+def test_a_file_may_have_the_name_of_a_module_of_python(evaluate: Evaluate, tmp_path: Path) -> None:
+    """And so may its neighbours: neither takes the place of what everybody else imports."""
+    import random  # what it is, it stays
+
+    sys.modules.pop("this", None)  # a module that nobody has imported yet
+    write(tmp_path / "this.py", "raise AssertionError('not the one of Python')")
+    write(tmp_path / "only_here.py", "VALUE = 2.0")
+    code = """
+        import contextlib, dataclasses, io, pickle
+        import random
+        with contextlib.redirect_stdout(io.StringIO()):
+            import this
+        from only_here import VALUE
+
+        @dataclasses.dataclass
+        class Setting:
+            value: float
+
+        class R:
+            def __init__(self, device, dtype):
+                self.setting = pickle.loads(pickle.dumps(Setting(VALUE + random.Random(0).random())))
+
+            def loglikelihood(self, images, prompts, texts):
+                return [[-self.setting.value] for _ in texts]
+    """
+    path = write(tmp_path / "random.py", code)
+    ran = evaluate("--model", f"{path}:R", "--tasks", "vtwt", "--limit", 2)
+    assert ran.code == 0, ran.err
+    assert sys.modules["random"] is random
+    assert sys.modules["this"].__file__ != str(tmp_path / "this.py")
+    assert samples(tmp_path / "logs", "vtwt")[0]["resps"][0][0] == pytest.approx(2 + random.Random(0).random())
+    assert not any(type(finder).__name__ == "_Neighbours" for finder in sys.meta_path)
+
+
+def test_two_files_of_one_name_are_two_modules(tmp_path: Path) -> None:
+    for value in (1, 2):
+        (tmp_path / str(value)).mkdir()
+        write(tmp_path / str(value) / "my model.v1.py", f"VALUE = {value}")
+    first, second = (import_file(tmp_path / str(value) / "my model.v1.py") for value in (1, 2))
+    assert (first.VALUE, second.VALUE) == (1, 2)
+    assert first.__name__ != second.__name__
+    assert sys.modules[first.__name__] is first
 
 
 # ---------------------------------------------------------------- what a class may have

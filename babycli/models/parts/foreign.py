@@ -9,9 +9,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
+import os
+import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
@@ -21,20 +25,39 @@ from babycli.wording import first_line
 _WEIGHTS = ("*.json", "*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.model")
 
 
+class _Neighbours(MetaPathFinder):
+    """Finds the modules of a folder before all others, except by the names of the standard library."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = str(folder)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if path is not None or fullname in sys.stdlib_module_names:  # a module imported once is so for all of us
+            return None
+        return PathFinder.find_spec(fullname, [self._folder], target)
+
+
 def import_file(path: Path) -> ModuleType:
-    """The module of a .py file, its folder on sys.path while it is imported. Raises ModelError where that fails."""
+    """Gives the module of a .py file, which can import the other files of its folder. Raises ModelError.
+
+    Its name in sys.modules is no other module's, whatever the file is called.
+    """
     path = path.absolute()
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    name = f"_babycli_{re.sub(r'[^a-zA-Z0-9_]', '_', path.stem)}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None  # the suffix is .py
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent))
-    sys.modules[path.stem] = module  # dataclasses and pickle look a class's module up by name
+    sys.modules[name] = module  # dataclasses and pickle look a class's module up by name
+    neighbours = _Neighbours(path.parent)
+    sys.meta_path.insert(0, neighbours)
     try:
         with explained(f"cannot import {path}", path):
             spec.loader.exec_module(module)
     finally:
-        sys.path.remove(str(path.parent))
+        sys.meta_path.remove(neighbours)
     return module
 
 
