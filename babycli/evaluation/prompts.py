@@ -44,9 +44,9 @@ def parse_prompts(given: Sequence[str]) -> dict[str, str]:
         known = list(all_tasks())
         if equals and name in known:
             wanted = {name: text}
-        elif equals and name.isidentifier():
+        elif equals and name.isidentifier() and (near := did_you_mean(name, known)):
             raise UsageError(
-                f"--prompt {word!r}: there is no task {name!r}.{did_you_mean(name, known)}",
+                f"--prompt {word!r}: there is no task {name!r}.{near}",
                 f"write  --prompt TASK=TEXT  with one of: {', '.join(known)}",
             )
         else:
