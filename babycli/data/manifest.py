@@ -45,8 +45,8 @@ class Manifest:
     repository: str
     commit: str
     upstream_path: str
-    demo_sha256: str
-    demo_n_rows: int
+    demo_sha256: str | None = None  # None for a task that the demo has no data for
+    demo_n_rows: int | None = None
 
     @property
     def url(self) -> str:
@@ -54,8 +54,9 @@ class Manifest:
 
     def edition_of(self, sha256: str) -> Edition | None:
         """Which data a label file with this digest belongs to; None for neither."""
-        known: Mapping[str, Edition] = {self.sha256: "saycam", self.demo_sha256: "demo"}
-        return known.get(sha256)
+        if sha256 == self.sha256:
+            return "saycam"
+        return "demo" if sha256 == self.demo_sha256 else None
 
 
 def manifests_folder() -> Path:
@@ -86,8 +87,8 @@ def manifests() -> Mapping[str, Manifest]:
             repository=raw["upstream"]["repository"],
             commit=raw["upstream"]["commit"],
             upstream_path=raw["upstream"]["path"],
-            demo_sha256=demo[raw["task"]]["sha256"],
-            demo_n_rows=demo[raw["task"]]["rows"],
+            demo_sha256=demo.get(raw["task"], {}).get("sha256"),
+            demo_n_rows=demo.get(raw["task"], {}).get("rows"),
         )
     return found
 

@@ -183,7 +183,8 @@ def _task(run: ForeignRun, document: Mapping[str, Any], task: Task) -> ForeignTa
     name = task.name
     metrics, faults = _metrics(run, _mapping(document["results"])[name], task)
     manifest, counts = manifests()[name], _mapping(_mapping(document.get("n-samples")).get(name))
-    due = manifest.demo_n_rows if run.program == OURS and document.get("data") == "demo" else manifest.n_rows
+    is_demo = run.program == OURS and document.get("data") == "demo"
+    due = manifest.demo_n_rows if is_demo and manifest.demo_n_rows is not None else manifest.n_rows
     n_rows, n_evaluated = (_count(counts.get(key)) for key in ("original", "effective"))
     if n_rows is not None and n_rows != due:
         detail = f"the log's label file has {n_rows} rows, should have {due}: these are other trials"

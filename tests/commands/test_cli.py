@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from babycli import __version__
 from babycli.commands import doctor
+from babycli.data import manifest
 from babycli.data.manifest import manifests, manifests_folder
 from babycli.tasks import all_tasks
 from tests.conftest import REPOSITORY, Babycli
@@ -63,6 +65,25 @@ def test_tasks_lists_every_metric_and_its_chance(babycli: Babycli) -> None:
     assert "meteor                         no chance level" in out
     listed = json.loads(babycli("tasks", "--json").out)
     assert [task["rows"] for task in listed] == [8800, 967, 730, 294]
+
+
+def test_a_task_need_not_be_part_of_the_demo(babycli: Babycli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(manifests_folder(), tmp_path / "manifests")
+    path = tmp_path / "manifests" / "demo.json"
+    demo = json.loads(path.read_text())
+    del demo["labels"]["vtwt"]
+    path.write_text(json.dumps(demo))
+    monkeypatch.setattr(manifest, "manifests_folder", lambda: tmp_path / "manifests")
+    manifests.cache_clear()
+    try:
+        assert manifests()["vtwt"].edition_of("0" * 64) is None
+        assert manifests()["vtwt"].demo_n_rows is None
+        for words in (["tasks"], ["tasks", "--json"], ["data", "status", "--data", tmp_path / "none"]):
+            ran = babycli(*words)
+            assert (ran.code, ran.err) == (0, "")
+            assert "vtwt" in ran.out
+    finally:
+        manifests.cache_clear()
 
 
 def test_models_lists_families_and_their_arguments(babycli: Babycli) -> None:

@@ -30,7 +30,7 @@ LOCK = DATASET / "babycli.lock"
 def as_published(monkeypatch: pytest.MonkeyPatch) -> None:
     """The demo's label files count as the published ones."""
     published = {
-        task: changed(m, sha256=m.demo_sha256, demo_sha256="", n_rows=m.demo_n_rows)
+        task: changed(m, sha256=m.demo_sha256 or "", demo_sha256=None, n_rows=m.demo_n_rows or 0)
         for task, m in manifest.manifests().items()
     }
     for module in ("babycli.commands.data_verify", "babycli.commands.data_copy", "babycli.evaluation.inputs"):
