@@ -51,29 +51,35 @@ def read_labels(path: Path, manifest: Manifest) -> Labels:
         return Labels(manifest, path, "", None, (), (Problem(manifest.task, kind, str(path), detail),))
     sha256 = hashlib.sha256(raw).hexdigest()
     edition = manifest.edition_of(sha256)
-    rows, malformed = _parse(raw, manifest)
+    lines, malformed = _parse(raw, manifest)
     problems = [Problem(manifest.task, ProblemKind.LABELS_MALFORMED, str(path), detail) for detail in malformed]
     if edition is None:
         problems.insert(0, Problem(manifest.task, ProblemKind.LABELS_CHECKSUM, str(path), _difference(raw, manifest)))
-        if not malformed and len(rows) not in (manifest.n_rows, manifest.demo_n_rows):
-            detail = f"{len(rows)} rows, should be {manifest.n_rows}"
+        if not malformed and len(lines) not in (manifest.n_rows, manifest.demo_n_rows):
+            detail = f"{len(lines)} rows, should be {manifest.n_rows}"
             problems.append(Problem(manifest.task, ProblemKind.LABELS_MALFORMED, str(path), detail))
     problems += [
-        Problem(manifest.task, ProblemKind.UNSAFE_NAME, row["image"], f"in line {i + 2} of {path}")
-        for i, row in enumerate(rows)
-        if not is_safe_name(row["image"])
+        Problem(manifest.task, ProblemKind.UNSAFE_NAME, line.row["image"], f"in line {line.number} of {path}")
+        for line in lines
+        if not is_safe_name(line.row["image"])
     ]
-    return Labels(manifest, path, sha256, edition, tuple(rows), tuple(problems))
+    return Labels(manifest, path, sha256, edition, tuple(line.row for line in lines), tuple(problems))
 
 
-def _parse(raw: bytes, manifest: Manifest) -> tuple[list[Row], list[str]]:
+@dataclass(frozen=True, slots=True)
+class _Line:
+    number: int  # of the first line that the row takes: a quoted field may go over several
+    row: Row
+
+
+def _parse(raw: bytes, manifest: Manifest) -> tuple[list[_Line], list[str]]:
     """The rows that are whole, and what is wrong with the others."""
     try:
         text = raw.removeprefix(BOM).decode("utf-8")
     except UnicodeDecodeError as error:
         return [], [f"not UTF-8 at byte {error.start}"]
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows: list[Row] = []
+    lines: list[_Line] = []
     wrong: list[str] = []
     try:
         header = next(reader, [])
@@ -81,19 +87,21 @@ def _parse(raw: bytes, manifest: Manifest) -> tuple[list[Row], list[str]]:
         if lacking:
             what = f"column {lacking[0]} is" if len(lacking) == 1 else f"columns {', '.join(lacking)} are"
             return [], [f"the {what} missing; the header is {','.join(header)!r}"]
+        before = reader.line_num
         for fields in reader:
+            number, before = before + 1, reader.line_num
             if len(fields) != len(header):
-                wrong.append(f"line {reader.line_num} has {len(fields)} fields, should have {len(header)}")
+                wrong.append(f"line {number} has {len(fields)} fields, should have {len(header)}")
                 continue
             row = dict(zip(header, fields, strict=True))
             empty = [column for column in manifest.columns if not row[column].strip()]
             if empty:
-                wrong.append(f"line {reader.line_num} has nothing in {', '.join(empty)}")
+                wrong.append(f"line {number} has nothing in {', '.join(empty)}")
                 continue
-            rows.append(row)
+            lines.append(_Line(number, row))
     except csv.Error as error:
         wrong.append(f"line {reader.line_num}: {error}")
-    return rows, wrong
+    return lines, wrong
 
 
 def _difference(raw: bytes, manifest: Manifest) -> str:

@@ -339,6 +339,28 @@ def test_an_image_name_that_could_lead_out_of_the_folder_is_refused_and_never_op
     assert json.loads(babycli("data", "verify", "--json").out)["tasks"]["vtwt"]["images_checked"] is False
 
 
+def test_lines_are_counted_past_malformed_ones_and_quoted_line_ends(babycli: Babycli, demo: DemoCopy) -> None:
+    label_file("vtwt").write_bytes(
+        b"image,positive_phrase,negative_phrase\n"
+        b"a.png,b\n"  # line 2 lacks a field
+        b'a.png,"b\nb\nb",c\n'  # lines 3 to 5
+        b'a.png,,"c\nc"\n'  # lines 6 and 7 lack a phrase
+        b"\n"
+        b'../a.png,"b\nb",c\n'  # lines 9 and 10
+        b"../b.png,b,c\n"
+    )
+    _, problems = problems_in(babycli, *NAMES)
+    unsafe = {p["subject"]: p["detail"] for p in problems if p["kind"] == "UnsafeName"}
+    path = label_file("vtwt")
+    assert unsafe == {"../a.png": f"in line 9 of {path}", "../b.png": f"in line 11 of {path}"}
+    malformed = [p["detail"] for p in problems if p["kind"] == "LabelsMalformed"]
+    assert sorted(malformed) == [
+        "line 2 has 2 fields, should have 3",
+        "line 6 has nothing in positive_phrase",
+        "line 8 has 0 fields, should have 3",
+    ]
+
+
 def test_a_folder_in_the_place_of_a_label_file_is_unreadable(babycli: Babycli, demo: DemoCopy) -> None:
     label_file("vtwt").unlink()
     label_file("vtwt").mkdir()
