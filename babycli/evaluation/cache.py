@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -51,7 +51,7 @@ class ScoreCache:
         new = [scored for scored in scores if scored.key not in self._had]
         if not new:
             return
-        path = self.folder / f"{datetime.now():%Y%m%d_%H%M%S}-{uuid4().hex[:12]}.jsonl"
+        path = self.folder / f"{datetime.now(UTC):%Y%m%d_%H%M%S}-{uuid4().hex[:12]}.jsonl"
         try:
             with path.open("xb") as stream:
                 stream.writelines(to_line(scored) for scored in new)

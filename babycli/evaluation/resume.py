@@ -6,12 +6,14 @@ device and the batch size are not among them: they change a score by rounding al
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from babycli.errors import ResumeError
-from babycli.evaluation.runlog import read_run
+from babycli.evaluation.runlog import NAME_FORMAT, read_run
 from babycli.models.base import args_with_effect
 
 _SHOWN = 16  # characters of a digest
@@ -26,9 +28,10 @@ def find_unfinished(runs: Path, now: Mapping[str, Any]) -> Path | None:
     """
     conflict: ResumeError | None = None
     is_last = True
-    for folder in sorted(runs.glob("*/"), reverse=True):
-        run = read_run(folder)
-        if run is None or _question(run) != _question(now):
+    begun = {folder: run for folder in runs.glob("*/") if (run := read_run(folder)) is not None}
+    for folder in sorted(begun, key=lambda folder: (_start(folder, begun[folder]), folder), reverse=True):
+        run = begun[folder]
+        if _question(run) != _question(now):
             continue
         if not any(folder.glob("*_results.json")):
             differences = list(_differences("", _identity(run), _identity(now)))
@@ -43,6 +46,18 @@ def find_unfinished(runs: Path, now: Mapping[str, Any]) -> Path | None:
     if conflict is not None:
         raise conflict
     return None
+
+
+def _start(folder: Path, run: Mapping[str, Any]) -> datetime:
+    """When a run was begun; of one that does not say, what its name says. Older runs are named in local time."""
+    for text, parse in ((str(run.get("start")), datetime.fromisoformat), (folder.name, _named)):
+        with contextlib.suppress(ValueError):
+            return parse(text).astimezone(UTC)
+    return datetime.min.replace(tzinfo=UTC)
+
+
+def _named(name: str) -> datetime:
+    return datetime.strptime(name, NAME_FORMAT).replace(tzinfo=UTC)
 
 
 def _question(run: Mapping[str, Any]) -> tuple[object, ...]:

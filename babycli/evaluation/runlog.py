@@ -12,7 +12,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -26,6 +26,7 @@ from babycli.files import lock_now, write_atomically
 
 SCHEMA_VERSION = 1
 RUN_FILE = "run.json"
+NAME_FORMAT = "%Y%m%d_%H%M%S"  # in UTC: local time repeats an hour when summer ends
 _SYNC_S = 2.0
 
 
@@ -39,10 +40,10 @@ def log_name(source: str) -> str:
 
 
 def new_folder(output: Path, model: str) -> Path:
-    """Makes a run's folder, ``<output>/<model>/<YYYYMMDD_HHMMSS>/``. Raises OutputError."""
+    """Makes a run's folder, ``<output>/<model>/<YYYYMMDD_HHMMSS>/`` in UTC. Raises OutputError."""
     with _explained(output):
         while True:
-            folder = output / model / datetime.now().strftime("%Y%m%d_%H%M%S")
+            folder = output / model / datetime.now(UTC).strftime(NAME_FORMAT)
             folder.parent.mkdir(parents=True, exist_ok=True)
             try:
                 folder.mkdir()

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,36 @@ def test_a_change_is_a_conflict_that_is_shown(
     assert "--no-resume" in ran.err
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert babycli("eval", "--model", small, *SOME, *more, "--no-resume").code == 0
+
+
+def test_the_run_that_was_begun_last_is_gone_on_with(
+    linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where their names are the other way round: those of older runs are in local time, which repeats an hour."""
+    older = interrupted(babycli, monkeypatch, 10, "--model", small, *SOME)
+    later = older.with_name("20201025_020000")
+    older = older.rename(older.with_name("20201025_025959"))
+    shutil.copytree(older, later)
+    for folder, start in ((older, "2020-10-25T00:59:59.000+00:00"), (later, "2020-10-25T01:00:00.000+00:00")):
+        run = read_json(folder / "run.json")
+        (folder / "run.json").write_text(json.dumps(run | {"start": start}))
+    assert babycli("eval", "--model", small, *SOME).code == 0
+    assert [bool(list(folder.glob("*_results.json"))) for folder in (older, later)] == [False, True]
+
+
+def test_a_run_is_named_after_the_time_in_utc(
+    linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Kathmandu")  # a quarter of an hour beside every full hour
+        time.tzset()
+        ran = babycli("eval", "--model", small, "--tasks", "vtwt", "--limit", "2")
+    time.tzset()
+    assert ran.code == 0
+    folder = only_run()
+    named = datetime.strptime(folder.name, "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
+    started = datetime.fromisoformat(read_json(folder / "run.json")["start"])
+    assert abs(named - started) < timedelta(minutes=5)
 
 
 def test_an_old_unfinished_run_is_no_conflict_once_a_later_one_is_done(
