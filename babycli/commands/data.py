@@ -24,7 +24,7 @@ from babycli.commands.data_verify import (
 )
 from babycli.commands.options import DataOption, FromOption, JsonOption, print_json, say
 from babycli.commands.progress import progress_bar
-from babycli.data.images import ZipStore
+from babycli.data.images import ImageError, ZipStore
 from babycli.data.labels import get_labels
 from babycli.data.linking import LinkChoices, LinkReport, check_source, link_images
 from babycli.data.manifest import SOURCE_TITLES, Manifest, Source
@@ -123,14 +123,19 @@ def link(
 
 def _print_task(root: DatasetRoot, manifest: Manifest, reports: Sequence[LinkReport]) -> None:
     broken = [link_problem(root, manifest.task, report.link) for report in reports]
-    lacking = [name for report in reports if report.found for name in report.found.missing]
+    founds = [report.found for report in reports if report.found]
+    is_lacking = {
+        "missing": any(len(found.missing) > len(found.broken) for found in founds),
+        "broken": any(found.broken for found in founds),
+    }
+    lacking = [word for word, holds in is_lacking.items() if holds]
     wanted = [report for report, problem in zip(reports, broken, strict=True) if problem and report.action == "wanted"]
     if any(report.action in ("incomplete", "withheld") for report in reports):
         state = "NOT LINKED"
     elif any(broken):
         state = "wants " + " and ".join(SOURCE_TITLES[report.link.source] for report in wanted)
     else:
-        state = "linked, images missing" if lacking else "ready"
+        state = f"linked, images {' and '.join(lacking)}" if lacking else "ready"
     print(f"{manifest.task:<16} {state}")
     for report in reports:
         _print_link(root, report)
@@ -152,10 +157,22 @@ def _print_link(root: DatasetRoot, report: LinkReport) -> None:
     in_zip = f", a zip of {len(found.store.archive)} files" if isinstance(found.store, ZipStore) else ""
     print(f"    {found.n_found} of {found.n_names} {SOURCE_TITLES[report.link.source]} in {found.folder}{in_zip}{note}")
     if found.missing:
-        missing = [name + (f" ({found.why[name]})" if name in found.why else "") for name in found.missing]
-        print(f"    missing: {listed(missing)}")
+        broken = dict.fromkeys(found.broken)
+        absent = [name + _note(found.why[name].detail) for name in found.missing if name not in broken]
+        spoiled = [name + _note(": ".join(_words(found.why[name]))) for name in broken]
+        for word, names in (("missing", absent), ("broken", spoiled)):
+            if names:
+                print(f"    {word}: {listed(names)}")
         if report.action == "incomplete":
             print("    complete the folder, or link it as it is with --allow-missing")
+
+
+def _words(error: ImageError) -> list[str]:
+    return [error.kind, error.detail] if error.detail else [error.kind]
+
+
+def _note(text: str) -> str:
+    return f" ({text})" if text else ""
 
 
 def _say_wanted(root: DatasetRoot, saycam: Path | None, reports: Sequence[LinkReport]) -> None:

@@ -20,26 +20,33 @@ from babycli.data.images import ImageError, ImageStore, is_folder, n_probes_foun
 from babycli.data.labels import Labels
 from babycli.data.lock import Lock, LockedLink, lock_path, read_lock
 from babycli.data.manifest import SOURCE_TITLES, Link, Source
+from babycli.data.problems import ProblemKind
 from babycli.data.root import DatasetRoot
 from babycli.data.zips import is_zip
 from babycli.errors import DataError, UsageError
 from babycli.files import locked, written_aside
 from babycli.wording import LinkMode
 
+_NO_IMAGES = {ProblemKind.EMPTY, ProblemKind.NOT_AN_IMAGE, ProblemKind.TRUNCATED, ProblemKind.UNDECODABLE}
 _IMAGES = "images"  # in the dataset folder: where images are put that are not merely linked
 _OWN_FOLDER = re.compile(r"\.?(?:saycam|labeled_s|synthetic)-[0-9a-f]{12}(?:\.babycli-partial)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The best folder or zip for a link, which of its names are not there, and the bytes of those that are."""
+    """The best folder or zip for a link, which of its names are no images there, and the bytes of those that are."""
 
     folder: Path
     names: tuple[str, ...]  # those that are looked for
-    missing: tuple[str, ...]
-    why: Mapping[str, str]  # of those that are there and cannot be read
+    missing: tuple[str, ...]  # those that are not there as whole images
+    why: Mapping[str, ImageError]  # of those that are missing: what is wrong
     store: ImageStore
     sha256: Mapping[str, str]  # of every image that is there; empty until they are read
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Those of the missing that are there, and are no whole images."""
+        return tuple(name for name in self.missing if self.why[name].kind in _NO_IMAGES)
 
     @property
     def n_names(self) -> int:
@@ -123,7 +130,8 @@ def find_images(places: Sequence[Path], names: Sequence[str], index_folder: Path
     stores = {place: open_store(place, names, index_folder) for place in places}
     best = max(places, key=lambda place: n_probes_found(stores[place], names))
     store = stores[best]
-    return Found(best, tuple(names), tuple(name for name in names if store.problem(name) is not None), {}, store, {})
+    why = {name: problem for name in names if (problem := store.problem(name)) is not None}
+    return Found(best, tuple(names), tuple(why), why, store, {})
 
 
 def link_images(
@@ -136,9 +144,9 @@ def link_images(
     """Checks every link of every task against the given folders and zips, then sets those links that may be set.
 
     Labeled-S images are looked for in the SAYCam folder when none is given for them. A task of which a given
-    folder lacks images gets no link at all, unless ``allow_missing``; an image that cannot be read is lacking. Then the
-    lock is written. ``progress`` gets counts of images read. Raises DataError for a folder that is none or in which
-    nothing is found.
+    folder lacks images gets no link at all, unless ``allow_missing``; an image that cannot be read, is cut off or is
+    none at all is lacking. Then the lock is written. ``progress`` gets counts of images read. Raises DataError for a
+    folder that is none or in which nothing is found.
     """
     with locked(root.path):
         earlier = read_lock(root)
@@ -205,16 +213,16 @@ def _find(root: DatasetRoot, link: Link, labels: Labels, folders: Mapping[Source
 
 
 def _read(found: Mapping[str, Found | None], progress: Callable[[int], None]) -> dict[str, Found | None]:
-    """Reads the images behind all links, each once. One that cannot be read is missing."""
+    """Reads the images behind all links, each once. One that cannot be read or is no whole image is missing."""
     there = {path: each for path, each in found.items() if each is not None}
     wanted = {path: (each.store, sorted(set(each.names).difference(each.missing))) for path, each in there.items()}
-    digests = hash_each(wanted, progress)
+    digests = hash_each(wanted, progress, checks=True)
     read: dict[str, Found | None] = dict.fromkeys(found)
     for path, each in there.items():
         sha256 = {name: digest for name, digest in digests[path].items() if isinstance(digest, str)}
-        why = {name: error.detail for name, error in digests[path].items() if isinstance(error, ImageError)}
+        found_now = {name: error for name, error in digests[path].items() if isinstance(error, ImageError)}
         missing = tuple(name for name in each.names if name not in sha256)
-        read[path] = replace(each, missing=missing, why=why, sha256=sha256)
+        read[path] = replace(each, missing=missing, why={**each.why, **found_now}, sha256=sha256)
     return read
 
 

@@ -374,6 +374,48 @@ def test_what_cannot_be_an_image_counts_as_missing(
     assert "vtwt/images" not in links_in(DATASET)
 
 
+def spoil_cut_off(image: Path) -> None:
+    replace(image, image.read_bytes()[:-20])
+
+
+def spoil_text(image: Path) -> None:
+    replace(image, b"<html>404</html>")
+
+
+@pytest.mark.parametrize("is_zip", [False, True])
+@pytest.mark.parametrize(
+    ("spoil", "why"), [(spoil_empty, "Empty: 0 bytes"), (spoil_text, "NotAnImage"), (spoil_cut_off, "Truncated: ")]
+)
+def test_a_file_that_is_no_whole_image_is_broken_and_its_task_not_ready(
+    babycli: Babycli, demo: DemoCopy, spoil: Callable[[Path], None], why: str, is_zip: bool
+) -> None:
+    spoil(demo.frame)
+    words = list(demo.link_words)
+    if is_zip:
+        words[2] = shutil.make_archive("frames", "zip", demo.saycam)
+    ran = babycli(*words)
+    assert ran.code == 3
+    assert states_in(ran.out)["vtwt"] == "NOT LINKED"
+    assert "99 of 100 SAYCam frames" in ran.out
+    assert f"    broken: {VTWT_FRAME} ({why}" in ran.out
+    assert "missing:" not in ran.out
+    assert "vtwt/images" not in links_in(DATASET)
+    ran = babycli(*words, "--allow-missing")
+    assert ran.code == 0
+    assert states_in(ran.out)["vtwt"] == "linked, images broken"
+    assert states_in(ran.out)["saycam_caption"] == "ready"
+    assert f"broken: {VTWT_FRAME} ({why}" in ran.out
+
+
+def test_missing_and_broken_images_are_told_apart(babycli: Babycli, demo: DemoCopy) -> None:
+    spoil_text(demo.frame)
+    other = demo.frame.with_name("demo_frame_046.png")
+    other.unlink()
+    ran = babycli(*demo.link_words, "--allow-missing")
+    assert states_in(ran.out)["vtwt"] == "linked, images missing and broken"
+    assert f"    missing: {other.name}\n    broken: {VTWT_FRAME} (NotAnImage)\n" in ran.out
+
+
 def test_allow_missing_links_all_the_same_and_still_says_what_is_missing(babycli: Babycli, demo: DemoCopy) -> None:
     demo.frame.unlink()
     ran = babycli(*demo.link_words, "--allow-missing")
