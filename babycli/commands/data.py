@@ -1,4 +1,4 @@
-"""`babycli data ...`: label files, links to images, and whether they are what they should be.
+"""`babycli data ...`: label files, links to images, and checks of both.
 
 Owns the words on the screen. The work is done in babycli/data/.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,23 +15,25 @@ import typer
 
 from babycli.commands.data_copy import subset, unpack
 from babycli.commands.data_verify import (
+    chosen_tasks,
+    is_demo,
     links_document,
     sound_labels,
-    task_manifests,
-    task_questions,
     verify,
     write_manifest,
 )
-from babycli.commands.options import DataOption, FromOption, JsonOption, print_json, say
+from babycli.commands.options import DataOption, FromOption, JsonOption, TasksOption, print_json, say, tasks_words
 from babycli.commands.progress import progress_bar
 from babycli.data.images import ImageError, ZipStore
-from babycli.data.labels import get_labels
+from babycli.data.label_files import get_labels
 from babycli.data.linking import LinkChoices, LinkReport, check_source, link_images
-from babycli.data.manifest import SOURCE_TITLES, Manifest, Source
+from babycli.data.manifest import LabelledTask, links_of
 from babycli.data.root import DatasetRoot
+from babycli.data.sources import MAIN, all_sources, source_named
 from babycli.data.verify import Options, TaskSummary, link_problem, verify_dataset
 from babycli.errors import DataError, ExitCode, UsageError
-from babycli.wording import Depth, LinkMode, listed, one_of
+from babycli.tasks import select_tasks
+from babycli.wording import Depth, LinkMode, did_you_mean, listed, one_of
 
 app = typer.Typer(no_args_is_help=True, help="Label files and images: fetch, link, check.")
 app.command("verify")(verify)
@@ -40,20 +42,16 @@ app.command("extract")(unpack)
 app.command("subset")(subset)
 
 SHOWN_NAMES = 5
-_OPTIONS: dict[Source, str] = {
-    "saycam": "SAYCAM-FOLDER",
-    "labeled_s": "--labeled-s DIR",
-    "synthetic": "--synthetic DIR",
-}
 
 
 @app.command()
-def labels(data: DataOption = None, source: FromOption = None) -> None:
-    """Fetch the four label files, or import them; checked against the manifests."""
+def labels(labels_from: FromOption = None, tasks: TasksOption = None, data: DataOption = None) -> None:
+    """Fetch the label files, or import them; checked against the manifests."""
     root = DatasetRoot.find(data)
-    done = get_labels(root.path, task_manifests(), _checked_source(source), replace=True)
-    for manifest in task_manifests():
-        print(f"{manifest.task:<16} {done[manifest.task]:<14} {root.path / manifest.label_path}")
+    chosen = select_tasks(tasks)
+    done = get_labels(root.path, chosen, _checked_source(labels_from), replace=True)
+    for task in chosen:
+        print(f"{task.name:<16} {done[task.name]:<14} {root.path / task.label_path}")
 
 
 def _checked_source(source: Path | None) -> Path | None:
@@ -80,7 +78,17 @@ def link(
         Path | None,
         typer.Option("--synthetic", metavar="DIR", help="Folder or zip of synthetic images.", show_default=False),
     ] = None,
-    source: FromOption = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            metavar="NAME=DIR",
+            help="Folder or zip of any other source; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    labels_from: FromOption = None,
+    tasks: TasksOption = None,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Link even where images are missing.")] = False,
     mode: Annotated[
         str,
@@ -88,78 +96,95 @@ def link(
             "--mode", metavar="|".join(LinkMode), help="Link to the images, or put them into the dataset folder."
         ),
     ] = LinkMode.SYMLINK,
-    relative: Annotated[bool, typer.Option("--relative", help="Links say the way from where they are.")] = False,
+    relative: Annotated[bool, typer.Option("--relative", help="Make symlinks relative to their own folder.")] = False,
     data: DataOption = None,
 ) -> None:
     """Check folders or zips of images against the labels, then link them into the dataset folder."""
-    choices: dict[Source, Path | None] = {"saycam": saycam, "labeled_s": labeled_s, "synthetic": synthetic}
-    given = {kind: path.expanduser() for kind, path in choices.items() if path is not None}
+    named = {"saycam": saycam, "labeled_s": labeled_s, "synthetic": synthetic}
+    chosen = select_tasks(tasks)
+    given = {name: path.expanduser() for name, path in named.items() if path is not None}
+    given |= _given_by_name(source or [], given, chosen)
     if not given:
         raise UsageError("nothing to link", "babycli data link path/to/saycam_images")
     choices_of_links = LinkChoices(allow_missing, one_of(mode, LinkMode, "mode"), relative)
     root = DatasetRoot.find(data)
     for path in given.values():
         check_source(path, root.index_folder if root.path.is_dir() else None)
-    fetched = get_labels(root.path, task_manifests(), _checked_source(source), replace=False)
-    if set(fetched.values()) != {"already there"}:
-        say(f"label files: {', '.join(sorted(set(fetched.values())))} into {root.path}")
-    all_labels = [sound_labels(root, manifest) for manifest in task_manifests()]
+    done = set(get_labels(root.path, chosen, _checked_source(labels_from), replace=False).values())
+    if done - {"already there", "not there"}:
+        say(f"label files: {', '.join(sorted(done - {'not there'}))} into {root.path}")
+    chosen = chosen_tasks(root, tasks)
+    all_labels = [sound_labels(root, task) for task in chosen]
     with progress_bar("reading images", unit=" images") as count:
         linked = link_images(root, all_labels, given, choices_of_links, count)
     reports = linked.reports
-    for manifest in task_manifests():
-        _print_task(root, manifest, [report for report in reports if report.task == manifest.task])
+    for task in chosen:
+        _print_task(root, task, [report for report in reports if report.task == task.name])
     if linked.changed:
         say(
             f"{len(linked.changed)} images have other bytes than when they were linked before: {listed(linked.changed)}"
         )
     for folder in linked.unused:
         say(f"no link leads to {folder} any more; to remove its images:  rm -r {shlex.quote(str(folder))}")
-    _say_wanted(root, saycam, reports)
+    _say_wanted(saycam, reports, root.words + tasks_words(tasks))
     lacking = [report for report in reports if report.found and report.found.missing and report.was_given]
     if lacking and not allow_missing:
         raise typer.Exit(ExitCode.DATA)
 
 
-def _print_task(root: DatasetRoot, manifest: Manifest, reports: Sequence[LinkReport]) -> None:
-    broken = [link_problem(root, manifest.task, report.link) for report in reports]
-    founds = [report.found for report in reports if report.found]
+def _given_by_name(words: Sequence[str], given: Mapping[str, Path], tasks: Sequence[LabelledTask]) -> dict[str, Path]:
+    """Reads the folders of --source NAME=DIR. Raises UsageError for any other form, or an unknown source."""
+    folders: dict[str, Path] = {}
+    known = list(dict.fromkeys([*all_sources(), *(source for task in tasks for source in task.links)]))
+    for word in words:
+        name, equals, folder = word.partition("=")
+        if not equals or not folder:
+            raise UsageError(f"cannot read --source {word!r}", "write it as  --source NAME=DIR")
+        if name not in known:
+            raise UsageError(f"unknown source {name!r}.{did_you_mean(name, known)}", f"one of: {', '.join(known)}")
+        if name in given or name in folders:
+            raise UsageError(f"two folders are given for {name}", "give one")
+        folders[name] = Path(folder).expanduser()
+    return folders
+
+
+def _print_task(root: DatasetRoot, task: LabelledTask, reports: Sequence[LinkReport]) -> None:
+    broken = [link_problem(root, task.name, report.link) for report in reports]
+    places = [report.found for report in reports if report.found]
     is_lacking = {
-        "missing": any(len(found.missing) > len(found.broken) for found in founds),
-        "broken": any(found.broken for found in founds),
+        "missing": any(len(best.missing) > len(best.broken) for best in places),
+        "broken": any(best.broken for best in places),
     }
     lacking = [word for word, holds in is_lacking.items() if holds]
     wanted = [report for report, problem in zip(reports, broken, strict=True) if problem and report.action == "wanted"]
     if any(report.action in ("incomplete", "withheld") for report in reports):
         state = "NOT LINKED"
     elif any(broken):
-        state = "wants " + " and ".join(SOURCE_TITLES[report.link.source] for report in wanted)
+        state = "wants " + " and ".join(source_named(report.link.source).title for report in wanted)
     else:
         state = f"linked, images {' and '.join(lacking)}" if lacking else "ready"
-    print(f"{manifest.task:<16} {state}")
+    print(f"{task.name:<16} {state}")
     for report in reports:
         _print_link(root, report)
 
 
 def _print_link(root: DatasetRoot, report: LinkReport) -> None:
-    found = report.found
+    best, source = report.found, source_named(report.link.source)
     place = root.path / report.link.path
     if report.action == "kept":
         print(f"    {place} is a real folder and was left as it is; move it away to link another")
-    if found is None:
-        print(
-            f"    {place}: " + ("unchanged" if report.action == "unchanged" else f"give {_OPTIONS[report.link.source]}")
-        )
+    if best is None:
+        print(f"    {place}: " + ("unchanged" if report.action == "unchanged" else f"give {source.link_words}"))
         return
     note = {"unchanged": ", unchanged", "withheld": ", not linked because its task is not complete"}.get(
         report.action, ""
     )
-    in_zip = f", a zip of {len(found.store.archive)} files" if isinstance(found.store, ZipStore) else ""
-    print(f"    {found.n_found} of {found.n_names} {SOURCE_TITLES[report.link.source]} in {found.folder}{in_zip}{note}")
-    if found.missing:
-        broken = dict.fromkeys(found.broken)
-        absent = [name + _note(found.why[name].detail) for name in found.missing if name not in broken]
-        spoiled = [name + _note(": ".join(_words(found.why[name]))) for name in broken]
+    in_zip = f", a zip of {len(best.store.archive)} files" if isinstance(best.store, ZipStore) else ""
+    print(f"    {best.n_found} of {best.n_names} {source.title} in {best.folder}{in_zip}{note}")
+    if best.missing:
+        broken = dict.fromkeys(best.broken)
+        absent = [name + _note(best.why[name].detail) for name in best.missing if name not in broken]
+        spoiled = [name + _note(": ".join(_error_words(best.why[name]))) for name in broken]
         for word, names in (("missing", absent), ("broken", spoiled)):
             if names:
                 print(f"    {word}: {listed(names)}")
@@ -167,7 +192,7 @@ def _print_link(root: DatasetRoot, report: LinkReport) -> None:
             print("    complete the folder, or link it as it is with --allow-missing")
 
 
-def _words(error: ImageError) -> list[str]:
+def _error_words(error: ImageError) -> list[str]:
     return [error.kind, error.detail] if error.detail else [error.kind]
 
 
@@ -175,30 +200,33 @@ def _note(text: str) -> str:
     return f" ({text})" if text else ""
 
 
-def _say_wanted(root: DatasetRoot, saycam: Path | None, reports: Sequence[LinkReport]) -> None:
+def _say_wanted(saycam: Path | None, reports: Sequence[LinkReport], words: str) -> None:
     wanted = list(dict.fromkeys(report.link.source for report in reports if report.action == "wanted"))
     if wanted:
-        first = shlex.quote(str(saycam)) + " " if saycam and "saycam" not in wanted else ""
-        say(f"for the rest:  babycli data link {first}{' '.join(_OPTIONS[source] for source in wanted)}{root.words}")
+        first = shlex.quote(str(saycam)) + " " if saycam and MAIN not in wanted else ""
+        rest = " ".join(source_named(source).link_words for source in wanted)
+        say(f"for the rest:  babycli data link {first}{rest}{words}")
 
 
 @app.command()
-def status(as_json: JsonOption = False, data: DataOption = None) -> None:
+def status(tasks: TasksOption = None, as_json: JsonOption = False, data: DataOption = None) -> None:
     """Show what is there: label files, links and where they lead, and which tasks are ready."""
     root = DatasetRoot.find(data)
     with progress_bar("looking for images", unit=" images") as count:
-        summaries = verify_dataset(root, task_questions(), Options(depth=Depth.NAMES), count).tasks
+        summaries = verify_dataset(root, select_tasks(tasks), Options(depth=Depth.NAMES), count).tasks
     if as_json:
         print_json({s.task: _status_document(s) for s in summaries})
         return
     print(f"dataset folder: {root.path}" + ("" if root.path.is_dir() else "  (not there yet)"))
     for summary in summaries:
         state = "not ready" if summary.problems else "ready"
-        print(f"{summary.task:<16} {state}" + ("  (demo)" if summary.edition == "demo" else ""))
-        for each in summary.links:
-            counted = f"  {each.n_sound} of {each.n_images} images there" if summary.images_checked else ""
-            if root.link_state(each.link.path) != "missing":
-                print(f"    {each.link.path} -> {each.target}{counted}")
+        print(f"{summary.task:<16} {state}" + ("  (demo)" if is_demo(summary) else ""))
+        for link_summary in summary.links:
+            counted = (
+                f"  {link_summary.n_sound} of {link_summary.n_images} images there" if summary.images_checked else ""
+            )
+            if root.link_state(link_summary.link.path) != "missing":
+                print(f"    {link_summary.link.path} -> {link_summary.target}{counted}")
         for problem in summary.problems[:SHOWN_NAMES]:
             print(f"    {problem.kind} {problem.subject}" + (f": {problem.detail}" if problem.detail else ""))
         if len(summary.problems) > SHOWN_NAMES:
@@ -208,7 +236,7 @@ def status(as_json: JsonOption = False, data: DataOption = None) -> None:
 def _status_document(summary: TaskSummary) -> dict[str, object]:
     return {
         "ready": not summary.problems,
-        "data": summary.edition,
+        "data": summary.data_set,
         "rows": summary.n_rows,
         "links": links_document(summary),
         "problems": [str(problem) for problem in summary.problems],
@@ -216,12 +244,11 @@ def _status_document(summary: TaskSummary) -> dict[str, object]:
 
 
 @app.command()
-def unlink(data: DataOption = None) -> None:
+def unlink(tasks: TasksOption = None, data: DataOption = None) -> None:
     """Remove the links from the dataset folder. Images, label files and real folders stay."""
     root = DatasetRoot.find(data)
-    for manifest in task_manifests():
-        for each in manifest.links:
-            if root.remove_link(each.path):
-                print(f"removed {root.path / each.path}")
-            elif root.link_state(each.path) == "folder":
-                print(f"kept    {root.path / each.path}, a real folder")
+    for path in dict.fromkeys(link.path for task in select_tasks(tasks) for link in links_of(task)):
+        if root.remove_link(path):
+            print(f"removed {root.path / path}")
+        elif root.link_state(path) == "folder":
+            print(f"kept    {root.path / path}, a real folder")

@@ -1,4 +1,4 @@
-"""`babycli data extract` and `data subset`: images put where they are wanted.
+"""`babycli data extract` and `data subset`: images copied to another folder.
 
 Owns the words on the screen. The work is done in babycli/data/extract.py and subset.py.
 """
@@ -12,14 +12,14 @@ from typing import Annotated
 
 import typer
 
-from babycli.commands.data_verify import sound_labels, task_manifests
-from babycli.commands.options import DataOption, FromOption, say
+from babycli.commands.data_verify import chosen_tasks, sound_labels
+from babycli.commands.options import DataOption, FromOption, TasksOption, say, tasks_words
 from babycli.commands.progress import progress_bar
 from babycli.data.extract import check_members, extract
 from babycli.data.images import ImageError, open_archive, open_zip_store
-from babycli.data.labels import get_labels
+from babycli.data.label_files import get_labels
 from babycli.data.linking import check_source
-from babycli.data.manifest import manifests
+from babycli.data.manifest import LabelledTask, links_of
 from babycli.data.problems import Problem, exit_code
 from babycli.data.root import DatasetRoot
 from babycli.data.subset import MANIFEST_NAME, make_subset
@@ -29,7 +29,7 @@ from babycli.tasks import select_tasks
 
 
 def _folder(words: str) -> Path:
-    """Not the current folder where a shell variable was empty."""
+    """Reads a destination. Raises UsageError for an empty one, as an unset shell variable gives it."""
     if not words:
         raise UsageError("no destination: the name is empty", "babycli data extract ZIP DEST")
     return Path(words).expanduser()
@@ -40,9 +40,12 @@ def unpack(
     destination: Annotated[str, typer.Argument(metavar="DEST", help="Folder to unpack into.", show_default=False)],
     only_needed: Annotated[bool, typer.Option("--only-needed", help="Only the images that tasks read.")] = False,
     source: FromOption = None,
+    tasks: TasksOption = None,
     data: DataOption = None,
 ) -> None:
     """Unpack a zip, checked and in parallel; interrupted, the same command goes on."""
+    if tasks is not None and not only_needed:
+        raise UsageError("--tasks says which images are needed, so it goes with --only-needed", "add --only-needed")
     root = DatasetRoot.find(data)
     check_source(archive, root.index_folder)
     if archive.is_dir():
@@ -50,8 +53,8 @@ def unpack(
     opened = open_archive(archive, root.index_folder)
     lacking: list[Problem] = []
     if only_needed:
-        get_labels(root.path, task_manifests(), source, replace=False)
-        members, lacking = _needed(opened, root)
+        get_labels(root.path, select_tasks(tasks), source, replace=False)
+        members, lacking = _needed(opened, root, chosen_tasks(root, tasks))
     else:
         members = list(opened.members())
     if not members:
@@ -75,21 +78,23 @@ def unpack(
     raise typer.Exit(exit_code([*lacking, *done.problems]))
 
 
-def _needed(archive: ZipArchive, root: DatasetRoot) -> tuple[list[Member], list[Problem]]:
-    """The members that any link's images are, and those that a link lacks which finds others there."""
+def _needed(
+    archive: ZipArchive, root: DatasetRoot, tasks: Sequence[LabelledTask]
+) -> tuple[list[Member], list[Problem]]:
+    """Finds the members that tasks read, and the problems of links of which the zip holds some images but not all."""
     members: dict[str, Member] = {}
     lacking = []
-    for manifest in task_manifests():
-        labels = sound_labels(root, manifest)
-        for link in manifest.links:
-            names = labels.image_names(link)
+    for task in tasks:
+        labels = sound_labels(root, task)
+        for link in links_of(task):
+            names = labels.image_names(link.path)
             store = open_zip_store(archive, names)
             problems = []
             for name in names:
                 try:
                     member = store.member(name)
                 except ImageError as error:
-                    problems.append(Problem(manifest.task, error.kind, error.path, error.detail))
+                    problems.append(Problem(task.name, error.kind, error.path, error.detail))
                 else:
                     members[member.name] = member
             lacking += problems if len(problems) < len(names) else []
@@ -105,20 +110,17 @@ def _print(problems: Sequence[Problem]) -> None:
 
 def subset(
     destination: Annotated[str, typer.Argument(metavar="DEST", help="New dataset folder.", show_default=False)],
-    tasks: Annotated[
-        str | None,
-        typer.Option("--tasks", metavar="A,B", help="Only what these read; default all.", show_default=False),
-    ] = None,
+    tasks: TasksOption = None,
     data: DataOption = None,
 ) -> None:
     """Copy just the images that tasks read, with labels, links and checksums: a dataset folder for a cluster."""
     root = DatasetRoot.find(data)
-    all_labels = [sound_labels(root, manifests()[task.name]) for task in select_tasks(tasks)]
+    all_labels = [sound_labels(root, task) for task in chosen_tasks(root, tasks)]
     with progress_bar("copying", unit=" images") as count:
-        made = make_subset(root, all_labels, _folder(destination), count)
-    if made.was_there:
-        mended = f"{made.n_written} images were put right" if made.n_written else "nothing was wrong"
+        result = make_subset(root, all_labels, _folder(destination), count)
+    if result.was_there:
+        mended = f"{result.n_written} images were put right" if result.n_written else "nothing was wrong"
         say(f"{destination} was there already: all of it was checked, and {mended}")
     else:
-        say(f"{made.n_images} images in {destination}; to check them there:  sha256sum -c {MANIFEST_NAME}")
-    say(f"to use it:  babycli eval --data {shlex.quote(destination)}")
+        say(f"{result.n_images} images in {destination}; to check them there:  sha256sum -c {MANIFEST_NAME}")
+    say(f"to use it:  babycli eval --data {shlex.quote(destination)}{tasks_words(tasks)}")

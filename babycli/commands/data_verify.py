@@ -1,4 +1,4 @@
-"""`babycli data verify` and `data manifest`: is everything there, and as it should be?
+"""`babycli data verify` and `data manifest`: a check that every file is there and right, and checksums for it.
 
 Owns the words on the screen. The work is done in babycli/data/verify.py and checksums.py.
 """
@@ -14,47 +14,56 @@ from typing import Annotated
 
 import typer
 
-from babycli.commands.options import DataOption, JsonOption, print_json, say
+from babycli.commands.options import DataOption, JsonOption, TasksOption, print_json, say, tasks_words
 from babycli.commands.progress import progress_bar
 from babycli.data.checksums import ChecksumFile, checksum_text
+from babycli.data.datasets import data_set_named
 from babycli.data.hashing import hash_files
 from babycli.data.images import ImageError, open_store
 from babycli.data.labels import Labels
 from babycli.data.linking import check_source
-from babycli.data.manifest import SOURCE_TITLES, Manifest, manifests
+from babycli.data.manifest import LabelledTask
 from babycli.data.problems import Problem, ProblemKind, exit_code, raise_for
 from babycli.data.root import DatasetRoot
+from babycli.data.sources import link_command, source_named
 from babycli.data.verify import (
     DEPTHS,
     Options,
-    Tasks,
     TaskSummary,
     Verified,
+    can_be_fetched,
     checked_labels,
+    labels_mend,
     verify_dataset,
     verify_source,
 )
 from babycli.errors import DataError, UsageError
 from babycli.files import aside_of, write_atomically
-from babycli.tasks import all_tasks, structure_problems, trial_images
+from babycli.tasks import select_tasks
+from babycli.tasks.base import Task
 from babycli.wording import Depth, one_of
 
 SHOWN_PROBLEMS = 1_000
 
 
-def task_manifests() -> list[Manifest]:
-    """In the order of the table."""
-    return [manifests()[name] for name in all_tasks()]
+def chosen_tasks(root: DatasetRoot, names: str | None) -> list[Task]:
+    """Gives the tasks of --tasks; without it all, except those whose labels cannot be fetched and are not there.
+
+    Raises UsageError for an unknown name.
+    """
+    tasks = select_tasks(names)
+    if names is not None:
+        return tasks
+    absent = [task for task in tasks if not can_be_fetched(task) and not (root.path / task.label_path).exists()]
+    for task in absent:
+        say(f"{task.name} is left out: there is no {root.path / task.label_path}")
+    return [task for task in tasks if task not in absent]
 
 
-def task_questions() -> Tasks:
-    return Tasks(task_manifests(), structure_problems, trial_images)
-
-
-def sound_labels(root: DatasetRoot, manifest: Manifest) -> Labels:
-    """A task's labels. Raises DataError or ChecksumError where anything is wrong with them."""
-    labels = checked_labels(root, manifest, structure_problems)
-    raise_for(labels.problems, f"babycli data labels{root.words}")
+def sound_labels(root: DatasetRoot, task: LabelledTask) -> Labels:
+    """Reads a task's labels. Raises DataError or ChecksumError where anything is wrong with them."""
+    labels = checked_labels(root, task)
+    raise_for(labels.problems, labels_mend(root, task))
     return labels
 
 
@@ -86,7 +95,8 @@ def verify(
         ),
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Read files again that have not changed since.")] = False,
-    no_index: Annotated[bool, typer.Option("--no-index", help="Neither use nor keep what verify found.")] = False,
+    no_index: Annotated[bool, typer.Option("--no-index", help="Neither use nor keep the findings of verify.")] = False,
+    tasks: TasksOption = None,
     as_json: JsonOption = False,
     data: DataOption = None,
 ) -> None:
@@ -116,9 +126,10 @@ def verify(
         use_index=not no_index,
     )
     root = DatasetRoot.find(data)
+    chosen = chosen_tasks(root, tasks) if source is None else []
     with progress_bar("checking", unit=" files") as count:
         if source is None:
-            verified = verify_dataset(root, task_questions(), options, count)
+            verified = verify_dataset(root, chosen, options, count)
         else:
             check_source(source, root.index_folder)
             verified = verify_source(source, options, root.index_folder, count)
@@ -136,34 +147,49 @@ def verify(
         for note in verified.notes:
             say(note)
         if verified.problems:
-            say(_mend(root, verified.problems) if source is None else _count(verified.problems))
+            say(
+                _mend(root, chosen, verified.problems, tasks_words(tasks))
+                if source is None
+                else _count(verified.problems)
+            )
     raise typer.Exit(exit_code(verified.problems))
 
 
 def _verify_line(summary: TaskSummary) -> str:
-    rows = f"{summary.n_rows} rows" + (" (demo)" if summary.edition == "demo" else "")
+    rows = f"{summary.n_rows} rows" + (" (demo)" if is_demo(summary) else "")
     if not summary.images_checked:
         return f"{summary.task:<16} {rows}; images not checked until the label file is right"
-    images = ", ".join(f"{s.n_sound} of {s.n_images} {SOURCE_TITLES[s.link.source]} sound" for s in summary.links)
+    images = ", ".join(f"{s.n_sound} of {s.n_images} {source_named(s.link.source).title} sound" for s in summary.links)
     return f"{summary.task:<16} {rows}; {images}"
+
+
+def is_demo(summary: TaskSummary) -> bool:
+    return summary.data_set is not None and data_set_named(summary.data_set).is_demo
 
 
 def _count(problems: Sequence[Problem]) -> str:
     kinds = Counter(problem.kind.value for problem in problems)
-    each = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
-    return f"{len(problems)} problem{'s' if len(problems) > 1 else ''}: {each}."
+    counts = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
+    return f"{len(problems)} problem{'s' if len(problems) > 1 else ''}: {counts}."
 
 
-def _mend(root: DatasetRoot, problems: Sequence[Problem]) -> str:
-    label_files = {str(root.path / manifest.label_path) for manifest in task_manifests()}
-    of_labels = any(p.task and (p.subject in label_files or p.kind == ProblemKind.UNSAFE_NAME) for p in problems)
-    link = f"babycli data link SAYCAM-FOLDER{root.words}"
-    if any(p.kind == ProblemKind.CHECKSUM for p in problems):
-        link = f"put the right files back; if those that are there are right:  {link}"
-    else:
-        link += "  (after completing the folder)"
-    command = f"babycli data labels{root.words}" if of_labels else link
-    return f"{_count(problems)} To mend:  {command}"
+def _mend(root: DatasetRoot, tasks: Sequence[LabelledTask], problems: Sequence[Problem], words: str) -> str:
+    return f"{_count(problems)} To mend:  {_mending(root, tasks, problems, words)}"
+
+
+def _mending(root: DatasetRoot, tasks: Sequence[LabelledTask], problems: Sequence[Problem], words: str) -> str:
+    """Gives the command or step to take first: label files before images, which cannot be checked without them."""
+    label_files = {str(root.path / task.label_path) for task in tasks}
+    of_labels = {p.task for p in problems if p.subject in label_files or p.kind == ProblemKind.UNSAFE_NAME}
+    doubtful = [task for task in tasks if task.name in of_labels]
+    if doubtful:
+        return labels_mend(root, next((task for task in doubtful if can_be_fetched(task)), doubtful[0]))
+    wanting = {problem.task for problem in problems}
+    of_images = [task for task in tasks if task.name in wanting] or tasks
+    link = link_command([source for task in of_images for source in task.links], root.words + words)
+    if any(problem.kind == ProblemKind.CHECKSUM for problem in problems):
+        return f"put the right files back; if those that are there are right:  {link}"
+    return f"{link}  (after completing the folder)"
 
 
 def _verify_document(verified: Verified) -> dict[str, object]:
@@ -175,7 +201,7 @@ def _verify_document(verified: Verified) -> dict[str, object]:
         "files": verified.n_files,
         "tasks": {
             s.task: {
-                "data": s.edition,
+                "data": s.data_set,
                 "rows": s.n_rows,
                 "images_checked": s.images_checked,
                 "links": links_document(s),
@@ -191,8 +217,8 @@ def _verify_document(verified: Verified) -> dict[str, object]:
 
 def links_document(summary: TaskSummary) -> dict[str, object]:
     return {
-        each.link.path: {"target": str(each.target), "images": each.n_images, "sound": each.n_sound}
-        for each in summary.links
+        entry.link.path: {"target": str(entry.target), "images": entry.n_images, "sound": entry.n_sound}
+        for entry in summary.links
     }
 
 
@@ -207,7 +233,7 @@ def write_manifest(
     for problem in problems:
         raise problem
     real = os.path.realpath(source)
-    # A manifest of an earlier day is not part of what it lists, nor is one that a killed command was writing.
+    # The manifest does not list itself, nor the file beside it that a killed command was writing.
     own = {os.path.relpath(os.path.realpath(path), real) for path in (output, aside_of(output))}
     names = [name for name in names if name not in own]
     if not names:

@@ -1,4 +1,4 @@
-"""Everything in some places, checked to a depth: which files are there, and what is in them.
+"""The audit of some places: which files are there and, to a chosen depth, whether their contents are right.
 
 Owns bringing together the inventory, the examination, the checksums and the index. Never knows of tasks.
 """
@@ -40,12 +40,12 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """What was found, place by place."""
+    """The result of an audit, place by place."""
 
     findings: tuple[tuple[Finding, ...], ...]
     problems: tuple[ImageError, ...]  # folders that could not be looked into
-    is_covered: tuple[bool, ...]  # the manifest speaks of this place
-    known: tuple[Digests, ...]  # digests that needed images should have; of a manifest perhaps only those of several
+    is_covered: tuple[bool, ...]  # the manifest covers this place
+    known: tuple[Digests, ...]  # digests that needed images should have; perhaps only those that several images share
     n_hashed: int
     n_trusted: int
 
@@ -53,26 +53,28 @@ class Audited:
 def audit(
     places: Sequence[Place], recorded: Sequence[Digests | None], how: Audit, progress: Callable[[int], None]
 ) -> Audited:
-    """Compares every file that the manifest or, where it says nothing of a place, ``recorded`` speaks of.
+    """Compares the files of some places with the manifest or, where it does not cover a place, with ``recorded``.
 
-    Without a manifest, and where it says nothing of a place, only the needed images are looked at; with one, every
-    file. Raises DataError for a manifest that cannot be read.
+    In a place that the manifest covers, every file is compared; elsewhere, only the needed images are. Raises
+    DataError for a manifest that cannot be read.
     """
     index = VerifyIndex(how.index_folder if how.depth == Depth.CHECKSUM else None, _belongs_to(places, recorded, how))
     done = False
     try:
         inventories = _inventories(places, how.manifest, index, how.full)
-        load = functools.cache(lambda: _listed(places, inventories, recorded, how, index))
+        load = functools.cache(lambda: _listed_digests(places, inventories, recorded, how, index))
         examined = Examination(tuple(() for _ in places), 0, 0)
         if how.depth != Depth.NAMES:
-            contents = [_contents(*each, how) for each in zip(places, inventories, strict=True)]
+            contents = [_contents(*pair, how) for pair in zip(places, inventories, strict=True)]
             examined = examine(contents, how.depth, load, index, how.full, progress)
         done = True
     finally:
         index.close(complete=done)
     findings = tuple(
-        tuple(_explained(place, inventory, [*inventory.findings, *found], i, load))
-        for i, (place, inventory, found) in enumerate(zip(places, inventories, examined.findings, strict=True))
+        tuple(_explained_findings(place, inventory, [*inventory.findings, *examined_findings], i, load))
+        for i, (place, inventory, examined_findings) in enumerate(
+            zip(places, inventories, examined.findings, strict=True)
+        )
     )
     return Audited(
         findings,
@@ -85,7 +87,7 @@ def audit(
 
 
 def _belongs_to(places: Sequence[Place], recorded: Sequence[Digests | None], how: Audit) -> str:
-    lists = [sorted(each.items()) if each is not None else None for each in recorded]
+    lists = [sorted(digests.items()) if digests is not None else None for digests in recorded]
     manifest = [how.manifest.identity, os.path.realpath(how.manifest.path)] if how.manifest is not None else None
     parts = [how.depth, how.strict, manifest, [place.store.identity for place in places], lists]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
@@ -96,9 +98,10 @@ def _inventories(
 ) -> list[Inventory]:
     if manifest is None:
         return [look_for_needed(place) for place in places]
-    found = look_through(places, manifest, index, full)
+    inventories = look_through(places, manifest, index, full)
     return [
-        each if each.prefix is not None else look_for_needed(place) for place, each in zip(places, found, strict=True)
+        inventory if inventory.prefix is not None else look_for_needed(place)
+        for place, inventory in zip(places, inventories, strict=True)
     ]
 
 
@@ -109,7 +112,7 @@ def _contents(place: Place, inventory: Inventory, how: Audit) -> Contents:
     return Contents(place.store, inventory.names, images, inventory.prefix or "")
 
 
-def _listed(
+def _listed_digests(
     places: Sequence[Place],
     inventories: Sequence[Inventory],
     recorded: Sequence[Digests | None],
@@ -129,9 +132,10 @@ def _listed(
 def _algorithm(
     places: Sequence[Place], inventories: Sequence[Inventory], manifest: ChecksumFile, index: VerifyIndex
 ) -> str:
-    """The manifest's; where its lines could be sha256sum's or b3sum's, that by which files agree.
+    """Tells which algorithm made the digests of a manifest.
 
-    Where none of many does, SHA-256, and nothing of this audit is remembered.
+    The plain lines of sha256sum and b3sum look the same. Then some files are hashed with both, and the algorithm by
+    which any file agrees is taken. Where no file agrees it is SHA-256, and nothing of this audit is remembered.
     """
     checksums = manifest.checksums
     if checksums.algorithm is not None:
@@ -146,14 +150,14 @@ def _algorithm(
         some = names[:: max(1, len(names) // _TRIED)]
         tried += [(place.store, name, checksums.by_name[f"{prefix}{name}"]) for name in some]
     for algorithm in ("sha256", "blake3"):
-        if any(_digest(store, algorithm, name) == digest for store, name, digest in tried):
+        if any(_file_digest(store, algorithm, name) == digest for store, name, digest in tried):
             index.put("algorithm", algorithm)
             return algorithm
     index.forget()
     return "sha256"
 
 
-def _explained(
+def _explained_findings(
     place: Place, inventory: Inventory, findings: list[Finding], i: int, load: Callable[[], Sequence[Listed]]
 ) -> Iterable[Finding]:
     if not findings:
@@ -161,13 +165,13 @@ def _explained(
     listed = load()[i]
     digests = listed.digests or {}
     if inventory.prefix is None:
-        missing = any(each.kind == ProblemKind.MISSING for each in findings)
+        missing = any(finding.kind == ProblemKind.MISSING for finding in findings)
         others = sorted(set(place.store.scan()[0]).difference(place.needed)) if missing else []
-        digest_of = functools.partial(_digest, place.store, listed.algorithm)
-        return [_in_words_of_the_lock(each) for each in explain(findings, digests, others, digest_of)]
+        digest_of = functools.partial(_file_digest, place.store, listed.algorithm)
+        return [_in_words_of_the_lock(finding) for finding in explain(findings, digests, others, digest_of)]
     prefix = inventory.prefix
     of_place = {name[len(prefix) :]: digest for name, digest in digests.items() if name.startswith(prefix)}
-    unexpected = {each.name: each.digest for each in findings if each.kind == ProblemKind.UNEXPECTED}
+    unexpected = {finding.name: finding.digest for finding in findings if finding.kind == ProblemKind.UNEXPECTED}
     return explain(findings, of_place, unexpected, unexpected.__getitem__)
 
 
@@ -183,9 +187,13 @@ def _known(
     findings: Sequence[Sequence[Finding]],
     load: Callable[[], Sequence[Listed]],
 ) -> tuple[Digests, ...]:
-    """Where all is well and the manifest speaks of all, it need not be read to tell which images are equal."""
+    """Gives the digests that images should have, by which equal images are found.
+
+    Where nothing is wrong and the manifest covers every place, the inventories know the equal ones already, and the
+    manifest is not read again.
+    """
     is_all_covered = all(inventory.prefix is not None for inventory in inventories)
-    if is_all_covered and not any(each.digest for of_place in findings for each in of_place):
+    if is_all_covered and not any(finding.digest for of_place in findings for finding in of_place):
         return tuple(inventory.equal for inventory in inventories)
     known = []
     for place, inventory, listed in zip(places, inventories, load(), strict=True):
@@ -194,6 +202,6 @@ def _known(
     return tuple(known)
 
 
-def _digest(store: ImageStore, algorithm: str, name: str) -> str | ImageError:
+def _file_digest(store: ImageStore, algorithm: str, name: str) -> str | ImageError:
     ((digest, _),) = store.digests([name], algorithm)
     return digest

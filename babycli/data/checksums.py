@@ -42,10 +42,10 @@ class Checksums:
     by_name: Mapping[str, str]
 
     def best_prefix(self, names: Iterable[str], place: str) -> str | None:
-        """The start of listed names ("saycam_images/") behind which the file names of a place follow.
+        """Finds the prefix ("saycam_images/") that the manifest puts before the file names of a place.
 
-        The manifest may have been made some folders up. None where none of the names is listed. Of prefixes behind
-        which nearly as many follow as behind the best, the one that the path of the place ends with is meant.
+        The manifest may have been made some folders further up. None where none of the names is listed. Among
+        prefixes that fit nearly as many names as the best one, the one is taken that the path of the place ends with.
         """
         wanted: dict[str, list[str]] = {}
         for name in names:
@@ -53,7 +53,7 @@ class Checksums:
         n_tail = min((len(file_name) for file_name in wanted), default=0)
         tails = {file_name[-n_tail:] for file_name in wanted}
         votes: dict[str, int] = {}
-        for listed in [listed for listed in self.by_name if listed[-n_tail:] in tails]:  # 600,285 lines: few are split
+        for listed in [listed for listed in self.by_name if listed[-n_tail:] in tails]:  # splits few of 600,285 names
             for name in wanted.get(listed.rsplit("/", 1)[-1], ()):
                 if listed == name or listed.endswith(f"/{name}"):
                     prefix = listed[: len(listed) - len(name)]
@@ -65,7 +65,7 @@ class Checksums:
 
 
 def _n_shared(prefix: str, place: str) -> int:
-    """How many folders at the end of both are the same."""
+    """Counts the last folders that both paths have in common."""
     pairs = zip(reversed(prefix.strip("/").split("/")), reversed(place.strip("/").split("/")), strict=False)
     return len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
@@ -76,12 +76,12 @@ class ChecksumFile:
 
     path: Path
     sha256: str
-    bag_algorithm: str | None  # it is a BagIt manifest
-    _content: bytes | None  # of what can be read only once, a pipe
+    bag_algorithm: str | None  # of a BagIt manifest; None for any other
+    _content: bytes | None  # of a pipe, which can be read only once; None for a file
 
     @classmethod
     def open(cls, path: Path) -> ChecksumFile:
-        """Raises DataError for a file that cannot be read."""
+        """Opens a manifest. Raises DataError for a file that cannot be read."""
         bag = _BAG_NAME.fullmatch(path.name)
         in_bag = bag is not None and bag["algorithm"] in ALGORITHMS and (path.parent / "bagit.txt").is_file()
         algorithm = bag["algorithm"] if bag is not None and in_bag else None
@@ -96,12 +96,12 @@ class ChecksumFile:
 
     @property
     def identity(self) -> str:
-        """The same for two that say the same."""
+        """A text that is equal for two manifests that say the same."""
         return f"{self.sha256} {self.bag_algorithm}"
 
     @functools.cached_property
     def checksums(self) -> Checksums:
-        """Raises DataError naming the line that cannot be read."""
+        """The digests in the manifest. Raises DataError naming the line that cannot be read."""
         content = self._content
         if content is None:
             try:
@@ -120,7 +120,7 @@ def _unreadable(path: Path, error: OSError) -> DataError:
 
 
 def checksum_text(digests: Mapping[str, str]) -> bytes:
-    """What ``sha256sum`` would write for these files."""
+    """Writes the lines that ``sha256sum`` would write for these files."""
     lines = []
     for name, digest in digests.items():
         escaped = "".join(_ESCAPES.get(c, c) for c in name)
@@ -129,7 +129,7 @@ def checksum_text(digests: Mapping[str, str]) -> bytes:
 
 
 def parse_checksums(content: bytes, origin: str) -> Checksums:
-    """The lines of sha256sum or b3sum. Raises DataError naming the line it cannot read; ``origin`` is the file."""
+    """Reads the lines of sha256sum or b3sum. Raises DataError naming ``origin``, the file, and the malformed line."""
     text = os.fsdecode(content)
     digests = _plain_lines(text)
     if digests is not None:
@@ -139,7 +139,7 @@ def parse_checksums(content: bytes, origin: str) -> Checksums:
 
 
 def _plain_lines(text: str) -> dict[str, str] | None:
-    """All of 600,285 lines at once, where each is plain and sound; None for a file to be read line by line."""
+    """Reads all lines at once (SAYCam has 600,285), if each is plain and sound; else None: read it line by line."""
     if not text.endswith("\n") or any(odd in text for odd in ("\\", "\r", "\0", "./", "#")):
         return None
     lines = text[:-1].split("\n")
@@ -159,18 +159,18 @@ def _parse_bag(content: bytes, origin: str, algorithm: str) -> Checksums:
     for number, line in enumerate(os.fsdecode(content).removeprefix(_BOM).replace("\r", "\n").split("\n"), 1):
         if not line:
             continue
-        found = _BAG_LINE.fullmatch(line)
-        if found is None or len(found["digest"]) != ALGORITHMS[algorithm]:
+        match = _BAG_LINE.fullmatch(line)
+        if match is None or len(match["digest"]) != ALGORITHMS[algorithm]:
             raise reader.wrong(number, f"expected a digest of {algorithm} and a file name, got {line[:60]!r}")
         name = re.sub(
-            "%(?:0A|0D|25)", lambda escaped: _BAG_UNESCAPES[escaped.group().upper()], found["name"], flags=re.I
+            "%(?:0A|0D|25)", lambda escaped: _BAG_UNESCAPES[escaped.group().upper()], match["name"], flags=re.I
         )
-        reader.add(number, name, found["digest"], algorithm)
+        reader.add(number, name, match["digest"], algorithm)
     return Checksums(algorithm, reader.digests)
 
 
 class _Reader:
-    """Lines to digests, each line checked. ``origin`` is the file, for messages."""
+    """A reader that turns lines into digests and checks each line. ``origin`` is the file, for messages."""
 
     def __init__(self, origin: str) -> None:
         self._origin = origin
@@ -183,14 +183,14 @@ class _Reader:
             if not line.strip() or line.startswith("#"):
                 continue
             plain = line.removeprefix("\\") if escapes else line
-            found = _TAGGED.fullmatch(plain) or _LINE.fullmatch(plain)
-            if found is None:
+            match = _TAGGED.fullmatch(plain) or _LINE.fullmatch(plain)
+            if match is None:
                 raise self.wrong(number, f"expected a SHA-256 and a file name, got {line[:60]!r}")
-            name = found["name"]
+            name = match["name"]
             if plain != line:
                 name = re.sub(r"\\[\\nr]", lambda escaped: _UNESCAPES[escaped.group()], name)
-            tag = found.groupdict().get("tag")
-            self.add(number, name, found["digest"], tag.lower() if tag else None)
+            tag = match.groupdict().get("tag")
+            self.add(number, name, match["digest"], tag.lower() if tag else None)
         return Checksums(self._algorithm, self.digests)
 
     def add(self, number: int, name: str, digest: str, algorithm: str | None) -> None:

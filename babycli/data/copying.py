@@ -1,10 +1,10 @@
-"""Files put into a folder: made aside, and moved to their places when all are there.
+"""Copying files into a folder: written to a staging folder, and moved to their places when all are there.
 
-Owns the way there, how an image is copied, hard-linked or cloned, and that two commands never write at once. Never
-decides which files, and never writes over or through what it has not made itself.
+Owns the staging folder, how an image is copied, hard-linked or cloned, and that two commands never write at once. Never
+decides which files, and never writes over, or through a link to, what it has not made itself.
 
-A folder that is absent is made beside its place and appears in one step. Into one that is there, each file is moved in
-one step from a folder inside it.
+A new folder is made beside its place and appears in one step. For a folder that exists, the staging folder lies inside
+it, and each file is moved in one step.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NO_CLONE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.ENOSYS, errno.E
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """A folder in the making."""
+    """A folder that is being filled."""
 
     folder: Path  # real path
     staging: Path
@@ -45,16 +45,16 @@ class Assembly:
 
     @property
     def is_in_use(self) -> bool:
-        """Whether files are there, other than those of an interrupted run."""
+        """True if the folder holds files, other than those of an interrupted run."""
         if self.is_whole:
             return False
         with explained(self.folder), os.scandir(self.folder) as entries:
             return any(entry.name != RESERVED_NAME for entry in entries)
 
     def begin(self, files: Collection[str], links: Collection[str] = ()) -> None:
-        """Makes the staging folder, and removes what an interrupted run left there, except these files and links.
+        """Makes the staging folder, and removes all that an interrupted run left there but these files and links.
 
-        Raises DataError where one of them would have to go through a link or a file of the folder.
+        Raises DataError where the path of one of them leads through a link or a file in the folder.
         """
         for inner in _folders_of([*files, *links]) if not self.is_whole else ():
             place = self.folder / inner
@@ -95,14 +95,14 @@ class Assembly:
 
 @contextlib.contextmanager
 def assembling(folder: Path) -> Iterator[Assembly]:
-    """Gives a folder to write to, to this command and its processes alone. Raises DataError.
+    """Gives a folder to write to, which no other command writes to meanwhile. Raises DataError.
 
-    Waits for the processes of a command that was killed: they end on their own, but not at once.
+    Also waits for the worker processes of a killed command: they end on their own, but not at once.
     """
     real = Path(os.path.realpath(folder))
     while True:
         is_there = _is_there(real, folder)
-        staging = real / RESERVED_NAME if is_there else real.with_name(f".{_short(real.name)}.{_PARTIAL}")
+        staging = real / RESERVED_NAME if is_there else real.with_name(f".{_short_name(real.name)}.{_PARTIAL}")
         with locked(real if is_there else staging, makes=not is_there):
             try:
                 if _is_there(real, folder) == is_there:  # else another command has just finished or removed it
@@ -114,7 +114,7 @@ def assembling(folder: Path) -> Iterator[Assembly]:
 
 
 def _folders_of(names: Iterable[str]) -> list[str]:
-    """Every folder that the names need, outer ones first."""
+    """Lists every folder that the names need, outer ones first."""
     needed: set[str] = set()
     for folder in {name.rpartition("/")[0] for name in names}:
         while folder and folder not in needed:
@@ -123,13 +123,16 @@ def _folders_of(names: Iterable[str]) -> list[str]:
     return sorted(needed)
 
 
-def _short(name: str) -> str:
-    """A name to which something can be added."""
+def _short_name(name: str) -> str:
+    """Shortens a folder's name, so that more can be added to it: the name itself or, if it is long, its SHA-256."""
     return name if len(os.fsencode(name)) <= _MAX_STEM_BYTES else hashlib.sha256(os.fsencode(name)).hexdigest()
 
 
 def _is_there(real: Path, folder: Path) -> bool:
-    """Raises DataError for what is no folder, and for a place that one may not look at."""
+    """Tells whether a folder exists.
+
+    Raises DataError for a file in its place, a link that leads nowhere, and a path that may not be read.
+    """
     with explained(folder):
         try:
             status = os.stat(real)  # noqa: PTH116  # Path.exists hides or raises errors as it sees fit
@@ -152,14 +155,14 @@ class _Work:
 
 
 def lacking(folder: Path, sha256: Mapping[str, str]) -> dict[str, str]:
-    """Those of some files, with their SHA-256, that a folder does not have with these bytes."""
+    """Finds the files, given by name and SHA-256, that a folder lacks or has with other bytes."""
     names = sorted(sha256)
     bounds = chunks(len(names)) if folder.is_dir() else []
-    there = {name for found in map_in_processes(_same, (folder, names, sha256), bounds) for name in found}
+    there = {name for some in map_in_processes(_names_with_bytes, (folder, names, sha256), bounds) for name in some}
     return {name: sha256[name] for name in names if name not in there}
 
 
-def _same(work: tuple[Path, Sequence[str], Mapping[str, str]], bounds: tuple[int, int]) -> list[str]:
+def _names_with_bytes(work: tuple[Path, Sequence[str], Mapping[str, str]], bounds: tuple[int, int]) -> list[str]:
     folder, names, sha256 = work
     return [name for name in names[slice(*bounds)] if _has(folder / name, sha256[name])]
 
@@ -175,9 +178,9 @@ def _has(place: Path, sha256: str) -> bool:
 def put_images(
     store: ImageStore, sha256: Mapping[str, str], folder: Path, mode: CopyMode, progress: Callable[[int], None]
 ) -> None:
-    """Puts images into a folder of a staging folder, under their names; those with these bytes there are kept.
+    """Puts images under their names into a folder inside the staging folder; those that are right already are kept.
 
-    Raises ChecksumError where an image no longer has the SHA-256 that was given, DataError where it cannot be written.
+    Raises ChecksumError for an image that no longer has the given SHA-256, DataError for one that cannot be written.
     """
     missing = sorted(lacking(folder, sha256))
     progress(len(sha256) - len(missing))
@@ -193,15 +196,15 @@ def _put_all(work: _Work, bounds: tuple[int, int]) -> int:
         place = work.folder / name
         try:
             place.unlink(missing_ok=True)
-            _put(work, name, place)
+            _put_image(work, name, place)
         except OSError as error:
-            raise _why(error, work.mode, place) from error
+            raise _write_error(error, work.mode, place) from error
         if work.mode != LinkMode.COPY and not _has(place, work.sha256[name]):
             raise _changed(work.store.place(name))
     return bounds[1] - bounds[0]
 
 
-def _put(work: _Work, name: str, place: Path) -> None:
+def _put_image(work: _Work, name: str, place: Path) -> None:
     if work.mode == LinkMode.COPY:
         content = work.store.read(name)
         if hashlib.sha256(content).hexdigest() != work.sha256[name]:
@@ -222,7 +225,7 @@ def _changed(place: str) -> ChecksumError:
     )
 
 
-def _why(error: OSError, mode: CopyMode, place: Path) -> DataError:
+def _write_error(error: OSError, mode: CopyMode, place: Path) -> DataError:
     if mode == LinkMode.HARDLINK and error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK):
         return DataError(
             f"cannot make a hard link at {place}: {error.strerror}; images and dataset must be on one file system",

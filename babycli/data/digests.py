@@ -1,4 +1,4 @@
-"""Hash functions by the name that a checksum file has for them.
+"""Hash functions, by the names that checksum files use.
 
 Owns which there are. Never reads a file.
 """
@@ -23,17 +23,17 @@ ALGORITHMS = {
 
 
 class Hash(Protocol):
-    """What hashlib's and blake3's objects have in common."""
+    """A running digest, as hashlib and blake3 make them."""
 
     def update(self, data: bytes | memoryview, /) -> object:
         """Takes more bytes."""
 
     def hexdigest(self) -> str:
-        """The digest of all bytes so far."""
+        """Gives the digest of all bytes so far."""
 
 
 def new_hash(algorithm: str) -> Hash:
-    """A hash of no bytes yet. Raises DataError where the algorithm is not to be had."""
+    """Begins a digest. Raises DataError where the algorithm is not installed."""
     if algorithm == "sha256":
         return hashlib.sha256()
     if algorithm == "blake3":

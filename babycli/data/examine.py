@@ -1,10 +1,10 @@
-"""The images of some places, each compared with what it should be; in parallel, and not again when unchanged.
+"""Comparing the files of some places with what they should be, in parallel; unchanged files are not read again.
 
 Owns reading and comparing, and which comparisons an index spares. Never knows of tasks or label files.
 
-Files are examined in groups: a group begins at each name whose CRC-32 is a multiple of 512, so that a file that comes
-or goes changes no other group. The key of a group is made of all that its result depends on: the name, size, mtime,
-ctime and inode of its files, and how deeply they were examined.
+Files are examined in groups. A group begins at each name whose CRC-32 is a multiple of 512, so that a new or removed
+file changes no other group. The key of a group holds all that its result depends on: the name, size, mtime, ctime and
+inode of its files, and how deeply they were examined.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from babycli.data.problems import ProblemKind
 from babycli.data.workers import CHUNK, map_in_processes
 from babycli.wording import Depth
 
-_RACY_NS = 2_000_000_000  # a file this young could be written again without its times telling (git's rule)
-_KEYS_A_TASK = 8  # groups
+_RACY_NS = 2_000_000_000  # a file this young could be written again and keep the same times (git's rule)
+_KEYS_A_TASK = 8  # groups whose keys one task computes
 _MAX_CHECKED_BYTES = 64 << 20  # a larger file that need not be an image is not looked at as one
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with one file of a place."""
+    """A fault of one file of a place."""
 
     kind: ProblemKind
     name: str
     detail: str = ""
-    digest: str = ""  # the one that was found, where it is not the one that was listed
+    digest: str = ""  # the actual one, where it is not the listed one
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Contents:
     store: ImageStore
     names: Sequence[str]  # sorted
     images: frozenset[str]  # those that must be images
-    prefix: str = ""  # what the list of digests has before a name
+    prefix: str = ""  # that the list of digests puts before a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class _Work:
     places: Sequence[Contents]
     depth: Depth
     listed: Sequence[Listed] = ()  # for each place
-    has_keys: bool = False  # somebody asks for them
+    has_keys: bool = False  # the keys of groups are wanted
 
 
 def examine(
@@ -82,9 +82,9 @@ def examine(
     full: bool,
     progress: Callable[[int], None],
 ) -> Examination:
-    """Looks into every file. ``load`` is called only where one must be read; ``full`` reads them all."""
+    """Compares every file. ``load`` is called only if a file must be read; ``full`` reads all of them."""
     groups = [group for i, place in enumerate(places) for group in _groups(i, place.names)]
-    found: dict[_Group, tuple[Finding, ...]] = {}
+    by_group: dict[_Group, tuple[Finding, ...]] = {}
     if index and not full:
         bunches = [groups[i : i + _KEYS_A_TASK] for i in range(0, len(groups), _KEYS_A_TASK)]
         work = _Work(places, depth)
@@ -92,20 +92,23 @@ def examine(
             for group, key in zip(bunch, keys, strict=True):
                 known = index.get(key)
                 if known is not None:
-                    found[group] = tuple(Finding(ProblemKind(kind), *rest) for kind, *rest in known)
+                    by_group[group] = tuple(Finding(ProblemKind(kind), *rest) for kind, *rest in known)
                     progress(group[2] - group[1])
-    unknown = [group for group in groups if group not in found]
+    unknown = [group for group in groups if group not in by_group]
     if unknown:
         work = _Work(places, depth, load(), index.keeps)
         for group, (new_key, findings) in zip(unknown, map_in_processes(_examine, work, unknown), strict=True):
-            found[group] = findings
+            by_group[group] = findings
             if new_key is not None:
-                index.put(new_key, [[each.kind.value, each.name, each.detail, each.digest] for each in findings])
+                index.put(
+                    new_key,
+                    [[finding.kind.value, finding.name, finding.detail, finding.digest] for finding in findings],
+                )
             progress(group[2] - group[1])
     n_hashed = sum(end - start for _, start, end in unknown)
     by_place: list[list[Finding]] = [[] for _ in places]
     for group in groups:
-        by_place[group[0]] += found[group]
+        by_place[group[0]] += by_group[group]
     return Examination(tuple(map(tuple, by_place)), n_hashed, sum(len(place.names) for place in places) - n_hashed)
 
 
@@ -140,7 +143,7 @@ def _key(place: Contents, depth: Depth, names: Sequence[str], states: Sequence[o
 
 
 def _examine(work: _Work, group: _Group) -> tuple[str | None, tuple[Finding, ...]]:
-    """The findings of a group, and its key where its files are old enough to be known again by their times."""
+    """Compares the files of a group. Gives its key too, if the files are old enough to be told by their times."""
     place, start, end = group
     of_place, listed = work.places[place], work.listed[place].digests
     names = of_place.names[start:end]
@@ -148,7 +151,7 @@ def _examine(work: _Work, group: _Group) -> tuple[str | None, tuple[Finding, ...
     findings = []
     states: list[os.stat_result | None] = []
     if listed is None:  # nothing to compare with
-        checked = [_compare(of_place, name, "", "", work.depth) for name in names]
+        checked = [_fault_of(of_place, name, "", "", work.depth) for name in names]
         return None, tuple(finding for finding in checked if finding is not None)
     algorithm = work.listed[place].algorithm
     for name, (digest, state) in zip(names, of_place.store.digests(names, algorithm), strict=True):
@@ -158,8 +161,8 @@ def _examine(work: _Work, group: _Group) -> tuple[str | None, tuple[Finding, ...
             findings.append(Finding(digest.kind, name, digest.detail))
         elif digest != wanted or name in of_place.images:
             is_small = state is None or state.st_size <= _MAX_CHECKED_BYTES
-            found = _compare(of_place, name, digest, wanted, work.depth, is_small)
-            findings += [found] if found is not None else []
+            fault = _fault_of(of_place, name, digest, wanted, work.depth, is_small)
+            findings += [fault] if fault is not None else []
     if not work.has_keys:
         return None, tuple(findings)
     young_ns = began_ns - _RACY_NS
@@ -167,15 +170,15 @@ def _examine(work: _Work, group: _Group) -> tuple[str | None, tuple[Finding, ...
     return (_key(of_place, work.depth, names, states) if is_old else None), tuple(findings)
 
 
-def _compare(
+def _fault_of(
     place: Contents, name: str, digest: str, wanted: str | None, depth: Depth, is_small: bool = True
 ) -> Finding | None:
-    """What is wrong with a file whose digest is not the wanted one, or that must be an image.
+    """Tells what is wrong with a file that has another digest than wanted, or that must be an image; None if sound.
 
-    An image that is cut off or none at all is called so; any other file with other bytes is a checksum mismatch.
+    An image that is cut off, or is no image, is called so; any other file with other bytes is a checksum mismatch.
     """
     is_image, is_same = name in place.images, digest == wanted
-    broken = _broken(place.store, name, depth == Depth.DECODE and is_image) if is_image or is_small else None
+    broken = _image_fault(place.store, name, depth == Depth.DECODE and is_image) if is_image or is_small else None
     if broken is not None and (is_image if is_same or wanted is None else _is_worse(broken, is_image, depth)):
         return Finding(broken.kind, name, broken.detail, digest)
     if is_same:
@@ -186,7 +189,7 @@ def _compare(
     return Finding(ProblemKind.CHECKSUM, name, f"{detail}; {broken.kind}" if broken else detail, digest)
 
 
-def _broken(store: ImageStore, name: str, decodes: bool) -> ImageError | None:
+def _image_fault(store: ImageStore, name: str, decodes: bool) -> ImageError | None:
     try:
         content = store.read(name)
         check_header(content, "")
@@ -198,7 +201,7 @@ def _broken(store: ImageStore, name: str, decodes: bool) -> ImageError | None:
 
 
 def _is_worse(broken: ImageError, is_image: bool, depth: Depth) -> bool:
-    """Whether it says more than that the bytes are others."""
+    """Tells whether this fault says more than a checksum mismatch does."""
     if broken.kind == ProblemKind.EMPTY:
         return True
     if broken.kind == ProblemKind.UNDECODABLE and depth != Depth.DECODE:

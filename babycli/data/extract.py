@@ -1,4 +1,4 @@
-"""A zip unpacked into a folder: checked before anything is written, and whole or not at all.
+"""Unpacking a zip into a folder: its members are checked first, and all of them are unpacked or none.
 
 Owns what is refused, and how files get there. Never writes outside of the folder, never over a file.
 """
@@ -23,7 +23,7 @@ from babycli.errors import DataError
 from babycli.files import explained
 from babycli.wording import listed
 
-_CHUNK = 256  # members a task
+_CHUNK = 256  # members that one task unpacks
 _MAX_RATIO = 1000  # DEFLATE packs at best 1032 to 1, and no image near that
 _RATIO_COUNTS_BYTES = 1 << 20  # a smaller member does no harm
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -36,7 +36,7 @@ _State = Literal["absent", "same", "other"]
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """What became of the members."""
+    """The result of unpacking."""
 
     n_files: int  # in the folder, or waiting beside it where there are problems
     n_written: int  # now; the others were there
@@ -51,7 +51,7 @@ class _Work:
 
 
 def check_members(archive: ZipArchive, members: Sequence[Member]) -> list[Problem]:
-    """What must not be unpacked, anywhere: sorted."""
+    """Finds the members that are not safe to unpack into any folder. The problems are sorted."""
     problems = []
     for member in members:
         wrong = _wrong(member)
@@ -64,9 +64,9 @@ def check_members(archive: ZipArchive, members: Sequence[Member]) -> list[Proble
 def extract(archive: ZipArchive, members: Sequence[Member], folder: Path, progress: Callable[[int], None]) -> Extracted:
     """Unpacks members that check_members() finds nothing wrong with. ``progress`` gets bytes.
 
-    Files that are there with the same bytes are kept. Where a member cannot be read, the others wait in a staging
-    folder for the next run, as they do after an interruption. Raises DataError where a file with other bytes is in the
-    way, or the disk has no room.
+    Files that exist with the same bytes are kept. If a member cannot be read, the others wait in the staging folder for
+    the next run, as after an interruption. Raises DataError where a file with other bytes is in the way, or where the
+    disk has no room.
     """
     members = sorted(members, key=lambda member: member.offset)  # as they lie on the disk
     with assembling(folder) as assembly:
@@ -114,7 +114,7 @@ def _wrong(member: Member) -> tuple[ProblemKind, str] | None:
 
 
 def _collisions(archive: ZipArchive, names: Sequence[str]) -> list[Problem]:
-    """Names that are one to a disk that ignores case or composes accents, and files where folders must be."""
+    """Finds names that are one name on a disk that ignores case or composes accents, and files in a folder's place."""
     by_folded: dict[str, str] = {}
     folders: dict[str, str] = {}
     problems = []
@@ -146,9 +146,9 @@ def _refuse_others(folder: Path, members: Sequence[Member], states: Sequence[_St
 
 
 def _all_states(work: _Work) -> list[_State]:
-    """Which files are there already, told by size and CRC-32."""
+    """Tells which files are there already, by size and CRC-32."""
     bounds = chunks(len(work.members), _CHUNK)
-    return [state for found in map_in_processes(_states, work, bounds) for state in found]
+    return [state for some in map_in_processes(_states, work, bounds) for state in some]
 
 
 def _states(work: _Work, bounds: tuple[int, int]) -> list[_State]:
@@ -172,8 +172,8 @@ def _unpack(work: _Work, progress: Callable[[int], None]) -> list[Problem]:
             parent.mkdir(parents=True, exist_ok=True)
     problems = []
     bounds = chunks(len(work.members), _CHUNK)
-    for (start, end), found in zip(bounds, map_in_processes(_unpack_some, work, bounds), strict=True):
-        problems += found
+    for (start, end), unreadable in zip(bounds, map_in_processes(_unpack_some, work, bounds), strict=True):
+        problems += unreadable
         progress(sum(member.size_bytes for member in work.members[start:end]))
     return problems
 

@@ -1,6 +1,6 @@
 """The digests of many files of one store, in parallel.
 
-Owns how the work is cut. What a digest should be is verify.py's to say.
+Owns how the work is divided. verify.py says what a digest should be.
 """
 
 from __future__ import annotations
@@ -28,42 +28,45 @@ def hash_files(
     algorithm: str = "sha256",
     checks: bool = False,
 ) -> Iterator[tuple[str, str | ImageError]]:
-    """Every name with its digest, or with why it has none, in the order of the names. ``checks`` as for hash_each()."""
+    """Gives every name with its digest or the reason why it has none, in the order of the names.
+
+    ``checks`` as for hash_each().
+    """
     bounds = chunks(len(names))
     work = _Work(store, names, algorithm, checks)
-    for (start, end), found in zip(bounds, map_in_processes(_hash, work, bounds), strict=True):
-        yield from zip(names[start:end], found, strict=True)
+    for (start, end), digests in zip(bounds, map_in_processes(_hash, work, bounds), strict=True):
+        yield from zip(names[start:end], digests, strict=True)
         progress(end - start)
 
 
 def hash_each(
     wanted: Mapping[str, tuple[ImageStore, Sequence[str]]], progress: Callable[[int], None], checks: bool = False
 ) -> dict[str, dict[str, str | ImageError]]:
-    """The SHA-256 of the names under every key. A file that several keys want is read once.
+    """Gives the SHA-256 of the files under each key. A file that several keys name is read once.
 
-    ``checks``: a file that does not begin and end as an image has none.
+    With ``checks``, a file that does not begin and end as an image gets an error instead.
     """
     stores: dict[str, ImageStore] = {}
     names: dict[str, set[str]] = {}
     for store, of_key in wanted.values():
         stores[store.identity] = store
         names.setdefault(store.identity, set()).update(of_key)
-    found = {
+    by_store = {
         identity: dict(hash_files(stores[identity], sorted(names[identity]), progress, checks=checks))
         for identity in names
     }
-    return {key: {name: found[store.identity][name] for name in of_key} for key, (store, of_key) in wanted.items()}
+    return {key: {name: by_store[store.identity][name] for name in of_key} for key, (store, of_key) in wanted.items()}
 
 
 def _hash(work: _Work, bounds: tuple[int, int]) -> list[str | ImageError]:
     names = work.names[slice(*bounds)]
     if work.checks:
-        return [_checked(work.store, name, work.algorithm) for name in names]
+        return [_checked_digest(work.store, name, work.algorithm) for name in names]
     return [digest for digest, _ in work.store.digests(names, work.algorithm)]
 
 
-def _checked(store: ImageStore, name: str, algorithm: str) -> str | ImageError:
-    """Hashes and looks at the same bytes, which are read once."""
+def _checked_digest(store: ImageStore, name: str, algorithm: str) -> str | ImageError:
+    """Hashes a file and checks that it begins and ends as an image, reading it once."""
     try:
         content = store.read(name)
         check_header(content, store.place(name))

@@ -24,7 +24,7 @@ from babycli.data.zips import MAX_MEMBER_BYTES, Member, MemberError, ZipArchive
 from babycli.errors import DataError
 
 _BUFFER_BYTES = 1 << 18
-PROBES = 64  # so many names decide which folder is looked through whole
+PROBES = 64  # names that are tried to choose a folder, which is then looked through whole
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 # What Pillow raises for damaged files of these formats.
 _DECODER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
@@ -46,27 +46,27 @@ class ImageError(DataError):
 
 
 class ImageStore(Protocol):
-    """Images by name, wherever they lie. A store can be pickled, for worker processes."""
+    """Images by name, in a folder or a zip. A store can be pickled, for worker processes."""
 
     identity: str  # the real path, and the folder inside a zip
 
     def place(self, name: str) -> str:
-        """Where an image is, for messages."""
+        """Says where an image is, for messages."""
 
     def problem(self, name: str) -> ImageError | None:
-        """Why an image cannot be read, judged without reading it; None when it can."""
+        """Tells why an image cannot be read, without reading it; None if it can."""
 
     def read(self, name: str) -> bytes:
-        """The bytes of an image; an empty file is none. Raises ImageError."""
+        """Reads the bytes of an image; an empty file is no image. Raises ImageError."""
 
     def scan(self) -> tuple[list[str], list[ImageError]]:
-        """The name of every file there, sorted, and the folders that could not be looked into."""
+        """Lists the names of all files there, sorted, and the folders that could not be read."""
 
     def states(self, names: Sequence[str]) -> Iterator[os.stat_result | None]:
-        """The state of every file, without reading it; None for one that is not there."""
+        """Gives the state of every file without reading it; None for one that is not there."""
 
     def digests(self, names: Sequence[str], algorithm: str) -> Iterator[tuple[str | ImageError, os.stat_result | None]]:
-        """The digest (hexadecimal) of every file, or why there is none, and its state while it was read."""
+        """Reads every file, and gives its digest (hexadecimal) or why it has none, and its state while it was read."""
 
 
 class FolderStore:
@@ -102,7 +102,7 @@ class FolderStore:
             raise ImageError(ProblemKind.UNREADABLE, self.place(name), str(error.strerror)) from error
 
     def scan(self) -> tuple[list[str], list[ImageError]]:
-        found: list[str] = []
+        names: list[str] = []
         problems: list[ImageError] = []
         waiting = [""]
         while waiting:
@@ -111,7 +111,7 @@ class FolderStore:
                 with os.scandir(self._folder / inside) as entries:
                     for entry in entries:
                         if not is_folder(entry):
-                            found.append(inside + entry.name)
+                            names.append(inside + entry.name)
                         elif not entry.is_symlink():
                             waiting.append(f"{inside}{entry.name}/")
                         else:
@@ -122,8 +122,8 @@ class FolderStore:
                             )
             except OSError as error:
                 problems.append(ImageError(ProblemKind.UNREADABLE, str(error.filename), str(error.strerror)))
-        found.sort()
-        return found, problems
+        names.sort()
+        return names, problems
 
     def states(self, names: Sequence[str]) -> Iterator[os.stat_result | None]:
         prefix = f"{self._folder}/"
@@ -169,7 +169,7 @@ class FolderStore:
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """False for a link that leads back to itself, which is told when it is read."""
+    """Tells whether an entry is a folder. A link that leads back to itself is not one: reading it fails later."""
     try:
         return entry.is_dir()
     except OSError:
@@ -177,7 +177,7 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 class ZipStore:
-    """Images in a folder of a zip, read from it as they are asked for; never unpacked onto the disk."""
+    """Images in a folder of a zip, read when they are asked for; never unpacked onto the disk."""
 
     def __init__(self, archive: ZipArchive, folder: str) -> None:
         self.archive = archive
@@ -234,7 +234,7 @@ class ZipStore:
             raise ImageError(error.kind, self.place(name), str(error)) from error
 
     def member(self, name: str) -> Member:
-        """An image's entry in the zip. Raises ImageError."""
+        """Finds an image's entry in the zip. Raises ImageError for a missing or empty one."""
         member = self._find_any(name)
         if not member.size_bytes:
             raise ImageError(ProblemKind.EMPTY, self.place(name), "0 bytes")
@@ -251,7 +251,7 @@ class ZipStore:
 
 
 def open_store(place: Path, names: Sequence[str], index_folder: Path | None = None) -> ImageStore:
-    """The images in a folder, or in that folder of a zip which holds most of the names. Raises DataError."""
+    """Opens a folder, or the folder of a zip that holds most of the names. Raises DataError."""
     if not place.is_file():
         return FolderStore(place)
     archive = open_archive(place, index_folder)
@@ -259,18 +259,18 @@ def open_store(place: Path, names: Sequence[str], index_folder: Path | None = No
 
 
 def open_zip_store(archive: ZipArchive, names: Sequence[str]) -> ZipStore:
-    """That folder of a zip which holds most of the names."""
+    """Opens the folder of a zip that holds most of the names."""
     stores = [ZipStore(archive, folder) for folder in archive.folders]
     return max(stores, key=lambda store: n_probes_found(store, names))
 
 
 def n_probes_found(store: ImageStore, names: Sequence[str]) -> int:
-    """How many of a few of the names, evenly spread, a store has: enough to choose between stores."""
+    """Counts how many of a few names, evenly spread, a store has: enough to choose between stores."""
     return sum(store.problem(name) is None for name in names[:: max(1, len(names) // PROBES)])
 
 
 def open_archive(path: Path, index_folder: Path | None = None) -> ZipArchive:
-    """An archive that several links lead to is opened once, for as long as it does not change. Raises DataError."""
+    """Opens a zip. One that several links lead to is opened once, unless it changes. Raises DataError."""
     try:
         status = path.stat()
     except OSError as error:
@@ -285,10 +285,10 @@ def _open_archive(path: Path, index_folder: Path | None, *_state: int) -> ZipArc
 
 
 def check_header(content: bytes, path: str) -> None:
-    """Raises ImageError unless the bytes begin as an image and end as one.
+    """Checks that the bytes begin and end as an image. Raises ImageError.
 
-    Sees a text file, a JPEG whose markers lead nowhere, and a JPEG or PNG that was cut off; does not see damage to the
-    pixels in between.
+    It notices a text file, a JPEG whose markers lead nowhere, and a JPEG or PNG that was cut off; it does not notice
+    damage to the pixels in between.
     """
     if is_jpeg(content):
         try:
@@ -303,7 +303,7 @@ def check_header(content: bytes, path: str) -> None:
 
 
 def decode(content: bytes, path: str) -> Image.Image:
-    """The picture as RGB, EXIF orientation not applied (as the original). Raises ImageError."""
+    """Decodes a picture to RGB, EXIF orientation not applied (as the original). Raises ImageError."""
     image = _open(content, path)
     try:
         return image.convert("RGB")

@@ -1,11 +1,11 @@
-"""What an earlier verify found, so that a later one need not read files again that did not change.
+"""The findings of an earlier verify, kept so that a later one need not read unchanged files again.
 
-Owns the file: lines that are appended as work is done, so that an interrupted verify goes on where it was, each with a
-checksum of its own, so that a torn or foreign one is passed over. Never decides whether a file changed: a key that is
-made of the state of files says so.
+Owns the file. Its lines are appended as work is done, so that an interrupted verify goes on where it was; each has its
+own checksum, so that a torn or foreign line is passed over. Never decides whether a file has changed: a key is made of
+the state of files, so the key of changed files is not found.
 
     <CRC-32 of the rest> {"schema": 1, "belongs_to": "…"}
-    <CRC-32 of the rest> ["<key>", <what was found>]
+    <CRC-32 of the rest> ["<key>", <the finding>]
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from babycli.errors import DataError
 from babycli.files import write_atomically
 
 _SCHEMA = 1
-_KEPT_FILES = 8  # of as many lists of checksums that a dataset was compared with
+_KEPT_FILES = 8  # a file for each list of checksums that a dataset was compared with
 
 
 class VerifyIndex:
-    """Values by key. One without a folder holds nothing and keeps nothing."""
+    """Values by key, on disk. An index without a folder holds nothing and keeps nothing."""
 
     def __init__(self, folder: Path | None, belongs_to: str) -> None:
-        """``belongs_to`` is the digest of all that the findings depend on, except the files."""
+        """Opens the index. ``belongs_to`` is the digest of all that the findings depend on, except the files."""
         self._header = {"schema": _SCHEMA, "belongs_to": belongs_to}
         self._path = folder / f"verified-{belongs_to[:16]}.jsonl" if folder is not None else None
         self._used: dict[str, Any] = {}
@@ -38,32 +38,32 @@ class VerifyIndex:
 
     @property
     def keeps(self) -> bool:
-        """Whether anything that is put will be found again."""
+        """True if a later command will find the values that are put now."""
         return self._path is not None
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
     def get(self, key: str) -> Any:
-        """What was found under a key; None for an unknown one."""
+        """Gives the value of a key; None for an unknown one."""
         if key not in self._found:
             return None
         self._used[key] = self._found[key]
         return self._found[key]
 
     def put(self, key: str, value: Any) -> None:
-        """Remembers, on disk too. A place where that cannot be is passed over: it only costs time."""
+        """Keeps a value, on disk too. A disk that cannot be written is no error: it only costs time later."""
         self._used[key] = value
         if self._path is None:
             return
         with contextlib.suppress(OSError, DataError):
             if self._stream < 0:
                 self._stream = self._open(self._path)
-            os.write(self._stream, _line([key, value]))
+            os.write(self._stream, _to_line([key, value]))
             self._n_lines += 1
 
     def forget(self) -> None:
-        """Keeps nothing more, and forgets what was found so far."""
+        """Removes all that is kept, and keeps nothing more."""
         self.close(complete=False)
         if self._path is not None:
             with contextlib.suppress(OSError):
@@ -71,18 +71,18 @@ class VerifyIndex:
         self._path = None
 
     def close(self, complete: bool) -> None:
-        """After a ``complete`` verify, what no file has any more is forgotten."""
+        """Ends writing. After a ``complete`` verify, keys that it did not use are removed."""
         if self._stream >= 0:
             os.close(self._stream)
             self._stream = -1
         if complete and self._path is not None and self._n_lines != len(self._used):
-            lines = [_line(self._header), *(_line([key, value]) for key, value in self._used.items())]
+            lines = [_to_line(self._header), *(_to_line([key, value]) for key, value in self._used.items())]
             with contextlib.suppress(DataError):
                 write_atomically(self._path, b"".join(lines))
 
     def _open(self, path: Path) -> int:
         if not self._found:
-            write_atomically(path, _line(self._header))
+            write_atomically(path, _to_line(self._header))
             others = sorted(path.parent.glob("verified-*.jsonl"), key=lambda other: other.stat().st_mtime_ns)
             for other in others[:-_KEPT_FILES]:
                 other.unlink(missing_ok=True)
@@ -106,13 +106,13 @@ class VerifyIndex:
         return {key: value for key, value in values if isinstance(key, str)}
 
 
-def _line(value: object) -> bytes:
+def _to_line(value: object) -> bytes:
     text = json.dumps(value, separators=(",", ":")).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
 def _value(line: bytes) -> Any:
-    """None for a line that is not as it was written."""
+    """Reads a line; None for one that is not as it was written."""
     checksum, _, text = line.partition(b" ")
     if not text or checksum != b"%08x" % zlib.crc32(text):
         return None

@@ -1,7 +1,7 @@
-"""Which files are there, against which should be: names, not contents.
+"""The inventory of some places: which files are there and which should be, by name and not by content.
 
-Owns missing and unexpected files, and under what name a missing one is there after all. Never opens a file, except to
-tell whether one that was moved is the one that is missing.
+Owns missing and unexpected files, and finding a missing file under another name. Never opens a file, except to tell
+whether a moved file is the missing one.
 """
 
 from __future__ import annotations
@@ -37,36 +37,38 @@ class Inventory:
     names: Sequence[str]  # the files to look into, sorted
     findings: tuple[Finding, ...]
     problems: tuple[ImageError, ...] = ()  # folders that could not be looked into
-    prefix: str | None = None  # what a manifest has before the names; None where it does not speak of this place
-    equal: Mapping[str, str] = field(default_factory=dict)  # digests that the manifest has for several needed images
+    prefix: str | None = None  # that a manifest puts before the names; None where it does not cover this place
+    equal: Mapping[str, str] = field(default_factory=dict)  # digests that several needed images share in the manifest
 
 
 def look_for_needed(place: Place) -> Inventory:
-    """Only at the images that tasks read."""
+    """Looks for the images that tasks read, and for no other files."""
     problems = {name: place.store.problem(name) for name in place.needed}
-    findings = tuple(Finding(each.kind, name, each.detail) for name, each in problems.items() if each is not None)
-    return Inventory([name for name, each in problems.items() if each is None], findings)
+    findings = tuple(
+        Finding(problem.kind, name, problem.detail) for name, problem in problems.items() if problem is not None
+    )
+    return Inventory([name for name, problem in problems.items() if problem is None], findings)
 
 
 def look_through(places: Sequence[Place], manifest: ChecksumFile, index: VerifyIndex, full: bool) -> list[Inventory]:
-    """At all files of all places, which together must be those of the manifest.
+    """Lists the files of all places and compares their names with the manifest: together they must be its names.
 
-    A file that the manifest has too much is missing from the place whose prefix it has; one that it lacks is told by
-    examine(). What is behind one place inside of another counts for the inner one.
+    A name that only the manifest has is missing from the place whose prefix it begins with. Files that the manifest
+    does not name are found by examine(). Where one place lies inside another, its files belong to the inner one alone.
     """
     scans = [place.store.scan() for place in places]
     names: list[list[str]] = []
     problems: list[list[ImageError]] = []
-    for place, (found, unread) in zip(places, scans, strict=True):
-        names.append(_its_business(found, manifest, place, places, index))
+    for place, (files, unread) in zip(places, scans, strict=True):
+        names.append(_its_business(files, manifest, place, places, index))
         above = place.store.place("")
-        by_folder = {each.path.removeprefix(above).removeprefix("/") + "/": each for each in unread}
+        by_folder = {problem.path.removeprefix(above).removeprefix("/") + "/": problem for problem in unread}
         known = ["/", *_its_business(sorted(by_folder), manifest, place, places, index)]
-        problems.append([each for folder, each in sorted(by_folder.items()) if folder in known])
+        problems.append([problem for folder, problem in sorted(by_folder.items()) if folder in known])
     key = _names_key(places, names, problems)
     compared = index.get(key) if not full else None
     if compared is None:
-        compared = _compare(places, names, problems, manifest)
+        compared = _compare_names(places, names, problems, manifest)
         index.put(key, compared)
     prefixes, missing, equal = compared
     return [
@@ -84,10 +86,10 @@ def look_through(places: Sequence[Place], manifest: ChecksumFile, index: VerifyI
 def _its_business(
     names: list[str], manifest: ChecksumFile, place: Place, places: Sequence[Place], index: VerifyIndex
 ) -> list[str]:
-    """Which of the files of a place, sorted, and of its folders ("data/"), the manifest should list.
+    """Keeps the names of a place (files, sorted, or folders such as "data/") that the manifest should list.
 
-    Not those of a place inside of this one, nor what verify itself keeps, nor the manifest. One that lies right in the
-    place, as that of a bag or of a subset does, speaks of the folders that it names, and not of what lies beside them.
+    It leaves out the names of a place inside this one, the files that verify itself keeps, and the manifest. A
+    manifest that lies right in the place, as in a bag or a subset, covers the folders that it names, nothing else.
     """
     own = os.path.realpath(manifest.path).removeprefix(f"{place.store.identity}/")
     for inner in (*_inner_folders(place, places), f"{INDEX_FOLDER}/"):
@@ -111,11 +113,11 @@ def explain(
     others: Iterable[str],
     digest_of: Callable[[str], object],
 ) -> list[Finding]:
-    """The findings of a place, with what is behind them.
+    """Explains the findings of a place by the other files there.
 
-    ``listed`` has the digests that its files should have; ``others`` are files there that should not be, or of which
-    nothing is said. A file that differs from its name only by case or by its folder is told once, by the name that it
-    should have.
+    ``listed`` has the digests that its files should have; ``others`` are files that should not be there, or that no
+    list mentions. A file that is there under a name of other case or in another folder is reported once, under the
+    name that it should have.
     """
     findings = list(findings)
     if not findings:
@@ -125,38 +127,38 @@ def explain(
     by_file_name: dict[str, list[str]] = {}
     for name in others:
         by_file_name.setdefault(name.rsplit("/", 1)[-1], []).append(name)
-    unexpected = {each.digest: each.name for each in findings if each.kind == ProblemKind.UNEXPECTED}
-    owners = {digest: name for name, digest in listed.items()} if any(each.digest for each in findings) else {}
+    unexpected = {finding.digest: finding.name for finding in findings if finding.kind == ProblemKind.UNEXPECTED}
+    owners = {digest: name for name, digest in listed.items()} if any(finding.digest for finding in findings) else {}
     taken = set()
     explained = []
-    for each in findings:
-        wanted = listed.get(each.name)
-        if each.kind == ProblemKind.MISSING and each.detail == "":
-            same = by_folded.get(folded_name(each.name))
-            namesakes = by_file_name.get(each.name.rsplit("/", 1)[-1], [])
+    for finding in findings:
+        wanted = listed.get(finding.name)
+        if finding.kind == ProblemKind.MISSING and finding.detail == "":
+            same = by_folded.get(folded_name(finding.name))
+            namesakes = by_file_name.get(finding.name.rsplit("/", 1)[-1], [])
             moved = next((name for name in namesakes if wanted is None or digest_of(name) == wanted), None)
             if same is not None:
                 taken.add(same)
                 differs = "" if wanted is None or digest_of(same) == wanted else ", with other bytes"
-                each = replace(each, kind=ProblemKind.CASE, detail=f"it is there as {same}{differs}")
+                finding = replace(finding, kind=ProblemKind.CASE, detail=f"it is there as {same}{differs}")
             elif moved is not None:
                 taken.add(moved)
-                each = replace(each, kind=ProblemKind.WRONG_FOLDER, detail=f"it is at {moved}")
+                finding = replace(finding, kind=ProblemKind.WRONG_FOLDER, detail=f"it is at {moved}")
             elif wanted in unexpected:
-                each = replace(each, detail=f"its bytes are at {unexpected[wanted]}")
+                finding = replace(finding, detail=f"its bytes are at {unexpected[wanted]}")
         elif (
-            each.kind in (ProblemKind.CHECKSUM, ProblemKind.UNEXPECTED)
-            and owners.get(each.digest, each.name) != each.name
+            finding.kind in (ProblemKind.CHECKSUM, ProblemKind.UNEXPECTED)
+            and owners.get(finding.digest, finding.name) != finding.name
         ):
-            each = replace(each, detail=f"these are the bytes of {owners[each.digest]}")
-        explained.append(each)
-    return [each for each in explained if each.kind != ProblemKind.UNEXPECTED or each.name not in taken]
+            finding = replace(finding, detail=f"these are the bytes of {owners[finding.digest]}")
+        explained.append(finding)
+    return [finding for finding in explained if finding.kind != ProblemKind.UNEXPECTED or finding.name not in taken]
 
 
 def _inner_folders(place: Place, places: Sequence[Place]) -> tuple[str, ...]:
     outer = place.store.identity.rstrip("/") + "/"
     inner = [other.store.identity.rstrip("/") + "/" for other in places if other is not place]
-    return tuple(each.removeprefix(outer) for each in inner if each.startswith(outer) and each != outer)
+    return tuple(folder.removeprefix(outer) for folder in inner if folder.startswith(outer) and folder != outer)
 
 
 def _names_key(
@@ -164,39 +166,42 @@ def _names_key(
 ) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for place, of_place, unread in zip(places, names, problems, strict=True):
-        for part in ([place.store.identity], place.needed, of_place, [each.path for each in unread]):
+        for part in ([place.store.identity], place.needed, of_place, [problem.path for problem in unread]):
             digest.update(b"%d\n" % len(part) + "\0".join(part).encode("utf-8", "surrogateescape"))
     return "names-" + digest.hexdigest()
 
 
 def _absent(listed: Mapping[str, str], there: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
-    """What is listed and nowhere there. Mostly nothing is, and that is told without making a set of 600,285 names."""
+    """Lists the names that are in the manifest and in no place.
+
+    Mostly there are none, and then no set of (for SAYCam) 600,285 names is made.
+    """
     if len(there) == 1:
         ((prefix, names),) = there
         if len(names) == len(listed) and all(map(listed.__contains__, map(prefix.__add__, names))):
             return []
-    found = {prefix + name for prefix, names in there for name in names}
-    return [name for name in listed if name not in found]
+    present = {prefix + name for prefix, names in there for name in names}
+    return [name for name in listed if name not in present]
 
 
 def _spread(names: Sequence[str]) -> Sequence[str]:
     return names[:: max(1, len(names) // PROBES)]
 
 
-def _compare(
+def _compare_names(
     places: Sequence[Place],
     names: Sequence[Sequence[str]],
     problems: Sequence[Sequence[ImageError]],
     manifest: ChecksumFile,
 ) -> tuple[list[str | None], list[tuple[int, str, str]], list[tuple[int, str, str]]]:
-    """For each place its prefix, then what is missing (place, kind, name), then equal digests (place, name, digest)."""
+    """Gives the prefix of each place, missing files (place, kind, name) and equal digests (place, name, digest)."""
     checksums, own = manifest.checksums, os.path.realpath(manifest.path)
     needed = [frozenset(place.needed) for place in places]
     prefixes: list[str | None] = []
     for place, of_needed, of_place in zip(places, needed, names, strict=True):
         known = [name for name in of_place if name in of_needed]
         prefix = checksums.best_prefix([*_spread(known), *_spread(of_place)], place.store.identity)
-        prefixes.append("" if len(places) == 1 and not of_place else prefix)  # an emptied folder lacks them all
+        prefixes.append("" if len(places) == 1 and not of_place else prefix)  # an empty folder lacks all files
     covered = [(prefix, i) for i, prefix in enumerate(prefixes) if prefix is not None]
     absent = _absent(checksums.by_name, [(prefix, names[i]) for prefix, i in covered])
     folders = [{name.rpartition("/")[0] for name in of_place} if absent else set() for of_place in names]
@@ -209,11 +214,11 @@ def _compare(
                 name = listed[len(prefix) :]
                 return len(prefix), name in needed[i], name.rpartition("/")[0] in folders[i]
 
-            # Several places may share a prefix: one that needs the file is meant, or has others of its folder.
+            # Several places may share a prefix: the one is meant that needs the file, or has other files of its folder.
             prefix, i = max(of_prefix, key=lambda at: claim(*at))
             name = listed[len(prefix) :]
             where = places[i].store.place(name)
-            if any(where.startswith(f"{each.path}/") for each in problems[i]):
+            if any(where.startswith(f"{problem.path}/") for problem in problems[i]):
                 continue  # it could not be looked for
             is_unsafe = name.startswith("/") or ".." in name.split("/") or "\0" in name
             if not is_unsafe and f"{places[i].store.identity}/{name}" == own:

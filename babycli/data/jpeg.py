@@ -1,4 +1,4 @@
-"""The structure of a JPEG file (ITU-T T.81, annex B): its markers walked, nothing decoded.
+"""The structure of a JPEG file (ITU-T T.81, annex B): its markers are followed, nothing is decoded.
 
 Owns what can be told about a JPEG in microseconds. Never looks at a pixel.
 
@@ -17,7 +17,7 @@ _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 
 
 class JpegError(Exception):
-    """What is wrong with the structure."""
+    """A fault of the structure."""
 
     def __init__(self, detail: str, is_truncated: bool = False) -> None:
         super().__init__(detail)
@@ -29,7 +29,7 @@ def is_jpeg(content: bytes) -> bool:
 
 
 def jpeg_size(content: bytes) -> tuple[int, int]:
-    """Width and height in pixels. Raises JpegError unless the markers lead from the start to an end."""
+    """Reads width and height in pixels. Raises JpegError unless the markers lead from the start to an end."""
     size = None
     at = 2
     while True:
@@ -60,17 +60,17 @@ def jpeg_size(content: bytes) -> tuple[int, int]:
 
 
 def _ends(content: bytes, at: int) -> bool:
-    """True where the coded data that begin here, and the scans that follow, have an end."""
-    while found := _MARKER.search(content, at):
-        marker = content[found.start() + 1]
+    """Tells whether the coded data that begin at ``at``, and the scans that follow, come to an end marker."""
+    while match := _MARKER.search(content, at):
+        marker = content[match.start() + 1]
         if marker == _EOI:
             return True
-        at = found.end()
+        at = match.end()
         if marker in _BETWEEN_SCANS:
             at += int.from_bytes(content[at : at + 2], "big")
     return False
 
 
 def _is_cut_off(content: bytes) -> bool:
-    """False where the end is there all the same, and what leads there is damaged."""
+    """Tells whether the end of the file is missing; if it is there, something before it is damaged."""
     return not content.rstrip(b"\0").endswith(b"\xff\xd9")

@@ -1,193 +1,188 @@
-"""Label files: read strictly, checked against their manifest, fetched from upstream or imported from a folder.
+"""Label files: read strictly, checked against what is published of them, and made into items by their task.
 
-Owns the bytes and rows of label files. Never opens an image; what makes a trial is the tasks' knowledge.
+Owns the checks of a label file. Never opens an image, and never fetches anything: see label_files.py. Only the task
+knows which rows make an item.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from babycli.data.manifest import Edition, Link, Manifest
+from babycli.data.datasets import OWN
+from babycli.data.manifest import LabelledTask, Published, published
 from babycli.data.names import is_safe_name
 from babycli.data.problems import Problem, ProblemKind
-from babycli.domain import Row
-from babycli.errors import ChecksumError, DataError
-from babycli.files import keep_old, write_atomically
+from babycli.data.rows import BOM, ParsedRows, PlacedRow, parse_rows
+from babycli.domain import ImageRef, Item, Row
+from babycli.errors import TaskError
+from babycli.foreign import explained_for
+from babycli.wording import listed
 
-BOM = b"\xef\xbb\xbf"
-FETCH_TIMEOUT_S = 30
+_MEND = "docs/add_a_task.md has an example"
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """A label file as it is: its rows as far as they could be read, and all that is wrong with it."""
+    """A label file as it is: its rows as far as they could be read, their items, and all that is wrong with it."""
 
-    manifest: Manifest
+    task: LabelledTask
     path: Path
     sha256: str
-    edition: Edition | None  # None when the bytes are no file we know
+    data_set: str | None  # None for a file that differs from the published one
     rows: tuple[Row, ...]
+    items: list[Item]
     problems: tuple[Problem, ...]
 
-    def image_names(self, link: Link) -> list[str]:
-        """The distinct names that rows look for under a link, sorted."""
-        rows = (row for row in self.rows if all(row[k] == v for k, v in link.where.items()))
-        return sorted({row["image"] for row in rows})
+    def image_names(self, link_path: str) -> list[str]:
+        """Lists the distinct names of the pictures that items have behind a link, sorted."""
+        sources = {source for source, path in self.task.links.items() if path == link_path}
+        return sorted({image.name for item in self.items for image in item.images if image.source in sources})
 
 
-def read_labels(path: Path, manifest: Manifest) -> Labels:
-    """Reads a label file. A missing file or a malformed row is a problem in the result, not an exception."""
+def read_labels(path: Path, task: LabelledTask) -> Labels:
+    """Reads a task's label file. A missing file or a malformed row is a problem in the result, not an exception."""
     try:
         raw = path.read_bytes()
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         detail = "" if missing else str(error.strerror)
         kind = ProblemKind.LABELS_MISSING if missing else ProblemKind.UNREADABLE
-        return Labels(manifest, path, "", None, (), (Problem(manifest.task, kind, str(path), detail),))
-    sha256 = hashlib.sha256(raw).hexdigest()
-    edition = manifest.edition_of(sha256)
-    lines, malformed = _parse(raw, manifest)
-    problems = [Problem(manifest.task, ProblemKind.LABELS_MALFORMED, str(path), detail) for detail in malformed]
-    if edition is None:
-        problems.insert(0, Problem(manifest.task, ProblemKind.LABELS_CHECKSUM, str(path), _difference(raw, manifest)))
-        if not malformed and len(lines) not in (manifest.n_rows, manifest.demo_n_rows):
-            detail = f"{len(lines)} rows, should be {manifest.n_rows}"
-            problems.append(Problem(manifest.task, ProblemKind.LABELS_MALFORMED, str(path), detail))
-    problems += [
-        Problem(manifest.task, ProblemKind.UNSAFE_NAME, line.row["image"], f"in line {line.number} of {path}")
-        for line in lines
-        if not is_safe_name(line.row["image"])
-    ]
-    return Labels(manifest, path, sha256, edition, tuple(line.row for line in lines), tuple(problems))
+        return Labels(task, path, "", None, (), [], (Problem(task.name, kind, str(path), detail),))
+    return parse_labels(raw, path, task)
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    number: int  # of the first line that the row takes: a quoted field may go over several
-    row: Row
+def parse_labels(raw: bytes, path: Path, task: LabelledTask) -> Labels:
+    """Reads the bytes of a label file, as read_labels() does; ``path`` is for messages."""
+    known = published(task.name)
+    data_set = known.data_set_of(hashlib.sha256(raw).hexdigest()) if known is not None else OWN
+    parsed = parse_rows(raw, task.label_format, task.columns)
+    rows = tuple(placed.row for placed in parsed.rows)
+    items = _made_items(task, path, rows) if rows else []
+    problems = [Problem(task.name, ProblemKind.LABELS_MALFORMED, str(path), detail) for detail in parsed.wrong]
+    if known is not None and data_set is None:
+        problems.insert(0, Problem(task.name, ProblemKind.LABELS_CHECKSUM, str(path), why_not(raw, known)))
+        if not parsed.wrong and len(rows) not in (known.n_rows, known.demo_n_rows):
+            detail = f"{len(rows)} rows, should be {known.n_rows}"
+            problems.append(Problem(task.name, ProblemKind.LABELS_MALFORMED, str(path), detail))
+    elif not rows and not parsed.wrong:
+        problems.append(Problem(task.name, ProblemKind.LABELS_MALFORMED, str(path), "it has no rows"))
+    problems += _repeated_ids(task, path, parsed, items)
+    problems += _unsafe_names(task, path, parsed, items)
+    return Labels(task, path, hashlib.sha256(raw).hexdigest(), data_set, rows, items, tuple(problems))
 
 
-def _parse(raw: bytes, manifest: Manifest) -> tuple[list[_Line], list[str]]:
-    """The rows that are whole, and what is wrong with the others."""
-    try:
-        text = raw.removeprefix(BOM).decode("utf-8")
-    except UnicodeDecodeError as error:
-        return [], [f"not UTF-8 at byte {error.start}"]
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    lines: list[_Line] = []
-    wrong: list[str] = []
-    try:
-        header = next(reader, [])
-        lacking = [column for column in manifest.columns if column not in header]
-        if lacking:
-            what = f"column {lacking[0]} is" if len(lacking) == 1 else f"columns {', '.join(lacking)} are"
-            return [], [f"the {what} missing; the header is {','.join(header)!r}"]
-        before = reader.line_num
-        for fields in reader:
-            number, before = before + 1, reader.line_num
-            if len(fields) != len(header):
-                wrong.append(f"line {number} has {len(fields)} fields, should have {len(header)}")
-                continue
-            row = dict(zip(header, fields, strict=True))
-            empty = [column for column in manifest.columns if not row[column].strip()]
-            if empty:
-                wrong.append(f"line {number} has nothing in {', '.join(empty)}")
-                continue
-            lines.append(_Line(number, row))
-    except csv.Error as error:
-        wrong.append(f"line {reader.line_num}: {error}")
-    return lines, wrong
+def with_item_problems(labels: Labels) -> Labels:
+    """Gives the same labels, with the problems of their items added to those of the file."""
+    task, path = labels.task, str(labels.path)
+    with explained_for(task, f"{task.name}: problems() fails for {path}", TaskError):
+        details = [str(problem.detail) for problem in (task.problems(labels.rows) if labels.rows else ())]
+    malformed = [Problem(task.name, ProblemKind.TRIAL, path, detail) for detail in details]
+    return replace(labels, problems=(*labels.problems, *malformed))
 
 
-def _difference(raw: bytes, manifest: Manifest) -> str:
-    """Why the digest is another: a named harmless-looking cause where there is one."""
+def why_not(raw: bytes, known: Published) -> str:
+    """Tells why a label file is not the known one; common causes, such as CRLF line ends, are named."""
 
-    def known(candidate: bytes) -> bool:
-        return manifest.edition_of(hashlib.sha256(candidate).hexdigest()) is not None
+    def is_known(candidate: bytes) -> bool:
+        return known.data_set_of(hashlib.sha256(candidate).hexdigest()) is not None
 
-    if known(raw.replace(b"\r\n", b"\n")):
+    if is_known(raw.replace(b"\r\n", b"\n")):
         return "its line ends are CRLF, should be LF; an editor or git changed them"
-    if known(raw.removeprefix(BOM)):
+    if is_known(raw.removeprefix(BOM)):
         return "it begins with a byte-order mark; an editor or spreadsheet put it there"
-    if known(raw.removeprefix(BOM).replace(b"\r\n", b"\n")):
+    if is_known(raw.removeprefix(BOM).replace(b"\r\n", b"\n")):
         return "it begins with a byte-order mark and its line ends are CRLF; a spreadsheet saved it"
-    return f"its SHA-256 is {hashlib.sha256(raw).hexdigest()[:16]}…, should be {manifest.sha256[:16]}…"
+    return f"its SHA-256 is {hashlib.sha256(raw).hexdigest()[:16]}…, should be {known.sha256[:16]}…"
 
 
-def get_labels(dataset: Path, manifests: Sequence[Manifest], source: Path | None, replace: bool) -> Mapping[str, str]:
-    """Puts label files into a dataset folder, from upstream or from ``source``; all that are needed or none.
-
-    Without ``source``, missing files are fetched, and with ``replace`` also those that are not the published ones.
-    With it, every file that differs is taken from there. What is replaced is kept beside it as ``<name>.old``.
-    Returns what was done, by task: "already there", "fetched" or "copied". Raises ChecksumError for a file that is
-    not what the manifest says, DataError where one cannot be had.
-    """
-    current = {m.task: read_labels(dataset / m.label_path, m) for m in manifests}
-    needed = [m for m in manifests if source is not None or _must_fetch(current[m.task], current.values(), replace)]
-    origin = "upstream" if source is None else str(source)
-    contents = {m.task: _checked(_fetch(m) if source is None else _import(source, m), m, origin) for m in needed}
-    editions = {m.edition_of(hashlib.sha256(contents[m.task]).hexdigest()) for m in needed}
-    editions |= {current[m.task].edition for m in manifests if m not in needed} - {None}
-    if len(editions) > 1:
-        raise DataError(
-            f"{dataset} would mix label files of the demo with those of SAYCam",
-            "use another dataset folder:  --data DIR",
-        )
-    done = dict.fromkeys(current, "already there")
-    for m in needed:
-        if current[m.task].sha256 == hashlib.sha256(contents[m.task]).hexdigest():
-            continue
-        keep_old(dataset / m.label_path)
-        write_atomically(dataset / m.label_path, contents[m.task])
-        done[m.task] = "fetched" if source is None else "copied"
-    return done
+def _made_items(task: LabelledTask, path: Path, rows: Sequence[Row]) -> list[Item]:
+    """Lets a task make its items, and checks each of them. Raises TaskError."""
+    with explained_for(task, f"{task.name}: items() fails for {path}", TaskError):
+        made = task.items(rows)
+        items = list(made) if isinstance(made, Iterable) else None  # a generator will do
+    if not items:
+        raise TaskError(f"{task.name}: items() gives {made!r:.40} for {path}; expected is a list of Item", _MEND)
+    item_of_row: dict[int, str] = {}
+    for n, item in enumerate(items, 1):
+        what = f"{task.name} makes item {n} of {path}"
+        if not isinstance(item, Item):
+            raise TaskError(f"{what} as a {type(item).__name__}; expected is an Item", _MEND)
+        fault, mend = _item_fault(task, item, len(rows))
+        if fault:
+            raise TaskError(f"{what}, {item.item_id!r:.40}, with {fault}", mend)
+        shared = [item_of_row[i] for i in item.row_indices if i in item_of_row]
+        if shared:
+            raise TaskError(
+                f"{what}, {item.item_id!r:.40}, of a row of {shared[0]!r:.40}", "let every row belong to one item only"
+            )
+        item_of_row |= dict.fromkeys(item.row_indices, item.item_id)
+    return items
 
 
-def _must_fetch(labels: Labels, all_labels: Iterable[Labels], replace: bool) -> bool:
-    is_missing = any(problem.kind == ProblemKind.LABELS_MISSING for problem in labels.problems)
-    all_demo = {each.edition for each in all_labels} == {"demo"}
-    return is_missing or (replace and not all_demo and labels.edition != "saycam")
+def _item_fault(task: LabelledTask, item: Item, n_rows: int) -> tuple[str, str]:
+    """Tells what is wrong with an item, and how to mend it; "" if nothing is. A task of a user's may make any."""
+    if not isinstance(item.item_id, str) or not item.item_id.strip():
+        wrong = f"the item_id {item.item_id!r:.40}; expected is a text that is not empty"
+        return wrong, 'write  Item(str(row["id"]), ...)'
+    indices: object = item.row_indices
+    if not (
+        isinstance(indices, tuple | list)
+        and indices
+        and all(type(i) is int and 0 <= i < n_rows for i in indices)
+        and len(set(indices)) == len(indices)
+    ):
+        wrong = f"the row_indices {indices!r:.40}; expected is a tuple of places in the rows, 0 to {n_rows - 1}"
+        return wrong, "write  Item(..., (i,), (row,), ...)"
+    if not _is_tuple_of(item.rows, Mapping) or len(item.rows) != len(item.row_indices):
+        wrong = f"rows of {type(item.rows).__name__}; expected is a tuple with a row for each of its row_indices"
+        return wrong, "write  Item(..., (i,), (row,), ...)"
+    if not _is_tuple_of(item.images, ImageRef):
+        wrong = f"the images {item.images!r:.60}; expected is a tuple of ImageRef"
+        return wrong, f"write  (ImageRef({next(iter(task.links), 'saycam')!r}, name),)"
+    if not isinstance(item.groups, Mapping) or not all(
+        isinstance(part, str) for pair in item.groups.items() for part in pair
+    ):
+        return f"the groups {item.groups!r:.60}; expected is a text for each kind of group", "write  str(...)"
+    return "", ""
 
 
-def _checked(raw: bytes, manifest: Manifest, origin: str) -> bytes:
-    if manifest.edition_of(hashlib.sha256(raw).hexdigest()) is None:
-        raise ChecksumError(
-            f"the label file {manifest.label_path} from {origin} is not the published: {_difference(raw, manifest)}",
-            f"take {manifest.upstream_path} of {manifest.repository} at commit {manifest.commit[:7]}",
-        )
-    return raw
+def _is_tuple_of(values: object, kind: type) -> bool:
+    return isinstance(values, tuple | list) and all(isinstance(value, kind) for value in values)
 
 
-def _import(source: Path, manifest: Manifest) -> bytes:
-    """From a folder of label files, a dataset folder, or a checkout of the upstream repository."""
-    name = PurePosixPath(manifest.label_path).name
-    for candidate in (source / manifest.label_path, source / manifest.upstream_path, source / name):
-        if candidate.is_file():
-            try:
-                return candidate.read_bytes()
-            except OSError as error:
-                raise DataError(f"cannot read {candidate}: {error.strerror}") from error
-    raise DataError(
-        f"no label file {name} in {source}: looked for {manifest.label_path}, {manifest.upstream_path} and {name}",
-        f"give the dataset folder of a checkout of {manifest.repository}",
-    )
+def _repeated_ids(task: LabelledTask, path: Path, parsed: ParsedRows, items: Sequence[Item]) -> Iterator[Problem]:
+    """Gives a problem for each id that several items have: their results could not be told apart."""
+    places: dict[str, list[str]] = {}
+    for item in items:
+        places.setdefault(item.item_id, []).append(parsed.rows[item.row_indices[0]].place)
+    for item_id, of_id in places.items():
+        if len(of_id) > 1:
+            detail = f"{len(of_id)} items have the id {item_id!r}: {listed(of_id)}"
+            yield Problem(task.name, ProblemKind.LABELS_MALFORMED, str(path), detail)
 
 
-def _fetch(manifest: Manifest) -> bytes:
-    from http.client import HTTPException
-    from urllib.request import urlopen
+def _unsafe_names(task: LabelledTask, path: Path, parsed: ParsedRows, items: Sequence[Item]) -> Iterator[Problem]:
+    """Gives a problem for each row with a picture whose name may lead out of its folder."""
+    for item in items:
+        of_item = [parsed.rows[i] for i in item.row_indices]
+        names = [image.name for image in item.images]
+        for i, image in enumerate(item.images):
+            if not isinstance(image.source, str) or image.source not in task.links:
+                raise TaskError(
+                    f"{task.name} shows pictures of {image.source!r}, and its links have no place for them: item "
+                    f"{item.item_id} of {path}",
+                    f'add it to the links of the task:  links = {{"{image.source}": "{task.name}/images"}}',
+                )
+            is_safe = isinstance(image.name, str) and is_safe_name(image.name)  # in JSON it may be anything
+            if not is_safe and image.name not in names[:i]:
+                for place in _places_in_file(image, of_item):
+                    yield Problem(task.name, ProblemKind.UNSAFE_NAME, str(image.name), f"in {place} of {path}")
 
-    try:
-        with urlopen(manifest.url, timeout=FETCH_TIMEOUT_S) as response:
-            raw: bytes = response.read()
-            return raw
-    except (OSError, HTTPException) as error:  # URLError and TimeoutError are OSErrors
-        raise DataError(
-            f"cannot fetch the label file {manifest.label_path} from {manifest.url}: {getattr(error, 'reason', error)}",
-            f"without network: clone {manifest.repository} elsewhere and run  babycli data labels --from PATH/dataset",
-        ) from error
+
+def _places_in_file(image: ImageRef, rows: Sequence[PlacedRow]) -> list[str]:
+    """Tells in which rows of an item a picture is named; the first row if none has exactly its name."""
+    naming = [placed.place for placed in rows if image.name in placed.row.values()]
+    return naming or [placed.place for placed in rows[:1]]

@@ -1,7 +1,7 @@
-"""From the folders or zips a user gives to links in the dataset folder: look, count, read, and only then link.
+"""Linking the folders or zips that a user gives into the dataset folder: find, count and read images, then link.
 
-Owns finding the place that holds the named images, and what the lock says of them. Never changes an image, never
-follows a name out of the folder that was given.
+Owns finding the place that holds the named images, and what the lock records of them. Never changes an image, and never
+follows a name out of the given folder.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -19,9 +19,10 @@ from babycli.data.hashing import hash_each
 from babycli.data.images import ImageError, ImageStore, is_folder, n_probes_found, open_archive, open_store
 from babycli.data.labels import Labels
 from babycli.data.lock import Lock, LockedLink, lock_path, read_lock
-from babycli.data.manifest import SOURCE_TITLES, Link, Source
+from babycli.data.manifest import Link, links_of
 from babycli.data.problems import ProblemKind
 from babycli.data.root import DatasetRoot
+from babycli.data.sources import all_sources, source_named
 from babycli.data.zips import is_zip
 from babycli.errors import DataError, UsageError
 from babycli.files import locked, written_aside
@@ -29,23 +30,26 @@ from babycli.wording import LinkMode
 
 _NO_IMAGES = {ProblemKind.EMPTY, ProblemKind.NOT_AN_IMAGE, ProblemKind.TRUNCATED, ProblemKind.UNDECODABLE}
 _IMAGES = "images"  # in the dataset folder: where images are put that are not merely linked
-_OWN_FOLDER = re.compile(r"\.?(?:saycam|labeled_s|synthetic)-[0-9a-f]{12}(?:\.babycli-partial)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The best folder or zip for a link, which of its names are no images there, and the bytes of those that are."""
+    """The best folder or zip for a link, the names that are no whole images there, and the digests of the others."""
 
     folder: Path
-    names: tuple[str, ...]  # those that are looked for
-    missing: tuple[str, ...]  # those that are not there as whole images
-    why: Mapping[str, ImageError]  # of those that are missing: what is wrong
+    names: tuple[str, ...]  # that are looked for
+    missing: tuple[str, ...]  # names that are not there as whole images
+    why: Mapping[str, ImageError]  # for each of the missing: what is wrong
     store: ImageStore
     sha256: Mapping[str, str]  # of every image that is there; empty until they are read
 
+    def of_names(self, names: Sequence[str]) -> Found:
+        """Gives the same place for some of the names: those of one task, where several tasks read it."""
+        return replace(self, names=tuple(names), missing=tuple(sorted(set(self.missing).intersection(names))))
+
     @property
     def broken(self) -> tuple[str, ...]:
-        """Those of the missing that are there, and are no whole images."""
+        """The missing names under which there is a file, but no whole image."""
         return tuple(name for name in self.missing if self.why[name].kind in _NO_IMAGES)
 
     @property
@@ -62,12 +66,12 @@ LinkAction = Literal["linked", "unchanged", "incomplete", "wanted", "kept", "wit
 
 @dataclass(frozen=True, slots=True)
 class LinkReport:
-    """What became of one link.
+    """The result for one link of a task.
 
     linked, unchanged   it points to ``found.folder``
     incomplete          images are missing there, so nothing was linked
     withheld            its own images are all there, but another link of its task is incomplete
-    kept                a real folder is in its place and was left alone
+    kept                a real folder is in its place, and was not touched
     wanted              no folder was given for it
     """
 
@@ -75,7 +79,7 @@ class LinkReport:
     link: Link
     action: LinkAction
     found: Found | None
-    was_given: bool  # a folder was named in which its images are looked for
+    was_given: bool  # the user named a folder in which its images are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +88,20 @@ class LinkChoices:
 
     allow_missing: bool
     mode: LinkMode
-    relative: bool  # a symlink says the way from its folder, not from the root
+    relative: bool  # a symlink holds the path from its own folder, not an absolute one
 
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """What link_images() did."""
+    """The result of link_images()."""
 
     reports: tuple[LinkReport, ...]
-    unused: tuple[Path, ...]  # folders of images that an earlier link made and no link leads to
+    unused: tuple[Path, ...]  # folders of images that an earlier command made and no link leads to now
     changed: tuple[str, ...]  # images that had other bytes when they were linked before
 
 
 def check_source(given: Path, index_folder: Path | None = None) -> None:
-    """Raises DataError where a path is neither a folder nor a zip that can be read."""
+    """Checks that a path is a folder or a zip that can be read. Raises DataError."""
     if not os.path.exists(given):  # unlike Path.exists, false for a name that is too long
         if os.path.islink(given):
             raise DataError(f"{given} is a link that leads nowhere: {os.readlink(given)}", "check the path")
@@ -113,7 +117,10 @@ def check_source(given: Path, index_folder: Path | None = None) -> None:
 
 
 def candidates(given: Path, index_folder: Path | None = None) -> list[Path]:
-    """The zip, or the folder itself and those directly in it, sorted. Raises DataError where it is neither."""
+    """Lists the places where images may lie: the zip alone, or the folder and, sorted, the folders in it.
+
+    Raises DataError for what is neither.
+    """
     check_source(given, index_folder)
     if given.is_file():
         return [given]
@@ -126,7 +133,7 @@ def candidates(given: Path, index_folder: Path | None = None) -> list[Path]:
 
 
 def find_images(places: Sequence[Path], names: Sequence[str], index_folder: Path) -> Found:
-    """The place where most of the names are files. The first of equals; ``names`` must not be empty."""
+    """Finds the place where most of the names are files, the first of equals. ``names`` must not be empty."""
     stores = {place: open_store(place, names, index_folder) for place in places}
     best = max(places, key=lambda place: n_probes_found(stores[place], names))
     store = stores[best]
@@ -134,52 +141,48 @@ def find_images(places: Sequence[Path], names: Sequence[str], index_folder: Path
     return Found(best, tuple(names), tuple(why), why, store, {})
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A link with the names of all images that tasks read through it."""
+
+    link: Link
+    names: tuple[str, ...]
+
+
 def link_images(
     root: DatasetRoot,
     labels: Sequence[Labels],
-    given: Mapping[Source, Path],
+    given: Mapping[str, Path],
     choices: LinkChoices,
     progress: Callable[[int], None],
 ) -> Linked:
-    """Checks every link of every task against the given folders and zips, then sets those links that may be set.
+    """Checks every link of every task against the given folders and zips, then sets the links that may be set.
 
-    Labeled-S images are looked for in the SAYCam folder when none is given for them. A task of which a given
-    folder lacks images gets no link at all, unless ``allow_missing``; an image that cannot be read, is cut off or is
-    none at all is lacking. Then the lock is written. ``progress`` gets counts of images read. Raises DataError for a
-    folder that is none or in which nothing is found.
+    A source that may lie inside another one is looked for there if no folder is given for it. A task that misses images
+    in a given folder gets no link at all, except with ``allow_missing``, or for a link with which another task is
+    complete; an image that cannot be read, is cut off or is no image counts as missing. Then the lock is written.
+    ``progress`` gets counts of images read. Raises DataError for a path that is no folder or zip, and for a folder in
+    which no image is found.
     """
     with locked(root.path):
         earlier = read_lock(root)
         folders = {source: candidates(path, root.index_folder) for source, path in given.items()}
-        # All is looked up before anything is linked: a wrong folder for one task leaves the others as they were.
-        found = {link.path: _find(root, link, each, folders) for each in labels for link in each.manifest.links}
-        for path in found:
+        asked = _all_asked(labels)
+        # All images are looked up before anything is linked, so a wrong folder for one task leaves the others alone.
+        places = {path: _best_place(root, at, folders) for path, at in asked.items()}
+        for path in places:
             root.check_place(path)
-        found = _read(found, progress)
-        actions: dict[str, LinkAction] = {}
-        for of_task in labels:
-            links = of_task.manifest.links
-            is_lacking = any((each := found[link.path]) is not None and each.missing for link in links)
-            for link in links:
-                actions[link.path] = _action(root, link, found[link.path], is_lacking and not choices.allow_missing)
+        places = _read_images(places, progress)
+        reports = _reports(root, labels, places, folders, choices)
+        settable = {report.link.path for report in reports if report.action == "linked"}
         to_set = {
-            link.path: (link, each)
-            for of_task in labels
-            for link in of_task.manifest.links
-            if actions[link.path] == "linked" and (each := found[link.path]) is not None
+            path: (asked[path].link, there) for path, there in places.items() if path in settable and there is not None
         }
-        texts = _texts(root, to_set, choices, progress)
-        reports = []
-        for of_task in labels:
-            for link in of_task.manifest.links:
-                action, each = actions[link.path], found[link.path]
-                if action == "linked" and root.link_text(link.path) == texts[link.path]:
-                    action = "unchanged"
-                was_given = link.source in folders or (each is not None and action != "kept")
-                reports.append(LinkReport(of_task.manifest.task, link, action, each, was_given))
-        lock = _lock(root, reports, texts, earlier)
+        texts = _link_texts(root, to_set, choices, progress)
+        as_before = {path for path, text in texts.items() if root.link_text(path) == text}
+        lock = _new_lock(root, places, texts, earlier)
         with written_aside(lock_path(root), lock.content) as put_lock_in_place:
-            root.set_links({path: text for path, text in texts.items() if root.link_text(path) != text})
+            root.set_links({path: text for path, text in texts.items() if path not in as_before})
             if lock != earlier:
                 put_lock_in_place()
         changed = tuple(
@@ -189,64 +192,102 @@ def link_images(
             for name, digest in now.sha256.items()
             if earlier.links[path].sha256.get(name, digest) != digest
         )
-        return Linked(tuple(reports), _unused(root), changed)
+        reports = [
+            replace(report, action="unchanged") if report.link.path in as_before else report for report in reports
+        ]
+        return Linked(tuple(reports), _unused(root, {*lock.links, *asked}, asked.values()), changed)
 
 
-def _find(root: DatasetRoot, link: Link, labels: Labels, folders: Mapping[Source, list[Path]]) -> Found | None:
-    names = labels.image_names(link)
+def _all_asked(labels: Sequence[Labels]) -> dict[str, _Asked]:
+    """Gathers the names that tasks read through each link, by the link's path."""
+    links = {link.path: link for of_task in labels for link in links_of(of_task.task)}
+    names = {path: sorted({name for of_task in labels for name in of_task.image_names(path)}) for path in links}
+    return {path: _Asked(link, tuple(names[path])) for path, link in links.items()}
+
+
+def _reports(
+    root: DatasetRoot,
+    labels: Sequence[Labels],
+    places: Mapping[str, Found | None],
+    folders: Mapping[str, list[Path]],
+    choices: LinkChoices,
+) -> list[LinkReport]:
+    """Decides the action for the links of each task. A link of several tasks may be set if one of them is complete."""
+    views: list[tuple[str, Link, Found | None]] = []
+    allowed: set[str] = set()
+    for of_task in labels:
+        own = [(link, _view(places[link.path], of_task, link)) for link in links_of(of_task.task)]
+        views += [(of_task.task.name, link, view) for link, view in own]
+        if choices.allow_missing or not any(view.missing for _, view in own if view is not None):
+            allowed.update(link.path for link, _ in own)
+    reports = []
+    for task, link, view in views:
+        action = _action(root, link, view, link.path not in allowed)
+        was_given = link.source in folders or (view is not None and action != "kept")
+        reports.append(LinkReport(task, link, action, view, was_given))
+    return reports
+
+
+def _view(place: Found | None, labels: Labels, link: Link) -> Found | None:
+    return place.of_names(labels.image_names(link.path)) if place is not None else None
+
+
+def _best_place(root: DatasetRoot, asked: _Asked, folders: Mapping[str, list[Path]]) -> Found | None:
+    link, names = asked.link, asked.names
     if root.link_state(link.path) == "folder":
-        return find_images([root.path / link.path], names, root.index_folder)  # it stays, so it is what counts
+        return find_images([root.path / link.path], names, root.index_folder)  # it stays, so its images count
+    source = source_named(link.source)
     if link.source in folders:
-        found = find_images(folders[link.source], names, root.index_folder)
-        if not found.n_found:
+        best = find_images(folders[link.source], names, root.index_folder)
+        if not best.n_found:
             given = folders[link.source][0]
             raise DataError(
-                f"{given} does not hold the {SOURCE_TITLES[link.source]}: none of {len(names)} names was found in it "
+                f"{given} does not hold the {source.title}: none of {len(names)} names was found in it "
                 f"or in the folders directly in it, for instance {names[0]}",
                 "check the path",
             )
-        return found
-    if link.source == "labeled_s" and "saycam" in folders:
-        found = find_images(folders["saycam"], names, root.index_folder)
-        return found if found.n_found else None
+        return best
+    if source.inside in folders:
+        best = find_images(folders[source.inside], names, root.index_folder)
+        return best if best.n_found else None
     return None
 
 
-def _read(found: Mapping[str, Found | None], progress: Callable[[int], None]) -> dict[str, Found | None]:
+def _read_images(behind: Mapping[str, Found | None], progress: Callable[[int], None]) -> dict[str, Found | None]:
     """Reads the images behind all links, each once. One that cannot be read or is no whole image is missing."""
-    there = {path: each for path, each in found.items() if each is not None}
-    wanted = {path: (each.store, sorted(set(each.names).difference(each.missing))) for path, each in there.items()}
+    there = {path: place for path, place in behind.items() if place is not None}
+    wanted = {path: (place.store, sorted(set(place.names).difference(place.missing))) for path, place in there.items()}
     digests = hash_each(wanted, progress, checks=True)
-    read: dict[str, Found | None] = dict.fromkeys(found)
-    for path, each in there.items():
+    read: dict[str, Found | None] = dict.fromkeys(behind)
+    for path, place in there.items():
         sha256 = {name: digest for name, digest in digests[path].items() if isinstance(digest, str)}
-        found_now = {name: error for name, error in digests[path].items() if isinstance(error, ImageError)}
-        missing = tuple(name for name in each.names if name not in sha256)
-        read[path] = replace(each, missing=missing, why={**each.why, **found_now}, sha256=sha256)
+        unreadable = {name: error for name, error in digests[path].items() if isinstance(error, ImageError)}
+        missing = tuple(name for name in place.names if name not in sha256)
+        read[path] = replace(place, missing=missing, why={**place.why, **unreadable}, sha256=sha256)
     return read
 
 
-def _action(root: DatasetRoot, link: Link, found: Found | None, is_held_back: bool) -> LinkAction:
+def _action(root: DatasetRoot, link: Link, place: Found | None, is_held_back: bool) -> LinkAction:
     if root.link_state(link.path) == "folder":
         return "kept"
-    if found is None:
+    if place is None:
         return "unchanged" if root.link_state(link.path) == "link" else "wanted"
     if is_held_back:
-        return "incomplete" if found.missing else "withheld"
+        return "incomplete" if place.missing else "withheld"
     return "linked"
 
 
-def _texts(
+def _link_texts(
     root: DatasetRoot, to_set: Mapping[str, tuple[Link, Found]], choices: LinkChoices, progress: Callable[[int], None]
 ) -> dict[str, str]:
-    """What each link must say. In the modes that are no symlinks, its images are put into the dataset folder first."""
+    """Gives the text of each link: the path it leads to. Modes but symlink put images into the dataset folder first."""
     if choices.mode == LinkMode.SYMLINK:
-        return {path: _text(root, path, found, choices.relative) for path, (_, found) in to_set.items()}
-    of_source: dict[tuple[Source, str], list[str]] = {}
-    for path, (link, found) in to_set.items():
-        if choices.mode != LinkMode.COPY and found.folder.is_file():
-            raise UsageError(f"--mode {choices.mode} is for folders, and {found.folder} is a zip", "use --mode copy")
-        of_source.setdefault((link.source, found.store.identity), []).append(path)
+        return {path: _link_text(root, path, place, choices.relative) for path, (_, place) in to_set.items()}
+    of_source: dict[tuple[str, str], list[str]] = {}
+    for path, (link, place) in to_set.items():
+        if choices.mode != LinkMode.COPY and place.folder.is_file():
+            raise UsageError(f"--mode {choices.mode} is for folders, and {place.folder} is a zip", "use --mode copy")
+        of_source.setdefault((link.source, place.store.identity), []).append(path)
     texts: dict[str, str] = {}
     for (source, _), paths in of_source.items():
         sha256 = {name: digest for path in paths for name, digest in to_set[path][1].sha256.items()}
@@ -258,7 +299,7 @@ def _texts(
             try:
                 put_images(to_set[paths[0]][1].store, left, assembly.staging, choices.mode, progress)
             except DataError:
-                if choices.mode != LinkMode.COPY:  # what a copy has done, the next one need not do again
+                if choices.mode != LinkMode.COPY:  # copies that are made stay, for the next try
                     assembly.begin(())
                 raise
             assembly.finish(sorted(left))
@@ -266,38 +307,49 @@ def _texts(
     return texts
 
 
-def _text(root: DatasetRoot, path: str, found: Found, relative: bool) -> str:
-    if not relative and root.leads_to(path, found.folder):
-        return root.link_text(path)  # by another way, but there
-    return root.link_text_to(path, found.folder, relative)
+def _link_text(root: DatasetRoot, path: str, place: Found, relative: bool) -> str:
+    if not relative and root.leads_to(path, place.folder):
+        return root.link_text(path)  # written differently, but it leads there
+    return root.link_text_to(path, place.folder, relative)
 
 
-def _own_folder(root: DatasetRoot, source: Source, mode: LinkMode, sha256: Mapping[str, str]) -> Path:
-    """Named after what is in it, so that another set of images never takes the place of one that is in use."""
+def _own_folder(root: DatasetRoot, source: str, mode: LinkMode, sha256: Mapping[str, str]) -> Path:
+    """Gives a folder named after what is in it, so that no other images ever take the place of those in use."""
     listing = f"{mode}\n" + "".join(f"{name}\0{digest}\n" for name, digest in sorted(sha256.items()))
     digest = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
     return root.path / _IMAGES / f"{source}-{digest[:12]}"
 
 
-def _lock(root: DatasetRoot, reports: Sequence[LinkReport], texts: Mapping[str, str], earlier: Lock) -> Lock:
-    """What is known of every link now. A link that was left alone keeps what was recorded of it."""
+def _new_lock(root: DatasetRoot, behind: Mapping[str, Found | None], texts: Mapping[str, str], earlier: Lock) -> Lock:
+    """Records the images behind every link now. A link that was not touched keeps its earlier record."""
     n_files: dict[str, int] = {}
     links = {}
-    for report in reports:
-        path, found = report.link.path, report.found
-        if found is not None and (path in texts or report.action == "kept"):
-            identity = found.store.identity
+    for path in [*behind, *(path for path in earlier.links if path not in behind)]:
+        place, before = behind.get(path), earlier.links.get(path)
+        if place is not None and (path in texts or root.link_state(path) == "folder"):
+            identity = place.store.identity
             if identity not in n_files:
-                n_files[identity] = len(found.store.scan()[0])
-            links[path] = LockedLink(texts.get(path, ""), identity, n_files[identity], found.sha256)
-        elif path in earlier.links and earlier.links[path].target == root.link_text(path):
-            links[path] = earlier.links[path]
+                n_files[identity] = len(place.store.scan()[0])
+            sha256 = {**_recorded_besides(before, texts.get(path, ""), place), **place.sha256}
+            links[path] = LockedLink(texts.get(path, ""), identity, n_files[identity], sha256)
+        elif before is not None and before.target == root.link_text(path):
+            links[path] = before
     return Lock(links)
 
 
-def _unused(root: DatasetRoot) -> tuple[Path, ...]:
-    """They are not removed: the images in them may be the only ones."""
-    links = [place for place in root.path.glob("*/*") if place.is_symlink()]
+def _recorded_besides(before: LockedLink | None, text: str, place: Found) -> dict[str, str]:
+    """Gives the earlier record of other images behind the same link, which tasks that are not linked now may read."""
+    if before is None or before.target != text or before.source != place.store.identity:
+        return {}
+    names = set(place.names)
+    return {name: digest for name, digest in before.sha256.items() if name not in names}
+
+
+def _unused(root: DatasetRoot, known: Iterable[str], asked: Iterable[_Asked]) -> tuple[Path, ...]:
+    """Lists folders of images that no link leads to. They are not removed: their images may be the only ones."""
+    links = [place for place in (*root.path.glob("*/*"), *(root.path / path for path in known)) if place.is_symlink()]
     used = {os.path.realpath(place) for place in links}
-    own = [folder for folder in root.path.glob(f"{_IMAGES}/*") if _OWN_FOLDER.fullmatch(folder.name)]
+    sources = {*all_sources(), *(at.link.source for at in asked)}
+    own_folder = re.compile(rf"\.?(?:{'|'.join(sorted(sources))})-[0-9a-f]{{12}}(?:\.babycli-partial)?")
+    own = [folder for folder in root.path.glob(f"{_IMAGES}/*") if own_folder.fullmatch(folder.name)]
     return tuple(sorted(folder for folder in own if os.path.realpath(folder) not in used))

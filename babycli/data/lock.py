@@ -1,6 +1,6 @@
-"""The lock of a dataset: what `data link` found behind each link, so that a later change is noticed.
+"""The lock of a dataset: a record of the images behind each link, by which a later change is noticed.
 
-Owns babycli.lock, a JSON file in the dataset folder. Never reads an image: the digests are given.
+Owns babycli.lock, a JSON file in the dataset folder, which `data link` writes. Never reads an image: digests are given.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class LockedLink:
-    """What was behind a link when it was made."""
+    """A record of the images behind a link when it was made."""
 
     target: str  # the link as it is written; "" for a real folder
     source: str  # the real path of the folder or zip
@@ -35,7 +35,7 @@ class Lock:
 
     @property
     def content(self) -> bytes:
-        """The file."""
+        """The bytes of the file."""
         links = {
             path: {
                 "target": link.target,
@@ -54,7 +54,7 @@ def lock_path(root: DatasetRoot) -> Path:
 
 
 def lock_problem(task: str, place: str, recorded: str | None, digest: str) -> Problem | None:
-    """What is wrong with an image whose SHA-256 is another than the lock recorded; None for one it does not know."""
+    """Gives the problem of an image whose SHA-256 is not the recorded one; None if it is, or nothing was recorded."""
     if recorded is None or recorded == digest:
         return None
     detail = f"its digest is {digest[:16]}…, was {recorded[:16]}… when it was linked"
@@ -62,7 +62,7 @@ def lock_problem(task: str, place: str, recorded: str | None, digest: str) -> Pr
 
 
 def read_lock(root: DatasetRoot) -> Lock:
-    """The lock of a dataset; one without links where there is none. Raises DataError for a damaged one."""
+    """Reads the lock of a dataset; a lock without links if there is none. Raises DataError for a damaged one."""
     path = lock_path(root)
     try:
         raw = path.read_bytes()

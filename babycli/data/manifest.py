@@ -1,103 +1,147 @@
-"""What the label files and images of each task must be: the JSON files in manifests/, read once.
+"""The manifests: what is published of the label files of tasks, as JSON files in manifests/; and a task's links.
 
-Owns the format of manifests/. Never looks at a dataset folder: it says what should be there, verify.py what is.
+Owns the format of manifests/. Never looks at a dataset folder: it says what should be there, and verify.py what is
+there. Never imports a task: LabelledTask is all that it needs of one.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Protocol
 
-Source = Literal["saycam", "labeled_s", "synthetic"]
-Edition = Literal["saycam", "demo"]  # the published data, or the drawn pictures that come with babycli
+from babycli.domain import Item, Row
 
-SOURCE_TITLES: Mapping[Source, str] = {
-    "saycam": "SAYCam frames",
-    "labeled_s": "Labeled-S images",
-    "synthetic": "synthetic images",
-}
+_NO_LABELS = ("demo", "baselines")  # manifests of the demo's data, and of babycli/report/baselines.py
+
+
+class ItemProblem(Protocol):
+    """A fault of an item of a label file."""
+
+    @property
+    def detail(self) -> str:
+        """The fault in words, with the name of the item."""
+
+
+class LabelledTask(Protocol):
+    """A task as far as babycli/data/ knows it. Every babycli.tasks.base.Task is one."""
+
+    @property
+    def name(self) -> str:
+        """Its name in logs and messages."""
+
+    @property
+    def label_path(self) -> str:
+        """The path of its label file inside the dataset folder."""
+
+    @property
+    def label_format(self) -> str:
+        """Either csv or json."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The columns, or keys of JSON objects, that every row must have."""
+
+    @property
+    def links(self) -> Mapping[str, str]:
+        """The link in the dataset folder behind which the pictures of each source lie."""
+
+    def items(self, rows: Sequence[Row]) -> list[Item]:
+        """Makes the items of these rows, with the pictures that they show."""
+
+    def problems(self, rows: Sequence[Row]) -> Sequence[ItemProblem]:
+        """Finds the faults of the items of these rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A place in the dataset folder that points to images, and which label rows look there."""
+    """A place in the dataset folder that points to pictures."""
 
     path: str  # "baby_winoground/positive_images"
-    source: Source
-    where: Mapping[str, str]  # column -> value of the rows concerned; empty for all
-    n_images: int
+    source: str  # "saycam"
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
-    """The label file of one task."""
+class Upstream:
+    """Where a label file can be fetched."""
 
-    task: str
-    label_path: str  # inside the dataset folder
-    sha256: str
-    n_rows: int
-    columns: tuple[str, ...]
-    links: tuple[Link, ...]
     repository: str
     commit: str
-    upstream_path: str
-    demo_sha256: str | None = None  # None for a task that the demo has no data for
-    demo_n_rows: int | None = None
+    path: str
 
     @property
     def url(self) -> str:
-        return f"https://raw.githubusercontent.com/{self.repository}/{self.commit}/{self.upstream_path}"
+        return f"https://raw.githubusercontent.com/{self.repository}/{self.commit}/{self.path}"
 
-    def edition_of(self, sha256: str) -> Edition | None:
-        """Which data a label file with this digest belongs to; None for neither."""
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The label file of one task as it is published."""
+
+    task: str
+    data_set: str
+    sha256: str
+    n_rows: int
+    n_pictures: Mapping[str, int]  # how many its rows name, by source
+    upstream: Upstream | None  # None: it comes with its pictures, and cannot be fetched
+    demo_sha256: str | None = None  # None for a task that the demo has no data for
+    demo_n_rows: int | None = None
+
+    def data_set_of(self, sha256: str) -> str | None:
+        """Tells which set of data a label file with this digest belongs to; None for an unknown one."""
         if sha256 == self.sha256:
-            return "saycam"
+            return self.data_set
         return "demo" if sha256 == self.demo_sha256 else None
 
 
+def links_of(task: LabelledTask) -> tuple[Link, ...]:
+    """Lists the links of a task, in the order in which it names them."""
+    return tuple(Link(path, source) for source, path in task.links.items())
+
+
+def published(task_name: str) -> Published | None:
+    """Gives what is published of a task's label file; None for a task of the user's own."""
+    return manifests().get(task_name)
+
+
 def manifests_folder() -> Path:
-    """manifests/ as installed with the package or, in a checkout, beside it."""
+    """Finds manifests/ as installed with the package or, in a checkout, beside it."""
     inside = Path(__file__).parent.parent / "manifests"
     return inside if inside.is_dir() else inside.parent.parent / "manifests"
 
 
 @functools.cache
-def manifests() -> Mapping[str, Manifest]:
-    """Every task's manifest by task name."""
-    demo = _read("demo")["labels"]
-    found = {}
+def manifests() -> Mapping[str, Published]:
+    """Gives all that is published, by task name."""
+    demo = _read_manifest("demo")["labels"]
+    known = {}
     for path in sorted(manifests_folder().glob("*.json")):
-        if path.stem in ("demo", "baselines"):  # of the demo's data; of babycli/report/baselines.py
+        if path.stem in _NO_LABELS:
             continue
-        raw = _read(path.stem)
-        links = tuple(
-            Link(entry["path"], entry["source"], entry.get("where", {}), entry["images"]) for entry in raw["links"]
-        )
-        found[raw["task"]] = Manifest(
+        raw = _read_manifest(path.stem)
+        upstream, of_demo = raw.get("upstream"), demo.get(raw["task"], {})
+        known[raw["task"]] = Published(
             task=raw["task"],
-            label_path=raw["label_path"],
+            data_set=raw["data_set"],
             sha256=raw["sha256"],
             n_rows=raw["rows"],
-            columns=tuple(raw["columns"]),
-            links=links,
-            repository=raw["upstream"]["repository"],
-            commit=raw["upstream"]["commit"],
-            upstream_path=raw["upstream"]["path"],
-            demo_sha256=demo.get(raw["task"], {}).get("sha256"),
-            demo_n_rows=demo.get(raw["task"], {}).get("rows"),
+            n_pictures=raw["pictures"],
+            upstream=Upstream(**upstream) if upstream else None,
+            demo_sha256=of_demo.get("sha256"),
+            demo_n_rows=of_demo.get("rows"),
         )
-    return found
+    return known
 
 
-def demo_image_digests() -> Mapping[str, str]:
-    """SHA-256 of every demo image, by ``<source>/<name>``."""
-    digests: dict[str, str] = _read("demo")["images"]
-    return digests
+def demo_digests(source: str) -> Mapping[str, str]:
+    """Gives the SHA-256 of every picture of the demo that stands in for one of a source, by name."""
+    digests: dict[str, str] = _read_manifest("demo")["images"]
+    prefix = f"{source}/"
+    return {name.removeprefix(prefix): digest for name, digest in digests.items() if name.startswith(prefix)}
 
 
-def _read(name: str) -> Any:
+def _read_manifest(name: str) -> Any:
     return json.loads((manifests_folder() / f"{name}.json").read_bytes())

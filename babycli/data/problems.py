@@ -1,6 +1,6 @@
-"""What can be wrong with a dataset: typed problems that are collected, sorted and shown together.
+"""The problems of a dataset: typed, collected, sorted and shown together.
 
-Owns their kinds, and the exit code and the error of a collection. Never looks for one.
+Owns their kinds, and the exit code and the error of a collection of them. Never looks for a problem.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ProblemKind(StrEnum):
 
 
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
-SHOWN = 5  # so many of a collection stand in an error message
+SHOWN = 5  # problems in an error message
 _CHECKSUM_KINDS = frozenset({ProblemKind.LABELS_CHECKSUM, ProblemKind.CHECKSUM})
 
 
@@ -46,17 +46,17 @@ _CHECKSUM_KINDS = frozenset({ProblemKind.LABELS_CHECKSUM, ProblemKind.CHECKSUM})
 class Problem:
     task: str  # "" for a file that no task reads
     kind: ProblemKind
-    subject: str  # the path or name it is about
+    subject: str  # the path or name that it is about
     detail: str = ""
 
     def __str__(self) -> str:
         of_task = f"{self.task}: " if self.task else ""
         text = f"{of_task}{self.kind} {self.subject}" + (f": {self.detail}" if self.detail else "")
-        return text.translate(_CONTROL)  # a name must not end a line, nor speak to the terminal
+        return text.translate(_CONTROL)  # a name must not end a line, nor control the terminal
 
 
 def exit_code(problems: Iterable[Problem]) -> ExitCode:
-    """0 for none, 4 when checksums are all that is wrong, else 3."""
+    """Gives the exit code: 0 for no problem, 4 if checksums are all that is wrong, else 3."""
     kinds = {problem.kind for problem in problems}
     if not kinds:
         return ExitCode.DONE
@@ -64,7 +64,7 @@ def exit_code(problems: Iterable[Problem]) -> ExitCode:
 
 
 def raise_for(problems: Sequence[Problem], mend: str) -> None:
-    """Raises DataError or ChecksumError that shows the first few problems; nothing for none."""
+    """Raises a DataError or ChecksumError that shows the first few problems; does nothing if there are none."""
     if not problems:
         return
     lines = [str(problem) for problem in problems[:SHOWN]]

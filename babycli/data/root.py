@@ -28,18 +28,18 @@ class DatasetRoot:
     """A dataset folder; it need not exist yet."""
 
     path: Path
-    words: str = ""  # what to add to a command so that it means this folder, " --data DIR" or nothing
+    words: str = ""  # " --data DIR", which makes another command mean this folder; "" where none is needed
 
     @classmethod
     def find(cls, option: Path | None) -> DatasetRoot:
-        """The folder that --data names, else $BABYCLI_DATA, else ./dataset."""
+        """Gives the folder that --data names, else $BABYCLI_DATA, else ./dataset."""
         if option is not None:
             return cls(option.expanduser(), f" --data {shlex.quote(str(option))}")
         return cls(Path(os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FOLDER).expanduser())
 
     @property
     def index_folder(self) -> Path:
-        """Where indexes lie: in the dataset folder, else in the user's cache."""
+        """The folder for indexes: in the dataset folder, else in the user's cache."""
         if self.path.is_dir():
             return self.path / INDEX_FOLDER
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "babycli"
@@ -53,16 +53,16 @@ class DatasetRoot:
         return "other" if os.path.lexists(place) else "missing"
 
     def link_target(self, link_path: str) -> Path:
-        """Where a link points, as it is written; the place itself for a real folder."""
+        """Reads the path that a link holds; gives the place itself for a real folder."""
         return Path(self.link_text(link_path) or self.path / link_path)
 
     def link_text(self, link_path: str) -> str:
-        """A link as it is written; "" for what is none."""
+        """Reads the text of a link, the path that it holds; "" for what is no link."""
         place = self.path / link_path
         return os.readlink(place) if place.is_symlink() else ""
 
     def is_loop(self, link_path: str) -> bool:
-        """A link that leads back to itself."""
+        """Tells whether a link leads back to itself."""
         try:
             (self.path / link_path).stat()
         except OSError as error:
@@ -70,7 +70,7 @@ class DatasetRoot:
         return False
 
     def check_place(self, link_path: str) -> None:
-        """Raises DataError where a file stands in a link's place: it is left alone."""
+        """Checks that no file stands in a link's place. Raises DataError, and leaves the file as it is."""
         place = self.path / link_path
         if self.link_state(link_path) == "other":
             raise DataError(
@@ -79,8 +79,8 @@ class DatasetRoot:
             )
 
     def link_text_to(self, link_path: str, target: Path, relative: bool) -> str:
-        """What a link must say to lead to a real path: that path, or the way there from the link's folder."""
-        # Symlinks on the way are followed now: one of them may be a link of ours, and the new one a loop.
+        """Gives the text of a link that leads to a path: absolute or, if ``relative``, from the link's folder."""
+        # Symlinks on the way are followed now: one of them may be the link that is replaced, and make it a loop.
         real = os.path.realpath(target)
         return os.path.relpath(real, os.path.realpath((self.path / link_path).parent)) if relative else real
 
@@ -89,10 +89,10 @@ class DatasetRoot:
         return place.is_symlink() and os.path.realpath(place) == os.path.realpath(target)
 
     def set_links(self, texts: Mapping[str, str]) -> None:
-        """Makes links or points them elsewhere, each in one step. All are made ready before the first is set.
+        """Makes links, or points existing ones elsewhere, each in one step. All are made ready before the first is set.
 
-        Killed between two of them, the others are as they were: the lock, which is written last, tells. Something that
-        is not a link is never replaced: the system refuses, and that is a DataError.
+        If the command is killed between two links, the others stay as they were; the lock, which is written last, shows
+        that. What is not a link is never replaced: the system refuses, and that is a DataError.
         """
         ready = []
         try:
@@ -112,7 +112,7 @@ class DatasetRoot:
                 fresh.unlink(missing_ok=True)
 
     def remove_link(self, link_path: str) -> bool:
-        """Removes a link, never what it points to. False when there is none; a real folder is left alone."""
+        """Removes a link, never what it points to. Gives False where there is no link; a real folder is not touched."""
         place = self.path / link_path
         if not place.is_symlink():
             return False

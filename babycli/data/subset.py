@@ -1,19 +1,20 @@
-"""A dataset of its own with just the images that tasks read, for a cluster.
+"""A subset of a dataset: a dataset folder with just the images that tasks read, for a cluster.
 
-Owns what is in it. How files get there is copying.py's.
+Owns what is in it. copying.py owns how files get there.
 
     DEST/labeled_s/labeled_s.csv …         the label files
     DEST/saycam_images/ …                  the images, one folder for each source
     DEST/vtwt/images -> ../saycam_images   links, relative: the folder may be moved
     DEST/babycli.lock                      their digests, for verify and eval
-    DEST/manifest-sha256.txt               the same for `sha256sum -c`, run there
+    DEST/manifest-sha256.txt               the same digests, for `sha256sum -c` in DEST
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from babycli.data.checksums import checksum_text
 from babycli.data.copying import assembling, lacking, put_images
@@ -21,9 +22,10 @@ from babycli.data.hashing import hash_each
 from babycli.data.images import ImageError, ImageStore
 from babycli.data.labels import Labels
 from babycli.data.lock import LOCK_NAME, Lock, LockedLink, lock_problem, read_lock
-from babycli.data.manifest import Link, Source
+from babycli.data.manifest import Link, links_of
 from babycli.data.problems import Problem, raise_for
 from babycli.data.root import DatasetRoot
+from babycli.data.sources import link_command
 from babycli.data.verify import link_problem, open_link
 from babycli.errors import DataError
 from babycli.files import explained, write_atomically
@@ -34,7 +36,7 @@ MANIFEST_NAME = "manifest-sha256.txt"
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The images that one link leads to."""
+    """The images that tasks read through one link."""
 
     link: Link
     store: ImageStore
@@ -43,7 +45,7 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What make_subset() did."""
+    """The result of make_subset()."""
 
     n_images: int
     n_written: int  # the others were there
@@ -51,20 +53,23 @@ class Made:
 
 
 def make_subset(root: DatasetRoot, all_labels: Sequence[Labels], folder: Path, progress: Callable[[int], None]) -> Made:
-    """Copies what the tasks read into a folder that is absent or empty.
+    """Copies label files and images of the tasks into a folder that is absent or empty.
 
-    A subset of the same that is there is checked and mended. ``progress`` gets counts of images, each read once and
-    written once. Raises DataError or ChecksumError where an image cannot be had or is not the one that was linked,
-    DataError for a folder in use.
+    If the folder is this subset already, it is checked and mended. ``progress`` gets counts of images, each read once
+    and written once. Raises DataError or ChecksumError for an image that cannot be read or is not the one that was
+    linked, DataError for a folder in use.
     """
-    parts = _read(root, all_labels, progress)
+    parts = _read_parts(root, all_labels, progress)
     of_sources = _by_source(parts)
     listing = {f"{_folder_of(source)}/{name}": sha256[name] for source, sha256 in of_sources.items() for name in sha256}
-    # In the order in which they are moved into a folder that is there: the first say what is being made.
-    files = {MANIFEST_NAME: checksum_text(dict(sorted(listing.items()))), LOCK_NAME: _lock(parts, of_sources).content}
+    # In the order in which they are moved into an existing folder: the first two tell what it is going to be.
+    files = {
+        MANIFEST_NAME: checksum_text(dict(sorted(listing.items()))),
+        LOCK_NAME: _lock_of(parts, of_sources).content,
+    }
     own = dict(files)
-    files |= {labels.manifest.label_path: labels.path.read_bytes() for labels in all_labels}
-    links = {part.link.path: f"../{_folder_of(part.link.source)}" for part in parts}
+    files |= {labels.task.label_path: labels.path.read_bytes() for labels in all_labels}
+    links = {part.link.path: _relative_target(part.link) for part in parts}
     with assembling(folder) as assembly:
         was_there = assembly.is_in_use
         if was_there and not _is_this(assembly.folder, own):
@@ -84,68 +89,80 @@ def make_subset(root: DatasetRoot, all_labels: Sequence[Labels], folder: Path, p
 
 
 def _is_this(folder: Path, own: Mapping[str, bytes]) -> bool:
-    """Whether a folder is the subset with this manifest and lock; a killed command may have left only the manifest."""
-    manifest, lock = _content(folder / MANIFEST_NAME), _content(folder / LOCK_NAME)
+    """Tells whether a folder is the subset with this manifest and lock; a killed command may leave no lock."""
+    manifest, lock = _file_content(folder / MANIFEST_NAME), _file_content(folder / LOCK_NAME)
     return manifest == own[MANIFEST_NAME] and lock in (None, own[LOCK_NAME])
 
 
-def _content(path: Path) -> bytes | None:
+def _file_content(path: Path) -> bytes | None:
     with explained(path):
         return path.read_bytes() if path.is_file() else None
 
 
-def _read(root: DatasetRoot, all_labels: Sequence[Labels], progress: Callable[[int], None]) -> list[_Part]:
+def _read_parts(root: DatasetRoot, all_labels: Sequence[Labels], progress: Callable[[int], None]) -> list[_Part]:
     locked = read_lock(root).links
-    opened: list[tuple[str, Link, ImageStore]] = []
-    wanted: dict[str, tuple[ImageStore, Sequence[str]]] = {}
+    stores: dict[str, ImageStore] = {}
+    links: dict[str, Link] = {}
+    names: dict[str, set[str]] = {}
+    readers: dict[tuple[str, str], str] = {}  # path and name -> the first task that reads it
     for labels in all_labels:
-        task = labels.manifest.task
-        for link in labels.manifest.links:
-            broken = link_problem(root, task, link)
-            mend = f"babycli data link SAYCAM-FOLDER{root.words}   (or choose other tasks than {task} with --tasks)"
+        task = labels.task
+        for link in links_of(task):
+            broken = link_problem(root, task.name, link)
+            again = link_command(task.links, root.words)
+            mend = f"{again}   (or choose other tasks than {task.name} with --tasks)"
             raise_for([broken] if broken is not None else [], mend)
-            names = labels.image_names(link)
-            store = open_link(root, link, names)
-            opened.append((task, link, store))
-            wanted[link.path] = (store, names)
-    digests = hash_each(wanted, progress)
+            own = labels.image_names(link.path)
+            links.setdefault(link.path, link)
+            names.setdefault(link.path, set()).update(own)
+            for name in own:
+                readers.setdefault((link.path, name), task.name)
+    for path, link in links.items():
+        stores[path] = open_link(root, link, sorted(names[path]))
+    digests = hash_each({path: (stores[path], sorted(names[path])) for path in links}, progress)
     problems: list[Problem] = []
-    for task, link, store in opened:
-        recorded = locked[link.path].sha256 if link.path in locked else {}
-        for name, digest in digests[link.path].items():
+    for path, of_path in digests.items():
+        recorded = locked[path].sha256 if path in locked else {}
+        for name, digest in of_path.items():
+            task_name, place = readers[path, name], stores[path].place(name)
             if isinstance(digest, ImageError):
-                problems.append(Problem(task, digest.kind, store.place(name), digest.detail))
+                problems.append(Problem(task_name, digest.kind, place, digest.detail))
             else:
-                problem = lock_problem(task, store.place(name), recorded.get(name), digest)
+                problem = lock_problem(task_name, place, recorded.get(name), digest)
                 problems += [problem] if problem is not None else []
     raise_for(sorted(problems), f"babycli data verify{root.words}   shows all of them")
     return [
-        _Part(link, store, {name: str(digest) for name, digest in digests[link.path].items()})
-        for _, link, store in opened
+        _Part(link, stores[path], {name: str(digest) for name, digest in digests[path].items()})
+        for path, link in links.items()
     ]
 
 
-def _by_source(parts: Sequence[_Part]) -> dict[Source, dict[str, str]]:
-    found: dict[Source, dict[str, str]] = {}
+def _by_source(parts: Sequence[_Part]) -> dict[str, dict[str, str]]:
+    by_source: dict[str, dict[str, str]] = {}
     for part in parts:
-        of_source = found.setdefault(part.link.source, {})
+        of_source = by_source.setdefault(part.link.source, {})
         for name, digest in part.sha256.items():
             if of_source.setdefault(name, digest) != digest:
                 raise DataError(
                     f"{part.store.place(name)} has other bytes than the file of that name behind another link",
                     "link all tasks to one folder of each kind:  babycli data link",
                 )
-    return found
+    return by_source
 
 
-def _folder_of(source: Source) -> str:
+def _folder_of(source: str) -> str:
     return f"{source}_images"
 
 
-def _lock(parts: Sequence[_Part], of_sources: Mapping[Source, Mapping[str, str]]) -> Lock:
+def _relative_target(link: Link) -> str:
+    """Gives the relative path from a link to the folder of its source."""
+    return os.path.relpath(_folder_of(link.source), PurePosixPath(link.path).parent)
+
+
+def _lock_of(parts: Sequence[_Part], of_sources: Mapping[str, Mapping[str, str]]) -> Lock:
     links = {}
     for part in parts:
         folder = _folder_of(part.link.source)
         n_files = len(of_sources[part.link.source])
-        links[part.link.path] = LockedLink(f"../{folder}", folder, n_files, part.sha256)
+        links[part.link.path] = LockedLink(_relative_target(part.link), folder, n_files, part.sha256)
     return Lock(links)

@@ -1,34 +1,36 @@
-"""Is this dataset what it should be? Labels against manifests, images against labels and checksums; all problems.
+"""The check of a dataset: labels against manifests, images against labels and checksums; all problems are reported.
 
 Owns the checks and their depths (DEPTHS). Never stops at the first problem and never mends one.
 
-Each includes those before it. Checksums come from a manifest (then every file of a download is compared, and none may
-be missing or too many), else from the lock that `data link` wrote; the demo data bring theirs.
+Each depth includes those before it. Checksums come from a manifest (then every file of a download is compared, and the
+files must be just those of the manifest), else from the lock that `data link` wrote; the demo data bring their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from babycli.data.audit import Audit, Audited, Digests, audit
 from babycli.data.checksums import ChecksumFile
+from babycli.data.datasets import data_set_named
 from babycli.data.examine import Finding
 from babycli.data.images import ImageStore, open_archive, open_store
 from babycli.data.inventory import Place
-from babycli.data.labels import Labels, read_labels
+from babycli.data.labels import Labels, read_labels, with_item_problems
 from babycli.data.lock import Lock, LockedLink, read_lock
-from babycli.data.manifest import Edition, Link, Manifest, demo_image_digests
+from babycli.data.manifest import LabelledTask, Link, demo_digests, links_of, published
 from babycli.data.problems import SHOWN, Problem, ProblemKind
 from babycli.data.root import DatasetRoot
+from babycli.data.sources import link_command, reads_main, source_named
 from babycli.data.zips import is_zip
-from babycli.domain import ImageRef, Row
+from babycli.domain import ImageRef
 from babycli.errors import DataError
 from babycli.wording import Depth
 
-# Each depth sees what those before it see; and this is what it cannot see.
+# What each depth cannot see. It sees all that the depths before it see.
 DEPTHS: Mapping[Depth, str] = {
     Depth.NAMES: "what is in a file of the right name",
     Depth.HEADER: "damage between the start and the end of an image",
@@ -36,25 +38,12 @@ DEPTHS: Mapping[Depth, str] = {
     Depth.DECODE: "another picture in the place of one of which no checksum is known",
 }
 
-# (task name, rows) -> what is wrong with each malformed trial; the tasks know what makes a trial
-StructureCheck = Callable[[str, Sequence[Row]], Sequence[str]]
-# (task name, rows) -> the images of each trial
-TrialImages = Callable[[str, Sequence[Row]], Mapping[str, Sequence[ImageRef]]]
 VerifiedBy = Literal["hash", "stat"]
 
 
 @dataclass(frozen=True, slots=True)
-class Tasks:
-    """What verify asks the tasks."""
-
-    manifests: Sequence[Manifest]
-    structure: StructureCheck
-    trial_images: TrialImages
-
-
-@dataclass(frozen=True, slots=True)
 class Options:
-    """How closely to look. ``depth`` None: as closely as what was recorded allows."""
+    """How closely to look. ``depth`` None: as closely as the recorded checksums allow."""
 
     depth: Depth | None = None
     manifest: ChecksumFile | None = None
@@ -72,10 +61,10 @@ class LinkSummary:
 
 @dataclass(frozen=True, slots=True)
 class TaskSummary:
-    """What verify found about one task."""
+    """The result for one task."""
 
     task: str
-    edition: Edition | None
+    data_set: str | None
     n_rows: int
     links: tuple[LinkSummary, ...]
     problems: tuple[Problem, ...]
@@ -84,7 +73,7 @@ class TaskSummary:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What verify found about a dataset, or about one source."""
+    """The result for a dataset, or for one folder or zip."""
 
     depth: Depth
     tasks: tuple[TaskSummary, ...]
@@ -95,12 +84,12 @@ class Verified:
 
 
 def open_link(root: DatasetRoot, link: Link, names: Sequence[str]) -> ImageStore:
-    """The images behind a link that has no link_problem; the names decide which folder of a zip is meant."""
+    """Opens the images behind a link that has no link_problem(); the names decide which folder of a zip is meant."""
     return open_store(root.path / link.path, names, root.index_folder)
 
 
 def link_problem(root: DatasetRoot, task: str, link: Link) -> Problem | None:
-    """Why nothing can be read through a link; None when something can."""
+    """Tells why nothing can be read through a link; None if it can be read."""
     state = root.link_state(link.path)
     place = root.path / link.path
     if state == "missing":
@@ -120,19 +109,28 @@ def link_problem(root: DatasetRoot, task: str, link: Link) -> Problem | None:
     return None
 
 
-def checked_labels(root: DatasetRoot, manifest: Manifest, structure: StructureCheck) -> Labels:
-    """A task's labels with the problems of its trials added to those of its file."""
-    labels = read_labels(root.path / manifest.label_path, manifest)
-    malformed = [
-        Problem(manifest.task, ProblemKind.TRIAL, str(labels.path), detail)
-        for detail in (structure(manifest.task, labels.rows) if labels.rows else ())
-    ]
-    return replace(labels, problems=(*labels.problems, *malformed))
+def checked_labels(root: DatasetRoot, task: LabelledTask) -> Labels:
+    """Reads a task's labels, with the problems of the file and of its items."""
+    return with_item_problems(read_labels(root.path / task.label_path, task))
+
+
+def can_be_fetched(task: LabelledTask) -> bool:
+    """Tells whether a task's labels are published, so that `data labels` gets them."""
+    known = published(task.name)
+    return known is not None and known.upstream is not None
+
+
+def labels_mend(root: DatasetRoot, task: LabelledTask) -> str:
+    """Gives what mends the label file of a task."""
+    if can_be_fetched(task):
+        return f"babycli data labels{root.words}"
+    path = root.path / task.label_path
+    return f"put {path} right" if path.exists() else f"write {path}, the label file of {task.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Linked:
-    """A link that leads somewhere, and what is expected there."""
+    """A link that can be read, and the images that are expected there."""
 
     task: str
     link: Link
@@ -141,30 +139,32 @@ class _Linked:
     recorded: Digests | None
 
 
-def verify_dataset(root: DatasetRoot, tasks: Tasks, options: Options, progress: Callable[[int], None]) -> Verified:
+_LinkKey = tuple[str, str]  # task and path: several tasks may read behind one link
+
+
+def verify_dataset(
+    root: DatasetRoot, tasks: Sequence[LabelledTask], options: Options, progress: Callable[[int], None]
+) -> Verified:
     """Checks every task. ``progress`` gets counts of files. Raises DataError where nothing can be compared."""
     lock = read_lock(root) if options.depth not in (Depth.NAMES, Depth.HEADER) else Lock({})
-    all_labels = [checked_labels(root, manifest, tasks.structure) for manifest in tasks.manifests]
+    all_labels = [checked_labels(root, task) for task in tasks]
     problems = [problem for labels in all_labels for problem in labels.problems]
     linked: list[_Linked] = []
     for labels in all_labels:
-        task = labels.manifest.task
-        for link in labels.manifest.links:
+        task = labels.task.name
+        for link in links_of(labels.task):
             broken = link_problem(root, task, link)
             if broken is not None:
                 problems.append(broken)
             elif not labels.problems:
-                names = tuple(labels.image_names(link))
-                recorded = _recorded(lock, labels.edition, link)
+                names = tuple(labels.image_names(link.path))
+                recorded = _recorded(lock, labels.data_set, link)
                 linked.append(_Linked(task, link, names, open_link(root, link, names), recorded))
     depth = options.depth or _possible_depth(linked, options.manifest)
-    places, recorded_of, place_of = _places(linked, compares=depth in (Depth.CHECKSUM, Depth.DECODE))
+    places, recorded_of, place_of = _distinct_places(linked, compares=depth in (Depth.CHECKSUM, Depth.DECODE))
     if options.depth == Depth.CHECKSUM and options.manifest is None and None in recorded_of:
-        others = "".join(f"\n{problem}" for problem in sorted(problems)[:SHOWN])
-        raise DataError(
-            f"checksums of SAYCam images are not published, so there is nothing to compare with{others}",
-            "record them:  babycli data link SAYCAM-FOLDER   or give your own:  babycli data verify --manifest FILE",
-        )
+        bare = {entry.task for entry, at in zip(linked, place_of, strict=True) if recorded_of[at] is None}
+        raise _nothing_to_compare_with([task for task in tasks if task.name in bare], sorted(problems))
     how = Audit(
         depth,
         options.manifest,
@@ -175,20 +175,20 @@ def verify_dataset(root: DatasetRoot, tasks: Tasks, options: Options, progress: 
     audited = audit(places, recorded_of, how, progress)
     if not problems:
         _check_manifest_is_of_these(options.manifest, audited)
-    of_links: dict[str, tuple[Finding, ...]] = {}
-    for each, at in zip(linked, place_of, strict=True):
-        own = set(each.names)
+    of_links: dict[_LinkKey, tuple[Finding, ...]] = {}
+    for entry, at in zip(linked, place_of, strict=True):
+        own = set(entry.names)
         findings = tuple(finding for finding in audited.findings[at] if finding.name in own)
-        of_links[each.link.path] = findings
-        problems += _link_problems(root, lock.links.get(each.link.path), each, findings)
+        of_links[entry.task, entry.link.path] = findings
+        problems += _link_problems(root, lock.links.get(entry.link.path), entry, findings)
     for place, findings in zip(places, audited.findings, strict=True):
         needed = set(place.needed)
         beyond = [finding for finding in findings if finding.name not in needed]
         problems += [_problem("", place.store, finding) for finding in beyond]
-    problems += [Problem("", each.kind, each.path, each.detail) for each in audited.problems]
+    problems += [Problem("", unread.kind, unread.path, unread.detail) for unread in audited.problems]
     if depth in (Depth.CHECKSUM, Depth.DECODE):
-        known = {each.link.path: audited.known[at] for each, at in zip(linked, place_of, strict=True)}
-        problems += _duplicates(tasks, all_labels, linked, of_links, known)
+        known = {(entry.task, entry.link.path): audited.known[at] for entry, at in zip(linked, place_of, strict=True)}
+        problems += _duplicates(all_labels, linked, of_links, known)
     problems = sorted(set(problems))
     summaries = tuple(_task_summary(root, labels, of_links, problems) for labels in all_labels)
     notes = _notes(linked, place_of, recorded_of, audited, options)
@@ -203,41 +203,51 @@ def verify_source(source: Path, options: Options, index_folder: Path, progress: 
     audited = audit([place], [None], how, progress)
     _check_manifest_is_of_these(options.manifest, audited)
     problems = {_problem("", place.store, finding) for finding in audited.findings[0]}
-    problems |= {Problem("", each.kind, each.path, each.detail) for each in audited.problems}
+    problems |= {Problem("", problem.kind, problem.path, problem.detail) for problem in audited.problems}
     return Verified(depth, (), tuple(sorted(problems)), *_how_verified(audited, depth), ())
 
 
-def _recorded(lock: Lock, edition: Edition | None, link: Link) -> Digests | None:
-    """The SHA-256 that images behind a link should have; the demo's own go before what was found at linking."""
-    if edition == "demo":
-        prefix = f"{link.source}/"
-        return {k.removeprefix(prefix): v for k, v in demo_image_digests().items() if k.startswith(prefix)}
+def _nothing_to_compare_with(tasks: Sequence[LabelledTask], problems: Sequence[Problem]) -> DataError:
+    others = "".join(f"\n{problem}" for problem in problems[:SHOWN])
+    sources = list(dict.fromkeys(source for task in tasks for source in task.links))
+    titles = " and ".join(source_named(source).title for source in sources)
+    why = "SAYCam images are not published" if reads_main(sources) else f"{titles} are not known"
+    return DataError(
+        f"checksums of {why}, so there is nothing to compare with{others}",
+        f"record them:  {link_command(sources)}   or give your own:  babycli data verify --manifest FILE",
+    )
+
+
+def _recorded(lock: Lock, data_set: str | None, link: Link) -> Digests | None:
+    """Gives the SHA-256 that images behind a link should have: the demo's own for demo data, else those of the lock."""
+    if data_set is not None and data_set_named(data_set).is_demo:
+        return demo_digests(link.source)
     locked = lock.links.get(link.path)
     return locked.sha256 if locked is not None else None
 
 
 def _possible_depth(linked: Sequence[_Linked], manifest: ChecksumFile | None) -> Depth:
-    compares = manifest is not None or any(each.recorded is not None for each in linked)
+    compares = manifest is not None or any(entry.recorded is not None for entry in linked)
     return Depth.CHECKSUM if compares else Depth.HEADER
 
 
-def _places(linked: Sequence[_Linked], compares: bool) -> tuple[list[Place], list[Digests | None], list[int]]:
-    """Each folder once, whatever number of links lead to it: places, what is recorded of them, each link's place."""
+def _distinct_places(linked: Sequence[_Linked], compares: bool) -> tuple[list[Place], list[Digests | None], list[int]]:
+    """Gives the distinct places behind links, the digests recorded for each, and the index of each link's place."""
     stores: list[ImageStore] = []
     needed: list[set[str]] = []
     recorded: list[dict[str, str] | None] = []
     place_of = []
-    for each in linked:
-        own = dict(each.recorded) if compares and each.recorded is not None else None
+    for entry in linked:
+        own = dict(entry.recorded) if compares and entry.recorded is not None else None
         for i, store in enumerate(stores):
-            if store.identity == each.store.identity and _agree(own, recorded[i]):
+            if store.identity == entry.store.identity and _agree(own, recorded[i]):
                 break
         else:
             i = len(stores)
-            stores.append(each.store)
+            stores.append(entry.store)
             needed.append(set())
             recorded.append(None if own is None else {})
-        needed[i].update(each.names)
+        needed[i].update(entry.names)
         of_place = recorded[i]
         if of_place is not None and own is not None:
             of_place.update(own)
@@ -246,10 +256,10 @@ def _places(linked: Sequence[_Linked], compares: bool) -> tuple[list[Place], lis
     return places, list(recorded), place_of
 
 
-def _agree(one: Digests | None, other: Digests | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return all(other.get(name, digest) == digest for name, digest in one.items())
+def _agree(first: Digests | None, second: Digests | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    return all(second.get(name, digest) == digest for name, digest in first.items())
 
 
 def _check_manifest_is_of_these(manifest: ChecksumFile | None, audited: Audited) -> None:
@@ -262,7 +272,7 @@ def _check_manifest_is_of_these(manifest: ChecksumFile | None, audited: Audited)
 def _link_problems(
     root: DatasetRoot, locked: LockedLink | None, linked: _Linked, findings: Sequence[Finding]
 ) -> list[Problem]:
-    """A link that was pointed elsewhere is one problem, not one for each image that is not there."""
+    """Gives the problems behind a link: a single one, not one for each image, if the link now leads elsewhere."""
     of_images = [_problem(linked.task, linked.store, finding) for finding in findings]
     target = root.link_text(linked.link.path)
     if locked is None or target == locked.target or linked.store.identity == locked.source:
@@ -282,46 +292,45 @@ def _problem(task: str, store: ImageStore, finding: Finding) -> Problem:
 
 
 def _duplicates(
-    tasks: Tasks,
     all_labels: Sequence[Labels],
     linked: Sequence[_Linked],
-    of_links: Mapping[str, Sequence[Finding]],
-    known: Mapping[str, Digests],
+    of_links: Mapping[_LinkKey, Sequence[Finding]],
+    known: Mapping[_LinkKey, Digests],
 ) -> list[Problem]:
-    """Images of one trial that must be different and have the same bytes."""
-    stores = {each.link.path: each.store for each in linked}
-    found = {(path, each.name): each.digest for path, findings in of_links.items() for each in findings}
+    """Finds images of one item that have the same bytes, where they must differ."""
+    stores = {(entry.task, entry.link.path): entry.store for entry in linked}
+    actual = {(key, finding.name): finding.digest for key, findings in of_links.items() for finding in findings}
     problems = []
     for labels in all_labels:
-        task = labels.manifest.task
-        trials = tasks.trial_images(task, labels.rows) if not labels.problems else {}
-        for trial_id, images in trials.items():
+        task = labels.task
+        for item in labels.items if not labels.problems else ():
             first: dict[str, ImageRef] = {}
-            for image in dict.fromkeys(images):
-                digest = found.get((image.link, image.name)) or known.get(image.link, {}).get(image.name)
+            for image in dict.fromkeys(item.images):
+                key = (task.name, task.links[image.source])
+                digest = actual.get((key, image.name)) or known.get(key, {}).get(image.name)
                 other = first.setdefault(digest, image) if digest else image
                 if other != image:
-                    same = stores[other.link].place(other.name)
-                    detail = f"the same bytes as {same}, in trial {trial_id}, where they must differ"
-                    place = stores[image.link].place(image.name)
-                    problems.append(Problem(task, ProblemKind.DUPLICATE, place, detail))
+                    same = stores[task.name, task.links[other.source]].place(other.name)
+                    detail = f"the same bytes as {same}, in trial {item.item_id}, where they must differ"
+                    place = stores[key].place(image.name)
+                    problems.append(Problem(task.name, ProblemKind.DUPLICATE, place, detail))
     return problems
 
 
 def _task_summary(
-    root: DatasetRoot, labels: Labels, of_links: Mapping[str, Sequence[Finding]], problems: Sequence[Problem]
+    root: DatasetRoot, labels: Labels, of_links: Mapping[_LinkKey, Sequence[Finding]], problems: Sequence[Problem]
 ) -> TaskSummary:
+    task = labels.task.name
     links = []
-    for link in labels.manifest.links:
-        names = labels.image_names(link) if not labels.problems else []
-        n_wrong = len({finding.name for finding in of_links.get(link.path, ())})
-        n_sound = len(names) - n_wrong if link.path in of_links else 0
+    for link in links_of(labels.task):
+        names = labels.image_names(link.path) if not labels.problems else []
+        n_wrong = len({finding.name for finding in of_links.get((task, link.path), ())})
+        n_sound = len(names) - n_wrong if (task, link.path) in of_links else 0
         leads = root.link_state(link.path) in ("link", "folder")
         target = root.link_target(link.path) if leads else root.path / link.path
         links.append(LinkSummary(link, target, len(names), n_sound))
-    task = labels.manifest.task
     of_task = tuple(problem for problem in problems if problem.task == task)
-    return TaskSummary(task, labels.edition, len(labels.rows), tuple(links), of_task, not labels.problems)
+    return TaskSummary(task, labels.data_set, len(labels.rows), tuple(links), of_task, not labels.problems)
 
 
 def _how_verified(audited: Audited, depth: Depth) -> tuple[int, VerifiedBy | None]:
@@ -338,12 +347,12 @@ def _notes(
     audited: Audited,
     options: Options,
 ) -> tuple[str, ...]:
-    """Links whose images were not compared with any checksum although others were, or could have been."""
+    """Names the links whose images were not compared with any checksum, though checksums were asked for."""
     if options.depth in (Depth.NAMES, Depth.HEADER) and options.manifest is None:
         return ()
     bare = [
-        each.link.path
-        for each, at in zip(linked, place_of, strict=True)
+        entry.link.path
+        for entry, at in zip(linked, place_of, strict=True)
         if recorded[at] is None and not audited.is_covered[at]
     ]
     if not bare:

@@ -1,4 +1,4 @@
-"""Work on many files, spread over processes: threads would wait for each other's locks.
+"""A pool of processes for work on many files: threads would wait for each other's locks.
 
 Owns the pool: how many processes, how much each gets at a time, and that none outlives the command. Never reads a
 file itself.
@@ -26,7 +26,7 @@ Shared = TypeVar("Shared")
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-CHUNK = 512  # files a task: a task for each file would cost more than its hash
+CHUNK = 512  # files in a task: a task for each file would cost more than its hash
 _MIN_PROCESSES = 4
 _MAX_PROCESSES = 32
 _AHEAD = 4  # tasks that wait for each process
@@ -36,12 +36,12 @@ _held: Any = None  # in a worker: what every task of its pool needs
 
 
 def chunks(n_items: int, size: int = CHUNK) -> list[tuple[int, int]]:
-    """The bounds (from, to) of as many items a task."""
+    """Cuts items into tasks of ``size`` and gives the bounds (from, to) of each."""
     return [(start, min(start + size, n_items)) for start in range(0, n_items, size)]
 
 
 def n_processes() -> int:
-    """As many as this process may use cores, within bounds."""
+    """Gives the number of worker processes: as many as this process may use cores, within bounds."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return max(_MIN_PROCESSES, min(cores, _MAX_PROCESSES))
 
@@ -49,9 +49,10 @@ def n_processes() -> int:
 def map_in_processes(
     function: Callable[[Shared, Task], Result], shared: Shared, tasks: Sequence[Task]
 ) -> Iterator[Result]:
-    """``function(shared, task)`` of every task, in their order.
+    """Computes ``function(shared, task)`` for every task, in their order.
 
-    ``shared`` reaches the processes once; where they are forked, without being copied. A single task is done here.
+    ``shared`` is sent to each process once; where processes are forked, it is not even copied. A single task is done in
+    this process.
     Raises what ``function`` raises, and DataError where a process dies.
     """
     if len(tasks) <= 1:
@@ -74,7 +75,7 @@ def map_in_processes(
 
 
 def _begin(shared: object, parent: int) -> None:
-    global _held  # a pool gives its processes nothing else to keep it in
+    global _held  # a pool gives its processes no other place to keep it
     _held = shared
     gc.freeze()  # what was forked is never looked through again, so its memory stays shared
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command itself ends its pool
@@ -82,7 +83,7 @@ def _begin(shared: object, parent: int) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Ends this process soon after the command that started it is gone, killed perhaps."""
+    """Ends this process soon after the command that started it is gone, perhaps killed."""
     while os.getppid() == parent:
         time.sleep(_WATCH_S)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""What is kept of a zip's directory, in memory and, for a large archive, on disk for the next opening.
+"""The index of a zip's directory: kept in memory and, for a large archive, on disk for the next opening.
 
 Owns that file: a line of JSON and three arrays behind it, with a checksum of all. Never reads an archive.
 """
@@ -32,7 +32,7 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class IndexKey:
-    """What an index belongs to."""
+    """The state of an archive that an index belongs to."""
 
     size_bytes: int
     mtime_ns: int
@@ -40,7 +40,7 @@ class IndexKey:
 
 
 def load_directory(path: Path, key: IndexKey) -> Directory | None:
-    """None where there is none, or one of another archive, or a damaged one."""
+    """Reads an index; None if there is none, or if it is damaged or of another archive."""
     try:
         raw = path.read_bytes()
     except OSError:
@@ -64,7 +64,7 @@ def load_directory(path: Path, key: IndexKey) -> Directory | None:
 
 
 def save_directory(path: Path, key: IndexKey, directory: Directory) -> None:
-    """Where it cannot be written, the next opening takes a second."""
+    """Writes an index. If it cannot be written, the next opening takes a second longer."""
     arrays = (directory.keys, directory.positions, directory.offsets)
     header = {
         "key": asdict(key),

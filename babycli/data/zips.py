@@ -23,7 +23,7 @@ from babycli.data.problems import ProblemKind
 from babycli.data.zip_index import Directory, IndexKey, load_directory, save_directory
 from babycli.errors import DataError
 
-MAX_MEMBER_BYTES = 1 << 28  # no image is larger than 256 MiB, so what claims to be is an attack or damage
+MAX_MEMBER_BYTES = 1 << 28  # no image is larger than 256 MiB: a member that claims to be is an attack or damaged
 _END = struct.Struct("<4s4H2LH")  # end of central directory
 _END64_LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -45,11 +45,11 @@ _PIECE_BYTES = 1 << 20
 
 
 class MemberError(Exception):
-    """Why the bytes of a member cannot be had."""
+    """An error that says why a member cannot be read."""
 
     def __init__(self, detail: str, is_checksum: bool = False) -> None:
         super().__init__(detail)
-        # A checksum: all was read, and its CRC-32 is another.
+        # is_checksum: all bytes were read, and their CRC-32 is wrong.
         self.kind = ProblemKind.CHECKSUM if is_checksum else ProblemKind.UNREADABLE
 
 
@@ -69,7 +69,7 @@ class Member:
 
 
 def is_zip(path: Path) -> bool:
-    """True for a file that ends as a zip does, whatever it is called. False for what cannot be read."""
+    """Tells whether a file ends as a zip does, whatever its name. A file that cannot be read is not a zip."""
     try:
         if not path.is_file():  # a pipe would wait for its writer
             return False
@@ -86,7 +86,7 @@ class ZipArchive:
     """
 
     def __init__(self, path: Path, index_folder: Path | None = None) -> None:
-        """Raises DataError for a file that is no zip, or one that was cut off or changed.
+        """Opens a zip. Raises DataError for a file that is no zip, or was cut off or changed.
 
         The index of a large archive is read from ``index_folder``, and written there where it is out of date.
         """
@@ -116,31 +116,31 @@ class ZipArchive:
         return self._directory.folders
 
     def __len__(self) -> int:
-        """Members, folders not counted."""
+        """Counts the members, without folders."""
         return len(self._directory.positions)
 
     def find(self, name: str) -> Member | None:
-        """The member of this name. Raises MemberError when there are several."""
+        """Finds the member of this name; None if there is none. Raises MemberError if there are several."""
         raw = name.encode("utf-8", "surrogateescape")
         key = zlib.crc32(raw)
-        found = []
+        matches = []
         at = bisect_left(self._directory.keys, key)
         while at < len(self._directory.keys) and self._directory.keys[at] == key:
             member = self._member(self._directory.positions[at])
             if member.name == name:
-                found.append(member)
+                matches.append(member)
             at += 1
-        if len(found) > 1:
-            raise MemberError(f"the zip holds {len(found)} members of this name")
-        return found[0] if found else None
+        if len(matches) > 1:
+            raise MemberError(f"the zip holds {len(matches)} members of this name")
+        return matches[0] if matches else None
 
     def members(self) -> Iterator[Member]:
-        """Every member, in the order of the directory."""
+        """Reads every member's entry, in the order of the directory."""
         for position in sorted(self._directory.positions):
             yield self._member(position)
 
     def names(self) -> Iterator[str]:
-        """The name of every member, in the order of the directory; much quicker than members()."""
+        """Reads the name of every member, in the order of the directory; much faster than members()."""
         window, start = b"", 0
         for position in sorted(self._directory.positions):
             at = position - start + _ENTRY.size
@@ -151,11 +151,11 @@ class ZipArchive:
             yield raw.decode("ascii") if raw.isascii() else self._member(position).name
 
     def state(self) -> os.stat_result:
-        """Size, times and inode of the file."""
+        """Gives the size, times and inode of the file."""
         return os.fstat(self._fd)
 
     def read(self, member: Member) -> bytes:
-        """The bytes of a member, its CRC-32 checked. Raises MemberError."""
+        """Reads the bytes of a member and checks its CRC-32. Raises MemberError."""
         self._check(member)
         if member.size_bytes > MAX_MEMBER_BYTES or member.compressed_bytes > MAX_MEMBER_BYTES:
             raise MemberError(f"it claims {member.size_bytes} bytes, more than any image has")
@@ -169,7 +169,7 @@ class ZipArchive:
         return content
 
     def pieces(self, member: Member) -> Iterator[bytes]:
-        """The bytes of a member of any size, some at a time; its CRC-32 is checked at the end. Raises MemberError."""
+        """Reads a member of any size piece by piece, and checks its CRC-32 at the end. Raises MemberError."""
         self._check(member)
         try:
             head = os.pread(self._fd, _LOCAL.size + len(member.raw_name), member.offset)
@@ -206,10 +206,10 @@ class ZipArchive:
                 yield stream.decompress(piece, _PIECE_BYTES)
                 piece = stream.unconsumed_tail
         while stream is not None and (piece := stream.decompress(b"", _PIECE_BYTES)):
-            yield piece  # what it still holds when all was put in
+            yield piece  # the rest that the decompressor holds after the last input
 
     def _packed(self, member: Member) -> bytes:
-        # Most archives have at most 32 bytes of extra there: then one read has it all.
+        # Most archives have at most 32 bytes of extra field there, so that one read is enough.
         head = _LOCAL.size + len(member.raw_name)
         raw = os.pread(self._fd, head + 32 + member.compressed_bytes, member.offset)
         start = self._start(member, raw)
@@ -218,7 +218,7 @@ class ZipArchive:
         return raw[start : start + member.compressed_bytes]
 
     def _start(self, member: Member, raw: bytes) -> int:
-        """Where the packed bytes begin, counted from the local header, which must name the member.
+        """Gives the offset of the packed bytes, counted from the local header, which must name the member.
 
         local header (30) | name | extra | packed bytes
         """
@@ -243,7 +243,10 @@ class ZipArchive:
         return content
 
     def _limit(self, offset: int) -> int:
-        """Where the next member begins, or the directory. For one of two that begin at once: there."""
+        """Gives the offset that a member's bytes must not pass: the start of the next member or of the directory.
+
+        For two members that claim the same offset it is that very offset, so that neither of them can be read.
+        """
         following = bisect_left(self._directory.offsets, offset) + 1
         return self._directory.offsets[following] if following < len(self._directory.offsets) else self._directory_start
 
@@ -253,7 +256,7 @@ class ZipArchive:
             raise self._broken("its end is missing, so it was cut off or is no zip")
         n_entries, size, declared_start, end_at = end
         self._directory_start = end_at - size
-        # Other bytes before the archive (a self-extracting one) move everything that it says.
+        # Other bytes before the archive (in a self-extracting one) shift all offsets that it states.
         self._shift = self._directory_start - declared_start
         if self._directory_start < 0 or self._shift < 0:
             raise self._broken("its directory lies outside of the file")
@@ -272,7 +275,7 @@ class ZipArchive:
         directory = os.pread(self._fd, size, self._directory_start)
         if len(directory) != size:
             raise self._broken("its directory is cut off")
-        found: list[int] = []  # CRC-32 of the name << 40 | position: one sort orders both
+        keyed: list[int] = []  # CRC-32 of the name << 40 | position: one sort orders both
         offsets = array("Q")
         folders = {b""}
         at = 0
@@ -294,15 +297,15 @@ class ZipArchive:
                     folders.add(name.rpartition(b"/")[0])
                 if not name.isascii():
                     name = self._parse(directory[at : after_name + n_extra]).name.encode("utf-8", "surrogateescape")
-                found.append(crc32(name) << 40 | at)
+                keyed.append(crc32(name) << 40 | at)
             at = after_name + n_extra + n_comment
         if at != size:
             raise self._broken(f"its directory has {size - at} bytes too many")
         del directory
-        found.sort()
+        keyed.sort()
         return Directory(
-            array("I", [each >> 40 for each in found]),
-            array("Q", [each & (1 << 40) - 1 for each in found]),
+            array("I", [key >> 40 for key in keyed]),
+            array("Q", [key & (1 << 40) - 1 for key in keyed]),
             array("Q", sorted(offsets)),
             sorted(os.fsdecode(folder) for folder in _with_parents(folders)),
         )
@@ -324,7 +327,7 @@ class ZipArchive:
         return self._parse(raw[:length])
 
     def _parse(self, entry: bytes) -> Member:
-        """A directory entry: 46 bytes | name | extra. Sizes and offset may stand in the zip64 field of the extra."""
+        """Reads a directory entry: 46 bytes | name | extra. Sizes and offset may stand in the extra's zip64 field."""
         fields = _ENTRY.unpack_from(entry)
         made_by, flags, method, crc32 = fields[2], fields[5], fields[6], fields[9]
         compressed, size, n_name, attributes, offset = fields[10], fields[11], fields[12], fields[17], fields[18]
@@ -338,7 +341,7 @@ class ZipArchive:
                 offset = next(values) if offset == _FULL32 else offset
             except StopIteration:
                 raise self._broken("an entry lacks its zip64 field") from None
-        name = _name(raw_name, made_by, flags)
+        name = _decoded_name(raw_name, made_by, flags)
         is_symlink = made_by == _UNIX and attributes >> 16 & _TYPE_OF_FILE == _SYMLINK
         return Member(raw_name, name, method, flags, crc32, compressed, size, offset + self._shift, is_symlink)
 
@@ -347,7 +350,7 @@ class ZipArchive:
 
 
 def _find_end(fd: int) -> tuple[int, int, int, int] | None:
-    """Number of entries, size and declared start of the directory, and where it really ends; None for no zip."""
+    """Finds the directory: its number of entries, size, declared start and actual end; None for what is no zip."""
     file_size = os.fstat(fd).st_size
     start = max(0, file_size - _END.size - _MAX_COMMENT_BYTES)
     tail = os.pread(fd, file_size - start, start)
@@ -361,7 +364,7 @@ def _find_end(fd: int) -> tuple[int, int, int, int] | None:
     if disk in (0, _FULL16) and (n_entries == _FULL16 or _FULL32 in (size, declared_start)):
         locator = os.pread(fd, _END64_LOCATOR.size, max(0, end_at - _END64_LOCATOR.size))
         if locator[:4] == b"PK\x06\x07":
-            # Its own word for where the record is does not count bytes before the archive: look right before it.
+            # The locator's offset does not count bytes before the archive: look for the record right before it.
             end_at -= _END64_LOCATOR.size + _END64.size
             record = os.pread(fd, _END64.size, max(0, end_at))
             if end_at < 0 or record[:4] != b"PK\x06\x06":
@@ -381,18 +384,18 @@ def _zip64_field(extra: bytes) -> bytes:
     return b""
 
 
-def _name(raw: bytes, made_by: int, flags: int) -> str:
-    """UTF-8 where the entry or its maker's system says so, else code page 437, the format's own."""
+def _decoded_name(raw: bytes, made_by: int, flags: int) -> str:
+    """Decodes a name: as UTF-8 if the entry or its maker's system says so, else as code page 437, the format's own."""
     if flags & _UTF8 or made_by == _UNIX or raw.isascii():
         return raw.decode("utf-8", "surrogateescape")
     return raw.decode("cp437")
 
 
 def _with_parents(folders: set[bytes]) -> set[bytes]:
-    """Every folder and all that hold it."""
-    found = {b""}
+    """Gives the folders with all folders around them."""
+    gathered = {b""}
     for folder in folders:
-        while folder not in found:
-            found.add(folder)
+        while folder not in gathered:
+            gathered.add(folder)
             folder = folder.rpartition(b"/")[0]
-    return found
+    return gathered

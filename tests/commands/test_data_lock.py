@@ -33,8 +33,7 @@ def as_published(monkeypatch: pytest.MonkeyPatch) -> None:
         task: changed(m, sha256=m.demo_sha256 or "", demo_sha256=None, n_rows=m.demo_n_rows or 0)
         for task, m in manifest.manifests().items()
     }
-    for module in ("babycli.commands.data_verify", "babycli.commands.data_copy", "babycli.evaluation.inputs"):
-        monkeypatch.setattr(f"{module}.manifests", lambda: published)
+    monkeypatch.setattr(manifest, "manifests", lambda: published)
 
 
 @pytest.fixture

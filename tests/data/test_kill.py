@@ -1,6 +1,7 @@
 """A command that is killed at any moment leaves the old state or the new one, and run again completes it.
 
-A few kills of each here; `make faults` makes BABYCLI_KILL_ROUNDS=50 of each.
+A few kills of each here, of commands that take longer in `make test-long`; `make faults` makes BABYCLI_KILL_ROUNDS=50
+of each.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from tests.data.zipped import zip_folder
 pytestmark = [pytest.mark.usefixtures("empty_folder"), pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")]
 
 N_ROUNDS = int(os.environ.get("BABYCLI_KILL_ROUNDS", "4"))
-N_FILES = 3_000
 
 
 def start(words: Sequence[object]) -> subprocess.Popen[bytes]:
@@ -81,11 +81,11 @@ def remove(folder: Path) -> None:
     subprocess.run(["rm", "-rf", folder, folder.with_name(f".{folder.name}.babycli-partial")], check=True)
 
 
-@pytest.fixture
-def many(tmp_path: Path) -> Path:
+@pytest.fixture(params=[1_000, pytest.param(3_000, marks=pytest.mark.long)])
+def many(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     folder = tmp_path / "many"
     rng = random.Random("many")
-    for i in range(N_FILES):
+    for i in range(request.param):
         place = folder / f"{i % 7}" / f"S_{i:06}.jpg"
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(rng.randbytes(rng.randrange(1, 30_000)))

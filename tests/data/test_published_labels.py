@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from babycli.tasks import all_tasks
 from tests.conftest import REPOSITORY, Babycli
 from tests.data.demo_copy import DATASET, LABEL_FILES, links_in, snapshot
 
@@ -44,8 +45,8 @@ def test_a_label_file_has_the_sha256_and_size_of_its_manifest(task: str) -> None
     raw = (DATASET / LABEL_FILES[task]).read_bytes()
     assert hashlib.sha256(raw).hexdigest() == manifest["sha256"]
     assert len(raw) == manifest["size_bytes"]
-    assert list(rows(task)[0]) == manifest["columns"]
-    assert manifest["label_path"] == LABEL_FILES[task]
+    assert list(rows(task)[0]) == list(all_tasks()[task].columns)
+    assert all_tasks()[task].label_path == LABEL_FILES[task]
     assert manifest["upstream"] == {
         "repository": "ShawnKing98/babylmms-eval",
         "commit": "82118a809a2036e658cb7e030b9776d7f620048d",
@@ -81,10 +82,12 @@ def test_rows_and_images_are_as_the_paper_counts_them(babycli: Babycli) -> None:
 @pytest.mark.parametrize("task", LABEL_FILES)
 def test_the_manifest_s_image_counts_are_those_of_the_label_file(task: str) -> None:
     manifest = json.loads((REPOSITORY / "manifests" / f"{task}.json").read_bytes())
-    for link in manifest["links"]:
-        where = link.get("where", {})
-        names = {row["image"] for row in rows(task) if all(row[k] == v for k, v in where.items())}
-        assert len(names) == link["images"]
+    sources = {"labeled_s": "labeled_s", "vtwt": "saycam", "saycam_caption": "saycam"}
+    of_tags = {"positive": "saycam", "negative": "synthetic"}
+    names: dict[str, set[str]] = {}
+    for row in rows(task):
+        names.setdefault(sources.get(task) or of_tags[row["image_tag"]], set()).add(row["image"])
+    assert {source: len(of_source) for source, of_source in names.items()} == manifest["pictures"]
 
 
 @pytest.mark.usefixtures("imported")
