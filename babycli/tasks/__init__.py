@@ -1,64 +1,115 @@
-"""The tasks of babycli, found by looking: every module here with a ``TASK`` is one.
+"""The registry of tasks: every module here with a ``TASK`` is one, and so is every entry point.
 
-Owns the registry. Adding a task is writing its file and its manifest; no list needs an edit.
+Owns the registry, and finding the tasks that a user names. To add a task, write its file (and its manifest, if its
+labels are published); no list needs an edit. A user's own task is a file, ``path/to/file.py:TASK``, or an entry point
+of an installed package in the group ``babycli.tasks``; see docs/add_a_task.md.
 """
 
 from __future__ import annotations
 
 import functools
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 
-from babycli.domain import ImageRef, Row
-from babycli.errors import UsageError
+from babycli.errors import TaskError, UsageError
+from babycli.foreign import explained, import_file, named_file
 from babycli.tasks.base import Task
+from babycli.tasks.checked import MEND, checked_task
 from babycli.wording import did_you_mean
 
-_TABLE_ORDER = (
-    "labeled_s",
-    "vtwt",
-    "baby_winoground",
-    "saycam_caption",
-)  # as in the paper; new tasks come after
+GROUP = "babycli.tasks"
+_registered: dict[str, Task] = {}  # files that this process was asked to evaluate
+
+
+def all_tasks() -> Mapping[str, Task]:
+    """Gives every task by name, in the order of the table."""
+    tasks = {**_built_in(), **_installed(), **_registered}
+    return dict(sorted(tasks.items(), key=lambda item: (item[1].order, item[0])))
 
 
 @functools.cache
-def all_tasks() -> Mapping[str, Task]:
-    """Every task by name."""
-    found: dict[str, Task] = {}
-    for module_info in pkgutil.iter_modules(__path__):
-        task = getattr(import_module(f"{__name__}.{module_info.name}"), "TASK", None)
-        if task is not None:
-            found[task.name] = task
-    order = {name: i for i, name in enumerate(_TABLE_ORDER)}
-    return dict(sorted(found.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
+def _built_in() -> Mapping[str, Task]:
+    modules = [import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)]
+    return {module.TASK.name: module.TASK for module in modules if "TASK" in vars(module)}
 
 
-def structure_problems(task: str, rows: Sequence[Row]) -> list[str]:
-    """The fault of every malformed trial; what data/verify.py asks for."""
-    return [problem.detail for problem in all_tasks()[task].structure_problems(rows)]
+@functools.cache
+def _installed() -> Mapping[str, Task]:
+    """Gives the tasks of installed packages. Raises TaskError for an entry point that is no task."""
+    from importlib.metadata import entry_points  # slow to import, and every command imports this module
+
+    tasks: dict[str, Task] = {}
+    for point in entry_points(group=GROUP):
+        what = f"the entry point {point.name} = {point.value} of {GROUP}"
+        with explained(f"cannot load {what}", None, TaskError):
+            loaded = point.load()
+        task = checked_task(loaded, what)
+        if task.name in _built_in() or task.name in tasks:
+            raise TaskError(f"{what} has the name of another task, {task.name!r}", "give it a name of its own")
+        tasks[task.name] = task
+    return tasks
 
 
-def trial_images(task: str, rows: Sequence[Row]) -> dict[str, list[ImageRef]]:
-    """The images of every trial by its id, in the order of its rows; what data/verify.py asks for."""
-    found = all_tasks()[task]
-    return {
-        trial.trial_id: [request.image for i in trial.row_indices for request in found.requests(rows[i], "")]
-        for trial in found.trials(rows)
-    }
+def register(task: Task) -> None:
+    """Makes a task known to this process; it replaces a registered task of the same name.
+
+    Raises TaskError for the name of a built-in or installed task, and for what is no proper task.
+    """
+    checked_task(task, f"the task {type(task).__qualname__}")
+    if task.name in _built_in() or task.name in _installed():
+        raise TaskError(f"there is a task {task.name!r} already", "give yours a name of its own")
+    _registered[task.name] = task
 
 
 def select_tasks(names: str | None) -> list[Task]:
-    """The tasks of a comma-separated list, in the list's order without repeats; all for None.
+    """Gives the tasks of a comma-separated list, in its order, each once; for None all tasks.
 
-    Raises UsageError for an unknown or empty name.
+    A name is a task, a benchmark (for all of its tasks), or ``path/to/file.py:TASK``. Raises UsageError for an unknown
+    or empty name, TaskError for a file without a task.
     """
-    known = all_tasks()
     if names is None:
-        return list(known.values())
-    wanted = list(dict.fromkeys(name.strip() for name in names.split(",")))
-    for name in wanted:
-        if name not in known:
-            raise UsageError(f"unknown task {name!r}.{did_you_mean(name, list(known))}", f"one of: {', '.join(known)}")
-    return [known[name] for name in wanted]
+        return list(all_tasks().values())
+    wanted: dict[str, Task] = {}
+    for name in dict.fromkeys(name.strip() for name in names.split(",")):
+        wanted |= {task.name: task for task in _tasks_named(name)}
+    return list(wanted.values())
+
+
+def benchmarks() -> list[str]:
+    """Gives the names of the benchmarks that tasks belong to, each once."""
+    return list(dict.fromkeys(task.benchmark.name for task in all_tasks().values() if task.benchmark))
+
+
+def _tasks_named(name: str) -> list[Task]:
+    file = named_file(name)
+    if file is not None:
+        task = _in_file(file.path, file.name, name)
+        register(task)
+        return [task]
+    known = all_tasks()
+    if name in known:
+        return [known[name]]
+    of_benchmark = [task for task in known.values() if task.benchmark and task.benchmark.name == name]
+    if of_benchmark:
+        return of_benchmark
+    words = [*known, *benchmarks()]
+    raise UsageError(
+        f"unknown task {name!r}.{did_you_mean(name, words)}",
+        f"one of: {', '.join(known)}; all of {' or '.join(benchmarks())}; or path/to/file.py:TASK",
+    )
+
+
+def _in_file(path: Path, name: str | None, words: str) -> Task:
+    if not path.is_file():
+        raise UsageError(f"unknown task {words!r}: there is no file {path}", "write  --tasks path/to/file.py:TASK")
+    module = import_file(path, TaskError)
+    tasks = {key: value for key, value in vars(module).items() if isinstance(value, Task)}
+    wanted = name or ("TASK" if "TASK" in tasks else next(iter(tasks)) if len(tasks) == 1 else "TASK")
+    if wanted not in vars(module):
+        raise TaskError(
+            f"{path} has no {wanted!r}; its tasks: {', '.join(tasks) or 'none'}.{did_you_mean(wanted, list(tasks))}",
+            f"write  --tasks {path}:NAME;  {MEND}",
+        )
+    return checked_task(vars(module)[wanted], f"{wanted} of {path}")

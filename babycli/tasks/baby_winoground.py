@@ -15,43 +15,76 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from babycli.domain import ImageRef, Outcome, Row, Score, ScoreRequest, Trial
-from babycli.tasks.base import Need, StructureProblem, finite, group_by, loss_field, loss_of
-from babycli.tasks.phrases import differing_word, joined
-from babycli.tasks.prompts import CHOICE
-from babycli.tasks.sessions import session_of
-from babycli.wording import Scoring
+from babycli.domain import Exchange, ImageRef, Item, Metric, Outcome, Row, Score, ask
+from babycli.tasks.babyvlm import BABYVLM, CHOICE, CHOICE_SCORED, phrase_groups
+from babycli.tasks.base import (
+    Asking,
+    Needs,
+    Play,
+    StructureProblem,
+    Task,
+    finite,
+    group_by,
+    is_unanswered,
+    loss_field,
+    loss_of,
+)
+from babycli.tasks.groups import PHRASES, SESSION, WORD
 
-_LINKS = {"positive": "baby_winoground/positive_images", "negative": "baby_winoground/negative_images"}
+_SOURCES = {"positive": "saycam", "negative": "synthetic"}
+_PHRASES = ("positive_phrase", "negative_phrase")
+_PICTURES = {"positive": "img0", "negative": "img1"}  # their names in the original's logs
 
 
-class BabyWinoground:
+class BabyWinoground(Task):
     name = "baby_winoground"
     title = "Baby Winoground"
+    short = "Wino"
     question = "match 2 images with 2 phrases"
-    version = 1
     unit = "instances"
     # Four independent losses: of their 24 orders, 6 have a and d right for the images, and so on.
-    chance: Mapping[str, float | None] = {
-        "image_score": 1 / 4,
-        "text_score": 1 / 4,
-        "group_score": 1 / 6,
-        "positive_context_group_score": 1 / 3,
-        "negative_context_group_score": 1 / 3,
-    }
+    metrics = (
+        Metric("image_score", "share", "image", "image", chance=1 / 4),
+        Metric("text_score", "share", "text", "text", chance=1 / 4),
+        Metric("group_score", "share", "group", "group", chance=1 / 6, is_main=True),
+        Metric("positive_context_group_score", "share", "pos.ctx", "pos", chance=1 / 3),
+        Metric("negative_context_group_score", "share", "neg.ctx", "neg", chance=1 / 3),
+    )
+    needs = Needs("score")
     prompts = CHOICE
-    needs: Need = "score"
+    benchmark = BABYVLM
+    order = 3
+    label_path = "baby_winoground/baby_winoground.csv"
+    columns = ("instance_id", "positive_phrase", "negative_phrase", "image", "image_tag")
+    links: Mapping[str, str] = {
+        "saycam": "baby_winoground/positive_images",
+        "synthetic": "baby_winoground/negative_images",
+    }
     integer_columns = frozenset({"instance_id"})
+    groupings = (SESSION, WORD, PHRASES)
     cluster = "session"
+    item_columns = ("positive_phrase", "negative_phrase", "image")
+    scored = CHOICE_SCORED
+    tie_rule = "in Baby Winoground a tie is a miss"
+    tie_note = "in Winoground a tie is a miss"
+    legend = "pos, neg: positive and negative context"
     reference_is_float32 = True
+    rows_per_item = 2
+    n_row_answers = 2
 
-    def trials(self, rows: Sequence[Row]) -> list[Trial]:
-        return group_by(rows, "instance_id")
+    def items(self, rows: Sequence[Row]) -> list[Item]:
+        items = []
+        for instance_id, indices in group_by(rows, "instance_id").items():
+            members = tuple(rows[i] for i in indices)
+            images = tuple(_image(row) for row in members if row.get("image_tag") in _SOURCES)
+            frame = next((row for row in members if row.get("image_tag") == "positive"), members[0])
+            items.append(Item(instance_id, indices, members, images, phrase_groups(frame)))
+        return items
 
-    def structure_problems(self, rows: Sequence[Row]) -> list[StructureProblem]:
+    def problems(self, rows: Sequence[Row]) -> list[StructureProblem]:
         problems = []
-        for trial in self.trials(rows):
-            members = [rows[i] for i in trial.row_indices]
+        for item in self.items(rows):
+            members = item.rows
             tags = sorted(row["image_tag"] for row in members)
             if tags != ["negative", "positive"]:
                 detail = f"has image_tag {', '.join(tags)}, should have one positive and one negative"
@@ -59,24 +92,25 @@ class BabyWinoground:
                 detail = "has other phrases in its second row"
             else:
                 continue
-            problems.append(StructureProblem(trial.trial_id, f"instance {trial.trial_id} {detail}"))
+            problems.append(StructureProblem(item.item_id, f"instance {item.item_id} {detail}"))
         return problems
 
-    def requests(self, row: Row, prompt: str) -> tuple[ScoreRequest, ...]:
-        image = ImageRef(_LINKS[row["image_tag"]], row["image"])
-        return tuple(ScoreRequest(image, prompt, row[column]) for column in ("positive_phrase", "negative_phrase"))
+    def why_undecidable(self, rows: Sequence[Row]) -> str:
+        is_pair = {row["image_tag"] for row in rows} == set(_SOURCES)
+        return super().why_undecidable(rows) or ("" if is_pair else "should have one positive and one negative picture")
 
-    def target(self, row: Row) -> str:
-        return row["image_tag"]
-
-    def outcome(
-        self, trial: Trial, rows: Sequence[Row], scores: Sequence[Sequence[Score]], scoring: Scoring
-    ) -> Outcome:
-        losses = {
-            row["image_tag"]: [loss_of(score, scoring) for score in of_row]
-            for row, of_row in zip(rows, scores, strict=True)
-        }
-        (a, b), (c, d) = losses["positive"], losses["negative"]
+    def play(self, item: Item, asking: Asking) -> Play:
+        answers = yield [
+            Score(context, row.get(column, ""))
+            for row in item.rows
+            for context in [ask(asking.prompt, _image(row))]
+            for column in _PHRASES
+        ]
+        if is_unanswered(answers):
+            return self.miss(item)
+        losses = [loss_of(answer, asking.scoring) for answer in answers]
+        by_tag = {row["image_tag"]: losses[2 * i : 2 * i + 2] for i, row in enumerate(item.rows)}
+        (a, b), (c, d) = by_tag["positive"], by_tag["negative"]
         hits = {
             "image_score": a < c and d < b,
             "text_score": a < b and d < c,
@@ -86,25 +120,30 @@ class BabyWinoground:
         }
         is_tie = a in (b, c) or d in (b, c)
         values = {metric: float(hit) for metric, hit in hits.items()}
-        return Outcome(trial.trial_id, values, is_tie, finite([s for of_row in scores for s in of_row]))
+        return Outcome(item.item_id, values, is_tie, finite(answers))
 
-    def groups(self, rows: Sequence[Row]) -> Mapping[str, str]:
-        frame = next((row for row in rows if row["image_tag"] == "positive"), rows[0])
-        phrases = frame["positive_phrase"], frame["negative_phrase"]
-        return {
-            "session": session_of(frame.get("image", "")),
-            "word": differing_word(*phrases),
-            "phrases": joined(*phrases),
-        }
+    def target(self, row: Row) -> str:
+        return str(row["image_tag"])
 
-    def sample_fields(self, row: Row, scores: Sequence[Score], outcome: Outcome) -> dict[str, Any]:
-        picture = {"positive": "img0", "negative": "img1"}[row["image_tag"]]
+    def sample_fields(self, row: Row, exchanges: Sequence[Exchange], outcome: Outcome) -> dict[str, Any]:
+        picture = _PICTURES[row["image_tag"]]
         fields: dict[str, Any] = {}
-        for i, score in enumerate(scores):
-            name, value = loss_field(score)
+        for i, exchange in enumerate(exchanges):
+            name, value = loss_field(exchange.answer)
             fields[f"{picture}_phrase{i}_{name}"] = value
         fields["instance_id"] = int(row["instance_id"]) if row["instance_id"].isdigit() else row["instance_id"]
-        return dict.fromkeys(self.chance, fields)
+        return dict.fromkeys((metric.name for metric in self.metrics), fields)
+
+    def row_of_fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        if "instance_id" not in fields:
+            return {}
+        tags = (tag for tag, start in _PICTURES.items() if any(name.startswith(f"{start}_phrase0_") for name in fields))
+        tag = next(tags, None)
+        return {"instance_id": fields["instance_id"]} | ({} if tag is None else {"image_tag": tag})
+
+
+def _image(row: Row) -> ImageRef:
+    return ImageRef(_SOURCES[row["image_tag"]], row.get("image", ""))
 
 
 TASK = BabyWinoground()

@@ -1,109 +1,236 @@
-"""What a task is, and the rules by which scores become credit.
+"""The base class of tasks: how an item is played, and the rules by which answers become credit.
 
-Owns the protocol and the two ways of deciding a choice: ours (fair) and the original's (reference). Never
-imports torch, never reads a file: rows and scores come in, outcomes go out.
+Owns the base class and the two ways of deciding a choice: ours (fair) and the original's (reference). Never imports
+torch, never reads a file: rows and answers come in, requests and outcomes go out.
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from babycli.domain import Generation, Loglikelihood, Outcome, Request, Row, Score, Similarity, Trial
+from babycli.domain import (
+    Answer,
+    CannotAnswer,
+    Exchange,
+    Item,
+    Loglikelihood,
+    Metric,
+    Outcome,
+    Request,
+    Row,
+    Similarity,
+    Text,
+)
+from babycli.tasks.groups import Grouping
 from babycli.wording import Scoring
 
-Need = Literal["score", "generate"]  # what a task asks a model for; a score is a loglikelihood or a similarity
+DEFAULT = "default"  # the wording for a model family that a task has none for
 
-GROUP_KINDS = ("category", "session", "word")  # by which trials can be told apart in a report
+LabelFormat = Literal["csv", "json"]
+# Yields requests, gets their answers in the same order, and then yields again or returns the outcome.
+Play = Generator[Sequence[Request], Sequence[Answer], Outcome]
 
 
 @dataclass(frozen=True, slots=True)
 class StructureProblem:
-    """A trial that the label file does not hold whole, or that contradicts itself."""
+    """An item that the label file does not hold whole, or that contradicts itself."""
 
-    trial_id: str
+    item_id: str
     detail: str
 
 
-class Task(Protocol):
-    """One file in babycli/tasks/ with a module-level ``TASK``. Rows are indexed by their place in the label file."""
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The abilities that a task needs in a model."""
+
+    answer: Literal["score", "write"]  # a score is a loglikelihood or a similarity
+    n_images: int = 1  # in one context, at most
+    n_turns: int = 1  # of the user, at most
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The way an item is to be played."""
+
+    prompt: str = ""  # for the model; a task that brings its own words does not use it
+    scoring: Scoring = Scoring.FAIR
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """The collection that a task comes from."""
+
+    name: str  # as --tasks takes it, for all of its tasks: "babyvlm"
+    title: str  # "BabyVLM"
+    citation: str  # "Wang et al. 2025, arXiv 2504.09426"
+
+
+class Task(ABC):
+    """A task: a file in babycli/tasks/ with a module-level ``TASK``, a file of the user's, or an entry point.
+
+    Its class attributes hold all that other parts of babycli know of it: reports, audits and bridges list no tasks.
+    """
 
     name: str
     title: str
+    short: str = ""  # for the head of a column, if the title is too long for it
     question: str  # one line: what is asked
-    version: int
-    unit: str  # what one trial is called, in the plural
-    chance: Mapping[str, float | None]  # every metric, in the order of the table
-    needs: Need
-    prompts: Mapping[str, str]  # what a model is asked, by family; tasks/prompts.py
-    integer_columns: frozenset[str]  # ids that are logged as numbers
-    cluster: str  # the group whose trials are not independent: one of those that ``groups`` names
-    reference_is_float32: bool  # the original averages this task's outcomes in float32
+    version: int = 1  # must change when equal answers begin to give other outcomes
+    unit: str = "items"  # the name of its items, in the plural
+    metrics: tuple[Metric, ...]  # in the order of the table
+    needs: Needs
+    prompts: Mapping[str, str] = {}  # by model family; none: the task brings its own words
+    benchmark: Benchmark | None = None
+    order: int = 100  # its place in lists and tables; equal ones by name
 
-    def trials(self, rows: Sequence[Row]) -> list[Trial]:
-        """The trials in the order of their first rows, incomplete ones included."""
+    # The label file and the pictures.
+    label_path: str  # inside the dataset folder
+    label_format: LabelFormat = "csv"
+    columns: tuple[str, ...]  # that every row must have; of JSON, keys
+    links: Mapping[str, str]  # source of pictures -> the link in the dataset folder behind which they lie
+    integer_columns: frozenset[str] = frozenset()  # ids that are logged as numbers
 
-    def structure_problems(self, rows: Sequence[Row]) -> list[StructureProblem]:
-        """What is wrong with the trials; empty for a sound file."""
+    # For reports.
+    groupings: tuple[Grouping, ...] = ()  # the kinds of groups that its items have
+    cluster: str = ""  # the kind whose items are not independent; "": all are
+    item_columns: tuple[str, ...] = ()  # columns by which a reader recognises an item
+    scored: str = ""  # a sentence for a paper: how an answer is scored
+    tie_rule: str = ""  # half a sentence: "in Baby Winoground a tie is a miss"
+    tie_note: str = ""  # the same for the foot of a table, if shorter or longer there
+    legend: str = ""  # the meaning of its metrics' short names: "pos, neg: positive and negative context"
+    reference_is_float32: bool = False  # the original averages this task's outcomes in float32
+    rows_per_item: int = 1
+    n_row_answers: int | None = None  # answers logged with a row; None: any number
 
-    def requests(self, row: Row, prompt: str) -> tuple[Request, ...]:
-        """What the model is asked about a row, in the order in which answers are logged."""
+    @abstractmethod
+    def items(self, rows: Sequence[Row]) -> list[Item]:
+        """Makes the items, in the order of their first rows, incomplete ones included."""
 
-    def target(self, row: Row) -> str:
-        """The right answer, for the log."""
+    @abstractmethod
+    def play(self, item: Item, asking: Asking) -> Play:
+        """Asks about an item and decides it.
 
-    def outcome(
-        self, trial: Trial, rows: Sequence[Row], scores: Sequence[Sequence[Score]], scoring: Scoring
-    ) -> Outcome:
-        """Decides a trial: ``rows`` and ``scores`` (one per request of a row) of its ``row_indices``."""
+            answers = yield [Score(context, "ball"), Score(context, "cup")]
+            return Outcome(item.item_id, {"acc": ...})
 
-    def groups(self, rows: Sequence[Row]) -> Mapping[str, str]:
-        """What a trial with these rows belongs to, by kind of group; "" where nothing tells.
-
-        Kinds: "category", "session", "word" (by which word the phrases differ), "phrases" (right and wrong one).
+        With the same answers it must make the same requests: a continued run plays it again from the log.
         """
 
-    def sample_fields(self, row: Row, scores: Sequence[Score], outcome: Outcome) -> dict[str, Any]:
-        """The metric's own field of a row's line in the samples log, named as the original names it."""
+    def problems(self, rows: Sequence[Row]) -> list[StructureProblem]:
+        """Finds the faults of the items of a label file; empty for a sound file."""
+        return []
+
+    def why_undecidable(self, rows: Sequence[Row]) -> str:
+        """Tells why rows of a log, which may lack rows and columns, are no whole item; "" if they are one."""
+        if len(rows) != self.rows_per_item:
+            return f"has {len(rows)} rows, should have {self.rows_per_item}"
+        return ""
+
+    def target(self, row: Row) -> str:
+        """Gives the right answer, for the log."""
+        return ""
+
+    def sample_fields(self, row: Row, exchanges: Sequence[Exchange], outcome: Outcome) -> dict[str, Any]:
+        """Gives the fields that a row's line in the samples log has for each metric."""
+        return dict(outcome.values)
+
+    def row_of_fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Gives what a metric's own field of a samples line tells about its row, column -> text."""
+        return {}
+
+    def metric(self, name: str) -> Metric:
+        """Gives the metric of that name. Raises KeyError."""
+        return {metric.name: metric for metric in self.metrics}[name]
+
+    @property
+    def main_metric(self) -> Metric:
+        return next((metric for metric in self.metrics if metric.is_main), self.metrics[0])
+
+    def miss(self, item: Item) -> Outcome:
+        """Gives the outcome of an item with a request that could not be answered."""
+        return Outcome(item.item_id, dict.fromkeys((m.name for m in self.metrics), 0.0), is_answered=False)
 
 
-def group_by(rows: Sequence[Row], column: str) -> list[Trial]:
-    """Trials of the rows that share a column's value, in the order of first appearance."""
+class ReplayError(ValueError):
+    """Known answers do not fit what a play asks: it takes another way than when they were given."""
+
+
+def group_by(rows: Sequence[Row], column: str) -> dict[str, tuple[int, ...]]:
+    """Gives, for each value of a column, the indices of its rows; in the order of first appearance."""
     groups: dict[str, list[int]] = {}
     for index, row in enumerate(rows):
         groups.setdefault(row[column], []).append(index)
-    return [Trial(trial_id, tuple(indices)) for trial_id, indices in groups.items()]
+    return {value: tuple(indices) for value, indices in groups.items()}
 
 
-def groups_of(task: Task, trials: Sequence[Trial], rows: Sequence[Row]) -> dict[str, list[str]]:
-    """The group of every trial, by kind of group; without the kinds that are not known for all of them."""
-    of_trials = [task.groups([rows[i] for i in trial.row_indices]) for trial in trials]
-    kinds = of_trials[0] if of_trials else {}
-    return {kind: [groups[kind] for groups in of_trials] for kind in kinds if all(groups[kind] for groups in of_trials)}
+def groups_of(items: Sequence[Item]) -> dict[str, list[str]]:
+    """Gives the group of every item, by kind of group; without the kinds that some items do not have."""
+    kinds = items[0].groups if items else {}
+    return {
+        kind: [item.groups[kind] for item in items] for kind in kinds if all(item.groups.get(kind) for item in items)
+    }
 
 
-def one_per_row(rows: Sequence[Row]) -> list[Trial]:
-    return [Trial(str(index), (index,)) for index in range(len(rows))]
+def replay(task: Task, item: Item, asking: Asking, answers: Sequence[Answer]) -> Outcome:
+    """Plays an item with known answers, in the order in which they were given; gives its outcome.
 
-
-def loss_of(score: Score, scoring: Scoring) -> float:
-    """The number that decides, lower is better: mean loss per token (nats), or a similarity's negative.
-
-    The original keeps it in float32, and so does ``reference``: two losses that differ less are a tie there.
+    Raises ReplayError if the play asks for more answers, or for fewer.
     """
-    assert isinstance(score, Loglikelihood | Similarity)
-    loss = score.mean_loss if isinstance(score, Loglikelihood) else -score.value
+    play = task.play(item, asking)
+    left = list(answers)
+    try:
+        requests = next(play)
+        while True:
+            if len(left) < len(requests):
+                raise ReplayError(f"{task.name} {item.item_id} has {len(answers)} answers, and asks for more")
+            batch, left = left[: len(requests)], left[len(requests) :]
+            requests = play.send(batch)
+    except StopIteration as end:
+        if left:
+            raise ReplayError(f"{task.name} {item.item_id} has {len(left)} answers more than it asks for") from None
+        outcome: Outcome = end.value
+        return outcome
+
+
+def by_row(item: Item, exchanges: Sequence[Exchange]) -> list[Sequence[Exchange]]:
+    """Divides an item's exchanges among its rows: equally many for each, in the order of the rows.
+
+    If the rows cannot have equally many, or one exchange goes on from another, all of them belong to the first row.
+    """
+    n_rows = len(item.row_indices)
+    n, rest = divmod(len(exchanges), n_rows)
+    if rest or any(exchange.request.context.parent for exchange in exchanges):
+        return [exchanges, *[()] * (n_rows - 1)]
+    return [exchanges[i * n : (i + 1) * n] for i in range(n_rows)]
+
+
+def is_unanswered(answers: Sequence[Answer]) -> bool:
+    """Tells whether the model could not give one of the answers."""
+    return any(isinstance(answer, CannotAnswer) for answer in answers)
+
+
+def loss_of(answer: Answer, scoring: Scoring) -> float:
+    """Gives the number that decides, lower is better: the mean loss per token (nats), or the negative similarity.
+
+    The original keeps it in float32, and so does ``reference``: losses that are equal in float32 are a tie there.
+    """
+    assert isinstance(answer, Loglikelihood | Similarity)
+    loss = answer.mean_loss if isinstance(answer, Loglikelihood) else -answer.value
     return as_float32(loss) if scoring == Scoring.REFERENCE else loss
 
 
-def loss_field(score: Score) -> tuple[str, float]:
-    """How a score is called in a row's line of the samples log, and its value."""
-    if isinstance(score, Similarity):
-        return "similarity", score.value
-    return "loss", loss_of(score, Scoring.FAIR)
+def loss_field(answer: Answer) -> tuple[str, float | None]:
+    """Gives the name of a score in a line of the samples log, and its value; None if the model gave no score."""
+    if isinstance(answer, CannotAnswer):
+        return "loss", None
+    if isinstance(answer, Similarity):
+        return "similarity", answer.value
+    return "loss", loss_of(answer, Scoring.FAIR)
 
 
 def as_float32(value: float) -> float:
@@ -115,11 +242,11 @@ def as_float32(value: float) -> float:
 class Choice:
     credit: float
     is_tie: bool  # the right candidate shares the lowest loss
-    is_finite: bool  # all losses are
+    is_finite: bool  # all losses are finite
 
 
 def choose(losses: Sequence[float], right: int) -> Choice:
-    """Credit for the right candidate: 1 when its loss is the lowest, 1/k when k candidates share the lowest, else 0.
+    """Decides a choice. The credit is 1 if the right candidate has the lowest loss, 1/k if k share it, else 0.
 
     A loss that is not finite is never the lowest, so never right.
     """
@@ -131,7 +258,9 @@ def choose(losses: Sequence[float], right: int) -> Choice:
 
 
 def choose_first_of_lowest(losses: Sequence[float], right: int) -> Choice:
-    """The original's way on VTWT (Python's ``min``): the first of equals wins, and nothing beats a leading NaN.
+    """Decides a choice as the original does for VTWT (Python's ``min``): the first of equal losses wins.
+
+    No loss beats a NaN that comes first.
 
     Source: vtwt_process_results in lmms_eval/tasks/vtwt/utils.py of babylmms-eval @ 82118a8.
     """
@@ -140,10 +269,13 @@ def choose_first_of_lowest(losses: Sequence[float], right: int) -> Choice:
     return Choice(float(picked == right), fair.is_tie, fair.is_finite)
 
 
-def generated_text(score: Score) -> str:
-    assert isinstance(score, Generation)
-    return score.text
+def text_of(answer: Answer) -> str:
+    """Gives the text that a model wrote; "" if it could not answer."""
+    if isinstance(answer, CannotAnswer):
+        return ""
+    assert isinstance(answer, Text)
+    return answer.text
 
 
-def finite(scores: Sequence[Score]) -> bool:
-    return all(score.is_finite for score in scores)
+def finite(answers: Sequence[Answer]) -> bool:
+    return all(answer.is_finite for answer in answers)

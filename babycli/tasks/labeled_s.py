@@ -1,6 +1,6 @@
 """Labeled-S: which of four pictures shows the word (Vong et al. 2024; Wang et al. 2025).
 
-A trial is four rows of one ``trial_id``: the same target word with four pictures, of which one is of its
+An item is four rows of one ``trial_id``: the same target word with four pictures, of which one is of its
 category. The model scores the word for each picture; the lowest loss wins.
 """
 
@@ -10,82 +10,119 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from babycli.domain import ImageRef, Outcome, Row, Score, ScoreRequest, Trial
-from babycli.tasks.base import Choice, Need, StructureProblem, choose, group_by, loss_field, loss_of
-from babycli.tasks.prompts import CHOICE
+from babycli.domain import Exchange, ImageRef, Item, Metric, Outcome, Row, Score, ask
+from babycli.tasks.babyvlm import BABYVLM, CHOICE, CHOICE_SCORED, SHARED_CREDIT, SHARED_CREDIT_NOTE
+from babycli.tasks.base import (
+    Asking,
+    Choice,
+    Needs,
+    Play,
+    StructureProblem,
+    Task,
+    choose,
+    group_by,
+    is_unanswered,
+    loss_field,
+    loss_of,
+)
+from babycli.tasks.groups import CATEGORY
 from babycli.wording import Scoring
 
-PICTURES_PER_TRIAL = 4
+PICTURES_PER_ITEM = 4
 
 
-class LabeledS:
+class LabeledS(Task):
     name = "labeled_s"
     title = "Labeled-S"
     question = "which of 4 images shows the word"
-    version = 1
     unit = "trials"
-    chance: Mapping[str, float | None] = {"acc": 1 / PICTURES_PER_TRIAL}
+    metrics = (Metric("acc", "share", "acc", "acc", chance=1 / PICTURES_PER_ITEM, is_main=True),)
+    needs = Needs("score")
     prompts = CHOICE
-    needs: Need = "score"
+    benchmark = BABYVLM
+    order = 1
+    label_path = "labeled_s/labeled_s.csv"
+    columns = ("trial_id", "target_category", "real_category", "image")
+    links: Mapping[str, str] = {"labeled_s": "labeled_s/images"}
     integer_columns = frozenset({"trial_id"})
+    groupings = (CATEGORY,)
     cluster = "category"
-    reference_is_float32 = False
+    item_columns = ("target_category", "image")
+    scored = CHOICE_SCORED
+    tie_rule = SHARED_CREDIT
+    tie_note = SHARED_CREDIT_NOTE
+    rows_per_item = PICTURES_PER_ITEM
+    n_row_answers = 1
 
-    def trials(self, rows: Sequence[Row]) -> list[Trial]:
-        return group_by(rows, "trial_id")
+    def items(self, rows: Sequence[Row]) -> list[Item]:
+        items = []
+        for trial_id, indices in group_by(rows, "trial_id").items():
+            members = tuple(rows[i] for i in indices)
+            images = tuple(_image(row) for row in members if "image" in row)
+            groups = {"category": members[0].get("target_category", "")}
+            items.append(Item(trial_id, indices, members, images, groups))
+        return items
 
-    def structure_problems(self, rows: Sequence[Row]) -> list[StructureProblem]:
+    def problems(self, rows: Sequence[Row]) -> list[StructureProblem]:
         problems = []
-        for trial in self.trials(rows):
-            members = [rows[i] for i in trial.row_indices]
+        for item in self.items(rows):
+            members = item.rows
             right = sum(_is_right(row) for row in members)
-            if len(members) != PICTURES_PER_TRIAL:
-                detail = f"has {len(members)} rows, should have {PICTURES_PER_TRIAL}"
+            if len(members) != PICTURES_PER_ITEM:
+                detail = f"has {len(members)} rows, should have {PICTURES_PER_ITEM}"
             elif len({row["target_category"] for row in members}) != 1:
                 detail = "asks for more than one target_category"
             elif right != 1:
                 detail = f"has {right} rows whose real_category is the target, should have 1"
-            elif len({row["image"] for row in members}) != PICTURES_PER_TRIAL:
+            elif len(set(item.images)) != PICTURES_PER_ITEM:
                 detail = "shows an image twice"
             else:
                 continue
-            problems.append(StructureProblem(trial.trial_id, f"trial {trial.trial_id} {detail}"))
+            problems.append(StructureProblem(item.item_id, f"trial {item.item_id} {detail}"))
         return problems
 
-    def requests(self, row: Row, prompt: str) -> tuple[ScoreRequest, ...]:
-        return (ScoreRequest(ImageRef("labeled_s/images", row["image"]), prompt, row["target_category"]),)
+    def why_undecidable(self, rows: Sequence[Row]) -> str:
+        right = sum(_is_right(row) for row in rows)
+        return super().why_undecidable(rows) or (
+            f"has {right} rows with the right picture, should have 1" if right != 1 else ""
+        )
+
+    def play(self, item: Item, asking: Asking) -> Play:
+        answers = yield [Score(ask(asking.prompt, _image(row)), row["target_category"]) for row in item.rows]
+        if is_unanswered(answers):
+            return self.miss(item)
+        losses = [loss_of(answer, asking.scoring) for answer in answers]
+        right = next(i for i, row in enumerate(item.rows) if _is_right(row))
+        choice = choose(losses, right) if asking.scoring == Scoring.FAIR else _choose_as_original(losses, right)
+        return Outcome(item.item_id, {"acc": choice.credit}, choice.is_tie, choice.is_finite)
 
     def target(self, row: Row) -> str:
-        return row["target_category"]
+        return str(row["target_category"])
 
-    def outcome(
-        self, trial: Trial, rows: Sequence[Row], scores: Sequence[Sequence[Score]], scoring: Scoring
-    ) -> Outcome:
-        losses = [loss_of(score, scoring) for (score,) in scores]
-        right = next(i for i, row in enumerate(rows) if _is_right(row))
-        choice = choose(losses, right) if scoring == Scoring.FAIR else _choose_as_original(losses, right)
-        return Outcome(trial.trial_id, {"acc": choice.credit}, choice.is_tie, choice.is_finite)
-
-    def groups(self, rows: Sequence[Row]) -> Mapping[str, str]:
-        return {"category": rows[0]["target_category"]}
-
-    def sample_fields(self, row: Row, scores: Sequence[Score], outcome: Outcome) -> dict[str, Any]:
-        name, value = loss_field(scores[0])
+    def sample_fields(self, row: Row, exchanges: Sequence[Exchange], outcome: Outcome) -> dict[str, Any]:
+        name, value = loss_field(exchanges[0].answer)
         fields = {
             name: value,
             "trial_id": int(row["trial_id"]) if row["trial_id"].isdigit() else row["trial_id"],
         }
         return {"acc": fields | {key: row[key] for key in ("target_category", "real_category")}}
 
+    def row_of_fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: fields[key] for key in ("trial_id", "target_category", "real_category") if key in fields}
+
+
+def _image(row: Row) -> ImageRef:
+    return ImageRef("labeled_s", row.get("image", ""))
+
 
 def _is_right(row: Row) -> bool:
-    return row["real_category"] == row["target_category"]
+    return bool(row["real_category"] == row["target_category"])
 
 
 def _choose_as_original(losses: Sequence[float], right: int) -> Choice:
-    """The first of the lowest in file order wins, compared strictly from infinity on, so NaN never wins.
+    """Decides as the original: the first of the lowest losses in file order wins, compared strictly, so NaN never wins.
 
-    Where all four are NaN the original stops with an error; here such a trial counts as wrong.
+    If all four are NaN, the original stops with an error; here such a trial counts as wrong.
     Source: labeled_s_aggregate_acc in lmms_eval/tasks/labeled_s/utils.py of babylmms-eval @ 82118a8.
     """
     fair = choose(losses, right)

@@ -1,10 +1,10 @@
-"""METEOR of one caption against one reference, equal to NLTK's and computed without NLTK's data.
+"""METEOR of one caption against one reference, equal to NLTK's but computed without NLTK's data.
 
-Owns the tokens, the score, and the two files in meteor_data/ that stand in for what NLTK would download:
-WordNet's synonyms and Punkt's English parameters. Never downloads, never looks into an NLTK data folder (so a
-score cannot depend on the machine), never imports nltk before the first call, and never averages over rows.
+Owns the tokens, the score, and the two files in meteor_data/ that replace NLTK's downloads: WordNet's synonyms and
+Punkt's English parameters. Never downloads, never looks into an NLTK data folder (so a score cannot depend on the
+machine), never imports nltk before the first call, and never averages over rows.
 
-The rest is NLTK's, so its release matters: before 3.10.1 its tokeniser takes `'well'` apart differently.
+All other code is NLTK's, so its release matters: before 3.10.1 its tokeniser splits `'well'` differently.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ WORDNET_FILE = "wordnet30.txt.xz"
 PUNKT_FILE = "punkt_english.txt.xz"
 FORMAT_LINE = "babycli-meteor-data 1"
 
-# How an inflected form may end and what the base form then ends with: WordNet's rules of detachment, a table
-# per part of speech. Each rule is tried once and never on another's result; irregular forms skip the table.
+# Endings of inflected forms, with the endings of their base forms: WordNet's rules of detachment, a table for each
+# part of speech. Each rule is tried once, and never on another rule's result; irregular forms skip the table.
 _ENDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "noun": (
         ("s", ""),
@@ -56,7 +56,7 @@ _ENDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
 
 
 class MeteorDataError(DataError):
-    """A file in meteor_data/ is absent or damaged; no score can be computed, and none is made up."""
+    """An error because a file in meteor_data/ is absent or damaged, so that no score can be computed."""
 
     def __init__(self, path: Traversable, problem: str) -> None:
         super().__init__(
@@ -66,11 +66,11 @@ class MeteorDataError(DataError):
 
 
 def meteor(reference: str, prediction: str) -> float:
-    """METEOR of `prediction` against `reference`, in [0, 1).
+    """Computes METEOR of `prediction` against `reference`, in [0, 1).
 
-    Nothing on either side scores 0.0, as NLTK has it. Its oddity stays too: what the stem stage leaves over
-    reaches the synonym stage as stems, so `car` finds `auto` but not `automobile` (stem `automobil`).
-    Raises MeteorDataError when a shipped file is unusable.
+    An empty text on either side scores 0.0, as in NLTK. NLTK's oddity stays too: words that the stem stage does not
+    match reach the synonym stage as stems, so `car` finds `auto` but not `automobile` (stem `automobil`).
+    Raises MeteorDataError if a shipped file is unusable.
     """
     from nltk.translate.meteor_score import meteor_score  # type: ignore[import-untyped, unused-ignore]
 
@@ -87,10 +87,10 @@ def meteor(reference: str, prediction: str) -> float:
 
 
 def tokenize(text: str) -> list[str]:
-    """The tokens that NLTK's `word_tokenize` gives: sentences first, then the words of each.
+    """Gives the tokens of NLTK's `word_tokenize`: it splits a text into sentences, then each into words.
 
     The order matters: a full stop is split off only at the end of a sentence, so "Hi. Bye." has four tokens
-    and would have three if taken for one sentence. Raises MeteorDataError when Punkt's file is unusable.
+    and would have three if taken for one sentence. Raises MeteorDataError if Punkt's file is unusable.
     """
     from nltk.tokenize import NLTKWordTokenizer  # type: ignore[import-untyped, unused-ignore]
 
@@ -100,7 +100,7 @@ def tokenize(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Lemma:
-    """One way to write a meaning; words of a compound are joined by `_`."""
+    """A word for a meaning; the words of a compound are joined by `_`."""
 
     text: str
 
@@ -131,7 +131,7 @@ class PartOfSpeech:
     endings: tuple[tuple[str, str], ...]
 
     def base_forms(self, form: str) -> Iterator[str]:
-        """`form` itself and what it may be an inflection of, each once, known to WordNet or not."""
+        """Gives `form` itself and the forms that it may be an inflection of, each once, known to WordNet or not."""
         bases = self.exceptions.get(form)
         if bases is None:
             bases = tuple(
@@ -148,7 +148,7 @@ class PartOfSpeech:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WordNetLemmas:
-    """WordNet 3.0 cut down to what METEOR asks of it: which single words share a synset with this word.
+    """WordNet 3.0, reduced to what METEOR asks of it: which single words share a synset with a word.
 
     The union of lemma names without `_` over `synsets(word)` equals that of NLTK's reader for every word. The
     synsets are not NLTK's one by one: groups that occur twice, that hold only compounds, or that are one word
@@ -158,14 +158,14 @@ class WordNetLemmas:
     parts: tuple[PartOfSpeech, ...]
 
     def synsets(self, word: str) -> list[Synset]:
-        """The synsets of `word`, in any case and inflection, over all parts of speech."""
+        """Gives the synsets of `word`, in any case and inflection, over all parts of speech."""
         form = word.lower()
         return [synset for part in self.parts for synset in part.synsets(form)]
 
 
 @functools.cache
 def wordnet() -> WordNetLemmas:
-    """The shipped WordNet, read once. Raises MeteorDataError."""
+    """Reads the shipped WordNet, once. Raises MeteorDataError."""
     tables = _read_tables(WORDNET_FILE, [name for part in _ENDINGS for name in (part, f"{part}.exc")])
     return WordNetLemmas(
         tuple(
@@ -202,7 +202,7 @@ def _sentence_splitter() -> Any:
     parameters.abbrev_types = set(tables["abbrev_types"])
     parameters.collocations = {tuple(line.split("\t")) for line in tables["collocations"]}
     parameters.sent_starters = set(tables["sent_starters"])
-    # Punkt asks for the context of any word it meets and takes none for zero.
+    # Punkt asks for the context of any word that it meets; an unknown word has the context 0.
     parameters.ortho_context = defaultdict(int)
     for line in tables["ortho_context"]:
         word, context = line.split("\t")
@@ -211,9 +211,9 @@ def _sentence_splitter() -> Any:
 
 
 def _read_tables(name: str, expected: list[str]) -> dict[str, list[str]]:
-    """The tables of a file in meteor_data/: a format line, then per table `<name> <n lines>` and its lines.
+    """Reads the tables of a file in meteor_data/: a format line, then for each table `<name> <n lines>` and its lines.
 
-    The counts catch what xz's own checksum cannot: a file that is whole but was written by something else.
+    The counts catch a file that is whole, but was written by another program: xz's own checksum cannot.
     """
     path = files("babycli.tasks") / "meteor_data" / name
     try:

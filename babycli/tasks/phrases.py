@@ -1,8 +1,8 @@
-"""By which word two phrases differ, and what kind of word it is.
+"""The word in which two phrases differ, and its kind.
 
-Owns the names of these kinds. The phrases are two words without a sentence around them, so their kind is a guess from
+Owns the names of the kinds. The phrases are two words without a sentence around them, so the kind is a guess from
 WordNet 3.0: the one of adjective, verb and noun that both words can be. ``open door`` / ``close door`` counts as
-adjectives; the position is certain, the kind is not.
+adjectives. The position of the word is certain, its kind is not.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _BETWEEN = " / "
 
 
 def differing_word(positive: str, negative: str) -> str:
-    """``first word (verb)``, ``second word``, ``both words``, or that the phrases cannot be set side by side."""
+    """Gives ``first word (verb)``, ``second word``, ``both words``, or OTHER if they do not have two words each."""
     a, b = positive.split(), negative.split()
     if len(a) != 2 or len(b) != 2:
         return OTHER
@@ -26,23 +26,23 @@ def differing_word(positive: str, negative: str) -> str:
 
 
 def joined(right: str, wrong: str) -> str:
-    """Both phrases in one text; see ``only_in``."""
+    """Joins both phrases in one text, which only_in() splits again."""
     return f"{right}{_BETWEEN}{wrong}"
 
 
 def only_in(phrases: str) -> tuple[frozenset[str], frozenset[str]]:
-    """The words that only the right phrase of joined phrases has, and those that only the wrong one has."""
+    """Gives the words that only the right phrase of joined phrases has, and those that only the wrong one has."""
     right, _, wrong = phrases.partition(_BETWEEN)
     a, b = frozenset(right.split()), frozenset(wrong.split())
     return a - b, b - a
 
 
 @functools.cache
-def _kind(one: str, other: str) -> str:
+def _kind(first: str, second: str) -> str:
     from babycli.tasks.meteor import wordnet
 
     noun, verb, adjective, _ = wordnet().parts
-    counts = [[len(list(part.synsets(word))) for part in (noun, verb, adjective)] for word in (one, other)]
+    counts = [[len(list(part.synsets(word))) for part in (noun, verb, adjective)] for word in (first, second)]
     if all(as_adjective for _, _, as_adjective in counts):
         return "adjective"
     n_as_noun, n_as_verb = (sum(c[i] for c in counts) for i in (0, 1))

@@ -1,6 +1,6 @@
 """SAYCam Caption: say what is in the frame; scored by METEOR against what was said to the child.
 
-A trial is one row. The caption is decoded greedily, at most 25 tokens, as the original does.
+An item is one row. The caption is decoded greedily, at most 25 tokens, as the original does.
 """
 
 from __future__ import annotations
@@ -8,61 +8,75 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from babycli.domain import GenerateRequest, ImageRef, Outcome, Row, Score, Trial
-from babycli.tasks.base import Need, StructureProblem, finite, generated_text, one_per_row
+from babycli.domain import Exchange, ImageRef, Item, Metric, Outcome, Row, Write, ask
+from babycli.tasks.babyvlm import BABYVLM, CAPTION
+from babycli.tasks.base import Asking, Needs, Play, Task, finite, is_unanswered, text_of
+from babycli.tasks.groups import SESSION
 from babycli.tasks.meteor import meteor
-from babycli.tasks.prompts import CAPTION
 from babycli.tasks.sessions import session_of
 from babycli.wording import Scoring
 
 MAX_NEW_TOKENS = 25
 
 
-class SAYCamCaption:
+class SAYCamCaption(Task):
     name = "saycam_caption"
     title = "SAYCam Caption"
+    short = "Caption"
     question = "say what is in the frame"
-    version = 1
     unit = "captions"
-    chance: Mapping[str, float | None] = {"meteor": None}
+    # An older NLTK splits quoted words differently, which changes METEOR by less than a table shows.
+    metrics = (
+        Metric("meteor", "score", "METEOR", "METEOR", is_main=True, scale=100.0, bounds=(0.0, 1.0), log_tolerance=5e-4),
+    )
+    needs = Needs("write")
     prompts = CAPTION
-    needs: Need = "generate"
-    integer_columns: frozenset[str] = frozenset()
+    benchmark = BABYVLM
+    order = 4
+    label_path = "SAYCam_caption/SAYCam_caption.csv"
+    columns = ("image", "text")
+    links: Mapping[str, str] = {"saycam": "SAYCam_caption/images"}
+    groupings = (SESSION,)
     cluster = "session"
-    reference_is_float32 = False
+    item_columns = ("text", "image")
+    scored = "Captions were scored with METEOR (Banerjee & Lavie 2005)."
+    n_row_answers = 1
 
-    def trials(self, rows: Sequence[Row]) -> list[Trial]:
-        return one_per_row(rows)
+    def items(self, rows: Sequence[Row]) -> list[Item]:
+        return [
+            Item(str(i), (i,), (row,), (_image(row),), {"session": session_of(row.get("image", ""))})
+            for i, row in enumerate(rows)
+        ]
 
-    def structure_problems(self, rows: Sequence[Row]) -> list[StructureProblem]:
-        return []
-
-    def requests(self, row: Row, prompt: str) -> tuple[GenerateRequest, ...]:
-        return (GenerateRequest(ImageRef("SAYCam_caption/images", row["image"]), prompt, MAX_NEW_TOKENS),)
+    def play(self, item: Item, asking: Asking) -> Play:
+        (row,) = item.rows
+        answers = yield [Write(ask(asking.prompt, _image(row)), MAX_NEW_TOKENS)]
+        if is_unanswered(answers):
+            return self.miss(item)
+        is_finite = finite(answers)
+        # The text of a model whose logits are NaN is not a caption, but the original scores it.
+        counts = is_finite or asking.scoring == Scoring.REFERENCE
+        value = meteor(row["text"], text_of(answers[0])) if counts else 0.0
+        return Outcome(item.item_id, {"meteor": value}, is_finite=is_finite)
 
     def target(self, row: Row) -> str:
-        return row["text"]
+        return str(row["text"])
 
-    def outcome(
-        self, trial: Trial, rows: Sequence[Row], scores: Sequence[Sequence[Score]], scoring: Scoring
-    ) -> Outcome:
-        is_finite = finite(scores[0])
-        # What a model says whose logits are NaN is not a caption, but the original scores it.
-        counts = is_finite or scoring == Scoring.REFERENCE
-        value = meteor(rows[0]["text"], generated_text(scores[0][0])) if counts else 0.0
-        return Outcome(trial.trial_id, {"meteor": value}, is_finite=is_finite)
-
-    def groups(self, rows: Sequence[Row]) -> Mapping[str, str]:
-        return {"session": session_of(rows[0].get("image", ""))}
-
-    def sample_fields(self, row: Row, scores: Sequence[Score], outcome: Outcome) -> dict[str, Any]:
+    def sample_fields(self, row: Row, exchanges: Sequence[Exchange], outcome: Outcome) -> dict[str, Any]:
         return {
             "meteor": {
                 "gt": row["text"],
-                "pred": generated_text(scores[0]),
+                "pred": text_of(exchanges[0].answer),
                 "score": outcome.values["meteor"],
             }
         }
+
+    def row_of_fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        return {"text": fields["gt"]} if "gt" in fields else {}
+
+
+def _image(row: Row) -> ImageRef:
+    return ImageRef("saycam", row.get("image", ""))
 
 
 TASK = SAYCamCaption()

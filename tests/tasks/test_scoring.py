@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from babycli.domain import Generation, Loglikelihood, Outcome, Row, Trial
+from babycli.domain import Answer, CannotAnswer, Loglikelihood, Outcome, Row, Text
 from babycli.errors import UsageError
 from babycli.tasks import all_tasks, select_tasks
 from babycli.tasks.baby_winoground import TASK as WINOGROUND
+from babycli.tasks.base import Asking, Task, replay
 from babycli.tasks.labeled_s import TASK as LABELED_S
 from babycli.tasks.saycam_caption import TASK as CAPTION
 from babycli.tasks.vtwt import TASK as VTWT
@@ -24,6 +25,12 @@ def loglikelihood(loss: float) -> Loglikelihood:
     return Loglikelihood((-loss,), is_greedy=False)
 
 
+def outcome(task: Task, rows: Sequence[Row], answers: Sequence[Answer], scoring: Scoring = Scoring.FAIR) -> Outcome:
+    """What the one item of some rows gets for answers in the order in which they are asked for."""
+    (item,) = task.items(rows)
+    return replay(task, item, Asking("", scoring), answers)
+
+
 def labeled_s(losses: Sequence[float], scoring: Scoring = Scoring.FAIR, right: int = 0) -> Outcome:
     rows = [
         {
@@ -34,12 +41,12 @@ def labeled_s(losses: Sequence[float], scoring: Scoring = Scoring.FAIR, right: i
         }
         for i in range(4)
     ]
-    return LABELED_S.outcome(Trial("0", (0, 1, 2, 3)), rows, [[loglikelihood(x)] for x in losses], scoring)
+    return outcome(LABELED_S, rows, [loglikelihood(x) for x in losses], scoring)
 
 
 def vtwt(losses: Sequence[float], scoring: Scoring = Scoring.FAIR) -> Outcome:
     row = {"image": "a", "positive_phrase": "p", "negative_phrase": "n"}
-    return VTWT.outcome(Trial("0", (0,)), [row], [[loglikelihood(x) for x in losses]], scoring)
+    return outcome(VTWT, [row], [loglikelihood(x) for x in losses], scoring)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +77,7 @@ def test_labeled_s_reference_gives_a_tie_to_the_first_in_file_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("losses", "fair", Scoring.REFERENCE),
+    ("losses", "fair", "reference"),
     [
         ([1, 2], 1, 1),
         ([2, 1], 0, 0),
@@ -120,8 +127,7 @@ def test_winoground(
     abcd: tuple[float, ...], image: int, text: int, group: int, positive: int, negative: int, scoring: Scoring
 ) -> None:
     a, b, c, d = map(loglikelihood, abcd)
-    outcome = WINOGROUND.outcome(Trial("0", (0, 1)), WINOGROUND_ROWS, [[a, b], [c, d]], scoring)
-    assert outcome.values == {
+    assert outcome(WINOGROUND, WINOGROUND_ROWS, [a, b, c, d], scoring).values == {
         "image_score": image,
         "text_score": text,
         "group_score": group,
@@ -132,26 +138,65 @@ def test_winoground(
 
 def test_winoground_does_not_mind_the_order_of_its_rows() -> None:
     a, b, c, d = map(loglikelihood, (1, 2, 2, 1))
-    outcome = WINOGROUND.outcome(Trial("0", (0, 1)), WINOGROUND_ROWS[::-1], [[c, d], [a, b]], Scoring.FAIR)
-    assert outcome.values["group_score"] == 1
+    assert outcome(WINOGROUND, WINOGROUND_ROWS[::-1], [c, d, a, b]).values["group_score"] == 1
 
 
 def test_winoground_chance_is_that_of_random_losses() -> None:
     orders = [(a, b, c, d) for a in range(4) for b in range(4) for c in range(4) for d in range(4)]
     orders = [order for order in orders if len(set(order)) == 4]  # all 24 orders of four distinct losses
-    totals = dict.fromkeys(WINOGROUND.chance, 0.0)
+    chance = {metric.name: metric.chance for metric in WINOGROUND.metrics}
+    totals = dict.fromkeys(chance, 0.0)
     for order in orders:
         a, b, c, d = map(loglikelihood, order)
-        values = WINOGROUND.outcome(Trial("0", (0, 1)), WINOGROUND_ROWS, [[a, b], [c, d]], Scoring.FAIR).values
+        values = outcome(WINOGROUND, WINOGROUND_ROWS, [a, b, c, d]).values
         totals = {metric: total + values[metric] / 24 for metric, total in totals.items()}
-    assert totals == pytest.approx(WINOGROUND.chance)
+    assert totals == pytest.approx(chance)
 
 
 def test_a_caption_from_nan_logits_scores_nothing() -> None:
     row = {"image": "a", "text": "a red ball"}
-    said = [[Generation("a red ball", (1,), is_finite=False)]]
-    assert CAPTION.outcome(Trial("0", (0,)), [row], said, Scoring.FAIR).values == {"meteor": 0.0}
-    assert CAPTION.outcome(Trial("0", (0,)), [row], said, Scoring.REFERENCE).values["meteor"] > 0.9
+    said = [Text("a red ball", (1,), is_finite=False)]
+    assert outcome(CAPTION, [row], said).values == {"meteor": 0.0}
+    assert outcome(CAPTION, [row], said, Scoring.REFERENCE).values["meteor"] > 0.9
+
+
+def test_an_item_that_cannot_be_answered_is_a_miss() -> None:
+    """Whichever of its requests it is; nothing that another answer holds makes up for it."""
+    no, good, bad = CannotAnswer("too long"), loglikelihood(1), loglikelihood(2)
+    rows: dict[Task, list[Row]] = {
+        VTWT: [{"image": "a", "positive_phrase": "p", "negative_phrase": "n"}],
+        LABELED_S: [
+            {"trial_id": "0", "target_category": "ball", "real_category": real, "image": real}
+            for real in ("ball", "cup", "cat", "car")
+        ],
+        WINOGROUND: list(WINOGROUND_ROWS),
+        CAPTION: [{"image": "a", "text": "a red ball"}],
+    }
+    answers: dict[Task, list[Answer]] = {
+        VTWT: [good, bad],
+        LABELED_S: [good, bad, bad, bad],
+        WINOGROUND: [good, bad, bad, good],
+        CAPTION: [Text("a red ball", (1,), True)],
+    }
+    for task, given in answers.items():
+        whole = outcome(task, rows[task], given)
+        assert whole.is_answered
+        assert all(value > 0.9 for value in whole.values.values())
+        for i in range(len(given)):
+            for scoring in Scoring:
+                missed = outcome(task, rows[task], [*given[:i], no, *given[i + 1 :]], scoring)
+                assert not missed.is_answered
+                assert missed.is_finite
+                assert not missed.is_tie
+                assert set(missed.values.values()) == {0.0}
+                assert missed.values.keys() == whole.values.keys()
+
+
+def test_a_play_with_another_number_of_answers_is_not_decided() -> None:
+    row = {"image": "a", "positive_phrase": "p", "negative_phrase": "n"}
+    for n, words in ((1, "asks for more"), (3, "1 answers more")):
+        with pytest.raises(ValueError, match=words):
+            outcome(VTWT, [row], [loglikelihood(1)] * n)
 
 
 def rows_of(task: str, text: str) -> list[Row]:
@@ -196,7 +241,7 @@ def rows_of(task: str, text: str) -> list[Row]:
     ],
 )
 def test_malformed_trials_are_named(task: str, text: str, complaint: str) -> None:
-    (problem,) = all_tasks()[task].structure_problems(rows_of(task, text))
+    (problem,) = all_tasks()[task].problems(rows_of(task, text))
     assert complaint in problem.detail
 
 
@@ -212,5 +257,5 @@ def test_an_unknown_task_is_met_with_the_nearest_name() -> None:
 
 @pytest.mark.parametrize("task", all_tasks().values(), ids=lambda task: task.name)
 def test_every_task_describes_itself(task: object) -> None:
-    for field in ("name", "title", "question", "version", "unit", "chance", "integer_columns"):
+    for field in ("name", "title", "question", "version", "unit", "metrics", "integer_columns"):
         assert getattr(task, field) is not None

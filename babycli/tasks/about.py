@@ -1,0 +1,211 @@
+"""Facts about each task for reports: its names, its metrics, its groups, and the sentences about it.
+
+Owns these facts, which come from the tasks of this babycli or, for a task that it does not have, from the results of a
+run. All of report/ asks here, and never looks for a task itself. Never reads a file.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from babycli.domain import Metric
+from babycli.tasks import all_tasks
+from babycli.tasks.base import Benchmark, Task
+from babycli.tasks.groups import KINDS, Grouping
+
+_FUNCTIONS = ("day_of", "halves")  # of a Grouping: no document holds them
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """The facts about one task, in the task's own words; babycli.tasks.base.Task explains each field."""
+
+    name: str
+    title: str
+    metrics: tuple[Metric, ...]
+    short: str = ""
+    question: str = ""
+    unit: str = "items"
+    order: int = Task.order
+    groupings: tuple[Grouping, ...] = ()
+    cluster: str = ""
+    item_columns: tuple[str, ...] = ()
+    scored: str = ""
+    tie_rule: str = ""
+    tie_note: str = ""
+    legend: str = ""
+    benchmark: Benchmark | None = None
+    links: Mapping[str, str] = field(default_factory=dict)  # never from a log, which may name any place
+
+    @classmethod
+    def of(cls, task: Task) -> About:
+        """Makes the facts from a task of babycli or of the user's."""
+        return cls(
+            name=task.name,
+            title=task.title,
+            metrics=task.metrics,
+            short=task.short or task.title,
+            question=task.question,
+            unit=task.unit,
+            order=task.order,
+            groupings=task.groupings,
+            cluster=task.cluster,
+            item_columns=task.item_columns,
+            scored=task.scored,
+            tie_rule=task.tie_rule,
+            tie_note=task.tie_note or task.tie_rule,
+            legend=task.legend,
+            benchmark=task.benchmark,
+            links=task.links,
+        )
+
+    def to_document(self) -> dict[str, Any]:
+        """Gives the facts in values of JSON, for the results of a run; the task's name is the key there."""
+        document = asdict(self)
+        del document["name"], document["links"]
+        for grouping in document["groupings"]:
+            for function in _FUNCTIONS:
+                del grouping[function]
+        return document
+
+    @classmethod
+    def from_document(cls, name: str, raw: Mapping[str, Any]) -> About:
+        """Reads the facts from the results of a run. Raises KeyError, TypeError or ValueError for damaged ones."""
+        benchmark = raw.get("benchmark")
+        title = _of_type(raw["title"], str)
+        texts = {
+            key: _of_type(raw[key], str)
+            for key in ("question", "unit", "cluster", "scored", "tie_rule", "tie_note", "legend")
+            if key in raw
+        }
+        metrics = tuple(_metric(entry) for entry in raw["metrics"])
+        if not metrics:
+            raise ValueError(f"task {name} has no metrics")
+        return cls(
+            name=name,
+            title=title,
+            metrics=metrics,
+            short=_of_type(raw.get("short") or title, str),
+            order=_of_type(raw.get("order", Task.order), int),
+            groupings=tuple(_grouping(entry) for entry in raw.get("groupings", ())),
+            item_columns=tuple(_of_type(column, str) for column in raw.get("item_columns", ())),
+            benchmark=None if benchmark is None else Benchmark(**_known_fields(Benchmark, benchmark)),
+            **texts,
+        )
+
+    @property
+    def main_metric(self) -> Metric:
+        """The metric to show where there is room for one only."""
+        return next((metric for metric in self.metrics if metric.is_main), self.metrics[0])
+
+    def metric(self, name: str) -> Metric:
+        """Gives the metric of that name. Raises KeyError."""
+        return {metric.name: metric for metric in self.metrics}[name]
+
+    def grouping(self, name: str) -> Grouping | None:
+        """Gives the kind of group of that name; None where its items have no such groups."""
+        return next((grouping for grouping in self.groupings if grouping.name == name), None)
+
+
+_logged: dict[str, About] = {}  # tasks that only the runs read in this process know
+
+
+def learn(task: str, facts: About) -> None:
+    """Makes a logged task known to this process; a task that this babycli has keeps its own facts.
+
+    If several runs have facts about a task, the last ones count, but the metrics of all are kept.
+    """
+    earlier = _logged.get(task)
+    kept = () if earlier is None else earlier.metrics
+    names = {metric.name for metric in facts.metrics}
+    metrics = (*facts.metrics, *(metric for metric in kept if metric.name not in names))
+    _logged[task] = replace(facts, metrics=metrics)
+
+
+def is_known(task: str) -> bool:
+    """Tells whether there are facts about a task of that name."""
+    return task in _logged or task in all_tasks()
+
+
+def about(task: str) -> About:
+    """Gives the facts about a task. Raises KeyError for an unknown name."""
+    ours = all_tasks().get(task)
+    return _logged[task] if ours is None else _about_task(ours)
+
+
+def metric_of(task: str, metric: str) -> Metric:
+    """Gives a metric of a task. Raises KeyError."""
+    return about(task).metric(metric)
+
+
+def known() -> list[About]:
+    """Gives the facts about all known tasks, in the order of a table."""
+    return in_order({*all_tasks(), *_logged})
+
+
+def in_order(tasks: Iterable[str]) -> list[About]:
+    """Gives the facts about these tasks, each once, in the order of a table."""
+    return sorted((about(task) for task in set(tasks)), key=lambda task: (task.order, task.name))
+
+
+def with_siblings(tasks: Iterable[str]) -> list[About]:
+    """Gives the facts about these tasks and all others of their benchmarks, which the notes of a table explain."""
+    named = in_order(tasks)
+    benchmarks = {task.benchmark.name for task in named if task.benchmark is not None}
+    siblings = {task.name for task in known() if task.benchmark is not None and task.benchmark.name in benchmarks}
+    return in_order({task.name for task in named} | siblings)
+
+
+def offered_groupings() -> list[str]:
+    """Gives the names of all kinds of groups by which scores can be broken down."""
+    return list(dict.fromkeys(kind.name for task in known() for kind in task.groupings if kind.is_offered))
+
+
+def drawn_groupings() -> list[str]:
+    """Gives the names of the kinds of groups that a page always shows."""
+    return list(dict.fromkeys(kind.name for task in known() for kind in task.groupings if kind.is_drawn))
+
+
+@functools.lru_cache(maxsize=256)
+def _about_task(task: Task) -> About:
+    return About.of(task)
+
+
+def _metric(raw: Mapping[str, Any]) -> Metric:
+    metric = Metric(**_known_fields(Metric, raw))
+    if metric.kind not in ("share", "score"):
+        raise ValueError(f"{metric.kind!r} is no kind of metric")
+    for text in (metric.name, metric.title, metric.short):
+        _of_type(text, str)
+    numbers = (metric.scale, metric.log_tolerance, *((0.0,) if metric.chance is None else (metric.chance,)))
+    for number in (*numbers, *(metric.bounds or ())):
+        _of_type(number, (int, float))
+    if metric.bounds is None:
+        return metric
+    low, high = metric.bounds
+    return replace(metric, bounds=(low, high))
+
+
+def _grouping(raw: Mapping[str, Any]) -> Grouping:
+    """Reads a kind of group; its functions come from babycli's kind of that name, if there is one."""
+    grouping = Grouping(**_known_fields(Grouping, raw))
+    for text in (grouping.name, grouping.title, grouping.holds, grouping.dated_by, grouping.age):
+        _of_type(text, str)
+    ours = next((kind for kind in KINDS if kind.name == grouping.name), None)
+    return grouping if ours is None else replace(grouping, day_of=ours.day_of, halves=ours.halves)
+
+
+def _known_fields(kind: type, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Gives the fields of a dataclass from a document; fields that a later version has added are passed over."""
+    names = [entry.name for entry in fields(kind) if entry.name not in _FUNCTIONS]
+    return {name: raw[name] for name in names if name in raw}
+
+
+def _of_type(value: Any, kind: type | tuple[type, ...]) -> Any:
+    """Checks the type of a value, and gives it. Raises TypeError."""
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is of another type than a task's description has there")
+    return value

@@ -1,0 +1,41 @@
+"""Kinds of groups that items belong to, for reports that break scores down.
+
+Owns their names and their use in reports. A task says which of them its items have, and may define more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+from babycli.tasks.phrases import only_in
+from babycli.tasks.sessions import day_of as day_of_session
+
+Halves = Callable[[str], tuple[frozenset[str], frozenset[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """A kind of group."""
+
+    name: str  # the key in logs, and what --by takes: "session"
+    title: str  # in a sentence: "recording session"
+    is_offered: bool = True  # scores can be broken down by it
+    is_drawn: bool = False  # a page shows scores by it as a heat map
+    is_derived: bool = False  # computed from items by rules that may change: runs on equal items may differ in it
+    holds: str = ""  # the name of what is in such a group: "frames"; "" for the items of its tasks
+    day_of: Callable[[str], date | None] | None = None  # gives a group's day, if it has one; names sort by day
+    dated_by: str = ""  # the event of that day: "recording"
+    age: str = ""  # the quantity that grows from day to day: "the child's age"
+    halves: Halves | None = None  # for a pair of phrases: gives the words only in the right one, and only in the wrong
+
+
+CATEGORY = Grouping("category", "category", is_drawn=True)
+SESSION = Grouping(
+    "session", "recording session", holds="frames", day_of=day_of_session, dated_by="recording", age="the child's age"
+)
+WORD = Grouping("word", "word in which the phrases differ", is_drawn=True, is_derived=True)
+PHRASES = Grouping("phrases", "pair of phrases", is_offered=False, halves=only_in)
+
+KINDS = (CATEGORY, SESSION, WORD, PHRASES)  # those that come with babycli
