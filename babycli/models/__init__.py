@@ -1,6 +1,6 @@
-"""The model families of babycli, found by looking: every module here with a ``FAMILY`` is one.
+"""The registry of model families: every module here with a ``FAMILY`` is one; others are registered.
 
-Owns the registry and the way from what a user typed to a loaded model. Never imports torch itself.
+Owns the registry, and finding, checking and loading the model that a user names. Never imports torch itself.
 """
 
 from __future__ import annotations
@@ -12,30 +12,38 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import get_args
 
-from babycli.domain import Offer
 from babycli.errors import ModelError, UsageError
 from babycli.models.base import Family, MemoryProbe, Model, ModelSpec, Outline
+from babycli.models.machine_memory import free_bytes
 from babycli.wording import did_you_mean, natural_order
 
 DEFAULT_MODEL = "wsashawn/babyllava_resnext_gpt2"
 BUNDLED = {"babyllava-tiny": Path(__file__).parent.parent / "demo" / "babyllava-tiny"}
-OFFERS: tuple[Offer, ...] = get_args(Offer)
+
+
+_registered: list[Family] = []
+
+
+def register_family(family: Family) -> None:
+    """Adds a family that has no module here."""
+    if family not in _registered:
+        _registered.append(family)
+        all_families.cache_clear()
 
 
 @functools.cache
 def all_families() -> Mapping[str, Family]:
-    """Every family by name; those that recognise anything come last."""
+    """Gives every family by name; general ones, which recognise many checkpoints, come last."""
     modules = [info for info in pkgutil.iter_modules(__path__) if not info.ispkg]
-    found = [getattr(import_module(f"{__name__}.{info.name}"), "FAMILY", None) for info in modules]
-    families = [family for family in found if family is not None]
+    candidates = [getattr(import_module(f"{__name__}.{info.name}"), "FAMILY", None) for info in modules]
+    families = [*(family for family in candidates if family is not None), *_registered]
     return {family.name: family for family in sorted(families, key=lambda f: (f.is_general, f.name))}
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A model the user named: where its checkpoint is, and its family if the name says so."""
+    """A model that the user named: where its checkpoint is, and its family if the name tells."""
 
     source: str
     family: Family | None
@@ -43,7 +51,7 @@ class Resolved:
 
 
 def resolve(model: str, args: Mapping[str, str]) -> Resolved:
-    """Makes sense of --model without touching the network. Raises UsageError for a name that is nothing."""
+    """Finds the model that --model names, without the network. Raises UsageError for a name of nothing known."""
     families = all_families()
     claiming = None if model in families else next((f for f in families.values() if f.claims(model)), None)
     if claiming is not None and not claiming.has_checkpoints:
@@ -86,13 +94,13 @@ def resolve(model: str, args: Mapping[str, str]) -> Resolved:
 
 
 def check_spec(resolved: Resolved, spec: ModelSpec) -> None:
-    """What can be known of a bad argument or device without the checkpoint. Raises UsageError."""
+    """Checks the arguments and the device, as far as possible without the checkpoint. Raises UsageError."""
     _check_device(spec.device)
     _check_arguments([resolved.family] if resolved.family else list(all_families().values()), spec.args)
 
 
 def local_family(resolved: Resolved) -> Family | None:
-    """The family of a model that is here, found without loading it; None where only fetching it can tell."""
+    """Finds the family of a local model without loading it; None if the model must be fetched first."""
     if resolved.family is not None or not Path(resolved.source).exists():
         return resolved.family
     return _family_of(Path(resolved.source))
@@ -113,7 +121,7 @@ def load_model(resolved: Resolved, spec: ModelSpec) -> Model:
 
 
 def outline_model(resolved: Resolved, spec: ModelSpec) -> Outline:
-    """What is known of a model without its weights. Raises as load_model does."""
+    """Describes a model without reading its weights. Raises as load_model does."""
     from babycli.models.parts.checkpoint import fetch_small
 
     place = fetch_small(resolved.source) if _is_fetched(resolved) else Path(resolved.source)
@@ -121,7 +129,7 @@ def outline_model(resolved: Resolved, spec: ModelSpec) -> Outline:
 
 
 def pick_device(wanted: str | None, local_rank: int | None = None) -> str:
-    """The device asked for, else the first GPU, else the CPU; one of several processes takes the GPU of its rank."""
+    """Chooses the device asked for, else the first GPU, else the CPU; several processes get the GPUs of their ranks."""
     if wanted not in (None, "cuda"):
         return str(wanted)
     import torch
@@ -133,7 +141,7 @@ def pick_device(wanted: str | None, local_rank: int | None = None) -> str:
 
 
 def memory_of(device: str) -> MemoryProbe | None:
-    """How much of a device's memory a batch takes; None for a device that does not tell, and needs no large batches."""
+    """Gives the probe of a device's memory; None for a device without one, which needs no large batches."""
     if not device.startswith("cuda"):
         return None
     from babycli.models.parts.device_memory import CudaMemory
@@ -141,18 +149,27 @@ def memory_of(device: str) -> MemoryProbe | None:
     return CudaMemory(device)
 
 
-def matching(pattern: str) -> list[str]:
-    """The checkpoints that a pattern with ``*``, ``?`` or ``[`` names, step 9 before step 10; else the name as it is.
+def free_bytes_on(device: str) -> int:
+    """Gives the free bytes of a device's memory; 0 if they are not known. torch is imported for a GPU alone."""
+    if not device.startswith("cuda"):
+        return free_bytes()
+    from babycli.models.parts.device_memory import free_bytes_of
 
-    Raises UsageError where there are none.
+    return free_bytes_of(device)
+
+
+def matching(pattern: str) -> list[str]:
+    """Lists the checkpoints that match a pattern with ``*``, ``?`` or ``[``, step 9 before step 10; else the name.
+
+    Raises UsageError if none matches.
     """
     if not glob.has_magic(pattern) or Path(pattern).exists() or all_families()["control"].claims(pattern):
         return [pattern]
     paths = glob.glob(str(Path(pattern).expanduser()))  # noqa: PTH207  # the user's own pattern, absolute perhaps
-    found = [path for path in paths if Path(path).is_dir() or _is_claimed(path)]
-    if not found:
+    checkpoints = [path for path in paths if Path(path).is_dir() or _is_claimed(path)]
+    if not checkpoints:
         raise UsageError(f"no checkpoint is named {pattern!r}", "give folders, as  --model 'checkpoints/*'")
-    return sorted(found, key=natural_order)
+    return sorted(checkpoints, key=natural_order)
 
 
 def _is_claimed(name: str) -> bool:
@@ -189,7 +206,7 @@ def _family_of(place: Path) -> Family:
 
 
 def _check_arguments(families: Sequence[Family], args: Mapping[str, str]) -> None:
-    """Raises UsageError for an argument that none of the families takes."""
+    """Checks that each argument is one of some of the families. Raises UsageError."""
     if any(family.takes_any_argument for family in families) and len(families) == 1:
         return
     known = list(dict.fromkeys(key for family in families for key in family.arguments))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from babycli.errors import ModelError
 from babycli.models.base import DEVICE_MAP_HELP, Family, ModelSpec, Outline
+from babycli.models.parts.llava_abilities import LLAVA_ABILITIES
 from babycli.models.parts.prompts import TEMPLATES
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _TOWER_NAME = re.compile(r"resnext50|vitl16|^wkvong/")
 
 
 def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
-    """True for a LLaVA-style config whose tower is not CLIP (that would be LLaVA itself)."""
+    """Tells whether a config is LLaVA-style with a tower other than CLIP (with CLIP it would be LLaVA itself)."""
     kind = str(config.get("model_type"))
     if kind == "llava_gpt2":
         return True
@@ -59,13 +60,13 @@ def load(spec: ModelSpec, place: Path) -> LlavaModel:
             notes.append(f"the vision tower is {file}")
         tower = baby_tower(config, tower_weights)
         network = llava_network.assemble(config, source.trunk, source.n_tokens, tower, shares)
-    except ModelError as error:  # the parts do not know whose they are
+    except ModelError as error:  # the parts do not know the name of the checkpoint
         raise ModelError(f"{place}: {error.message}", error.mend) from error
     return llava_loading.finish(source, network, PixelSpec(pad=source.pads), files, notes)
 
 
 def outline(spec: ModelSpec, place: Path) -> Outline:
-    """See babycli.models.base.Outliner."""
+    """Describes a checkpoint; see babycli.models.base.Outliner."""
     from babycli.models.parts import checkpoint, llava_loading, llava_network
     from babycli.models.parts.towers import baby_tower
 
@@ -96,7 +97,7 @@ def _tower_name(config: Mapping[str, Any]) -> str:
 FAMILY = Family(
     name="babyllava",
     summary="BabyLLaVA: ResNeXt-50 or ViT-L/16 with GPT-2 or Llama, in the format its authors publish",
-    offers=("loglikelihood", "generate"),
+    abilities=LLAVA_ABILITIES,
     arguments={
         "pretrained": "folder or hub id of the checkpoint",
         "conv_template": "conversation template: " + ", ".join(TEMPLATES),

@@ -1,31 +1,54 @@
-"""What a model is to the rest of babycli, and what a family file must offer.
+"""The base class of models, and the parts that a family file must have.
 
-Owns the protocol. Never imports torch: what passes between a model's methods (pixels, features, tokens) is the
-family's own business and opaque to the engine.
+Owns the base class and the abilities of models. Never imports torch: the values that pass between a model's methods
+(pixels, features, tokens) are the family's own and opaque to the engine.
 
 A user's own model is simpler than this: see docs/model_guide.md and plugin.py.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from PIL.Image import Image
 
-from babycli.domain import Generation, Loglikelihood, Offer, Similarity
+from babycli.domain import CannotAnswer, Context, Loglikelihood, Similarity, Text
 from babycli.wording import Scoring
 
 # Arguments that say where a model comes from or lies, not what it computes.
 _ARGS_WITHOUT_EFFECT = ("pretrained", "device_map")
 DEVICE_MAP_HELP = "auto: spread a model that is too large for one GPU over all of them"
 
+Scores = Literal["loglikelihood", "similarity"]
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """The abilities of a model, known before its weights are read."""
+
+    scores: tuple[Scores, ...] = ()  # how it scores an answer; if it has two ways, the first is used
+    writes: bool = False
+    max_images: int | None = 1  # in one context; None: as many as it has positions for
+    max_turns: int | None = 1  # of the user; None: as many as it has positions for
+    shares_prefixes: bool = False  # it reads a context once for all answers behind it: loglikelihood_of_branches
+    keeps_prefixes: bool = False  # it need not read a conversation again for the next turn, if told to keep it
+    shares_pixels: bool = False  # its pixels may be used by another model with an equal pixels_key
+    shares_vision: bool = False  # its tower's output may be used by another model: see() and encode_seen()
+    blind: str = ""  # how it does without pictures, in a few words for the log: "no image tokens"; "": it cannot
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The abilities in words for people: "loglikelihood", "similarity", "generate"."""
+        return (*self.scores, *(["generate"] if self.writes else []))
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """What the user asked for."""
+    """The model that the user asked for, and how it is to run."""
 
     source: str  # a folder, a hub id, or what a family without checkpoints understands ("control:length")
     name: str  # as the user wrote it; names the log folder
@@ -35,14 +58,22 @@ class ModelSpec:
     scoring: Scoring
 
 
+def size_of(value: Any) -> int | None:
+    """Gives the size of pixels or features in bytes; None for values that do not tell it."""
+    if isinstance(value, Image):
+        return value.width * value.height * len(value.getbands())
+    size = getattr(value, "nbytes", None)
+    return size if isinstance(size, int) else None
+
+
 def args_with_effect(args: Mapping[str, str]) -> dict[str, str]:
-    """Those of --model-args on which scores depend."""
+    """Gives the --model-args on which scores depend."""
     return {key: value for key, value in args.items() if key not in _ARGS_WITHOUT_EFFECT}
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What was loaded; goes into run.json."""
+    """Facts about a loaded model, for run.json."""
 
     family: str
     source: str
@@ -51,11 +82,10 @@ class ModelInfo:
     dtype: str
     device: str
     template: str  # how a prompt is rendered: a conversation template, "chat" for the checkpoint's own, "none"
-    offers: tuple[Offer, ...]
-    notes: tuple[str, ...] = ()  # what a reader of the numbers should know
+    abilities: Abilities
+    notes: tuple[str, ...] = ()  # for a reader of the numbers
     prompts: Mapping[str, str] = field(default_factory=dict)  # by task, of a model that brings its own
     prompts_like: str = ""  # the family whose prompts it takes, if not its own
-    shares_prefixes: bool = False  # fulfils SharesPrefixes
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +99,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What is known of a checkpoint without its weights."""
+    """The description of a checkpoint, made without its weights."""
 
     family: str
     parts: tuple[Part, ...]
     stored_dtype: str | None  # what config.json says the weights are saved in
     template: str
-    offers: tuple[Offer, ...]
-    render: Callable[[str], str]  # a prompt as the model reads it
+    abilities: Abilities
+    render: Callable[[Context], str]  # a context as the model reads it
     prompts: Mapping[str, str] = field(default_factory=dict)
     prompts_like: str = ""
     notes: tuple[str, ...] = ()
@@ -84,160 +114,160 @@ class Outline:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """A tokenised request. Requests with equal ``batch_key`` may share a batch; equal ``ids``, equal scores.
+    """A tokenised request. Requests with equal ``batch_key`` may share a batch.
 
     ids       [ 1, -200, 1154, 13,  301 ]
     answer                          ^^^   the last n_answer ids are scored
+
+    Requests with equal ``identity`` and equal pictures have equal scores. The identity holds where the answer begins.
     """
 
     ids: tuple[int, ...]
     n_answer: int
     batch_key: Hashable
-    # Images take so many positions more than their ids; known where prefixes are shared.
+    # The positions that images take beyond their ids; set where prefixes are shared.
     n_image_positions: int = field(default=0, kw_only=True)
 
     @property
     def n_positions(self) -> int:
         return len(self.ids) + self.n_image_positions
 
+    @property
+    def prefix(self) -> tuple[int, ...]:
+        """The ids before the answer."""
+        return self.ids[: len(self.ids) - self.n_answer]
+
+    @property
+    def identity(self) -> tuple[tuple[int, ...], int]:
+        return self.ids, self.n_answer
+
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What a model sees of a picture. Equal digests, equal data: the model cannot tell the pictures apart."""
+    """The features of a picture. Equal digests mean equal data: the model cannot tell the pictures apart."""
 
     data: Any
     digest: bytes
 
 
-class Model(Protocol):
-    """What every loaded model has. Pixels are opaque; lists keep the order of their arguments.
+Pictures = Sequence[Features]  # of one request: the features of the picture in each place of its context, in order
 
-    ``info.offers`` says which of the protocols below it fulfils besides; a task's score comes from
-    ``loglikelihood`` where there is one, else from ``similarity``.
+
+class Model(ABC):
+    """A loaded model. Results are in the order of the arguments; ``info.abilities`` says which methods may be called.
+
+    Contexts hold no real pictures (``Context.wording``): PICTURE stands where a picture goes, and NO_PICTURE where one
+    is left out. The pictures are passed separately, as features, one for each PICTURE.
     """
 
     info: ModelInfo
 
-    def render(self, prompt: str) -> str:
-        """The whole text of a prompt, template included, without an answer."""
+    @abstractmethod
+    def render(self, context: Context) -> str:
+        """Gives the whole text of a context, template included, without an answer."""
 
+    @abstractmethod
     def preprocess(self, image: Image) -> Any:
-        """What the vision tower reads of an RGB picture. Safe to call from any thread."""
+        """Makes the pixels that the vision tower reads from an RGB picture. Safe to call from any thread."""
 
+    @abstractmethod
     def encode(self, pixels: Sequence[Any]) -> list[Features]:
-        """The visual features of a batch of preprocessed pictures, one each."""
-
-
-class SharesPixels(Model, Protocol):
-    """A model that says how it prepares pictures: another one with an equal key can use its pixels."""
+        """Computes the features of a batch of preprocessed pictures."""
 
     @property
     def pixels_key(self) -> Hashable:
-        """All that ``preprocess`` depends on, the picture apart."""
-
-
-class SharesVision(Model, Protocol):
-    """A model whose vision tower may be another's: what it gives can be kept for the next checkpoint.
-
-    ``encode(pixels)`` equals ``encode_seen(see(pixels))``.
-    """
+        """All that ``preprocess`` depends on besides the picture: a model with an equal key can use its pixels."""
+        return None
 
     @property
     def vision_key(self) -> Hashable:
-        """All that ``see`` depends on, the picture apart: the tower's weights and how pictures are prepared."""
+        """All that ``see`` depends on besides the picture: the tower's weights and how pictures are prepared."""
+        return None
 
     def see(self, pixels: Sequence[Any]) -> list[Any]:
-        """What the tower gives for preprocessed pictures, in the machine's memory; each with ``nbytes``."""
+        """Computes the tower's outputs for preprocessed pictures, in the machine's memory; each has ``nbytes``."""
+        raise AssertionError(f"{self.info.family} has no tower of its own")
 
     def encode_seen(self, seen: Sequence[Any]) -> list[Features]:
-        """The visual features of pictures from what the tower gave."""
+        """Computes the features of pictures from the tower's outputs.
 
+        ``encode(pixels)`` equals ``encode_seen(see(pixels))``.
+        """
+        raise AssertionError(f"{self.info.family} has no tower of its own")
 
-class ScoresText(Model, Protocol):
-    """A model that can be asked for a text's score. Raises ModelError for a text that it cannot take."""
+    def tokenize(self, context: Context, answer: str) -> Tokens | CannotAnswer:
+        """Makes the ids of a context followed by an answer; CannotAnswer for one that the model cannot take."""
+        raise AssertionError(f"{self.info.family} scores nothing")
 
-    def tokenize(self, prompt: str, text: str) -> Tokens:
-        """The ids of a prompt followed by an answer."""
-
-
-class OffersLoglikelihood(ScoresText, Protocol):
-    """A generative model."""
-
-    def loglikelihood(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Loglikelihood]:
-        """Scores a batch of equal ``batch_key``."""
-
-
-class SharesPrefixes(OffersLoglikelihood, Protocol):
-    """A generative model that reads a picture and a prompt once for all texts behind them."""
+    def loglikelihood(
+        self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]
+    ) -> Sequence[Loglikelihood | CannotAnswer]:
+        """Scores a batch of equal ``batch_key``; CannotAnswer for a request that is too long with its pictures."""
+        raise AssertionError(f"{self.info.family} is not generative")
 
     def loglikelihood_of_branches(
-        self, features: Sequence[Features], branches: Sequence[Sequence[Tokens]]
+        self, pictures: Sequence[Pictures], branches: Sequence[Sequence[Tokens]], keeps: bool = False
     ) -> list[list[Loglikelihood]]:
-        """Scores rows of answers, a picture each.
+        """Scores rows of answers: each row has one context, with several answers behind it.
 
-        In a row all ids before the last ``n_answer`` are the same. Rows are alike: the i-th answers of all have equal
-        ``batch_key``. Equals ``loglikelihood`` up to rounding (1e-5 in float32).
+        In a row all ids before the last ``n_answer`` are the same. Rows are alike: the i-th answers of all rows have
+        equal ``batch_key``. Equals ``loglikelihood`` up to rounding (1e-5 in float32). ``keeps``: longer contexts that
+        begin with these may come later, so the model should keep what it has read.
         """
+        raise AssertionError(f"{self.info.family} shares no prefixes")
 
+    def similarity(self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> list[Similarity]:
+        """Scores pairs of picture and text of equal ``batch_key``; a pair's score does not depend on its batch.
 
-class OffersSimilarity(ScoresText, Protocol):
-    """A dual encoder. Its text is the prompt's ``{}`` filled with the answer (see parts/prompts.py: filled)."""
+        The text is the prompt's ``{}`` filled with the answer (see parts/prompts.py: filled).
+        """
+        raise AssertionError(f"{self.info.family} is no dual encoder")
 
-    def similarity(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Similarity]:
-        """Scores pairs of equal ``batch_key``; a pair's value does not depend on its batch."""
+    def read_texts(self, tokens: Sequence[Tokens]) -> None:  # noqa: B027  # most have nothing to do
+        """Encodes texts for later, in batches that depend only on these texts and their order."""
 
+    def read(self, context: Context, max_new_tokens: int) -> Tokens | CannotAnswer:
+        """Makes the ids of a context that gets so many new tokens; CannotAnswer if the model cannot take it."""
+        raise AssertionError(f"{self.info.family} writes nothing")
 
-class ReadsTexts(OffersSimilarity, Protocol):
-    """A dual encoder that keeps the vectors of texts."""
+    def generate(
+        self, pictures: Sequence[Pictures], tokens: Sequence[Tokens], max_new_tokens: int, keeps: bool = False
+    ) -> Sequence[Text | CannotAnswer]:
+        """Writes greedy continuations of contexts of equal ``batch_key``; ``keeps`` as for branches."""
+        raise AssertionError(f"{self.info.family} writes nothing")
 
-    def read_texts(self, tokens: Sequence[Tokens]) -> None:
-        """Encodes texts for later, in batches that depend on these texts and their order alone."""
+    def forget(self) -> None:  # noqa: B027
+        """Frees all that was kept of contexts."""
 
-
-class GoesBlind(Model, Protocol):
-    """A model that `--control blind` asks without any picture.
-
-    A family declares it by having these two. Of every other model, a user's own too, the pictures give way to planes of
-    their mean colour: a model that must have a picture is then shown one in which there is nothing to see.
-    """
-
-    blind_how: str  # in a few words, for the log: "no image tokens"
-
-    def blinded(self) -> Model:
-        """The same weights, seeing nothing: scores do not depend on the picture, and all pictures are one."""
-
-
-class OffersGenerate(Model, Protocol):
-    """A model that writes text."""
-
-    def generate(self, features: Sequence[Features], prompt: str, max_new_tokens: int) -> list[Generation]:
-        """Greedy continuations of one prompt, a picture each."""
+    def spare_memory(self) -> bool:
+        """Frees it because memory has run out, and keeps less from now on; tells whether there was any."""
+        return False
 
 
 class MemoryProbe(Protocol):
     """A device whose memory can be watched."""
 
     def begin(self) -> None:
-        """From here on the peak is taken."""
+        """Begins to measure the peak of memory in use."""
 
     def room(self) -> float:
-        """How many times what was computed since ``begin`` would have fitted."""
+        """Gives how many times the memory taken since ``begin`` would fit into the device."""
 
     def release(self) -> None:
-        """Gives back what is held for later, after an allocation has failed."""
+        """Gives memory that is held for later back to the device, after an allocation has failed."""
 
 
 class Loader(Protocol):
     def __call__(self, spec: ModelSpec, place: Path) -> Model:
-        """Raises ModelError for what cannot be loaded, UsageError for a bad argument.
+        """Loads a model. Raises ModelError if it cannot be loaded, UsageError for a bad argument.
 
-        ``place`` is the checkpoint folder, fetched; of a family without checkpoints, ``spec.source`` as a path.
+        ``place`` is the checkpoint folder, already fetched, or ``spec.source`` for a family without checkpoints.
         """
 
 
 class Outliner(Protocol):
     def __call__(self, spec: ModelSpec, place: Path) -> Outline:
-        """What `babycli models show` prints; reads no weights. Raises as a Loader."""
+        """Makes the outline that `babycli models show` prints; reads no weights. Raises as a Loader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,12 +276,12 @@ class Family:
 
     name: str
     summary: str  # one line, for `babycli models`
-    offers: tuple[Offer, ...]
+    abilities: Abilities  # of its models; if they differ, all that any of them has
     arguments: Mapping[str, str]  # keys of --model-args, each with one line of help
-    recognises: Callable[[Path, Mapping[str, Any]], bool]  # of a checkpoint folder and its config.json: one of ours?
+    recognises: Callable[[Path, Mapping[str, Any]], bool]  # is a checkpoint folder, with its config.json, one of it?
     load: Loader
     outline: Outliner
-    claims: Callable[[str], bool] = lambda name: False  # says the name after --model alone that it is one of ours?
+    claims: Callable[[str], bool] = lambda name: False  # does the name after --model alone tell the family?
     has_checkpoints: bool = True  # its source is a folder, a file of weights or a hub id, to be fetched
     takes_any_argument: bool = False  # it passes on arguments that it does not know
-    is_general: bool = False  # asked last: it recognises what other families read better
+    is_general: bool = False  # asked last, as it recognises checkpoints that other families read better

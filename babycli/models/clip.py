@@ -14,20 +14,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babycli.domain import Offer
 from babycli.errors import ModelError
-from babycli.models.base import Family, ModelInfo, ModelSpec, Outline
+from babycli.models.base import Abilities, Family, ModelInfo, ModelSpec, Outline
+from babycli.models.parts.prompts import prompt_text
 
 if TYPE_CHECKING:
     from babycli.models.parts.clip_model import ClipModel
 
 _KINDS = ("clip", "siglip")  # model_type of a whole model; its halves alone have others
-OFFERS: tuple[Offer, ...] = ("similarity",)
+ABILITIES = Abilities(scores=("similarity",), shares_pixels=True)
 
 
 def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
-    """True for a model that has both encoders."""
-    # Configs of early versions say null in one of the two keys, and what counts in the other.
+    """Tells whether a config is a CLIP or SigLIP with both encoders."""
+    # Configs of early versions have null under one of the two keys, and the settings under the other.
     return config.get("model_type") in _KINDS and all(
         isinstance(config.get(f"{part}_config"), dict) or isinstance(config.get(f"{part}_config_dict"), dict)
         for part in ("text", "vision")
@@ -35,7 +35,7 @@ def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
 
 
 def load(spec: ModelSpec, place: Path) -> ClipModel:
-    """Reads a checkpoint folder; see babycli.models.base.Loader. What reads no weights comes first."""
+    """Reads a checkpoint folder; see babycli.models.base.Loader. Weights are read last."""
     from babycli.models.parts import checkpoint, clip_network
     from babycli.models.parts.clip_images import load_image_reader
     from babycli.models.parts.clip_model import ClipModel
@@ -61,14 +61,14 @@ def load(spec: ModelSpec, place: Path) -> ClipModel:
         dtype=spec.dtype,
         device=spec.device,
         template="none",
-        offers=OFFERS,
+        abilities=ABILITIES,
         notes=notes,
     )
     return ClipModel(network, texts, images, info)
 
 
 def outline(spec: ModelSpec, place: Path) -> Outline:
-    """See babycli.models.base.Outliner."""
+    """Describes a checkpoint; see babycli.models.base.Outliner."""
     from babycli.models.parts import clip_network
 
     config = _read_config(place)
@@ -78,8 +78,8 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
         parts=clip_network.parts_of(clip_network.build(place, config)),
         stored_dtype=stored if isinstance(stored, str) else None,
         template="none",
-        offers=OFFERS,
-        render=lambda prompt: prompt,
+        abilities=ABILITIES,
+        render=prompt_text,
     )
 
 
@@ -100,7 +100,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
 FAMILY = Family(
     name="clip",
     summary="CLIP and SigLIP (SigLIP 2 at a fixed resolution): similarity of an image and a text",
-    offers=OFFERS,
+    abilities=ABILITIES,
     arguments={"pretrained": "folder or hub id of the checkpoint"},
     recognises=recognises,
     load=load,

@@ -1,11 +1,11 @@
-"""Models that do not look, or look at nothing that matters: what a number must be compared with.
+"""Control models, which ignore what a picture shows: a number must be compared with theirs.
 
     control:constant        the same score for everything: every choice is a tie
     control:random?seed=N   a score drawn for each image and text
     control:length          the longest text wins, whatever the image
 
-Owns what these answer. Never imports torch. A task on which one of them does better than chance tells of its labels,
-not of a model.
+Owns their answers. Never imports torch. If one of them does better than chance on a task, the task's labels or wording
+give answers away.
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ from urllib.parse import parse_qsl
 
 from PIL.Image import Image
 
-from babycli.domain import Generation, Offer, Similarity
+from babycli.domain import Context, Similarity, Text
 from babycli.errors import UsageError
-from babycli.models.base import Family, Features, ModelInfo, ModelSpec, Outline, Tokens
+from babycli.models.base import Abilities, Family, Features, Model, ModelInfo, ModelSpec, Outline, Pictures, Tokens
 from babycli.models.parts.pictures import picture_digest
-from babycli.models.parts.prompts import filled
+from babycli.models.parts.prompts import filled, prompt_text
 from babycli.wording import did_you_mean
 
 PREFIX = "control:"
 KINDS = ("constant", "random", "length")
-OFFERS: tuple[Offer, ...] = ("similarity", "generate")
-CAPTION = "look at that ."  # what is said to any picture; in words that speech to children is full of
+ABILITIES = Abilities(scores=("similarity",), writes=True, max_images=None, max_turns=None)
+CAPTION = "look at that ."  # the caption of any picture, in words that are common in speech to children
 WORDS = ("look", "at", "that", "the", "a", "you", "is", "it", "this", "what", "there", "see", "and", "to", "do", ".")
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """Which control, and the seed of the random one."""
+    """A kind of control, with the seed of the random one."""
 
     kind: str
     seed: int
 
 
-class ControlModel:
-    """See babycli.models.base; features of a picture are the digest of its pixels."""
+class ControlModel(Model):
+    """A control as a model; the features of a picture are the digest of its pixels. See babycli.models.base."""
 
     def __init__(self, control: Control, info: ModelInfo) -> None:
         self._control = control
         self.info = info
 
-    def render(self, prompt: str) -> str:
-        return prompt
+    def render(self, context: Context) -> str:
+        return _all_words(context)
 
     def preprocess(self, image: Image) -> bytes:
         return picture_digest(image)
@@ -58,12 +58,12 @@ class ControlModel:
     def encode(self, pixels: Sequence[bytes]) -> list[Features]:
         return [Features(digest, digest) for digest in pixels]
 
-    def tokenize(self, prompt: str, text: str) -> Tokens:
-        ids = tuple(filled(prompt, text).encode())
+    def tokenize(self, context: Context, answer: str) -> Tokens:
+        ids = tuple(filled(_all_words(context), answer).encode())
         return Tokens(ids, len(ids), 0)
 
-    def similarity(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Similarity]:
-        return [Similarity(self._score(f.digest, bytes(t.ids))) for f, t in zip(features, tokens, strict=True)]
+    def similarity(self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> list[Similarity]:
+        return [Similarity(self._score(_seen(row), bytes(t.ids))) for row, t in zip(pictures, tokens, strict=True)]
 
     def _score(self, image: bytes, text: bytes) -> float:
         match self._control.kind:
@@ -74,15 +74,29 @@ class ControlModel:
             case _:
                 return self._random(image, text).random()
 
-    def generate(self, features: Sequence[Features], prompt: str, max_new_tokens: int) -> list[Generation]:
+    def read(self, context: Context, max_new_tokens: int) -> Tokens:
+        return Tokens(tuple(_all_words(context).encode()), 0, 0)
+
+    def generate(
+        self, pictures: Sequence[Pictures], tokens: Sequence[Tokens], max_new_tokens: int, keeps: bool = False
+    ) -> list[Text]:
         if self._control.kind != "random":
-            return [Generation(CAPTION, (), True) for _ in features]
-        draws = (self._random(f.digest, prompt.encode()) for f in features)
-        return [Generation(" ".join(draw.choices(WORDS, k=5)), (), True) for draw in draws]
+            return [Text(CAPTION, (), True) for _ in tokens]
+        draws = (self._random(_seen(row), bytes(t.ids)) for row, t in zip(pictures, tokens, strict=True))
+        return [Text(" ".join(draw.choices(WORDS, k=5)), (), True) for draw in draws]
 
     def _random(self, image: bytes, text: bytes) -> Random:
-        """Drawn from seed, image and text alone, so that neither order nor batch matters."""
+        """Makes random numbers from seed, image and text alone, so that neither order nor batch matters."""
         return Random(sha256(b"%d\0%s\0%s" % (self._control.seed, image, text)).digest())
+
+
+def _all_words(context: Context) -> str:
+    """Gives all words of a context, a line for each turn."""
+    return "\n".join(prompt_text(Context((turn,))) for turn in context.turns)
+
+
+def _seen(pictures: Pictures) -> bytes:
+    return b"".join(features.digest for features in pictures)
 
 
 def load(spec: ModelSpec, place: Path) -> ControlModel:
@@ -95,7 +109,7 @@ def load(spec: ModelSpec, place: Path) -> ControlModel:
         dtype=spec.dtype,
         device=spec.device,
         template="none",
-        offers=OFFERS,
+        abilities=ABILITIES,
         notes=("a control: it does not know what is in the image",),
     )
     return ControlModel(control, info)
@@ -103,11 +117,11 @@ def load(spec: ModelSpec, place: Path) -> ControlModel:
 
 def outline(spec: ModelSpec, place: Path) -> Outline:
     parse(spec.source, spec.args)
-    return Outline("control", (), None, "none", OFFERS, lambda prompt: prompt)
+    return Outline("control", (), None, "none", ABILITIES, _all_words)
 
 
 def parse(source: str, args: Mapping[str, Any]) -> Control:
-    """``control:random?seed=3``, or the seed as ``--model-args seed=3``. Raises UsageError."""
+    """Reads ``control:random?seed=3``, or the seed from ``--model-args seed=3``. Raises UsageError."""
     kind, _, query = source.removeprefix(PREFIX).partition("?")
     if kind not in KINDS:
         raise UsageError(
@@ -128,7 +142,7 @@ def parse(source: str, args: Mapping[str, Any]) -> Control:
 FAMILY = Family(
     name="control",
     summary="controls that ignore the image: control:constant, control:random?seed=N, control:length (longest text)",
-    offers=OFFERS,
+    abilities=ABILITIES,
     arguments={"seed": "of control:random"},
     recognises=lambda folder, config: False,
     load=load,

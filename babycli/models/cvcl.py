@@ -1,4 +1,4 @@
-"""CVCL (Vong et al. 2024, Science 383, 504-511): a ResNeXt-50 and word embeddings, trained to agree.
+"""CVCL (Vong et al. 2024, Science 383, 504-511): a ResNeXt-50 and word embeddings, trained together.
 
 Owns how its checkpoint is read, its words and its two vectors. Checked against multimodal-baby @ d64c1bb:
 
@@ -18,10 +18,21 @@ from typing import TYPE_CHECKING, Any
 
 from PIL.Image import Image
 
-from babycli.domain import Offer, Similarity
+from babycli.domain import Context, Similarity
 from babycli.errors import ModelError, UsageError
-from babycli.models.base import Family, Features, ModelInfo, ModelSpec, Outline, Part, Tokens
-from babycli.models.parts.prompts import filled
+from babycli.models.base import (
+    Abilities,
+    Family,
+    Features,
+    Model,
+    ModelInfo,
+    ModelSpec,
+    Outline,
+    Part,
+    Pictures,
+    Tokens,
+)
+from babycli.models.parts.prompts import filled, prompt_text
 from babycli.wording import did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -30,7 +41,7 @@ if TYPE_CHECKING:
     from babycli.models.parts.lightning import Lightning
     from babycli.models.parts.pixels import PixelSpec
 
-OFFERS: tuple[Offer, ...] = ("similarity",)
+ABILITIES = Abilities(scores=("similarity",), shares_pixels=True)
 MAX_TOKENS = 25  # <sos> and <eos> included; the original cuts longer utterances
 TEXTS = ("utterance", "word")
 _VISION = ("vision_encoder.model.", "model.image_embed.model.")  # the same weights, under two names
@@ -38,8 +49,8 @@ _WORDS = ("text_encoder.embedding.weight", "model.text_embed.embedding.weight")
 _SPECIAL = ("<pad>", "<unk>", "<sos>", "<eos>")
 
 
-class Cvcl:
-    """See babycli.models.base; features of a picture are its vector (size of the embedding)."""
+class Cvcl(Model):
+    """A loaded CVCL; the features of a picture are its vector (size of the embedding). See babycli.models.base."""
 
     def __init__(self, network: nn.ModuleDict, vocab: Mapping[str, int], info: ModelInfo, wraps: bool, cosine: bool):
         from babycli.models.parts.dual_encoder import TextVectors
@@ -51,8 +62,8 @@ class Cvcl:
         self._texts = TextVectors(self._encode_texts, cosine)
         self.info = info
 
-    def render(self, prompt: str) -> str:
-        return prompt
+    def render(self, context: Context) -> str:
+        return prompt_text(context)
 
     @property
     def pixels_key(self) -> PixelSpec:
@@ -79,21 +90,22 @@ class Cvcl:
             vectors = self._network["fc"](self._network["trunk"](batch).mean(1))
         return as_features(vectors, self._cosine)
 
-    def tokenize(self, prompt: str, text: str) -> Tokens:
-        words = split_words(filled(prompt, text), self._vocab)
+    def tokenize(self, context: Context, answer: str) -> Tokens:
+        text = filled(prompt_text(context), answer)
+        words = split_words(text, self._vocab)
         unknown = self._vocab["<unk>"]
         ids = [self._vocab.get(word, unknown) for word in words]
         if self._wraps:
             ids = [self._vocab["<sos>"], *ids[: MAX_TOKENS - 2], self._vocab["<eos>"]]
         if not ids:
-            raise ModelError(f"the text {filled(prompt, text)!r} has no words")
+            raise ModelError(f"the text {text!r} has no words")
         return Tokens(tuple(ids[:MAX_TOKENS]), len(ids), len(ids))
 
     def read_texts(self, tokens: Sequence[Tokens]) -> None:
         self._texts.read(tokens)
 
-    def similarity(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Similarity]:
-        return self._texts.similarity(features, tokens)
+    def similarity(self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> list[Similarity]:
+        return self._texts.similarity([row[0] for row in pictures], tokens)
 
     def _encode_texts(self, ids: Sequence[tuple[int, ...]]) -> Tensor:
         import torch
@@ -104,9 +116,9 @@ class Cvcl:
 
 
 def split_words(text: str, vocab: Mapping[str, int]) -> list[str]:
-    """Words as the original's tokenizer (spaCy's for English) makes them of the tasks' plain texts.
+    """Splits the tasks' plain texts into words as the original's tokenizer does (spaCy's for English).
 
-    What stands between spaces is a word if the vocabulary has it, else it is cut before n't, 's and the like, and at
+    A piece between spaces is a word if the vocabulary has it; else it is cut before n't, 's and the like, and at
     punctuation: "don't go." -> do n't go .
     """
     words: list[str] = []
@@ -149,7 +161,7 @@ def load(spec: ModelSpec, place: Path) -> Cvcl:
         dtype=spec.dtype,
         device=spec.device,
         template="none",
-        offers=OFFERS,
+        abilities=ABILITIES,
         notes=notes_on_broken(weights.values()),
     )
     cosine = bool(settings.get("normalize_features", False))
@@ -157,7 +169,7 @@ def load(spec: ModelSpec, place: Path) -> Cvcl:
 
 
 def outline(spec: ModelSpec, place: Path) -> Outline:
-    """See babycli.models.base.Outliner. Where the .ckpt is not here, the published shape is taken."""
+    """Describes a checkpoint; without the .ckpt, by the published sizes. See babycli.models.base.Outliner."""
     from accelerate import init_empty_weights
     from torch import nn
 
@@ -187,26 +199,26 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
         ),
         stored_dtype=str(network["words"].weight.dtype).removeprefix("torch.") if is_here else None,
         template="none",
-        offers=OFFERS,
-        render=lambda prompt: prompt,
+        abilities=ABILITIES,
+        render=prompt_text,
     )
 
 
 def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
-    """True for a .ckpt, or for a folder that holds one and no config.json."""
+    """Tells whether a path is a .ckpt, or a folder with a .ckpt and no config.json."""
     return folder.suffix == ".ckpt" if folder.is_file() else not config and any(folder.glob("*.ckpt"))
 
 
 def _ckpt(place: Path) -> Path:
     if place.is_file():
         return place
-    found = sorted(place.glob("*.ckpt"))
-    if len(found) != 1:
-        names = ", ".join(file.name for file in found) or "none"
+    files = sorted(place.glob("*.ckpt"))
+    if len(files) != 1:
+        names = ", ".join(file.name for file in files) or "none"
         raise ModelError(
             f"expected one .ckpt of CVCL in {place}, found {names}", f"name it:  --model {place / 'NAME.ckpt'}"
         )
-    return found[0]
+    return files[0]
 
 
 def _text_kind(spec: ModelSpec) -> str:
@@ -217,7 +229,7 @@ def _text_kind(spec: ModelSpec) -> str:
 
 
 def _settings(read: Lightning, file: Path) -> Mapping[str, Any]:
-    """The arguments of the training run. Raises ModelError for another kind of CVCL than is implemented."""
+    """Gives the arguments of the training run. Raises ModelError for a kind of CVCL that is not implemented."""
     settings = read.attributes("args")
     for key, known in (("text_encoder", "embedding"), ("embedding_type", "flat")):
         if settings.get(key, known) != known:
@@ -226,7 +238,10 @@ def _settings(read: Lightning, file: Path) -> Mapping[str, Any]:
 
 
 def _vocabulary(spec: ModelSpec, file: Path, read: Lightning) -> tuple[dict[str, int], Path | None]:
-    """Word to row of the embeddings: from the file named, else vocab.json beside the .ckpt, else the .ckpt itself."""
+    """Reads the vocabulary, word -> row of the embeddings, and gives its file, None if it is in the .ckpt.
+
+    It is in the named file, else in vocab.json beside the .ckpt, else in the .ckpt itself.
+    """
     from babycli.models.parts import checkpoint
 
     wanted = spec.args.get("vocab")
@@ -248,7 +263,7 @@ def _vocabulary(spec: ModelSpec, file: Path, read: Lightning) -> tuple[dict[str,
 
 
 def _network(weights: Mapping[str, Tensor], file: Path) -> nn.ModuleDict:
-    """ResNeXt trunk, linear layer and word embeddings."""
+    """Builds the ResNeXt trunk, linear layer and word embeddings, with their weights. Raises ModelError."""
     from accelerate import init_empty_weights
     from torch import nn
 
@@ -281,7 +296,7 @@ def _network(weights: Mapping[str, Tensor], file: Path) -> nn.ModuleDict:
 FAMILY = Family(
     name="cvcl",
     summary="CVCL: ResNeXt-50 and word embeddings, a Lightning .ckpt (wkvong/cvcl_s_dino_resnext50_embedding)",
-    offers=OFFERS,
+    abilities=ABILITIES,
     arguments={
         "pretrained": ".ckpt, folder or hub id of the checkpoint",
         "text": "utterance (<sos> words <eos>) or word (the bare words); default utterance",

@@ -1,7 +1,7 @@
-"""Any vision-language model that transformers itself can read, asked in the words of its own chat template.
+"""Any vision-language model that transformers itself can read, asked through its own chat template.
 
-Owns which checkpoints these are. Never scores anything: parts/hf_model.py does; never puts a prompt together:
-parts/hf_chat.py does.
+Owns which checkpoints these are. Never scores anything: parts/hf_model.py does. Never builds a prompt: parts/hf_chat.py
+does.
 
 torch and transformers are imported on use, so that listing families stays quick.
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from babycli.errors import ModelError
 from babycli.models.base import DEVICE_MAP_HELP, Family, ModelSpec, Outline
+from babycli.models.parts.hf_abilities import ABILITIES
 
 if TYPE_CHECKING:
     from babycli.models.parts.hf_chat import Chat
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
-    """True for a model_type that transformers' AutoModelForImageTextToText knows, in transformers' own format.
+    """Tells whether transformers' AutoModelForImageTextToText knows the model_type, in transformers' own format.
 
-    LLaVA's authors use model types of transformers in a format of their own; ``mm_vision_tower`` tells it.
+    LLaVA's authors use model types of transformers with a format of their own, which ``mm_vision_tower`` reveals.
     """
     from transformers import CONFIG_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
@@ -37,20 +38,20 @@ def load(spec: ModelSpec, place: Path) -> HfModel:
     """Reads a checkpoint folder; see babycli.models.base.Loader."""
     from babycli.models.parts import hf_model
 
-    config, chat = _read(spec, place)
+    config, chat = _config_and_chat(spec, place)
     return hf_model.load(spec, place, config, chat)
 
 
 def outline(spec: ModelSpec, place: Path) -> Outline:
-    """See babycli.models.base.Outliner."""
+    """Describes a checkpoint; see babycli.models.base.Outliner."""
     from babycli.models.parts import hf_model
 
-    config, chat = _read(spec, place)
+    config, chat = _config_and_chat(spec, place)
     return hf_model.outline(place, config, chat)
 
 
-def _read(spec: ModelSpec, place: Path) -> tuple[Any, Chat]:
-    """The config and the chat of a checkpoint, which is all of it but its weights."""
+def _config_and_chat(spec: ModelSpec, place: Path) -> tuple[Any, Chat]:
+    """Reads the config and the chat of a checkpoint: all but its weights."""
     from babycli.models.parts import checkpoint, hf_chat
 
     declared = checkpoint.read_config(place)
@@ -69,7 +70,7 @@ def _read(spec: ModelSpec, place: Path) -> tuple[Any, Chat]:
 FAMILY = Family(
     name="hf",
     summary="any image-text-to-text model of transformers with a chat template: Qwen2-VL, SmolVLM, InternVL, Gemma 3",
-    offers=("loglikelihood", "generate"),
+    abilities=ABILITIES,
     arguments={
         "pretrained": "folder or hub id of the checkpoint",
         "device_map": DEVICE_MAP_HELP,

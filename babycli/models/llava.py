@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from babycli.errors import ModelError
 from babycli.models.babyllava import recognises as is_babyllava
 from babycli.models.base import DEVICE_MAP_HELP, Family, ModelSpec, Outline
+from babycli.models.parts.llava_abilities import LLAVA_ABILITIES
 from babycli.models.parts.prompts import TEMPLATES
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _TRUNK = "model"  # Llama's name inside a checkpoint of the original
 _TOWER_PREFIX = f"{_TRUNK}.vision_tower.vision_tower."
 _OWN_TOWER = "mm_vision_config"  # our name for what only a transformers config holds: that of its own tower
 _TUNED = ("unfreeze_mm_vision_tower", "tune_vision_tower")  # keys of config.json that say the tower was trained too
-# transformers' names of the same weights, oldest way of saving first, and the original's.
+# From transformers' names of the weights, in its older and newer versions, to the original's.
 _NAMES = (
     (r"^model\.(?=vision_tower\.|multi_modal_projector\.|language_model\.)", ""),
     (r"^language_model\.lm_head\.", "lm_head."),
@@ -46,7 +47,7 @@ _NAMES = (
 
 
 def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
-    """True for LLaVA with a CLIP tower and a Llama, in either format."""
+    """Tells whether a config is a LLaVA with a CLIP tower and a Llama, in either format."""
     kind = config.get("model_type")
     if _is_transformers(config):
         text, vision = config.get("text_config"), config.get("vision_config")
@@ -71,21 +72,21 @@ def load(spec: ModelSpec, place: Path) -> LlavaModel:
     source = _source(spec, place)
     files = checkpoint.weight_files(place)
     weights = checkpoint.read_weights(files)
-    found = _from_transformers(weights) if _OWN_TOWER in source.config else weights
+    renamed = _from_transformers(weights) if _OWN_TOWER in source.config else weights
     try:
-        home = _tower_home(source, {n: t for n, t in found.items() if n.startswith(_TOWER_PREFIX)})
-        shares = llava_network.split({**found, **home.weights}, _TRUNK, torch_dtype(spec.dtype))
-        del weights, found  # a 7B's weights need not be held twice
+        home = _tower_home(source, {n: t for n, t in renamed.items() if n.startswith(_TOWER_PREFIX)})
+        shares = llava_network.split({**renamed, **home.weights}, _TRUNK, torch_dtype(spec.dtype))
+        del weights, renamed  # the weights of a 7B model need not be held twice
         tower = _tower(source, home, shares.tower)
         network = llava_network.assemble(source.config, _TRUNK, source.n_tokens, tower, shares)
-    except ModelError as error:  # the parts do not know whose they are
+    except ModelError as error:  # the parts do not know the name of the checkpoint
         raise ModelError(f"{place}: {error.message}", error.mend) from error
     pixels = _pixels(source, home)
     return llava_loading.finish(source, network, pixels, [*files, *home.files], [*shares.notes, *home.notes])
 
 
 def outline(spec: ModelSpec, place: Path) -> Outline:
-    """See babycli.models.base.Outliner."""
+    """Describes a checkpoint; see babycli.models.base.Outliner."""
     from babycli.models.parts import llava_loading, llava_network
 
     source = _source(spec, place)
@@ -96,7 +97,7 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
 
 
 def _source(spec: ModelSpec, place: Path) -> Source:
-    """The checkpoint with its config in the original's names."""
+    """Reads the checkpoint's settings, with the config in the original's names."""
     from babycli.models.parts import checkpoint, llava_loading
     from babycli.models.parts.tokenizer import load_tokenizer
 
@@ -113,10 +114,11 @@ def _source(spec: ModelSpec, place: Path) -> Source:
 
 
 def _as_original(place: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """A transformers config in the original's words.
+    """Translates a transformers config into the original's names.
 
-    transformers' image processor crops unless it is told to pad; LLaVA-1.5 was trained and is evaluated with pictures
-    padded to squares, so they are padded here unless preprocessor_config.json says ``do_pad: false``.
+    transformers' image processor crops pictures unless it is told to pad them. LLaVA-1.5 was trained, and is
+    evaluated, with pictures padded to squares, so they are padded here unless preprocessor_config.json says
+    ``do_pad: false``.
     """
     from babycli.models.parts import checkpoint
 
@@ -142,7 +144,7 @@ def _as_original(place: Path, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _from_transformers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights under the original's names."""
+    """Gives the weights under the original's names."""
     renamed = {}
     for name, tensor in weights.items():
         for pattern, replacement in _NAMES:
@@ -153,20 +155,21 @@ def _from_transformers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class _TowerHome:
-    """Where the tower comes from."""
+    """The origin of the tower: its settings, weights and files."""
 
     config: Mapping[str, Any]  # of the vision transformer
     processor: Mapping[str, Any]  # preprocessor_config.json
-    weights: Mapping[str, Tensor]  # in the checkpoint's names; empty where the checkpoint's own serve
+    weights: Mapping[str, Tensor]  # in the checkpoint's names; empty where the checkpoint's own are used
     files: tuple[Path, ...]
     notes: tuple[str, ...]
 
 
 def _tower_home(source: Source, own: Mapping[str, Tensor] | None) -> _TowerHome:
-    """Finds the tower; ``own`` are the tower weights in the checkpoint, None where no weights are to be read.
+    """Finds the tower; ``own`` are the tower weights in the checkpoint, None if no weights are to be read.
 
-    The original reads the tower from the repository that ``mm_vision_tower`` names and ignores what the shards hold.
-    So do we, unless config.json says that the tower was tuned: then only the shards have it.
+    The original reads the tower from the repository that ``mm_vision_tower`` names, and ignores tower weights in the
+    checkpoint. babycli does the same, unless config.json says that the tower was tuned: then only the checkpoint has
+    the right weights.
     """
     from babycli.models.parts import checkpoint
 
@@ -201,13 +204,13 @@ def _tower_home(source: Source, own: Mapping[str, Tensor] | None) -> _TowerHome:
     tower = clip_vision_weights(checkpoint.read_weights(files))
     weights = {f"{_TOWER_PREFIX}vision_model.{name}": tensor for name, tensor in tower.items()}
     note = f"the vision tower is {home}"
-    if own and not _same(own, weights):
+    if own and not _same_weights(own, weights):
         note += "; the checkpoint holds another, which is not used: its config.json does not say that it was tuned"
     return _TowerHome(vision, processor, weights, (*settings, *files), (note,))
 
 
-def _same(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
-    """Are these the same weights, but for the rounding of the dtype they are saved in?"""
+def _same_weights(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Tells whether two sets of weights are the same, apart from the rounding of the dtype they are saved in."""
     import torch
 
     return all(
@@ -234,7 +237,7 @@ def _pixels(source: Source, home: _TowerHome) -> Any:
 FAMILY = Family(
     name="llava",
     summary="LLaVA-1.5: CLIP and Llama, in the original's format or in that of transformers",
-    offers=("loglikelihood", "generate"),
+    abilities=LLAVA_ABILITIES,
     arguments={
         "pretrained": "folder or hub id of the checkpoint",
         "conv_template": "conversation template: " + ", ".join(TEMPLATES),

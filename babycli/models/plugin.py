@@ -1,68 +1,96 @@
 """A user's own model: one class in one file (``path/to/file.py:Class``), or an entry point of an installed package.
 
-Owns what such a class may have and the checks of what it returns; docs/model_guide.md is its manual. Never trusts it:
-a wrong number of answers, text for numbers or a loss for a log-probability end the run.
+Owns the methods that such a class may have, and the checks of their results; docs/model_guide.md is the manual. Never
+trusts it: a wrong number of answers, text for numbers or a loss for a log-probability ends the run.
 
     class Mine:
         def __init__(self, device, dtype, **args): ...              # args: --model-args, all text
         def loglikelihood(self, images, prompts, texts): ...        # per pair: log-probabilities of the text's tokens
         def similarity(self, images, texts): ...                    # or, per pair: a number, higher is nearer
         def generate(self, images, prompts, max_new_tokens): ...    # per image: a text
-        def encode(self, images): ...                               # optional: what the others get in place of images
+        def encode(self, images): ...                               # optional: the others get its result as images
+        max_images = 1                                              # more, or None: then each image is a list of them
+        max_turns = 1                                               # more, or None: then each prompt is a list of turns
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from inspect import getdoc, getsourcefile, isclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from PIL.Image import Image
 
-from babycli.domain import Generation, Loglikelihood, Offer, Similarity
+from babycli.domain import Context, Loglikelihood, Similarity, Text
 from babycli.errors import ModelError, UsageError
-from babycli.models.base import Family, Features, ModelInfo, ModelSpec, Outline, Part, Tokens
-from babycli.models.parts.foreign import explained, fingerprint_of, import_file
+from babycli.foreign import explained, fingerprint_of, import_file, named_file
+from babycli.models.base import (
+    Abilities,
+    Family,
+    Features,
+    Model,
+    ModelInfo,
+    ModelSpec,
+    Outline,
+    Part,
+    Pictures,
+    Scores,
+    Tokens,
+)
 from babycli.models.parts.pictures import picture_digest
-from babycli.models.parts.prompts import filled
+from babycli.models.parts.prompts import filled, prompt_text, shown, words_of
 from babycli.wording import did_you_mean
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "babycli.models"
-METHODS: tuple[Offer, ...] = ("loglikelihood", "similarity", "generate")
+SCORERS: tuple[Scores, ...] = ("loglikelihood", "similarity")
+METHODS = (*SCORERS, "generate")
 ROUNDING = 1e-3  # by which a log-probability may exceed 0 in half precision
-_FILE = re.compile(r"(?P<file>.*\.py)(:(?P<name>\w+))?")
 
 
 @dataclass(frozen=True, slots=True)
 class Words(Tokens):
-    """A request in its own words: a user's model does its own tokenising."""
+    """A request as words: a user's model does its own tokenising."""
 
-    prompt: str
+    prompt: Any  # a text, or a list of turns for a model that takes several
     text: str
 
 
-class PluginModel:
-    """Makes a user's object a model; see babycli.models.base. Pictures count as equal when their pixels are."""
+class PluginModel(Model):
+    """A user's object as a model; see babycli.models.base. Pictures count as equal if their pixels are."""
 
     def __init__(self, own: Any, file: Path | None, info: ModelInfo) -> None:
         self._own = own
         self._file = file
         self.info = info
 
-    def render(self, prompt: str) -> str:
+    def render(self, context: Context) -> str:
         if not hasattr(self._own, "render"):
-            return prompt
-        rendered = self._call("render", prompt)
+            return _words_of(self._prompt(context))
+        rendered = self._call("render", self._prompt(context))
         if not isinstance(rendered, str):
             raise ModelError(f"{self.info.source}: render must return text, not {rendered!r}")
         return rendered
+
+    def _prompt(self, context: Context) -> Any:
+        """Gives the prompt as a text or, for a model that takes several turns, as a pair (role, text) for each turn.
+
+        Of several turns nothing else tells whose a picture is, so there each has its place in a text.
+        """
+        if self.info.abilities.max_turns == 1:
+            return prompt_text(context)
+        return [(turn.role, shown(words_of(turn), Context((turn,)))) for turn in context.turns]
+
+    def _images(self, pictures: Sequence[Pictures]) -> list[Any]:
+        """Gives a picture for each request or, for a model that takes several, a list of pictures."""
+        if self.info.abilities.max_images == 1:
+            return [row[0].data for row in pictures]
+        return [[features.data for features in row] for row in pictures]
 
     def preprocess(self, image: Image) -> Features:
         return Features(image, picture_digest(image))
@@ -73,11 +101,16 @@ class PluginModel:
         encoded = self._answers("encode", len(pixels), [f.data for f in pixels])
         return [Features(data, f.digest) for data, f in zip(encoded, pixels, strict=True)]
 
-    def tokenize(self, prompt: str, text: str) -> Words:
-        return Words(tuple(f"{prompt}\0{text}".encode()), 0, 0, prompt, text)
+    def tokenize(self, context: Context, answer: str) -> Words:
+        prompt = self._prompt(context)
+        return Words(tuple(f"{prompt}\0{answer}".encode()), 0, 0, prompt, answer)
 
-    def loglikelihood(self, features: Sequence[Features], tokens: Sequence[Words]) -> list[Loglikelihood]:
-        images, prompts, texts = [f.data for f in features], [t.prompt for t in tokens], [t.text for t in tokens]
+    def read(self, context: Context, max_new_tokens: int) -> Words:
+        return self.tokenize(context, "")
+
+    def loglikelihood(self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> list[Loglikelihood]:
+        asked = cast(Sequence[Words], tokens)
+        images, prompts, texts = self._images(pictures), [t.prompt for t in asked], [t.text for t in asked]
         return [self._loglikelihood(x) for x in self._answers("loglikelihood", len(texts), images, prompts, texts)]
 
     def _loglikelihood(self, answer: Any) -> Loglikelihood:
@@ -90,25 +123,28 @@ class PluginModel:
             raise self._refusal("loglikelihood", max(logprobs), "log-probabilities (at most 0), not losses")
         return Loglikelihood(logprobs, False)
 
-    def similarity(self, features: Sequence[Features], tokens: Sequence[Words]) -> list[Similarity]:
-        images, texts = [f.data for f in features], [filled(t.prompt, t.text) for t in tokens]
+    def similarity(self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> list[Similarity]:
+        asked = cast(Sequence[Words], tokens)
+        images, texts = self._images(pictures), [filled(_words_of(t.prompt), t.text) for t in asked]
         answers = self._answers("similarity", len(texts), images, texts)
         return [Similarity(self._number("similarity", answer)) for answer in answers]
 
-    def generate(self, features: Sequence[Features], prompt: str, max_new_tokens: int) -> list[Generation]:
-        images, prompts = [f.data for f in features], [prompt] * len(features)
+    def generate(
+        self, pictures: Sequence[Pictures], tokens: Sequence[Tokens], max_new_tokens: int, keeps: bool = False
+    ) -> list[Text]:
+        images, prompts = self._images(pictures), [t.prompt for t in cast(Sequence[Words], tokens)]
         answers = self._answers("generate", len(images), images, prompts, max_new_tokens)
         for answer in answers:
-            if not isinstance(answer, str):
+            if not isinstance(answer, str) or not _is_unicode(answer):
                 raise self._refusal("generate", answer, "a text for each image")
-        return [Generation(answer, (), True) for answer in answers]
+        return [Text(answer, (), True) for answer in answers]
 
     def _call(self, method: str, *args: Any) -> Any:
         with explained(f"{self.info.source}: {method} failed", self._file):
             return getattr(self._own, method)(*args)
 
     def _answers(self, method: str, n: int, *args: Any) -> list[Any]:
-        """What a method returns, one for each of ``n``."""
+        """Calls a method, and gives its ``n`` answers. Raises ModelError for any other number, or for no list."""
         returned = self._call(method, *args)
         if isinstance(returned, str) or not hasattr(returned, "__iter__"):
             raise self._refusal(method, returned, f"a list of {n}")
@@ -118,7 +154,7 @@ class PluginModel:
         return answers
 
     def _number(self, method: str, value: Any) -> float:
-        """A number of any kind that float() takes, but no text. Raises ModelError."""
+        """Reads a number of any kind that float() takes, except text. Raises ModelError."""
         if not isinstance(value, str | bytes):
             with contextlib.suppress(TypeError, ValueError, RuntimeError, OverflowError):
                 return float(value)
@@ -133,9 +169,13 @@ class PluginModel:
         )
 
 
+def _words_of(prompt: Any) -> str:
+    return prompt if isinstance(prompt, str) else "\n".join(text for _, text in prompt)
+
+
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """A class and where it is written."""
+class _UserClass:
+    """A user's class and its file."""
 
     own_class: type
     file: Path | None
@@ -144,72 +184,72 @@ class _Found:
 
 def load(spec: ModelSpec, place: Path) -> PluginModel:
     """Makes an object of the user's class; see babycli.models.base.Loader."""
-    found = _find(spec.source)
-    offers = _offers(found)
-    with explained(f"{found.source}: cannot make a {found.own_class.__name__}", found.file):
-        own = found.own_class(device=spec.device, dtype=spec.dtype, **spec.args)
+    user_class = _find_class(spec.source)
+    abilities = _abilities(user_class)
+    with explained(f"{user_class.source}: cannot make a {user_class.own_class.__name__}", user_class.file):
+        own = user_class.own_class(device=spec.device, dtype=spec.dtype, **spec.args)
     known = getattr(own, "n_parameters", None)
     info = ModelInfo(
         family="plugin",
-        source=found.source,
-        fingerprint=fingerprint_of(found.file, found.own_class.__qualname__, spec.args),
+        source=user_class.source,
+        fingerprint=fingerprint_of(user_class.file, user_class.own_class.__qualname__, spec.args),
         n_parameters=known if isinstance(known, int) else None,
         dtype=spec.dtype,
         device=spec.device,
         template="own",
-        offers=offers,
-        prompts=_prompts(found),
-        prompts_like=str(getattr(found.own_class, "prompts_like", "")),
+        abilities=abilities,
+        prompts=_own_prompts(user_class),
+        prompts_like=str(getattr(user_class.own_class, "prompts_like", "")),
     )
-    return PluginModel(own, found.file, info)
+    return PluginModel(own, user_class.file, info)
 
 
 def outline(spec: ModelSpec, place: Path) -> Outline:
-    """What the class says of itself; no object is made. See babycli.models.base.Outliner."""
-    found = _find(spec.source)
-    summary = (getdoc(found.own_class) or "no docstring").splitlines()[0]
+    """Describes the class without making an object of it; see babycli.models.base.Outliner."""
+    user_class = _find_class(spec.source)
+    summary = (getdoc(user_class.own_class) or "no docstring").splitlines()[0]
     return Outline(
         family="plugin",
-        parts=(Part("class", f"{found.own_class.__name__}: {summary}", None),),
+        parts=(Part("class", f"{user_class.own_class.__name__}: {summary}", None),),
         stored_dtype=None,
         template="own",
-        offers=_offers(found),
-        render=lambda prompt: prompt,
-        prompts=_prompts(found),
-        prompts_like=str(getattr(found.own_class, "prompts_like", "")),
+        abilities=_abilities(user_class),
+        render=prompt_text,
+        prompts=_own_prompts(user_class),
+        prompts_like=str(getattr(user_class.own_class, "prompts_like", "")),
     )
 
 
 def claims(name: str) -> bool:
-    """True for path/to/file.py, with or without :Class, and for the name of an entry point."""
-    return bool(_FILE.fullmatch(name)) or name in plugins()
+    """Tells whether a name is path/to/file.py, with or without :Class, or the name of an entry point."""
+    return named_file(name) is not None or name in plugins()
 
 
 def plugins() -> Mapping[str, EntryPoint]:
-    """The entry points of installed packages in the group babycli.models, by name."""
+    """Gives the entry points of installed packages in the group babycli.models, by name."""
     from importlib.metadata import entry_points  # slow to import, and every command imports this module
 
     return {point.name: point for point in entry_points(group=GROUP)}
 
 
-def _find(source: str) -> _Found:
-    match = _FILE.fullmatch(source)
-    if match is None:
+def _find_class(source: str) -> _UserClass:
+    named = named_file(source)
+    if named is None:
         point = plugins()[source]
         with explained(f"cannot load the entry point {source} = {point.value}", None):
-            found = point.load()
-        if not isclass(found):
-            raise ModelError(f"the entry point {source} = {point.value} is {found!r}; expected is a class")
-        file = getsourcefile(found)
-        return _Found(found, Path(file) if file else None, f"{source} ({point.value})")
-    path = Path(match["file"]).expanduser()
+            loaded = point.load()
+        if not isclass(loaded):
+            raise ModelError(f"the entry point {source} = {point.value} is {loaded!r}; expected is a class")
+        file = getsourcefile(loaded)
+        return _UserClass(loaded, Path(file) if file else None, f"{source} ({point.value})")
+    path = named.path
     if not path.is_file():
         raise UsageError(f"unknown model {source!r}: there is no file {path}", "write  --model path/to/file.py:Class")
     module = import_file(path)
     classes = {
         name: value for name, value in vars(module).items() if isclass(value) and value.__module__ == module.__name__
     }
-    wanted = match["name"] or (next(iter(classes)) if len(classes) == 1 else None)
+    wanted = named.name or (next(iter(classes)) if len(classes) == 1 else None)
     if wanted not in classes:
         listed = ", ".join(classes) or "none"
         what = f"no class {wanted!r}" if wanted else "more than one class, or none"
@@ -217,33 +257,45 @@ def _find(source: str) -> _Found:
             f"{path} has {what}; its classes: {listed}.{did_you_mean(wanted or '', list(classes))}",
             f"write  --model {path}:CLASS",
         )
-    return _Found(classes[wanted], path, source)
+    return _UserClass(classes[wanted], path, source)
 
 
-def _offers(found: _Found) -> tuple[Offer, ...]:
-    """The methods that the class has. Raises ModelError for a class that has none of them."""
-    offers = tuple(name for name in METHODS if callable(getattr(found.own_class, name, None)))
-    if not offers:
-        near = [n for n in vars(found.own_class) if not n.startswith("_")]
+def _abilities(user_class: _UserClass) -> Abilities:
+    """Gives the abilities of a class: its methods, and the pictures and turns it takes. Raises ModelError for none."""
+    offered = [name for name in METHODS if callable(getattr(user_class.own_class, name, None))]
+    if not offered:
+        near = [n for n in vars(user_class.own_class) if not n.startswith("_")]
         raise ModelError(
-            f"{found.source}: the class {found.own_class.__name__} has no method to ask; expected is one or more of: "
-            f"{', '.join(METHODS)}; it has: {', '.join(near) or 'none'}",
+            f"{user_class.source}: the class {user_class.own_class.__name__} has no method to ask; expected is one or "
+            f"more of: {', '.join(METHODS)}; it has: {', '.join(near) or 'none'}",
             "docs/model_guide.md has an example",
         )
-    return offers
+    return Abilities(
+        scores=tuple(name for name in SCORERS if name in offered),
+        writes="generate" in offered,
+        max_images=_bound(user_class, "max_images"),
+        max_turns=_bound(user_class, "max_turns"),
+    )
 
 
-def _prompts(found: _Found) -> dict[str, str]:
-    prompts = getattr(found.own_class, "prompts", {})
+def _bound(user_class: _UserClass, name: str) -> int | None:
+    value = getattr(user_class.own_class, name, 1)
+    if value is None or (isinstance(value, int) and value >= 1):
+        return value
+    raise ModelError(f"{user_class.source}: {name} is {value!r}; expected is a whole number from 1 on, or None for any")
+
+
+def _own_prompts(user_class: _UserClass) -> dict[str, str]:
+    prompts = getattr(user_class.own_class, "prompts", {})
     if not isinstance(prompts, dict) or not all(isinstance(x, str) for pair in prompts.items() for x in pair):
-        raise ModelError(f"{found.source}: prompts is {prompts!r}; expected is a dict of task names and texts")
+        raise ModelError(f"{user_class.source}: prompts is {prompts!r}; expected is a dict of task names and texts")
     return prompts
 
 
 FAMILY = Family(
     name="plugin",
     summary="your own model: path/to/file.py:Class, or an entry point babycli.models; docs/model_guide.md",
-    offers=METHODS,
+    abilities=Abilities(scores=SCORERS, writes=True, max_images=None, max_turns=None),
     arguments={},
     recognises=lambda folder, config: False,
     load=load,
@@ -252,3 +304,12 @@ FAMILY = Family(
     has_checkpoints=False,
     takes_any_argument=True,
 )
+
+
+def _is_unicode(text: str) -> bool:
+    """Tells whether a text can be written into a log: it has no lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

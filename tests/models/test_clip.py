@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -24,11 +25,11 @@ from transformers import (
     SiglipModel,
 )
 
-from babycli.errors import ModelError
-from babycli.models.base import Tokens
+from babycli.domain import CannotAnswer
+from babycli.models.base import Model, Tokens
 from tests.conftest import Babycli
 from tests.models.conftest import Evaluate
-from tests.models.loading import DualEncoder, load_any, picture, write_json
+from tests.models.loading import asked, load, picture, similarity, tokenize, write_json
 from tests.models.test_bad_checkpoints import assert_explained
 
 WORDS = ["a", "photo", "of", "red", "ball", "cat", "blue", "tree"]
@@ -86,10 +87,6 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write(tmp_path / "model", request.param)
 
 
-def load(folder: Path, **settings: Any) -> DualEncoder:
-    return cast(DualEncoder, load_any(folder, **settings))
-
-
 def direct(folder: Path, seed: int, text: str) -> float:
     """The cosine out of transformers' own logits for one picture and one text."""
     kind = json.loads((folder / "config.json").read_text())["model_type"]
@@ -107,16 +104,16 @@ def direct(folder: Path, seed: int, text: str) -> float:
         return float(logit / network.logit_scale.exp())
 
 
-def scores(model: DualEncoder, seeds: range, texts: tuple[str, ...], batch: int) -> list[float]:
+def scores(model: Model, seeds: range, texts: tuple[str, ...], batch: int) -> list[float]:
     """Every picture with every text, in batches of equal keys."""
     pixels = [model.preprocess(picture(seed)) for seed in seeds]
     features = [f for i in range(0, len(pixels), batch) for f in model.encode(pixels[i : i + batch])]
     found = {}
     for text in texts:
-        tokens: Tokens = model.tokenize("", text)
+        tokens: Tokens = tokenize(model, "", text)
         for i in range(0, len(features), batch):
             some = features[i : i + batch]
-            for j, score in enumerate(model.similarity(some, [tokens] * len(some))):
+            for j, score in enumerate(similarity(model, some, [tokens] * len(some))):
                 found[i + j, text] = score.value
     return [found[i, text] for i in range(len(features)) for text in texts]
 
@@ -130,7 +127,7 @@ def test_cosines_are_those_of_transformers(folder: Path) -> None:
     assert scores(model, range(3), TEXTS, 1) == pytest.approx(expected, abs=1e-6)
     assert scores(model, range(3), TEXTS, 3) == pytest.approx(expected, abs=1e-6)
     assert max(expected) - min(expected) > 1e-3
-    assert model.info.offers == ("similarity",)
+    assert model.info.abilities.words == ("similarity",)
 
 
 def test_the_batch_does_not_matter(folder: Path) -> None:
@@ -143,15 +140,15 @@ def test_equal_pictures_and_equal_texts_tie(folder: Path) -> None:
     model = load(folder)
     one, other, again = (model.encode([model.preprocess(picture(seed))])[0] for seed in (0, 1, 0))
     assert one.digest == again.digest != other.digest
-    tokens = model.tokenize("", "ball")
-    assert model.similarity([one], [tokens]) == model.similarity([other, again], [tokens] * 2)[1:]
-    assert model.tokenize("", "zebra") == model.tokenize("", "horse")  # both unknown to the vocabulary
+    tokens = tokenize(model, "", "ball")
+    assert similarity(model, [one], [tokens]) == similarity(model, [other, again], [tokens] * 2)[1:]
+    assert tokenize(model, "", "zebra") == tokenize(model, "", "horse")  # both unknown to the vocabulary
 
 
 def test_a_prompt_is_filled_with_the_text(folder: Path) -> None:
     model = load(folder)
-    assert model.tokenize("a photo of a {}", "red ball") == model.tokenize("", "a photo of a red ball")
-    assert model.tokenize("a photo of", "ball") == model.tokenize("", "a photo of ball")
+    assert tokenize(model, "a photo of a {}", "red ball") == tokenize(model, "", "a photo of a red ball")
+    assert tokenize(model, "a photo of", "ball") == tokenize(model, "", "a photo of ball")
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float16", 0.01), ("bfloat16", 0.05)])
@@ -172,10 +169,11 @@ def test_nan_weights_give_no_number(folder: Path) -> None:
 
 def test_a_text_that_does_not_fit_is_not_cut(folder: Path) -> None:
     model = load(folder)
-    n_special = 2 if model.tokenize("", "ball").ids[0] == 2 else 1  # <start>, which only CLIP has, and <end>
-    assert len(model.tokenize("", " ".join(["ball"] * (N_POSITIONS - n_special))).ids) == N_POSITIONS
-    with pytest.raises(ModelError, match=rf"{N_POSITIONS + 1} positions.*{N_POSITIONS}"):
-        model.tokenize("", " ".join(["ball"] * (N_POSITIONS + 1 - n_special)))
+    n_special = 2 if tokenize(model, "", "ball").ids[0] == 2 else 1  # <start>, which only CLIP has, and <end>
+    assert len(tokenize(model, "", " ".join(["ball"] * (N_POSITIONS - n_special))).ids) == N_POSITIONS
+    refused = model.tokenize(asked(), " ".join(["ball"] * (N_POSITIONS + 1 - n_special)))
+    assert isinstance(refused, CannotAnswer)
+    assert re.search(rf"{N_POSITIONS + 1} positions.*{N_POSITIONS}", refused.why)
 
 
 # ---------------------------------------------------------------- the command
@@ -195,7 +193,7 @@ def test_the_log_holds_similarities(folder: Path, evaluate: Evaluate, tmp_path: 
     winoground = json.loads(logged(tmp_path / "logs", "*_samples_baby_winoground.jsonl").splitlines()[0])
     assert winoground["image_score"]["img0_phrase0_similarity"] == winoground["resps"][0][0]
     score = json.loads(logged(tmp_path / "logs", "scores.rank0.jsonl").splitlines()[0])
-    assert set(score) == {"image", "prompt", "text", "similarity", "input"}
+    assert set(score) == {"turns", "answer", "similarity", "input"}
 
 
 def test_captions_are_left_out_unless_asked_for(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from tests.models.conftest import Evaluate
-from tests.models.loading import DualEncoder, load_any, picture
+from tests.models.loading import load, picture, similarity, tokenize
 from tests.models.test_bad_checkpoints import assert_explained
 
 ALL_TRIALS = ("--tasks", "labeled_s,vtwt,baby_winoground,saycam_caption", "--limit", 1000)
@@ -69,14 +69,14 @@ def test_random_is_near_chance_and_drawn_from_its_seed(evaluate: Evaluate, tmp_p
 
 
 def test_random_depends_on_picture_and_text() -> None:
-    model = cast(DualEncoder, load_any("control:random?seed=1"))
+    model = load("control:random?seed=1")
     one, other = model.encode([model.preprocess(picture(seed)) for seed in range(2)])
-    ball, cat = model.tokenize("", "ball"), model.tokenize("", "cat")
-    values = [model.similarity([f], [t])[0].value for f in (one, other) for t in (ball, cat)]
+    ball, cat = tokenize(model, "", "ball"), tokenize(model, "", "cat")
+    values = [similarity(model, [f], [t])[0].value for f in (one, other) for t in (ball, cat)]
     assert len(set(values)) == 4
-    assert model.similarity([other, one], [cat, ball]) == [
-        model.similarity([other], [cat])[0],
-        model.similarity([one], [ball])[0],
+    assert similarity(model, [other, one], [cat, ball]) == [
+        similarity(model, [other], [cat])[0],
+        similarity(model, [one], [ball])[0],
     ]
 
 

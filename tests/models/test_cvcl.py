@@ -10,18 +10,19 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from babycli.models.base import Model
 from babycli.models.cvcl import MAX_TOKENS, split_words
 from babycli.models.parts.vision import ResNeXt, ResNeXtSpec
 from tests.conftest import Babycli
 from tests.models.conftest import Evaluate
-from tests.models.loading import DualEncoder, load_any, picture, write_json
+from tests.models.loading import load, picture, similarity, tokenize, write_json
 from tests.models.slow_path import resnext
 from tests.models.test_bad_checkpoints import assert_explained
 
@@ -75,13 +76,9 @@ def folder(weights: dict[str, Tensor], tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def load(place: Path, **settings: Any) -> DualEncoder:
-    return cast(DualEncoder, load_any(place, **settings))
-
-
-def score(model: DualEncoder, seed: int, text: str) -> float:
+def score(model: Model, seed: int, text: str) -> float:
     (features,) = model.encode([model.preprocess(picture(seed))])
-    return model.similarity([features], [model.tokenize("", text)])[0].value
+    return similarity(model, [features], [tokenize(model, "", text)])[0].value
 
 
 def slow(weights: dict[str, Tensor], seed: int, ids: list[int], cosine: bool) -> float:
@@ -118,11 +115,11 @@ def test_words(text: str, words: list[str]) -> None:
 
 
 def test_ids_as_an_utterance_and_as_a_word(folder: Path) -> None:
-    assert load(folder).tokenize("", "red zebra").ids == (2, VOCAB["red"], 1, 3)
-    assert load(folder, text="word").tokenize("", "red zebra").ids == (VOCAB["red"], 1)
-    long = load(folder).tokenize("", " ".join(["ball"] * 40)).ids
+    assert tokenize(load(folder), "", "red zebra").ids == (2, VOCAB["red"], 1, 3)
+    assert tokenize(load(folder, text="word"), "", "red zebra").ids == (VOCAB["red"], 1)
+    long = tokenize(load(folder), "", " ".join(["ball"] * 40)).ids
     assert (len(long), long[0], long[-1]) == (MAX_TOKENS, 2, 3)
-    assert load(folder).tokenize("red {}", "ball").ids == load(folder).tokenize("", "red ball").ids
+    assert tokenize(load(folder), "red {}", "ball").ids == tokenize(load(folder), "", "red ball").ids
 
 
 # ---------------------------------------------------------------- numbers
@@ -135,21 +132,22 @@ def test_similarity_is_that_of_the_slow_path(cosine: bool, weights: dict[str, Te
     model = load(tmp_path / "model")
     for seed in range(2):
         for text in ("ball", "red cat"):
-            ids = list(model.tokenize("", text).ids)
+            ids = list(tokenize(model, "", text).ids)
             assert score(model, seed, text) == pytest.approx(slow(weights, seed, ids, cosine), rel=1e-4, abs=1e-5)
 
 
-def test_the_batch_does_not_matter(folder: Path) -> None:
+@pytest.mark.parametrize("n", [16, pytest.param(64, marks=pytest.mark.long)])
+def test_the_batch_does_not_matter(n: int, folder: Path) -> None:
     model = load(folder)
-    pixels = [model.preprocess(picture(seed)) for seed in range(64)]
-    tokens = model.tokenize("", "red ball")
+    pixels = [model.preprocess(picture(seed)) for seed in range(n)]
+    tokens = tokenize(model, "", "red ball")
     found = []
-    for size in (1, 7, 64):
-        features = [f for i in range(0, 64, size) for f in model.encode(pixels[i : i + size])]
-        found.append([s.value for s in model.similarity(features, [tokens] * 64)])
+    for size in (1, 7, n):
+        features = [f for i in range(0, n, size) for f in model.encode(pixels[i : i + size])]
+        found.append([s.value for s in similarity(model, features, [tokens] * n)])
     assert found[1] == pytest.approx(found[0], abs=1e-5)
     assert found[2] == pytest.approx(found[0], abs=1e-5)
-    assert len(set(found[0])) == 64
+    assert len(set(found[0])) == n
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float16", 0.01), ("bfloat16", 0.05)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -12,10 +13,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from babycli import domain
+from babycli.domain import PICTURE
+from babycli.foreign import import_file
 from babycli.models import plugin
-from babycli.models.parts.foreign import import_file
+from babycli.models.plugin import PluginModel
 from tests.conftest import REPOSITORY, Babycli
 from tests.models.conftest import Evaluate
+from tests.models.loading import load, read, tokenize
 from tests.models.test_bad_checkpoints import assert_explained
 
 TEXT_LENGTH = """
@@ -139,7 +144,7 @@ def test_loglikelihood_and_arguments(evaluate: Evaluate, tmp_path: Path) -> None
     run = run_json(tmp_path / "logs")
     assert run["model"]["args"] == {"factor": "0.25"}
     assert run["model"]["n_parameters"] is None
-    assert run["model"]["offers"] == ["loglikelihood"]
+    assert run["model"]["abilities"]["scores"] == ["loglikelihood"]
     (scores,) = (tmp_path / "logs").glob("*/*/scores.rank0.jsonl")
     score = json.loads(scores.read_text().splitlines()[0])
     width = -score["token_logprobs"][0] / 0.25
@@ -251,6 +256,88 @@ def test_nan_runs_through_and_is_not_trusted(evaluate: Evaluate, tmp_path: Path)
     assert json.loads(results.read_text())["nonfinite"] == {"labeled_s": 1}
 
 
+# ---------------------------------------------------------------- several pictures, several turns
+
+
+SEVERAL = """
+    class Several:
+        max_images = {images}
+        max_turns = {turns}
+
+        def __init__(self, device, dtype): ...
+
+        def loglikelihood(self, images, prompts, texts):
+            self.asked = images, prompts, texts
+            return [[-1.0] for _ in texts]
+
+        def similarity(self, images, texts):
+            self.asked = images, texts
+            return [1.0 for _ in texts]
+
+        def generate(self, images, prompts, max_new_tokens):
+            self.asked = images, prompts, max_new_tokens
+            return ["a ball" for _ in prompts]
+"""
+A, B = (Image.new("RGB", (2, 2), colour) for colour in ("red", "blue"))
+TWO = domain.ask("Is <image> like <image>?", PICTURE, PICTURE)
+
+
+def several(tmp_path: Path, images: int | None, turns: int | None) -> tuple[PluginModel, Any]:
+    """A model of a class that takes so many, and the object of that class."""
+    model = load(write(tmp_path / "several.py", SEVERAL.format(images=images, turns=turns)))
+    assert isinstance(model, PluginModel)
+    assert (model.info.abilities.max_images, model.info.abilities.max_turns) == (images, turns)
+    return model, model._own
+
+
+def test_a_class_that_takes_several_pictures_gets_a_list_for_each_request(tmp_path: Path) -> None:
+    model, own = several(tmp_path, 2, 1)
+    one, other = model.encode([model.preprocess(image) for image in (A, B)])
+    tokens = [tokenize(model, TWO, "ball"), tokenize(model, "what?", "cup")]
+    model.loglikelihood([(one, other), (other,)], tokens)
+    assert own.asked == ([[A, B], [B]], ["Is <image> like <image>?", "what?"], ["ball", "cup"])
+    model.similarity([(one, one), (other,)], tokens)
+    assert own.asked == ([[A, A], [B]], ["Is <image> like <image>? ball", "what? cup"])
+    model.generate([(other, one)], [read(model, TWO, 5)], 5)
+    assert own.asked == ([[B, A]], ["Is <image> like <image>?"], 5)
+    assert model.render(TWO) == "Is <image> like <image>?"
+
+
+def test_a_class_that_takes_several_turns_gets_a_list_of_them(tmp_path: Path) -> None:
+    model, own = several(tmp_path, None, None)
+    one, other = model.encode([model.preprocess(image) for image in (A, B)])
+    talk = domain.ask("Which?", PICTURE, PICTURE).followed_by("the ball", "Is ", PICTURE, " it?")
+    said = [("user", "<image> <image>\nWhich?"), ("model", "the ball"), ("user", "Is <image> it?")]
+    model.loglikelihood([(one, other, one)], [tokenize(model, talk, "yes")])
+    assert own.asked == ([[A, B, A]], [said], ["yes"])
+    model.similarity([(one, other, one)], [tokenize(model, talk, "yes")])
+    assert own.asked == ([[A, B, A]], ["<image> <image>\nWhich?\nthe ball\nIs <image> it? yes"])
+    model.generate([(one, other, one)], [read(model, talk, 5)], 5)
+    assert own.asked == ([[A, B, A]], [said], 5)
+    assert model.render(talk) == "<image> <image>\nWhich?\nthe ball\nIs <image> it?"
+
+
+def test_whose_a_picture_is_can_be_told(tmp_path: Path) -> None:
+    """The same words and the same picture, shown in the first turn or in the second, are two questions."""
+    model, _ = several(tmp_path, 1, None)
+    first = domain.ask("a", PICTURE).followed_by("b", "c")
+    second = domain.ask("a").followed_by("b", PICTURE, "c")
+    assert tokenize(model, first, "x").identity != tokenize(model, second, "x").identity
+    model, _ = several(tmp_path, 2, 1)
+    front = domain.Context((domain.Turn("user", (PICTURE, PICTURE, "a b")),))
+    among = domain.Context((domain.Turn("user", (PICTURE, "a ", PICTURE, "b")),))
+    assert model.render(front) == "a b"
+    assert model.render(among) == "<image>a <image>b"
+
+
+@pytest.mark.parametrize("attribute", ["images", "turns"])
+@pytest.mark.parametrize("value", ["0", "-1", "'2'", "2.0"])
+def test_a_bound_must_be_a_whole_number(attribute: str, value: str, evaluate: Evaluate, tmp_path: Path) -> None:
+    code = SEVERAL.format(**{"images": 1, "turns": 1} | {attribute: value})
+    ran = evaluate("--model", write(tmp_path / "several.py", code))
+    assert_explained(ran, 5, "several.py", f"max_{attribute} is {value}", "whole number from 1 on, or None")
+
+
 # ---------------------------------------------------------------- what is wrong
 
 
@@ -315,3 +402,15 @@ def test_a_file_leaves_nothing_on_the_path(evaluate: Evaluate, tmp_path: Path) -
     before = list(sys.path)
     evaluate("--model", write(tmp_path / "mine.py", "raise RuntimeError('no')\n"))
     assert sys.path == before
+
+
+def test_a_file_that_changes_in_the_same_second_is_compiled_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = tmp_path / "own.py"
+    for value in (1, 2):
+        file.write_text(f"VALUE = {value}\n")
+        os.utime(file, (1_700_000_000, 1_700_000_000))
+        assert value == import_file(file).VALUE
+    assert [path.name for path in tmp_path.iterdir()] == ["own.py"]  # and nothing is left beside it

@@ -1,6 +1,6 @@
-"""How a CLIP or SigLIP answers requests: one vector for a picture, one for a text, and the cosine between them.
+"""A loaded CLIP or SigLIP: one vector for a picture, one for a text, and the cosine between them.
 
-Owns the methods of a loaded model. Never reads a checkpoint and never decides who is right.
+Owns the methods of the model. Never reads a checkpoint and never decides which answer is right.
 
 The cosine orders pairs as the model's own logits do, which are  exp(logit_scale) * cosine (+ logit_bias).
 """
@@ -14,17 +14,17 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from babycli.domain import Similarity
-from babycli.models.base import Features, ModelInfo, Tokens
+from babycli.domain import CannotAnswer, Context, Similarity
+from babycli.models.base import Features, Model, ModelInfo, Pictures, Tokens
 from babycli.models.parts.clip_images import ImageReader
 from babycli.models.parts.clip_texts import TextReader
 from babycli.models.parts.device_memory import on_device
 from babycli.models.parts.dual_encoder import TextVectors, as_features
 from babycli.models.parts.precision import torch_dtype
-from babycli.models.parts.prompts import filled
+from babycli.models.parts.prompts import filled, prompt_text
 
 
-class ClipModel:
+class ClipModel(Model):
     """A loaded network; see babycli.models.base.Model for the contract of each method.
 
     Features of a picture are its vector: float32, of length 1, on the CPU whatever the device.
@@ -41,8 +41,8 @@ class ClipModel:
     def pixels_key(self) -> str:
         return self._images.key
 
-    def render(self, prompt: str) -> str:
-        return prompt
+    def render(self, context: Context) -> str:
+        return prompt_text(context)
 
     def preprocess(self, image: Image) -> Tensor:
         return self._images.pixels(image)
@@ -52,16 +52,16 @@ class ClipModel:
             batch = on_device(pixels, self.info.device, torch_dtype(self.info.dtype))
             return as_features(_unwrapped(self._network.get_image_features(pixel_values=batch)), normalise=True)
 
-    def tokenize(self, prompt: str, text: str) -> Tokens:
-        """Texts of equal length share a batch; they are never padded to each other."""
-        ids = self._texts.ids(filled(prompt, text))
-        return Tokens(ids, len(ids), len(ids))
+    def tokenize(self, context: Context, answer: str) -> Tokens | CannotAnswer:
+        """Makes the ids of the filled prompt. Texts share a batch if they are equally long; none is padded for that."""
+        ids = self._texts.ids(filled(prompt_text(context), answer))
+        return ids if isinstance(ids, CannotAnswer) else Tokens(ids, len(ids), len(ids))
 
     def read_texts(self, tokens: Sequence[Tokens]) -> None:
         self._vectors.read(tokens)
 
-    def similarity(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Similarity]:
-        return self._vectors.similarity(features, tokens)
+    def similarity(self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> list[Similarity]:
+        return self._vectors.similarity([row[0] for row in pictures], tokens)
 
     def _encode_texts(self, ids: Sequence[tuple[int, ...]]) -> Tensor:
         # No attention mask: CLIP's texts are not padded, and SigLIP learned with its padding in sight.
@@ -71,6 +71,6 @@ class ClipModel:
 
 
 def _unwrapped(encoded: Any) -> Tensor:
-    """The vectors; versions of transformers differ in what they wrap them in."""
+    """Takes the vectors out of the object in which some versions of transformers wrap them."""
     vectors: Tensor = encoded if isinstance(encoded, Tensor) else encoded.pooler_output
     return vectors

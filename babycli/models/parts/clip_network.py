@@ -1,8 +1,8 @@
 """The network of a CLIP or SigLIP checkpoint: transformers' own modules, filled from the checkpoint's weights.
 
-Owns the module tree and what is said when config and weights do not fit. Never reads a file, never computes a score.
-A weight that is missing, left over or of a wrong shape is an error: transformers only warns, and goes on with random
-numbers.
+Owns the module tree and the errors for a config and weights that do not fit. Never reads a file, never computes a
+score. A weight that is missing, left over or of a wrong shape is an error: transformers only warns, and goes on with
+random numbers.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _LEGACY_BUFFER = "embeddings.position_ids"  # 0, 1, 2, ...: saved by early versi
 
 
 def build(folder: Path, config: Mapping[str, Any]) -> Any:
-    """The network that config.json describes, its parameters on the meta device; buffers are real."""
+    """Builds the network that config.json describes; parameters are on the meta device, buffers are real."""
     config_class, model_class = _CLASSES[config["model_type"]]
     with reading(f"{folder / 'config.json'} does not describe a {config['model_type']} model"), init_empty_weights():
         return model_class(config_class.from_dict(dict(config)))
 
 
 def fill(folder: Path, network: Any, weights: Mapping[str, Tensor], dtype: str) -> tuple[str, ...]:
-    """Gives the network its weights, in ``dtype``. Returns notes for the reader of the numbers."""
+    """Puts the weights into the network, in ``dtype``; gives notes for the reader of the numbers. Raises ModelError."""
     kept = {name: tensor for name, tensor in weights.items() if not name.endswith(_LEGACY_BUFFER)}
     given = in_dtype(kept, torch_dtype(dtype))
     try:
@@ -45,7 +45,7 @@ def fill(folder: Path, network: Any, weights: Mapping[str, Tensor], dtype: str) 
 
 
 def parts_of(network: Any) -> tuple[Part, ...]:
-    """The parts of a network in words."""
+    """Describes the parts of a network."""
     vision, text = network.config.vision_config, network.config.text_config
     size = checkpoint.n_parameters
     parts = [
@@ -62,7 +62,7 @@ def parts_of(network: Any) -> tuple[Part, ...]:
             size(network.text_model),
         ),
     ]
-    if network.config.model_type == "clip":  # a SigLIP has the text encoder's last layer in its place
+    if network.config.model_type == "clip":  # in a SigLIP the text encoder's last layer is the projection
         what = f"{vision.hidden_size} and {text.hidden_size} to {network.config.projection_dim}"
         parts.append(Part("projections", what, size(network.visual_projection) + size(network.text_projection)))
     rest = size(network) - sum(part.n_parameters or 0 for part in parts)

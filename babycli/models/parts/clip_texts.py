@@ -1,11 +1,11 @@
-"""From a text to the ids that a CLIP or SigLIP text encoder reads.
+"""Turning a text into the ids that a CLIP or SigLIP text encoder reads.
 
-Owns tokenising, padding and the limits of the text encoder. Never cuts a text off: one that is too long is an error.
+Owns tokenising, padding and the limits of the text encoder. Never cuts a text off: one that is too long gets no answer.
 
-    CLIP      <|startoftext|> a photo of a ball <|endoftext|>          no padding: the encoder is causal, and its vector
-                                                                       is what it says at <|endoftext|>
+    CLIP      <|startoftext|> a photo of a ball <|endoftext|>          no padding: the encoder is causal, and its output
+                                                                       at <|endoftext|> is the vector
     SigLIP    a photo of a ball </s> </s> </s> ... </s>                padded on the right to all 64 positions, as in
-                                                                       its training: the last one gives the vector
+                                                                       its training: the last output is the vector
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
+from babycli.domain import CannotAnswer
 from babycli.errors import ModelError
 from babycli.models.parts import checkpoint
 from babycli.models.parts.transformers_calls import reading
 
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # sentencepiece's sign for a space
-_LEGACY_END = 2  # configs of early CLIPs say this; transformers then takes the largest id for the end
+_LEGACY_END = 2  # in configs of early CLIPs; transformers then takes the largest id for the end
 _MEND = "check that tokenizer and weights come from the same training run"
 
 
 class TextReader:
-    """A tokenizer, and what the text encoder can take of it."""
+    """A tokenizer with the limits of the text encoder."""
 
     def __init__(self, encode: Callable[[str], list[int]], pad_id: int | None, config: Any) -> None:
         self._encode = encode
@@ -37,14 +38,13 @@ class TextReader:
         self._n_rows = int(config.text_config.vocab_size)
         self._end_id = config.text_config.eos_token_id if config.model_type == "clip" else None
 
-    def ids(self, text: str) -> tuple[int, ...]:
-        """Raises ModelError for a text that the encoder cannot take whole."""
+    def ids(self, text: str) -> tuple[int, ...] | CannotAnswer:
+        """Makes the ids of a text; CannotAnswer if it is too long for the encoder. Raises ModelError for wrong ids."""
         ids = self._encode(text)
         if len(ids) > self._n_positions:
             shown = text if len(text) <= 80 else f"{text[:77]}..."
-            raise ModelError(
-                f"the text {shown!r} takes {len(ids)} positions, and the text encoder has {self._n_positions}",
-                "ask with a shorter prompt:  --prompt TEXT",
+            return CannotAnswer(
+                f"the text {shown!r} takes {len(ids)} positions, and the text encoder has {self._n_positions}"
             )
         beyond = sorted({i for i in ids if i >= self._n_rows})
         if beyond:
@@ -63,7 +63,7 @@ class TextReader:
 
 
 def load_text_reader(folder: Path, config: Any) -> TextReader:
-    """The tokenizer of a checkpoint. Raises ModelError where its files are missing or unreadable."""
+    """Reads the tokenizer of a checkpoint. Raises ModelError if its files are missing or unreadable."""
     settings = checkpoint.read_json_object(folder / "tokenizer_config.json", missing_ok=True)
     is_siglip = config.model_type == "siglip"
     pieces = folder / "spiece.model"
@@ -76,8 +76,8 @@ def load_text_reader(folder: Path, config: Any) -> TextReader:
         return TextReader(lambda text: _encode(tokenizer, text), None, config)
     if tokenizer.pad_token_id is None:
         raise ModelError(f"the tokenizer of {folder} has no pad_token, and a SigLIP reads padded texts")
-    # All SigLIPs learned from lower-case texts. The Gemma tokenizer that checkpoints of SigLIP 2 name does not see to
-    # it; transformers has made up for that in Siglip2Tokenizer, which only model_type siglip2 gets.
+    # All SigLIPs learned from lower-case texts. The Gemma tokenizer that checkpoints of SigLIP 2 name does not make
+    # texts lower case; transformers' Siglip2Tokenizer does, but only model_type siglip2 gets it.
     lowers = settings.get("do_lower_case", True)
     return TextReader(
         lambda text: _encode(tokenizer, text.lower() if lowers else text), int(tokenizer.pad_token_id), config
@@ -91,7 +91,7 @@ def _encode(tokenizer: Any, text: str) -> list[int]:
 def _transformers_tokenizer(folder: Path, is_siglip: bool) -> Any:
     there = {file.name for file in folder.iterdir()}
     kinds = [{"tokenizer.json"}, {"vocab.json", "merges.txt"}, {"tokenizer.model"}]
-    if not any(kind <= there for kind in kinds):  # transformers would make up a vocabulary of three tokens
+    if not any(kind <= there for kind in kinds):  # transformers would invent a vocabulary of three tokens
         own = "spiece.model nor tokenizer.json" if is_siglip else "tokenizer.json nor vocab.json with merges.txt"
         raise ModelError(
             f"the checkpoint {folder} has no tokenizer: neither {own} is there",
@@ -104,9 +104,9 @@ def _transformers_tokenizer(folder: Path, is_siglip: bool) -> Any:
 
 
 class _SiglipPieces:
-    """spiece.model, read by the sentencepiece library in the ways of transformers' SiglipTokenizer.
+    """spiece.model, read by the sentencepiece library, with the same results as transformers' SiglipTokenizer.
 
-    That one asks for the protobuf library besides. Source: tokenization_siglip.py of transformers 5.23.
+    That class also needs the protobuf library. Source: tokenization_siglip.py of transformers 5.23.
     """
 
     def __init__(self, path: Path, tokens: dict[str, Any]) -> None:
@@ -117,28 +117,28 @@ class _SiglipPieces:
             self._model.load_from_serialized_proto(path.read_bytes())
         self._path = path
         self._lowers = bool(tokens.get("do_lower_case", True))
-        self._shield = _text_of(tokens.get("unk_token"), "<unk>")
+        self._shield = _token_text(tokens.get("unk_token"), "<unk>")
         self._n_shield = len(self._model.encode(self._shield, out_type=str))
-        self._end = self._id_of(_text_of(tokens.get("eos_token"), "</s>"))
-        self.pad_id = self._id_of(_text_of(tokens.get("pad_token"), "</s>"))
+        self._end = self._id_of(_token_text(tokens.get("eos_token"), "</s>"))
+        self.pad_id = self._id_of(_token_text(tokens.get("pad_token"), "</s>"))
 
     def encode(self, text: str) -> list[int]:
-        """Lower case, no punctuation, single spaces; each word with a space in front, the first too."""
+        """Makes the ids of a text: lower case, no punctuation; each word, also the first, has one space before it."""
         plain = (text.lower() if self._lowers else text).translate(str.maketrans("", "", string.punctuation))
         spaced = re.sub(r"\s+", " ", _SPACE + plain.replace(_SPACE, " ")).strip()
-        # sentencepiece strips a leading space; behind another text it does not.
+        # sentencepiece strips a space at the start of a text, so another text is put before it.
         ids = list(self._model.encode(self._shield + spaced))[self._n_shield :]
         return ids if ids and ids[-1] == self._end else [*ids, self._end]
 
     def _id_of(self, piece: str) -> int:
-        found = int(self._model.piece_to_id(piece))
-        if self._model.id_to_piece(found) != piece:
+        token_id = int(self._model.piece_to_id(piece))
+        if self._model.id_to_piece(token_id) != piece:
             raise ModelError(f"{self._path} has no piece {piece!r}, which the tokenizer's settings name")
-        return found
+        return token_id
 
 
-def _text_of(entry: object, otherwise: str) -> str:
-    """A special token as the JSON files write it: its text, or an object that holds it."""
+def _token_text(entry: object, otherwise: str) -> str:
+    """Gives the text of a special token, which JSON files write as a text or as an object that holds it."""
     if isinstance(entry, dict):
         entry = entry.get("content")
     return entry if isinstance(entry, str) and entry else otherwise

@@ -1,6 +1,6 @@
-"""What dual encoders have in common: one vector for a picture, one for a text, and their product.
+"""The common part of dual encoders: one vector for a picture, one for a text, and their product.
 
-Owns the products and the memory of text vectors. Never knows how a vector is made: the families do.
+Owns the products, and keeping the vectors of texts. Never knows how a vector is made: the families do.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ TEXTS_AT_ONCE = 64
 
 class EncodeTexts(Protocol):
     def __call__(self, ids: Sequence[tuple[int, ...]]) -> Tensor:
-        """The vectors (n, size) of texts of one length, on any device and in any dtype."""
+        """Computes the vectors (n, size) of texts of one length, on any device and in any dtype."""
 
 
 def as_features(vectors: Tensor, normalise: bool) -> list[Features]:
-    """Vectors (n, size) of pictures in float32 on the CPU, each with the digest of its bytes."""
+    """Makes features of the vectors (n, size) of pictures: float32 on the CPU, each with the digest of its bytes."""
     ready = _ready(vectors, normalise)
     return [Features(row, sha256(row.numpy().tobytes()).digest()) for row in ready]
 
 
 class TextVectors:
-    """Compares pictures with texts; each distinct text is encoded once."""
+    """The vectors of texts, and their products with those of pictures; each distinct text is encoded once."""
 
     def __init__(self, encode: EncodeTexts, normalise: bool) -> None:
         self._encode = encode
@@ -38,7 +38,7 @@ class TextVectors:
         self._known: dict[tuple[int, ...], Tensor] = {}
 
     def read(self, tokens: Sequence[Tokens]) -> None:
-        """Encodes those that are new, in batches of one length."""
+        """Encodes the texts that are new, in batches of one length."""
         by_length: dict[int, list[tuple[int, ...]]] = {}
         for ids in dict.fromkeys(t.ids for t in tokens if t.ids not in self._known):
             by_length.setdefault(len(ids), []).append(ids)
@@ -48,7 +48,7 @@ class TextVectors:
                 self._known |= zip(some, _ready(self._encode(some), self._normalise), strict=True)
 
     def similarity(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Similarity]:
-        """Dot products, each summed by itself and rounded once: equal vectors give equal values in any batch."""
+        """Computes dot products, each summed alone and rounded once: equal vectors have equal values in any batch."""
         self.read(tokens)
         return [
             Similarity(math.fsum((f.data.double() * self._known[t.ids].double()).tolist()))
@@ -57,7 +57,7 @@ class TextVectors:
 
 
 def _ready(vectors: Tensor, normalise: bool) -> Tensor:
-    """Rows in float32; of length 1 if wished, NaN for a row without direction."""
+    """Gives the rows in float32; with ``normalise`` of length 1, or NaN for a zero row."""
     wide = vectors.detach().cpu().double()
     ready: Tensor = (wide / wide.norm(dim=-1, keepdim=True) if normalise else wide).float()
     return ready
