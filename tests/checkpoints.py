@@ -124,3 +124,25 @@ def write_checkpoint(
     tensors = weights_of(trunk, n_tokens, seed) if weights is None else weights
     save_file({k: v.contiguous() for k, v in tensors.items()}, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
+
+
+ROOM = 512  # positions for several pictures, 49 each, and the words of several turns
+
+
+def roomy_settings(trunk: str) -> dict[str, Any]:
+    return {"n_positions": ROOM} if trunk == "transformer" else {"max_position_embeddings": ROOM}
+
+
+def write_roomy(folder: Path, words: Sequence[str], *, trunk: str, **more: Any) -> Path:
+    """A checkpoint with ROOM positions, whose answers depend on the order of pictures, as those of a trained one do.
+
+    Random weights attend to everything alike, and GPT-2's places are then lost in what is seen.
+    """
+    n_tokens = len(SPECIAL) + len(dict.fromkeys(words))
+    weights = weights_of(trunk, n_tokens, 3 if trunk == "transformer" else 6, 0.5 if trunk == "transformer" else 1.0)
+    if trunk == "transformer":
+        for name in weights:
+            weights[name] = weights[name] * (20 if ".attn.c_" in name and name.endswith("weight") else 1)
+        weights["transformer.wpe.weight"] = torch.randn(ROOM, HIDDEN, generator=torch.Generator().manual_seed(1)) * 0.3
+    config = roomy_settings(trunk) | more.pop("config", {})
+    return write_checkpoint(folder, words, trunk=trunk, weights=weights, config=config, **more)

@@ -42,7 +42,8 @@ def chatml(picture: str) -> str:
 
 # Without a newline in front of the answer, and with a BOS of its own.
 COLON = (
-    "{{ bos_token }}{% for message in messages %}User:{% for part in message['content'] %}"
+    "{{ bos_token }}{% for message in messages %}"
+    "{{ 'Assistant:' if message['role'] == 'assistant' else 'User:' }}{% for part in message['content'] %}"
     "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
     "<end_of_utterance>\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
 )

@@ -1,4 +1,4 @@
-"""The demo data, linked once for all tests of this folder that go through the command line."""
+"""`babycli eval` on the linked demo data, for tests of models that go through the command line."""
 
 from __future__ import annotations
 
@@ -7,20 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from babycli.cli import main
 from tests.conftest import Babycli, Ran
 
 Evaluate = Callable[..., Ran]
-
-
-@pytest.fixture(scope="session")
-def dataset(downloads: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A linked dataset folder. Do not write."""
-    folder = tmp_path_factory.mktemp("dataset") / "dataset"
-    words: list[object] = ["data", "link", downloads / "saycam_images", "--labeled-s", downloads / "labeled_s_images"]
-    words += ["--synthetic", downloads / "synthetic_images", "--from", downloads / "labels", "--data", folder]
-    assert main([str(word) for word in words]) == 0
-    return folder
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from sentencepiece import SentencePieceTrainer
 from torch import Tensor
 
-from babycli.domain import Loglikelihood
+from babycli.domain import PICTURE, CannotAnswer, Context, Loglikelihood, Similarity, Text, ask
 from babycli.models import load_model, resolve
-from babycli.models.base import Model, ModelSpec, OffersGenerate, OffersLoglikelihood, OffersSimilarity, Tokens
+from babycli.models.base import Features, Model, ModelSpec, Pictures, Tokens
 from babycli.wording import Scoring
 from tests.checkpoints import SPECIAL, write_checkpoint
 
@@ -26,24 +26,10 @@ BALL, RED, BLUE, A, CAT, DOT = range(len(SPECIAL), len(SPECIAL) + len(WORDS))
 N_TOKENS = len(SPECIAL) + len(WORDS)
 
 
-class LanguageModel(OffersLoglikelihood, OffersGenerate, Protocol):
-    """What most families are."""
-
-
-DualEncoder = OffersSimilarity
-
-
 def load(
     folder: Path | str, *, scoring: Scoring = Scoring.FAIR, dtype: str = "float32", device: str = "cpu", **args: object
-) -> LanguageModel:
-    """What ``babycli eval --model folder --model-args args`` loads, of a family that scores and writes text."""
-    return cast(LanguageModel, load_any(folder, scoring=scoring, dtype=dtype, device=device, **args))
-
-
-def load_any(
-    folder: Path | str, *, scoring: Scoring = Scoring.FAIR, dtype: str = "float32", device: str = "cpu", **args: object
 ) -> Model:
-    """The same of any family."""
+    """What ``babycli eval --model folder --model-args args`` loads."""
     given = {key: str(value) for key, value in args.items()}
     resolved = resolve(str(folder), given)
     return load_model(resolved, ModelSpec(resolved.source, str(folder), given, device, dtype, scoring))
@@ -55,13 +41,65 @@ def picture(seed: int, width: int = 40, height: int = 30) -> Image.Image:
     return Image.fromarray(values, "RGB")
 
 
-def features_of(model: Model, *seeds: int) -> list[Any]:
+def features_of(model: Model, *seeds: int) -> list[Features]:
     return model.encode([model.preprocess(picture(seed)) for seed in seeds])
 
 
-def score(model: OffersLoglikelihood, text: str, seed: int = 0, prompt: str = "") -> Loglikelihood:
+def asked(prompt: str | Context = "") -> Context:
+    """One picture and a prompt, as a model is asked; a context stays as it is."""
+    return ask(prompt, PICTURE) if isinstance(prompt, str) else prompt
+
+
+def tokenize(model: Model, prompt: str | Context, text: str) -> Tokens:
+    """The ids of a request, which must be one that the model can take."""
+    tokens = model.tokenize(asked(prompt), text)
+    assert isinstance(tokens, Tokens), tokens
+    return tokens
+
+
+def read(model: Model, prompt: str | Context, max_new_tokens: int) -> Tokens:
+    tokens = model.read(asked(prompt), max_new_tokens)
+    assert isinstance(tokens, Tokens), tokens
+    return tokens
+
+
+def pictures(features: Sequence[Features], prompt: str | Context = "") -> list[Pictures]:
+    """For each of some requests with one picture: what is seen of it, in every place that the prompt has."""
+    n_places = len(asked(prompt).places)
+    return [(seen,) * n_places for seen in features]
+
+
+def loglikelihood(
+    model: Model, features: Sequence[Features], tokens: Sequence[Tokens], prompt: str | Context = ""
+) -> list[Loglikelihood]:
+    """The scores of a batch of requests with one picture each, all of them answered; ``prompt`` says its places."""
+    scores = list(model.loglikelihood(pictures(features, prompt), tokens))
+    assert not any(isinstance(score, CannotAnswer) for score in scores), scores
+    return [score for score in scores if isinstance(score, Loglikelihood)]
+
+
+def branches(
+    model: Model, features: Sequence[Features], rows: Sequence[Sequence[Tokens]], prompt: str | Context = ""
+) -> list[list[Loglikelihood]]:
+    """The same behind prefixes that are read once."""
+    return model.loglikelihood_of_branches(pictures(features, prompt), rows)
+
+
+def similarity(model: Model, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Similarity]:
+    return model.similarity(pictures(features), tokens)
+
+
+def written(model: Model, features: Sequence[Features], prompt: str | Context, max_new_tokens: int) -> list[Text]:
+    """What a model writes behind one prompt for each picture."""
+    tokens = [read(model, prompt, max_new_tokens)] * len(features)
+    texts = list(model.generate(pictures(features, prompt), tokens, max_new_tokens))
+    assert not any(isinstance(text, CannotAnswer) for text in texts), texts
+    return [text for text in texts if isinstance(text, Text)]
+
+
+def score(model: Model, text: str, seed: int = 0, prompt: str | Context = "") -> Loglikelihood:
     """How well ``text`` fits the picture of ``seed``, asked alone."""
-    return model.loglikelihood(features_of(model, seed), [model.tokenize(prompt, text)])[0]
+    return loglikelihood(model, features_of(model, seed), [tokenize(model, prompt, text)], prompt)[0]
 
 
 def context_and_answer(tokens: Tokens) -> tuple[list[int], list[int]]:

@@ -101,24 +101,36 @@ class SlowPath:
             w = under(self.weights, f"{self.trunk}.mm_projector.")
             return F.linear(F.gelu(F.linear(x, w["0.weight"], w["0.bias"])), w["2.weight"], w["2.bias"])
 
-    def logits(self, picture: Tensor, ids: Sequence[int]) -> Tensor:
-        """The logits at every position of the sequence, given the picture's features."""
+    def logits(self, seen: Sequence[Tensor], ids: Sequence[int]) -> Tensor:
+        """The logits at every position of the sequence; ``seen`` has a picture's features for each place."""
         table = self.text.get_input_embeddings().weight
-        rows = [picture if token == IMAGE else table[token][None] for token in ids]
+        left = iter(seen)
+        rows = [next(left) if token == IMAGE else table[token][None] for token in ids]
+        assert next(left, None) is None, "more pictures than places"
         with torch.no_grad():
             out: Tensor = self.text(inputs_embeds=torch.cat(rows)[None]).logits[0].float()
         return out
 
-    def token_losses(self, pixels: Tensor, context: Sequence[int], answer: Sequence[int]) -> list[float]:
-        """The cross entropy of each id of the answer; the logits at a position predict the next one."""
-        logits = self.logits(self.features(pixels), [*context, *answer])
+    def token_losses(
+        self, pixels: Tensor | Sequence[Tensor], context: Sequence[int], answer: Sequence[int]
+    ) -> list[float]:
+        """The cross entropy of each id of the answer; the logits at a position predict the next one.
+
+        One picture is shown in every place, of several each in its own.
+        """
+        logits = self.logits(self._seen(pixels, context), [*context, *answer])
         before = logits[len(logits) - len(answer) - 1 : -1]
         return F.cross_entropy(before, torch.tensor(answer), reduction="none").tolist()
 
-    def greedy(self, pixels: Tensor, context: Sequence[int], n_new: int, stop: int) -> list[int]:
+    def greedy(self, pixels: Tensor | Sequence[Tensor], context: Sequence[int], n_new: int, stop: int) -> list[int]:
         """The likeliest id again and again, the whole sequence computed anew each time; ``stop`` is the last."""
-        picture = self.features(pixels)
+        seen = self._seen(pixels, context)
         new: list[int] = []
         while len(new) < n_new and stop not in new:
-            new.append(int(self.logits(picture, [*context, *new])[-1].argmax()))
+            new.append(int(self.logits(seen, [*context, *new])[-1].argmax()))
         return new
+
+    def _seen(self, pixels: Tensor | Sequence[Tensor], context: Sequence[int]) -> list[Tensor]:
+        if isinstance(pixels, Tensor):
+            return [self.features(pixels)] * list(context).count(IMAGE)
+        return [self.features(each) for each in pixels]

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from babycli.models.base import Model
 from babycli.models.parts.vision import ResNeXt, ResNeXtSpec, ViT, ViTSpec
 from tests.checkpoints import TOWER_SHAPE, VISION_SIZE, weights_of, write_checkpoint
 from tests.models import slow_path
@@ -22,7 +23,6 @@ from tests.models.loading import (
     N_TOKENS,
     RED,
     WORDS,
-    LanguageModel,
     edit_json,
     features_of,
     letter_pieces,
@@ -30,8 +30,10 @@ from tests.models.loading import (
     picture,
     save,
     score,
+    tokenize,
     write_json,
     write_sentencepiece_checkpoint,
+    written,
 )
 from tests.models.slow_path import IMAGE, SlowPath
 
@@ -47,7 +49,7 @@ def weights_in(folder: Path) -> Weights:
     return load_file(folder / "model.safetensors")
 
 
-def losses(model: LanguageModel) -> list[float]:
+def losses(model: Model) -> list[float]:
     return [-x for x in score(model, "red cat", seed=1).token_logprobs]
 
 
@@ -151,7 +153,7 @@ def test_rows_beyond_the_tokenizer_take_no_probability(trunk: str, tmp_path: Pat
     filled = load(checkpoint(tmp_path / "filled", trunk, weights=longer, config=config))
     assert losses(filled) == pytest.approx(losses(model), abs=1e-6)
     features = features_of(model, 1)
-    assert filled.generate(features_of(filled, 1), "", 10) == model.generate(features, "", 10)
+    assert written(filled, features_of(filled, 1), "", 10) == written(model, features, "", 10)
     uncut = SlowPath.of(longer, trunk, N_TOKENS + 6)
     with_filling = uncut.token_losses(model.preprocess(picture(1)), [IMAGE], [RED, CAT])
     assert sum(with_filling) > sum(losses(model)) + 1e-3  # the rows would have counted
@@ -173,7 +175,7 @@ def test_a_row_for_a_token_that_only_the_config_declares_counts(tmp_path: Path) 
     pad = {"legacy": False, "pad_token": "[PAD]"}
     folder = write_sentencepiece_checkpoint(tmp_path / "model", letter_pieces(sentences), n_pieces + 1, pad)
     model = load(folder)
-    ids = list(model.tokenize("", "red").ids)
+    ids = list(tokenize(model, "", "red").ids)
     slow = SlowPath.of(weights_in(folder), "model", n_pieces + 1)
     expected = slow.token_losses(model.preprocess(picture(1)), ids[:-4], ids[-4:])
     assert [-x for x in score(model, "red", seed=1).token_logprobs] == pytest.approx(expected, abs=1e-5)

@@ -7,8 +7,9 @@ without torchvision (else the picture's tokens put in by hand), and a plain call
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-from babycli.domain import Loglikelihood
+from babycli.domain import PICTURE, CannotAnswer, Context, ImageRef, Loglikelihood, Text, Turn
+from babycli.models.base import Model, Pictures
 from tests.conftest import Babycli
 from tests.hf_checkpoints import KINDS, LIBRARY, Kind, make_tokenizer, write_hf
 from tests.models.conftest import Evaluate
-from tests.models.loading import LanguageModel, edit_json, load, picture, save
+from tests.models.loading import asked, edit_json, load, loglikelihood, picture, read, save, tokenize, written
 from tests.models.test_bad_checkpoints import assert_explained, remove, truncate, write
 
 PROMPT = "What is in the image?"
@@ -61,7 +63,7 @@ class Pair:
 
     kind: Kind
     folder: Path
-    ours: LanguageModel
+    ours: Model
     slow: Slow
 
 
@@ -110,12 +112,18 @@ class Slow:
         marks = {"mm_token_type_ids": (ids == self.tokenizer.convert_tokens_to_ids(marked)).int()} if marked else {}
         return {"input_ids": ids, "attention_mask": torch.ones_like(ids), **marks, **dict(seen)}
 
-    def inputs(self, image: Image.Image, prompt: str, answer: str = "") -> dict[str, Tensor]:
-        text = self.conversation(prompt) + (self.kind.gap + answer if answer else "")
-        return dict(self._inputs(text, [image] * max(1, prompt.count("<image>"))))
+    def inputs(self, image: Image.Image, prompt: str) -> dict[str, Tensor]:
+        return self.inputs_of(self.conversation(prompt), [image] * max(1, prompt.count("<image>")))
+
+    def inputs_of(self, text: str, images: list[Image.Image]) -> dict[str, Tensor]:
+        return dict(self._inputs(text, images))
 
     def logprobs(self, image: Image.Image, prompt: str, answer: str) -> list[float]:
-        inputs = self.inputs(image, prompt, answer)
+        return self.logprobs_of(self.conversation(prompt), [image] * max(1, prompt.count("<image>")), answer)
+
+    def logprobs_of(self, text: str, images: list[Image.Image], answer: str) -> list[float]:
+        """Of an answer behind a conversation that is written out, with a picture for each of its places."""
+        inputs = self.inputs_of(text + self.kind.gap + answer, images)
         n = len(self.tokenizer(self.kind.gap + answer, add_special_tokens=False)["input_ids"])
         ids = inputs["input_ids"][0]
         assert self.tokenizer.decode(ids[-n:]) == self.kind.gap + answer
@@ -124,7 +132,9 @@ class Slow:
         return [float(logprobs[i - 1, ids[i]]) for i in range(len(ids) - n, len(ids))]
 
     def caption(self, image: Image.Image, prompt: str, n: int, stop: int | None = None) -> list[int]:
-        inputs = self.inputs(image, prompt)
+        return self.written(self.inputs(image, prompt), n, stop)
+
+    def written(self, inputs: dict[str, Tensor], n: int, stop: int | None = None) -> list[int]:
         stops = {} if stop is None else {"eos_token_id": stop}
         with torch.inference_mode():
             out = self.network.generate(**inputs, max_new_tokens=n, do_sample=False, **stops)
@@ -157,14 +167,14 @@ def copy(made: Callable[[str], Pair], tmp_path: Path) -> Callable[[str], Path]:
     return lambda name: Path(shutil.copytree(made(name).folder, tmp_path / name))
 
 
-def ask(model: LanguageModel, images: list[Image.Image], prompt: str, text: str) -> list[Loglikelihood]:
+def ask(model: Model, images: list[Image.Image], prompt: str, text: str) -> list[Loglikelihood]:
     features = model.encode([model.preprocess(image) for image in images])
-    return model.loglikelihood(features, [model.tokenize(prompt, text)] * len(images))
+    return loglikelihood(model, features, [tokenize(model, prompt, text)] * len(images), prompt)
 
 
-def write_captions(model: LanguageModel, images: list[Image.Image], prompt: str, n: int) -> list[list[int]]:
+def write_captions(model: Model, images: list[Image.Image], prompt: str, n: int) -> list[list[int]]:
     features = model.encode([model.preprocess(image) for image in images])
-    return [list(caption.token_ids) for caption in model.generate(features, prompt, n)]
+    return [list(caption.token_ids) for caption in written(model, features, prompt, n)]
 
 
 # ---------------------------------------------------------------- against transformers itself
@@ -202,7 +212,7 @@ def test_captions_are_those_of_transformers(prompt: str, pair: Pair) -> None:
 
 def test_the_prompt_is_rendered_by_the_template(pair: Pair) -> None:
     for prompt, _ in ASKED:
-        assert pair.ours.render(prompt) == pair.slow.conversation(prompt)
+        assert pair.ours.render(asked(prompt)) == pair.slow.conversation(prompt)
 
 
 def test_pictures_of_different_sizes_take_different_numbers_of_tokens(made: Callable[[str], Pair]) -> None:
@@ -225,12 +235,25 @@ def test_the_batch_does_not_matter(pair: Pair) -> None:
                 assert one.token_logprobs == pytest.approx(other.token_logprobs, abs=1e-5)
 
 
+def test_words_with_the_sign_of_a_picture_cannot_be_asked(pair: Pair) -> None:
+    """The processor would take them for a picture that is not there."""
+    marks = [m for m in re.findall(r"<[^>]+>", pair.kind.picture) if m in pair.slow.tokenizer.get_added_vocab()]
+    assert marks
+    for mark in marks:
+        said = Context((*asked("What?").turns, Turn("model", (f"a {mark}",)), Turn("user", ("Where?",))))
+        for answer in (pair.ours.read(said, 4), pair.ours.tokenize(said, "ball")):
+            assert isinstance(answer, CannotAnswer)
+            assert mark in answer.why
+        assert isinstance(pair.ours.tokenize(asked("What?"), f"a {mark}"), CannotAnswer)
+    assert not isinstance(pair.ours.read(asked("What?"), 4), CannotAnswer)
+
+
 def test_device_map_auto_gives_the_same_scores(pair: Pair) -> None:
     spread = load(pair.folder, device_map="auto")
     for model in (pair.ours, spread):
         assert model.info.device == "cpu"
-    tokens = [spread.tokenize(PROMPT, "ball")]
-    found = [m.loglikelihood(m.encode([m.preprocess(PICTURES[0])]), tokens) for m in (pair.ours, spread)]
+    tokens = [tokenize(spread, PROMPT, "ball")]
+    found = [loglikelihood(m, m.encode([m.preprocess(PICTURES[0])]), tokens) for m in (pair.ours, spread)]
     assert found[0] == found[1]
 
 
@@ -238,11 +261,12 @@ def test_answers_of_one_length_share_a_batch(pair: Pair) -> None:
     """Different texts, as in a batch of different requests."""
     groups: dict[object, list[str]] = {}
     for text in ("ball", "red", "car", "cat", "sees", "blue", "image"):
-        groups.setdefault(pair.ours.tokenize(PROMPT, text).batch_key, []).append(text)
+        groups.setdefault(tokenize(pair.ours, PROMPT, text).batch_key, []).append(text)
     texts = max(groups.values(), key=len)
     assert len(texts) > 2
     features = pair.ours.encode([pair.ours.preprocess(image) for image in PICTURES[: len(texts)]])
-    together = pair.ours.loglikelihood(features, [pair.ours.tokenize(PROMPT, text) for text in texts[: len(features)]])
+    tokens = [tokenize(pair.ours, PROMPT, text) for text in texts[: len(features)]]
+    together = loglikelihood(pair.ours, features, tokens)
     for image, text, score in zip(PICTURES, texts, together, strict=False):
         assert score.token_logprobs == pytest.approx(pair.slow.logprobs(image, PROMPT, text), abs=1e-5)
 
@@ -256,6 +280,94 @@ def test_captions_that_stop_at_different_steps(pair: Pair, tmp_path: Path) -> No
     assert captions == [pair.slow.caption(image, PROMPT, 8, stop) for image in images]
     assert len(captions[0]) <= 3
     assert captions[0][-1] == stop
+
+
+# ---------------------------------------------------------------- several pictures, several turns
+
+
+def talk_written_out(kind: Kind, turns: Sequence[str]) -> str:
+    """A conversation whose turns are said by user and model by turns, up to the model's next one.
+
+    A Kind has it of one turn: ``before``, what is said, ``after``, which ends the turn and begins the answer.
+    """
+    end, head = kind.after.split("\n", 1)
+    bos = "<s>" if kind.before.startswith("<s>") else ""
+    heads = (kind.before.removeprefix(bos), head)
+    said = [words.replace("<image>", kind.picture) for words in turns]
+    return bos + "".join(f"{heads[i % 2]}{words}{end}\n" for i, words in enumerate(said)) + head
+
+
+# What is said, and which of PICTURES are shown in the places.
+TALKS = {
+    "two pictures": (["<image> or <image>?"], (0, 1)),
+    "the other order": (["<image> or <image>?"], (1, 0)),
+    "one in two places": (["A <image> or a <image>?"], (2, 2)),
+    "two turns": (["What is in <image>?", "It is a ball.", "And in <image>?"], (0, 3)),
+    "two turns with one picture": (["<image>What is it?", "red", "a ball?"], (1,)),
+    "two turns with three": (["Is <image> a <image>?", "It is", "<image>"], (4, 5, 0)),
+}
+
+
+def context_of(turns: Sequence[str]) -> Context:
+    """The same as a context: words and PICTURE in their order."""
+    said = [asked_with(words) for words in turns]
+    return Context(tuple(Turn("model" if i % 2 else "user", parts) for i, parts in enumerate(said)))
+
+
+def asked_with(words: str) -> tuple[str | ImageRef, ...]:
+    pieces = words.split("<image>")
+    return tuple(part for piece in pieces for part in (piece, PICTURE))[:-1]
+
+
+def places_of(model: Model, images: Sequence[Image.Image]) -> Pictures:
+    return tuple(model.encode([model.preprocess(image) for image in images]))
+
+
+@pytest.mark.parametrize("talk", TALKS)
+def test_conversations_are_read_as_transformers_reads_them(talk: str, pair: Pair) -> None:
+    """Losses of several answers, and what is written, whatever else is in the batch."""
+    turns, shown = TALKS[talk]
+    context, text = context_of(turns), talk_written_out(pair.kind, turns)
+    assert pair.ours.render(context) == text
+    rows = [[PICTURES[(i + k) % len(PICTURES)] for i in shown] for k in range(3)]
+    seen = [places_of(pair.ours, row) for row in rows]
+    for answer in ("ball", "It sees a blue car."):
+        tokens = tokenize(pair.ours, context, answer)
+        together = pair.ours.loglikelihood(seen, [tokens] * 3)
+        for row, pictures, score in zip(rows, seen, together, strict=True):
+            assert isinstance(score, Loglikelihood)
+            expected = pytest.approx(pair.slow.logprobs_of(text, row, answer), abs=1e-5)
+            assert score.token_logprobs == expected
+            (alone,) = pair.ours.loglikelihood([pictures], [tokens])
+            assert isinstance(alone, Loglikelihood)
+            assert alone.token_logprobs == expected
+    asked = read(pair.ours, context, 6)
+    for row, caption in zip(rows, pair.ours.generate(seen, [asked] * 3, 6), strict=True):
+        assert isinstance(caption, Text)
+        assert list(caption.token_ids) == pair.slow.written(pair.slow.inputs_of(text, row), 6)
+
+
+def test_the_order_of_pictures_counts(pair: Pair) -> None:
+    tokens = tokenize(pair.ours, context_of(["<image> or <image>?"]), "ball")
+    one, other = (places_of(pair.ours, [PICTURES[a], PICTURES[b]]) for a, b in ((0, 3), (3, 0)))
+    scores = pair.ours.loglikelihood([one, other], [tokens] * 2)
+    losses = [score.mean_loss for score in scores if isinstance(score, Loglikelihood)]
+    assert abs(losses[0] - losses[1]) > 1e-4
+
+
+def test_words_alone_are_read_too(pair: Pair) -> None:
+    """A task may say something before it shows a picture."""
+    turns = ["It is a ball.", "red", "What?"]
+    tokens = tokenize(pair.ours, context_of(turns), "ball")
+    (score,) = pair.ours.loglikelihood([()], [tokens])
+    assert isinstance(score, Loglikelihood)
+    text = talk_written_out(pair.kind, turns) + pair.kind.gap + "ball"
+    ids = pair.slow.tokenizer(text, return_tensors="pt", add_special_tokens=pair.kind.adds_bos)["input_ids"]
+    with torch.inference_mode():
+        logprobs = pair.slow.network(input_ids=ids).logits[0].float().log_softmax(-1)
+    n, length = score.n_tokens, ids.shape[1]
+    expected = [float(logprobs[i - 1, ids[0, i]]) for i in range(length - n, length)]
+    assert score.token_logprobs == pytest.approx(expected, abs=1e-5)
 
 
 # ---------------------------------------------------------------- precision
@@ -312,12 +424,13 @@ def test_a_template_of_ones_own(copy: Callable[[str], Path], evaluate: Evaluate,
     given = tmp_path / "mine.jinja"
     given.write_text(KINDS["qwen2_vl"].template.replace("assistant", "baby"))
     model = load(folder, chat_template=given)
-    assert model.render("?").endswith("<|im_start|>baby\n")
+    assert model.render(asked("?")).endswith("<|im_start|>baby\n")
     given.write_text(KINDS["qwen2_vl"].template)
     assert load(folder, chat_template=given).info.fingerprint != model.info.fingerprint
     wrapped = tmp_path / "mine.json"
     wrapped.write_text(json.dumps({"chat_template": KINDS["qwen2_vl"].template}))
-    assert load(folder, chat_template=wrapped).render("?") == load(folder, chat_template=given).render("?")
+    rendered = [load(folder, chat_template=template).render(asked("?")) for template in (wrapped, given)]
+    assert rendered[0] == rendered[1]
     assert_explained(evaluate("--model", folder, "--model-args", "chat_template=/nowhere"), 2, "/nowhere")
 
 
@@ -446,11 +559,66 @@ def test_a_checkpoint_that_cannot_be_right(
     assert_explained(ran, 5, folder, *names)
 
 
-def test_an_answer_beyond_the_models_positions(copy: Callable[[str], Path], evaluate: Evaluate) -> None:
-    folder = copy("llava")
+def with_positions(folder: Path, n: int) -> Path:
+    """The same checkpoint, whose language model has so many positions."""
     config = json.loads((folder / "config.json").read_text())
-    edit_json(folder / "config.json", text_config=config["text_config"] | {"max_position_embeddings": 24})
-    assert_explained(evaluate("--model", folder), 5, folder, "24")
+    edit_json(folder / "config.json", text_config=config["text_config"] | {"max_position_embeddings": n})
+    return folder
+
+
+def logged(logs: Path, pattern: str) -> str:
+    (path,) = logs.glob(f"*/*/{pattern}")
+    return path.read_text()
+
+
+def test_answers_beyond_the_models_positions(copy: Callable[[str], Path], evaluate: Evaluate, tmp_path: Path) -> None:
+    """Each is a miss with its reason in the log; where all are, nothing was measured."""
+    ran = evaluate("--model", with_positions(copy("llava"), 24), "--tasks", "labeled_s,saycam_caption")
+    assert ran.code == 7, ran.err
+    assert "Traceback" not in ran.err
+    why = r"a sequence of \d+ positions does not fit the model's 24"
+    assert re.search(rf"labeled_s: 1 of 1 trials could not be answered and count as misses: {why}", ran.err)
+    assert re.search(rf"saycam_caption: 1 of 1 captions could not be answered and count as misses: {why}", ran.err)
+    assert "not take a single one of the requests of labeled_s, saycam_caption" in ran.err
+    results = json.loads(logged(tmp_path / "logs", "*_results.json"))
+    assert results["unanswered"] == results["n_units"] == {"labeled_s": 1, "saycam_caption": 1}
+    assert results["nonfinite"] == results["ties"] == {"labeled_s": 0, "saycam_caption": 0}
+    lines = [json.loads(line) for line in logged(tmp_path / "logs", "scores.rank0.jsonl").splitlines()]
+    assert len(lines) == 5
+    assert all(re.fullmatch(why, line["cannot"]) for line in lines)
+    samples = [json.loads(line) for line in logged(tmp_path / "logs", "*_samples_labeled_s.jsonl").splitlines()]
+    assert [list(line["resps"][0][0]) for line in samples] == [["cannot"]] * 4
+    assert all(re.fullmatch(why, line["resps"][0][0]["cannot"]) for line in samples)
+
+
+def test_some_answers_beyond_the_models_positions(
+    copy: Callable[[str], Path], made: Callable[[str], Pair], evaluate: Evaluate, babycli: Babycli, tmp_path: Path
+) -> None:
+    """Trials with a phrase that is too long are misses, the others count as they would alone."""
+    words = ("--tasks", "vtwt", "--limit", 20, "--prompt", PROMPT)
+    assert evaluate("--model", made("llava").folder, *words, "--output-path", tmp_path / "whole").code == 0
+    whole = [json.loads(line) for line in logged(tmp_path / "whole", "*_samples_vtwt.jsonl").splitlines()]
+    columns = ("positive_phrase", "negative_phrase")
+    tokens = [[tokenize(made("llava").ours, PROMPT, line["doc"][c]) for c in columns] for line in whole]
+    lengths = [max(len(t.ids) + 15 for t in row) for row in tokens]  # a picture is 16 tokens instead of one
+    room = sorted(lengths)[9]
+    too_long = [i for i, length in enumerate(lengths) if length > room]
+    assert 0 < len(too_long) < 20
+
+    ran = evaluate("--model", with_positions(copy("llava"), room), *words)
+    assert ran.code == 0, ran.err
+    assert f"vtwt: {len(too_long)} of 20 trials could not be answered and count as misses: a sequence of" in ran.err
+    results = json.loads(logged(tmp_path / "logs", "*_results.json"))
+    outcomes = json.loads(logged(tmp_path / "logs", "*_outcomes.json"))["tasks"]["vtwt"]
+    assert results["unanswered"] == {"vtwt": len(too_long)}
+    assert outcomes["unanswered"] == too_long
+    expected = [0.0 if i in too_long else line["acc"] for i, line in enumerate(whole)]
+    assert outcomes["values"]["acc"] == expected
+    assert results["results"]["vtwt"]["acc,none"] == sum(expected) / 20
+    table = " ".join(babycli("report", tmp_path / "logs").out.split())
+    assert f"{100 * sum(expected) / 20:.1f}?" in table
+    assert "? too long for the model, or a picture too many; they count as misses:" in table
+    assert f"vtwt {len(too_long)} " in table
 
 
 def test_nan_weights_are_reported(copy: Callable[[str], Path], evaluate: Evaluate) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from babycli.models.parts.llava_model import LlavaModel
 from babycli.models.parts.tokenizer import load_tokenizer
 from tests.checkpoints import SPECIAL, weights_of, write_checkpoint
-from tests.models.loading import load
+from tests.models.loading import load, written
 
 WORDS = ["red", "ball", "cup", "car", "blue", "tree", "fish", "house"]
 N_TOKENS = len(SPECIAL) + len(WORDS)
@@ -26,11 +26,11 @@ def test_captions_that_end_at_different_places_need_no_row_for_the_padding_token
     ]
     model = load(folder)
     features = model.encode([model.preprocess(picture) for picture in pictures])
-    free = [model.generate([f], "", 8)[0].token_ids for f in features]
+    free = [written(model, [f], "", 8)[0].token_ids for f in features]
     stop = next(t for t in range(N_TOKENS) if 0 < sum(t in ids for ids in free) < len(free))
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": stop}))
     stopping = load(folder)
-    together = [g.token_ids for g in stopping.generate(features, "", 8)]
+    together = [g.token_ids for g in written(stopping, features, "", 8)]
     assert together == [ids[: ids.index(stop) + 1] if stop in ids else ids for ids in free]
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPImageProcessorPil, LlavaConfig, LlavaForConditionalGeneration
 
+from babycli.models.base import Model
 from tests.conftest import Babycli
 from tests.llava_checkpoints import (
     EDGE,
@@ -26,7 +27,7 @@ from tests.llava_checkpoints import (
     write_tower,
 )
 from tests.models.conftest import Evaluate
-from tests.models.loading import LanguageModel, edit_json, load, picture, score
+from tests.models.loading import edit_json, load, loglikelihood, picture, score, tokenize, written
 from tests.models.test_bad_checkpoints import assert_explained
 
 PROMPT = "USER: What's the object in the image? <image> ASSISTANT:"
@@ -76,7 +77,7 @@ def test_losses_are_those_of_transformers(which: int, folders: Folders) -> None:
     token = slow.config.image_token_id
     for seed in range(3):
         for text in TEXTS:
-            tokens = model.tokenize(PROMPT, text)
+            tokens = tokenize(model, PROMPT, text)
             ids = torch.tensor([expand(tokens.ids, token)])
             with torch.inference_mode():
                 logits = slow(input_ids=ids, pixel_values=pixels_of(picture(seed))).logits[0].log_softmax(-1)
@@ -90,9 +91,9 @@ def test_losses_are_those_of_transformers(which: int, folders: Folders) -> None:
 def test_captions_are_those_of_transformers(which: int, folders: Folders) -> None:
     slow, model = direct(folders[1]), load(folders[which])
     features = model.encode([model.preprocess(picture(seed)) for seed in range(4)])
-    captions = model.generate(features, PROMPT, 6)
-    prompt = list(model.tokenize(PROMPT, "ball").ids)
-    prompt = prompt[: -model.tokenize(PROMPT, "ball").n_answer]
+    captions = written(model, features, PROMPT, 6)
+    prompt = list(tokenize(model, PROMPT, "ball").ids)
+    prompt = prompt[: -tokenize(model, PROMPT, "ball").n_answer]
     for seed, caption in enumerate(captions):
         ids = torch.tensor([expand(prompt, slow.config.image_token_id)])
         out = slow.generate(
@@ -105,12 +106,12 @@ def test_captions_are_those_of_transformers(which: int, folders: Folders) -> Non
 def test_the_batch_does_not_matter(folders: Folders) -> None:
     model = load(folders[0])
     features = model.encode([model.preprocess(picture(seed)) for seed in range(64)])
-    tokens = model.tokenize(PROMPT, "ball")
-    alone = [model.loglikelihood([f], [tokens])[0].mean_loss for f in features]
+    tokens = tokenize(model, PROMPT, "ball")
+    alone = [loglikelihood(model, [f], [tokens])[0].mean_loss for f in features]
     for size in (7, 64):
         for start in range(0, 64, size):
             some = features[start : start + size]
-            together = model.loglikelihood(some, [tokens] * len(some))
+            together = loglikelihood(model, some, [tokens] * len(some))
             expected = pytest.approx(alone[start : start + size], abs=1e-5)
             assert [s.mean_loss for s in together] == expected
 
@@ -155,11 +156,11 @@ def test_another_size_than_the_tower_reads_is_refused(folders: Folders, evaluate
 # ---------------------------------------------------------------- the tower
 
 
-def notes(model: LanguageModel) -> str:
+def notes(model: Model) -> str:
     return "; ".join(model.info.notes)
 
 
-def loss(model: LanguageModel) -> float:
+def loss(model: Model) -> float:
     return score(model, "ball", 0, PROMPT).mean_loss
 
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import cast
 
 import pytest
 
-from babycli.models.base import SharesPrefixes, Tokens
+from babycli.models.base import Model, Tokens
 from tests.checkpoints import write_checkpoint
 from tests.llava_checkpoints import TOWER, write_llava, write_tower
-from tests.models.loading import WORDS, features_of, load
+from tests.models.loading import WORDS, branches, features_of, load, loglikelihood, tokenize, written
 
 TEXTS = ["ball", "red ball", "blue cat", "a red ball .", "cat", "a", "blue blue blue ball cat ."]
 
 
 @pytest.fixture(scope="module", params=["gpt2", "llama", "llava"])
-def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> SharesPrefixes:
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Model:
     folder = tmp_path_factory.mktemp("prefixes") / request.param
     if request.param == "llava":
         write_tower(folder.parent / TOWER)
@@ -25,70 +24,70 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     else:
         write_checkpoint(folder, WORDS, trunk={"gpt2": "transformer", "llama": "model"}[request.param], seed=4)
     loaded = load(folder)
-    assert loaded.info.shares_prefixes
-    return cast(SharesPrefixes, loaded)
+    assert loaded.info.abilities.shares_prefixes
+    return loaded
 
 
-def losses(model: SharesPrefixes, seeds: list[int], rows: list[list[Tokens]]) -> list[list[tuple[float, ...]]]:
-    scored = model.loglikelihood_of_branches(features_of(model, *seeds), rows)
+def losses(model: Model, seeds: list[int], rows: list[list[Tokens]]) -> list[list[tuple[float, ...]]]:
+    scored = branches(model, features_of(model, *seeds), rows)
     return [[score.token_logprobs for score in row] for row in scored]
 
 
 @pytest.mark.parametrize("texts", [TEXTS[:1], TEXTS[1:3], TEXTS[:2], TEXTS, TEXTS[::-1], [TEXTS[-1]] * 2])
 @pytest.mark.parametrize("prompt", ["", "red"])
-def test_branches_equal_the_plain_path(model: SharesPrefixes, texts: list[str], prompt: str) -> None:
+def test_branches_equal_the_plain_path(model: Model, texts: list[str], prompt: str) -> None:
     seeds = [0, 1, 2]
-    rows = [[model.tokenize(prompt, text) for text in texts] for _ in seeds]
+    rows = [[tokenize(model, prompt, text) for text in texts] for _ in seeds]
     branched = losses(model, seeds, rows)
     for seed, row in zip(seeds, branched, strict=True):
         for text, found in zip(texts, row, strict=True):
-            (plain,) = model.loglikelihood(features_of(model, seed), [model.tokenize(prompt, text)])
+            (plain,) = loglikelihood(model, features_of(model, seed), [tokenize(model, prompt, text)])
             assert found == pytest.approx(plain.token_logprobs, abs=1e-5)
             assert len(found) == plain.n_tokens
 
 
-def test_a_branch_does_not_see_its_neighbours(model: SharesPrefixes) -> None:
+def test_a_branch_does_not_see_its_neighbours(model: Model) -> None:
     rng = random.Random(3)
-    wanted = model.tokenize("", "red ball")
+    wanted = tokenize(model, "", "red ball")
     found = set()
     for _ in range(6):
-        others = [model.tokenize("", text) for text in rng.sample(TEXTS, rng.randrange(1, 4))]
+        others = [tokenize(model, "", text) for text in rng.sample(TEXTS, rng.randrange(1, 4))]
         place = rng.randrange(len(others) + 1)
         row = [*others[:place], wanted, *others[place:]]
         found.add(tuple(round(x, 4) for x in losses(model, [5], [row])[0][place]))
     assert len(found) == 1
 
 
-def test_whether_an_answer_is_greedy_is_the_same(model: SharesPrefixes) -> None:
+def test_whether_an_answer_is_greedy_is_the_same(model: Model) -> None:
     texts = [*WORDS, "ball ball"]
-    tokens = [model.tokenize("", text) for text in texts]
+    tokens = [tokenize(model, "", text) for text in texts]
     features = features_of(model, *range(8))
-    together = model.loglikelihood_of_branches(features, [tokens] * 8)
+    together = branches(model, features, [tokens] * 8)
     for seen, row in zip(features, together, strict=True):
-        assert [s.is_greedy for s in row] == [model.loglikelihood([seen], [t])[0].is_greedy for t in tokens]
+        assert [s.is_greedy for s in row] == [loglikelihood(model, [seen], [t])[0].is_greedy for t in tokens]
     if len(tokens[0].ids) - tokens[0].n_answer == len(tokens[1].ids) - tokens[1].n_answer == 1:
         assert all(sum(s.is_greedy for s in row[: len(WORDS)]) <= 1 for row in together)
 
 
-def test_an_answer_without_tokens_is_no_score(model: SharesPrefixes) -> None:
-    whole = model.tokenize("", "ball")
+def test_an_answer_without_tokens_is_no_score(model: Model) -> None:
+    whole = tokenize(model, "", "ball")
     n_prefix = len(whole.ids) - whole.n_answer
     empty = Tokens(whole.ids[:n_prefix], 0, "empty")
-    (row,) = model.loglikelihood_of_branches(features_of(model, 0), [[empty, whole]])
+    (row,) = branches(model, features_of(model, 0), [[empty, whole]])
     assert row[0].token_logprobs == ()
     assert not row[0].is_finite
     assert row[1].token_logprobs == pytest.approx(losses(model, [0], [[whole]])[0][0], abs=1e-6)
-    ((alone,),) = model.loglikelihood_of_branches(features_of(model, 0), [[empty]])
+    ((alone,),) = branches(model, features_of(model, 0), [[empty]])
     assert alone.token_logprobs == ()
 
 
 def test_half_precision_goes_the_same_way() -> None:
     for dtype in ("float16", "bfloat16"):
-        model = cast(SharesPrefixes, load("babyllava-tiny", dtype=dtype))
-        row = [model.tokenize("", text) for text in TEXTS[1:4]]
+        model = load("babyllava-tiny", dtype=dtype)
+        row = [tokenize(model, "", text) for text in TEXTS[1:4]]
         found = losses(model, [0], [row])[0]
         for tokens, logprobs in zip(row, found, strict=True):
-            (plain,) = model.loglikelihood(features_of(model, 0), [tokens])
+            (plain,) = loglikelihood(model, features_of(model, 0), [tokens])
             assert logprobs == pytest.approx(plain.token_logprobs, rel=0.05, abs=0.1)
 
 
@@ -97,7 +96,7 @@ def test_device_map_auto_gives_the_same_scores(trunk: str, tmp_path: Path) -> No
     folder = write_checkpoint(tmp_path / "spread", WORDS, trunk=trunk, seed=4)
     found = []
     for model in (load(folder), load(folder, device_map="auto")):
-        row = [model.tokenize("", text) for text in TEXTS]
-        scored = losses(cast(SharesPrefixes, model), [0, 1], [row, row])
-        found.append((scored, model.generate(features_of(model, 0), "", 5)))
+        row = [tokenize(model, "", text) for text in TEXTS]
+        scored = losses(model, [0, 1], [row, row])
+        found.append((scored, written(model, features_of(model, 0), "", 5)))
     assert found[0] == found[1]

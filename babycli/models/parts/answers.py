@@ -1,4 +1,4 @@
-"""From logits and ids to answers, for every family that predicts tokens.
+"""Turning logits and ids into answers, for every family that predicts tokens.
 
 Owns the arithmetic: which ids are an answer, their log-probabilities, where a text stops. Never runs a network.
 """
@@ -16,22 +16,22 @@ from babycli.errors import ModelError
 
 
 def common_prefix(a: list[int], b: list[int]) -> int:
-    """How many ids two lists begin with alike."""
+    """Counts the ids with which both lists begin."""
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def scored(logits: Tensor, answers: Tensor) -> list[Loglikelihood]:
-    """Scores, computed in float32, of answers (n, n_answer) under the logits (n, n_answer, vocabulary) before them."""
+    """Scores answers (n, n_answer) in float32 by the logits (n, n_answer, vocabulary) of the positions before them."""
     logits = logits.float()
     logprobs = torch.log_softmax(logits, dim=-1)
     picked = logprobs.gather(-1, answers[..., None])[..., 0].cpu()
-    # NaN never equals anything: a broken model is never greedy-right.
+    # NaN never equals anything: the answer of a broken model never counts as greedy.
     greedy = (logits.argmax(-1) == answers).all(-1).cpu() & picked.isfinite().all(-1)
     return [Loglikelihood(tuple(p), bool(g)) for p, g in zip(picked.tolist(), greedy.tolist(), strict=True)]
 
 
 def stop_ids(declared: object, where: Path) -> list[int]:
-    """The ids that end a text, as a file ``where`` declares them: one, a list, or none. Raises ModelError."""
+    """Gives the ids that end a text, as the file ``where`` declares them: one, a list, or none. Raises ModelError."""
     stops: list[Any] = [] if declared is None else declared if isinstance(declared, list) else [declared]
     if not all(isinstance(i, int) for i in stops):
         raise ModelError(f"{where} declares eos_token_id {declared!r}, which is no token id")
@@ -39,6 +39,6 @@ def stop_ids(declared: object, where: Path) -> list[int]:
 
 
 def until_stop(ids: list[int], stops: list[int]) -> list[int]:
-    """Generated ids up to the first that ends a text, which is kept."""
+    """Cuts generated ids off after the first id that ends a text."""
     first = next((i for i, token in enumerate(ids) if token in stops), len(ids))
     return ids[: first + 1]

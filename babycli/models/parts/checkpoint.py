@@ -1,4 +1,4 @@
-"""Checkpoint folders: where one is, what its config says, what its weight files hold.
+"""Checkpoint folders: finding one, and reading its config and its weight files.
 
 Owns finding and reading the files. Never builds a module, never runs code out of a checkpoint: safetensors, or
 torch.load with ``weights_only=True``. Whatever is wrong with a file is a ModelError that names it.
@@ -26,7 +26,7 @@ _SMALL_FILES = ["*.json", "*.model", "*.txt", "*.jinja"]
 
 
 def fetch(source: str) -> Path:
-    """A local checkpoint, a folder or one file of weights, as it is; of a hub id the folder in the hub's cache."""
+    """Gives the path of a local checkpoint (a folder or a file of weights); fetches a hub id into the hub's cache."""
     local = Path(source).expanduser()
     if local.exists():
         return local
@@ -38,16 +38,16 @@ def fetch(source: str) -> Path:
 
 
 def fetch_small(source: str) -> Path:
-    """As fetch, without the weights of a hub id."""
+    """Does as fetch, but without the weights of a hub id."""
     local = Path(source).expanduser()
     return local if local.exists() else _from_hub(source, _SMALL_FILES, "", _MODEL_MEND)
 
 
 def fetch_tower(source: str, wanted: bool, near: Path) -> Path:
-    """The weight file of a vision tower: a local file, a folder that holds one, or ``<name>.pth`` of a hub id.
+    """Finds the weight file of a vision tower: a local file, the one in a folder, or ``<name>.pth`` of a hub id.
 
-    ``wanted`` is true for one that the user named, false for one that config.json names. A relative name is looked up
-    in the working folder, then beside the checkpoint ``near``, then on the hub.
+    ``wanted`` is true if the user named it, false if config.json does. A relative name is looked up in the working
+    folder, then beside the checkpoint ``near``, then on the hub.
     """
     why = "" if wanted else "the weights hold no vision tower, and config.json names one that is not here: "
     path = _local_tower(source, near, why) or _from_hub(source, ["*.pth"], why, _TOWER_MEND)
@@ -56,13 +56,13 @@ def fetch_tower(source: str, wanted: bool, near: Path) -> Path:
     files = sorted(path.glob("*.pth"))
     named = [f for f in files if f.stem == Path(source).name]
     if len(named or files) != 1:
-        found = ", ".join(f.name for f in files) or "none"
-        raise ModelError(f"expected one .pth file with the vision tower in {path}, found {found}", _TOWER_MEND)
+        names = ", ".join(f.name for f in files) or "none"
+        raise ModelError(f"expected one .pth file with the vision tower in {path}, found {names}", _TOWER_MEND)
     return (named or files)[0]
 
 
 def fetch_tower_folder(source: str, wanted: bool, near: Path, with_weights: bool) -> Path:
-    """The folder of a vision tower that is a checkpoint of its own, as CLIP's; looked up as fetch_tower does."""
+    """Finds the folder of a vision tower that is a checkpoint of its own, as CLIP's; looked up as in fetch_tower."""
     why = "" if wanted else "config.json names a vision tower that is not here: "
     path = _local_tower(source, near, why)
     if path is not None and not path.is_dir():
@@ -77,7 +77,7 @@ def fetch_tower_folder(source: str, wanted: bool, near: Path, with_weights: bool
 
 
 def _local_tower(source: str, near: Path, why: str) -> Path | None:
-    """Where a tower lies on this disk; None for what can only be a hub id."""
+    """Finds a tower on this disk; None for a name that can only be a hub id. Raises ModelError."""
     path = Path(source).expanduser()
     for place in (path, near.parent / path):
         if place.exists():
@@ -93,21 +93,21 @@ def _from_hub(repo_id: str, patterns: list[str], why: str, mend: str) -> Path:
     try:
         return Path(snapshot_download(repo_id, allow_patterns=patterns))
     except Exception as error:
-        # Its HTTP library has changed (requests, httpx, httpx2), and passes its own exceptions through.
+        # The HTTP library below it has changed (requests, httpx, httpx2), and its exceptions pass through.
         if not isinstance(error, (OSError, ValueError)) and type(error).__module__.split(".")[0] not in _HUB_MODULES:
             raise
         raise ModelError(f"{why}cannot get {repo_id!r} from the model hub: {first_line(error)}", mend) from error
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a checkpoint folder."""
+    """Reads config.json of a checkpoint folder. Raises ModelError."""
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} is not a checkpoint: it has no config.json")
     return read_json_object(folder / "config.json")
 
 
 def read_json_object(path: Path, missing_ok: bool = False) -> dict[str, Any]:
-    """A JSON object from a checkpoint's file; empty if the file is missing and may be."""
+    """Reads a JSON object from a file; empty if the file is missing and ``missing_ok``. Raises ModelError."""
     if missing_ok and not path.is_file():
         return {}
     try:
@@ -120,7 +120,7 @@ def read_json_object(path: Path, missing_ok: bool = False) -> dict[str, Any]:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The weight files of a checkpoint folder, safetensors before .bin, shards by their index."""
+    """Lists the weight files of a checkpoint folder: safetensors, else .bin; by the index of shards if there is one."""
     for single in ("model.safetensors", "pytorch_model.bin"):
         index = f"{single}.index.json"
         if (folder / index).is_file():
@@ -139,7 +139,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def read_weights(files: Iterable[Path]) -> dict[str, Tensor]:
-    """All tensors of the files, on the CPU, in the dtype they were saved in."""
+    """Reads all tensors of the files, on the CPU, in the dtype they were saved in. Raises ModelError."""
     weights: dict[str, Tensor] = {}
     for file in files:
         loaded = _read_safetensors(file) if file.suffix == ".safetensors" else _read_pickle(file)
@@ -171,7 +171,7 @@ def _read_pickle(file: Path) -> dict[str, Tensor]:
 
 
 def fingerprint(files: Iterable[Path]) -> str:
-    """SHA-256 over the names and bytes of a checkpoint's files: same fingerprint, same model."""
+    """Gives the SHA-256 over the names and bytes of a checkpoint's files: same fingerprint, same model."""
     whole = hashlib.sha256()
     for file in sorted(files, key=lambda f: f.name):
         with file.open("rb") as stream:
@@ -181,7 +181,7 @@ def fingerprint(files: Iterable[Path]) -> str:
 
 
 def module_digest(module: nn.Module) -> str:
-    """SHA-256 over the names and bytes of a module's weights, wherever they came from."""
+    """Gives the SHA-256 over the names and bytes of a module's weights, wherever they came from."""
     whole = hashlib.sha256()
     for name, tensor in module.state_dict().items():
         whole.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
@@ -194,9 +194,9 @@ def n_parameters(module: nn.Module) -> int:
 
 
 def check_names(module: nn.Module, weights: Mapping[str, Tensor], what: str, ignored: frozenset[str]) -> None:
-    """Raises ModelError, listing them, for weights that are missing, unexpected or of a wrong shape.
+    """Checks names and shapes of weights. Raises ModelError listing the missing, unexpected and misshapen ones.
 
-    ``ignored`` names what a module declares and a checkpoint need not hold.
+    ``ignored`` are names that a module declares and a checkpoint need not hold.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     missing = sorted(name for name in expected.keys() - weights.keys() if name not in ignored)
@@ -219,6 +219,6 @@ def check_names(module: nn.Module, weights: Mapping[str, Tensor], what: str, ign
 
 
 def with_counters(module: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a module; a checkpoint may lack the counters of batch norms, which nothing reads in evaluation."""
+    """Gives the weights of a module, with those counters of batch norms that are missing: nothing reads them here."""
     zero = torch.zeros((), dtype=torch.long)
     return {name: weights.get(name, zero) for name in module.state_dict()}

@@ -1,7 +1,7 @@
-"""The memory that batches are computed in: how much of a GPU's one has taken, and what a CPU's is kept for the next.
+"""Memory for batches: how much a batch takes on a GPU, and freed memory that is kept for the next batch on a CPU.
 
-Owns the way from the one to the other, the reading of CUDA's counters and the settings of the C library's allocator.
-Never decides how large a batch is.
+Owns moving a batch to a device, reading CUDA's counters, and the settings of the C library's allocator. Never decides
+how large a batch is.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-# Of glibc's malloc.h.
+from babycli.models.machine_memory import free_bytes
+
+# From glibc's malloc.h.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
-_KEPT_FREE = 0.1  # of the memory that is free; fragments cannot be used
+_KEPT_FREE = 0.1  # the part of free memory that is not counted on, as fragments cannot be used
 
 
 class CudaMemory:
-    """See babycli.models.base.MemoryProbe."""
+    """The memory of a CUDA device; see babycli.models.base.MemoryProbe."""
 
     def __init__(self, device: str) -> None:
         self._device = torch.device(device)
@@ -40,10 +42,18 @@ class CudaMemory:
         torch.cuda.empty_cache()
 
 
-def keep_freed_memory() -> None:
-    """Lets glibc keep what one batch has freed for the next, as CUDA's allocator does; elsewhere it does nothing.
+def free_bytes_of(device: str) -> int:
+    """Gives the free bytes of a device's memory; 0 if they are not known."""
+    if device.startswith("cuda"):
+        return int(torch.cuda.mem_get_info(torch.device(device))[0])
+    return free_bytes()
 
-    A page that is given back to the system and asked for anew costs a page fault: a tenth of the time of a ResNeXt.
+
+def keep_freed_memory() -> None:
+    """Lets glibc keep the memory that one batch has freed for the next, as CUDA's allocator does; else does nothing.
+
+    A page that is given back to the system and taken again costs a page fault; all of them cost a ResNeXt a tenth of
+    its time.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
@@ -54,7 +64,7 @@ def keep_freed_memory() -> None:
 
 
 def on_device(rows: Sequence[Tensor], device: str, dtype: torch.dtype) -> Tensor:
-    """Rows of one shape as a batch on a device; to a GPU through pinned memory, while the CPU goes on."""
+    """Puts rows of one shape on a device as a batch; to a GPU through pinned memory, while the CPU goes on."""
     batch = torch.stack(list(rows))
     if device.startswith("cuda"):
         return batch.pin_memory().to(device, non_blocking=True).to(dtype)

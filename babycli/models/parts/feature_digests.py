@@ -1,6 +1,6 @@
-"""Telling apart what a model sees of pictures, without taking large tensors off a GPU.
+"""Digests of features, which tell them apart without moving large tensors off a GPU.
 
-Owns the digests of rows: the same on every device. Equal rows have equal digests; two rows that differ have equal ones
+Owns the digests of rows: the same on every device. Equal rows have equal digests; two different rows have equal digests
 with a probability of about 2**-64.
 """
 
@@ -13,10 +13,10 @@ _SEED = 20140420
 
 
 def row_digests(rows: Tensor) -> list[bytes]:
-    """A digest of each row (n, ...) of floats: two sums of its bits, each times a random number for its place.
+    """Computes a digest of each row (n, ...) of floats: two sums of its words, each word times a random number.
 
-    Sums are modulo 2**64. The bits are taken 16 or 32 at a time: were they taken 64 at a time, a difference in the
-    highest of them alone would be multiplied out of the sum.
+    Each place in a row has its own random number. Sums are modulo 2**64. Words have 16 or 32 bits: with 64 bits, the
+    factor would push a difference in the highest bits of a word out of the sum.
     """
     flat = rows.contiguous().flatten(1)
     words = flat.view(torch.int32 if flat.element_size() == 4 else torch.int16).long()

@@ -1,13 +1,15 @@
-"""How a checkpoint of transformers reads a picture and a prompt: its chat template, its tokenizer, its processor.
+"""The chat of a transformers checkpoint: its chat template, its tokenizer and its processor.
 
-Owns the way from a prompt to a text, to ids, and to the tensors that the network takes. Never builds a network, never
-pads, never runs code out of a checkpoint, and never reads a video, so it does without torchvision.
+Owns turning a prompt into a text, into ids, and into the tensors that the network takes. Never builds a network, never
+pads, never runs code out of a checkpoint, and never reads a video, so it does not need torchvision.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,16 +19,16 @@ from PIL.Image import Image
 from torch import Tensor
 from transformers import PROCESSOR_MAPPING, AutoConfig, AutoFeatureExtractor, AutoTokenizer, ProcessorMixin
 
-# Not from transformers itself: its version 5.17 hides the class there from those who have no torchvision.
+# Not from transformers itself: version 5.17 hides the class there if torchvision is not installed.
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
+from babycli.domain import PICTURE, Context, ImageRef, Turn, ask
 from babycli.errors import ModelError, UsageError
 from babycli.models.parts.checkpoint import read_json_object
-from babycli.models.parts.prompts import IMAGE_TOKEN
 from babycli.models.parts.transformers_calls import reading
 from babycli.wording import one_line
 
-# Files that say how a checkpoint reads and writes, beside config.json and the weights.
+# Files that a model's answers depend on, beside its weights.
 _SETTINGS = (
     "config.json",
     "generation_config.json",
@@ -44,13 +46,13 @@ _SETTINGS = (
 )
 _TEMPLATE_MEND = "give one:  --model-args chat_template=PATH"
 _LOCAL = {"trust_remote_code": False, "local_files_only": True}
-# Some of their functions have no types.
+# Some functions of these classes have no types.
 _IMAGES: Any = AutoImageProcessor
 _SOUNDS: Any = AutoFeatureExtractor
 
 
 class Chat:
-    """A conversation of one message, a picture and a prompt, and the answer that is to come."""
+    """The chat of a checkpoint, which turns a conversation of words and pictures into the network's input."""
 
     def __init__(self, folder: Path, processor: Any, template: str) -> None:
         self.folder = folder
@@ -58,32 +60,25 @@ class Chat:
         self._processor = processor
         self._template = template
 
-    def render(self, prompt: str) -> str:
-        """The text of the conversation up to the answer; a picture is still one token.
+    def render(self, context: Context) -> str:
+        """Renders the conversation up to the answer; a picture is still one token.
 
-        "What is it?"             picture, "What is it?"
-        "Look: <image> a what?"   "Look: ", picture, " a what?"
+        picture, "What is it?"             parts go into the message as they are
+        "", picture, " a what?"            empty parts are left out
         """
-        pieces = prompt.split(IMAGE_TOKEN) if IMAGE_TOKEN in prompt else ["", prompt]
-        content: list[dict[str, str]] = []
-        for i, piece in enumerate(pieces):
-            content += [{"type": "image"}] if i else []
-            content += [{"type": "text", "text": piece}] if piece else []
-        return self._rendered(content)
+        return self._rendered([_message(turn) for turn in context.turns])
 
-    def _rendered(self, content: list[dict[str, str]]) -> str:
-        message = {"role": "user", "content": content}
+    def _rendered(self, messages: list[dict[str, Any]]) -> str:
         with reading(f"{self.folder}: its chat template fails"):
             text = self.tokenizer.apply_chat_template(
-                [message], chat_template=self._template, tokenize=False, add_generation_prompt=True
+                messages, chat_template=self._template, tokenize=False, add_generation_prompt=True
             )
         return str(text)
 
     def check(self) -> None:
-        """Raises ModelError for a template or a tokenizer that cannot serve here."""
-        question = [{"type": "text", "text": "?"}]
-        rendered = self._rendered([{"type": "image"}, *question])
-        if rendered == self._rendered(question):
+        """Checks that template and tokenizer can be used here. Raises ModelError."""
+        rendered = self.render(ask("?", PICTURE))
+        if rendered == self.render(ask("?")):
             raise ModelError(
                 f"{self.folder}: its chat template leaves out the picture: expected is one for messages whose content "
                 f"is a list of images and texts, but it gives {rendered[:80]!r}",
@@ -97,25 +92,40 @@ class Chat:
             )
 
     def ids(self, text: str, bare: bool = False) -> list[int]:
-        """The ids of a rendered text, a picture being one token; ``bare`` adds no special tokens to it."""
+        """Makes the ids of a rendered text, in which a picture is one token; ``bare`` adds no special tokens."""
         options = {"add_special_tokens": False} if bare else self._options(text)
         return list(self.tokenizer(text, **options)["input_ids"])
 
-    def inputs(self, text: str, image: Image, n_images: int = 1) -> dict[str, Tensor]:
-        """What the network reads of a rendered text: a picture takes as many tokens as the processor says.
+    def why_ambiguous(self, context: Context, ids: Sequence[int]) -> str:
+        """Tells which token that stands for a picture is among the words of a rendered context; "" for none."""
+        n_places, counts = len(context.places), Counter(ids)
+        found = [token for token, n in self._marks.items() if counts[token] > n * n_places]
+        names = ", ".join(self.tokenizer.convert_ids_to_tokens(found))
+        return f"its words hold {names}, which stands for a picture" if found else ""
 
-        Made for this text alone, so that nothing is padded.
+    @functools.cached_property
+    def _marks(self) -> Counter[int]:
+        """The added tokens that the template writes for a picture, and how many of each."""
+        with_picture, without = (Counter(self.ids(self.render(ask("?", *images)))) for images in ((PICTURE,), ()))
+        added = set(self.tokenizer.get_added_vocab().values())
+        return Counter({token: n for token, n in (with_picture - without).items() if token in added})
+
+    def inputs(self, text: str, images: Sequence[Image]) -> dict[str, Tensor]:
+        """Makes the network's input for a rendered text; a picture takes as many tokens as the processor says.
+
+        It is made for this text alone, so that nothing is padded. ``images`` has a picture for each place.
         """
         with reading(f"{self.folder}: its processor fails"):
-            made = self._processor(text=[text], images=[[image] * n_images], return_tensors="pt", **self._options(text))
-        inputs = dict(made)
+            shown = {"images": [list(images)]} if images else {}
+            output = self._processor(text=[text], **shown, return_tensors="pt", **self._options(text))
+        inputs = dict(output)
         lists = [name for name, value in inputs.items() if not isinstance(value, Tensor)]
         if lists:
             raise ModelError(f"{self.folder}: its processor gives lists where tensors are expected: {', '.join(lists)}")
         return inputs
 
     def _options(self, text: str) -> dict[str, bool]:
-        """Whether the tokenizer may add its BOS: not where the template has written it, as transformers decides too.
+        """Decides whether the tokenizer may add its BOS: not if the template has written it, as in transformers.
 
         Source: ProcessorMixin.apply_chat_template(tokenize=True) of transformers 5.17 and 5.23.
         """
@@ -123,13 +133,18 @@ class Chat:
         return {"add_special_tokens": False} if bos is not None and text.startswith(bos) else {}
 
 
-def n_images(prompt: str) -> int:
-    """How many times a prompt shows the picture."""
-    return max(1, prompt.count(IMAGE_TOKEN))
+def _message(turn: Turn) -> dict[str, Any]:
+    content: list[dict[str, str]] = []
+    for part in turn.parts:
+        if isinstance(part, ImageRef):
+            content.append({"type": "image"})
+        elif part:
+            content.append({"type": "text", "text": part})
+    return {"role": {"user": "user", "model": "assistant"}[turn.role], "content": content}
 
 
 def read_config(folder: Path) -> Any:
-    """config.json as transformers understands it. Raises ModelError for a model that cannot score an answer here."""
+    """Reads config.json with transformers. Raises ModelError for a model that cannot score an answer here."""
     with reading(f"{folder / 'config.json'}: transformers cannot read it"):
         config = AutoConfig.from_pretrained(folder, **_LOCAL)
         writes_apart = config.is_encoder_decoder or config.get_text_config(decoder=True).is_encoder_decoder
@@ -142,10 +157,10 @@ def read_config(folder: Path) -> Any:
 
 
 def read_chat(folder: Path, config: Any, template: str | None) -> Chat:
-    """The chat of a checkpoint folder, with the user's template file if one is named."""
+    """Reads the chat of a checkpoint folder, with the user's template file if one is named. Raises ModelError."""
     for file in setting_files(folder):
         if file.suffix == ".json":
-            read_json_object(file)  # what is no JSON is named, which transformers does not always do
+            read_json_object(file)  # names a file that is no JSON, as transformers does not always do
     with reading(f"{folder}: transformers cannot read its processor"):
         processor = _read_processor(folder, config)
     chat = Chat(folder, processor, _own_template(folder, processor) if template is None else _template_in(template))
@@ -154,16 +169,16 @@ def read_chat(folder: Path, config: Any, template: str | None) -> Chat:
 
 
 def setting_files(folder: Path) -> list[Path]:
-    """The files of a folder that decide, beside its weights, what a model answers."""
+    """Lists the files of a folder, beside its weights, that a model's answers depend on."""
     named = [folder / name for name in _SETTINGS]
     return [file for file in named if file.is_file()] + sorted(folder.glob("additional_chat_templates/*.jinja"))
 
 
 def _read_processor(folder: Path, config: Any) -> Any:
-    """The checkpoint's processor, put together from its parts.
+    """Builds the checkpoint's processor from its parts.
 
-    AutoProcessor would also make the part that reads videos, which is made of torchvision. Pictures are resized by PIL
-    whether torchvision is there or not, so that a score does not depend on it.
+    AutoProcessor would also make the part that reads videos, which needs torchvision. Pictures are always resized by
+    PIL, so that a score does not depend on whether torchvision is installed.
     """
     kind = _processor_kind(folder, config)
     settings, _ = kind.get_processor_dict(folder, **_LOCAL)
@@ -187,7 +202,7 @@ def _read_processor(folder: Path, config: Any) -> Any:
 
 @contextmanager
 def _no_words_for_numbers(kind: Any) -> Iterator[None]:
-    """SmolVLM's processor is not made without the package num2words, which only the text around a video needs."""
+    """Lets SmolVLM's processor be made without the package num2words, which it only needs for videos."""
     module = sys.modules[kind.__bases__[0].__module__]
     if getattr(module, "num2words", str) is not None:
         yield
@@ -200,7 +215,7 @@ def _no_words_for_numbers(kind: Any) -> Iterator[None]:
 
 
 def _check_image_processor(folder: Path) -> None:
-    """Raises ModelError if no file describes one; transformers would talk of the hub."""
+    """Checks that a file describes the image processor. Raises ModelError; transformers' own error is about the hub."""
     whole = read_json_object(folder / "processor_config.json", missing_ok=True)
     if not (folder / "preprocessor_config.json").is_file() and "image_processor" not in whole:
         raise ModelError(
@@ -215,7 +230,7 @@ def _read_tokenizer(folder: Path) -> Any:
 
 
 def _processor_kind(folder: Path, config: Any) -> Any:
-    """The class of a processor, named by the checkpoint's files, else by its model_type; made to need no videos."""
+    """Finds the class of the processor by the checkpoint's files, else by its model_type; it needs no videos."""
     files = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json")
     named = [read_json_object(folder / file, missing_ok=True).get("processor_class") for file in files]
     name = next(filter(None, named), None)
@@ -242,20 +257,20 @@ def _is_processor(kind: Any) -> bool:
 
 
 def _own_template(folder: Path, processor: Any) -> str:
-    found = getattr(processor, "chat_template", None) or getattr(processor.tokenizer, "chat_template", None)
-    if isinstance(found, dict):  # several, by name
-        found = found.get("default")
-    if not isinstance(found, str) or not found:
+    template = getattr(processor, "chat_template", None) or getattr(processor.tokenizer, "chat_template", None)
+    if isinstance(template, dict):  # several, by name
+        template = template.get("default")
+    if not isinstance(template, str) or not template:
         raise ModelError(
             f"{folder} has no chat template: expected is a chat_template.jinja, or chat_template in "
             "chat_template.json or tokenizer_config.json",
             _TEMPLATE_MEND,
         )
-    return found
+    return template
 
 
 def _template_in(name: str) -> str:
-    """The user's template: Jinja, or JSON with the key ``chat_template`` as older checkpoints have it."""
+    """Reads the user's template: Jinja, or JSON with the key ``chat_template`` as in older checkpoints."""
     path = Path(name).expanduser()
     try:
         text = path.read_text(encoding="utf-8")
@@ -263,7 +278,7 @@ def _template_in(name: str) -> str:
         raise UsageError(f"cannot read chat_template={name}: {one_line(error)}") from error
     if path.suffix != ".json":
         return text
-    found = read_json_object(path).get("chat_template")
-    if not isinstance(found, str):
+    template = read_json_object(path).get("chat_template")
+    if not isinstance(template, str):
         raise UsageError(f"chat_template={name} holds no text under the key chat_template")
-    return found
+    return template

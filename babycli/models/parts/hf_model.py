@@ -1,15 +1,15 @@
-"""A vision-language network of transformers, and how it answers requests.
+"""A loaded vision-language model of transformers.
 
-Owns reading its weights and the methods of the loaded model. Never pads a row: rows are computed together only where
-they are equally long and see pictures of equal shape, so that a score does not depend on its batch. A weight that is
-missing or of a wrong shape is an error: transformers only warns, and goes on with random numbers.
+Owns reading its weights and the methods of the model. Never pads a row: rows are computed together only if they are
+equally long and have pictures of equal shape, so that a score does not depend on its batch. A weight that is missing or
+of a wrong shape is an error: transformers only warns, and goes on with random numbers.
 """
 
 from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -20,35 +20,34 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import AutoModelForImageTextToText, LogitsProcessor, LogitsProcessorList
 
-from babycli.domain import Generation, Loglikelihood, Offer
+from babycli.domain import CannotAnswer, Context, Loglikelihood, Text
 from babycli.errors import ModelError
-from babycli.models.base import Features, ModelInfo, ModelSpec, Outline, Part, Tokens
+from babycli.models.base import Features, Model, ModelInfo, ModelSpec, Outline, Part, Pictures, Tokens
 from babycli.models.parts import answers, checkpoint
-from babycli.models.parts.hf_chat import Chat, n_images, setting_files
+from babycli.models.parts.hf_abilities import ABILITIES
+from babycli.models.parts.hf_chat import Chat, setting_files
 from babycli.models.parts.pictures import picture_digest
 from babycli.models.parts.placement import device_map_of
 from babycli.models.parts.precision import full_precision, notes_on_broken, torch_dtype
 from babycli.models.parts.transformers_calls import reading
 from babycli.wording import Scoring, listed
 
-OFFERS: tuple[Offer, ...] = ("loglikelihood", "generate")
 _AUTO: Any = AutoModelForImageTextToText  # some of its functions have no types
 TEMPLATE = "chat"
 
 
 @dataclass(frozen=True, slots=True)
 class ChatTokens(Tokens):
-    """A request with its text, which the processor must see to put in the tokens of a picture."""
+    """A request with its text, which the processor needs to put in the tokens of its pictures."""
 
     text: str
-    n_images: int
 
 
-class HfModel:
+class HfModel(Model):
     """A loaded network; see babycli.models.base.Model for the contract of each method.
 
-    Features are the picture itself: each kind of model has its own way from a picture to tokens, known to its processor
-    alone. So only pictures of equal pixels are known to be equal to the model, and only they tie exactly.
+    The features of a picture are the picture itself: only a model's own processor knows how a picture becomes tokens.
+    So only pictures of equal pixels are known to be equal for the model, and only they tie exactly.
     """
 
     def __init__(self, network: Any, chat: Chat, info: ModelInfo) -> None:
@@ -62,8 +61,8 @@ class HfModel:
         self._stop_ids = answers.stop_ids(declared, chat.folder / "generation_config.json")
         self.info = info
 
-    def render(self, prompt: str) -> str:
-        return self._chat.render(prompt)
+    def render(self, context: Context) -> str:
+        return self._chat.render(context)
 
     def preprocess(self, image: Image) -> Image:
         return image
@@ -71,8 +70,8 @@ class HfModel:
     def encode(self, pixels: Sequence[Image]) -> list[Features]:
         return [Features(image, picture_digest(image)) for image in pixels]
 
-    def tokenize(self, prompt: str, text: str) -> ChatTokens:
-        """The conversation with the answer behind it, in one text; what lies beyond the prompt's own ids is scored.
+    def tokenize(self, context: Context, answer: str) -> ChatTokens | CannotAnswer:
+        """Tokenises the conversation and the answer as one text; the ids beyond the prompt's own are scored.
 
         A space goes between the two unless the template ends in white space; no terminator is added.
 
@@ -86,16 +85,27 @@ class HfModel:
             whole     [ 9 872  6 3838 7 25 4874 ]             "...<assistant>: ball"
             scored                         ^^^^               n_answer = 7 - 6
 
-        A picture is one token (6) here, and gives way to many when the processor sees it; the answer stays the end.
+        A picture is one token (6) here; the processor replaces it by many later. The answer stays at the end.
         """
-        rendered = self._chat.render(prompt)
-        whole = rendered + ("" if rendered[-1:].isspace() else " ") + text
+        rendered = self._chat.render(context)
+        whole = rendered + ("" if rendered[-1:].isspace() else " ") + answer
         prompt_ids, ids = self._chat.ids(rendered), self._chat.ids(whole)
         n_answer = len(ids) - answers.common_prefix(prompt_ids, ids)
-        return ChatTokens(tuple(ids), n_answer, (len(ids), n_answer), whole, n_images(prompt))
+        if why := self._chat.why_ambiguous(context, ids):
+            return CannotAnswer(why)
+        return ChatTokens(tuple(ids), n_answer, (len(ids), len(context.places), n_answer), whole)
 
-    def loglikelihood(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Loglikelihood]:
-        """Log-probabilities of the last ``n_answer`` ids of each, in float32 whatever the model's dtype.
+    def read(self, context: Context, max_new_tokens: int) -> ChatTokens | CannotAnswer:
+        rendered = self._chat.render(context)
+        ids = self._chat.ids(rendered)
+        if why := self._chat.why_ambiguous(context, ids):
+            return CannotAnswer(why)
+        return ChatTokens(tuple(ids), 0, (len(ids), len(context.places)), rendered)
+
+    def loglikelihood(
+        self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]
+    ) -> list[Loglikelihood | CannotAnswer]:
+        """Computes the log-probabilities of the last ``n_answer`` ids of each, in float32 whatever the model's dtype.
 
         positions   [ 9 872 i1 i2 .. i64 3838 77091 198 | 3959 13 ]
         predicts                                    ^^^   ^^^^         the logits at [-n_answer - 1 : -1]
@@ -104,41 +114,51 @@ class HfModel:
         if n == 0:
             return [Loglikelihood((), False) for _ in tokens]
         requests = cast(Sequence[ChatTokens], tokens)
-        rows = [self._chat.inputs(t.text, f.data, t.n_images) for f, t in zip(features, requests, strict=True)]
+        rows = [self._inputs(shown, t) for shown, t in zip(pictures, requests, strict=True)]
         for row, request in zip(rows, requests, strict=True):
-            self._check(row, 0)
             if row["input_ids"][0, -n:].tolist() != list(request.ids[-n:]):
                 raise ModelError(f"{self._chat.folder}: its processor changes the answer in {request.text[-80:]!r}")
-        results: dict[int, Loglikelihood] = {}
+        results, fitting = self._sorted_out(rows, 0)
         with torch.inference_mode():
-            for members, batch in self._batches(rows):
+            for members, batch in self._batches(fitting):
                 scores = answers.scored(self._logits(batch, n), batch["input_ids"][:, -n:])
                 results |= zip(members, scores, strict=True)
         return [results[i] for i in range(len(rows))]
 
-    def generate(self, features: Sequence[Features], prompt: str, max_new_tokens: int) -> list[Generation]:
-        rendered = self._chat.render(prompt)
-        rows = [self._chat.inputs(rendered, f.data, n_images(prompt)) for f in features]
-        for row in rows:
-            self._check(row, max_new_tokens)
-        results: dict[int, Generation] = {}
+    def generate(
+        self, pictures: Sequence[Pictures], tokens: Sequence[Tokens], max_new_tokens: int, keeps: bool = False
+    ) -> list[Text | CannotAnswer]:
+        requests = cast(Sequence[ChatTokens], tokens)
+        rows = [self._inputs(shown, t) for shown, t in zip(pictures, requests, strict=True)]
+        results, fitting = self._sorted_out(rows, max_new_tokens)
         with torch.inference_mode():
-            for members, batch in self._batches(rows):
+            for members, batch in self._batches(fitting):
                 watch = _NanWatch()
                 new_ids = self._greedy(batch, max_new_tokens, watch)
                 for i, row_ids, nans in zip(members, new_ids, watch.steps_by_row(), strict=True):
                     ids = answers.until_stop(row_ids, self._stop_ids)
                     text = self._chat.tokenizer.decode(ids, skip_special_tokens=True).strip()
-                    results[i] = Generation(text, tuple(ids), not any(nans[: len(ids)]))
+                    results[i] = Text(text, tuple(ids), not any(nans[: len(ids)]))
         return [results[i] for i in range(len(rows))]
 
-    def _batches(self, rows: Sequence[dict[str, Tensor]]) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
-        """The rows that may be computed together, as indices and as one batch; nothing is padded.
+    def _inputs(self, pictures: Pictures, tokens: ChatTokens) -> dict[str, Tensor]:
+        return self._chat.inputs(tokens.text, [features.data for features in pictures])
 
-        Every tensor lists its row's share along the first dimension: one sequence of ids, or so many patches.
+    def _sorted_out(
+        self, rows: Sequence[dict[str, Tensor]], n_new: int
+    ) -> tuple[dict[int, Any], dict[int, dict[str, Tensor]]]:
+        """Divides rows into those that do not fit, with their answers, and those that do; both by index."""
+        reasons = {i: self._why_too_long(row, n_new) for i, row in enumerate(rows)}
+        too_long = {i: CannotAnswer(why) for i, why in reasons.items() if why}
+        return too_long, {i: row for i, row in enumerate(rows) if i not in too_long}
+
+    def _batches(self, rows: Mapping[int, dict[str, Tensor]]) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
+        """Gathers the rows that may be computed together; gives their indices and a batch. Nothing is padded.
+
+        In every tensor the first dimension is that of the row's parts: one sequence of ids, or several patches.
         """
         alike: dict[Hashable, list[int]] = {}
-        for i, row in enumerate(rows):
+        for i, row in rows.items():
             alike.setdefault(tuple((name, t.shape, t.dtype) for name, t in row.items()), []).append(i)
         for members in alike.values():
             names = rows[members[0]]
@@ -155,18 +175,18 @@ class HfModel:
         return logits[:, -n_answer - 1 : -1]
 
     def _greedy(self, batch: dict[str, Tensor], max_new_tokens: int, watch: _NanWatch) -> list[list[int]]:
-        """transformers' greedy search with the checkpoint's own settings, those of sampling apart."""
+        """Runs transformers' greedy search with the checkpoint's own settings, except those of sampling."""
         settings = copy.deepcopy(self._network.generation_config)
         with reading(f"{self._chat.folder}: captions cannot be generated, see its generation_config.json"):
             settings.update(do_sample=False, num_beams=1, max_new_tokens=max_new_tokens)
             sequences: Tensor = self._network.generate(
                 **batch, generation_config=settings, logits_processor=LogitsProcessorList([watch])
             )
-        # Most models give the prompt again in front of what is new, some do not.
+        # Most models return the prompt before the new ids, some do not.
         return [row[-watch.n_steps :] for row in sequences.tolist()]
 
-    def _check(self, row: dict[str, Tensor], n_new: int) -> None:
-        """Raises ModelError for a row that the network has no embeddings or no positions for."""
+    def _why_too_long(self, row: dict[str, Tensor], n_new: int) -> str:
+        """Tells why a row is too long; "" if it is not. Raises ModelError for ids without an embedding."""
         ids = row["input_ids"]
         beyond = sorted(set(ids[ids >= self._n_rows].tolist()))
         if beyond:
@@ -175,14 +195,12 @@ class HfModel:
                 "check that tokenizer and weights come from the same training run",
             )
         length = ids.shape[1] + n_new
-        if self._max_length is not None and length > self._max_length:
-            raise ModelError(
-                f"{self._chat.folder}: a sequence of {length} positions does not fit the model's {self._max_length}"
-            )
+        is_too_long = self._max_length is not None and length > self._max_length
+        return f"a sequence of {length} positions does not fit the model's {self._max_length}" if is_too_long else ""
 
 
 class _NanWatch(LogitsProcessor):
-    """Sees the logits of every step, changes none, and remembers which rows held NaN."""
+    """A watcher of the logits of every step: it changes none, and remembers which rows held NaN."""
 
     def __init__(self) -> None:
         self._steps: list[Tensor] = []
@@ -201,7 +219,7 @@ class _NanWatch(LogitsProcessor):
 
 
 def load(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> HfModel:
-    """The model of a checkpoint folder whose config and chat have been read."""
+    """Loads the model of a checkpoint folder whose config and chat have been read."""
     files = checkpoint.weight_files(folder)
     for file in files:
         if file.suffix == ".safetensors":  # transformers does not say which file it cannot read
@@ -224,14 +242,14 @@ def load(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> HfModel:
         dtype=spec.dtype,
         device=spec.device,
         template=TEMPLATE,
-        offers=OFFERS,
+        abilities=ABILITIES,
         notes=tuple(notes),
     )
     return HfModel(network, chat, info)
 
 
 def outline(folder: Path, config: Any, chat: Chat) -> Outline:
-    """What `babycli models show` prints; the network is built without its weights."""
+    """Makes the outline that `babycli models show` prints; the network is built without its weights."""
     with reading(f"{folder / 'config.json'}: it describes no model"), torch.device("meta"):
         network = _AUTO.from_config(config, trust_remote_code=False)
     declared = checkpoint.read_config(folder)
@@ -243,13 +261,13 @@ def outline(folder: Path, config: Any, chat: Chat) -> Outline:
         parts=tuple(_parts(network)),
         stored_dtype=next((dtype for dtype in dtypes if isinstance(dtype, str)), None),
         template=TEMPLATE,
-        offers=OFFERS,
+        abilities=ABILITIES,
         render=chat.render,
     )
 
 
 def _read_network(folder: Path, config: Any, dtype: torch.dtype, device_map: str | None) -> tuple[Any, list[str]]:
-    """The network with every weight from the checkpoint, and notes about those that it has no use for."""
+    """Reads the network with all its weights; gives it and notes on weights that are not used. Raises ModelError."""
     with reading(f"{folder}: transformers cannot load it"):
         network, report = _AUTO.from_pretrained(
             folder,
@@ -276,7 +294,7 @@ def _read_network(folder: Path, config: Any, dtype: torch.dtype, device_map: str
     return network, [f"weights without a place in the model, left out: {listed(spare)}"] if spare else []
 
 
-# What a part is called, by a word in the name that transformers gives it.
+# The names of parts, with words that tell them in transformers' names.
 _PART_NAMES = {
     "vision tower": ("vision", "visual", "image"),
     "projector": ("project", "connector", "merger", "adapter", "aligner"),
@@ -285,7 +303,7 @@ _PART_NAMES = {
 
 
 def _parts(network: Any) -> Iterator[Part]:
-    """The network's parts in its own order, each parameter counted once; what they share is the first's."""
+    """Gives the network's parts in its own order. A parameter that parts share is counted in the first of them."""
     trunk: nn.Module = network.base_model
     inside = list(trunk.named_children())
     outside = [(name, child) for name, child in network.named_children() if child is not trunk]

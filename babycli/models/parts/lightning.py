@@ -1,7 +1,7 @@
 """PyTorch Lightning checkpoints (.ckpt), read without running anything that is in them.
 
-Owns what of such a file may be read and as what. Never imports the package that the file was written by: the objects
-that its hyper-parameters hold become inert records of their attributes.
+Owns which parts of such a file may be read, and how. Never imports the package that wrote the file: objects in its
+hyper-parameters become inert records of their attributes.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from torch import Tensor
 from babycli.errors import ModelError
 from babycli.wording import first_line, listed
 
-# Packages whose objects a training run leaves in its hyper-parameters. None of them is imported; whatever else a file
-# names is no part of a model, and may be there to be run by a careless reader.
+# Packages whose objects a training run leaves in its hyper-parameters. None of them is imported. Any other name in a
+# file is no part of a model, and may be an attack on a careless reader.
 _PACKAGES = frozenset(
     {"argparse", "collections", "functools", "lightning", "lightning_fabric", "multimodal", "omegaconf", "pathlib"}
     | {"pytorch_lightning", "torch", "torchvision"}
@@ -27,10 +27,10 @@ _PACKAGES = frozenset(
 
 
 class Record:
-    """Stands for an object of a class that is not imported: only its attributes are kept."""
+    """A stand-in for an object of a class that is not imported: it has only the attributes."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        """Takes what the class would have been given."""
+        """Accepts the arguments of the real class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,15 @@ class Lightning:
     hyper_parameters: Mapping[str, Any]  # objects in it are Records
 
     def attributes(self, name: str) -> Mapping[str, Any]:
-        """The attributes of an object among the hyper-parameters; empty where there is no such object."""
-        found = self.hyper_parameters.get(name)
-        return vars(found) if isinstance(found, Record) else {}
+        """Gives the attributes of an object among the hyper-parameters; empty if there is no such object."""
+        record = self.hyper_parameters.get(name)
+        return vars(record) if isinstance(record, Record) else {}
 
 
 def read_lightning(file: Path, device: str = "cpu") -> Lightning:
-    """Weights and hyper-parameters of a .ckpt; on device "meta" the weights are not read, only their shapes.
+    """Reads weights and hyper-parameters of a .ckpt; on device "meta" not the weights, only their shapes.
 
-    Raises ModelError for a file that is none, or that names code which has no place in a checkpoint.
+    Raises ModelError for another kind of file, and for one that names code which has no place in a checkpoint.
     """
     try:
         named = torch.serialization.get_unsafe_globals_in_checkpoint(str(file))

@@ -1,6 +1,6 @@
-"""What the families babyllava and llava do alike between a checkpoint folder and a loaded model.
+"""Loading a LLaVA-style model: the steps that the families babyllava and llava have in common.
 
-Owns the arguments they share, the stop tokens, and what goes into run.json. Never decides what a config means: the
+Owns the arguments they share, the stop tokens, and the facts for run.json. Never decides what a config means: the
 family files do.
 """
 
@@ -11,28 +11,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from babycli.domain import Offer
 from babycli.errors import ModelError, UsageError
 from babycli.models.base import ModelInfo, ModelSpec, Outline
 from babycli.models.parts import checkpoint
 from babycli.models.parts.answers import stop_ids
+from babycli.models.parts.device_memory import free_bytes_of
+from babycli.models.parts.kept_prefixes import KeptPrefixes
+from babycli.models.parts.llava_abilities import LLAVA_ABILITIES
 from babycli.models.parts.llava_model import LlavaModel
 from babycli.models.parts.llava_network import LlavaNetwork, parts_of
 from babycli.models.parts.pixels import PixelSpec
 from babycli.models.parts.placement import device_map_of, spread
 from babycli.models.parts.precision import full_precision
-from babycli.models.parts.prompts import TEMPLATES, with_image
+from babycli.models.parts.prompts import TEMPLATES, shown
 from babycli.models.parts.tokenizer import Tokenizer, load_tokenizer
 from babycli.models.parts.towers import Tower
 from babycli.models.parts.vision import quicken
 from babycli.wording import one_of
 
-OFFERS: tuple[Offer, ...] = ("loglikelihood", "generate")
-
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A checkpoint whose config has been understood; ``config`` is in the original's names."""
+    """A checkpoint whose config has been read; ``config`` is in the original's names."""
 
     family: str
     spec: ModelSpec
@@ -42,7 +42,7 @@ class Source:
     n_tokens: int | None  # rows of the vocabulary to keep; None for all
     tokenizer: Tokenizer
     template: str  # a key of TEMPLATES
-    pads: bool  # is a picture padded to a square? Else it is made one in the tower's own way
+    pads: bool  # pictures are padded to squares; else the tower's own way makes them square
 
 
 def make_source(
@@ -54,7 +54,10 @@ def make_source(
     tokenizer: Tokenizer,
     n_tokens: int | None,
 ) -> Source:
-    """Checks the arguments that both families take, before any weight is read."""
+    """Makes a Source, and checks the arguments that both families take, before any weight is read.
+
+    Raises UsageError or ModelError.
+    """
     template = spec.args.get("conv_template", "plain")
     one_of(template, sorted(TEMPLATES), "conv_template")
     aspect = spec.args.get("image_aspect_ratio", config.get("image_aspect_ratio") or "square")
@@ -66,13 +69,13 @@ def make_source(
 
 
 def read_source(family: str, spec: ModelSpec, folder: Path, config: Mapping[str, Any], trunk: str) -> Source:
-    """A checkpoint in the original's format."""
+    """Reads the settings of a checkpoint in the original's format."""
     tokenizer = load_tokenizer(folder)
     return make_source(family, spec, folder, config, trunk, tokenizer, _n_tokens(config, tokenizer))
 
 
 def _n_tokens(config: Mapping[str, Any], tokenizer: Tokenizer) -> int:
-    """Rows of the vocabulary that the original keeps: its loader may add tokens of its own before it counts.
+    """Counts the rows of the vocabulary that the original keeps: its loader may add tokens before it counts.
 
     Source: load_pretrained_model in llava/model/builder.py of BabyLLaVA @ 846ee9d.
     """
@@ -84,7 +87,7 @@ def _n_tokens(config: Mapping[str, Any], tokenizer: Tokenizer) -> int:
 def finish(
     source: Source, network: LlavaNetwork, pixels: PixelSpec, files: Sequence[Path], notes: Sequence[str]
 ) -> LlavaModel:
-    """The loaded model. ``files`` are those whose bytes make the weights; the folder's own settings are added."""
+    """Makes the loaded model. ``files`` are the weight files, for the fingerprint; the folder's settings are added."""
     spec, folder = source.spec, source.folder
     n_parameters = checkpoint.n_parameters(network)
     network = spread(network, spec).eval()
@@ -101,20 +104,28 @@ def finish(
         dtype=spec.dtype,
         device=spec.device,
         template=source.template,
-        offers=OFFERS,
+        abilities=LLAVA_ABILITIES,
         notes=tuple(notes),
-        shares_prefixes=True,
     )
     generation = checkpoint.read_json_object(folder / "generation_config.json", missing_ok=True)
     network.generation_settings = generation
     key = "eos_token_id"
     declared = generation.get(key, source.config.get(key, source.tokenizer.eos_id))
     stops = stop_ids(declared, folder / ("generation_config.json" if key in generation else "config.json"))
-    return LlavaModel(network, source.tokenizer, info, spec.scoring, pixels, stops, strips=source.family == "babyllava")
+    return LlavaModel(
+        network,
+        source.tokenizer,
+        info,
+        spec.scoring,
+        pixels,
+        stops,
+        strips=source.family == "babyllava",
+        kept=KeptPrefixes(free_bytes_of(spec.device) // 4),
+    )
 
 
 def sketch(source: Source, network: LlavaNetwork, tower: Tower, notes: Sequence[str]) -> Outline:
-    """What `babycli models show` prints of a network without weights."""
+    """Makes the outline that `babycli models show` prints, from a network without weights."""
     template = TEMPLATES[source.template]
     stored = source.config.get("torch_dtype") or source.config.get("dtype")
     return Outline(
@@ -122,7 +133,7 @@ def sketch(source: Source, network: LlavaNetwork, tower: Tower, notes: Sequence[
         parts=parts_of(network, tower, source.config),
         stored_dtype=stored if isinstance(stored, str) else None,
         template=source.template,
-        offers=OFFERS,
-        render=lambda prompt: template.render(with_image(prompt)),
+        abilities=LLAVA_ABILITIES,
+        render=lambda context: shown(template.render(context), context),
         notes=tuple(notes),
     )

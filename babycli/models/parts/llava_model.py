@@ -1,40 +1,58 @@
-"""How a LLaVA-style network answers requests: pictures in front of tokens, answers scored behind the prompt.
+"""A loaded LLaVA-style model: pictures among tokens, answers scored or written behind a context.
 
-Owns the methods of a loaded model that the families babyllava and llava share. Never reads a checkpoint and never
-decides who is right. Checked against BabyLLaVA @ e783c78 and @ 45d046e, driven by babylmms-eval @ 82118a8.
+Owns the methods of the model, for the families babyllava and llava. Never reads a checkpoint and never decides which
+answer is right. Checked against BabyLLaVA @ e783c78 and @ 45d046e, driven by babylmms-eval @ 82118a8.
 """
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from babycli.domain import Generation, Loglikelihood
+from babycli.domain import NO_PICTURE, CannotAnswer, Context, ImageRef, Loglikelihood, Text
 from babycli.errors import ModelError
-from babycli.models.base import Features, ModelInfo, Tokens
+from babycli.models.base import Features, Model, ModelInfo, Pictures, Tokens
 from babycli.models.parts import answers, checkpoint
 from babycli.models.parts.device_memory import on_device
 from babycli.models.parts.feature_digests import row_digests
+from babycli.models.parts.kept_prefixes import Element, KeptPrefix, KeptPrefixes, Reused, row_of, stacked
 from babycli.models.parts.llava_network import LlavaNetwork
 from babycli.models.parts.pixels import PixelSpec, to_pixels
 from babycli.models.parts.precision import torch_dtype
-from babycli.models.parts.prompts import IMAGE_TOKEN, TEMPLATES, with_image
+from babycli.models.parts.prompts import TEMPLATES, pieces_of, shown
 from babycli.models.parts.tokenizer import IMAGE_ID, Tokenizer
 from babycli.wording import Scoring
 
 
-class LlavaModel:
+@dataclass(frozen=True, slots=True)
+class LlavaTokens(Tokens):
+    """A request with the ids of the context that it continues; none if it begins a conversation."""
+
+    parent: tuple[int, ...] = field(default=(), kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prefix:
+    """A context of a conversation: its ids, its pictures, and the part that has been read before."""
+
+    tokens: LlavaTokens
+    pictures: Pictures
+    elements: tuple[Element, ...]
+    parent: tuple[Element, ...]
+    reused: Reused
+
+
+class LlavaModel(Model):
     """A loaded network; see babycli.models.base.Model for the contract of each method.
 
     Features of a picture are a (positions, hidden) tensor: 49 positions for ResNeXt-50, 197 for ViT-L/16, 576 for CLIP.
     """
-
-    blind_how = "no image tokens"
 
     def __init__(
         self,
@@ -45,87 +63,91 @@ class LlavaModel:
         pixel_spec: PixelSpec,
         stop_ids: list[int],
         strips: bool,
+        kept: KeptPrefixes,
     ) -> None:
         self._network = network
         self._tokenizer = tokenizer
         self._scoring = scoring
         self._pixel_spec = pixel_spec
         self._stop_ids = stop_ids
-        self._strips = strips  # BabyLLaVA's wrapper takes the spaces off a caption's ends, LLaVA's does not
+        self._strips = strips  # BabyLLaVA's wrapper strips spaces from a caption's ends, LLaVA's does not
         self._template = TEMPLATES[info.template]
-        self._is_blind = False
+        self._kept = kept
+        self._ends_all_texts = tokenizer.encode_pieces(["a"])[-1:] == [tokenizer.eos_id]  # with <eos>
         self.info = info
-
-    def blinded(self) -> LlavaModel:
-        """The same weights without pictures: no request has an image token, and the tower is never asked."""
-        blind = copy.copy(self)
-        blind._is_blind = True
-        return blind
 
     @property
     def pixels_key(self) -> PixelSpec:
         return self._pixel_spec
 
-    def render(self, prompt: str) -> str:
-        rendered = self._template.render(with_image(prompt))
-        return rendered.replace(IMAGE_TOKEN, "") if self._is_blind else rendered
+    def render(self, context: Context) -> str:
+        return shown(self._template.render(context), context)
 
     def preprocess(self, image: Image) -> Tensor:
-        return torch.empty(0) if self._is_blind else to_pixels(image, self._pixel_spec)
+        return to_pixels(image, self._pixel_spec)
 
     @functools.cached_property
-    def vision_key(self) -> tuple[object, ...]:
+    def _vision_key(self) -> tuple[object, ...]:
         network = self._network
         return checkpoint.module_digest(network.tower), network.tower_settings, self._pixel_spec, self.info.dtype
 
+    @property
+    def vision_key(self) -> tuple[object, ...]:
+        return self._vision_key
+
     def encode(self, pixels: Sequence[Tensor]) -> list[Features]:
-        if self._is_blind:
-            return [Features(torch.empty(0, device=self.info.device), b"no picture") for _ in pixels]
         with torch.inference_mode():
             return _as_features(self._network.encode_images(self._placed(pixels)))
 
     def see(self, pixels: Sequence[Tensor]) -> list[Tensor]:
-        if self._is_blind:
-            return list(pixels)
         with torch.inference_mode():
             return list(self._network.tower(self._placed(pixels)).cpu())
 
     def encode_seen(self, seen: Sequence[Tensor]) -> list[Features]:
-        if self._is_blind:
-            return self.encode(seen)
         with torch.inference_mode():
             return _as_features(self._network.connector(self._placed(seen)))
 
     def _placed(self, rows: Sequence[Tensor]) -> Tensor:
         return on_device(rows, self.info.device, torch_dtype(self.info.dtype))
 
-    def tokenize(self, prompt: str, text: str) -> Tokens:
-        """Prompt and answer as one text, tokenised as the original does.
+    def tokenize(self, context: Context, answer: str) -> LlavaTokens | CannotAnswer:
+        """Tokenises context and answer as one text, as the original does.
 
-        The original gives the answer after a space and scores whatever lies beyond the prompt's length:
+        The original puts the answer after a space, and scores the ids beyond the prompt's length:
 
             prompt      [ 1, -200, 1154, 13 ]            "<image>\\n"
             whole       [ 1, -200, 1154, 13, 301 ]       "<image>\\n ball"
             scored                           ^^^         n_answer = 5 - 4
 
-        A tokenizer that ends every text with <eos> ends the prompt with it too, and then that count is off:
+        A tokenizer that ends every text with <eos> ends the prompt with it too, so that this count is wrong:
 
             prompt      [ 2, 3, -200,  3 ]
             whole       [ 2, 3, -200, w1, w2,  3 ]
             reference                     ^^  ^^         n_answer = 6 - 4, w1 is never scored
             fair                      ^^  ^^  ^^         all that differs from the prompt
         """
-        prompt_ids = self._prompt_ids(prompt)
-        whole = self._tokenizer.encode_with_image(self._template.render(with_image(prompt), " " + text))
-        start = len(prompt_ids) if self._scoring == Scoring.REFERENCE else answers.common_prefix(prompt_ids, whole)
-        n_answer = max(0, len(whole) - start)
-        whole = self._without_image(whole, n_answer) if self._is_blind else whole
-        self._check_length(whole, 0)
-        n_extra = whole.count(IMAGE_ID) * (self._network.n_positions - 1)
-        return Tokens(tuple(whole), n_answer, (_shape(whole), n_answer), n_image_positions=n_extra)
+        prompt_ids = self._prompt_ids(context)
+        whole = self._tokenizer.encode_pieces(pieces_of(self._template.render(context, " " + answer)))
+        is_reference = self._scoring == Scoring.REFERENCE
+        start = len(prompt_ids) if is_reference else answers.common_prefix(prompt_ids, whole)
+        return self._tokens(context, whole, max(0, len(whole) - start), 0)
 
-    def loglikelihood(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Loglikelihood]:
-        """Log-probabilities of the last ``n_answer`` ids of each, in float32 whatever the model's dtype.
+    def read(self, context: Context, max_new_tokens: int) -> LlavaTokens | CannotAnswer:
+        return self._tokens(context, self._prompt_ids(context), 0, max_new_tokens)
+
+    def _tokens(self, context: Context, ids: list[int], n_answer: int, n_new: int) -> LlavaTokens | CannotAnswer:
+        ids = self._begun(self._without_hidden(context, ids), n_answer)
+        why = self._why_too_long(ids, n_new)
+        if why:
+            return CannotAnswer(why)
+        n_extra = ids.count(IMAGE_ID) * (self._network.n_positions - 1)
+        parent = context.parent
+        before = self._begun(self._without_hidden(parent, self._prompt_ids(parent)), 0) if parent is not None else []
+        key = (_shape(ids), n_answer)
+        return LlavaTokens(tuple(ids), n_answer, key, n_image_positions=n_extra, parent=tuple(before))
+
+    def loglikelihood(self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> list[Loglikelihood]:
+        """Computes the log-probabilities of the last ``n_answer`` ids of each, in float32 whatever the model's dtype.
 
         positions   [ i1 i2 .. i49  13 | 301  88 ]      all rows are equally long: nothing is padded
         predicts                    ^^   ^^^            the hidden states at [-n_answer - 1 : -1]
@@ -134,72 +156,172 @@ class LlavaModel:
         if n == 0:
             return [Loglikelihood((), False) for _ in tokens]
         with torch.inference_mode():
-            embedded = self._network.embed([list(t.ids) for t in tokens], [f.data for f in features])
+            embedded = self._embedded([t.ids for t in tokens], pictures)
             logits = self._network.logits(embedded, n)
             wanted = torch.tensor([t.ids[-n:] for t in tokens], device=logits.device)
             return answers.scored(logits, wanted)
 
+    def _embedded(self, ids: Sequence[Sequence[int]], pictures: Sequence[Pictures]) -> Tensor:
+        shown_here = [[features.data for features in row] for row in pictures]
+        return self._network.embed([list(row) for row in ids], shown_here, torch.device(self.info.device))
+
     def loglikelihood_of_branches(
-        self, features: Sequence[Features], branches: Sequence[Sequence[Tokens]]
+        self, pictures: Sequence[Pictures], branches: Sequence[Sequence[Tokens]], keeps: bool = False
     ) -> list[list[Loglikelihood]]:
-        """Columns of answers of one length behind the prefixes; see LlavaNetwork.branch_logits."""
-        first = branches[0][0]
-        n_prefix = len(first.ids) - first.n_answer
+        """Scores columns of answers of one length behind the prefixes; see LlavaNetwork.branch_logits."""
+        n_prefix = len(branches[0][0].prefix)
         with torch.inference_mode():
-            prefix = self._network.embed([list(row[0].ids[:n_prefix]) for row in branches], [f.data for f in features])
+            if keeps:
+                return self._branches_of_conversations(pictures, branches)
+            prefix = self._embedded([row[0].prefix for row in branches], pictures)
             columns = [
                 torch.tensor([t.ids[n_prefix:] for t in column], dtype=torch.long, device=prefix.device)
                 for column in zip(*branches, strict=True)
             ]
             answered = [column for column in columns if column.shape[1]]
             logits = self._network.branch_logits(prefix, answered) if answered else []
-            scored = iter([answers.scored(of, ids.to(of.device)) for of, ids in zip(logits, answered, strict=True)])
+            scored = iter(
+                [
+                    answers.scored(column_logits, ids.to(column_logits.device))
+                    for column_logits, ids in zip(logits, answered, strict=True)
+                ]
+            )
         nothing = [Loglikelihood((), False)] * len(branches)
         by_column = [next(scored) if column.shape[1] else nothing for column in columns]
         return [list(row) for row in zip(*by_column, strict=True)]
 
-    def generate(self, features: Sequence[Features], prompt: str, max_new_tokens: int) -> list[Generation]:
-        ids = self._prompt_ids(prompt)
-        ids = self._without_image(ids, 0) if self._is_blind else ids
-        self._check_length(ids, max_new_tokens)
+    def generate(
+        self, pictures: Sequence[Pictures], tokens: Sequence[Tokens], max_new_tokens: int, keeps: bool = False
+    ) -> list[Text]:
+        if keeps:
+            return self._texts_of_conversations(pictures, tokens, max_new_tokens)
         with torch.inference_mode():
-            embedded = self._network.embed([ids] * len(features), [f.data for f in features])
+            embedded = self._embedded([t.ids for t in tokens], pictures)
             output = self._network.generate(embedded, max_new_tokens, self._stop_ids)
+        return self._written(output)
+
+    def _written(self, output: Any) -> list[Text]:
         finite = torch.stack([~step.isnan().any(-1) for step in output.logits]).all(0).tolist()
         rows = [answers.until_stop(row, self._stop_ids) for row in output.sequences.tolist()]
-        return [Generation(self._caption(row), tuple(row), ok) for row, ok in zip(rows, finite, strict=True)]
+        return [Text(self._caption(row), tuple(row), ok) for row, ok in zip(rows, finite, strict=True)]
 
-    def _prompt_ids(self, prompt: str) -> list[int]:
-        ids = self._tokenizer.encode_with_image(self._template.render(with_image(prompt)))
-        if self._scoring == Scoring.FAIR and ids[-1] == self._tokenizer.eos_id:
-            return ids[:-1]  # an <eos> that the tokenizer puts behind every text ends no prompt
+    def forget(self) -> None:
+        self._kept.clear()
+
+    def spare_memory(self) -> bool:
+        return self._kept.give_up()
+
+    # ------------------------------------------------------------ conversations: what was read is not read again
+
+    def _branches_of_conversations(
+        self, pictures: Sequence[Pictures], branches: Sequence[Sequence[Tokens]]
+    ) -> list[list[Loglikelihood]]:
+        """Reads the parts of each context that were not read before, keeps them, and scores the answers behind it."""
+        prefixes = [self._prefix(shown_here, row[0]) for shown_here, row in zip(pictures, branches, strict=True)]
+        results: dict[int, list[Loglikelihood]] = {}
+        for members in _alike(prefixes):
+            last, cache = self._read_on([prefixes[i] for i in members])
+            n_positions = cache.get_seq_length()
+            rows = [Reused(0, row_of(cache, k, n_positions)) for k in range(len(members))]
+            for k, i in enumerate(members):
+                context = prefixes[i]
+                self._kept.keep(context.elements, context.parent, KeptPrefix(context.elements, rows[k].layers))
+            columns = [self._column(last, rows, column) for column in zip(*(branches[i] for i in members), strict=True)]
+            results |= {i: [column[k] for column in columns] for k, i in enumerate(members)}
+        return [results[i] for i in range(len(prefixes))]
+
+    def _column(self, last: Tensor, rows: Sequence[Reused], column: Sequence[Tokens]) -> list[Loglikelihood]:
+        """Scores one answer behind each context: ``last`` (n, 1, hidden) predicts its first token."""
+        n = column[0].n_answer
+        if n == 0:
+            return [Loglikelihood((), False) for _ in column]
+        wanted = torch.tensor([t.ids[-n:] for t in column], dtype=torch.long, device=self.info.device)
+        hidden = last
+        if n > 1:
+            tail = self._network.embed_ids(wanted[:, :-1])
+            hidden = torch.cat([last, self._network.read(tail, stacked(rows))], dim=1)
+        logits = self._network.head(hidden)
+        return answers.scored(logits, wanted.to(logits.device))
+
+    def _texts_of_conversations(
+        self, pictures: Sequence[Pictures], tokens: Sequence[Tokens], max_new_tokens: int
+    ) -> list[Text]:
+        prefixes = [self._prefix(shown_here, t) for shown_here, t in zip(pictures, tokens, strict=True)]
+        results: dict[int, Text] = {}
+        for members in _alike(prefixes):
+            some = [prefixes[i] for i in members]
+            with torch.inference_mode():
+                embedded = self._embedded([p.tokens.ids for p in some], [p.pictures for p in some])
+                past = stacked([p.reused for p in some])
+                output = self._network.generate(embedded, max_new_tokens, self._stop_ids, past)
+                texts = self._written(output)
+                for k, (prefix, text) in enumerate(zip(some, texts, strict=True)):
+                    # The last written token has not been read by the network.
+                    new = text.token_ids[:-1]
+                    layers = row_of(output.past_key_values, k, embedded.shape[1] + len(new))
+                    read = KeptPrefix((*prefix.elements, *new), layers)
+                    self._kept.keep(prefix.elements, prefix.parent, read)
+            results |= zip(members, texts, strict=True)
+        return [results[i] for i in range(len(prefixes))]
+
+    def _prefix(self, pictures: Pictures, tokens: Tokens) -> _Prefix:
+        assert isinstance(tokens, LlavaTokens)
+        elements = _elements(tokens.prefix, pictures)
+        parent = _elements(tokens.parent, pictures)
+        return _Prefix(
+            tokens, pictures, elements, parent, self._kept.reuse(parent, elements, self._network.n_positions)
+        )
+
+    def _read_on(self, prefixes: Sequence[_Prefix]) -> tuple[Tensor, Any]:
+        """Reads the rest of contexts of which equally much was read before.
+
+        Gives the last hidden states (n, 1, hidden), and the keys and values of the whole contexts.
+        """
+        embedded = self._embedded([p.tokens.prefix for p in prefixes], [p.pictures for p in prefixes])
+        cache = stacked([p.reused for p in prefixes])
+        hidden = self._network.read(embedded[:, prefixes[0].reused.n_positions :], cache)
+        return hidden[:, -1:], cache
+
+    # ------------------------------------------------------------ ids
+
+    def _prompt_ids(self, context: Context) -> list[int]:
+        ids = self._tokenizer.encode_pieces(pieces_of(self._template.render(context)))
+        if self._scoring == Scoring.FAIR and self._ends_all_texts and ids[-1:] == [self._tokenizer.eos_id]:
+            return ids[:-1]  # it ends no prompt
         return ids
 
-    def _without_image(self, ids: list[int], n_answer: int) -> list[int]:
-        """The ids of a request to a model that sees nothing.
+    def _without_hidden(self, context: Context, ids: list[int]) -> list[int]:
+        """Removes the ids of pictures that are not shown: ``[1, -200, 1154, 13]  ->  [1, 1154, 13]``."""
+        hidden = [part == NO_PICTURE for turn in context.turns for part in turn.parts if isinstance(part, ImageRef)]
+        if not any(hidden):
+            return ids
+        places = iter(hidden)
+        return [token for token in ids if token != IMAGE_ID or not next(places)]
 
-            [ 1, -200, 1154, 13, 301 ]  ->  [ 1, 1154, 13, 301 ]       n_answer stays as it is
-            [    -200,          301 ]   ->  [ 1,           301 ]       something must predict the first of the answer
+    def _begun(self, ids: list[int], n_answer: int) -> list[int]:
+        """Puts a token in front where nothing is before the answer, for some token must predict its first.
 
-        A prompt that was the image alone leaves nothing: then the token with which the tokenizer begins a text, or
-        ends one, stands before the answer, as language models are asked without a context (lm-evaluation-harness).
+            [ 301 ]  ->  [ 1, 301 ]
+
+        It is the token that begins a text, or the one that ends it, as for a language model without a context
+        (lm-evaluation-harness).
         """
-        kept = [token for token in ids if token != IMAGE_ID]
-        if len(kept) > n_answer:
-            return kept
+        if len(ids) > n_answer:
+            return ids
         first = next((token for token in (self._tokenizer.bos_id, self._tokenizer.eos_id) if token is not None), None)
         if first is None:
             raise ModelError(
                 "without the image there is nothing before the answer, and the tokenizer has no token to begin with",
                 "ask with words:  --prompt TEXT",
             )
-        return [first, *kept]
+        return [first, *ids]
 
     def _caption(self, ids: list[int]) -> str:
         text = self._tokenizer.decode(ids)
         return text.strip() if self._strips else text
 
-    def _check_length(self, ids: list[int], n_new: int) -> None:
+    def _why_too_long(self, ids: list[int], n_new: int) -> str:
+        """Tells why a sequence is too long; "" if it is not. Raises ModelError for ids without an embedding."""
         network = self._network
         rows = network.n_rows
         beyond = sorted({i for i in ids if i >= rows})
@@ -209,13 +331,28 @@ class LlavaModel:
                 "check that tokenizer and weights come from the same training run",
             )
         length = len(ids) + ids.count(IMAGE_ID) * (network.n_positions - 1) + n_new
-        if network.max_length is not None and length > network.max_length:
-            raise ModelError(f"a sequence of {length} positions does not fit the model's {network.max_length}")
+        is_too_long = network.max_length is not None and length > network.max_length
+        return f"a sequence of {length} positions does not fit the model's {network.max_length}" if is_too_long else ""
 
 
 def _as_features(encoded: Tensor) -> list[Features]:
-    return [Features(row, digest) for row, digest in zip(encoded, row_digests(encoded), strict=True)]
+    # Copies: a row that is kept must not keep its whole batch.
+    return [Features(row.clone(), digest) for row, digest in zip(encoded, row_digests(encoded), strict=True)]
 
 
 def _shape(ids: list[int]) -> tuple[int, ...]:
     return (len(ids), *(i for i, token in enumerate(ids) if token == IMAGE_ID))
+
+
+def _elements(ids: Sequence[int], pictures: Pictures) -> tuple[Element, ...]:
+    """Gives the ids, with the digest of the features in the place of each picture."""
+    seen = iter(pictures)
+    return tuple(next(seen).digest if token == IMAGE_ID else token for token in ids)
+
+
+def _alike(prefixes: Sequence[_Prefix]) -> list[list[int]]:
+    """Gathers the indices of contexts of which equally much was read before: these can be read on together."""
+    gathered: dict[int, list[int]] = {}
+    for i, prefix in enumerate(prefixes):
+        gathered.setdefault(prefix.reused.n_positions, []).append(i)
+    return list(gathered.values())

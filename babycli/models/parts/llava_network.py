@@ -1,4 +1,4 @@
-"""Puts a LLaVA-style network together: tower, projector, language model, each from its share of the weights.
+"""A LLaVA-style network: tower, projector and language model, each filled from its share of the weights.
 
 Owns the module tree and the split of a state dict. Never reads a file, never tokenises. A weight that is
 missing, left over or of a wrong shape is an error: the original only warns, and scores with random numbers.
@@ -24,9 +24,9 @@ from babycli.models.parts.tokenizer import IMAGE_ID
 from babycli.models.parts.towers import BAD_SETTINGS, Tower
 from babycli.models.parts.vision import projector
 
-# What greedy search has no use for.
+# Settings that greedy search does not use.
 _SAMPLING = frozenset({"do_sample", "temperature", "top_p", "top_k", "max_length", "max_new_tokens"})
-# What older transformers versions saved beside the weights: masks and constants that are computed anew.
+# Masks and constants that older versions of transformers saved with the weights; they are computed anew.
 _LEGACY_BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
 # Keys of config.json that say nothing about the language model, beside those that begin with _NOT_TEXT_PREFIXES.
 _NOT_TEXT = frozenset(
@@ -49,7 +49,7 @@ _NOT_TEXT_PREFIXES = ("mm_", "tune_", "tokenizer_", "image_")
 
 
 class LlavaNetwork(nn.Module):
-    """Tower -> projector -> language model. All sequences of a batch are equally long, so nothing is padded."""
+    """Tower, projector and language model. All sequences of a batch are equally long, so nothing is padded."""
 
     def __init__(self, tower: Tower, connector: nn.Module, text: Any) -> None:
         super().__init__()
@@ -57,51 +57,72 @@ class LlavaNetwork(nn.Module):
         self.tower_settings = tower.settings
         self.connector = connector
         self.text = text
-        self.n_positions = tower.n_positions  # an image takes so many positions of the sequence
+        self.n_positions = tower.n_positions  # that an image takes in the sequence
         self.max_length: int | None = getattr(text.config, "max_position_embeddings", None)
-        self.generation_settings: dict[str, Any] = {}  # generation_config.json: a repetition penalty, say
+        self.generation_settings: dict[str, Any] = {}  # generation_config.json, for instance a repetition penalty
 
     @property
     def n_rows(self) -> int:
         return int(self.text.get_input_embeddings().weight.shape[0])
 
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """(n, 3, 224, 224) -> (n, positions, hidden)."""
+        """Encodes pixels: (n, 3, 224, 224) -> (n, positions, hidden)."""
         out: Tensor = self.connector(self.tower(pixels))
         return out
 
-    def embed(self, ids: list[list[int]], features: list[Tensor]) -> Tensor:
-        """Ids and image features as one (n, length, hidden) tensor; IMAGE_ID gives way to the features.
+    def embed(self, ids: list[list[int]], features: list[list[Tensor]], device: torch.device) -> Tensor:
+        """Embeds ids and image features as (n, length, hidden); each IMAGE_ID is replaced by the next features.
 
         ids         [ 1, -200,              1154, 13 ]      4 ids
         embedded    [ e1, f1 f2 ... f49, e1154, e13 ]      52 positions
         """
         embed_ids = self.text.get_input_embeddings()
         rows = []
-        for row, image in zip(ids, features, strict=True):
+        for row, images in zip(ids, features, strict=True):
             pieces, start = [], 0
-            for i in [i for i, token in enumerate(row) if token == IMAGE_ID] + [len(row)]:
-                ids_here = torch.tensor(row[start:i], dtype=torch.long, device=image.device)
-                pieces.append(embed_ids(ids_here).to(image.device))
-                if i < len(row):
+            places = [i for i, token in enumerate(row) if token == IMAGE_ID]
+            for i, image in zip([*places, len(row)], [*images, None], strict=True):
+                ids_here = torch.tensor(row[start:i], dtype=torch.long, device=device)
+                pieces.append(embed_ids(ids_here).to(device))
+                if image is not None:
                     pieces.append(image)
                 start = i + 1
             rows.append(torch.cat(pieces))
         return torch.stack(rows)
 
+    def embed_ids(self, ids: Tensor) -> Tensor:
+        """Embeds ids without pictures: (n, length) -> (n, length, hidden)."""
+        out: Tensor = self.text.get_input_embeddings()(ids).to(ids.device)
+        return out
+
+    def read(self, embedded: Tensor, cache: Any) -> Tensor:
+        """Reads texts that continue those in ``cache``, adds them to it, and gives their last hidden states."""
+        out: Tensor = self.text.base_model(
+            inputs_embeds=embedded, past_key_values=cache, use_cache=True
+        ).last_hidden_state
+        return out
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Computes logits: (n, length, hidden) -> (n, length, vocabulary)."""
+        out: Tensor = self.text.get_output_embeddings()(hidden)
+        return out
+
     def logits(self, embedded: Tensor, n_answer: int) -> Tensor:
-        """(n, length, hidden) -> (n, n_answer, vocabulary): only at the positions that predict the answer."""
+        """Computes only the logits that predict the answer: (n, length, hidden) -> (n, n_answer, vocabulary)."""
         hidden = self._hidden(embedded, embedded.shape[1], [])
         out: Tensor = self.text.get_output_embeddings()(hidden[:, -n_answer - 1 : -1])
         return out
 
     def branch_logits(self, prefix: Tensor, answers: list[Tensor]) -> list[Tensor]:
-        """(n, n_prefix, hidden) and ids (n, n_answer) of answers -> (n, n_answer, vocabulary) for each answer.
+        """Computes the logits of several answers behind one prefix.
 
-        An answer's last token predicts nothing and is left out; the others stand behind the prefix one after another.
-        Each sees the prefix and its own answer, and is told that it stands right behind the prefix:
+        (n, n_prefix, hidden) and ids (n, n_answer) of each answer -> (n, n_answer, vocabulary) for each answer.
 
-                    prefix   | a1 a2 | b1 |         answers "a1 a2 a3" and "b1 b2"; one of one token adds nothing
+        An answer's last token predicts nothing and is left out; the other tokens follow the prefix, one answer after
+        another. Each token sees the prefix and its own answer, and has the place as if its answer came right after the
+        prefix:
+
+                    prefix   | a1 a2 | b1 |         answers "a1 a2 a3" and "b1 b2"; an answer of one token adds nothing
             place   0  1  2  | 3  4  | 3  |
             a1      x  x  x  | x     |    |
             a2      x  x  x  | x  x  |    |
@@ -121,7 +142,7 @@ class LlavaNetwork(nn.Module):
         return list(torch.split(logits, [len(positions) for positions in wanted], dim=1))
 
     def _hidden(self, row: Tensor, n_prefix: int, lengths: list[int]) -> Tensor:
-        """The last hidden states of a prefix with branches of these lengths behind it."""
+        """Computes the last hidden states of a prefix with branches of these lengths behind it."""
         masked: dict[str, Tensor] = {}
         if sum(n > 0 for n in lengths) > 1:  # else the row is an ordinary text
             branch = torch.tensor([0] * n_prefix + [i for i, n in enumerate(lengths, 1) for _ in range(n)])
@@ -136,11 +157,12 @@ class LlavaNetwork(nn.Module):
         out: Tensor = self.text.base_model(inputs_embeds=row, use_cache=False, **masked).last_hidden_state
         return out
 
-    def generate(self, embedded: Tensor, max_new_tokens: int, stop_ids: list[int]) -> Any:
-        """transformers' greedy search; its ``sequences`` hold new ids only, ``logits`` one (n, vocabulary) a step.
+    def generate(self, embedded: Tensor, max_new_tokens: int, stop_ids: list[int], past: Any = None) -> Any:
+        """Runs transformers' greedy search behind ``embedded``; ``past`` has the keys and values of its beginning.
 
-        Rows that have stopped are filled up with the first stop id, never with the tokenizer's padding token: that
-        may have no row in the embeddings.
+        The result's ``sequences`` hold new ids only, its ``logits`` a tensor (n, vocabulary) for each step. Rows that
+        have stopped are filled up with the first stop id, not with the tokenizer's padding token, which may have no
+        row in the embeddings.
         """
         mask = torch.ones(embedded.shape[:2], dtype=torch.long, device=embedded.device)
         settings = GenerationConfig.from_dict(
@@ -156,14 +178,15 @@ class LlavaNetwork(nn.Module):
             }
         )
         try:
-            return self.text.generate(inputs_embeds=embedded, attention_mask=mask, generation_config=settings)
+            kept = {} if past is None else {"past_key_values": past}
+            return self.text.generate(inputs_embeds=embedded, attention_mask=mask, generation_config=settings, **kept)
         except (ValueError, TypeError) as error:
             raise ModelError(f"captions cannot be generated with generation_config.json: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """A checkpoint's weights, each part's under its own names."""
+    """A checkpoint's weights, divided among the parts, under the parts' own names."""
 
     tower: Mapping[str, Tensor]
     connector: Mapping[str, Tensor]
@@ -172,7 +195,7 @@ class Shares:
 
 
 def split(weights: Mapping[str, Tensor], trunk: str, dtype: torch.dtype) -> Shares:
-    """Sorts a state dict in the names of LLaVA into the parts, in ``dtype``; whole numbers stay as they are."""
+    """Divides a state dict with LLaVA's names among the parts, in ``dtype``; integers stay as they are."""
     tower_prefix, connector_prefix = f"{trunk}.vision_tower.vision_tower.", f"{trunk}.mm_projector."
     tower, connector, text = {}, {}, {}
     for name, value in in_dtype(weights, dtype).items():
@@ -188,11 +211,11 @@ def split(weights: Mapping[str, Tensor], trunk: str, dtype: torch.dtype) -> Shar
 def assemble(
     config: Mapping[str, Any], trunk: str, n_tokens: int | None, tower: Tower, shares: Shares | None
 ) -> LlavaNetwork:
-    """The network of a checkpoint, on the CPU; without ``shares``, its parameters are on the meta device.
+    """Builds the network of a checkpoint, on the CPU; without ``shares``, parameters are on the meta device.
 
-    ``trunk`` is the language model's name inside the checkpoint ("transformer" or "model"), ``n_tokens`` the size
-    of the tokenizer: rows of the vocabulary beyond it are cut off, as the original's resize_token_embeddings does,
-    and so take no share of the probability. None keeps them all, as transformers does.
+    ``trunk`` is the language model's name inside the checkpoint ("transformer" or "model"). ``n_tokens`` is the size of
+    the tokenizer: rows of the vocabulary beyond it are cut off, as the original's resize_token_embeddings does, so that
+    they take no share of the probability. None keeps all rows, as transformers does. Raises ModelError.
     """
     text = _text_model(config, trunk, None if shares is None else dict(shares.text), n_tokens)
     try:
@@ -207,7 +230,7 @@ def assemble(
 
 
 def parts_of(network: LlavaNetwork, tower: Tower, config: Mapping[str, Any]) -> tuple[Part, ...]:
-    """The parts of a network in words."""
+    """Describes the parts of a network."""
     text = network.text.config
     rows, wide = network.n_rows, text.hidden_size
     n_heads, n_layers = text.num_attention_heads, text.num_hidden_layers
@@ -228,13 +251,13 @@ def parts_of(network: LlavaNetwork, tower: Tower, config: Mapping[str, Any]) -> 
 
 
 def _text_model(config: Mapping[str, Any], trunk: str, weights: dict[str, Tensor] | None, n_tokens: int | None) -> Any:
-    """transformers' own GPT-2 or Llama, filled from ``weights`` if there are any."""
+    """Builds transformers' own GPT-2 or Llama, filled from ``weights`` if there are any. Raises ModelError."""
     plain = {
         key: value for key, value in config.items() if not key.startswith(_NOT_TEXT_PREFIXES) and key not in _NOT_TEXT
     }
     config_class: Any = GPT2Config if trunk == "transformer" else LlamaConfig
     model_class: Any = GPT2LMHeadModel if trunk == "transformer" else LlamaForCausalLM
-    plain["pad_token_id"] = None  # nothing is padded, and its row may be among those that are cut
+    plain["pad_token_id"] = None  # nothing is padded, and its row may be cut off
     try:
         text_config = config_class(**plain)
         with torch.device("meta"):
@@ -252,7 +275,7 @@ def _text_model(config: Mapping[str, Any], trunk: str, weights: dict[str, Tensor
             weights.pop(head, None)  # transformers would take the embeddings anyway
         checkpoint.check_names(expected, weights, "language model", frozenset({head}) if tied else frozenset())
     text_config.vocab_size = n_rows = min(n_tokens or rows, rows)
-    with init_empty_weights():  # its buffers are real: rotary frequencies are in no checkpoint
+    with init_empty_weights():  # buffers stay real: rotary frequencies are in no checkpoint
         model = model_class(text_config)
     if weights is not None:
         embeddings = f"{trunk}.wte.weight" if trunk == "transformer" else f"{trunk}.embed_tokens.weight"

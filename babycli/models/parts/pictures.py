@@ -1,4 +1,4 @@
-"""Telling pictures apart, for families that see nothing of a picture before they are asked.
+"""Digests of pictures, for families that compute no features before they are asked.
 
 Owns the digest. Never opens a file.
 """
@@ -11,5 +11,5 @@ from PIL.Image import Image
 
 
 def picture_digest(image: Image) -> bytes:
-    """SHA-256 over the size and pixels of an RGB picture."""
+    """Gives the SHA-256 over the size and pixels of an RGB picture."""
     return sha256(f"{image.size}".encode() + image.tobytes()).digest()

@@ -1,10 +1,10 @@
-"""From a decoded picture to the tensor a vision tower reads.
+"""Turning a decoded picture into the tensor that a vision tower reads.
 
 Owns padding, resizing and normalising. Never opens a file. The defaults follow CLIPImageProcessor as BabyLLaVA sets it
 up (llava/model/multimodal_encoder/resnext_encoder.py @ 846ee9d): bilinear with antialiasing to a square, no crop,
-ImageNet mean and standard deviation; LLaVA and CVCL differ in what PixelSpec says. Unlike the original, which pads
-first and so crashes on a non-square grayscale picture and pads a CMYK one with a wrong colour, pictures arrive here as
-RGB.
+ImageNet mean and standard deviation; LLaVA and CVCL have other settings in PixelSpec. Pictures arrive here as RGB. The
+original pads before it converts, and so crashes on a non-square grayscale picture and pads a CMYK one with a wrong
+colour.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class PixelSpec:
     size: int = 224
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    pad: bool = True  # to a square of the mean colour first
-    crop: bool = False  # shorter edge to ``size`` and the middle of the longer, instead of stretching
+    pad: bool = True  # first pad to a square with the mean colour
+    crop: bool = False  # resize the shorter edge to ``size`` and keep the middle of the longer, instead of stretching
     resample: Image.Resampling = Image.Resampling.BILINEAR
 
     @property
@@ -38,7 +38,7 @@ class PixelSpec:
 
 
 def to_pixels(image: Image.Image, spec: PixelSpec) -> Tensor:
-    """An RGB picture of any size as float32 (3, size, size). Raises ValueError for another mode."""
+    """Turns an RGB picture of any size into float32 (3, size, size). Raises ValueError for another mode."""
     if image.mode != "RGB":
         raise ValueError(f"expected an RGB picture, got mode {image.mode}")
     if spec.pad:
@@ -53,14 +53,14 @@ def to_pixels(image: Image.Image, spec: PixelSpec) -> Tensor:
 
 @functools.cache
 def _normalised(mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """What each of the 256 values of a channel becomes (3, 256), rounded as CLIPImageProcessor rounds it."""
+    """Makes the table (3, 256) of normalised values for each value of a channel, rounded as by CLIPImageProcessor."""
     scaled = (np.arange(256, dtype=np.float64)[:, None] * (1 / 255)).astype(np.float32)
     table = (scaled - np.array(mean, np.float32)) / np.array(std, np.float32)
     return np.ascontiguousarray(table.T, dtype=np.float32)
 
 
 def _cropped(image: Image.Image, spec: PixelSpec) -> Image.Image:
-    """The middle square; sizes are rounded down as CLIPImageProcessor does.
+    """Resizes a picture and cuts out the middle square; sizes are rounded down as by CLIPImageProcessor.
 
     300 x 200 to 336:  504 x 336, then the columns 84 to 420.
     """
@@ -82,9 +82,9 @@ def _padded(image: Image.Image, background: tuple[int, int, int]) -> Image.Image
 
 
 def clip_pixels(settings: Mapping[str, Any], image_size: int, pads: bool) -> PixelSpec:
-    """What a CLIP checkpoint's preprocessor_config.json says; what it leaves out is as CLIPImageProcessor has it.
+    """Reads the settings of a CLIP checkpoint's preprocessor_config.json; defaults are those of CLIPImageProcessor.
 
-    Raises ModelError for settings that are not a square crop of the size that the tower reads.
+    Raises ModelError unless they describe a square crop of the size that the tower reads.
     """
     sizes = {_edge(settings.get(key, image_size)) for key in ("size", "crop_size")}
     if sizes != {image_size}:
@@ -103,7 +103,7 @@ def clip_pixels(settings: Mapping[str, Any], image_size: int, pads: bool) -> Pix
 
 
 def _edge(size: object) -> object:
-    """``336``, ``{"shortest_edge": 336}`` and ``{"height": 336, "width": 336}`` are all 336."""
+    """Reads a size: ``336``, ``{"shortest_edge": 336}`` and ``{"height": 336, "width": 336}`` are all 336."""
     if not isinstance(size, dict):
         return size
     edges = {size[key] for key in ("shortest_edge", "height", "width") if size.get(key) is not None}

@@ -1,4 +1,4 @@
-"""Where the parts of a network lie: all on one device, or, with device_map=auto, spread over what there is.
+"""Placing the parts of a network: all on one device or, with device_map=auto, spread over all GPUs.
 
 Owns the argument and the spreading, which accelerate does. Never computes anything.
 """
@@ -16,7 +16,7 @@ from babycli.models.base import ModelSpec
 
 
 def device_map_of(spec: ModelSpec) -> str | None:
-    """What --model-args say; None on a CPU, where nothing can be spread. Raises UsageError unless ``auto``."""
+    """Reads device_map of --model-args; None on a CPU, where nothing is spread. Raises UsageError unless ``auto``."""
     wanted = spec.args.get("device_map")
     if wanted not in (None, "auto"):
         raise UsageError(f"device_map {wanted!r} is not supported", "write  device_map=auto, or leave it out")
@@ -26,7 +26,7 @@ def device_map_of(spec: ModelSpec) -> str | None:
 
 
 def spread(network: Any, spec: ModelSpec) -> Any:
-    """A LlavaNetwork on its device; with device_map=auto its language model over all GPUs, the rest on the first."""
+    """Puts a LlavaNetwork on its device; with device_map=auto, the language model on all GPUs, the rest on one."""
     if device_map_of(spec) is None:
         return network.to(spec.device)
     network.tower.to(spec.device)

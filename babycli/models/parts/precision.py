@@ -1,6 +1,6 @@
 """The number format that a network computes in.
 
-Owns casting weights, float32 that means float32, and the note on weights that hold no number. Never reads a file.
+Owns casting weights, true float32 on GPUs, and the note on weights that hold NaN or infinity. Never reads a file.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from torch import Tensor
 
 
 def torch_dtype(name: str) -> torch.dtype:
-    """torch's dtype of one of babycli.wording.Dtype."""
+    """Gives torch's dtype for a word of babycli.wording.Dtype."""
     dtype: torch.dtype = getattr(torch, name)
     return dtype
 
 
 def in_dtype(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
-    """The weights in ``dtype``; counters and other whole numbers as they are."""
+    """Gives the weights in ``dtype``; counters and other integers stay as they are."""
     return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
 
 
@@ -29,6 +29,6 @@ def full_precision() -> None:
 
 
 def notes_on_broken(weights: Iterable[Tensor]) -> tuple[str, ...]:
-    """What a reader of the numbers should know of weights that hold NaN or infinity; nothing if none does."""
+    """Gives a note for the reader of the numbers if weights hold NaN or infinity; else nothing."""
     n_broken = sum(not bool(tensor.isfinite().all()) for tensor in weights)
     return (f"{n_broken} weights hold NaN or infinity",) if n_broken else ()

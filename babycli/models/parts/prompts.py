@@ -1,6 +1,6 @@
-"""Conversation templates: how a question and an answer become the one text that a model reads.
+"""Conversation templates, which turn a conversation and an answer into the one text that a model reads.
 
-Owns the wording around a message. Never tokenises. The templates are those that BabyLLaVA checkpoints were
+Owns the wording around messages. Never tokenises. The templates are those that BabyLLaVA checkpoints were
 trained with (llava/conversation.py of BabyLLaVA @ b98f28f and BabyLLaVA-V2 @ 5634e58).
 """
 
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-IMAGE_TOKEN = "<image>"
+from babycli.domain import IMAGE_PLACE, NO_PICTURE, Context, ImageRef, Turn
+
+PLACE = "\N{OBJECT REPLACEMENT CHARACTER}"  # marks a picture in a text; it is removed from all words
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Joins ``[system][question][separator][answer][terminator]``, with role names in front where it has them."""
+    """A template: ``[system][question][separator][answer][terminator]``, with role names in front if it has any."""
 
     system: str = ""
     user: str = ""
@@ -21,13 +23,30 @@ class Template:
     separator: str = ""
     terminator: str = ""
 
-    def render(self, question: str, answer: str | None = None) -> str:
-        """The prompt alone when ``answer`` is None, else prompt, answer and terminator."""
-        if not self.user:
-            text = self.system + question + self.separator
-            return text if answer is None else text + answer + self.terminator
-        text = f"{self.system}{self.separator}{self.user}: {question}{self.separator}{self.assistant}:"
-        return text if answer is None else f"{text} {answer}{self.terminator}"
+    def render(self, context: Context, answer: str | None = None) -> str:
+        """Renders the context, with PLACE for each picture; with an ``answer``, that and the terminator follow.
+
+        With role names, two turns of the user read:
+
+            " USER: q1 ASSISTANT: a1<eos>USER: q2 ASSISTANT:"
+
+        Of a turn without words, only the role name is left, without its separator or terminator, as in the original:
+
+            " USER: q1 ASSISTANT:USER: q2 ASSISTANT:"
+        """
+        text = self.system + (self.separator if self.user else "")
+        for turn in context.turns:
+            words = words_of(turn)
+            if turn.role == "model":
+                text += self._reply(words) if words else ""
+            elif self.user:
+                text += (f"{self.user}: {words}{self.separator}" if words else f"{self.user}:") + f"{self.assistant}:"
+            elif words:
+                text += words + self.separator
+        return text if answer is None else text + self._reply(answer)
+
+    def _reply(self, words: str) -> str:
+        return (" " if self.user else "") + words.replace(PLACE, "") + self.terminator
 
 
 _VICUNA = Template(
@@ -48,13 +67,41 @@ TEMPLATES = {
 }
 
 
-def with_image(question: str) -> str:
-    """The question, with the image in front of it unless it says itself where the image goes."""
-    return question if IMAGE_TOKEN in question else f"{IMAGE_TOKEN}\n{question}"
+def words_of(turn: Turn) -> str:
+    """Gives the words of a turn with PLACE for each picture. Pictures before all words get a line of their own."""
+    parts = turn.parts
+    n_leading = next((i for i, part in enumerate(parts) if not isinstance(part, ImageRef)), len(parts))
+    rest = "".join(PLACE if isinstance(part, ImageRef) else part.replace(PLACE, "") for part in parts[n_leading:])
+    return f"{' '.join([PLACE] * n_leading)}\n{rest}" if n_leading else rest
+
+
+def pieces_of(text: str) -> list[str]:
+    """Splits a rendered text where its pictures are."""
+    return text.split(PLACE)
+
+
+def shown(text: str, context: Context) -> str:
+    """Writes a rendered text for people and logs: ``<image>`` for each picture, nothing for one that is not shown."""
+    images = [part for turn in context.turns for part in turn.parts if isinstance(part, ImageRef)]
+    first, *rest = pieces_of(text)
+    marks = ("" if image == NO_PICTURE else IMAGE_PLACE for image in images)
+    return first + "".join(mark + piece for mark, piece in zip(marks, rest, strict=True))
+
+
+def prompt_text(context: Context) -> str:
+    """Gives the words of the user's last turn in the form of --prompt, for models that get pictures and text apart.
+
+    ``<image>`` stands where a picture is; pictures before all words are left out.
+    """
+    parts = context.turns[-1].parts
+    n_leading = next((i for i, part in enumerate(parts) if not isinstance(part, ImageRef)), len(parts))
+    are_all_in_front = not any(isinstance(part, ImageRef) for part in parts[n_leading:])
+    shown_parts = parts[n_leading:] if are_all_in_front else parts
+    return "".join(IMAGE_PLACE if isinstance(part, ImageRef) else part for part in shown_parts)
 
 
 def filled(prompt: str, text: str) -> str:
-    """What a dual encoder reads: the text in the place of ``{}``, else behind the prompt; alone without a prompt.
+    """Fills a prompt for a dual encoder: the text goes in place of ``{}``, else behind the prompt, if there is one.
 
     "a photo of a {}", "ball"  ->  "a photo of a ball"
     """

@@ -1,20 +1,20 @@
 """A checkpoint's tokenizer, read from its own files and nothing else.
 
-Owns turning text into ids and back. Never guesses: transformers' AutoTokenizer may rebuild a byte-level BPE for
-a GPT-2 checkpoint and drop its tokenizer.json without a word, so the files are handed to the libraries that
-define them (tokenizers, sentencepiece) directly.
+Owns turning text into ids and back. Never guesses: transformers' AutoTokenizer may silently rebuild a byte-level BPE
+for a GPT-2 checkpoint and ignore its tokenizer.json, so the files are read directly by the libraries that define them
+(tokenizers, sentencepiece).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from babycli.errors import ModelError
 from babycli.models.parts.checkpoint import read_json_object
-from babycli.models.parts.prompts import IMAGE_TOKEN
 
 IMAGE_ID = -200  # stands for the image's positions in a list of ids
 
@@ -30,7 +30,7 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class SpecialTokens:
-    """What the checkpoint's JSON files declare; None where it has no such token."""
+    """The special tokens that the checkpoint's JSON files declare; None where it has no such token."""
 
     bos: str | None
     eos: str | None
@@ -48,7 +48,7 @@ class _Backend(Protocol):
 
 
 class Tokenizer:
-    """Text to ids and back, special tokens and image positions included."""
+    """A tokenizer: text to ids and back, special tokens and image positions included."""
 
     def __init__(self, backend: _Backend, special: SpecialTokens, cleans_up: bool, wraps: bool) -> None:
         self._backend = backend
@@ -59,13 +59,13 @@ class Tokenizer:
         self.eos_id = backend.id_of(special.eos) if special.eos else None
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text, with what the tokenizer itself puts around it (a BOS, say)."""
+        """Gives the ids of a text, with the tokens that the tokenizer itself adds, for instance a BOS."""
         return self._backend.encode(f"<sos> {text} <eos>" if self._wraps else text)
 
-    def encode_with_image(self, text: str) -> list[int]:
-        """The ids of a text in which each ``<image>`` becomes IMAGE_ID.
+    def encode_pieces(self, texts: Sequence[str]) -> list[int]:
+        """Gives the ids of a text that was split at its pictures, with IMAGE_ID for each picture.
 
-        Each piece between images is tokenised on its own; the BOS that each of them brings is kept once:
+        Each piece is tokenised on its own; the BOS, which each piece begins with, is kept once:
 
             "<image>\\n ball"  ->  ""       "\\n ball"
                                   [1]      [1, 1154, 13, 301]
@@ -73,7 +73,7 @@ class Tokenizer:
 
         Source: tokenizer_image_token in LLaVA's llava/mm_utils.py.
         """
-        pieces = [self.encode(piece) for piece in text.split(IMAGE_TOKEN)]
+        pieces = [self.encode(text) for text in texts]
         starts_with_bos = bool(pieces[0]) and pieces[0][0] == self.bos_id
         skip = 1 if starts_with_bos else 0
         ids = pieces[0][:skip]
@@ -83,20 +83,20 @@ class Tokenizer:
         return ids
 
     def knows(self, token: str) -> bool:
-        """Has this very text an id of its own?"""
+        """Tells whether a token has an id of its own."""
         return self._backend.id_of(token) is not None
 
     def decode(self, ids: list[int]) -> str:
-        """The text of generated ids: special tokens dropped, spaces cleaned up if the checkpoint says so."""
+        """Gives the text of generated ids, without special tokens; spaces are cleaned up if the checkpoint says so."""
         text = self._backend.decode(ids)
         return _clean_up(text) if self._cleans_up else text
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer of a checkpoint folder. Raises ModelError where its files are missing or unreadable."""
+    """Reads the tokenizer of a checkpoint folder. Raises ModelError if its files are missing or unreadable."""
     config = read_json_object(folder / "tokenizer_config.json", missing_ok=True)
     special = _special_tokens(folder, config)
-    # transformers 4 takes clean_up_tokenization_spaces as true where the file says nothing; so do we.
+    # As in transformers 4, clean_up_tokenization_spaces is true where the file does not set it.
     cleans_up = bool(config.get("clean_up_tokenization_spaces", True))
     name = str(config.get("tokenizer_class", ""))
     fast, slow = folder / "tokenizer.json", folder / "tokenizer.model"
@@ -126,7 +126,7 @@ class _Tokenizers:
             self._backend: Any = Backend.from_file(str(path))
         except Exception as error:
             raise ModelError(f"cannot read the tokenizer {path}: {error}") from error
-        for token in special.added:  # one that the file lacks (a late [PAD], say) gets the next id
+        for token in special.added:  # a token that the file lacks (for instance a later [PAD]) gets the next id
             new = AddedToken(token.text, special=token.is_special, normalized=not token.is_special)
             if token.is_special:
                 self._backend.add_special_tokens([new])
@@ -143,8 +143,8 @@ class _Tokenizers:
         return str(self._backend.decode(ids, skip_special_tokens=True))
 
     def id_of(self, token: str) -> int | None:
-        found: int | None = self._backend.token_to_id(token)
-        return found
+        token_id: int | None = self._backend.token_to_id(token)
+        return token_id
 
 
 # A second normalizer_spec { add_dummy_prefix: false } behind a serialised sentencepiece ModelProto (field 3 in
@@ -153,9 +153,9 @@ _NO_DUMMY_PREFIX = b"\x1a\x02\x18\x00"
 
 
 class _SentencePiece:
-    """tokenizer.model, read by the sentencepiece library, with the ways of transformers' slow LlamaTokenizer.
+    """tokenizer.model, read by the sentencepiece library, with the same results as transformers' slow LlamaTokenizer.
 
-    ``legacy`` (true where tokenizer_config.json says nothing) puts a space in front of every piece of text
+    ``legacy`` (true where tokenizer_config.json does not set it) puts a space in front of every piece of text
     between special tokens; without it, only the whole text gets one.
     """
 
@@ -195,14 +195,14 @@ class _SentencePiece:
             elif part:
                 ids += self._encode_part(part)
         if not self._legacy and len(ids) > 1 and ids[1] in self._special_ids:
-            # The space put in front of the text, alone before a special token, is none of the text's.
+            # The space that was put in front of the text, if a special token follows it, is not part of the text.
             ids = ids[1:] if self._model.id_to_piece(ids[0]) == "\N{LOWER ONE EIGHTH BLOCK}" else ids
         return self._head + ids + self._tail
 
     def _encode_part(self, part: str) -> list[int]:
         if self._legacy or not part.startswith(("\N{LOWER ONE EIGHTH BLOCK}", " ")):
             return list(self._model.encode(part))
-        # Without its dummy prefix, sentencepiece strips a leading space; behind an unknown token it does not.
+        # Without its dummy prefix, sentencepiece strips a leading space, so an unknown token is put before it.
         shield = len(self._model.encode(self._unk, out_type=str))
         return list(self._model.encode(self._unk + part))[shield:]
 
@@ -216,7 +216,7 @@ class _SentencePiece:
             else:
                 run.append(i)
         out = str(out + self._model.decode(run))
-        # The space that encoding put in front; the library takes it away itself where it put it there.
+        # Removes the space that encode() put in front; with ``legacy`` the library adds and removes it itself.
         return out if self._legacy else out.removeprefix(" ")
 
     def id_of(self, token: str) -> int | None:
@@ -224,13 +224,13 @@ class _SentencePiece:
         return self._added_ids.get(token, piece if self._model.id_to_piece(piece) == token else None)
 
 
-# transformers' order: what added_tokens_decoder lists, then these, then the additional ones.
+# transformers' order: the tokens of added_tokens_decoder, then these, then the additional ones.
 _NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 _MORE = ("additional_special_tokens", "extra_special_tokens")
 
 
 def _special_tokens(folder: Path, config: dict[str, Any]) -> SpecialTokens:
-    """What tokenizer_config.json, special_tokens_map.json and added_tokens.json declare."""
+    """Reads the tokens that tokenizer_config.json, special_tokens_map.json and added_tokens.json declare."""
     token_map = read_json_object(folder / "special_tokens_map.json", missing_ok=True)
 
     def text_of(entry: object) -> str | None:
@@ -251,7 +251,7 @@ def _special_tokens(folder: Path, config: dict[str, Any]) -> SpecialTokens:
 
 
 def _declared_with_ids(folder: Path, config: dict[str, Any]) -> list[Added]:
-    """added_tokens_decoder, or added_tokens.json as older versions wrote it; in the order of ids."""
+    """Reads added_tokens_decoder, or added_tokens.json of older versions, in the order of ids. Raises ModelError."""
     decoder = config.get("added_tokens_decoder")
     if decoder is None:
         older = read_json_object(folder / "added_tokens.json", missing_ok=True)
@@ -265,7 +265,7 @@ def _declared_with_ids(folder: Path, config: dict[str, Any]) -> list[Added]:
 
 
 def _with_llama_names(special: SpecialTokens) -> SpecialTokens:
-    """The names that LlamaTokenizer has where a file declares none."""
+    """Adds the tokens that LlamaTokenizer has by default where no file declares them."""
     bos, eos, unk = special.bos or "<s>", special.eos or "</s>", special.unk or "<unk>"
     known = {token.text for token in special.added}
     more = tuple(Added(text, True, None) for text in (bos, eos, unk) if text not in known)
@@ -273,7 +273,7 @@ def _with_llama_names(special: SpecialTokens) -> SpecialTokens:
 
 
 def _clean_up(text: str) -> str:
-    """Takes out the spaces that English tokenisation leaves before punctuation and contractions.
+    """Removes the spaces that English tokenisation leaves before punctuation and contractions.
 
     Same replacements, in the same order, as transformers' clean_up_tokenization.
     """

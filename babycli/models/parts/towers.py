@@ -1,6 +1,6 @@
-"""Vision towers put together from a config and weights: BabyLLaVA's own, and CLIP's as LLaVA uses it.
+"""Building vision towers from a config and weights: BabyLLaVA's own, and CLIP's as LLaVA uses it.
 
-Owns which tower a config means and how many positions it gives. Never reads a file: weights come in as a state dict.
+Owns which tower a config means, and its number of positions. Never reads a file: weights come in as a state dict.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from babycli.errors import ModelError
 from babycli.models.parts import checkpoint
 from babycli.models.parts.vision import ResNeXt, ResNeXtSpec, ViT, ViTSpec, torchvision_names
 
-# What PyTorch and transformers raise for settings that make no model.
+# The errors of PyTorch and transformers for settings that describe no model.
 BAD_SETTINGS = (TypeError, ValueError, KeyError, AttributeError, ZeroDivisionError, RuntimeError, AssertionError)
 
 
@@ -29,15 +29,15 @@ class Tower:
     n_positions: int
     size: int
     what: str  # for people
-    settings: str  # all that its output depends on, weights and picture apart
+    settings: str  # all that its output depends on, besides weights and picture
 
 
 def baby_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor] | None) -> Tower:
-    """ResNeXt-50 or ViT-L/16 in torchvision's or DINO's names; without weights, parameters are on the meta device.
+    """Builds a ResNeXt-50 or ViT-L/16 from weights with torchvision's or DINO's names; without any, on the meta device.
 
-    Which of the two it is, the weights say, else the name in ``mm_vision_tower``.
+    The weights tell which of the two it is; without them, the name in ``mm_vision_tower`` does. Raises ModelError.
     """
-    # babycli's own extension, for the bundled small model: the shape of a tower that is not the published one.
+    # babycli's own extension, for the bundled small model: the shape of a tower other than the published one.
     shape = config.get("mm_vision_tower_shape", {})
     renamed = None if weights is None else torchvision_names(weights)
     is_vit = "vit" in str(config.get("mm_vision_tower")) if renamed is None else "class_token" in renamed
@@ -46,14 +46,14 @@ def baby_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor] | None) 
             if is_vit:
                 vit = ViTSpec(**shape)
                 name = "ViT-L/16" if vit == ViTSpec() else f"ViT, {vit.layers} layers"
-                made: tuple[nn.Module, int, int, str] = (ViT(vit), vit.positions, vit.hidden_size, name)
+                parts: tuple[nn.Module, int, int, str] = (ViT(vit), vit.positions, vit.hidden_size, name)
             else:
                 resnext = ResNeXtSpec.from_config(shape)
                 name = "ResNeXt-50 32x4d" if resnext == ResNeXtSpec() else f"ResNeXt, stages of {resnext.depths}"
-                made = (ResNeXt(resnext), 49, resnext.out_channels, name)
+                parts = (ResNeXt(resnext), 49, resnext.out_channels, name)
     except BAD_SETTINGS as error:
         raise ModelError(f"config.json: mm_vision_tower_shape {shape!r} describes no tower: {error}") from error
-    module, n_positions, size, name = made
+    module, n_positions, size, name = parts
     settings = f"{name} {shape}"
     if renamed is not None:
         counters = frozenset(name for name in module.state_dict() if name.endswith("num_batches_tracked"))
@@ -63,7 +63,7 @@ def baby_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor] | None) 
 
 
 class ClipFeatures(nn.Module):
-    """CLIP's vision transformer up to a chosen layer: (n, 3, size, size) -> (n, positions, hidden)."""
+    """The output of CLIP's vision transformer at a chosen layer: (n, 3, size, size) -> (n, positions, hidden)."""
 
     def __init__(self, clip: nn.Module, layer: int, keeps_class_token: bool) -> None:
         super().__init__()
@@ -80,10 +80,10 @@ class ClipFeatures(nn.Module):
 def clip_tower(
     vision_config: Mapping[str, Any], layer: int, feature: str, weights: Mapping[str, Tensor] | None
 ) -> Tower:
-    """CLIP's vision transformer as LLaVA reads it: ``layer`` -2 is the penultimate, ``feature`` "patch" or "cls_patch".
+    """Builds CLIP's vision transformer as LLaVA reads it.
 
-    ``weights`` are those of a CLIP model or of its vision part alone. Source: clip_encoder.py in llava/model/
-    multimodal_encoder of LLaVA 1.5.
+    ``layer`` -2 is the penultimate one, ``feature`` is "patch" or "cls_patch", ``weights`` are those of a CLIP model or
+    of its vision part alone. Raises ModelError. Source: clip_encoder.py in llava/model/multimodal_encoder of LLaVA 1.5.
     """
     from transformers import CLIPVisionConfig, CLIPVisionModel
 
@@ -120,7 +120,7 @@ def clip_tower(
 
 
 def clip_vision_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The vision transformer's share of a CLIP checkpoint, names without ``vision_model.``."""
+    """Gives the vision transformer's weights in a CLIP checkpoint, with names without ``vision_model.``."""
     share = {
         re.sub(r"^vision_model\.", "", name): tensor
         for name, tensor in weights.items()

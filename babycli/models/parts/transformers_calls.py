@@ -1,7 +1,7 @@
-"""How transformers is called where it reads a checkpoint's files: silently, and its many exceptions become one of ours.
+"""Calling transformers to read a checkpoint's files: silently, and with one kind of error instead of many.
 
-Owns its verbosity and progress bars for the length of a call. Never hides an exception: what a malformed file raises
-becomes a ModelError, a bug stays what it is.
+Owns its verbosity and progress bars during a call. Never hides an exception: that of a malformed file becomes a
+ModelError, that of a bug stays as it is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from babycli.errors import BabycliError, ModelError
 from babycli.models.parts.towers import BAD_SETTINGS
 from babycli.wording import one_line
 
-# What transformers and the libraries below it raise for a folder that is no checkpoint of theirs.
+# The errors of transformers and the libraries below it for a folder that is no checkpoint of theirs.
 _FAULTS = (
     *BAD_SETTINGS,
     OSError,
@@ -37,14 +37,14 @@ _LOGGING: Any = logging  # its functions have no types
 
 @contextmanager
 def reading(failure: str) -> Iterator[None]:
-    """Raises ModelError, "failure: reason", for what a malformed file makes transformers raise."""
+    """Turns an exception of transformers over a malformed file into a ModelError "failure: reason"."""
     try:
         with quiet():
             yield
     except BabycliError:
         raise
     except Exception as error:
-        # The tokenizers library raises a bare Exception; an exhausted GPU is not the file's fault.
+        # The tokenizers library raises a bare Exception. If a GPU runs out of memory, the file is not to blame.
         is_fault = isinstance(error, _FAULTS) or type(error) is Exception
         if not is_fault or type(error).__name__ == "OutOfMemoryError":
             raise

@@ -21,7 +21,7 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 @dataclass(frozen=True, slots=True)
 class ResNeXtSpec:
-    """Shape of a ResNeXt. The defaults are ResNeXt-50 32x4d (Xie et al. 2017, arXiv 1611.05431, table 1)."""
+    """The shape of a ResNeXt. The defaults are ResNeXt-50 32x4d (Xie et al. 2017, arXiv 1611.05431, table 1)."""
 
     depths: tuple[int, ...] = (3, 4, 6, 3)
     stem_channels: int = 64
@@ -31,7 +31,7 @@ class ResNeXtSpec:
 
     @classmethod
     def from_config(cls, shape: Mapping[str, Any]) -> ResNeXtSpec:
-        """From JSON, which has lists where this has tuples."""
+        """Reads a shape from JSON, which has lists in place of tuples."""
         given: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in shape.items()}
         return cls(**given)
 
@@ -65,7 +65,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNeXt(nn.Module):
-    """ResNeXt trunk without pooling and classifier: (n, 3, 224, 224) -> (n, 49, channels), row by row."""
+    """A ResNeXt trunk without pooling and classifier: (n, 3, 224, 224) -> (n, 49, channels), row by row."""
 
     def __init__(self, spec: ResNeXtSpec) -> None:
         super().__init__()
@@ -96,8 +96,8 @@ class ResNeXt(nn.Module):
 def quicken(tower: nn.Module, device: str) -> None:
     """Makes a loaded ResNeXt in float32 and evaluation mode faster, in place; does nothing to another tower.
 
-    Batch norms go into the convolutions before them, so that each is one pass over the memory instead of two; a feature
-    moves by about 1e-6 of its size. On a CPU the channels of a pixel come to lie side by side.
+    Batch norms are merged into the convolutions before them, so that both take one pass over the memory instead of two;
+    a feature changes by about 1e-6 of its size. On a CPU the channels of a pixel are put side by side in memory.
     """
     if not isinstance(tower, ResNeXt):
         return
@@ -118,7 +118,7 @@ def quicken(tower: nn.Module, device: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ViTSpec:
-    """Shape of a ViT. The defaults are ViT-L/16 (Dosovitskiy et al. 2021, arXiv 2010.11929, table 1)."""
+    """The shape of a ViT. The defaults are ViT-L/16 (Dosovitskiy et al. 2021, arXiv 2010.11929, table 1)."""
 
     hidden_size: int = 1024
     layers: int = 24
@@ -166,7 +166,7 @@ class ViTEncoder(nn.Module):
 
 
 class ViT(nn.Module):
-    """ViT encoder, class token kept: (n, 3, 224, 224) -> (n, 197, hidden), class token first."""
+    """A ViT encoder that keeps the class token: (n, 3, 224, 224) -> (n, 197, hidden), class token first."""
 
     def __init__(self, spec: ViTSpec) -> None:
         super().__init__()
@@ -191,15 +191,15 @@ _TIMM_TO_TORCHVISION = (
     (r"^blocks\.(\d+)\.attn\.qkv\.", r"encoder.layers.encoder_layer_\1.self_attention.in_proj_"),
     (r"^blocks\.(\d+)\.attn\.proj\.", r"encoder.layers.encoder_layer_\1.self_attention.out_proj."),
 )
-# What a pre-training or classification checkpoint holds beside the trunk, and a tower has no use for.
+# Parts of pre-training and classification checkpoints that are not the trunk; a tower does not use them.
 _NOT_TRUNK = re.compile(r"^(head|heads|fc)\.")
 
 
 def torchvision_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The trunk's weights of a DINO checkpoint (eminorhan/dino_*), renamed as torchvision names them.
+    """Gives the trunk's weights of a DINO checkpoint (eminorhan/dino_*) under torchvision's names.
 
-    Wrapper prefixes (``module.``, ``backbone.``, and ``encoder.`` unless it is torchvision's ViT own) go; the
-    projection head and any classifier are left out.
+    Wrapper prefixes (``module.``, ``backbone.``, and ``encoder.`` unless it belongs to torchvision's ViT) are removed;
+    the projection head and any classifier are left out.
     """
     renamed = {}
     for name, tensor in weights.items():
@@ -213,7 +213,7 @@ def torchvision_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def projector(kind: str, vision_size: int, text_size: int) -> nn.Module:
-    """The layers between tower and language model: ``linear``, ``identity`` or ``mlp<N>x_gelu``.
+    """Makes the layers between tower and language model: ``linear``, ``identity`` or ``mlp<N>x_gelu``.
 
     Raises ValueError for another kind. Names follow LLaVA's nn.Sequential (0, 2, 4 are the linear layers).
     """
