@@ -1,8 +1,8 @@
-"""The files of a run: run.json, scores.rank<r>.jsonl, results, samples and outcomes.
+"""Writing a run: run.json, scores.rank<r>.jsonl, results, samples and outcomes.
 
-Owns their names and format (the contract that report/load.py reads) and that one process writes each. Never computes a
-number. Whole files are replaced atomically; scores are appended and given to the operating system one by one, so that
-what was scored before a kill can be read, and forced to the disk every few seconds.
+Owns that one process writes each file, and that none is ever half there. Never computes a number and never decides
+what is in a file. Whole files are replaced atomically. Answers are appended and passed to the operating system one by
+one, so that a kill loses none of them, and are forced to the disk every few seconds.
 """
 
 from __future__ import annotations
@@ -20,18 +20,15 @@ from typing import Any, BinaryIO, Self
 import orjson
 
 from babycli.errors import DataError, OutputError, ResumeError
-from babycli.evaluation.plan import Key
-from babycli.evaluation.scorefile import Scored, merged, to_line, whole_bytes
 from babycli.files import lock_now, write_atomically
+from babycli.logs.answers import Answered, Key, merged, to_line, whole_bytes
+from babycli.logs.schema import NAME_FORMAT, RUN_FILE, SCHEMA_VERSION, read_run
 
-SCHEMA_VERSION = 1
-RUN_FILE = "run.json"
-NAME_FORMAT = "%Y%m%d_%H%M%S"  # in UTC: local time repeats an hour when summer ends
 _SYNC_S = 2.0
 
 
 def log_name(source: str) -> str:
-    """The folder of a model: the last two parts of its path or hub id, joined by ``__``."""
+    """Gives the name of a model's log folder: the last two parts of its path or hub id, joined by ``__``."""
     parts = Path(source).expanduser().parts
     if any(part in (".", "..") for part in parts) or not parts:
         parts = Path(source).resolve().parts
@@ -40,7 +37,7 @@ def log_name(source: str) -> str:
 
 
 def new_folder(output: Path, model: str) -> Path:
-    """Makes a run's folder, ``<output>/<model>/<YYYYMMDD_HHMMSS>/`` in UTC. Raises OutputError."""
+    """Makes the folder of a run, ``<output>/<model>/<YYYYMMDD_HHMMSS>/`` in UTC. Raises OutputError."""
     with _explained(output):
         while True:
             folder = output / model / datetime.now(UTC).strftime(NAME_FORMAT)
@@ -53,19 +50,10 @@ def new_folder(output: Path, model: str) -> Path:
                 return folder
 
 
-def read_run(folder: Path) -> dict[str, Any] | None:
-    """run.json of a folder; None where there is none that can be read."""
-    try:
-        run = orjson.loads((folder / RUN_FILE).read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        return None
-    return run if isinstance(run, dict) else None
-
-
 class RunLog:
-    """One run's folder as one of its processes writes it. Use as a context manager.
+    """The folder of a run, as one of its processes writes it. A context manager.
 
-    Raises OutputError when the disk is full or may not be written, ResumeError when another process writes it.
+    Raises OutputError if the disk is full or may not be written, ResumeError if another process writes the folder.
     """
 
     def __init__(self, folder: Path, rank: int = 0) -> None:
@@ -74,6 +62,7 @@ class RunLog:
         self.provenance: dict[str, Any] = read_run(folder) or {}
         self._scores_path = folder / f"scores.rank{rank}.jsonl"
         self._synced = time.monotonic()
+        self._known: dict[Key, Answered] | None = None
         with _explained(self._scores_path):
             self._scores: BinaryIO = self._scores_path.open("ab")
             self._lock()
@@ -85,31 +74,42 @@ class RunLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(OSError):  # what could be flushed has been; a full disk was reported when met
+        with contextlib.suppress(OSError):  # all that could be written is written; a full disk has been reported
             self._scores.close()
 
     def write_provenance(self, **fields: Any) -> None:
-        """Adds to run.json and writes it."""
+        """Adds fields to run.json and writes it."""
         self.provenance |= {"schema_version": SCHEMA_VERSION} | fields
         self._write(self.folder / RUN_FILE, _pretty(self.provenance))
 
-    def append_score(self, scored: Scored) -> None:
-        """A line of this process's scores, given to the operating system before this returns."""
+    def append(self, answered: Answered) -> None:
+        """Appends an answer of this process; the operating system has it when this returns."""
         with _explained(self._scores_path):
-            self._scores.write(to_line(scored))
+            self._scores.write(to_line(answered))
             self._scores.flush()
+            if self._known is not None:
+                self._known.setdefault(answered.key, answered)
             if time.monotonic() - self._synced > _SYNC_S:
                 os.fsync(self._scores.fileno())
                 self._synced = time.monotonic()
 
     def sync(self) -> None:
-        """Forces this process's scores to the disk, for the others to read."""
+        """Forces this process's answers to the disk, for the other processes to read."""
         with _explained(self._scores_path):
             os.fsync(self._scores.fileno())
 
-    def scores(self) -> dict[Key, Scored]:
-        """What all processes of the run, of this time and of earlier ones, have scored. Raises DataError."""
-        return merged(sorted(self.folder.glob("scores.rank*.jsonl")))
+    def answers(self) -> dict[Key, Answered]:
+        """Gives the answers that all processes of the run have logged, now and in earlier sessions. Raises DataError.
+
+        They are read from the disk once; those that this process appends are added. After ``reread`` they are read
+        again, with those of the other processes.
+        """
+        if self._known is None:
+            self._known = merged(sorted(self.folder.glob("scores.rank*.jsonl")))
+        return self._known
+
+    def reread(self) -> None:
+        self._known = None
 
     def write_results(self, results: Mapping[str, Any]) -> Path:
         path = self.folder / f"{self.timestamp}_results.json"

@@ -1,0 +1,194 @@
+"""Answer lines, of which scores.rank<r>.jsonl and a cache consist: a line of JSON for each answer of a model.
+
+Owns writing and reading them, and the key that identifies a request. Never computes an answer and never decides which
+file is read.
+
+    {"turns": [["user", [{"image": sha256}, "words"]]], "answer": ..., "logprob_sum": ..., "n_tokens": ...,
+     "greedy": ..., "token_logprobs": [...], "input": ...}
+    {"turns": ..., "answer": ..., "similarity": ..., "input": ...}
+    {"turns": ..., "max_new_tokens": ..., "stop": [...], "text": ..., "token_ids": [...], "finite": ...}
+    {"turns": ..., ..., "cannot": why}        in place of any of these
+
+``input`` is a digest of the features and ids that the model got: equal inputs must get equal scores. NaN is null, as
+JSON has no name for it; infinities are the texts "inf" and "-inf".
+
+Runs of 0.1.0 have lines of another form, with one picture and one prompt (schema version 1):
+
+    {"image": sha256, "prompt": ..., "text": ..., "logprob_sum": ..., ...}
+    {"image": sha256, "prompt": ..., "max_new_tokens": ..., "generated": ..., "token_ids": [...], "finite": ...}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from babycli.domain import (
+    PICTURE,
+    Answer,
+    CannotAnswer,
+    Content,
+    Loglikelihood,
+    Similarity,
+    Text,
+    ask,
+    digest_of,
+)
+from babycli.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreKey:
+    """The identity of a request for a score: the same key, the same answer."""
+
+    context: str  # digest of its content
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteKey:
+    """The identity of a request for a text."""
+
+    context: str
+    max_new_tokens: int
+    stop: tuple[str, ...] = ()
+
+
+Key = ScoreKey | WriteKey
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer with its request, and the digest of the input that was scored; "" for a text."""
+
+    key: Key
+    content: Content
+    answer: Answer
+    input: str = ""
+
+
+def to_line(answered: Answered) -> bytes:
+    """Gives the line of an answer, with its newline."""
+    return orjson.dumps(_to_fields(answered)) + b"\n"
+
+
+def _to_fields(answered: Answered) -> dict[str, Any]:
+    key, answer = answered.key, answered.answer
+    line: dict[str, Any] = {"turns": answered.content}
+    if isinstance(key, ScoreKey):
+        line["answer"] = key.answer
+    else:
+        line |= {"max_new_tokens": key.max_new_tokens, "stop": key.stop}
+    match answer:
+        case CannotAnswer():
+            return line | {"cannot": answer.why}
+        case Text():
+            return line | {"text": answer.text, "token_ids": answer.token_ids, "finite": answer.is_finite}
+        case Similarity():
+            return line | {"similarity": _to_json(answer.value), "input": answered.input}
+        case Loglikelihood():
+            return line | {
+                "logprob_sum": _to_json(answer.logprob_sum),
+                "n_tokens": answer.n_tokens,
+                "greedy": answer.is_greedy,
+                "token_logprobs": [_to_json(x) for x in answer.token_logprobs],
+                "input": answered.input,
+            }
+
+
+def read_answers(path: Path) -> Iterator[Answered]:
+    """Reads the answers of a file in order, of any schema version. A torn last line, left by a kill, is passed over.
+
+    Raises DataError for a file that cannot be read or holds anything else.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read the scores {path}: {error.strerror}") from error
+    for number, line in enumerate(content[: whole_bytes(content)].splitlines(), 1):
+        try:
+            yield _from_fields(orjson.loads(line))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path}, line {number} is no score: {error!r}", "move that file away, what it holds is scored again"
+            ) from error
+
+
+def merged(paths: Iterable[Path]) -> dict[Key, Answered]:
+    """Reads the answers of several files; where a key occurs twice, the first counts. Raises as read_answers does."""
+    answers: dict[Key, Answered] = {}
+    for path in paths:
+        for answered in read_answers(path):
+            answers.setdefault(answered.key, answered)
+    return answers
+
+
+def whole_bytes(content: bytes) -> int:
+    """Counts the bytes of a score file up to the end of its last whole line."""
+    return content.rfind(b"\n") + 1
+
+
+def _from_fields(line: dict[str, Any]) -> Answered:
+    if "turns" not in line:
+        return _from_old_fields(line)
+    content = _parse_content(line["turns"])
+    context = digest_of(content)
+    key: Key
+    if "answer" in line:
+        key = ScoreKey(context, _string(line["answer"]))
+    else:
+        key = WriteKey(context, int(line["max_new_tokens"]), tuple(map(_string, line["stop"])))
+    if "cannot" in line:
+        return Answered(key, content, CannotAnswer(_string(line["cannot"])))
+    if isinstance(key, WriteKey):
+        return Answered(key, content, Text(_string(line["text"]), tuple(line["token_ids"]), line["finite"]))
+    return Answered(key, content, _parse_score(line), line["input"])
+
+
+def _from_old_fields(line: dict[str, Any]) -> Answered:
+    """Reads a line of schema version 1."""
+    content = ask(line["prompt"], PICTURE).content({PICTURE: line["image"]})
+    context = digest_of(content)
+    if "generated" in line:
+        written = Text(line["generated"], tuple(line["token_ids"]), line["finite"])
+        return Answered(WriteKey(context, line["max_new_tokens"]), content, written)
+    return Answered(ScoreKey(context, line["text"]), content, _parse_score(line), line["input"])
+
+
+def _parse_score(line: dict[str, Any]) -> Similarity | Loglikelihood:
+    if "similarity" in line:
+        return Similarity(_from_json(line["similarity"]))
+    return Loglikelihood(tuple(_from_json(x) for x in line["token_logprobs"]), line["greedy"])
+
+
+def _parse_content(turns: Any) -> Content:
+    """Reads a list of turns. Raises TypeError or ValueError for anything else."""
+    content = tuple((_string(role), tuple(_parse_part(part) for part in parts)) for role, parts in turns)
+    if any(role not in ("user", "model") for role, _ in content):
+        raise ValueError(f"there is a side that is neither user nor model in {turns!r:.80}")
+    return content
+
+
+def _parse_part(part: Any) -> str | dict[str, str]:
+    return {"image": _string(part["image"])} if isinstance(part, dict) else _string(part)
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.80} is no text")
+    return value
+
+
+def _to_json(value: float) -> float | str | None:
+    if math.isfinite(value):
+        return value
+    return None if math.isnan(value) else str(value)
+
+
+def _from_json(value: float | str | None) -> float:
+    return math.nan if value is None else float(value)
