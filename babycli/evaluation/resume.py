@@ -1,40 +1,36 @@
-"""Finding the run that a command goes on with, and telling whether it is the same evaluation.
+"""Finding the unfinished run that a command continues.
 
-Owns which settings make two evaluations the same. Never reads a score and never writes. The number of processes, the
-device and the batch size are not among them: they change a score by rounding alone.
+Owns the choice. Two evaluations are the same if their identities are (logs/identity.py). Never reads a score and never
+writes.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from babycli.errors import ResumeError
-from babycli.evaluation.runlog import NAME_FORMAT, read_run
-from babycli.models.base import args_with_effect
-
-_SHOWN = 16  # characters of a digest
+from babycli.logs.identity import Identity
+from babycli.logs.schema import NAME_FORMAT, read_run
 
 
-def find_unfinished(runs: Path, now: Mapping[str, Any]) -> Path | None:
-    """The latest run below a model's folder that has no results and asks what ``now``, as in run.json, describes.
+def find_unfinished(runs: Path, now: Identity) -> Path | None:
+    """Finds the latest run below a model's folder that has no results and the same identity as ``now``.
 
-    Raises ResumeError, showing each difference, if there is none but the last of the runs on these very tasks, with the
-    same control or none, is unfinished: then something has changed under it. A run of another control is another
-    evaluation, as one of other tasks is.
+    Raises ResumeError, showing each difference, if there is no such run, but the last run with these tasks, limit and
+    control is unfinished: then something has changed since it began. A run with another control is another
+    evaluation, as one with other tasks is.
     """
     conflict: ResumeError | None = None
     is_last = True
-    begun = {folder: run for folder in runs.glob("*/") if (run := read_run(folder)) is not None}
-    for folder in sorted(begun, key=lambda folder: (_start(folder, begun[folder]), folder), reverse=True):
-        run = begun[folder]
-        if _question(run) != _question(now):
+    for folder, run in _latest_first(runs):
+        if _asked(run) != _asked_now(now):
             continue
         if not any(folder.glob("*_results.json")):
-            differences = list(_differences("", _identity(run), _identity(now)))
+            differences = _differences(run, now)
             if not differences:
                 return folder
             if is_last:
@@ -48,51 +44,38 @@ def find_unfinished(runs: Path, now: Mapping[str, Any]) -> Path | None:
     return None
 
 
+def _latest_first(runs: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Lists the runs of a model, the last begun first."""
+    there = [(folder, run) for folder in sorted(runs.glob("*/")) if (run := read_run(folder)) is not None]
+    return sorted(there, key=lambda pair: (_start(*pair), pair[0]), reverse=True)
+
+
 def _start(folder: Path, run: Mapping[str, Any]) -> datetime:
-    """When a run was begun; of one that does not say, what its name says. Older runs are named in local time."""
-    for text, parse in ((str(run.get("start")), datetime.fromisoformat), (folder.name, _named)):
+    """Gives the time when a run began: as it says, else by its folder's name, which is in local time in 0.1.0."""
+    for text, parse in ((str(run.get("start")), datetime.fromisoformat), (folder.name, _time_in_name)):
         with contextlib.suppress(ValueError):
             return parse(text).astimezone(UTC)
     return datetime.min.replace(tzinfo=UTC)
 
 
-def _named(name: str) -> datetime:
+def _time_in_name(name: str) -> datetime:
     return datetime.strptime(name, NAME_FORMAT).replace(tzinfo=UTC)
 
 
-def _question(run: Mapping[str, Any]) -> tuple[object, ...]:
-    """What was asked for, whatever it was asked about."""
-    return set(run.get("tasks", ())), run.get("limit"), (run.get("control") or {}).get("kind")
+def _differences(run: Mapping[str, Any], now: Identity) -> list[str]:
+    try:
+        return Identity.from_document(run["identity"]).differences(now)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return [f"babycli: {run.get('babycli_version')!r} wrote it, in a form of before identities were logged"]
 
 
-def _identity(run: Mapping[str, Any]) -> dict[str, Any]:
-    model = run.get("model", {})
-    args = args_with_effect(model.get("args", {}))
-    return {
-        "babycli": run.get("babycli_version"),
-        "model": {key: model.get(key) for key in ("family", "fingerprint", "dtype", "template")} | {"args": args},
-        "control": run.get("control"),
-        "scoring": run.get("scoring"),
-        "tasks": {
-            name: {
-                key: task.get(key)
-                for key in ("version", "labels_sha256", "n_units", "skipped", "prompt", "rendered_prompt")
-            }
-            for name, task in run.get("tasks", {}).items()
-        },
-        "images": run.get("images"),
-    }
+def _asked(run: Mapping[str, Any]) -> tuple[object, ...]:
+    """Gives the tasks, limit and kind of control that a run was begun with."""
+    tasks, control = run.get("tasks"), run.get("control")
+    names = frozenset(tasks) if isinstance(tasks, dict) else frozenset()
+    return names, run.get("limit"), control.get("kind") if isinstance(control, dict) else None
 
 
-def _differences(where: str, logged: Any, now: Any) -> Iterator[str]:
-    if isinstance(logged, dict) and isinstance(now, dict):
-        for key in sorted(logged.keys() | now.keys()):
-            yield from _differences(f"{where}{' ' if where else ''}{key}", logged.get(key), now.get(key))
-    elif logged != now:
-        yield f"{where}: {_text(logged)} in the log, {_text(now)} now"
-
-
-def _text(value: Any) -> str:
-    text = repr(value) if not isinstance(value, str) else value
-    is_digest = len(text) == 64 and all(c in "0123456789abcdef" for c in text)
-    return f"{text[:_SHOWN]}..." if is_digest else repr(value)
+def _asked_now(now: Identity) -> tuple[object, ...]:
+    question = now.question
+    return frozenset(question.tasks), question.limit, question.control.kind if question.control else None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from babycli.errors import OutputError
-from babycli.evaluation.cache import ScoreCache
+from babycli.evaluation.cache import AnswerCache
 from babycli.models.parts.llava_model import LlavaModel
 from tests.checkpoints import DEMO_WORDS, write_checkpoint
 from tests.conftest import Babycli
@@ -144,7 +144,7 @@ def test_a_disk_that_fills_up_costs_the_cache_and_not_the_run(
     def full(*_: object) -> None:
         raise OutputError("cannot write cache: No space left on device", "")
 
-    monkeypatch.setattr(ScoreCache, "add", full)
+    monkeypatch.setattr(AnswerCache, "add", full)
     ran = babycli("eval", "--model", small, *CACHED, "--tasks", "vtwt")
     assert ran.code == 0
     assert "note: cannot write cache" in ran.err

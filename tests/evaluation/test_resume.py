@@ -10,10 +10,8 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,11 +19,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from babycli.evaluation.runlog import RunLog
+from babycli.cli import main
+from babycli.logs.runlog import RunLog
 from tests.checkpoints import DEMO_WORDS, write_checkpoint
-from tests.conftest import REPOSITORY, Babycli, Ran
+from tests.conftest import Babycli
 from tests.evaluation.logs import lines, only_run, read_json, results, samples
+from tests.evaluation.processes import Evaluation
 from tests.models.test_clip import write as write_clip
+from tests.written_once import written_once
 
 N_ROUNDS = int(os.environ.get("BABYCLI_KILL_ROUNDS", "3"))
 SOME = ("--tasks", "labeled_s,vtwt,saycam_caption", "--limit", "12", "--batch-size", "4")
@@ -35,9 +36,7 @@ NAMES = ("labeled_s", "vtwt", "saycam_caption")
 class Undisturbed:
     """What the run gives when nothing happens to it."""
 
-    def __init__(self, babycli: Babycli, model: Path) -> None:
-        assert babycli("eval", "--model", model, *SOME, "--output-path", "undisturbed").code == 0
-        folder = only_run(Path("undisturbed"))
+    def __init__(self, folder: Path) -> None:
         self.scores = (folder / "scores.rank0.jsonl").read_bytes()
         self.n_scores = self.scores.count(b"\n")
         self.numbers = results(folder)["results"]
@@ -52,14 +51,25 @@ class Undisturbed:
         assert read_json(folder / "run.json")["status"] == "done"
 
 
+@pytest.fixture(scope="session")
+def undisturbed_logs(dataset: Path, small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The logs of the one run that the others are compared with. Do not write."""
+    words = ["eval", "--model", str(small), *SOME, "--data", str(dataset), "--output-path"]
+
+    def evaluate(folder: Path) -> None:
+        assert main([*words, str(folder)]) == 0
+
+    return written_once(tmp_path_factory, "undisturbed", evaluate)
+
+
 @pytest.fixture
-def undisturbed(linked: Path, babycli: Babycli, small: Path) -> Undisturbed:
-    return Undisturbed(babycli, small)
+def undisturbed(linked: Path, undisturbed_logs: Path) -> Undisturbed:
+    return Undisturbed(only_run(undisturbed_logs))
 
 
 def stop_after(n_scores: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the machine went away when so many scores are on disk."""
-    append, n = RunLog.append_score, 0
+    append, n = RunLog.append, 0
 
     def failing(self: RunLog, *arguments: Any) -> None:
         nonlocal n
@@ -68,7 +78,7 @@ def stop_after(n_scores: int, monkeypatch: pytest.MonkeyPatch) -> None:
         n += 1
         append(self, *arguments)
 
-    monkeypatch.setattr(RunLog, "append_score", failing)
+    monkeypatch.setattr(RunLog, "append", failing)
 
 
 def interrupted(babycli: Babycli, monkeypatch: pytest.MonkeyPatch, n_scores: int, *words: object) -> Path:
@@ -132,10 +142,13 @@ def test_another_batch_size_gives_the_same_decisions(
     folder = interrupted(babycli, monkeypatch, 21, "--model", small, *SOME)
     assert babycli("eval", "--model", small, *SOME[:-1], "7").code == 0
     undisturbed.check(folder, exactly=False)
-    found = {(s["image"], s.get("text")): s.get("logprob_sum") for s in lines(folder / "scores.rank0.jsonl")}
-    for line in undisturbed.scores.splitlines():
-        expected = json.loads(line)
-        assert found[expected["image"], expected.get("text")] == pytest.approx(expected.get("logprob_sum"), abs=1e-6)
+    asked = {request_of(line): line.get("logprob_sum") for line in lines(folder / "scores.rank0.jsonl")}
+    for line in map(json.loads, undisturbed.scores.splitlines()):
+        assert asked[request_of(line)] == pytest.approx(line.get("logprob_sum"), abs=1e-6)
+
+
+def request_of(line: Mapping[str, Any]) -> str:
+    return json.dumps([line["turns"], line.get("answer")])
 
 
 def test_auto_goes_on_at_the_borders_it_began_with(
@@ -201,7 +214,7 @@ def change_an_image(small: Path) -> Sequence[object]:
         (change_prompt, "tasks vtwt prompt: '' in the log, 'what is this?' now"),
         (change_scoring, "scoring: 'fair' in the log, 'reference' now"),
         (change_weights, "model fingerprint: "),
-        (change_an_image, "images sha256: "),
+        (change_an_image, "data images_sha256 vtwt: "),
     ],
 )
 def test_a_change_is_a_conflict_that_is_shown(
@@ -285,11 +298,12 @@ def test_a_changed_label_file_is_a_conflict(
 ) -> None:
     folder = interrupted(babycli, monkeypatch, 10, "--model", small, *SOME)
     run = read_json(folder / "run.json")
-    run["tasks"]["vtwt"]["labels_sha256"] = "0" * 64  # a label file that babycli takes has one digest: change the log
+    # A label file that babycli takes has one digest: change the log.
+    run["identity"]["data"]["labels_sha256"]["vtwt"] = "0" * 64
     (folder / "run.json").write_text(json.dumps(run))
     ran = babycli("eval", "--model", small, *SOME)
     assert ran.code == 6
-    assert "tasks vtwt labels_sha256: 0000000000000000... in the log" in ran.err
+    assert "data labels_sha256 vtwt: 0000000000000000... in the log" in ran.err
 
 
 def test_damage_in_the_scores_is_named(
@@ -297,7 +311,7 @@ def test_damage_in_the_scores_is_named(
 ) -> None:
     folder = interrupted(babycli, monkeypatch, 10, "--model", small, *SOME)
     scores = folder / "scores.rank0.jsonl"
-    scores.write_bytes(scores.read_bytes().replace(b'"text"', b'"tixt"', 1))
+    scores.write_bytes(scores.read_bytes().replace(b'"turns"', b'"tirns"', 1))
     ran = babycli("eval", "--model", small, *SOME)
     assert ran.code == 3
     assert "scores.rank0.jsonl, line 1 is no score" in ran.err
@@ -326,42 +340,27 @@ def test_the_scores_of_more_processes_are_gone_on_with_by_one(
     undisturbed.check(folder, exactly=False)
 
 
-def start(*words: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "babycli", "eval", *map(str, words)],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def ended(process: subprocess.Popen[str]) -> Ran:
-    out, err = process.communicate(timeout=120)
-    return Ran(process.returncode, out, err)
-
-
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 def test_kills_at_random_moments_change_nothing(undisturbed: Undisturbed, small: Path) -> None:
     rng = random.Random(f"kills {N_ROUNDS}")
     words = ("--model", small, *SOME)
     for _ in range(N_ROUNDS):
-        process = start(*words)
+        process = Evaluation(*words)
         wait_until(rng.randrange(undisturbed.n_scores + 20), process)  # beyond the last: while results are written
         time.sleep(rng.uniform(0, 0.02))
         process.send_signal(signal.SIGKILL)
-        ended(process)
+        process.ended()
         for folder in [path.parent for path in Path("logs").rglob("run.json")]:
             scores = (folder / "scores.rank0.jsonl").read_bytes()
             assert undisturbed.scores.startswith(scores[: scores.rfind(b"\n") + 1])
             if any(folder.glob("*_results.json")):
                 undisturbed.check(folder)
                 shutil.rmtree(folder)
-    assert ended(start(*words)).code == 0
+    assert Evaluation(*words).ended().code == 0
     undisturbed.check(only_run(Path("logs")))
 
 
-def wait_until(n_scores: int, process: subprocess.Popen[str]) -> None:
+def wait_until(n_scores: int, process: Evaluation) -> None:
     """Until so many scores are on disk, or the run is over."""
     while process.poll() is None:
         found = list(Path("logs").glob("*/*/scores.rank0.jsonl"))
@@ -371,11 +370,11 @@ def wait_until(n_scores: int, process: subprocess.Popen[str]) -> None:
 
 
 def test_sigterm_ends_a_run_with_a_last_word(linked: Path, small: Path) -> None:
-    process = start("--model", small, "--tasks", "labeled_s,vtwt", "--batch-size", 1)
+    process = Evaluation("--model", small, "--tasks", "labeled_s,vtwt", "--batch-size", 1)
     wait_until(1, process)
     assert process.poll() is None
     process.terminate()
-    ran = ended(process)
+    ran = process.ended()
     assert ran.code == 130
     assert "stopped after" in ran.err
     assert "Traceback" not in ran.err

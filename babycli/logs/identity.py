@@ -1,0 +1,180 @@
+"""The identity of a run: two runs with equal identities are the same. It is written into run.json and results.
+
+Owns its parts and how two of them are compared. Resuming compares it, the cache digests the parts that scores depend
+on, and reports group by it and show every setting that is not the default. Never looks at a model or a file.
+
+    model      family, weights, number format, template, arguments that change scores
+    question   scoring, control, limit, and for each task its version, items and prompt
+    data       the data set, and the SHA-256 of labels and pictures
+    software   babycli and its revision, and the libraries that compute
+
+Device, batch size and the number of processes are not parts of it: they change a score by rounding alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+
+from babycli.domain import AppliedControl
+from babycli.models.base import args_with_effect
+from babycli.wording import Scoring
+
+PROMPT_OPTION = "--prompt"  # the origin of a prompt that the user gave
+_SHOWN = 16  # characters of a digest
+_CACHE_FORMAT = 2  # must change when the same settings begin to give other scores
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    family: str
+    fingerprint: str  # SHA-256 over config, tokenizer and weight files
+    dtype: str
+    template: str
+    args: Mapping[str, str]  # those of --model-args on which scores depend
+
+
+@dataclass(frozen=True, slots=True)
+class TaskQuestion:
+    """The question of a task: its version, its items and its prompt."""
+
+    version: int
+    n_units: int
+    skipped: tuple[str, ...]
+    prompt: str
+    rendered_prompt: str
+    answers: str  # "loglikelihood", "similarity" or "generate"
+    code: str = ""  # SHA-256 of the file of a user's own task; of ours the software says it
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    scoring: Scoring
+    control: AppliedControl | None
+    limit: int | None
+    tasks: Mapping[str, TaskQuestion]
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    name: str  # "saycam", "demo", ...
+    labels_sha256: Mapping[str, str]  # by task
+    images_sha256: Mapping[str, str]  # by task
+
+
+@dataclass(frozen=True, slots=True)
+class Software:
+    babycli: str
+    revision: str | None  # of a git checkout, behind it "+" and a digest of its changes; None: an installed package
+    torch: str
+    transformers: str
+    tokenizers: str
+    pillow: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    model: ModelIdentity
+    question: Question
+    data: Data
+    software: Software
+
+    def to_document(self) -> dict[str, Any]:
+        """Gives the identity in values of JSON."""
+        document: dict[str, Any] = orjson.loads(orjson.dumps(asdict(self)))
+        return document
+
+    @classmethod
+    def from_document(cls, raw: Any) -> Identity:
+        """Reads the values that ``to_document`` gives. Raises KeyError, TypeError or ValueError for anything else."""
+        question, control = raw["question"], raw["question"]["control"]
+        tasks = {
+            str(name): TaskQuestion(**{**task, "skipped": tuple(task["skipped"])})
+            for name, task in question["tasks"].items()
+        }
+        return cls(
+            ModelIdentity(**raw["model"]),
+            Question(
+                Scoring(question["scoring"]),
+                None if control is None else AppliedControl(**control),
+                question["limit"],
+                tasks,
+            ),
+            Data(**raw["data"]),
+            Software(**raw["software"]),
+        )
+
+    @classmethod
+    def of_version_1(cls, results: Mapping[str, Any], run: Mapping[str, Any]) -> Identity:
+        """Makes it from results and run.json of 0.1.0; parts that they do not have are "".
+
+        Raises as from_document for odd results. Of an odd run.json, which only adds to them, nothing is taken.
+        """
+        model, libraries, tasks = (_object(run.get(key)) for key in ("model", "libraries", "tasks"))
+        control, prompts = results.get("control"), dict(results.get("prompts", {}))
+        questions = {
+            name: TaskQuestion(
+                version=int(version),
+                n_units=int(results["n_units"][name]),
+                skipped=tuple(map(str, results["skipped"][name])),
+                prompt=str(prompts.get(name, "")),
+                rendered_prompt=str(_object(tasks.get(name)).get("rendered_prompt", "")),
+                answers="",
+            )
+            for name, version in results["versions"].items()
+        }
+        given = {str(key): str(value) for key, value in results["model_args"].items()}
+        return cls(
+            ModelIdentity(
+                str(results["config"]["model"]),
+                str(results["fingerprint"]),
+                str(results["dtype"]),
+                str(model.get("template", "")),
+                args_with_effect(given),
+            ),
+            Question(
+                Scoring(results["scoring"]),
+                None if control is None else AppliedControl(**control),
+                results["config"]["limit"],
+                questions,
+            ),
+            Data(str(results["data"]), dict(results.get("labels_sha256", {})), dict(results.get("images_sha256", {}))),
+            Software(
+                str(results["babycli"].get("version", "")),
+                None,
+                *(str(libraries.get(name, "")) for name in ("torch", "transformers", "tokenizers", "pillow")),
+            ),
+        )
+
+    def differences(self, other: Identity) -> list[str]:
+        """Gives a line for each part in which this identity, of a log, differs from ``other``, that of now."""
+        return list(_differences("", self.to_document(), other.to_document()))
+
+    @property
+    def answers_digest(self) -> str:
+        """The SHA-256 over all that an answer depends on besides the request itself."""
+        whole = [_CACHE_FORMAT, asdict(self.model), self.question.scoring, asdict(self.software)]
+        return hashlib.sha256(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    """An object of JSON; empty for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def _differences(where: str, logged: Any, now: Any) -> Iterator[str]:
+    if isinstance(logged, dict) and isinstance(now, dict):
+        for key in sorted(logged.keys() | now.keys()):
+            yield from _differences(f"{where}{' ' if where else ''}{key}", logged.get(key), now.get(key))
+    elif logged != now:
+        yield f"{where}: {_abbreviated(logged)} in the log, {_abbreviated(now)} now"
+
+
+def _abbreviated(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    is_digest = len(text) == 64 and all(c in "0123456789abcdef" for c in text)
+    return f"{text[:_SHOWN]}..." if is_digest else repr(value)
