@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -15,13 +15,14 @@ import pytest
 from PIL import Image
 
 from babycli.data.root import DatasetRoot
-from babycli.domain import AppliedControl, ImageRef, Row, ScoreRequest
+from babycli.domain import AppliedControl, ImageRef, Item, Outcome, Row, Score, ask
 from babycli.evaluation.controls import Controls, shuffled
-from babycli.evaluation.inputs import Inputs, read_inputs
+from babycli.evaluation.inputs import Inputs, TaskInput, read_inputs
 from babycli.models import DEFAULT_MODEL, resolve
 from babycli.models import control as control_models
-from babycli.models.base import Model, ModelSpec
+from babycli.models.base import ModelSpec
 from babycli.tasks import select_tasks
+from babycli.tasks.base import Asking, Needs, Play, Task
 from babycli.tasks.vtwt import VisualTwoWordTest
 from babycli.wording import ControlKind, Scoring
 from tests.checkpoints import DEMO_WORDS, write_checkpoint
@@ -64,38 +65,59 @@ def controls(kind: ControlKind | None, said: list[str]) -> Controls:
     return Controls(kind, said.append, bar)
 
 
-def refs(link: str, *names: str) -> list[ImageRef]:
-    return [ImageRef(link, name) for name in names]
+class Shown(Task):
+    """A task that does nothing but have pictures behind the links a, b, x and vtwt/images."""
+
+    name = "shown"
+    needs = Needs("score")
+    links: Mapping[str, str] = {name: name for name in ("a", "b", "x", "vtwt/images")}
+
+    def items(self, rows: Sequence[Row]) -> list[Item]:
+        return []
+
+    def play(self, item: Item, asking: Asking) -> Play:
+        yield []
+        return Outcome(item.item_id, {})
+
+
+def refs(source: str, *names: str) -> list[ImageRef]:
+    return [ImageRef(source, name) for name in names]
+
+
+def shuffled_in(own: Mapping[ImageRef, str]) -> dict[ImageRef, ImageRef]:
+    """The picture to show in the place of each, of a task that has them all."""
+    item = Item("0", (0,), ({},), tuple(own))
+    return shuffled(TaskInput(Shown(), cast(Any, None), (item,), ()), own)
 
 
 # ---------------------------------------------------------------- shuffled
 
 
 def test_every_image_gives_way_to_another_of_its_link() -> None:
-    own = {ref: f"{ref.name}{ref.link[0]}" for link in ("a", "b") for ref in refs(link, *map(str, range(50)))}
-    found = shuffled(own)
+    own = {ref: f"{ref.name}{ref.source[0]}" for link in ("a", "b") for ref in refs(link, *map(str, range(50)))}
+    found = shuffled_in(own)
     assert set(found) == set(found.values()) == set(own)
-    assert all(ref != other and ref.link == other.link for ref, other in found.items())
+    assert all(ref != other and ref.source == other.source for ref, other in found.items())
     one, two = ({ref.name: found[ref].name for ref in refs(link, *map(str, range(50)))} for link in ("a", "b"))
     assert one != two
-    assert shuffled(dict(reversed(own.items()))) == found  # the order in which images come up has no part in it
+    assert shuffled_in(dict(reversed(own.items()))) == found  # the order in which images come up has no part in it
 
 
 def test_the_permutation_is_the_same_on_every_machine() -> None:
     own = {ref: ref.name * 64 for ref in refs("vtwt/images", "a", "b", "c", "d")}
     # By hand: the SHA-256 of "0 vtwt/images aaa..." begins with 83, that of b with 2a, of c with 4c, of d with cb.
     expected = {"b": "c", "c": "a", "a": "d", "d": "b"}
-    assert {ref.name: other.name for ref, other in shuffled(own).items()} == expected
+    assert {ref.name: other.name for ref, other in shuffled_in(own).items()} == expected
 
 
 def test_pictures_of_equal_bytes_count_as_one() -> None:
     own = dict(zip(refs("x", "a", "b", "c", "d"), ["1", "2", "3", "1"], strict=True))
-    found = shuffled(own)
+    found = shuffled_in(own)
     a, _, _, d = own
     assert found[a] == found[d]
     assert all(own[ref] != own[other] for ref, other in found.items())
     assert {own[other] for other in found.values()} == set(own.values())
-    assert shuffled({a: "1", d: "1"}) == {a: a, d: a}  # there is no other
+    assert shuffled_in({a: "1", d: "1"}) == {a: a, d: a}  # there is no other
 
 
 def shown_in(folder: Path) -> dict[str, dict[tuple[str, str], float]]:
@@ -148,6 +170,16 @@ def test_an_image_that_has_no_other_stays_and_it_is_said(linked: Path, babycli: 
 # ---------------------------------------------------------------- blind
 
 
+def images_in(score_lines: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The pictures that score lines name, each of which names at least one."""
+    shown = [
+        [part["image"] for _, parts in line["turns"] for part in parts if isinstance(part, dict)]
+        for line in score_lines
+    ]
+    assert all(shown)
+    return {name for names in shown for name in names}
+
+
 def test_a_blind_babyllava_ties_wherever_the_text_is_the_same(linked: Path, babycli: Babycli) -> None:
     ran = babycli("eval", "--model", "babyllava-tiny", "--control", "blind", "--batch-check", 4)
     assert ran.code == 0, ran.err
@@ -163,8 +195,8 @@ def test_a_blind_babyllava_ties_wherever_the_text_is_the_same(linked: Path, baby
     assert len({line["resps"][0][0] for line in samples(folder, "saycam_caption")}) == 1
     assert run["model"]["family"] == "babyllava"
     assert run["tasks"]["labeled_s"]["rendered_prompt"] == "\n"
-    assert {line["image"] for line in lines(folder / "scores.rank0.jsonl")} == {"no picture"}
-    assert run["plan"]["images"] == 1
+    assert images_in(lines(folder / "scores.rank0.jsonl")) == {"no picture"}
+    assert run["plan"]["images"] == 0
     assert all(check["n_flipped"] == 0 for check in run["batch_check"].values())
 
 
@@ -181,31 +213,36 @@ def test_what_is_asked_makes_a_difference_to_a_blind_model(linked: Path, babycli
 def test_other_models_see_planes_of_the_mean_colour(linked: Path) -> None:
     said: list[str] = []
     inputs = inputs_of("labeled_s,vtwt", 5)
-    model = cast(Model, FakeModel(lambda seen, text: 0.0))
-    same, shown, control = controls(ControlKind.BLIND, said).apply(model, spec_of("mine"), inputs)
-    assert same is model
+    shown, control = controls(ControlKind.BLIND, said).apply(FakeModel(lambda *_: 0.0), spec_of("mine"), inputs)
     assert control == AppliedControl("blind", "mean colour", 0)
     assert said == ["control blind of mine: mean colour"]
     for ref in inputs.sha256:
         picture = inputs.open_image(ref)
         red, green, blue = (int(x + 0.5) for x in np.asarray(picture).reshape(-1, 3).mean(0))
-        plane = shown.open_image(ref)
-        assert plane.size == picture.size
-        assert plane.getcolors() == [(picture.width * picture.height, (red, green, blue))]
-        assert shown.sha256[ref] == f"mean colour {picture.width}x{picture.height} #{red:02x}{green:02x}{blue:02x}"
+        for task in shown.tasks:
+            context = task.show(ask("what?", ref))
+            (instead,) = context.images
+            assert context == ask("what?", instead)
+            plane = shown.open_image(instead)
+            assert plane.size == picture.size
+            assert plane.getcolors() == [(picture.width * picture.height, (red, green, blue))]
+            name = f"mean colour {picture.width}x{picture.height} #{red:02x}{green:02x}{blue:02x}"
+            assert shown.sha256[instead] == name
     assert shown.own_sha256 == inputs.sha256
-    assert shown.images_digest() == inputs.images_digest()
+    assert [shown.images_digest(t) for t in shown.tasks] == [inputs.images_digest(t) for t in inputs.tasks]
 
 
 def test_planes_of_one_size_and_colour_are_one_picture(linked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     colours = iter([(10, 20, 30), (10, 20, 30), (10, 20, 31)])
-    monkeypatch.setattr(Inputs, "open_own", lambda self, ref: Image.new("RGB", (4, 3), next(colours)))
     inputs = inputs_of("vtwt", 3)
     assert len(set(inputs.sha256.values())) == 3
-    shown = controls(ControlKind.BLIND, []).apply(
-        cast(Model, FakeModel(lambda seen, text: 0.0)), spec_of("mine"), inputs
-    )[1]
-    assert sorted(shown.sha256.values()) == ["mean colour 4x3 #0a141e"] * 2 + ["mean colour 4x3 #0a141f"]
+    monkeypatch.setattr(Inputs, "open_image", lambda self, ref: Image.new("RGB", (4, 3), next(colours)))
+    shown, _ = controls(ControlKind.BLIND, []).apply(FakeModel(lambda *_: 0.0), spec_of("mine"), inputs)
+    (task,) = shown.tasks
+    planes = [image for ref in inputs.sha256 for image in task.show(ask("", ref)).images]
+    names = sorted(shown.sha256[plane] for plane in planes)
+    assert names == ["mean colour 4x3 #0a141e"] * 2 + ["mean colour 4x3 #0a141f"]
+    assert len(set(planes)) == 2
 
 
 def test_an_image_that_cannot_be_decoded_ends_the_control(
@@ -234,7 +271,7 @@ def test_each_family_says_how_it_is_blind(linked: Path, babycli: Babycli, small:
     }
     assert how == {"babyllava": "no image tokens"} | dict.fromkeys(("clip", "plugin", "control"), "mean colour")
     (scores,) = Path("logs").glob("*clip/*/scores.rank0.jsonl")
-    assert all(line["image"].startswith("mean colour ") for line in lines(scores))
+    assert all(name.startswith("mean colour ") for name in images_in(lines(scores)))
 
 
 def test_checkpoints_with_one_tower_are_blind_with_feature_reuse_too(
@@ -327,17 +364,17 @@ def test_a_control_model_is_a_control_too(name: str, linked: Path, babycli: Baby
 
 
 def test_every_kind_of_control_model_is_described(linked: Path) -> None:
-    model = cast(Model, FakeModel(lambda seen, text: 0.0, info=replace(INFO, family="control")))
+    model = FakeModel(lambda *_: 0.0, info=replace(INFO, family="control"))
     inputs = inputs_of("vtwt", 1)
-    found = [controls(None, []).apply(model, spec_of(f"control:{kind}"), inputs)[2] for kind in control_models.KINDS]
+    found = [controls(None, []).apply(model, spec_of(f"control:{kind}"), inputs)[1] for kind in control_models.KINDS]
     assert [each and each.kind for each in found] == list(control_models.KINDS)
 
 
 def test_without_a_control_nothing_is_changed(linked: Path) -> None:
     said: list[str] = []
-    model, inputs = cast(Model, FakeModel(lambda seen, text: 0.0)), inputs_of("vtwt", 2)
+    model, inputs = FakeModel(lambda *_: 0.0), inputs_of("vtwt", 2)
     none = controls(None, said)
-    assert none.apply(model, spec_of("mine"), inputs) == (model, inputs, None)
+    assert none.apply(model, spec_of("mine"), inputs) == (inputs, None)
     assert none.standing_in([resolve("babyllava-tiny", {})]) == [resolve("babyllava-tiny", {})]
     assert none.arguments({"a": "b"}) == {"a": "b"}
     assert said == []
@@ -418,7 +455,7 @@ def test_a_control_that_is_made_in_another_way_is_a_conflict(
 ) -> None:
     folder = interrupted(babycli, monkeypatch, 5, "--model", small, *SOME, "--control", "blind")
     run = read_json(folder / "run.json")
-    run["control"]["how"] = "mean colour"
+    run["identity"]["question"]["control"]["how"] = "mean colour"
     (folder / "run.json").write_text(json.dumps(run))
     ran = babycli("eval", "--model", small, *SOME, "--control", "blind")
     assert ran.code == 6
@@ -453,13 +490,20 @@ def test_a_process_may_have_nothing_to_do(linked: Path, small: Path) -> None:
 @pytest.fixture
 def longer_is_right(linked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The right phrases of VTWT are longer than the wrong ones."""
-    requests = VisualTwoWordTest.requests
+    play = VisualTwoWordTest.play
 
-    def giving_it_away(task: VisualTwoWordTest, row: Row, prompt: str) -> tuple[ScoreRequest, ...]:
-        right, wrong = requests(task, row, prompt)
-        return replace(right, text=f"{right.text} there"), replace(wrong, text="no")
+    def giving_it_away(task: VisualTwoWordTest, item: Item, asking: Asking) -> Play:
+        honest = play(task, item, asking)
+        right, wrong = (request for request in next(honest) if isinstance(request, Score))
+        answers = yield [replace(right, answer=f"{right.answer} there"), replace(wrong, answer="no")]
+        try:
+            honest.send(answers)
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return outcome
+        raise AssertionError("it asks twice")
 
-    monkeypatch.setattr(VisualTwoWordTest, "requests", giving_it_away)
+    monkeypatch.setattr(VisualTwoWordTest, "play", giving_it_away)
 
 
 @pytest.mark.parametrize(
