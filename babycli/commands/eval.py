@@ -16,19 +16,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from babycli.commands.options import DataOption, ModelArgsOption, has_colours, parse_args, say, terminal_width
+from babycli.commands.options import (
+    DataOption,
+    ModelArgsOption,
+    has_colours,
+    parse_args,
+    say,
+    tasks_words,
+    terminal_width,
+)
 from babycli.commands.progress import progress_bar
 from babycli.data.root import DatasetRoot
 from babycli.errors import ExitCode, ModelError, ResumeError, UntrustedResultError, UsageError
 from babycli.evaluation.batch_check import DEFAULT_TRIALS
 from babycli.evaluation.prompts import parse_prompts
-from babycli.evaluation.runlog import log_name
 from babycli.evaluation.suite import Evaluated, Failed, Options
 from babycli.evaluation.suite import evaluate as run_evaluation
 from babycli.evaluation.timings import as_table
+from babycli.logs.runlog import log_name
 from babycli.models import DEFAULT_MODEL, matching
 from babycli.tasks import select_tasks
-from babycli.wording import ControlKind, Dtype, Form, Scoring, one_of
+from babycli.wording import ControlKind, Dtype, Scoring, one_of
 
 if TYPE_CHECKING:
     from babycli.report.gain import Suspicion
@@ -49,7 +57,12 @@ def evaluate(
     model_args: ModelArgsOption = "",
     tasks: Annotated[
         str | None,
-        typer.Option("--tasks", metavar="A,B", help="Tasks, separated by commas; default all.", show_default=False),
+        typer.Option(
+            "--tasks",
+            metavar="A,B",
+            help="Tasks, benchmarks or file.py:TASK, separated by commas; default all.",
+            show_default=False,
+        ),
     ] = None,
     limit: Annotated[
         int | None,
@@ -90,14 +103,14 @@ def evaluate(
     ] = None,
     scoring: Annotated[
         str,
-        typer.Option("--scoring", metavar="|".join(Scoring), help="Ours, or the original code's to the bit."),
+        typer.Option("--scoring", metavar="|".join(Scoring), help="babycli's own way, or exactly the original code's."),
     ] = Scoring.FAIR,
     control: Annotated[
         str | None,
         typer.Option(
             "--control",
             metavar="|".join(ControlKind),
-            help="What the model gets without its pictures, with those of others, or with every score the same.",
+            help="Run a control: without images, with other images, or with the same score for everything.",
             show_default=False,
         ),
     ] = None,
@@ -113,7 +126,7 @@ def evaluate(
         typer.Option(
             "--cache",
             metavar="DIR",
-            help="Take scores that an earlier run has computed from this folder, and add the new ones.",
+            help="Take the scores of earlier runs from this folder, and add new ones to it.",
             show_default=False,
         ),
     ] = None,
@@ -128,7 +141,7 @@ def evaluate(
         bool,
         typer.Option(
             "--feature-reuse/--no-feature-reuse",
-            help="With several checkpoints: keep what the vision tower gives for those that have the same one.",
+            help="With several checkpoints: reuse the vision tower's output where the towers are the same.",
         ),
     ] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Show where the time went.")] = False,
@@ -154,6 +167,7 @@ def evaluate(
         model_args=args,
         tasks=chosen,
         tasks_were_named=tasks is not None,
+        tasks_words=tasks_words(tasks),
         root=DatasetRoot.find(data),
         output=output_path,
         limit=limit,
@@ -180,25 +194,25 @@ def evaluate(
 
 
 def _show(done: Sequence[Evaluated], with_profile: bool) -> list[Suspicion]:
-    """Shows the results, and returns the controls among them that are above chance."""
+    """Shows the results, and gives the control runs among them that are above chance."""
     from babycli.report import summary
+    from babycli.report.forms import TABLE, Terminal
     from babycli.report.load import load_logs
-    from babycli.report.sheet import written
     from babycli.report.tables import make_tables
 
-    runs = [run for each in done for run in load_logs(each.results_path).runs]
-    made = make_tables(runs)
-    sys.stdout.write(written(summary.sheet(made), Form.TABLE, terminal_width(), has_colours()))
-    for each in done:
-        say(f"results: {each.results_path}")
+    runs = [run for evaluated in done for run in load_logs(evaluated.results_path).runs]
+    tables = make_tables(runs)
+    sys.stdout.write(TABLE.write(summary.sheet(tables), Terminal(terminal_width(), has_colours())))
+    for evaluated in done:
+        say(f"results: {evaluated.results_path}")
         if with_profile:
-            say(as_table(each.timings))
-    return [suspicion for table in made for suspicion in table.suspicions]
+            say(as_table(evaluated.timings))
+    return [suspicion for table in tables for suspicion in table.suspicions]
 
 
 @contextlib.contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM, which batch systems send before they kill, ends a run as Ctrl-C does: with a last word."""
+    """Makes SIGTERM, which batch systems send before they kill, end a run as Ctrl-C does: with a last message."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -214,18 +228,18 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 
 def _models(named: Sequence[str]) -> list[str]:
-    """The checkpoints that are meant, each once. Raises UsageError for two whose logs would lie in one folder."""
-    found = list(dict.fromkeys(name for pattern in named for name in matching(pattern)))
+    """Gives the checkpoints that names and patterns mean, each once. Raises UsageError for two with one log folder."""
+    names = list(dict.fromkeys(name for pattern in named for name in matching(pattern)))
     by_log: dict[str, str] = {}
-    for name in found:
+    for name in names:
         other = by_log.setdefault(log_name(name), name)
         if other != name:
             raise UsageError(f"the logs of {other} and {name} would lie in one folder, {log_name(name)}", "rename one")
-    return found
+    return names
 
 
 class _Terminal:
-    """Talks on stderr; see babycli.evaluation.suite.Reporter."""
+    """The reporter that writes to stderr; see babycli.evaluation.suite.Reporter."""
 
     def say(self, message: str) -> None:
         say(message)
@@ -235,26 +249,35 @@ class _Terminal:
 
 
 def _raise_if_failed(failed: Sequence[Failed], n_models: int) -> None:
-    """Each has been explained when it failed; the command ends as the first that is not a conflict with a log."""
+    """Raises ModelError if a model failed for its own sake, ResumeError if all conflict with a log.
+
+    Why each of them failed has been said when it failed.
+    """
     if failed:
-        names = ", ".join(each.model for each in failed)
-        kind = ModelError if any(each.exit_code == ExitCode.MODEL for each in failed) else ResumeError
+        names = ", ".join(failure.model for failure in failed)
+        kind = ModelError if any(failure.exit_code == ExitCode.MODEL for failure in failed) else ResumeError
         raise kind(f"{len(failed)} of {n_models} models could not be evaluated: {names}", "see above why")
 
 
 def _raise_if_untrusted(done: Sequence[Evaluated]) -> None:
-    results = [result for each in done for result in each.results]
+    results = [result for evaluated in done for result in evaluated.results]
     broken = [f"{r.task} in {r.nonfinite} of {r.n_units}" for r in results if r.nonfinite]
     if broken:
         raise UntrustedResultError(
             f"the model gave scores that are not finite numbers ({', '.join(broken)})",
             "look for NaN in the checkpoint, or try --dtype float32",
         )
+    silent = [r.task for r in results if r.unanswered == r.n_units]
+    if silent:
+        raise UntrustedResultError(
+            f"the model could not take a single one of the requests of {', '.join(silent)}, so the score says nothing",
+            "see above why; a shorter --prompt, or a model with more positions",
+        )
 
 
 def _raise_if_above_chance(suspicions: Sequence[Suspicion], logs: Path) -> None:
     if suspicions:
-        named = ", ".join(f"{each.label} on {each.task} {each.metric}" for each in suspicions)
+        named = ", ".join(f"{suspicion.label} on {suspicion.task} {suspicion.metric}" for suspicion in suspicions)
         raise UntrustedResultError(
             f"a control is above chance, so the labels or prompts may give answers away: {named}",
             f"see above which words do; so does  babycli report {logs}",

@@ -1,7 +1,7 @@
-"""One evaluation in several processes, as accelerate launch and torchrun start them.
+"""The processes of one evaluation, as accelerate launch and torchrun start them.
 
-Owns how they find and hear each other: torch.distributed with gloo, which needs no GPU; what travels is small. Never
-decides what a process does. A process that dies is noticed by the others when they next wait for it.
+Owns how they find each other and exchange values: torch.distributed with gloo, which needs no GPU, as the values are
+small. Never decides what a process does. The others notice a dead process when they next wait for it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any, TypeVar
 from babycli.errors import BabycliError, ModelError, UsageError
 
 Value = TypeVar("Value")
-_MEETING = timedelta(minutes=10)  # so long the processes wait for each other at the start
-_PATIENCE = timedelta(days=7)  # a process may have this much more to do than another; one that dies is noticed at once
+_MEETING = timedelta(minutes=10)  # how long the processes wait for each other at the start
+_PATIENCE = timedelta(days=7)  # how much longer than another a process may work; a dead one is noticed at once
 _STARTED_BY = "start it with  accelerate launch --num_processes N -m babycli eval ...  or torchrun"
 
 
 class ProcessesGoneError(ModelError):
-    """Another process has ended early; nothing can be done together any more."""
+    """An error because another process has ended early, so that nothing can be done together any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Processes:
         return self.rank == 0
 
     def share(self, value: Value) -> Value:
-        """The first process's value, in all."""
+        """Gives the first process's value in all processes."""
         if self.n == 1:
             return value
         import torch.distributed as dist
@@ -51,7 +51,7 @@ class Processes:
         return shared
 
     def gather(self, value: Value) -> list[Value]:
-        """Every process's value by rank, in all; waits until each has given its own."""
+        """Gives the values of all processes, by rank, in all processes; waits until each has given its own."""
         if self.n == 1:
             return [value]
         import torch.distributed as dist
@@ -62,7 +62,10 @@ class Processes:
         return box
 
     def together(self, action: Callable[[], Value]) -> Value:
-        """What ``action`` gives here, if it succeeded in all processes; else its error, or word of another's."""
+        """Runs ``action`` in all processes, and gives its result here if all succeeded.
+
+        Raises this process's own error, else ModelError with the message of another process.
+        """
         own: BabycliError | None = None
         try:
             value = action()
@@ -77,7 +80,7 @@ class Processes:
         return value
 
     def leave(self) -> None:
-        """Ends the conversation, whether or not the others are still there."""
+        """Leaves the group of processes, whether or not the others are still there."""
         if self.n > 1:
             import torch.distributed as dist
 
@@ -95,9 +98,9 @@ class Processes:
 
 
 def join() -> Processes:
-    """The processes that this one was started among, by RANK and WORLD_SIZE of the environment; else it is alone.
+    """Joins the processes that this one was started with, by RANK and WORLD_SIZE of the environment; else it is alone.
 
-    Raises UsageError where the environment is half set, ModelError where the others cannot be reached.
+    Raises UsageError where only a part of these variables is set, ModelError where the others cannot be reached.
     """
     if os.environ.get("WORLD_SIZE", "1") == "1":
         return Processes()

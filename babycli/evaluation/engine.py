@@ -1,14 +1,14 @@
-"""Runs units of a plan on a model: each image read, decoded and encoded once, each prefix computed once.
+"""The engine, which runs units of a plan on a model: each picture is encoded once, each context is read once.
 
-Owns batching. Never decides what is right, never writes a file: every score goes to the caller as it comes.
+Owns batching. Never decides what is right, never writes a file: every answer goes to the caller at once.
 
-    unit     [ image 1: prompt -> ball, cup | image 2: prompt -> ball | image 3: prompt -> red ball, blue ball ]
-    rows     [ 1 ball cup ]  [ 2 ball ]  [ 3 red ball, blue ball ]     one per prefix, its texts behind it
+    unit     [ image 1: prompt -> ball, cup | image 2: prompt -> ball | images 3, 4: prompt -> red ball, blue ball ]
+    rows     [ 1 ball cup ]  [ 2 ball ]  [ 3 4 red ball, blue ball ]     one for each context, with its answers
     batches  rows of equal shape (equal batch keys) side by side, so nothing is ever padded
 
-What is the same for the model within a unit (equal features, equal ids) is computed once. What is the same in different
-units is told by its ``input``, and ``settled`` gives it one score: a product of matrices rounds differently from row to
-row, and a model that ignores the image must tie exactly, not nearly.
+Requests that are equal for the model (equal features, equal tokens) are computed once within a unit. In different
+units they are recognised by their ``input``, and Settled gives them one score: a product of matrices rounds differently
+from row to row, and a model that ignores the image must tie exactly, not nearly.
 """
 
 from __future__ import annotations
@@ -16,32 +16,20 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-from babycli.domain import Generation, Score
+from babycli.domain import Answer, CannotAnswer, Context, Text
 from babycli.errors import DataError
 from babycli.evaluation.memory import Batching
-from babycli.evaluation.plan import GenerateKey, ImageWork, Key, Plan, ScoreKey, Unit
-from babycli.evaluation.prefetch import Kept, OpenImage, Pictures
-from babycli.evaluation.scorefile import Scored
+from babycli.evaluation.plan import Ask, Plan, Unit, Work
+from babycli.evaluation.prefetch import FeatureStore, Kept, OpenImage, Pictures
 from babycli.evaluation.timings import Timings
-from babycli.models.base import (
-    Features,
-    Model,
-    OffersGenerate,
-    OffersLoglikelihood,
-    OffersSimilarity,
-    ReadsTexts,
-    ScoresText,
-    SharesPrefixes,
-    SharesVision,
-    Tokens,
-)
+from babycli.logs.answers import Answered, Key, ScoreKey, WriteKey
+from babycli.models.base import Abilities, Features, Model, Tokens
 
-Item = TypeVar("Item")
-_Wish = tuple[GenerateKey, Features]
-OnScore = Callable[[Scored], None]
-MAX_BRANCH_TOKENS = 64  # of the answers behind one prefix; more make a row of their own
+Entry = TypeVar("Entry")
+OnAnswer = Callable[[Answered], None]
+MAX_BRANCH_TOKENS = 64  # of all answers in one row; further answers of the same context go into another row
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,121 +37,180 @@ class How:
     """How units are run."""
 
     batching: Batching
-    reuses_prefixes: bool = True  # False: every text is a row of its own, with its whole prefix
+    reuses_prefixes: bool = True  # False: every answer is a row of its own, with its whole context
     timings: Timings = field(default_factory=Timings)
     pixels: Kept = field(default_factory=lambda: Kept(0))
-    seen: Kept = field(default_factory=lambda: Kept(0))  # what vision towers gave
+    seen: Kept = field(default_factory=lambda: Kept(0))  # outputs of vision towers
+    features: FeatureStore = field(default_factory=lambda: FeatureStore(0))
 
 
 @dataclass(slots=True)
 class _Text:
-    """A distinct answer behind a prefix, and all the keys that its score will answer."""
+    """A distinct answer behind a context, with all the requests that its score will answer."""
 
     tokens: Tokens
-    keys: list[ScoreKey]
+    asks: list[Ask]
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A prefix with the answers that are scored behind it."""
+    """A context with the answers to be scored behind it."""
 
-    features: Features
+    pictures: tuple[Features, ...]
     texts: Sequence[_Text]
 
     @property
     def shape(self) -> tuple[Hashable, ...]:
-        return tuple(text.tokens.batch_key for text in self.texts)
+        return (self.goes_on, *(text.tokens.batch_key for text in self.texts))
+
+    @property
+    def goes_on(self) -> bool:
+        return any(ask.goes_on for text in self.texts for ask in text.asks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """A text to be written behind a context."""
+
+    ask: Ask
+    key: WriteKey
+    tokens: Tokens
+    pictures: tuple[Features, ...]
+
+    @property
+    def shape(self) -> tuple[Hashable, ...]:
+        return self.ask.goes_on, self.key.max_new_tokens, self.tokens.batch_key
 
 
 def run(
-    units: Sequence[Unit], model: Model, open_image: OpenImage, how: How, done: Container[Key], on_score: OnScore
+    units: Sequence[Unit], model: Model, open_image: OpenImage, how: How, done: Container[Key], on_answer: OnAnswer
 ) -> None:
-    """Computes every score of the units that is not in ``done``. What a model or an image store raises passes through.
+    """Computes every answer of the units that is not in ``done``. Errors of the model and of image stores pass through.
 
-    A unit of which only a part is done has its images encoded again, all of them: the batches are those of the plan.
+    If only a part of a unit is done, all its pictures are encoded again: the batches are always those of the plan.
     """
-    how.pixels.start(getattr(model, "pixels_key", None))
-    how.seen.start(getattr(model, "vision_key", None) if how.seen.is_open else None)
-    scorer = _Scorer(model, how, done, on_score)
-    with Pictures(units, model, open_image, how.pixels, how.seen, how.timings) as pictures:
-        while taken := list(pictures.take(how.batching.units_at_once)):
+    abilities = model.info.abilities
+    how.pixels.start(model.pixels_key if abilities.shares_pixels else None)
+    how.seen.start(model.vision_key if how.seen.is_open and abilities.shares_vision else None)
+    how.features.start(units)
+    how.batching.spare = model.spare_memory
+    with Pictures(units, model, open_image, how.pixels, how.seen, how.features, how.timings) as pictures:
+        computer = _Computer(model, how, pictures, done, on_answer)
+        while (taken := pictures.take(how.batching.units_at_once)) is not None:
             how.batching.begin()
-            scorer.compute([item for item, _ in taken], [pixels for _, pixels in taken])
+            computer.compute(taken.work, taken.pixels)
             how.batching.end()
 
 
 def read_texts(plan: Plan, model: Model) -> None:
-    """Lets a dual encoder read all texts of a plan, in batches that do not depend on what is done already."""
-    if hasattr(model, "read_texts"):
-        texts = dict.fromkeys((key.prompt, key.text) for key in plan.keys if isinstance(key, ScoreKey))
-        encoder = cast(ReadsTexts, model)
-        encoder.read_texts([encoder.tokenize(*text) for text in texts])
+    """Lets a dual encoder read all texts of a plan, in batches that do not depend on which answers are done already."""
+    if _score_kind(model) == "similarity":
+        texts = dict.fromkeys((ask.wording, ask.key.answer) for ask in plan.asks if isinstance(ask.key, ScoreKey))
+        tokens = [model.tokenize(wording, answer) for wording, answer in texts]
+        model.read_texts([text_tokens for text_tokens in tokens if isinstance(text_tokens, Tokens)])
 
 
-def settled(plan: Plan, scores: Mapping[Key, Scored]) -> dict[Key, Score]:
-    """Every score of a plan; of equal inputs each gets the score of the first. Raises DataError if any is missing."""
-    missing = sum(key not in scores for key in plan.keys)
-    if missing:
-        raise DataError(f"{missing} of {plan.n_requests} scores are missing", "give the same command again")
-    first: dict[str, Score] = {}
-    final: dict[Key, Score] = {}
-    for key in plan.keys:
-        found = scores[key]
-        final[key] = first.setdefault(found.input, found.score) if found.input else found.score
-    return final
+def _score_kind(model: Model) -> str:
+    return next(iter(model.info.abilities.scores), "")
 
 
-class _Scorer:
-    def __init__(self, model: Model, how: How, done: Container[Key], on_score: OnScore) -> None:
-        self._model, self._how, self._done, self._on_score = model, how, done, on_score
-        self._is_generative = "loglikelihood" in model.info.offers
-        self._branches = how.reuses_prefixes and model.info.shares_prefixes
-        self._tokens: dict[tuple[str, str], Tokens] = {}
+class Settled:
+    """The final answers: all equal inputs get the score of the first of them, in the order of the plans."""
 
-    def compute(self, items: Sequence[ImageWork], pixels: Sequence[Any]) -> None:
-        """All that is asked about some images."""
+    def __init__(self) -> None:
+        self._first: dict[str, Answer] = {}
+        self.answers: dict[Key, Answer] = {}
+
+    def add(self, plan: Plan, answered: Mapping[Key, Answered]) -> None:
+        """Adds the answers of a plan. Raises DataError if any is missing."""
+        missing = sum(key not in answered for key in plan.keys)
+        if missing:
+            raise DataError(f"{missing} of {plan.n_requests} scores are missing", "give the same command again")
+        for key in plan.keys:
+            if key not in self.answers:
+                given = answered[key]
+                self.answers[key] = self._first.setdefault(given.input, given.answer) if given.input else given.answer
+
+
+def settled(plan: Plan, answered: Mapping[Key, Answered]) -> dict[Key, Answer]:
+    """Gives the final answers of one plan. Raises DataError if any is missing."""
+    whole = Settled()
+    whole.add(plan, answered)
+    return whole.answers
+
+
+class _Computer:
+    def __init__(self, model: Model, how: How, pictures: Pictures, done: Container[Key], on_answer: OnAnswer) -> None:
+        self._model, self._how, self._pictures, self._done, self._on_answer = model, how, pictures, done, on_answer
+        self._branches = how.reuses_prefixes and model.info.abilities.shares_prefixes
+        self._keeps = how.reuses_prefixes and model.info.abilities.keeps_prefixes
+        self._tokens: dict[tuple[Context, str | int], Tokens | CannotAnswer] = {}
+
+    def compute(self, work: Sequence[Work], pixels: Mapping[str, Any]) -> None:
+        """Computes all that is asked about some pictures, whose pixels are given by SHA-256."""
         with self._how.timings.of("vision"):
-            features = self._features(items, pixels)
-        for rows in _by(self._rows(items, features), lambda row: row.shape).values():
-            for some in self._in_batches(rows):
-                if any(key not in self._done for row in some for text in row.texts for key in text.keys):
-                    self._score(some)
-        wishes = [(key, f) for item, f in zip(items, features, strict=True) for key in item.generations]
-        for alike in _by(wishes, lambda wish: (wish[0].prompt, wish[0].max_new_tokens)).values():
-            for batch in self._in_batches(alike):
-                if any(key not in self._done for key, _ in batch):
-                    self._generate(batch)
+            features = self._features(work, pixels)
+        for rows in _by(self._rows(work, features), lambda row: row.shape).values():
+            for batch in self._in_batches(rows):
+                if any(ask.key not in self._done for row in batch for text in row.texts for ask in text.asks):
+                    self._score(batch)
+        for wishes in _by(self._wishes(work, features), lambda wish: wish.shape).values():
+            for some in self._in_batches(wishes):
+                if any(wish.key not in self._done for wish in some):
+                    self._write(some)
+        for item in work:
+            self._how.features.used(item)
 
-    def _features(self, items: Sequence[ImageWork], pixels: Sequence[Any]) -> list[Features]:
+    def _features(self, work: Sequence[Work], pixels: Mapping[str, Any]) -> dict[str, Features]:
+        """Gives the features of each picture of some work, by SHA-256."""
+        store = self._how.features
+        wanted = {sha: image for item in work for sha, image in item.images.items()}
+        known = {sha: kept for sha in wanted if sha not in pixels and (kept := store.get(sha)) is not None}
+        new = [sha for sha in wanted if sha not in known]
+        ready = [pixels[sha] if sha in pixels else self._pictures.prepare(sha, wanted[sha]) for sha in new]
+        encoded = self._encoded(new, ready) if new else []
+        return known | {sha: store.keep(sha, feature) for sha, feature in zip(new, encoded, strict=True)}
+
+    def _encoded(self, names: Sequence[str], pixels: Sequence[Any]) -> list[Features]:
         halving, kept = self._how.batching.halving, self._how.seen
-        if not kept.is_open or not hasattr(self._model, "vision_key"):
+        if not kept.is_open or not self._model.info.abilities.shares_vision:
             return halving(self._model.encode, pixels)
-        model = cast(SharesVision, self._model)
-        new = [i for i, item in enumerate(items) if kept.get(item.sha256) is None]
-        seen = dict(zip(new, halving(model.see, [pixels[i] for i in new]), strict=True))
+        new = [i for i, name in enumerate(names) if kept.get(name) is None]
+        seen = dict(zip(new, halving(self._model.see, [pixels[i] for i in new]), strict=True))
         for i, output in seen.items():
-            kept.keep(items[i].sha256, output)
-        whole = [seen[i] if i in seen else kept.get(item.sha256) for i, item in enumerate(items)]
-        return halving(model.encode_seen, whole)
+            kept.keep(names[i], output)
+        whole = [seen[i] if i in seen else kept.get(name) for i, name in enumerate(names)]
+        return halving(self._model.encode_seen, whole)
 
-    def _rows(self, items: Sequence[ImageWork], features: Sequence[Features]) -> list[_Row]:
-        """The prefixes of some images, each distinct one once, with their distinct answers."""
-        prefixes: dict[tuple[bytes, tuple[int, ...]], tuple[Features, dict[tuple[int, ...], _Text]]] = {}
-        for item, seen in zip(items, features, strict=True):
-            for key in item.scores:
-                tokens = self._tokenized(key)
-                given = tokens.ids[: len(tokens.ids) - tokens.n_answer] if self._branches else tokens.ids
-                _, texts = prefixes.setdefault((seen.digest, given), (seen, {}))
-                texts.setdefault(tokens.ids, _Text(tokens, [])).keys.append(key)
-        return [_Row(seen, some) for seen, texts in prefixes.values() for some in _in_rows(texts.values())]
+    def _rows(self, work: Sequence[Work], features: Mapping[str, Features]) -> list[_Row]:
+        """Gives the distinct contexts of some work, with their distinct answers."""
+        contexts: dict[Hashable, tuple[tuple[Features, ...], dict[Hashable, _Text]]] = {}
+        for item in work:
+            for ask in item.scores:
+                tokens = self._tokenized(ask)
+                if isinstance(tokens, CannotAnswer):
+                    self._keep(Answered(ask.key, ask.content, tokens))
+                    continue
+                pictures = tuple(features[name] for name in ask.places)
+                given: Hashable = tokens.prefix if self._branches else tokens.identity
+                _, texts = contexts.setdefault((_joint_digest(pictures), given), (pictures, {}))
+                texts.setdefault(tokens.identity, _Text(tokens, [])).asks.append(ask)
+        return [_Row(pictures, some) for pictures, texts in contexts.values() for some in _in_rows(texts.values())]
 
-    def _tokenized(self, key: ScoreKey) -> Tokens:
-        text = (key.prompt, key.text)
-        if text not in self._tokens:
-            self._tokens[text] = cast(ScoresText, self._model).tokenize(*text)
-        return self._tokens[text]
+    def _tokenized(self, ask: Ask) -> Tokens | CannotAnswer:
+        """Gives the tokens of a request; they are made once for all pictures."""
+        if why := _why_beyond(ask, self._model.info.abilities):
+            return CannotAnswer(why)
+        key = ask.key
+        what = (ask.wording, key.answer if isinstance(key, ScoreKey) else key.max_new_tokens)
+        if what not in self._tokens:
+            if isinstance(key, ScoreKey):
+                self._tokens[what] = self._model.tokenize(ask.wording, key.answer)
+            else:
+                self._tokens[what] = self._model.read(ask.wording, key.max_new_tokens)
+        return self._tokens[what]
 
-    def _in_batches(self, whole: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    def _in_batches(self, whole: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
         start = 0
         while start < len(whole):
             batch = whole[start : start + self._how.batching.n_rows]
@@ -173,43 +220,87 @@ class _Scorer:
     def _score(self, batch: Sequence[_Row]) -> None:
         for row, scores in zip(batch, self._how.batching.halving(self._scores, batch), strict=True):
             for text, score in zip(row.texts, scores, strict=True):
-                given = sha256(row.features.digest + repr(text.tokens.ids).encode()).hexdigest()[:32]
-                for key in text.keys:
-                    self._keep(Scored(key, score, given))
+                given = sha256(_joint_digest(row.pictures) + repr(text.tokens.identity).encode()).hexdigest()[:32]
+                for ask in text.asks:
+                    is_score = not isinstance(score, CannotAnswer)
+                    self._keep(Answered(ask.key, ask.content, score, given if is_score else ""))
 
-    def _scores(self, batch: Sequence[_Row]) -> list[Sequence[Score]]:
-        """The scores of rows of one shape, a list for each row."""
-        features = [row.features for row in batch]
+    def _scores(self, batch: Sequence[_Row]) -> list[Sequence[Answer]]:
+        """Computes the scores of rows of one shape, a list for each row."""
+        pictures = [row.pictures for row in batch]
         branches = [[text.tokens for text in row.texts] for row in batch]
         n_answer = sum(tokens.n_answer for row in branches for tokens in row)
         n_prefix = sum(row[0].n_positions - row[0].n_answer for row in branches)
+        model = self._model
         with self._how.timings.of_scores(n_prefix, n_answer):
             if self._branches:
-                return list(cast(SharesPrefixes, self._model).loglikelihood_of_branches(features, branches))
+                keeps = self._keeps and batch[0].goes_on
+                return list(model.loglikelihood_of_branches(pictures, branches, keeps))
             flat = [tokens for row in branches for tokens in row]
-            if self._is_generative:
-                return [[x] for x in cast(OffersLoglikelihood, self._model).loglikelihood(features, flat)]
-            return [[x] for x in cast(OffersSimilarity, self._model).similarity(features, flat)]
+            score = model.loglikelihood if _score_kind(model) == "loglikelihood" else model.similarity
+            return [[x] for x in score(pictures, flat)]
 
-    def _generate(self, batch: Sequence[_Wish]) -> None:
-        for (key, _), text in zip(batch, self._how.batching.halving(self._texts, batch), strict=True):
-            self._keep(Scored(key, text))
+    def _wishes(self, work: Sequence[Work], features: Mapping[str, Features]) -> list[_Wish]:
+        wishes = []
+        for item in work:
+            for ask in item.writes:
+                tokens = self._tokenized(ask)
+                if isinstance(tokens, CannotAnswer):
+                    self._keep(Answered(ask.key, ask.content, tokens))
+                    continue
+                assert isinstance(ask.key, WriteKey)
+                wishes.append(_Wish(ask, ask.key, tokens, tuple(features[name] for name in ask.places)))
+        return wishes
 
-    def _texts(self, batch: Sequence[_Wish]) -> list[Generation]:
-        """Texts for one prompt, a picture each."""
-        key, _ = batch[0]
+    def _write(self, batch: Sequence[_Wish]) -> None:
+        for wish, written in zip(batch, self._how.batching.halving(self._texts, batch), strict=True):
+            self._keep(Answered(wish.key, wish.ask.content, _stopped(written, wish.key.stop)))
+
+    def _texts(self, batch: Sequence[_Wish]) -> list[Text | CannotAnswer]:
+        """Generates the texts behind contexts of one shape."""
+        first = batch[0]
+        keeps = self._keeps and first.ask.goes_on
         with self._how.timings.of("generate"):
-            model = cast(OffersGenerate, self._model)
-            return model.generate([seen for _, seen in batch], key.prompt, key.max_new_tokens)
+            pictures, tokens = [wish.pictures for wish in batch], [wish.tokens for wish in batch]
+            return list(self._model.generate(pictures, tokens, first.key.max_new_tokens, keeps))
 
-    def _keep(self, scored: Scored) -> None:
-        if scored.key not in self._done:
+    def _keep(self, answered: Answered) -> None:
+        if answered.key not in self._done:
             with self._how.timings.of("write"):
-                self._on_score(scored)
+                self._on_answer(answered)
+
+
+def _why_beyond(ask: Ask, abilities: Abilities) -> str:
+    """Tells why a model with these abilities cannot take a context, however short it is; "" where it can."""
+    n_images = len(set(ask.places))
+    n_turns = ask.wording.n_turns
+    if isinstance(ask.key, ScoreKey) and not abilities.scores:
+        return "an answer to be scored, and the model only writes"
+    if isinstance(ask.key, WriteKey) and not abilities.writes:
+        return "a text to be written, and the model only scores"
+    if abilities.max_images is not None and n_images > abilities.max_images:
+        return f"{n_images} pictures at once, and the model takes {abilities.max_images}"
+    if abilities.max_images == 1 and not n_images and not abilities.blind:
+        return "no picture, and the model takes one"
+    if abilities.max_turns is not None and n_turns > abilities.max_turns:
+        return f"{n_turns} turns, and the model takes {abilities.max_turns}"
+    return ""
+
+
+def _joint_digest(pictures: Sequence[Features]) -> bytes:
+    return b"".join(features.digest for features in pictures)
+
+
+def _stopped(written: Text | CannotAnswer, stop: Sequence[str]) -> Text | CannotAnswer:
+    """Cuts a written text off before the first of the texts that end it."""
+    if isinstance(written, CannotAnswer):
+        return written
+    ends = [at for text in stop if (at := written.text.find(text)) >= 0]
+    return Text(written.text[: min(ends)], written.token_ids, written.is_finite) if ends else written
 
 
 def _in_rows(texts: Iterable[_Text]) -> Iterator[list[_Text]]:
-    """The answers of one prefix, short ones first so that rows are alike, in rows of a bounded length."""
+    """Divides the answers of one context into rows of a bounded length, short answers first, so that rows are alike."""
     row: list[_Text] = []
     n_tokens = 0
     for text in sorted(texts, key=lambda t: t.tokens.n_answer):
@@ -221,9 +312,9 @@ def _in_rows(texts: Iterable[_Text]) -> Iterator[list[_Text]]:
     yield row
 
 
-def _by(items: Iterable[Item], shape: Callable[[Item], Hashable]) -> dict[Hashable, list[Item]]:
-    """The items gathered by shape, both in order of appearance."""
-    gathered: dict[Hashable, list[Item]] = {}
+def _by(items: Iterable[Entry], shape: Callable[[Entry], Hashable]) -> dict[Hashable, list[Entry]]:
+    """Gathers the items by shape; shapes and items keep their order of appearance."""
+    gathered: dict[Hashable, list[Entry]] = {}
     for item in items:
         gathered.setdefault(shape(item), []).append(item)
     return gathered

@@ -1,168 +1,237 @@
-"""What a run evaluates: the labels, trials and images of the chosen tasks, checked before any model is loaded.
+"""The inputs of a run: the labels, items and pictures of the chosen tasks, checked before any model is loaded.
 
-Owns the checks and the choice of trials (--limit, --skip-missing). Never scores anything.
+Owns the checks, the choice of items (--limit, --skip-missing), and which link leads to a picture. Never scores
+anything.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from PIL.Image import Image
 
+from babycli.data.datasets import OWN, joint_data_set
 from babycli.data.images import ImageStore, check_header, decode
 from babycli.data.labels import Labels
 from babycli.data.lock import lock_problem, read_lock
-from babycli.data.manifest import Edition, manifests
+from babycli.data.manifest import links_of
 from babycli.data.problems import Problem, raise_for
 from babycli.data.root import DatasetRoot
-from babycli.data.verify import checked_labels, link_problem, open_link
-from babycli.domain import ImageRef, Request, Trial
-from babycli.errors import DataError
+from babycli.data.sources import link_command
+from babycli.data.verify import checked_labels, labels_mend, link_problem, open_link
+from babycli.domain import Context, ImageRef, Item, Request
+from babycli.errors import DataError, TaskError
 from babycli.evaluation.prompts import NO_PROMPT, Prompt
-from babycli.tasks import structure_problems
-from babycli.tasks.base import Task
+from babycli.foreign import explained_for
+from babycli.tasks.base import Asking, Task
+from babycli.wording import Scoring
+
+Show = Callable[[Context], Context]  # changes a context, for a control
+
+
+def _as_it_is(context: Context) -> Context:
+    return context
 
 
 @dataclass(frozen=True, slots=True)
 class TaskInput:
-    """A task with what of its labels will be evaluated."""
+    """A task with the items that will be evaluated."""
 
     task: Task
     labels: Labels
-    trials: tuple[Trial, ...]
-    skipped: tuple[str, ...]  # trial ids left out because an image of theirs cannot be read
+    items: tuple[Item, ...]
+    skipped: tuple[str, ...]  # ids of items that are left out because one of their pictures cannot be read
     prompt: Prompt = NO_PROMPT  # set once the model is known
+    show: Show = _as_it_is  # set by a control
 
     @property
     def row_indices(self) -> list[int]:
-        """The rows in file order."""
-        return sorted(i for trial in self.trials for i in trial.row_indices)
+        """The indices of its rows, in file order."""
+        return sorted(i for item in self.items for i in item.row_indices)
 
-    def requests(self, row_index: int) -> tuple[Request, ...]:
-        return self.task.requests(self.labels.rows[row_index], self.prompt.text)
+    def asking(self, scoring: Scoring) -> Asking:
+        return Asking(self.prompt.text, scoring)
+
+    def shown(self, request: Request) -> Request:
+        """Gives a request as the model gets it, changed by the control if there is one."""
+        return replace(request, context=self.show(request.context))
 
     @property
     def images(self) -> dict[ImageRef, None]:
-        """The images that its rows name, each once, in the order of the rows."""
-        return dict.fromkeys(request.image for i in self.row_indices for request in self.requests(i))
+        """The pictures of its items, each once, in the order of the rows."""
+        return dict.fromkeys(image for item in self.items for image in item.images)
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """All tasks of a run, all of one edition of the data, and the images they name."""
+    """The tasks of a run, all of one data set, and the pictures of their items."""
 
-    edition: Edition
+    data_set: str
     tasks: tuple[TaskInput, ...]
-    stores: Mapping[str, ImageStore]  # by link
-    own_sha256: Mapping[ImageRef, str]  # of the images that the rows name
-    sha256: Mapping[ImageRef, str]  # of what is shown in their place: the same, unless there is a control
-    show: Callable[[ImageRef], Image] | None = None  # what is shown in the place of an image; None: itself
+    places: Mapping[ImageRef, ImageStore]  # the store that holds each picture
+    own_sha256: Mapping[ImageRef, str]  # of the pictures that items have
+    made: Mapping[ImageRef, Callable[[], Image]] = field(default_factory=dict)  # pictures that a control draws
+    made_sha256: Mapping[ImageRef, str] = field(default_factory=dict)
 
-    def all_requests(self) -> list[Request]:
-        return [request for t in self.tasks for i in t.row_indices for request in t.requests(i)]
+    @property
+    def sha256(self) -> Mapping[ImageRef, str]:
+        """The SHA-256 of all pictures that can be shown."""
+        return {**self.own_sha256, **self.made_sha256}
 
     def asking(self, prompts: Mapping[str, Prompt]) -> Inputs:
-        """The same, for the tasks that ``prompts`` names, with their prompts."""
+        """Gives the inputs of the tasks that ``prompts`` names, with their prompts."""
         tasks = [replace(t, prompt=prompts[t.task.name]) for t in self.tasks if t.task.name in prompts]
-        refs = {ref for t in tasks for ref in t.images}
-        own, shown = ({ref: x for ref, x in of.items() if ref in refs} for of in (self.own_sha256, self.sha256))
-        return replace(self, tasks=tuple(tasks), own_sha256=own, sha256=shown)
+        return replace(self, tasks=tuple(tasks))
 
     def open_image(self, image: ImageRef) -> Image:
-        """What a model is shown for an image."""
-        return self.open_own(image) if self.show is None else self.show(image)
-
-    def open_own(self, image: ImageRef) -> Image:
-        """The image itself, whatever is shown in its place."""
-        store = self.stores[image.link]
+        """Opens a picture that is shown. Raises DataError for one that cannot be decoded."""
+        if image in self.made:
+            return self.made[image]()
+        store = self.places[image]
         return decode(store.read(image.name), store.place(image.name))
 
-    def images_digest(self, images: Iterable[ImageRef] | None = None) -> str:
-        """SHA-256 over name and bytes of the images that rows name: of some of them, or of all.
+    def images_digest(self, task: TaskInput) -> str:
+        """Gives the SHA-256 over place and bytes of the pictures of a task's items, each named by the task's link.
 
-        A control does not change it: a run of one is a run on these images.
+        A control does not change it: the run of a control is a run on the same pictures.
         """
-        refs = sorted(self.own_sha256 if images is None else images)
-        lines = [f"{ref.link}/{ref.name}\0{self.own_sha256[ref]}\n" for ref in refs]
+        links = task.task.links
+        names = sorted((links[image.source], image.name, self.own_sha256[image]) for image in task.images)
+        lines = [f"{link}/{name}\0{sha256}\n" for link, name, sha256 in names]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def read_inputs(
-    root: DatasetRoot, tasks: Sequence[Task], limit: int | None, skip_missing: bool, progress: Callable[[int], None]
+    root: DatasetRoot,
+    tasks: Sequence[Task],
+    limit: int | None,
+    skip_missing: bool,
+    progress: Callable[[int], None],
+    words: str = "",
 ) -> Inputs:
-    """Checks labels, links and images of the tasks, and reads every image once for its digest.
+    """Checks labels, links and pictures of the tasks, and reads every picture once for its digest.
 
-    ``limit`` keeps the first trials of each task. Raises DataError or ChecksumError naming the first few problems.
+    ``limit`` keeps the first items of each task; ``words`` makes another command mean the same tasks. Raises DataError
+    or ChecksumError naming the first few problems.
     """
-    stores: dict[str, ImageStore] = {}
+    words = root.words + words
+    stores: dict[str, ImageStore] = {}  # by link
     prepared = []
     for task in tasks:
-        manifest = manifests()[task.name]
-        labels = checked_labels(root, manifest, structure_problems)
-        raise_for(list(labels.problems), f"babycli data labels{root.words}")
-        broken = [p for p in (link_problem(root, task.name, link) for link in manifest.links) if p is not None]
+        labels = checked_labels(root, task)
+        raise_for(list(labels.problems), labels_mend(root, task))
+        links = links_of(task)
+        broken = [p for p in (link_problem(root, task.name, link) for link in links) if p is not None]
         raise_for(
             broken,
-            f"babycli data link SAYCAM-FOLDER{root.words}   (or choose other tasks than {task.name} with --tasks)",
+            f"{link_command(task.links, words)}   (or choose other tasks than {task.name} with --tasks)",
         )
-        stores |= {link.path: open_link(root, link, labels.image_names(link)) for link in manifest.links}
-        prepared.append(_select(task, labels, stores, limit, skip_missing))
-    editions = {labels.edition for labels in (p.labels for p in prepared) if labels.edition}
-    if len(editions) != 1:
+        stores |= {link.path: open_link(root, link, labels.image_names(link.path)) for link in links}
+        prepared.append(_select(task, labels, stores, limit, skip_missing, f"babycli data verify{words}"))
+        _check_targets(prepared[-1])
+    data_set = joint_data_set(task_input.labels.data_set or OWN for task_input in prepared)
+    if data_set is None:
         raise DataError(
             f"{root.path} mixes label files of the demo with those of SAYCam", f"babycli data labels{root.words}"
         )
-    refs = dict.fromkeys(ref for p in prepared for ref in p.images)
-    sha256 = {}
-    for ref in refs:
-        content = stores[ref.link].read(ref.name)
-        check_header(content, stores[ref.link].place(ref.name))  # better now than after an hour on a GPU
-        sha256[ref] = hashlib.sha256(content).hexdigest()
-        progress(1)
-    _check_lock(root, prepared, stores, sha256)
-    return Inputs(editions.pop(), tuple(prepared), stores, sha256, sha256)
+    places, sha256 = _read_pictures(prepared, stores, progress)
+    _check_lock(root, prepared, stores, sha256, words)
+    return Inputs(data_set.name, tuple(prepared), places, sha256)
+
+
+def _check_targets(task_input: TaskInput) -> None:
+    """Checks that the task can tell the right answer of every row, before it is too late. Raises TaskError."""
+    task = task_input.task
+    for item in task_input.items:
+        with explained_for(task, f"{task.name}: target() fails for item {item.item_id}", TaskError):
+            targets = [task.target(row) for row in item.rows]
+        wrong = [target for target in targets if not isinstance(target, str)]
+        if wrong:
+            raise TaskError(
+                f"{task.name}: target() gives {wrong[0]!r:.40} for item {item.item_id}; expected is a text",
+                "write  str(...)",
+            )
+
+
+def _read_pictures(
+    prepared: Sequence[TaskInput], stores: Mapping[str, ImageStore], progress: Callable[[int], None]
+) -> tuple[dict[ImageRef, ImageStore], dict[ImageRef, str]]:
+    """Reads every picture once, and gives the store that holds it and the SHA-256 of its bytes.
+
+    Several links may lead to the pictures of one source. If they lead to different places, a picture of one name must
+    have the same bytes in all of them: else nobody could tell which picture a number belongs to. Raises DataError.
+    """
+    places: dict[ImageRef, ImageStore] = {}
+    digests: dict[ImageRef, str] = {}
+    for task_input in prepared:
+        for image in task_input.images:
+            store = stores[task_input.task.links[image.source]]
+            known = places.get(image)
+            if known is not None and known.identity == store.identity:
+                continue
+            content = store.read(image.name)
+            check_header(content, store.place(image.name))  # better now than after an hour on a GPU
+            digest = hashlib.sha256(content).hexdigest()
+            if known is not None and digests[image] != digest:
+                raise DataError(
+                    f"{store.place(image.name)} has other bytes than {known.place(image.name)}: two pictures of one "
+                    "name",
+                    "babycli data link SAYCAM-FOLDER   lets all links lead to one folder",
+                )
+            places.setdefault(image, store)
+            digests.setdefault(image, digest)
+            progress(1)
+    return places, digests
 
 
 def _check_lock(
-    root: DatasetRoot, prepared: Sequence[TaskInput], stores: Mapping[str, ImageStore], sha256: Mapping[ImageRef, str]
+    root: DatasetRoot,
+    prepared: Sequence[TaskInput],
+    stores: Mapping[str, ImageStore],
+    sha256: Mapping[ImageRef, str],
+    words: str,
 ) -> None:
-    """Raises ChecksumError where an image is not the one that was there when it was linked."""
+    """Checks that every picture is the one that was linked. Raises ChecksumError."""
     locked = read_lock(root).links
     problems: list[Problem] = []
-    for each in prepared:
-        for ref in each.images:
-            recorded = locked[ref.link].sha256.get(ref.name) if ref.link in locked else None
-            problem = lock_problem(each.task.name, stores[ref.link].place(ref.name), recorded, sha256[ref])
+    for task_input in prepared:
+        for image in task_input.images:
+            link = task_input.task.links[image.source]
+            recorded = locked[link].sha256.get(image.name) if link in locked else None
+            problem = lock_problem(task_input.task.name, stores[link].place(image.name), recorded, sha256[image])
             problems += [problem] if problem is not None else []
     raise_for(
         sorted(problems),
-        f"babycli data verify{root.words}   shows all of them; if the new images are right:  babycli data link "
-        f"SAYCAM-FOLDER{root.words}",
+        f"babycli data verify{words}   shows all of them; if the new images are right:  "
+        f"{link_command((source for each in prepared for source in each.task.links), words)}",
     )
 
 
 def _select(
-    task: Task, labels: Labels, stores: Mapping[str, ImageStore], limit: int | None, skip_missing: bool
+    task: Task, labels: Labels, stores: Mapping[str, ImageStore], limit: int | None, skip_missing: bool, verify: str
 ) -> TaskInput:
-    """The first ``limit`` trials, without those of which an image is missing if that is allowed."""
-    trials = task.trials(labels.rows)[:limit]
+    """Takes the first ``limit`` items, and skips those that lack a picture. Raises DataError if none may be skipped."""
+    items = labels.items[:limit]
     problems: dict[str, list[Problem]] = {}
-    for trial in trials:
-        for i in trial.row_indices:
-            for image in dict.fromkeys(request.image for request in task.requests(labels.rows[i], "")):
-                found = stores[image.link].problem(image.name)
-                if found is not None:
-                    problem = Problem(task.name, found.kind, found.path, found.detail)
-                    problems.setdefault(trial.trial_id, []).append(problem)
+    for item in items:
+        for image in _each_once(item.images):
+            missing = stores[task.links[image.source]].problem(image.name)
+            if missing is not None:
+                problem = Problem(task.name, missing.kind, missing.path, missing.detail)
+                problems.setdefault(item.item_id, []).append(problem)
     if problems and not skip_missing:
-        several = sorted({problem for of_trial in problems.values() for problem in of_trial})
+        several = sorted({problem for of_item in problems.values() for problem in of_item})
         raise_for(
             several,
-            "babycli data verify   shows all of them; --skip-missing evaluates the complete trials only",
+            f"{verify}   shows all of them; --skip-missing evaluates the complete trials only",
         )
-    kept = tuple(trial for trial in trials if trial.trial_id not in problems)
+    kept = tuple(item for item in items if item.item_id not in problems)
     if not kept:
-        raise DataError(f"{task.name}: no trial has all of its images", "babycli data verify")
+        raise DataError(f"{task.name}: no trial has all of its images", verify)
     return TaskInput(task, labels, kept, tuple(problems))
+
+
+def _each_once(images: Iterable[ImageRef]) -> list[ImageRef]:
+    return list(dict.fromkeys(images))

@@ -1,133 +1,164 @@
-"""What there is to compute: the requests of all tasks, each distinct one once, gathered by image and cut into units.
+"""The plan of a round: its distinct requests, gathered by their pictures and cut into units.
 
-Owns de-duplication, order and the borders of units. Pure: no model, no files. Images are the same when their bytes are
-(SHA-256), so a frame that two tasks show, or two names of one picture, is encoded once.
+Owns de-duplication, order and the borders of units. Pure: no model, no files. Pictures are the same if their bytes are
+(SHA-256), so a frame that two tasks show, or a picture with two names, is encoded once. The choice tasks have:
 
-    requests        12,194    what the label rows of the choice tasks ask
-    scores          11,229    distinct (image, prompt, text)
-    prefixes         8,178    distinct (image, prompt): what a generative model reads before the texts
+    requests        12,194    of all label rows
+    scores          11,229    distinct (pictures, prompt, text)
+    prefixes         8,178    distinct (pictures, prompt): a generative model reads them before the texts
     images           8,178    distinct bytes
-    texts            1,379    distinct (prompt, text): what a dual encoder reads
+    texts            1,379    distinct (prompt, text): a dual encoder reads them
 
-A unit is a few images with all that is asked about them. With a fixed batch size nothing is computed across its border,
-so that a run that was interrupted, or is shared by several processes, computes the very batches of an undisturbed one.
+A piece of work is the pictures of a context with all that is asked about just these pictures; a unit is some pieces of
+work. With a fixed batch size no batch reaches over the border of a unit, so that a run that was interrupted, or is
+shared by several processes, computes the same batches as an undisturbed run.
 """
 
 from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from babycli.domain import ImageRef, Request, ScoreRequest
+from babycli.domain import Content, Context, ImageRef, Request, Score, digest_of
+from babycli.logs.answers import Key, ScoreKey, WriteKey
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreKey:
-    """Identity of a score: the same key, the same score."""
+class Ask:
+    """A distinct request, split into the words that a model reads and the pictures that it sees."""
 
-    image_sha256: str
-    prompt: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class GenerateKey:
-    image_sha256: str
-    prompt: str
-    max_new_tokens: int
-
-
-Key = ScoreKey | GenerateKey
+    key: Key
+    content: Content
+    wording: Context
+    places: tuple[str, ...]  # the SHA-256 of the picture in each place of the wording
+    goes_on: bool  # a longer context that begins with this one may follow
 
 
 @dataclass(frozen=True, slots=True)
-class ImageWork:
-    """All that is asked about one image."""
+class Work:
+    """A piece of work: all that is asked about the same pictures."""
 
-    sha256: str
-    image: ImageRef  # the first that has these bytes
-    scores: tuple[ScoreKey, ...]  # those of one prompt side by side
-    generations: tuple[GenerateKey, ...]
+    images: Mapping[str, ImageRef]  # by SHA-256, in the order in which they are first read
+    scores: tuple[Ask, ...]  # those of one context side by side
+    writes: tuple[Ask, ...]
 
     @property
-    def keys(self) -> tuple[Key, ...]:
-        return (*self.scores, *self.generations)
+    def asks(self) -> tuple[Ask, ...]:
+        return (*self.scores, *self.writes)
+
+    @property
+    def goes_on(self) -> bool:
+        return any(ask.goes_on for ask in self.asks)
 
 
-Unit = tuple[ImageWork, ...]
+Unit = tuple[Work, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Images of which as much is asked stand side by side, else in the order in which they first come up."""
+    """The work of a round, sorted by how much each piece asks; equal pieces keep the order of their first requests."""
 
-    work: tuple[ImageWork, ...]
+    work: tuple[Work, ...]
+
+    @property
+    def asks(self) -> list[Ask]:
+        return [ask for item in self.work for ask in item.asks]
 
     @property
     def keys(self) -> list[Key]:
-        return [key for item in self.work for key in item.keys]
+        return [ask.key for ask in self.asks]
 
     @property
     def n_requests(self) -> int:
         return len(self.keys)
 
     @property
+    def n_images(self) -> int:
+        return len({sha256 for item in self.work for sha256 in item.images})
+
+    @property
     def n_prefixes(self) -> int:
-        return len({(key.image_sha256, key.prompt) for key in self.keys if isinstance(key, ScoreKey)})
+        return len({key.context for key in self.keys if isinstance(key, ScoreKey)})
 
     @property
     def n_texts(self) -> int:
-        return len({(key.prompt, key.text) for key in self.keys if isinstance(key, ScoreKey)})
+        return len({(ask.wording, ask.key.answer) for ask in self.asks if isinstance(ask.key, ScoreKey)})
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all keys in their order: equal digests, equal plans."""
+        """The SHA-256 over all keys in their order: equal digests, equal plans."""
         whole = hashlib.sha256()
         for key in self.keys:
             whole.update(f"{key!r}\n".encode())
         return whole.hexdigest()
 
-    def units(self, n_images: int, done: Container[Key] = ()) -> list[Unit]:
-        """The work in units of ``n_images``, the last one perhaps smaller, without those that are wholly ``done``."""
-        cut = [self.work[start : start + n_images] for start in range(0, len(self.work), n_images)]
-        return [unit for unit in cut if any(key not in done for item in unit for key in item.keys)]
+    def units(self, n_work: int, done: Container[Key] = ()) -> list[Unit]:
+        """Cuts the work into units of ``n_work`` pieces (the last may be smaller); units all ``done`` are left out."""
+        cut = [self.work[start : start + n_work] for start in range(0, len(self.work), n_work)]
+        return [unit for unit in cut if any(ask.key not in done for item in unit for ask in item.asks)]
 
 
-def key_of(request: Request, sha256: Mapping[ImageRef, str]) -> Key:
-    if isinstance(request, ScoreRequest):
-        return ScoreKey(sha256[request.image], request.prompt, request.text)
-    return GenerateKey(sha256[request.image], request.prompt, request.max_new_tokens)
+class Keys:
+    """The keys of requests, made from the SHA-256 of the pictures. Contexts are digested once and remembered."""
+
+    def __init__(self, sha256: Mapping[ImageRef, str]) -> None:
+        self._sha256 = sha256
+        self._known: dict[Context, tuple[str, Content]] = {}
+
+    def of(self, request: Request) -> Key:
+        context, _ = self._identity(request.context)
+        if isinstance(request, Score):
+            return ScoreKey(context, request.answer)
+        return WriteKey(context, request.max_new_tokens, request.stop)
+
+    def ask(self, request: Request, goes_on: bool) -> Ask:
+        context = request.context
+        places = tuple(self._sha256[image] for image in context.places)
+        return Ask(self.of(request), self._identity(context)[1], context.wording, places, goes_on)
+
+    def _identity(self, context: Context) -> tuple[str, Content]:
+        if context not in self._known:
+            content = context.content(self._sha256)
+            self._known[context] = digest_of(content), content
+        return self._known[context]
 
 
-def make_plan(requests: Iterable[Request], sha256: Mapping[ImageRef, str]) -> Plan:
-    """The plan for some requests. ``sha256`` must hold every image asked about."""
-    scores: dict[str, dict[str, dict[ScoreKey, None]]] = {}  # by image, then prompt
-    generations: dict[str, dict[GenerateKey, None]] = {}
-    first: dict[str, ImageRef] = {}
+def make_plan(
+    requests: Iterable[Request], sha256: Mapping[ImageRef, str], going_on: Collection[Request] = frozenset()
+) -> Plan:
+    """Makes the plan for some requests. ``sha256`` must hold every picture asked about.
+
+    ``going_on`` are the requests whose contexts may be continued later.
+    """
+    keys = Keys(sha256)
+    scores: dict[tuple[str, ...], dict[str, dict[Key, Ask]]] = {}  # by pictures, then context
+    writes: dict[tuple[str, ...], dict[Key, Ask]] = {}
+    images: dict[tuple[str, ...], dict[str, ImageRef]] = {}
     for request in requests:
-        key = key_of(request, sha256)
-        first.setdefault(key.image_sha256, request.image)
-        if isinstance(key, ScoreKey):
-            scores.setdefault(key.image_sha256, {}).setdefault(key.prompt, {})[key] = None
+        ask = keys.ask(request, request in going_on)
+        shown = tuple(dict.fromkeys(ask.places))
+        if shown not in images:
+            images[shown] = dict(zip(reversed(ask.places), reversed(request.context.places), strict=True))
+        if isinstance(ask.key, ScoreKey):
+            scores.setdefault(shown, {}).setdefault(ask.key.context, {}).setdefault(ask.key, ask)
         else:
-            generations.setdefault(key.image_sha256, {})[key] = None
+            writes.setdefault(shown, {}).setdefault(ask.key, ask)
     work = [
-        ImageWork(
-            digest,
-            image,
-            tuple(key for of_prompt in scores.get(digest, {}).values() for key in of_prompt),
-            tuple(generations.get(digest, ())),
+        Work(
+            {sha: images[shown][sha] for sha in shown},
+            tuple(ask for of_context in scores.get(shown, {}).values() for ask in of_context.values()),
+            tuple(writes.get(shown, {}).values()),
         )
-        for digest, image in first.items()
+        for shown in images
     ]
-    work.sort(key=lambda item: (len(item.generations), len(item.scores)))  # a batch wants rows of one shape
+    work.sort(key=lambda item: (item.goes_on, len(item.writes), len(item.scores)))  # a batch wants rows of one shape
     return Plan(tuple(work))
 
 
 def shared_out(units: Sequence[Unit], n_processes: int) -> list[list[Unit]]:
-    """Every process's units, in their order, so that all processes have about as much to do."""
+    """Shares the units out among processes, so that all have about equally much to do; the units keep their order."""
     shares: list[list[Unit]] = [[] for _ in range(n_processes)]
     loads = [(0.0, rank) for rank in range(n_processes)]
     for unit in units:
@@ -138,6 +169,7 @@ def shared_out(units: Sequence[Unit], n_processes: int) -> list[list[Unit]]:
 
 
 def _cost(unit: Unit) -> float:
-    """How long a unit takes, in images encoded; roughly what a BabyLLaVA takes on a CPU."""
-    n_tokens = sum(key.max_new_tokens for item in unit for key in item.generations)
-    return len(unit) + 0.1 * sum(len(item.scores) for item in unit) + 0.05 * n_tokens
+    """Estimates the time that a unit takes, in encoded images; roughly right for a BabyLLaVA on a CPU."""
+    n_images = sum(max(1, len(item.images)) for item in unit)
+    n_tokens = sum(ask.key.max_new_tokens for item in unit for ask in item.writes if isinstance(ask.key, WriteKey))
+    return n_images + 0.1 * sum(len(item.scores) for item in unit) + 0.05 * n_tokens

@@ -1,4 +1,4 @@
-"""Which prompt a task is given for a model, and which tasks a model can do at all.
+"""The choice of a task's prompt for a model, and of the tasks that a model can do.
 
 Owns the choice and the words about it. Never renders a template and never loads a model.
 """
@@ -8,67 +8,91 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from babycli.domain import Offer
 from babycli.errors import UsageError
+from babycli.logs.identity import PROMPT_OPTION
+from babycli.models.base import Abilities
 from babycli.tasks import all_tasks
-from babycli.tasks.base import Need, Task
-from babycli.tasks.prompts import DEFAULT
+from babycli.tasks.base import DEFAULT, Task
 from babycli.wording import did_you_mean
 
-ANSWERED_BY: Mapping[Need, tuple[Offer, ...]] = {
-    "score": ("loglikelihood", "similarity"),
-    "generate": ("generate",),
-}
+OWN_WORDS = "task"
+_NEAR_MISS = 0.7  # how like a task's name a word must be to be taken for a misspelt one; "what=" is just a word
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model is asked in a task; ``origin`` says whose wording it is."""
+    """The prompt of a task for a model; ``origin`` says whose wording it is."""
 
     text: str = ""
-    origin: str = DEFAULT  # "--prompt", "model", a family's name, or DEFAULT
+    origin: str = DEFAULT  # "--prompt", "model", a family's name, OWN_WORDS of a task that brings its words, or DEFAULT
 
 
 NO_PROMPT = Prompt()
 
 
 def parse_prompts(given: Sequence[str]) -> dict[str, str]:
-    """``TASK=TEXT`` for one task, ``TEXT`` for all: the prompts by task.
+    """Reads the prompts by task: ``TASK=TEXT`` is for one task, ``TEXT`` for all.
 
-    What stands before the first ``=`` counts as a task only if it is a task's name, so a text may hold ``=``. Raises
-    UsageError for a near miss of a name and for two prompts of one task.
+    The part before the first ``=`` counts as a task only if it is a task's name, so a text may contain ``=``. Raises
+    UsageError for a misspelt task, for two prompts of one task, and for a task that brings its own words.
     """
     chosen: dict[str, str] = {}
+    tasks = all_tasks()
     for word in given:
         name, equals, text = word.partition("=")
-        known = list(all_tasks())
+        known = list(tasks)
         if equals and name in known:
+            if not tasks[name].prompts:
+                raise UsageError(f"--prompt {word!r}: {name} brings its own words", "leave that prompt out")
             wanted = {name: text}
-        elif equals and name.isidentifier() and (near := did_you_mean(name, known)):
+        elif equals and _may_be_a_name(name) and (near := did_you_mean(_as_a_name(name), known, _NEAR_MISS)):
             raise UsageError(
                 f"--prompt {word!r}: there is no task {name!r}.{near}",
                 f"write  --prompt TASK=TEXT  with one of: {', '.join(known)}",
             )
         else:
-            wanted = dict.fromkeys(known, word)
+            wanted = {name: word for name, task in tasks.items() if task.prompts}
         if twice := sorted(wanted.keys() & chosen.keys()):
             raise UsageError(f"--prompt is given twice for {', '.join(twice)}", "give each task one prompt")
         chosen |= wanted
     return chosen
 
 
+def _may_be_a_name(text: str) -> bool:
+    """Tells whether a text could be meant as a task's name: one word, spelt with a hyphen perhaps."""
+    return _as_a_name(text).isidentifier()
+
+
+def _as_a_name(text: str) -> str:
+    return text.strip().replace("-", "_")
+
+
 def choose_prompt(
     task: Task, family: str, of_model: Mapping[str, str], prompts_like: str, overrides: Mapping[str, str]
 ) -> Prompt:
-    """The user's wording, else the model's own, else its family's, else the default."""
+    """Chooses the user's wording, else the model's own, else its family's, else the default."""
+    if not task.prompts:
+        return Prompt("", OWN_WORDS)
     if task.name in overrides:
-        return Prompt(overrides[task.name], "--prompt")
+        return Prompt(overrides[task.name], PROMPT_OPTION)
     if task.name in of_model:
         return Prompt(of_model[task.name], "model")
     like = prompts_like or family
-    return Prompt(task.prompts[like], like) if like in task.prompts else Prompt(task.prompts[DEFAULT])
+    return Prompt(task.prompts[like], like) if like in task.prompts else Prompt(task.prompts.get(DEFAULT, ""))
 
 
-def can_do(task: Task, offers: Sequence[Offer]) -> bool:
-    """Does a model with these offers have an answer for the task?"""
-    return any(offer in offers for offer in ANSWERED_BY[task.needs])
+def expected_of(task: Task) -> tuple[str, ...]:
+    """Gives the words of Abilities that can answer a task; a model needs one of them."""
+    return ("loglikelihood", "similarity") if task.needs.answer == "score" else ("generate",)
+
+
+def why_not(task: Task, abilities: Abilities) -> str:
+    """Tells why a model with these abilities cannot do a task; "" if it can."""
+    needs = task.needs
+    if not set(expected_of(task)) & set(abilities.words):
+        return f"expected is {' or '.join(expected_of(task))}, it offers {', '.join(abilities.words)}"
+    if abilities.max_images is not None and needs.n_images > abilities.max_images:
+        return f"it shows up to {needs.n_images} pictures at once, the model takes {abilities.max_images}"
+    if abilities.max_turns is not None and needs.n_turns > abilities.max_turns:
+        return f"it has up to {needs.n_turns} turns, the model takes {abilities.max_turns}"
+    return ""

@@ -1,25 +1,36 @@
-"""From scores to numbers, and to the words of a run's log.
+"""The results of a run: from played items to numbers, and to the documents of the run's log.
 
-Owns the metrics of a task (mean over trials, interval) and the content of run.json, samples and results. Never
-touches a file: runlog.py writes what this composes.
+Owns the numbers of a task (mean over items, interval) and the content of run.json, samples, outcomes and results. Never
+touches a file: logs/runlog.py writes the documents.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from babycli import __version__
-from babycli.domain import AppliedControl, Generation, ImageRef, Metric, Outcome, Score, Similarity, TaskResult
+from babycli.data.datasets import data_set_named
+from babycli.domain import Estimate, Exchange, Metric, Outcome, Row, TaskResult, ask
+from babycli.errors import TaskError
 from babycli.evaluation.inputs import Inputs, TaskInput
-from babycli.evaluation.plan import Key, Plan, key_of
-from babycli.evaluation.runlog import SCHEMA_VERSION
+from babycli.evaluation.plan import Plan
+from babycli.evaluation.rounds import Played
+from babycli.foreign import explained_for, is_own
+from babycli.logs.identity import Identity
+from babycli.logs.samples import response
+from babycli.logs.schema import SCHEMA_VERSION
 from babycli.models.base import Model, ModelSpec
 from babycli.stats import bootstrap95, mean, standard_error, wilson95
-from babycli.tasks.base import Task, as_float32, groups_of
+from babycli.tasks.about import About
+from babycli.tasks.base import Task, as_float32, by_row, groups_of
 from babycli.wording import Scoring
 
 SEED = 0  # of what is drawn at random: the trials of the batch check, the bootstrap, the order of shuffled images
@@ -28,149 +39,183 @@ _PACKAGES = ("torch", "transformers", "tokenizers", "sentencepiece", "safetensor
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A task with its answers and outcomes by row index, and the outcomes of its trials in order."""
+    """A task with its played items and its numbers."""
 
-    item: TaskInput
-    answers: Mapping[int, Sequence[Score]]
-    outcomes: Mapping[int, Outcome]
-    trials: Sequence[Outcome]
+    input: TaskInput
+    played: Sequence[Played]
     result: TaskResult
 
+    @property
+    def outcomes(self) -> list[Outcome]:
+        return [play.outcome for play in self.played]
 
-def decide(item: TaskInput, scores: Mapping[Key, Score], sha256: Mapping[ImageRef, str], scoring: Scoring) -> Decided:
-    """Decides every trial of a task. ``scores`` must hold every request of it."""
-    task, rows = item.task, item.labels.rows
-    answers = {i: [scores[key_of(r, sha256)] for r in item.requests(i)] for i in item.row_indices}
-    by_trial = []
-    by_row: dict[int, Outcome] = {}
-    for trial in item.trials:
-        of_trial = [answers[i] for i in trial.row_indices]
-        outcome = task.outcome(trial, [rows[i] for i in trial.row_indices], of_trial, scoring)
-        by_trial.append(outcome)
-        by_row |= dict.fromkeys(trial.row_indices, outcome)
+
+def decide(task_input: TaskInput, played: Sequence[Played], scoring: Scoring) -> Decided:
+    """Computes the numbers of a task, all of whose items have been played."""
+    task = task_input.task
+    outcomes = [play.outcome for play in played]
     result = TaskResult(
         task=task.name,
-        metrics={m: _metric(task, [o.values[m] for o in by_trial], c, scoring) for m, c in task.chance.items()},
-        n_units=len(by_trial),
-        n_rows=len(item.row_indices),
-        n_rows_in_file=len(rows),
-        ties=sum(outcome.is_tie for outcome in by_trial),
-        nonfinite=sum(not outcome.is_finite for outcome in by_trial),
-        skipped=item.skipped,
+        metrics={m.name: _estimate(task, m, [o.values[m.name] for o in outcomes], scoring) for m in task.metrics},
+        n_units=len(outcomes),
+        n_rows=len(task_input.row_indices),
+        n_rows_in_file=len(task_input.labels.rows),
+        ties=sum(outcome.is_tie for outcome in outcomes),
+        nonfinite=sum(not outcome.is_finite for outcome in outcomes),
+        unanswered=sum(not outcome.is_answered for outcome in outcomes),
+        skipped=task_input.skipped,
     )
-    return Decided(item, answers, by_row, by_trial, result)
+    return Decided(task_input, played, result)
 
 
-def _metric(task: Task, values: Sequence[float], chance: float | None, scoring: Scoring) -> Metric:
-    """Mean with its uncertainty: Wilson's interval for shares of trials, bootstrap for METEOR."""
+def _estimate(task: Task, metric: Metric, values: Sequence[float], scoring: Scoring) -> Estimate:
+    """Computes a mean with its uncertainty: Wilson's interval for a share of items, bootstrap for any other score."""
     centre = mean(values)
     if scoring == Scoring.REFERENCE and task.reference_is_float32:
         centre = as_float32(centre)
     stderr = standard_error(values)
-    if chance is not None:
-        return Metric(centre, stderr, wilson95(centre, len(values)), chance)
+    if metric.is_share:
+        return Estimate(centre, stderr, wilson95(centre, len(values)), metric.chance)
     if stderr is None:
-        return Metric(centre, None, None, None)
+        return Estimate(centre, None, None, metric.chance)
     import numpy as np  # which other commands need not wait for
 
-    return Metric(centre, stderr, bootstrap95(np.array(values), SEED), None)
+    return Estimate(centre, stderr, bootstrap95(np.array(values), SEED), metric.chance)
 
 
 def sample_lines(decided: Decided, model: Model) -> Iterator[dict[str, Any]]:
-    """The lines of a samples file: one per label row, in file order."""
-    task, rows = decided.item.task, decided.item.labels.rows
-    prompt = model.render(decided.item.prompt.text)
-    for i in decided.item.row_indices:
-        answers = decided.answers[i]
-        yield {
-            "doc_id": i,
-            "doc": {k: int(v) if k in task.integer_columns and v.isdigit() else v for k, v in rows[i].items()},
-            "target": task.target(rows[i]),
-            "resps": [_response(a) for a in answers],
-            "prompt": prompt,
-        } | task.sample_fields(rows[i], answers, decided.outcomes[i])
+    """Makes the lines of a samples file: one for each label row, in file order."""
+    task = decided.input.task
+    rendered: dict[str, str] = {}  # by the wording's own text
+    lines: dict[int, dict[str, Any]] = {}
+    for play in decided.played:
+        for i, row, exchanges in zip(
+            play.item.row_indices, play.item.rows, by_row(play.item, play.exchanges), strict=True
+        ):
+            context = exchanges[-1].request.context.wording if exchanges else ask("")
+            key = repr(context)
+            if key not in rendered:
+                rendered[key] = model.render(context)
+            lines[i] = {
+                "doc_id": i,
+                "doc": {k: _logged(v) if k in task.integer_columns else v for k, v in row.items()},
+                "target": task.target(row),
+                "resps": [response(exchange.answer) for exchange in exchanges],
+                "prompt": rendered[key],
+            } | _sample_fields(task, row, exchanges, play.outcome)
+    return (lines[i] for i in sorted(lines))
+
+
+def _logged(value: Any) -> Any:
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _sample_fields(task: Task, row: Row, exchanges: Sequence[Exchange], outcome: Outcome) -> dict[str, Any]:
+    """Gives the fields that a task adds to a line. Raises TaskError for those of a user's that no log can hold."""
+    with explained_for(task, f"{task.name}: sample_fields() fails for item {outcome.item_id}", TaskError):
+        fields = task.sample_fields(row, exchanges, outcome)
+    if not is_own(task) and not (isinstance(fields, dict) and _is_json(fields)):
+        raise TaskError(
+            f"{task.name}: sample_fields() gives {fields!r:.80} for item {outcome.item_id}; expected is a dict of what "
+            "JSON can hold"
+        )
+    return fields
+
+
+def _is_json(value: object) -> bool:
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return False
+    return True
 
 
 def outcomes_document(decided: Sequence[Decided]) -> dict[str, Any]:
-    """What every trial of a run got, for reports: small, where the samples are large."""
-    return {"schema_version": SCHEMA_VERSION, "tasks": {each.result.task: _outcomes(each) for each in decided}}
+    """Makes the document with the outcome of every item, for reports: it is small, where the samples are large."""
+    return {"schema_version": SCHEMA_VERSION, "tasks": {entry.result.task: _outcomes(entry) for entry in decided}}
 
 
 def _outcomes(decided: Decided) -> dict[str, Any]:
-    item, trials = decided.item, decided.trials
+    outcomes = decided.outcomes
     return {
-        "trials": [trial.trial_id for trial in trials],
-        "groups": groups_of(item.task, item.trials, item.labels.rows),
-        "values": {metric: [trial.values[metric] for trial in trials] for metric in item.task.chance},
-        "ties": [i for i, trial in enumerate(trials) if trial.is_tie],
-        "nonfinite": [i for i, trial in enumerate(trials) if not trial.is_finite],
+        "trials": [outcome.item_id for outcome in outcomes],
+        "groups": groups_of([play.item for play in decided.played]),
+        "values": {m.name: [outcome.values[m.name] for outcome in outcomes] for m in decided.input.task.metrics},
+        "ties": [i for i, outcome in enumerate(outcomes) if outcome.is_tie],
+        "nonfinite": [i for i, outcome in enumerate(outcomes) if not outcome.is_finite],
+        "unanswered": [i for i, outcome in enumerate(outcomes) if not outcome.is_answered],
     }
 
 
-def _response(score: Score) -> list[Any]:
-    match score:
-        case Generation():
-            return [score.text]
-        case Similarity():
-            return [score.value]
-        case _:
-            return [score.mean_loss, score.is_greedy]
-
-
-def provenance(
-    inputs: Inputs, plan: Plan, model: Model, spec: ModelSpec, limit: int | None, control: AppliedControl | None
-) -> dict[str, Any]:
-    """What run.json says about where the numbers come from."""
+@functools.cache
+def _versions() -> dict[str, str]:
     from importlib.metadata import version  # slow to import, and every command imports this module
 
-    versions = {package: version(package) for package in _PACKAGES}
+    return {package: version(package) for package in _PACKAGES}
+
+
+def provenance(inputs: Inputs, plan: Plan, model: Model, spec: ModelSpec, identity: Identity) -> dict[str, Any]:
+    """Makes the part of run.json that says where the numbers come from: the identity, and more for a reader."""
+    question, data = identity.question, identity.data
+    origins = {task_input.task.name: task_input.prompt.origin for task_input in inputs.tasks}
     return {
+        "identity": identity.to_document(),
         "babycli_version": __version__,
-        "data": inputs.edition,
-        "demo": inputs.edition == "demo",
+        "data": inputs.data_set,
+        "demo": data_set_named(inputs.data_set).is_demo,
         "model": {"name": spec.name, "args": dict(spec.args)} | asdict(model.info),
-        "control": None if control is None else asdict(control),
+        "control": None if question.control is None else asdict(question.control),
         "scoring": spec.scoring,
-        "limit": limit,
+        "limit": question.limit,
         "seed": SEED,
         "plan": {
-            "images": len(plan.work),
+            "images": plan.n_images,
             "prefixes": plan.n_prefixes,
             "texts": plan.n_texts,
             "requests": plan.n_requests,
         },
         "tasks": {
-            item.task.name: {
-                "version": item.task.version,
-                "labels_sha256": item.labels.sha256,
-                "images_sha256": inputs.images_digest(item.images),
-                "n_units": len(item.trials),
-                "skipped": list(item.skipped),
-                "prompt": item.prompt.text,
-                "prompt_origin": item.prompt.origin,
-                "rendered_prompt": model.render(item.prompt.text),
+            name: {
+                "version": task.version,
+                "labels_sha256": data.labels_sha256[name],
+                "images_sha256": data.images_sha256[name],
+                "n_units": task.n_units,
+                "skipped": list(task.skipped),
+                "prompt": task.prompt,
+                "prompt_origin": origins[name],
+                "rendered_prompt": task.rendered_prompt,
             }
-            for item in inputs.tasks
+            for name, task in question.tasks.items()
         },
-        "images": {"n": len(inputs.own_sha256), "sha256": inputs.images_digest()},
-        "libraries": {"python": platform.python_version()} | versions,
+        "images": _images(inputs),
+        "libraries": {"python": platform.python_version()} | _versions(),
         "platform": platform.platform(),
     }
 
 
+def _images(inputs: Inputs) -> dict[str, Any]:
+    """Counts the pictures of the items (one behind two links counts twice), and digests their places and bytes."""
+    names = sorted({(t.task.links[i.source], i.name, inputs.own_sha256[i]) for t in inputs.tasks for i in t.images})
+    lines = [f"{link}/{name}\0{sha256}\n" for link, name, sha256 in names]
+    return {"n": len(names), "sha256": hashlib.sha256("".join(lines).encode()).hexdigest()}
+
+
 def results_document(
-    run: Mapping[str, Any], results: Sequence[TaskResult], timestamp: str, log_name: str
+    run: Mapping[str, Any], decided: Sequence[Decided], timestamp: str, log_name: str
 ) -> dict[str, Any]:
-    """A results file that lmms-eval's readers understand, with what they lack beside it."""
+    """Makes a results file that lmms-eval's readers understand, with babycli's own fields added."""
     sessions = [[datetime.fromisoformat(s[key]) for key in ("start", "end")] for s in run["sessions"] if "end" in s]
     model = run["model"]
+    results = [entry.result for entry in decided]
     return {
         "results": {r.task: {"alias": r.task} | _lmms_metrics(r) for r in results},
         "group_subtasks": {r.task: [] for r in results},
         "configs": {r.task: {"task": r.task, "num_fewshot": 0} for r in results},
         "versions": {r.task: run["tasks"][r.task]["version"] for r in results},
         "n-shot": {r.task: 0 for r in results},
-        "higher_is_better": {r.task: dict.fromkeys(r.metrics, True) for r in results},
+        "higher_is_better": {
+            entry.result.task: {m.name: m.higher_is_better for m in entry.input.task.metrics} for entry in decided
+        },
         "n-samples": {r.task: {"original": r.n_rows_in_file, "effective": r.n_rows} for r in results},
         "config": {
             "model": model["family"],
@@ -180,7 +225,7 @@ def results_document(
             "limit": run["limit"],
             "random_seed": run["seed"],
         },
-        "git_hash": None,
+        "git_hash": run["identity"]["software"]["revision"],
         "date": timestamp,
         "model_source": model["family"],
         "model_name": model["name"],
@@ -188,11 +233,14 @@ def results_document(
         "total_evaluation_time_seconds": str(sum((end - start).total_seconds() for start, end in sessions)),
         # From here on babycli's own.
         "babycli": {"schema_version": SCHEMA_VERSION, "version": run["babycli_version"]},
+        "identity": run["identity"],
+        "tasks": {entry.result.task: About.of(entry.input.task).to_document() for entry in decided},
         "data": run["data"],
         "demo": run["demo"],
         "control": run.get("control"),
         "labels_sha256": {r.task: run["tasks"][r.task]["labels_sha256"] for r in results},
         "prompts": {name: task["prompt"] for name, task in run["tasks"].items()},
+        "prompt_origins": {name: task["prompt_origin"] for name, task in run["tasks"].items()},
         "images_sha256": {r.task: run["tasks"][r.task]["images_sha256"] for r in results},
         "scoring": run["scoring"],
         "dtype": model["dtype"],
@@ -201,6 +249,7 @@ def results_document(
         "n_units": {r.task: r.n_units for r in results},
         "ties": {r.task: r.ties for r in results},
         "nonfinite": {r.task: r.nonfinite for r in results},
+        "unanswered": {r.task: r.unanswered for r in results},
         "skipped": {r.task: list(r.skipped) for r in results},
         "chance": {r.task: {name: metric.chance for name, metric in r.metrics.items()} for r in results},
         "batch_check": run.get("batch_check", {}),

@@ -1,11 +1,12 @@
-"""Evaluations from end to end: check the data, plan, load each model, run it, decide, write its log.
+"""Evaluations from end to end: check the data, load each model, plan, compute, decide, write the log.
 
-Owns the order of these steps and nothing of what happens inside one.
+Owns the order of these steps, not the steps themselves.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,20 +16,22 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from babycli.data.root import DatasetRoot
-from babycli.domain import Offer, Score, TaskResult
-from babycli.errors import BabycliError, ExitCode, ModelError, OutputError, ResumeError
+from babycli.domain import CannotAnswer, TaskResult
+from babycli.errors import BabycliError, ExitCode, ModelError, OutputError, ResumeError, TaskError
 from babycli.evaluation import engine
 from babycli.evaluation.batch_check import check_batches
-from babycli.evaluation.cache import ScoreCache
+from babycli.evaluation.cache import AnswerCache
 from babycli.evaluation.controls import Controls
 from babycli.evaluation.distributed import Processes, ProcessesGoneError, join
+from babycli.evaluation.identify import identify
 from babycli.evaluation.inputs import Inputs, read_inputs
-from babycli.evaluation.memory import MORE_MEMORY, Batching, free_bytes, is_out_of_memory
-from babycli.evaluation.plan import Key, Plan, make_plan, shared_out
-from babycli.evaluation.prefetch import Kept
-from babycli.evaluation.prompts import ANSWERED_BY, Prompt, can_do, choose_prompt
+from babycli.evaluation.memory import MORE_MEMORY, Batching, is_out_of_memory
+from babycli.evaluation.plan import Plan, shared_out
+from babycli.evaluation.prefetch import FeatureStore, Kept
+from babycli.evaluation.prompts import Prompt, choose_prompt, expected_of, why_not
 from babycli.evaluation.results import (
     SEED,
+    Decided,
     decide,
     outcomes_document,
     provenance,
@@ -36,13 +39,24 @@ from babycli.evaluation.results import (
     sample_lines,
 )
 from babycli.evaluation.resume import find_unfinished
-from babycli.evaluation.runlog import RunLog, log_name, new_folder
-from babycli.evaluation.scorefile import Scored
+from babycli.evaluation.rounds import Rounds
 from babycli.evaluation.timings import PHASES, Phase, Timings
-from babycli.models import OFFERS, Resolved, check_spec, load_model, local_family, memory_of, pick_device, resolve
-from babycli.models.base import Model, ModelInfo, ModelSpec
-from babycli.tasks.base import Task
-from babycli.tasks.prompts import DEFAULT
+from babycli.logs.answers import Answered, Key
+from babycli.logs.identity import Identity
+from babycli.logs.runlog import RunLog, log_name, new_folder
+from babycli.models import (
+    Resolved,
+    check_spec,
+    free_bytes_on,
+    load_model,
+    local_family,
+    memory_of,
+    pick_device,
+    resolve,
+)
+from babycli.models.base import Abilities, Model, ModelInfo, ModelSpec
+from babycli.models.machine_memory import free_bytes
+from babycli.tasks.base import DEFAULT, Task
 from babycli.wording import ControlKind, Scoring
 
 UNIT_IMAGES = {"cpu": 16}  # with --batch-size auto, by device
@@ -51,12 +65,13 @@ GPU_UNIT_IMAGES = 32  # of which several are computed at once where there is roo
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user wants evaluated."""
+    """The options of an evaluation, as the user gave them."""
 
     models: Sequence[str]
     model_args: Mapping[str, str]
     tasks: Sequence[Task]
     tasks_were_named: bool  # else all of them, and those that the model cannot do are left out
+    tasks_words: str  # that make another command mean these tasks
     root: DatasetRoot
     output: Path
     limit: int | None  # trials of each task
@@ -76,12 +91,12 @@ class Options:
 
 
 class Reporter(Protocol):
-    """How an evaluation talks while it runs."""
+    """The way in which a running evaluation tells its progress to the user."""
 
     def say(self, message: str) -> None: ...
 
     def bar(self, what: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
-        """A progress bar: a function that takes how many more are done."""
+        """Shows a progress bar, and gives the function that counts: it takes how many more are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +115,10 @@ class Failed:
 
 
 def evaluate(options: Options, reporter: Reporter) -> tuple[list[Evaluated], list[Failed]]:
-    """Evaluates every model; one that cannot be is passed over if there are others. Scores so far stay on disk.
+    """Evaluates every model. If there are several, one that fails is passed over. Scores so far stay on disk.
 
-    Only the first of several processes gets what was evaluated. Raises UsageError, DataError, ChecksumError,
-    ModelError, ResumeError or OutputError, each as its part documents.
+    Only the first of several processes gets the evaluated models. Raises UsageError, DataError, ChecksumError,
+    ModelError, ResumeError or OutputError, as documented where each arises.
     """
     processes = join()
     try:
@@ -133,7 +148,8 @@ class _Suite:
     def __init__(self, options: Options, reporter: Reporter, processes: Processes) -> None:
         self._options, self._reporter, self._processes = options, reporter, processes
         self._device = pick_device(options.device, processes.local_rank if processes.n > 1 else None)
-        room = free_bytes() // 3 if len(options.models) > 1 else 0
+        free = free_bytes()
+        room = free // 3 if len(options.models) > 1 else 0
         self._pixels = Kept(room)
         self._seen = Kept(room if options.reuse_features else 0)
         self._controls = Controls(options.control, reporter.say, reporter.bar)
@@ -146,7 +162,8 @@ class _Suite:
             check_spec(resolved, self._spec(resolved, options.model_args))
         models = self._controls.standing_in(models)
         with reporter.bar("reading images", None) as count:
-            inputs = read_inputs(options.root, self._tasks(models), options.limit, options.skip_missing, count)
+            tasks = self._tasks(models)
+            inputs = read_inputs(options.root, tasks, options.limit, options.skip_missing, count, options.tasks_words)
         done: list[Evaluated] = []
         failed: list[Failed] = []
         for i, resolved in enumerate(models, 1):
@@ -169,52 +186,63 @@ class _Suite:
         return ModelSpec(resolved.source, resolved.name, args, self._device, options.dtype, options.scoring)
 
     def _tasks(self, models: Sequence[Resolved]) -> Sequence[Task]:
-        """The tasks that any of the models can do, as far as that is known before they are loaded."""
+        """Gives the tasks that any of the models can do, as far as that is known before they are loaded."""
         tasks = self._options.tasks
         if len(models) == 1:
             family = local_family(models[0])
-            return tasks if family is None else self._doable(tasks, models[0].name, family.offers)
+            return tasks if family is None else self._doable(tasks, models[0].name, family.abilities)
         if self._options.tasks_were_named:
             return tasks
-        offers: set[Offer] = set()
+        able: list[Abilities] = []
         for resolved in models:
             try:
                 family = local_family(resolved)
-            except ModelError:  # said when it is loaded
+            except ModelError:  # reported when it is loaded
                 continue
-            offers |= set(OFFERS if family is None else family.offers)
-        doable = [task for task in tasks if can_do(task, sorted(offers))]
+            if family is None:  # it may do anything
+                return tasks
+            able.append(family.abilities)
+        doable = [task for task in tasks if any(not why_not(task, abilities) for abilities in able)]
         return doable or tasks
 
-    def _doable(self, tasks: Sequence[Task], model: str, offers: Sequence[Offer]) -> Sequence[Task]:
-        """The tasks that a model with these offers can do. Raises ModelError for one that was asked for and is not."""
-        doable = [task for task in tasks if can_do(task, offers)]
-        beyond = ", ".join(task.name for task in tasks if task not in doable)
+    def _doable(self, tasks: Sequence[Task], model: str, abilities: Abilities) -> Sequence[Task]:
+        """Gives the tasks that a model can do. Raises ModelError if it cannot do a task that --tasks names, or any."""
+        reasons = {task.name: why_not(task, abilities) for task in tasks}
+        doable = [task for task in tasks if not reasons[task.name]]
+        beyond = [task for task in tasks if task not in doable]
+        names = ", ".join(task.name for task in beyond)
         if beyond and (self._options.tasks_were_named or not doable):
             able = f"leave it out:  --tasks {','.join(t.name for t in doable)}" if doable else "choose another model"
-            expected = " or ".join(dict.fromkeys(o for t in tasks if t not in doable for o in ANSWERED_BY[t.needs]))
-            raise ModelError(f"{model} cannot do {beyond}: expected is {expected}, it offers {', '.join(offers)}", able)
-        if beyond:
-            self._reporter.say(f"note: left out {beyond}: {model} offers {', '.join(offers)} only")
+            why = "; ".join(dict.fromkeys(reasons[task.name] for task in beyond))
+            raise ModelError(f"{model} cannot do {names}: {why}", able)
+        for why in dict.fromkeys(reasons[task.name] for task in beyond):
+            of_reason = ", ".join(task.name for task in beyond if reasons[task.name] == why)
+            is_kind = not any(set(expected_of(t)) & set(abilities.words) for t in beyond if reasons[t.name] == why)
+            reason = f"{model} offers {', '.join(abilities.words)} only" if is_kind else why
+            self._reporter.say(f"note: left out {of_reason}: {reason}")
         return doable
 
     def _evaluate(self, resolved: Resolved, inputs: Inputs) -> list[Evaluated]:
-        """One model: loaded, run and decided; nothing from the processes that are not the first."""
+        """Loads a model, runs it and decides its tasks; gives [] in all processes but the first."""
         options, reporter, processes = self._options, self._reporter, self._processes
         started = _utc_now()
         spec = self._spec(resolved, self._controls.arguments(options.model_args))
         if options.control != ControlKind.CONSTANT:
             reporter.say(f"loading {spec.name} on {spec.device} in {options.dtype}")
         model = processes.together(lambda: _loaded(resolved, spec))
-        model, inputs, control = processes.together(lambda: self._controls.apply(model, spec, inputs))
-        tasks = self._doable([item.task for item in inputs.tasks], spec.name, model.info.offers)
-        inputs = inputs.asking(_prompts(tasks, model.info, options.prompts, reporter))
-        plan = make_plan(inputs.all_requests(), inputs.sha256)
-        about = provenance(inputs, plan, model, spec, options.limit, control)
+        inputs, control = processes.together(lambda: self._controls.apply(model, spec, inputs))
+        tasks = self._doable([task_input.task for task_input in inputs.tasks], spec.name, model.info.abilities)
+        inputs = inputs.asking(_choose_prompts(tasks, model.info, options.prompts, reporter))
+        identity = identify(inputs, model, spec, options.limit, control)
+        rounds = Rounds(inputs, options.scoring)
+        plan = rounds.plan
+        about = provenance(inputs, plan, model, spec, identity)
         self._check_agreement(plan, model.info)
-        found = processes.together(lambda: self._folder(about, log_name(spec.name)) if processes.is_first else Path())
+        where = processes.together(
+            lambda: self._folder(identity, log_name(spec.name)) if processes.is_first else Path()
+        )
         self._is_running = True
-        with RunLog(processes.share(found), processes.rank) as log:
+        with RunLog(processes.share(where), processes.rank) as log:
             for note in model.info.notes:
                 reporter.say(f"note: {note}")
             batching = self._batching(spec.device, log.provenance)
@@ -229,63 +257,121 @@ class _Suite:
                     sessions=[*log.provenance.get("sessions", []), session],
                     **about,
                 )
-            with self._cached(plan, model.info, spec, log):
-                timings = self._run(plan, model, inputs, batching, log)
+            with self._cached(model.info, identity, log) as cached:
+                timings = self._play(rounds, plan, model, inputs, batching, log, cached)
                 everywhere = processes.gather(timings.seconds)
             if not processes.is_first:
                 return []
             total: dict[Phase, float] = {phase: sum(seconds[phase] for seconds in everywhere) for phase in PHASES}
             session |= {"end": _utc_now(), "timings": total, "batching": batching.events}
-            path, results = self._conclude(plan, model, inputs, log)
+            path, results = self._conclude(rounds, model, inputs, log)
             return [Evaluated(path, results, total)]
 
-    def _conclude(self, plan: Plan, model: Model, inputs: Inputs, log: RunLog) -> tuple[Path, Sequence[TaskResult]]:
-        """Decides every task from the scores on disk, and writes what a finished run has besides them."""
+    def _play(
+        self,
+        rounds: Rounds,
+        first: Plan,
+        model: Model,
+        inputs: Inputs,
+        batching: Batching,
+        log: RunLog,
+        cached: Mapping[Key, Answered],
+    ) -> Timings:
+        """Plays all items to their ends, round by round. The first process plays; all processes compute."""
+        processes = self._processes
+        how = engine.How(
+            batching,
+            self._options.reuse_prefixes,
+            pixels=self._pixels,
+            seen=self._seen,
+            features=FeatureStore(free_bytes_on(self._device) // 8),  # where the model has put them
+        )
+        settled = engine.Settled()
+
+        def next_plan(plan: Plan) -> Plan | None:
+            if not processes.is_first:
+                return None
+            if processes.n > 1:
+                log.reread()
+            settled.add(plan, log.answers())
+            rounds.tell(settled.answers)
+            return None if rounds.is_over else rounds.plan
+
+        plan: Plan | None = first
+        n_round = 0
+        while plan is not None:
+            n_round += 1
+            self._run(plan, n_round, model, inputs, how, log, cached)
+            processes.gather(None)  # all that was computed is on the disk
+            plan = processes.share(processes.together(functools.partial(next_plan, plan)))
+        model.forget()
+        return how.timings
+
+    def _conclude(self, rounds: Rounds, model: Model, inputs: Inputs, log: RunLog) -> tuple[Path, Sequence[TaskResult]]:
+        """Decides every task, and writes the files that only a finished run has."""
         options = self._options
-        scores = engine.settled(plan, log.scores())
-        if options.batch_check:
-            log.write_provenance(batch_check=_batch_check(options, inputs, scores, model, self._reporter))
-        decided = [decide(item, scores, inputs.sha256, options.scoring) for item in inputs.tasks]
+        decided = [decide(task_input, rounds.played(task_input), options.scoring) for task_input in inputs.tasks]
         for of_task in decided:
-            log.write_samples(of_task.result.task, sample_lines(of_task, model))
+            self._say_unanswered(of_task)
+        if options.batch_check:
+            log.write_provenance(batch_check=_batch_check(options, inputs, decided, model, self._reporter))
+        for of_task in decided:
+            try:
+                log.write_samples(of_task.result.task, sample_lines(of_task, model))
+            except TaskError as error:
+                mend = (
+                    f"mend it; its answers are kept in {log.folder}, but a task that was changed begins a run of its "
+                    "own:  --no-resume"
+                )
+                raise TaskError(error.message, mend) from error
         log.write_outcomes(outcomes_document(decided))
         log.write_provenance(end=_utc_now(), status="done", timings=_summed(log.provenance["sessions"]))
         results = [of_task.result for of_task in decided]
-        document = results_document(log.provenance, results, log.timestamp, log.folder.parent.name)
-        return log.write_results(document), results  # last: a run without results is gone on with
+        document = results_document(log.provenance, decided, log.timestamp, log.folder.parent.name)
+        return log.write_results(document), results  # last: a run without results counts as unfinished
 
-    def _folder(self, about: Mapping[str, Any], model: str) -> Path:
-        """The folder of the run to go on with, else a new one."""
+    def _say_unanswered(self, decided: Decided) -> None:
+        result = decided.result
+        answers = (exchange.answer for play in decided.played for exchange in play.exchanges)
+        why = next((answer.why for answer in answers if isinstance(answer, CannotAnswer)), "")
+        if why:
+            self._note(
+                f"{result.task}: {result.unanswered} of {result.n_units} {decided.input.task.unit} could not be "
+                f"answered and count as misses: {why}"
+            )
+
+    def _folder(self, identity: Identity, model: str) -> Path:
+        """Gives the folder of the unfinished run that is continued, else makes a new one."""
         options = self._options
-        found = find_unfinished(options.output / model, about) if options.resume else None
-        return found or new_folder(options.output, model)
+        begun = find_unfinished(options.output / model, identity) if options.resume else None
+        return begun or new_folder(options.output, model)
 
     @contextlib.contextmanager
-    def _cached(self, plan: Plan, info: ModelInfo, spec: ModelSpec, log: RunLog) -> Iterator[None]:
-        """Puts what a cache knows into the log, and afterwards what the log has into the cache."""
+    def _cached(self, info: ModelInfo, identity: Identity, log: RunLog) -> Iterator[Mapping[Key, Answered]]:
+        """Gives the answers of the cache for the block, and adds those of the log to the cache afterwards."""
         folder = self._options.cache
         if folder is None or not self._processes.is_first:
-            yield
+            yield {}
             return
         if info.n_parameters is None:
             self._note("no --cache for a model of your own: babycli cannot tell whether its weights have changed")
-            yield
+            yield {}
             return
-        cache = ScoreCache(folder, info, spec)
-        known, had = cache.read(), log.scores()
-        for key in plan.keys:
-            if key in known and key not in had:
-                log.append_score(known[key])
+        cache = AnswerCache(folder, identity)
         try:
-            yield
+            yield cache.read()
         finally:
             try:
-                cache.add(log.scores().values())
+                log.reread()
+                cache.add(log.answers().values())
             except OutputError as error:  # the run itself has lost nothing
                 self._note(error.message)
 
     def _batching(self, device: str, logged: Mapping[str, Any]) -> Batching:
-        """As large as asked for; with auto the size that the run was begun with, so that its borders stay."""
+        """Makes the batching: of the size asked for or, with auto, of the size with which the run began.
+
+        The size of a continued run must not change, so that the borders of its units stay.
+        """
         wanted = self._options.batch_size
         begun = logged.get("batch_size") or UNIT_IMAGES.get(device, GPU_UNIT_IMAGES)
         size = wanted or self._processes.share(begun)
@@ -295,29 +381,41 @@ class _Suite:
         self._reporter.say(f"note: {message}")
 
     def _check_agreement(self, plan: Plan, info: ModelInfo) -> None:
-        """Raises ModelError unless all processes have the same images, labels and weights before them."""
+        """Checks that all processes have the same images, labels and weights. Raises ModelError."""
         if len(set(self._processes.gather((plan.digest, info.fingerprint)))) > 1:
             raise ModelError(
                 "the processes do not see the same images, labels and weights",
                 "give all machines the same files, on a disk that they share",
             )
 
-    def _run(self, plan: Plan, model: Model, inputs: Inputs, batching: Batching, log: RunLog) -> Timings:
-        """Scores what is not on disk yet, this process its share."""
-        how = engine.How(batching, self._options.reuse_prefixes, pixels=self._pixels, seen=self._seen)
-        processes = self._processes
-        done = processes.share(set(log.scores()) if processes.is_first else set())
+    def _run(
+        self,
+        plan: Plan,
+        n_round: int,
+        model: Model,
+        inputs: Inputs,
+        how: engine.How,
+        log: RunLog,
+        cached: Mapping[Key, Answered],
+    ) -> None:
+        """Computes this process's share of the answers of a plan that are not on disk yet."""
+        processes, batching = self._processes, how.batching
+        if processes.is_first:
+            for key in plan.keys:
+                if key in cached and key not in log.answers():
+                    log.append(cached[key])
+        done = processes.share(set(log.answers()) if processes.is_first else set())
         share = shared_out(plan.units(batching.unit_images, done), processes.n)[processes.rank]
-        n_here = sum(key not in done for unit in share for item in unit for key in item.keys)
+        n_here = sum(ask.key not in done for unit in share for item in unit for ask in item.asks)
         n_done = n_before = sum(key in done for key in plan.keys)
-        if n_before:
+        if n_before and n_round == 1:
             self._reporter.say(f"{n_before} of {plan.n_requests} scores are on disk: {log.folder}")
         try:
             with self._reporter.bar("scoring", n_here) as count:
 
-                def keep(scored: Scored) -> None:
+                def keep(answered: Answered) -> None:
                     nonlocal n_done
-                    log.append_score(scored)
+                    log.append(answered)
                     n_done += 1
                     count(1)
 
@@ -330,31 +428,34 @@ class _Suite:
                 if processes.is_first:
                     with contextlib.suppress(OutputError):
                         log.write_provenance(status="stopped")
-                n, of = (n_done, plan.n_requests) if processes.n == 1 else (n_done - n_before, n_here)
+                n, n_whole = (n_done, plan.n_requests) if processes.n == 1 else (n_done - n_before, n_here)
                 whose = "" if processes.n == 1 else " of the first process"
-                self._reporter.say(f"stopped after {n} of {of} requests{whose}; the same command goes on: {log.folder}")
-        return how.timings
+                whose += "" if n_round == 1 else f" of round {n_round}"
+                self._reporter.say(
+                    f"stopped after {n} of {n_whole} requests{whose}; the same command goes on: {log.folder}"
+                )
 
 
 def _batch_check(
-    options: Options, inputs: Inputs, scores: Mapping[Key, Score], model: Model, reporter: Reporter
+    options: Options, inputs: Inputs, decided: Sequence[Decided], model: Model, reporter: Reporter
 ) -> dict[str, dict[str, Any]]:
-    """For the log: what scoring some trials of each task again, one request at a time, showed."""
-    found = check_batches(inputs, scores, model, options.batch_check, SEED, options.scoring)
-    for task, check in found.items():
+    """Runs the batch check, tells the user its result for each task, and gives the results for the log."""
+    checks = check_batches(inputs, decided, model, options.batch_check, SEED, options.scoring)
+    for task, check in checks.items():
         drift = "" if check.max_difference is None else f", scores differ by up to {check.max_difference:.2g}"
         reporter.say(f"batch check: {task}: {check.n_flipped} of {check.n_trials} decisions flip one by one{drift}")
-    return {task: {"seed": SEED} | asdict(check) for task, check in found.items()}
+    return {task: {"seed": SEED} | asdict(check) for task, check in checks.items()}
 
 
-def _prompts(
+def _choose_prompts(
     tasks: Sequence[Task], info: ModelInfo, overrides: Mapping[str, str], reporter: Reporter
 ) -> dict[str, Prompt]:
-    """The prompt of every task; a model without prompts of its own is told which it got."""
+    """Chooses the prompt of every task; tells the user where a model family has no prompt of its own."""
     chosen = {t.name: choose_prompt(t, info.family, info.prompts, info.prompts_like, overrides) for t in tasks}
     defaults = [task for task, prompt in chosen.items() if prompt.origin == DEFAULT]
     if defaults:
-        text = "the image and no words" if "loglikelihood" in info.offers or "generate" in info.offers else "no words"
+        is_generative = {"loglikelihood", "generate"} & set(info.abilities.words)
+        text = "the image and no words" if is_generative else "no words"
         reporter.say(
             f"note: {info.family} has no prompt of its own for {', '.join(defaults)}: asked with {text}; "
             "--prompt TEXT changes that"
@@ -375,7 +476,7 @@ def _loaded(resolved: Resolved, spec: ModelSpec) -> Model:
 
 
 def _summed(sessions: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Seconds by phase of all sessions that came to their end."""
+    """Sums the seconds by phase over all sessions that were not cut off."""
     return {phase: sum(s["timings"][phase] for s in sessions if "timings" in s) for phase in PHASES}
 
 

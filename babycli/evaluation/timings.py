@@ -1,7 +1,7 @@
-"""Where the time of a run went.
+"""The time that each phase of a run took.
 
-Owns the clock. decode and preprocess are seconds of threads that work beside the model; the rest are seconds of the
-run itself, idle those in which it waited for pictures.
+Owns the clock. The phases decode and preprocess are seconds of threads that work beside the model; the others are
+seconds of the run itself, and idle those in which it waited for pictures.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Timings:
 
     @contextlib.contextmanager
     def of_scores(self, n_prefix: int, n_answer: int) -> Iterator[None]:
-        """Counts a pass over prefixes and answers together, divided as their positions are: no clock could tell."""
+        """Counts the time of a pass over prefixes and answers, divided in proportion to their positions."""
         start = time.perf_counter()
         try:
             yield
@@ -70,7 +70,7 @@ class Timings:
 
 
 def as_table(seconds: Mapping[Phase, float]) -> str:
-    """A table for people: seconds of each phase, and its share of the run."""
+    """Writes a table for people: the seconds of each phase, and its share of the run."""
     whole = sum(seconds[phase] for phase in PHASES if phase not in BESIDE)
     lines = [f"{'phase':<14}{'seconds':>9}{'share':>8}"]
     for phase in PHASES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -26,9 +27,8 @@ LEAKY = """
 
 
 @pytest.fixture
-def dataset(babycli: Babycli, link_words: list[object], tmp_path: Path) -> Path:
-    assert babycli(*link_words, "--data", tmp_path / "dataset").code == 0
-    return tmp_path / "dataset"
+def dataset(dataset: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(dataset, tmp_path / "dataset", symlinks=True)
 
 
 def run(babycli: Babycli, dataset: Path, model: object, *words: object) -> tuple[dict[str, Any], str]:

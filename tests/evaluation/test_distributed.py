@@ -18,6 +18,7 @@ from babycli.evaluation.distributed import join
 from tests.checkpoints import DEMO_WORDS, weights_of, word_tokenizer, write_checkpoint
 from tests.conftest import REPOSITORY, Babycli, Ran
 from tests.evaluation.logs import lines, only_run, read_json, results, samples
+from tests.evaluation.processes import Evaluation
 
 SOME = ("--tasks", "labeled_s,vtwt,saycam_caption", "--limit", "12", "--batch-size", "4")
 TASKS = ("labeled_s", "vtwt", "saycam_caption")
@@ -30,29 +31,14 @@ def free_port() -> int:
         return port
 
 
-def start(n: int, *words: object, port: int | None = None) -> list[subprocess.Popen[str]]:
+def start(n: int, *words: object, port: int | None = None) -> list[Evaluation]:
     """As the launchers do: variables of the environment tell them of each other."""
-    port = port or free_port()
-    common = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    common |= {"WORLD_SIZE": str(n), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    return [
-        subprocess.Popen(
-            [sys.executable, "-m", "babycli", "eval", *map(str, words)],
-            env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(n)
-    ]
+    common = {"WORLD_SIZE": str(n), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port or free_port())}
+    return [Evaluation(*words, more={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(n)]
 
 
-def ended(processes: Sequence[subprocess.Popen[str]]) -> list[Ran]:
-    rans = []
-    for process in processes:
-        out, err = process.communicate(timeout=180)
-        rans.append(Ran(process.returncode, out, err))
-    return rans
+def ended(processes: Sequence[Evaluation]) -> list[Ran]:
+    return [process.ended() for process in processes]
 
 
 @pytest.mark.parametrize("n", [2, 3])
@@ -92,7 +78,7 @@ def test_a_process_that_dies_ends_the_run_and_the_same_command_goes_on(
     assert babycli("eval", "--model", small, *SOME, "--output-path", "one").code == 0
     processes = start(3, "--model", small, *SOME[:-1], 1)
     while not list(Path("logs").glob("*/*/scores.rank1.jsonl")):
-        assert processes[1].poll() is None, processes[1].communicate()
+        assert processes[1].poll() is None, processes[1].ended()
         time.sleep(0.005)
     processes[1].send_signal(signal.SIGKILL)
     rans = ended(processes)

@@ -21,8 +21,9 @@ from safetensors.torch import load_file, save_file
 
 from babycli.models import BUNDLED
 from tests.checkpoints import DEMO_WORDS, weights_of, word_tokenizer, write_checkpoint
-from tests.conftest import Babycli, Ran
+from tests.conftest import Babycli
 from tests.evaluation.logs import lines, only_run, results, samples
+from tests.evaluation.processes import Evaluation
 
 
 def test_the_log_holds_what_the_contract_says(linked: Path, babycli: Babycli, small: Path) -> None:
@@ -36,7 +37,7 @@ def test_the_log_holds_what_the_contract_says(linked: Path, babycli: Babycli, sm
         + [f"{timestamp}_samples_{t}.jsonl" for t in ("labeled_s", "vtwt", "baby_winoground", "saycam_caption")]
     )
     run = json.loads((folder / "run.json").read_bytes())
-    assert run["schema_version"] == 1
+    assert run["schema_version"] == 2
     assert run["status"] == "done"
     assert run["command"] == ["babycli", "eval", "--model", str(small), "--limit", "3"]
     assert run["data"] == "demo"
@@ -72,8 +73,9 @@ def test_the_log_holds_what_the_contract_says(linked: Path, babycli: Babycli, sm
     assert isinstance(text, str)
 
     scores = lines(folder / "scores.rank0.jsonl")
-    assert len({(s["image"], s["prompt"], s.get("text"), s.get("max_new_tokens")) for s in scores}) == len(scores)
-    one = next(s for s in scores if "text" in s)
+    asked = {json.dumps([s["turns"], s.get("answer"), s.get("max_new_tokens")]) for s in scores}
+    assert len(asked) == len(scores)
+    one = next(s for s in scores if "answer" in s)
     assert one["n_tokens"] == len(one["token_logprobs"])
     assert one["logprob_sum"] == pytest.approx(sum(one["token_logprobs"]))
 
@@ -299,9 +301,9 @@ def test_limit_zero_is_a_usage_error(linked: Path, babycli: Babycli) -> None:
 def test_a_full_disk_is_said_and_keeps_the_scores(
     linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from babycli.evaluation.runlog import RunLog
+    from babycli.logs.runlog import RunLog
 
-    append, n = RunLog.append_score, 0
+    append, n = RunLog.append, 0
 
     def full_after_five(self: RunLog, *arguments: Any) -> None:
         nonlocal n
@@ -311,7 +313,7 @@ def test_a_full_disk_is_said_and_keeps_the_scores(
             self._scores = FullDisk()  # type: ignore[assignment]
         append(self, *arguments)
 
-    monkeypatch.setattr(RunLog, "append_score", full_after_five)
+    monkeypatch.setattr(RunLog, "append", full_after_five)
     ran = babycli("eval", "--model", small, "--tasks", "vtwt")
     assert ran.code == 3
     assert "No space left on device" in ran.err
@@ -325,10 +327,10 @@ def limited_memory(monkeypatch: pytest.MonkeyPatch, most_rows: int) -> None:
 
     whole = LlavaModel.loglikelihood_of_branches
 
-    def limited(self: LlavaModel, features: Sequence[Any], branches: Sequence[Any]) -> Any:
+    def limited(self: LlavaModel, pictures: Sequence[Any], branches: Sequence[Any], keeps: bool = False) -> Any:
         if len(branches) > most_rows:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
-        return whole(self, features, branches)
+        return whole(self, pictures, branches, keeps)
 
     monkeypatch.setattr(LlavaModel, "loglikelihood_of_branches", limited)
 
@@ -426,32 +428,35 @@ def test_images_of_any_mode_and_shape_are_scored(linked: Path, babycli: Babycli,
         assert babycli("eval", "--model", small, "--tasks", "vtwt", "--limit", 1).code == 0, mode
 
 
-def stopped_by(number: int, folder: Path, model: Path) -> Ran:
-    """Runs an evaluation as a process of its own and sends it a signal once scores are being written."""
-    words = ["eval", "--model", str(model), "--tasks", "labeled_s,vtwt", "--batch-size", "2"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "babycli", *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        deadline = time.monotonic() + 60
-        while not any(path.stat().st_size for path in folder.glob("logs/*/*/scores.rank0.jsonl")):
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        process.send_signal(number)
-        out, err = process.communicate(timeout=60)
-        return Ran(process.returncode, out, err)
+STOPPED = ("--tasks", "labeled_s,vtwt", "--batch-size", "2")
+
+
+def wait_for_scores(folder: Path, process: subprocess.Popen[str] | Evaluation) -> None:
+    """Until scores are being written."""
+    deadline = time.monotonic() + 60
+    while not any(path.stat().st_size for path in folder.glob("logs/*/*/scores.rank0.jsonl")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_ctrl_c_exits_130_and_leaves_the_scores(linked: Path, small: Path) -> None:
-    ran = stopped_by(signal.SIGINT, linked, small)
-    assert ran.code == 130
-    assert "Traceback" not in ran.err
-    assert "stopped after" in ran.err
+    words = [sys.executable, "-m", "babycli", "eval", "--model", str(small), *STOPPED]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        wait_for_scores(linked, process)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "stopped after" in err
     assert lines(only_run() / "scores.rank0.jsonl")
 
 
 def test_a_kill_leaves_readable_scores(linked: Path, small: Path) -> None:
-    assert stopped_by(signal.SIGKILL, linked, small).code == -signal.SIGKILL
+    evaluation = Evaluation("--model", small, *STOPPED)
+    wait_for_scores(linked, evaluation)
+    evaluation.send_signal(signal.SIGKILL)
+    assert evaluation.ended().code == -signal.SIGKILL
     assert lines(only_run() / "scores.rank0.jsonl")
 
 

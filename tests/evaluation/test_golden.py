@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,17 +13,6 @@ import pytest
 from tests.conftest import Babycli
 
 TASKS = ("labeled_s", "vtwt", "baby_winoground", "saycam_caption")
-
-
-@pytest.fixture(scope="module")
-def checkpoints(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("checkpoints")
-    script = shared / "reference" / "make_checkpoints.py"
-    subprocess.run([sys.executable, script, shared / "labels", folder, "--only", "a,c,d,e"], check=True, timeout=300)
-    expected = json.loads((shared / "reference" / "golden" / "checkpoint_sums.json").read_bytes())
-    for name, digest in json.loads((folder / "sums.json").read_bytes()).items():
-        assert expected[name] == digest, "the checkpoint is not the one that the reference numbers are for"
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from babycli.errors import ModelError
-from babycli.evaluation import memory
-from babycli.evaluation.memory import MAX_ROWS, Batching, free_bytes, is_out_of_memory
+from babycli.evaluation.memory import MAX_ROWS, Batching, is_out_of_memory
+from babycli.models import machine_memory
+from babycli.models.machine_memory import free_bytes
 
 
 class OutOfMemoryError(RuntimeError):
@@ -53,6 +54,25 @@ def test_a_failed_batch_is_halved_until_it_fits_and_nothing_is_lost_or_doubled()
     device.batches.clear()
     batching.halving(device.compute, range(4))
     assert device.batches == [2, 2]  # it has learned
+
+
+def test_what_only_saves_time_is_given_up_before_a_batch_is_halved() -> None:
+    device, kept, notes = Device(3), [5, 2, 1], list[str]()
+
+    def compute(items: Sequence[int]) -> list[int]:
+        device.most = 8 - sum(kept)  # what is kept takes room
+        return device.compute(items)
+
+    def spare() -> bool:
+        return bool(kept) and bool(kept.pop())
+
+    batching = Batching(4, note=notes.append)
+    batching.spare = spare
+    assert batching.halving(compute, range(8)) == [10 * i for i in range(8)]
+    assert kept == []
+    assert device.batches == [4] * 5 or device.batches[-2:] == [4, 4]
+    assert all("given up and read again" in note for note in notes)
+    assert batching.n_rows == 4
 
 
 def test_auto_grows_while_there_is_room_and_never_after_a_failure() -> None:
@@ -129,7 +149,7 @@ def test_the_share_of_a_job_and_of_a_process_bounds_what_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit, used = tmp_path / "memory.max", tmp_path / "memory.current"
-    monkeypatch.setattr(memory, "_GROUPS", ((str(limit), str(used)),))
+    monkeypatch.setattr(machine_memory, "_GROUPS", ((str(limit), str(used)),))
     whole = free_bytes()
     limit.write_text("9000000\n")
     used.write_text("1000000\n")

@@ -31,6 +31,8 @@ def test_a_text_may_hold_an_equals_sign() -> None:
     ("given", "names"),
     [
         (["vtvt=hello"], "vtvt.*Did you mean 'vtwt'"),
+        (["labeled-s=hello"], "labeled-s.*Did you mean 'labeled_s'"),
+        (["vtwt =hello"], "vtwt .*Did you mean 'vtwt'"),
         (["a", "vtwt=b"], "twice for vtwt"),
         (["vtwt=a", "vtwt=b"], "twice"),
     ],

@@ -1,0 +1,169 @@
+"""Playing the items of a run in rounds: all items ask, all get their answers, and those that go on ask again.
+
+Owns the plays. Never computes an answer and never reads a log: the answers are passed in, by request.
+
+    round 1    item 1 asks a, b    item 2 asks a, c         all requests of a round are planned and batched together
+    answers    item 1 is decided   item 2 goes on
+    round 2                        item 2 asks d            only these requests; a context may begin with one that was
+    answers                        item 2 is decided        read before
+
+A continued run plays from the beginning, with the answers in its log, until an answer is missing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from numbers import Real
+
+from babycli.domain import Answer, Exchange, ImageRef, Item, Outcome, Request, Score, Write
+from babycli.errors import TaskError
+from babycli.evaluation.inputs import Inputs, TaskInput
+from babycli.evaluation.plan import Keys, Plan, make_plan
+from babycli.foreign import explained_for
+from babycli.logs.answers import Key
+from babycli.tasks.base import Play, Task
+from babycli.wording import Scoring, listed
+
+MAX_ROUNDS = 1000  # a task that never ends is a mistake
+_MEND = "docs/add_a_task.md has an example"
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """An item with its requests, as the model got them, their answers, and its outcome."""
+
+    item: Item
+    exchanges: tuple[Exchange, ...]
+    outcome: Outcome
+
+
+@dataclass(slots=True)
+class _Game:
+    """An item whose play is not over, or has just ended."""
+
+    task: TaskInput
+    item: Item
+    play: Play
+    asked: list[Request] = field(default_factory=list)  # the requests of this round, as the model gets them
+    exchanges: list[Exchange] = field(default_factory=list)
+    outcome: Outcome | None = None
+
+
+class Rounds:
+    """The items of a run, played as far as their answers are known."""
+
+    def __init__(self, inputs: Inputs, scoring: Scoring) -> None:
+        self._sha256: Mapping[ImageRef, str] = inputs.sha256
+        self._keys = Keys(self._sha256)
+        self._games = [
+            _Game(task, item, _begun(task, item, scoring)) for task in inputs.tasks for item in _in_file_order(task)
+        ]
+        self._n = 0
+        for game in self._games:
+            self._advance(game, None)
+
+    @property
+    def is_over(self) -> bool:
+        return all(game.outcome is not None for game in self._games)
+
+    @property
+    def requests(self) -> list[Request]:
+        """All requests of this round."""
+        return [request for game in self._games for request in game.asked]
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of this round."""
+        going_on = {
+            request
+            for game in self._games
+            for request in game.asked
+            if request.context.n_turns < game.task.task.needs.n_turns
+        }
+        return make_plan(self.requests, self._sha256, going_on)
+
+    def tell(self, answers: Mapping[Key, Answer]) -> None:
+        """Gives every item the answers to its requests, and begins the next round. Raises TaskError."""
+        self._n += 1
+        if self._n >= MAX_ROUNDS:
+            (name, *_) = [game.task.task.name for game in self._games if game.outcome is None]
+            raise TaskError(f"{name} still asks after {MAX_ROUNDS} rounds", "let its play return an outcome")
+        for game in self._games:
+            if game.outcome is None:
+                own_answers = [answers[self._keys.of(request)] for request in game.asked]
+                game.exchanges += [Exchange(r, a) for r, a in zip(game.asked, own_answers, strict=True)]
+                self._advance(game, own_answers)
+
+    def played(self, task: TaskInput) -> list[Played]:
+        """Gives the played items of a task, in its order."""
+        games = {game.item.item_id: game for game in self._games if game.task is task}
+        ordered = [games[item.item_id] for item in task.items]
+        return [Played(g.item, tuple(g.exchanges), g.outcome) for g in ordered if g.outcome is not None]
+
+    def _advance(self, game: _Game, answers: Sequence[Answer] | None) -> None:
+        task = game.task.task
+        with explained_for(task, _cannot_play(task, game.item), TaskError):
+            try:
+                asked = list(next(game.play) if answers is None else game.play.send(answers))
+            except StopIteration as end:
+                game.asked, game.outcome = [], _checked_outcome(task, game.item, end.value)
+            else:
+                _check_requests(task, game.item, asked)
+                game.asked = [game.task.shown(request) for request in asked]
+
+
+def _begun(task: TaskInput, item: Item, scoring: Scoring) -> Play:
+    with explained_for(task.task, _cannot_play(task.task, item), TaskError):
+        return task.task.play(item, task.asking(scoring))
+
+
+def _cannot_play(task: Task, item: Item) -> str:
+    return f"{task.name} cannot play item {item.item_id}"
+
+
+def _check_requests(task: Task, item: Item, asked: Sequence[Request]) -> None:
+    """Raises TaskError for what is no request, or one that nothing could answer."""
+    what = _cannot_play(task, item)
+    if not asked or not all(isinstance(request, Score | Write) for request in asked):
+        raise TaskError(f"{what}: it asks {asked!r:.80}; expected is a list of Score and Write", _MEND)
+    for request in asked:
+        others = [image.name for image in request.context.images if image not in item.images]
+        if others:
+            raise TaskError(f"{what}: it shows {listed(others)}, which is not among the item's images", _MEND)
+        if isinstance(request, Write):
+            if request.max_new_tokens < 1:
+                raise TaskError(f"{what}: max_new_tokens is {request.max_new_tokens}; expected is 1 or more", _MEND)
+            if not isinstance(request.stop, tuple) or not all(isinstance(s, str) and s for s in request.stop):
+                raise TaskError(f"{what}: stop is {request.stop!r}; expected is a tuple of texts, none empty", _MEND)
+
+
+def _checked_outcome(task: Task, item: Item, outcome: object) -> Outcome:
+    """Checks that the outcome of an item has a proper value for each metric, and gives it. Raises TaskError."""
+    names = [metric.name for metric in task.metrics]
+    expected = f"expected is an Outcome with {', '.join(names)}"
+    if not isinstance(outcome, Outcome):
+        raise TaskError(f"{task.name} ends item {item.item_id} with a {type(outcome).__name__}; {expected}", _MEND)
+    if set(outcome.values) != set(names):
+        given = listed(outcome.values) or "no values"
+        raise TaskError(f"{task.name} ends item {item.item_id} with {given}; {expected}", _MEND)
+    if outcome.item_id != item.item_id:
+        raise TaskError(
+            f"{task.name} ends item {item.item_id} with the outcome of {outcome.item_id!r}; expected is its own id",
+            "write  Outcome(item.item_id, ...)",
+        )
+    for metric in task.metrics:
+        low, high = metric.limits
+        value = outcome.values[metric.name]
+        if not (isinstance(value, Real) and math.isfinite(value) and low <= value <= high):
+            number = f"number from {low:g} to {high:g}" if math.isfinite(high - low) else "finite number"
+            raise TaskError(
+                f"{task.name} gives item {item.item_id} {value!r:.40} of {metric.name}; expected is a {number}", _MEND
+            )
+    return replace(outcome, values={name: float(value) for name, value in outcome.values.items()})  # may be numpy's
+
+
+def _in_file_order(task: TaskInput) -> list[Item]:
+    """Gives the items of a task in the order of their first rows in the label file."""
+    return sorted(task.items, key=lambda item: item.row_indices[0])
