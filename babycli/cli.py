@@ -14,10 +14,13 @@ from typing import Annotated
 
 import typer
 
-from babycli import __version__
-from babycli.commands import bridge, catalog, data, demo, doctor, report
-from babycli.commands import eval as eval_command
+from babycli import __version__, interop
 from babycli.errors import BabycliError, ExitCode, OutputError, UsageError
+
+_OTHERS = interop.register()  # before the commands, whose help lists what is registered
+
+from babycli.commands import catalog, data, demo, doctor, report  # noqa: E402
+from babycli.commands import eval as eval_command  # noqa: E402
 
 app = typer.Typer(
     name="babycli",
@@ -26,7 +29,8 @@ app = typer.Typer(
     help="Evaluate vision-language models on what an infant sees and hears: data, evaluation, reports.",
 )
 app.add_typer(data.app, name="data")
-app.add_typer(bridge.app, name="bridge")
+for _name, _command in _OTHERS.items():
+    app.add_typer(_command, name=_name)
 app.command("eval")(eval_command.evaluate)
 app.command("report")(report.report)
 app.command("tasks")(catalog.tasks)
@@ -68,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check_system(words: Sequence[str]) -> None:
-    """Raises UsageError for a command that would miss links, locks and processes of POSIX."""
+    """Checks that the system has the links, locks and processes of POSIX. Raises UsageError on Windows."""
     if sys.platform == "win32" and words and not {"--help", "--version"} & set(words):
         raise UsageError(
             "babycli runs on Linux and macOS", "on Windows use WSL: https://learn.microsoft.com/windows/wsl"
@@ -76,7 +80,7 @@ def _check_system(words: Sequence[str]) -> None:
 
 
 def _dashed(words: list[str]) -> list[str]:
-    """lmms-eval's spellings (--model_args, --task) as ours, so that its README's commands carry over."""
+    """Turns lmms-eval's spellings (--model_args, --task) into ours, so that its README's commands carry over."""
     dashed = []
     for word in words:
         name, equals, value = word.partition("=")
@@ -88,7 +92,7 @@ def _dashed(words: list[str]) -> list[str]:
 
 
 def _repeated(words: list[str]) -> list[str]:
-    """``--compare A B C`` as the repeated option that Typer knows."""
+    """Turns ``--compare A B C`` into ``--compare A --compare B --compare C``, the form that Typer reads."""
     repeated: list[str] = []
     is_compared = False
     for word in words:
@@ -103,7 +107,7 @@ def _repeated(words: list[str]) -> list[str]:
 
 
 class _Stdout(io.TextIOBase):
-    """stdout whose reader may have gone (head, less): the command goes on and ends with its own exit code."""
+    """A stdout whose reader may stop reading (head, less): the command goes on and ends with its own exit code."""
 
     def __init__(self, stream: io.TextIOWrapper) -> None:
         self._stream = stream
@@ -138,7 +142,7 @@ class _Stdout(io.TextIOBase):
 
 
 def run() -> None:
-    """The console script."""
+    """Runs the console script: main() with the words of the command line."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # an odd file name must not end a command

@@ -24,17 +24,19 @@ from typing import Any
 
 from lmms_formula.answers import caption, logprob
 
-from babycli.bridge.lmms import CHECKED, PREFIX
-from babycli.bridge.lmms_files.choices import BROKEN
 from babycli.cli import main as babycli
 from babycli.commands.demo import DOWNLOADS
 from babycli.data.root import DatasetRoot
-from babycli.domain import Generation, Loglikelihood, Request, Score, ScoreRequest
-from babycli.evaluation.inputs import Inputs, read_inputs
-from babycli.evaluation.plan import key_of
+from babycli.domain import Answer, Exchange, Item, Loglikelihood, Request, Score, Text
+from babycli.evaluation.inputs import Inputs, TaskInput, read_inputs
 from babycli.evaluation.prompts import Prompt
 from babycli.evaluation.results import Decided, decide
+from babycli.evaluation.rounds import Played
+from babycli.interop.lmms.bridge import CHECKED, PREFIX
+from babycli.interop.lmms.bridge_files.choices import BROKEN
+from babycli.models.parts.prompts import prompt_text
 from babycli.tasks import all_tasks
+from babycli.tasks.base import replay
 from babycli.wording import Scoring
 
 REPOSITORY = Path(__file__).parent.parent
@@ -181,24 +183,23 @@ class Check:
             raise DisagreementError(f"lmms-eval {self._version} gave no results:\n{run.text[-3000:]}")
         n_values = n_trials = n_ties = n_nonfinite = 0
         for decided in expected(self._data, tasks, wording):
-            name = decided.item.task.name
+            name = decided.input.task.name
             got = run.results[PREFIX + name]
             for metric, value in decided.result.metrics.items():
                 self._same(got[f"{metric},none"], value.value, f"{name} {metric}")
                 self._same(got[f"{metric}_stderr,none"], value.stderr, f"{name} stderr of {metric}")
                 n_values += 2
             samples = sorted(run.samples(name), key=lambda sample: int(sample["doc_id"]))
-            if [sample["trial_id"] for sample in samples] != [t.trial_id for t in decided.item.trials]:
+            if [sample["trial_id"] for sample in samples] != [outcome.item_id for outcome in decided.outcomes]:
                 raise DisagreementError(f"{name}: other trials")
-            for sample, trial in zip(samples, decided.item.trials, strict=True):
-                outcome = decided.outcomes[trial.row_indices[0]]
+            for sample, outcome in zip(samples, decided.outcomes, strict=True):
                 for metric, share in outcome.values.items():
-                    self._same(sample[metric], share, f"{name} {trial.trial_id} {metric}")
+                    self._same(sample[metric], share, f"{name} {outcome.item_id} {metric}")
                 if "is_tie" in sample and (sample["is_tie"], sample["is_finite"]) != (
                     outcome.is_tie,
                     outcome.is_finite,
                 ):
-                    raise DisagreementError(f"{name} {trial.trial_id}: tie or finite differ")
+                    raise DisagreementError(f"{name} {outcome.item_id}: tie or finite differ")
             n_trials += len(samples)
             n_ties += decided.result.ties
             n_nonfinite += decided.result.nonfinite
@@ -217,15 +218,25 @@ def expected(data: Path, tasks: Sequence[str], wording: str) -> list[Decided]:
     chosen = [all_tasks()[name] for name in tasks]
     inputs = read_inputs(DatasetRoot(data), chosen, None, False, lambda _: None)
     inputs = inputs.asking({task.name: Prompt(task.prompts[wording]) for task in chosen})
-    scores = {key_of(request, inputs.sha256): _answer(request, inputs) for request in inputs.all_requests()}
-    return [decide(item, scores, inputs.sha256, Scoring.FAIR) for item in inputs.tasks]
+    return [
+        decide(of_task, [_played(of_task, item, inputs) for item in of_task.items], Scoring.FAIR)
+        for of_task in inputs.tasks
+    ]
 
 
-def _answer(request: Request, inputs: Inputs) -> Score:
-    pixels = inputs.open_image(request.image).tobytes()
-    if isinstance(request, ScoreRequest):
-        return Loglikelihood((logprob(pixels, request.prompt, request.text),), False)
-    return Generation(caption(pixels, request.prompt), (), True)
+def _played(of_task: TaskInput, item: Item, inputs: Inputs) -> Played:
+    asking = of_task.asking(Scoring.FAIR)
+    requests = next(of_task.task.play(item, asking))
+    exchanges = tuple(Exchange(request, _answer(request, inputs)) for request in requests)
+    return Played(item, exchanges, replay(of_task.task, item, asking, [each.answer for each in exchanges]))
+
+
+def _answer(request: Request, inputs: Inputs) -> Answer:
+    (image,), prompt = request.context.images, prompt_text(request.context)
+    pixels = inputs.open_image(image).tobytes()
+    if isinstance(request, Score):
+        return Loglikelihood((logprob(pixels, prompt, request.answer),), False)
+    return Text(caption(pixels, prompt), (), True)
 
 
 def _demo_data(folder: Path) -> Path:

@@ -20,7 +20,7 @@ MEND = f"pip install lmms-eval=={NEWEST_WHOLE}"
 
 
 def why_broken(version: str) -> str:
-    """Why a version of lmms-eval cannot score choices; "" for one that can, or that is not known."""
+    """Says why a version of lmms-eval cannot score choices; "" for one that can, or that is not known."""
     if version not in BROKEN:
         return ""
     return f"lmms-eval {version} turns log-probabilities into text before they are scored, so it cannot score choices"
@@ -39,7 +39,7 @@ def refuse_broken_version() -> None:
 
 
 def losses(doc: Mapping[str, Any], results: Sequence[Any], sign: str) -> list[float]:
-    """The answers of a trial as losses, lower is better; ``sign`` says which of the two the model's wrapper returns."""
+    """Reads a trial's answers as losses, lower is better; ``sign`` says which of the two the wrapper returns."""
     if len(results) != len(doc["asks"]):
         raise RuntimeError(f"trial {doc['trial_id']}: {len(results)} answers, should be {len(doc['asks'])}")
     return [_loss(result, sign) for result in results]
@@ -65,7 +65,7 @@ def _loss(result: Any, sign: str) -> float:
 
 
 def choice(doc: Mapping[str, Any], results: Sequence[Any], sign: str) -> dict[str, Any]:
-    """Labeled-S and VTWT: 1 when the right candidate's loss is the lowest, 1/k when k share the lowest, else 0."""
+    """Decides a choice: 1 when the right candidate's loss is the lowest, 1/k when k share the lowest, else 0."""
     candidates = losses(doc, results, sign)
     finite = [loss for loss in candidates if math.isfinite(loss)]
     lowest = min(finite, default=math.nan)
@@ -80,7 +80,7 @@ def choice(doc: Mapping[str, Any], results: Sequence[Any], sign: str) -> dict[st
 
 
 def winoground(doc: Mapping[str, Any], results: Sequence[Any], sign: str) -> dict[str, Any]:
-    """Baby Winoground; all comparisons are strict.
+    """Decides an instance of Baby Winoground; all comparisons are strict.
 
                  positive phrase   negative phrase
     frame             a                 b              text:   a < b and d < c

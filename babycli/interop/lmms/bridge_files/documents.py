@@ -1,4 +1,4 @@
-"""What a document of the bridge shows and asks: its pictures and its prompt.
+"""The pictures and the prompt of a document of the bridge.
 
 Copied as it is into the folder that `babycli bridge lmms` writes, and read there by lmms-eval. Owns reading pictures.
 Never imports babycli or lmms-eval, and never scores anything.
@@ -16,7 +16,7 @@ from PIL import Image
 
 
 def picture(doc: Mapping[str, Any], index: int) -> list[Image.Image]:
-    """One picture of a trial, in the list that lmms-eval expects; the very bytes that were there when bridged.
+    """Opens one picture of a trial, in the list that lmms-eval expects; the very bytes that were there when bridged.
 
     lmms-eval tells Pillow to fill up truncated files silently, so nothing but the checksum would tell.
     """
@@ -28,10 +28,10 @@ def picture(doc: Mapping[str, Any], index: int) -> list[Image.Image]:
 
 
 def pictures(doc: Mapping[str, Any]) -> list[Image.Image]:
-    """All pictures of a trial."""
+    """Opens all pictures of a trial."""
     return [image for index in range(len(doc["images"])) for image in picture(doc, index)]
 
 
 def prompt(doc: Mapping[str, Any], wording: Mapping[str, str]) -> str:
-    """The same for every trial; ``wording`` is what lmms_eval_specific_kwargs has for the model."""
+    """Joins what every trial is asked; ``wording`` is what lmms_eval_specific_kwargs has for the model."""
     return wording["pre_prompt"] + wording["post_prompt"]

@@ -1,6 +1,6 @@
 """`babycli bridge ...`: the tasks as another program runs them.
 
-Owns the words on the screen. The work is done in babycli/bridge/.
+Owns the words on the screen. The work is done in bridge.py.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from typing import Annotated
 
 import typer
 
-from babycli.bridge.lmms import bridgeable, check_version, installed_version, note_on, write_bridge
 from babycli.commands.options import DataOption, say
 from babycli.commands.progress import progress_bar
 from babycli.data.root import DatasetRoot
 from babycli.errors import UsageError
-from babycli.wording import Sign, one_of
+from babycli.interop.lmms.sign import Sign
+from babycli.wording import one_of
 
 app = typer.Typer(no_args_is_help=True, help="The tasks for another evaluation program.")
 
 
 @app.callback()
 def _bridge() -> None:
-    """A single command under a name of its own needs this."""
+    """Lets Typer keep the name of a single command."""
 
 
 @app.command()
@@ -45,15 +45,17 @@ def lmms(
     """Write the tasks for upstream lmms-eval: YAML, documents and functions; the data are checked first."""
     if not folder:
         raise UsageError("no folder: the name is empty", "babycli bridge lmms DIR")
+    from babycli.interop.lmms.bridge import bridgeable, check_version, installed_version, note_on, write_bridge
+
     meaning = one_of(sign, Sign, "--sign")
     chosen = bridgeable(tasks)
     version = installed_version()
     check_version(version, chosen)
     with progress_bar("reading images", unit=" images") as count:
-        made = write_bridge(Path(folder).expanduser(), chosen, DatasetRoot.find(data), meaning, count)
-    for name, n_documents in made.n_documents.items():
+        bridge = write_bridge(Path(folder).expanduser(), chosen, DatasetRoot.find(data), meaning, count)
+    for name, n_documents in bridge.n_documents.items():
         say(f"{name}: {n_documents} documents")
     if note := note_on(version, chosen):
         say(note)
     say("next, with your model:")
-    print(made.command)
+    print(bridge.command)

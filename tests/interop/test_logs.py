@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +18,48 @@ import pytest
 
 from babycli.data.root import DatasetRoot
 from babycli.domain import Row
+from babycli.interop.lmms.findings import LmmsKind
+from babycli.interop.lmms.results import HARNESS, LMMS
 from babycli.report.audit import audit
-from babycli.report.findings import Kind
-from babycli.report.lmms import HARNESS, LMMS, ForeignRun, label_rows_of, read_foreign
+from babycli.report.findings import Finding, Kind
+from babycli.report.load import label_rows_of, load_logs
+from babycli.report.logged import LoggedRun, LoggedTask, read_logged
+from babycli.report.samples import decide
 from babycli.report.trials import TaskTrials
-from tests.report.lmms_logs import DATE, LABELS, TASKS, VERSIONS, WINOGROUND_METRICS, make_log, random_losses
+from babycli.wording import Scoring
+from tests.interop.lmms_logs import DATE, LABELS, TASKS, VERSIONS, WINOGROUND_METRICS, make_log, random_losses
+from tests.report.spoiled import spoiled
 
 
-def kinds(run: ForeignRun) -> set[tuple[str, Kind]]:
-    faults = [*run.faults, *(fault for task in run.tasks.values() for fault in task.faults)]
-    return {(fault.task, fault.kind) for fault in faults}
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A run with its samples and what they give under fair scoring."""
+
+    run: LoggedRun
+    trials: Mapping[str, TaskTrials]
+    faults: tuple[Finding, ...]
+
+    @property
+    def tasks(self) -> Mapping[str, LoggedTask]:
+        return self.run.tasks
+
+    @property
+    def results(self) -> Mapping[tuple[str, str], float]:
+        return self.run.results
+
+
+def read(path: Path, labels: Mapping[str, Sequence[Row]] | None = None) -> Read:
+    run = read_logged(path, lambda: labels or {})
+    samples = {name: task.samples() for name, task in run.tasks.items()}
+    decided = {name: decide(of_task, Scoring.FAIR).as_trials() for name, of_task in samples.items()}
+    faults = [*run.faults]
+    for name, task in run.tasks.items():
+        faults += [*task.faults, *samples[name].findings]
+    return Read(run, {name: trials for name, trials in decided.items() if trials is not None}, tuple(faults))
+
+
+def kinds(found: Read) -> set[tuple[str, StrEnum]]:
+    return {(fault.task, fault.kind) for fault in found.faults}
 
 
 def same(one: TaskTrials, other: TaskTrials) -> bool:
@@ -36,17 +70,18 @@ def same(one: TaskTrials, other: TaskTrials) -> bool:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_log_of_each_version_gives_the_trials_behind_its_numbers(version: str, tmp_path: Path) -> None:
-    run = read_foreign(make_log(version=version).write(tmp_path))
+    found = read(make_log(version=version).write(tmp_path))
+    run = found.run
     assert (run.model, run.date, run.limit, run.program) == ("lab/checkpoint", DATE, None, LMMS)
     assert run.model_args == "pretrained=lab/checkpoint,conv_template=plain"
-    assert {task: trials.n for task, trials in run.trials.items()} == dict(
+    assert {task: trials.n for task, trials in found.trials.items()} == dict(
         zip(TASKS, (2200, 967, 365, 294), strict=True)
     )
     for (task, metric), value in run.results.items():
         if (version, task) != ("0.7", "vtwt"):  # there the original compares letters
-            assert run.trials[task].values[metric].mean() == pytest.approx(value, abs=1e-6)
+            assert found.trials[task].values[metric].mean() == pytest.approx(value, abs=1e-6)
     assert len(run.results) == 8
-    assert kinds(run) == ({(task, Kind.STRINGS) for task in TASKS[:3]} if version == "0.7" else set())
+    assert kinds(found) == ({(task, LmmsKind.STRINGS) for task in TASKS[:3]} if version == "0.7" else set())
     assert run.tasks["vtwt"].n_rows == run.tasks["vtwt"].n_evaluated == 967
     assert run.tasks["vtwt"].version == "Yaml"
 
@@ -56,10 +91,11 @@ def test_names_of_the_harness_and_its_arguments_as_an_object(tmp_path: Path) -> 
     log.is_harness = True
     log.document["config"]["model_args"] = {"pretrained": "a/b", "dtype": "float16"}
     log.document["date"] = 1714567890.5
-    run = read_foreign(log.write(tmp_path))
+    found = read(log.write(tmp_path))
+    run = found.run
     assert (run.program, run.model, run.model_args) == (HARNESS, "a/b", "pretrained=a/b,dtype=float16")
     assert run.date == DATE
-    assert run.trials["vtwt"].n == 967
+    assert found.trials["vtwt"].n == 967
 
 
 @pytest.mark.parametrize(
@@ -76,12 +112,12 @@ def test_the_model_is_named_by_what_there_is(removed: Sequence[str], name: str, 
     log.document |= {"model_name": "from model_name", "model_name_sanitized": "from__model_name_sanitized"}
     for key in removed:
         del log.document[key]
-    assert read_foreign(log.write(tmp_path / "the__folder")).model == name
+    assert read_logged(log.write(tmp_path / "the__folder")).model == name
 
 
 def test_groups_need_what_the_samples_or_the_label_files_tell(tmp_path: Path) -> None:
     def groups(version: str, labels: Mapping[str, Sequence[Row]] | None) -> dict[str, set[str]]:
-        run = read_foreign(make_log(version=version, limit=40).write(tmp_path / version), labels)
+        run = read(make_log(version=version, limit=40).write(tmp_path / version), labels)
         return {task: set(trials.groups) for task, trials in run.trials.items()}
 
     frames = {"session", "word", "phrases"}
@@ -95,9 +131,9 @@ def test_groups_need_what_the_samples_or_the_label_files_tell(tmp_path: Path) ->
 
 
 def test_runs_share_what_they_have_alike(tmp_path: Path) -> None:
-    path = make_log(["vtwt"], limit=40).write(tmp_path)
-    shared: dict[tuple[str, ...], tuple[str, ...]] = {}
-    one, other = (read_foreign(path, LABELS, shared).trials["vtwt"] for _ in range(2))
+    for name in ("one", "other"):
+        make_log(["vtwt"], limit=40).write(tmp_path / name)
+    one, other = (run.trials["vtwt"] for run in load_logs(tmp_path, lambda: LABELS).runs)
     assert one.trial_ids is other.trial_ids
     assert one.groups["session"] is other.groups["session"]
 
@@ -105,10 +141,10 @@ def test_runs_share_what_they_have_alike(tmp_path: Path) -> None:
 def test_label_rows_that_are_not_the_logs_are_named_and_not_used(tmp_path: Path) -> None:
     vtwt = list(LABELS["vtwt"])
     vtwt[5] = {**vtwt[5], "positive_phrase": "other words"}
-    run = read_foreign(make_log(["vtwt"]).write(tmp_path), {"vtwt": vtwt})
+    run = read(make_log(["vtwt"]).write(tmp_path), {"vtwt": vtwt})
     assert kinds(run) == {("vtwt", Kind.LABELS_DIFFER)}
     assert set(run.trials["vtwt"].groups) == {"word", "phrases"}
-    shorter = read_foreign(make_log(["vtwt"]).write(tmp_path), {"vtwt": vtwt[:100]})
+    shorter = read(make_log(["vtwt"]).write(tmp_path), {"vtwt": vtwt[:100]})
     assert kinds(shorter) == {("vtwt", Kind.LABELS_DIFFER)}
 
 
@@ -117,8 +153,8 @@ def test_lines_rank_by_rank_with_padding_are_put_in_order(n_ranks: int, tmp_path
     log = make_log(n_ranks=n_ranks)
     for lines in log.lines.values():
         lines += lines[: n_ranks - 1]
-    run = read_foreign(log.write(tmp_path / "ranks"))
-    alone = read_foreign(make_log().write(tmp_path / "alone"))
+    run = read(log.write(tmp_path / "ranks"))
+    alone = read(make_log().write(tmp_path / "alone"))
     assert all(same(run.trials[task], alone.trials[task]) for task in TASKS)
     assert kinds(run) == {(task, Kind.ROWS_REPEATED) for task in TASKS}
 
@@ -127,7 +163,7 @@ def test_missing_rows_leave_the_other_trials_their_names(tmp_path: Path) -> None
     log = make_log()
     for task, row in zip(TASKS, (17, 3, 8, 0), strict=True):
         del log.lines[task][row]
-    trials = read_foreign(log.write(tmp_path)).trials
+    trials = read(log.write(tmp_path)).trials
     lost = {task: str(place) for task, place in zip(TASKS, (4, 3, 4, 0), strict=True)}
     for task in TASKS:
         n = {"labeled_s": 2200, "vtwt": 967, "baby_winoground": 365, "saycam_caption": 294}[task]
@@ -139,7 +175,7 @@ def test_a_loss_that_is_not_finite_never_wins(written: Any, tmp_path: Path) -> N
     log = make_log(["vtwt", "labeled_s"])
     log.lines["vtwt"][7]["resps"][0][0][0] = written
     log.lines["labeled_s"][8]["resps"][0][0][0] = written
-    run = read_foreign(log.write(tmp_path))
+    run = read(log.write(tmp_path))
     assert kinds(run) == set()
     assert run.trials["vtwt"].nonfinite == (7,)
     assert run.trials["labeled_s"].nonfinite == (2,)
@@ -148,11 +184,11 @@ def test_a_loss_that_is_not_finite_never_wins(written: Any, tmp_path: Path) -> N
 
 def test_scores_are_found_where_only_the_metrics_own_field_has_them(tmp_path: Path) -> None:
     log = make_log(["labeled_s", "baby_winoground", "saycam_caption"])
-    whole = read_foreign(log.write(tmp_path / "whole"))
+    whole = read(log.write(tmp_path / "whole"))
     for lines in log.lines.values():
         for line in lines:
             del line["resps"], line["filtered_resps"]
-    bare = read_foreign(log.write(tmp_path / "bare"))
+    bare = read(log.write(tmp_path / "bare"))
     assert kinds(bare) == set()
     assert all(same(bare.trials[task], whole.trials[task]) for task in log.lines)
 
@@ -160,31 +196,31 @@ def test_scores_are_found_where_only_the_metrics_own_field_has_them(tmp_path: Pa
 def test_a_loss_written_without_its_flag_stays_a_loss(tmp_path: Path) -> None:
     """Only a similarity of ours has none, and that is a number; the higher of two losses must not win."""
     log = make_log(["vtwt"])
-    whole = read_foreign(log.write(tmp_path / "whole"))
+    whole = read(log.write(tmp_path / "whole"))
     for line in log.lines["vtwt"]:
         line["resps"] = [[[pair[0]] for pair in answer] for answer in line["resps"]]
-    assert same(read_foreign(log.write(tmp_path / "bare")).trials["vtwt"], whole.trials["vtwt"])
+    assert same(read(log.write(tmp_path / "bare")).trials["vtwt"], whole.trials["vtwt"])
 
 
 def test_another_task_of_the_same_name_is_left_out(tmp_path: Path) -> None:
     log = make_log(["vtwt", "baby_winoground"])
     log.document["results"]["baby_winoground"] = {f"{m},none": 0.5 for m in WINOGROUND_METRICS[:3]}
-    early = read_foreign(log.write(tmp_path / "early"))  # the fork's first version: the same samples, fewer metrics
+    early = read(log.write(tmp_path / "early"))  # the fork's first version: the same samples, fewer metrics
     assert early.trials["baby_winoground"].n == 365
     for line in log.lines["baby_winoground"]:
         for metric in WINOGROUND_METRICS:
             line[metric] = 1.0
-    run = read_foreign(log.write(tmp_path / "v2"))
+    run = read(log.write(tmp_path / "v2"))
     assert set(run.tasks) == {"vtwt"}
-    assert kinds(run) == {("baby_winoground", Kind.OTHER_TASK)}
+    assert kinds(run) == {("baby_winoground", LmmsKind.OTHER_TASK)}
 
 
 def test_unknown_tasks_are_listed_and_keys_that_are_no_metrics_ignored(tmp_path: Path) -> None:
     log = make_log(["vtwt"])
     log.document["results"] |= {"mmmu_val": {"acc,none": 0.5}, "babycli_vtwt": {"acc,none": 0.5}}
     log.document["results"]["vtwt"] |= {"paired_acc": 75.0, "loudness,none": 3.0, "samples": 967}
-    run = read_foreign(log.write(tmp_path))
-    assert run.unknown_tasks == ("babycli_vtwt", "mmmu_val")
+    run = read(log.write(tmp_path))
+    assert run.run.unknown_tasks == ("babycli_vtwt", "mmmu_val")
     assert set(run.results) == {("vtwt", "acc")}
 
 
@@ -199,66 +235,18 @@ def test_no_spoiled_byte_or_value_stops_the_reader(version: str, tmp_path: Path)
     sound = {file: file.read_bytes() for file in tmp_path.iterdir()}
     for _ in range(250):
         file = rng.choice(sorted(sound))
-        spoiled = bytearray(sound[file])
-        if rng.random() < 0.3:
-            for _ in range(rng.randint(1, 4)):
-                spoiled[rng.randrange(len(spoiled))] = rng.randrange(256)
-        else:
-            spoiled = bytearray(_with_an_odd_value(rng, file, sound[file]))
-        file.write_bytes(spoiled[: rng.randrange(len(spoiled))] if rng.random() < 0.2 else spoiled)
-        read_foreign(path, LABELS)
+        file.write_bytes(spoiled(rng, file.suffix, sound[file]))
+        read(path, LABELS)
         audit(path)
         file.write_bytes(sound[file])
 
 
-ODD: tuple[Any, ...] = (
-    None,
-    True,
-    -1,
-    0,
-    10**30,
-    1e308,
-    float("nan"),
-    float("-inf"),
-    "",
-    "N/A",
-    "(",
-    "(x)",
-    "\ud800",
-    [],
-    {},
-    [[[]]],
-    {"a": 1},
-)
-
-
-def _with_an_odd_value(rng: random.Random, file: Path, content: bytes) -> bytes:
-    lines = content.splitlines() if file.suffix == ".jsonl" else [content]
-    which = rng.randrange(len(lines))
-    document = json.loads(lines[which])
-    places: list[tuple[Any, Any]] = []
-    stack = [document]
-    while stack:
-        node = stack.pop()
-        for key in list(node) if isinstance(node, dict) else range(len(node)):
-            places.append((node, key))
-            if isinstance(node[key], dict | list):
-                stack.append(node[key])
-    node, key = rng.choice(places)
-    if isinstance(node, dict) and rng.random() < 0.2:
-        del node[key]
-    else:
-        node[key] = rng.choice(ODD)
-    lines[which] = json.dumps(document).encode()
-    return b"\n".join(lines) + b"\n"
-
-
 def test_a_file_that_is_no_results_file_is_a_run_with_a_fault(tmp_path: Path) -> None:
     path = tmp_path / "x_results.json"
-    assert kinds(read_foreign(path)) == {("", Kind.UNREADABLE)}
+    assert kinds(read(path)) == {("", Kind.UNREADABLE)}
     for content in (b"", b"\xff", b"[]", b"{}x", b'{"results": {"vtwt"', b"[" * 100000):
         path.write_bytes(content)
-        run = read_foreign(path)
+        run = read(path)
         assert kinds(run) == {("", Kind.UNREADABLE)}
         assert f"{path}:1:" in run.faults[0].detail
         assert not run.results
@@ -269,19 +257,20 @@ def test_a_broken_line_is_named_with_its_place(tmp_path: Path) -> None:
     lines = log.content("vtwt").splitlines(keepends=True)
     lines[4] = lines[4][:30] + b"\n"
     log.raw["vtwt"] = b"".join(lines)
-    run = read_foreign(log.write(tmp_path))
-    (fault,) = run.tasks["vtwt"].faults
+    run = read(log.write(tmp_path))
+    (fault,) = run.faults
     assert "samples_vtwt.jsonl:5: not whole JSON" in fault.detail
     assert run.trials["vtwt"].n == 966
 
 
 def test_a_whole_run_is_read_in_a_moment_and_without_torch(tmp_path: Path) -> None:
     path = make_log().write(tmp_path)
-    read_foreign(path, LABELS)  # METEOR's and WordNet's files are read once
-    start = time.perf_counter()
-    read_foreign(path, LABELS)
-    assert time.perf_counter() - start < 2.0  # 0.4 s when nothing else runs
-    code = "import sys, babycli.report.audit, babycli.report.lmms; assert not {'torch', 'nltk'} & set(sys.modules)"
+    read(path, LABELS)  # METEOR's and WordNet's files are read once
+    start = time.process_time()  # of this process, whatever else runs
+    read(path, LABELS)
+    assert time.process_time() - start < 2.0  # 0.4 s
+    modules = "babycli.report.audit, babycli.interop.lmms.results"
+    code = f"import sys, {modules}; assert not {{'torch', 'nltk'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -289,9 +278,9 @@ def test_the_reference_log_beside_the_published_labels(shared: Path) -> None:
     (path,) = (shared / "reference" / "logs_example").glob("*_results.json")
     labels = label_rows_of(DatasetRoot(shared / "labels"))
     assert set(labels) == set(TASKS)
-    run = read_foreign(path, labels)
+    run = read(path, labels)
     assert kinds(run) == set()
-    assert (run.model, run.limit) == ("checkpoints/ck/babyllava_resnext_gpt2", 4.0)
+    assert (run.run.model, run.run.limit) == ("checkpoints/ck/babyllava_resnext_gpt2", 4.0)
     assert run.trials["vtwt"].groups["session"][0] == "S_20140420_1803"
     assert {task: trials.n for task, trials in run.trials.items()} == dict(zip(TASKS, (1, 4, 2, 4), strict=True))
     for (task, metric), value in run.results.items():
@@ -318,7 +307,7 @@ def test_golden_losses_give_the_originals_numbers(checkpoint: str, shared: Path,
             labels=labels,
         )
         log.document["results"] = ran["results"]
-        run = read_foreign(log.write(tmp_path / str(ran["limit_rows"])), labels)
+        run = read(log.write(tmp_path / str(ran["limit_rows"])), labels)
         assert kinds(run) == set()
         for (task, metric), value in run.results.items():
             assert run.trials[task].values[metric].mean() == pytest.approx(value, abs=1e-7)

@@ -1,0 +1,14 @@
+"""Kinds of findings that only logs of lmms-eval have.
+
+Owns the words.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class LmmsKind(StrEnum):
+    OTHER_TASK = "another task of the same name"
+    STRINGS = "strings where numbers belong"
+    PROMPT = "prompt fell back to the default"

@@ -1,0 +1,84 @@
+"""Scores for the BabyVLM 2026 leaderboard.
+
+Owns the format that its collator takes: ``{"results": {"<task>": {"<metric>": fraction}}}``. The leaderboard's
+``baby_winoground`` is another task (version 2 of the benchmark) under the same name, so ours never goes into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+
+from babycli.data.datasets import data_set_named
+from babycli.data.manifest import manifests
+from babycli.errors import DataError, UntrustedResultError, UsageError
+from babycli.report.forms import Say
+from babycli.report.logged import OURS
+from babycli.report.provisos import provisos
+from babycli.report.rows import TableRow
+from babycli.tasks import all_tasks
+from babycli.tasks.babyvlm import BABYVLM
+from babycli.wording import Scoring, all_of
+
+OTHER_TASK = "baby_winoground"
+WHY_LEFT_OUT = (
+    f"{OTHER_TASK} is left out: the leaderboard means another task by that name (other items, version 2 of the "
+    "benchmark), and the two must not be mixed"
+)
+
+
+def write(rows: Sequence[TableRow], say: Say) -> str:
+    """Writes the entry of one model; its controls are passed over, and tasks of other benchmarks are left out.
+
+    Raises UsageError for several models, DataError for numbers that are not of the whole published data, and
+    UntrustedResultError for such as no leaderboard should show.
+    """
+    rows = [row for row in rows if not row.control] or rows
+    if len(rows) != 1:
+        labels = "\n  ".join(row.label for row in rows[:20])
+        raise UsageError(
+            f"a leaderboard entry is of one model, here are {len(rows)}:\n  {labels}",
+            "name one run's folder:  babycli report logs/MODEL/DATE --format leaderboard",
+        )
+    (row,) = rows
+    if row.control:
+        raise DataError(f"{row.label} is a control, not a model", "name the folder of the model's own run")
+    if data_set_named(row.runs[0].data).is_demo:
+        raise DataError(f"{row.label} was run on the demo data", "evaluate on SAYCam")
+    if row.runs[0].scoring != Scoring.FAIR and row.runs[0].program == OURS:
+        raise UntrustedResultError(f"{row.label} counts ties as right", "evaluate with --scoring fair")
+    entry: dict[str, dict[str, float]] = {}
+    others = dict.fromkeys(task for task, _ in row.cells if not _is_of_the_benchmark(task))
+    for (task, metric), cell in row.cells.items():
+        if task in others:
+            continue
+        n_due = manifests()[task].n_rows // all_tasks()[task].rows_per_item
+        if cell.n_units != n_due or row.trials(task) is None:
+            raise DataError(
+                f"{task} of {row.label} has {cell.n_units} of {n_due} trials that can be counted",
+                "evaluate all of them, without --limit and --skip-missing",
+            )
+        if cell.n_nonfinite or cell.fair_value is not None:
+            raise UntrustedResultError(
+                f"{task} of {row.label} must not be trusted", "babycli report --audit LOGS  says why"
+            )
+        if task != OTHER_TASK:
+            entry.setdefault(task, {})[metric] = cell.value
+    left_out = [WHY_LEFT_OUT] if any(task == OTHER_TASK for task, _ in row.cells) else []
+    left_out += [f"the leaderboard has no {all_of(others)}"] if others else []
+    if not entry:
+        raise DataError("; ".join(left_out), f"evaluate other tasks:  babycli eval --tasks {_wanted()}")
+    for note in (*left_out, *provisos(row.runs)):
+        say(f"note: {note}")
+    return orjson.dumps({"results": entry}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def _is_of_the_benchmark(task: str) -> bool:
+    """Tells whether a task is of BabyVLM and published; what a user adds to it has no place in an entry."""
+    return task in all_tasks() and all_tasks()[task].benchmark == BABYVLM and task in manifests()
+
+
+def _wanted() -> str:
+    """Names the tasks that the leaderboard has."""
+    return ",".join(task for task in all_tasks() if _is_of_the_benchmark(task) and task != OTHER_TASK)
