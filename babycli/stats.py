@@ -1,4 +1,4 @@
-"""The few formulas behind a number's uncertainty.
+"""The formulas behind a number's uncertainty.
 
 Owns arithmetic on plain numbers. Never knows what the numbers mean.
 
@@ -26,14 +26,14 @@ KEPT_COUNTS = 6_000_000  # cells of the largest matrix of resamples that is kept
 
 
 def mean(values: Sequence[float]) -> float:
-    """Arithmetic mean. Raises ValueError for no values: a mean of nothing is no number."""
+    """Computes the arithmetic mean. Raises ValueError for no values: they have no mean."""
     if not values:
         raise ValueError("mean of no values")
     return sum(values) / len(values)
 
 
 def standard_error(values: Sequence[float]) -> float | None:
-    """Sample standard deviation (n - 1) over the square root of n; None for fewer than two values.
+    """Computes the sample standard deviation (n - 1) over the square root of n; None for fewer than two values.
 
     Same as mean_stderr in lmms-eval's lmms_eval/api/metrics.py.
     """
@@ -45,7 +45,7 @@ def standard_error(values: Sequence[float]) -> float | None:
 
 
 def wilson95(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a share of n trials (Wilson 1927, JASA 22, 209-212).
+    """Computes Wilson's 95 % score interval of a share of n trials (Wilson 1927, JASA 22, 209-212).
 
     ``share`` may come from fractional credit; the interval is then that of the same share of whole successes.
     """
@@ -53,7 +53,7 @@ def wilson95(share: float, n: int) -> tuple[float, float]:
 
 
 def clustered_stderr(values: Floats, clusters: Ints) -> float | None:
-    """Standard error of a mean of trials that come in clusters; None for fewer than two clusters.
+    """Computes the standard error of a mean of trials that come in clusters; None for fewer than two clusters.
 
     Square root of C / (C - 1) * sum over clusters of (sum of deviations from the mean)^2 / n^2: the clustered formula
     of Miller 2024 (arXiv 2411.00640) with the usual correction for C clusters.
@@ -62,8 +62,12 @@ def clustered_stderr(values: Floats, clusters: Ints) -> float | None:
     return None if len(totals) < 2 else math.sqrt(_clustered_variance(totals, len(values)))
 
 
-def clustered95(values: Floats, clusters: Ints, is_share: bool) -> tuple[float, float] | None:
-    """95 % interval of a mean in [0, 1] of trials that come in clusters; None for fewer than two clusters.
+def clustered95(
+    values: Floats, clusters: Ints, is_share: bool, bounds: tuple[float, float] = (0.0, 1.0)
+) -> tuple[float, float] | None:
+    """Computes a 95 % interval of a mean of trials that come in clusters; None for fewer than two clusters.
+
+    A trial's value lies within the bounds, which may be infinite; of a share, in [0, 1].
 
     For a share, Wilson's interval with n over the design effect in place of n (Korn & Graubard 1998, Survey
     Methodology 24, 193-201; Dean & Pagano 2015, Journal of Survey Statistics and Methodology 3, 484-503); see
@@ -81,20 +85,20 @@ def clustered95(values: Floats, clusters: Ints, is_share: bool) -> tuple[float, 
     if is_share:
         return _score95(centre, n / _inflation(totals, n, centre * (1 - centre) / n))
     half = _t975(n - 1) * _mean_stderr(values, totals)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return max(bounds[0], centre - half), min(bounds[1], centre + half)
 
 
 def bootstrap95(values: Floats, seed: int) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of the mean (Efron & Tibshirani 1993, chapter 13)."""
+    """Computes the 95 % percentile bootstrap interval of the mean (Efron & Tibshirani 1993, chapter 13)."""
     return _percentiles95(values, _resampled_deviations(values, seed))
 
 
 def paired95(differences: Floats, clusters: Ints | None) -> tuple[float, float]:
-    """95 % interval of a mean difference of two shares of the same trials; each trial's difference lies in [-1, 1].
+    """Computes a 95 % interval of a mean difference of two shares of the same trials, each difference in [-1, 1].
 
     Bonett & Price 2012 (Journal of Educational and Behavioral Statistics 37, 479-488), which Fagerland, Lydersen &
     Laake 2014 (Statistics in Medicine 33, 2850-2875) recommend: Wald's interval after adding one trial of +1 and one of
-    -1. Clusters multiply its variance as in _inflation; a single cluster tells nothing, so all of [-1, 1] is left.
+    -1. Clusters multiply its variance as in _inflation; from a single cluster nothing can be told, so it is [-1, 1].
     """
     stderr = paired_stderr(differences, clusters)
     if stderr is None:
@@ -107,7 +111,7 @@ def paired95(differences: Floats, clusters: Ints | None) -> tuple[float, float]:
 
 
 def paired_stderr(differences: Floats, clusters: Ints | None) -> float | None:
-    """Standard error behind ``paired95``, never 0; None for a single cluster, which does not tell."""
+    """Computes the standard error behind ``paired95``, never 0; None for a single cluster, which tells nothing."""
     n = len(differences)
     squares = float(differences @ differences)
     centre = float(differences.sum()) / (n + 2)
@@ -122,17 +126,18 @@ def paired_stderr(differences: Floats, clusters: Ints | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class MeanTest:
-    """A mean of differences: its standard error, 95 % interval, and two-sided p value against 0."""
+    """The test of a mean of differences: standard error, 95 % interval, and two-sided p value against 0."""
 
     stderr: float
     ci95: tuple[float, float]
     p_value: float
 
 
-def mean_test(differences: Floats, clusters: Ints | None) -> MeanTest | None:
-    """Student's t of a mean difference in [-1, 1]; None for fewer than two trials or clusters, which tell nothing.
+def mean_test(differences: Floats, clusters: Ints | None, bounds: tuple[float, float] = (-1.0, 1.0)) -> MeanTest | None:
+    """Tests a mean difference with Student's t; None for fewer than two trials or clusters, which tell nothing.
 
-    With clusters as in ``clustered95`` for another mean than a share.
+    A trial's difference lies within the bounds, which may be infinite. With clusters as in ``clustered95`` for
+    another mean than a share.
     """
     n = len(differences)
     totals = None if clusters is None else _cluster_totals(differences, clusters)
@@ -142,26 +147,28 @@ def mean_test(differences: Floats, clusters: Ints | None) -> MeanTest | None:
     centre = float(differences.mean())
     half = _t975(n - 1) * stderr
     p_value = 1.0 if centre == 0 else 0.0 if stderr == 0 else 2 * _t_below(n - 1, -abs(centre) / stderr)
-    return MeanTest(stderr, (max(-1.0, centre - half), min(1.0, centre + half)), p_value)
+    return MeanTest(stderr, (max(bounds[0], centre - half), min(bounds[1], centre + half)), p_value)
 
 
-def paired_bootstrap(differences: Floats, seed: int) -> tuple[tuple[float, float], float]:
-    """95 % percentile interval and two-sided p value of a mean paired difference.
+def paired_bootstrap(differences: Floats, seed: int, largest: float = 1.0) -> tuple[tuple[float, float], float]:
+    """Computes the 95 % percentile interval and two-sided p value of a mean paired difference.
+
+    ``largest`` is the largest possible difference: numbers that differ by less than a millionth of it count as equal.
 
     p is the share of resamples of the differences less their mean whose own mean lies as far from 0 as the observed
     one, itself counted: (1 + count) / (B + 1) (Davison & Hinkley 1997, section 4.4).
     """
     deviations = _resampled_deviations(differences, seed)
-    # Resampled means are sums in single precision: what ties with the observed difference must count as a tie.
-    as_far = int((abs(deviations) >= abs(float(differences.mean())) - 1e-6).sum())
+    # Resampled means are sums in single precision: a mean that ties with the observed one must count as a tie.
+    as_far = int((abs(deviations) >= abs(float(differences.mean())) - 1e-6 * largest).sum())
     return _percentiles95(differences, deviations), (1 + as_far) / (len(deviations) + 1)
 
 
 def by_cluster(values: Floats, clusters: Ints) -> Floats:
-    """One number for each cluster, with the same mean and the clustered variance: what a bootstrap may draw from.
+    """Computes a number for each cluster, with the same mean and the clustered variance, for a bootstrap to draw from.
 
-    The mean and each cluster's share of the deviations from it. Drawing single trials would take those of a cluster for
-    independent.
+    It is the mean plus the cluster's share of the deviations from it. A bootstrap of single trials would treat the
+    trials of a cluster as independent.
     """
     totals = _cluster_totals(values, clusters)
     of_clusters: Floats = values.mean() + totals * len(totals) / len(values)
@@ -169,7 +176,9 @@ def by_cluster(values: Floats, clusters: Ints) -> Floats:
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Exact two-sided p value of McNemar's test (1947, Psychometrika 12, 153-157) from the trials that differ.
+    """Computes the exact two-sided p value of McNemar's test (1947, Psychometrika 12, 153-157).
+
+    The counts are those of the trials that only the first, and only the second, got right.
 
     Twice the binomial probability of at most the smaller count, as both are equally likely under the null.
     """
@@ -180,7 +189,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p values adjusted for their number, in the order given (Holm 1979, Scand. J. Statist. 6, 65-70)."""
+    """Adjusts p values for their number, in the order given (Holm 1979, Scand. J. Statist. 6, 65-70)."""
     adjusted = [0.0] * len(p_values)
     largest = 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
@@ -190,12 +199,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def detectable_difference(stderr: float) -> float:
-    """Smallest true difference that a two-sided test at 5 % finds with 80 % power: (z.975 + z.80) standard errors."""
+    """Computes the smallest true difference that a two-sided test at 5 % finds with 80 % power.
+
+    It is (z.975 + z.80) standard errors.
+    """
     return (Z95 + Z80) * stderr
 
 
 def _score95(share: float, n: float) -> tuple[float, float]:
-    """Wilson's interval; n need not be whole, since an effective number of trials is not."""
+    """Computes Wilson's interval; n need not be whole, as an effective number of trials is not."""
     z2 = Z95**2
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
@@ -204,31 +216,31 @@ def _score95(share: float, n: float) -> tuple[float, float]:
 
 
 def _mean_stderr(values: Floats, totals: Floats | None) -> float:
-    """Standard error of a mean; with the totals of clusters, that of independent trials inflated as in _inflation."""
+    """Computes the standard error of a mean; with the totals of clusters, the variance is multiplied by _inflation."""
     n = len(values)
     plain = float(values.var(ddof=1)) / n
     return math.sqrt(plain if totals is None else plain * _inflation(totals, n, plain))
 
 
 def _cluster_totals(values: Floats, clusters: Ints) -> Floats:
-    """Each cluster's sum of deviations from the mean of all trials. Codes that no trial has are no clusters."""
+    """Sums each cluster's deviations from the mean of all trials. Codes that no trial has are not clusters."""
     import numpy as np
 
-    totals: Floats = np.bincount(clusters, weights=values - values.mean()).astype(np.float64)  # stubs take it for whole
+    totals: Floats = np.bincount(clusters, weights=values - values.mean()).astype(np.float64)  # the stubs say integers
     return totals[np.bincount(clusters) > 0]
 
 
 def _clustered_variance(totals: Floats, n: int) -> float:
-    """Variance of the mean of n trials, from their clusters' totals."""
+    """Computes the variance of the mean of n trials from their clusters' totals."""
     count = len(totals)
     return count / (count - 1) * float(totals @ totals) / n**2
 
 
 def _degrees_of_freedom(totals: Floats) -> float:
-    """Degrees of freedom of the clustered variance: 2C / (k - 1), where k is the totals' kurtosis; at most C - 1.
+    """Computes the degrees of freedom of the clustered variance: 2C / (k - 1), k the totals' kurtosis; at most C - 1.
 
-    Satterthwaite's 2 * mean^2 / variance (1946, Biometrics Bulletin 2, 110-114) of C squared totals. Few large clusters
-    or few that hold most of the successes make the variance less certain than the number of clusters tells.
+    It is Satterthwaite's 2 * mean^2 / variance (1946, Biometrics Bulletin 2, 110-114) of C squared totals. If a few
+    clusters are large or hold most of the successes, the variance is less certain than the number of clusters says.
     """
     count = len(totals)
     squares = totals**2
@@ -241,11 +253,12 @@ def _degrees_of_freedom(totals: Floats) -> float:
 
 
 def _inflation(totals: Floats, n: int, independent: float) -> float:
-    """What clusters multiply the variance of a mean by, ``independent`` being that of n independent trials.
+    """Computes the factor by which clusters multiply ``independent``, the variance of the mean of independent trials.
 
     1 + max(0, design effect - 1) * (t / z)^2, where the design effect is the clustered variance over ``independent``.
-    Only what clusters add is estimated from few of them and needs t. What independent trials would vary by follows from
-    the mean and is never undercut: a design effect below 1 is taken for chance, as is one that cannot be estimated.
+    Only the part that clusters add is estimated from few clusters and needs t. The variance of independent trials
+    follows from the mean, and the result is never below it: a design effect below 1 is taken for chance, as is one
+    that cannot be estimated.
     """
     if independent <= 0.0:
         return 1.0
@@ -254,21 +267,21 @@ def _inflation(totals: Floats, n: int, independent: float) -> float:
 
 
 def _t975(degrees: float) -> float:
-    """97.5 % quantile of Student's t distribution. scipy.special, since scipy.stats takes a second to import."""
+    """Computes the 97.5 % quantile of Student's t distribution (scipy.stats would take a second to import)."""
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees, 0.975))
 
 
 def _t_below(degrees: float, value: float) -> float:
-    """Probability of Student's t distribution at most at a value."""
+    """Computes the probability that Student's t is at most a value."""
     from scipy.special import stdtr
 
     return float(stdtr(degrees, value))
 
 
 def _resampled_deviations(values: Floats, seed: int) -> NDArray[np.floating[Any]]:
-    """Means of resamples of the values, less the mean of the values.
+    """Computes the means of resamples of the values, less the mean of the values.
 
     An end of the interval has a Monte Carlo error of 3 % of a standard error with 10,000 resamples and 6 % with 2,000.
     Up to 3,000 values take less than a millisecond once their counts are made; more are drawn anew each time.
@@ -285,12 +298,12 @@ def _resampled_deviations(values: Floats, seed: int) -> NDArray[np.floating[Any]
 
 
 def _resamples(n: int) -> int:
-    """10,000, but fewer for more than 600 values, so that their counts can be kept; never fewer than 2,000."""
+    """Gives the number of resamples of n values: 10,000 or, so that counts can be kept, fewer; at least 2,000."""
     return max(2_000, min(10_000, KEPT_COUNTS // n))
 
 
 def _draws(n: int, seed: int) -> Iterator[Ints]:
-    """Which of n values each resample holds."""
+    """Draws the resamples: for each, the indices of the n values that it holds."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
@@ -300,7 +313,7 @@ def _draws(n: int, seed: int) -> Iterator[Ints]:
 
 @lru_cache(maxsize=4)
 def _counts(n: int, seed: int) -> NDArray[np.float32]:
-    """How often each resample holds each value. The same for all arrays of one length, which makes hundreds cheap."""
+    """Counts how often each resample holds each value. All arrays of one length share the counts, which saves time."""
     import numpy as np
 
     counts = np.empty((_resamples(n), n), np.float32)  # single precision, as the product with it waits for memory
@@ -310,7 +323,7 @@ def _counts(n: int, seed: int) -> NDArray[np.float32]:
 
 
 def _percentiles95(values: Floats, deviations: NDArray[np.floating[Any]]) -> tuple[float, float]:
-    """2.5 and 97.5 % percentiles of resampled means around the mean of the values, which they always enclose."""
+    """Computes the 2.5 and 97.5 % percentiles of resampled means; they always enclose the mean of the values."""
     import numpy as np
 
     centre = float(values.mean())

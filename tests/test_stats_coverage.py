@@ -1,4 +1,7 @@
-"""How often 95 % intervals hold the truth, by seeded simulation: 93 to 97 % is the aim, exceptions are named."""
+"""How often 95 % intervals hold the truth, by seeded simulation: 93 to 97 % is the aim, exceptions are named.
+
+Of simulations that draw again within each draw, `make test` does 500, and `make test-long` 2,000.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from babycli.stats import bootstrap95, clustered95, paired95, paired_bootstrap, 
 if TYPE_CHECKING:
     from babycli.stats import Floats, Ints
 
+DRAWS = (500, pytest.param(2_000, marks=pytest.mark.long))
 SHARES = (0.05, 0.25, 0.9)
 CORRELATIONS = (0.0, 0.05, 0.1, 0.2)  # of trials within a cluster
 
@@ -109,21 +113,23 @@ def test_clustered_means(sizes: Ints, spread: float) -> None:
     assert 0.93 <= covered(intervals, truth) <= 0.97
 
 
+@pytest.mark.parametrize("draws", DRAWS)
 @pytest.mark.parametrize(("a", "b"), [(2.0, 3.0), (1.0, 4.0), (0.5, 4.5), (5.0, 2.0)])
-def test_bootstrap_of_scores(a: float, b: float) -> None:
+def test_bootstrap_of_scores(a: float, b: float, draws: int) -> None:
     rng = np.random.default_rng(11)
-    intervals = np.array([bootstrap95(values, 0) for values in rng.beta(a, b, (2_000, 294))])
+    intervals = np.array([bootstrap95(values, 0) for values in rng.beta(a, b, (draws, 294))])
     assert 0.93 <= covered(intervals, a / (a + b)) <= 0.97
 
 
+@pytest.mark.parametrize("draws", DRAWS)
 @pytest.mark.parametrize("differing", [0.2, 0.5])
 @pytest.mark.parametrize("n", [365, 2200])
-def test_paired_bootstrap_errs_once_in_twenty(n: int, differing: float) -> None:
+def test_paired_bootstrap_errs_once_in_twenty(n: int, differing: float, draws: int) -> None:
     rng = np.random.default_rng(11)
     chances = [differing / 4, differing / 4, 1 - differing, differing / 4, differing / 4]
     results = [
         paired_bootstrap(differences, 0)
-        for differences in rng.choice([-1.0, -0.5, 0.0, 0.5, 1.0], p=chances, size=(2_000, n))
+        for differences in rng.choice([-1.0, -0.5, 0.0, 0.5, 1.0], p=chances, size=(draws, n))
     ]
     assert 0.93 <= covered(np.array([interval for interval, _ in results]), 0.0) <= 0.97
     assert 0.03 <= np.mean([p <= 0.05 for _, p in results]) <= 0.07

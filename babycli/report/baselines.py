@@ -28,11 +28,12 @@ class Baselines:
     title: str
     source: str
     note: str
+    data_set: str  # that they were measured on
     rows: tuple[PublishedRow, ...]
 
 
 def read_baselines(name: str) -> Baselines:
-    """The published rows of that name. Raises UsageError for a name that is not there."""
+    """Reads the published rows of that name. Raises UsageError for a name that is not there."""
     known = json.loads((manifests_folder() / "baselines.json").read_bytes())
     if name not in known:
         raise UsageError(
@@ -44,4 +45,4 @@ def read_baselines(name: str) -> Baselines:
         PublishedRow(label, {c: value for c, value in zip(columns, values, strict=True) if value is not None})
         for label, values in raw["rows"].items()
     )
-    return Baselines(raw["title"], raw["source"], raw["note"], rows)
+    return Baselines(raw["title"], raw["source"], raw["note"], raw["data_set"], rows)

@@ -6,8 +6,10 @@ Owns pairing (and refusing to pair), and which test a metric takes. The formulas
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from babycli.report.load import Run
 from babycli.report.measure import SEED, Interval
 from babycli.report.rows import Column, TableRow
 from babycli.report.trials import Floats, TaskTrials
+from babycli.report.values import goodness, span
 from babycli.stats import (
     by_cluster,
     detectable_difference,
@@ -26,7 +29,7 @@ from babycli.stats import (
     paired_bootstrap,
     paired_stderr,
 )
-from babycli.tasks import all_tasks
+from babycli.tasks.about import about, metric_of
 from babycli.wording import did_you_mean
 
 MCNEMAR = "exact McNemar"
@@ -45,7 +48,7 @@ class Paired:
     test: str
     p_value: float
     detectable: float | None  # the smallest true difference that these trials show with 80 % power; None: not known
-    only_first: tuple[int, ...]  # places of the trials in which the first got more than the second
+    only_first: tuple[int, ...]  # places of the trials in which the first did better than the second
     only_second: tuple[int, ...]
     first_value: float  # the means of these trials
     second_value: float
@@ -65,29 +68,33 @@ class Comparison:
         return is_significant(self.paired, self.p_holm)
 
 
-def is_significant(found: Paired, p_holm: float) -> bool:
-    """By the test, and by the interval, which knows of clusters where McNemar's test does not."""
-    low, high = found.ci95
+def is_significant(pair: Paired, p_holm: float) -> bool:
+    """Asks the test, and the interval, which knows of clusters where McNemar's test does not."""
+    low, high = pair.ci95
     return p_holm < SIGNIFICANT and not low <= 0 <= high
 
 
 def paired(first: TaskTrials, second: TaskTrials, metric: str) -> Paired:
-    """Both must hold the same trials in the same order."""
+    """Compares a metric over the trials of two runs, which must be the same in the same order."""
+    described = metric_of(first.task, metric)
     a, b = first.values[metric], second.values[metric]
     differences = a - b
     clusters = first.clusters if first.clusters is not None else second.clusters
-    is_choice = all_tasks()[first.task].chance[metric] is not None
-    only_first, only_second = np.flatnonzero(differences > 0), np.flatnonzero(differences < 0)
-    of_mean = mean_test(differences, clusters)
-    stderr = paired_stderr(differences, clusters) if is_choice else of_mean.stderr if of_mean else None
-    of_any: Interval = of_mean.ci95 if of_mean else (-1.0, 1.0)
-    interval = paired95(differences, clusters) if is_choice else of_any
-    if is_choice and _is_whole(a) and _is_whole(b):
+    better = differences if described.higher_is_better else -differences
+    only_first, only_second = np.flatnonzero(better > 0), np.flatnonzero(better < 0)
+    widest = span(described)
+    of_mean = mean_test(differences, clusters, (-widest, widest))
+    stderr = paired_stderr(differences, clusters) if described.is_share else of_mean.stderr if of_mean else None
+    of_any: Interval = of_mean.ci95 if of_mean else (-widest, widest)
+    interval = paired95(differences, clusters) if described.is_share else of_any
+    if described.is_share and _is_whole(a) and _is_whole(b):
         test, p_value = MCNEMAR, mcnemar(len(only_first), len(only_second))
     else:
         # Few clusters make a bootstrap too sure of itself, so it must not be surer than Student's t.
         test = BOOTSTRAP
-        _, p_value = paired_bootstrap(differences if clusters is None else by_cluster(differences, clusters), SEED)
+        largest = widest if math.isfinite(widest) else float(abs(differences).max())
+        independent = differences if clusters is None else by_cluster(differences, clusters)
+        _, p_value = paired_bootstrap(independent, SEED, largest)
         p_value = max(p_value, of_mean.p_value) if of_mean else 1.0
     return Paired(
         difference=float(differences.mean()),
@@ -109,7 +116,7 @@ def _is_whole(values: Floats) -> bool:
 
 
 def pairing_problem(task: str, first: Run, second: Run) -> str | None:
-    """Why the trials of two runs cannot be paired; None where they can."""
+    """Says why the trials of two runs cannot be paired; None where they can."""
     if first.data != second.data:
         return f"were run on different data ({first.data} and {second.data})"
     for what, a, b in (
@@ -118,11 +125,15 @@ def pairing_problem(task: str, first: Run, second: Run) -> str | None:
     ):
         if a is not None and b is not None and a != b:
             return f"were run on different {what} ({a[:12]}… and {b[:12]}…)"
+    if first.identity is not None and second.identity is not None:
+        asked, other_asked = (identity.question.tasks.get(task) for identity in (first.identity, second.identity))
+        if asked and other_asked and (asked.version, asked.code) != (other_asked.version, other_asked.code):
+            return f"were run with different files or versions of the task {task}"
     for run in (first, second):
         if task not in run.trials:
             return f"cannot be paired: {run.path} has no outcomes and no samples of {task}"
     one, other = first.trials[task], second.trials[task]
-    for kind in ("category", "phrases", "session"):
+    for kind in sorted(kind.name for kind in about(task).groupings if not kind.is_derived):
         names, other_names = one.groups.get(kind, ()), other.groups.get(kind, ())
         if len(names) == len(other_names) and names != other_names:
             n_others = sum(a != b for a, b in zip(names, other_names, strict=True))
@@ -134,7 +145,7 @@ def pairing_problem(task: str, first: Run, second: Run) -> str | None:
 
 
 def compare(rows: Sequence[TableRow]) -> list[Comparison]:
-    """Every pair of the rows on every task and metric that both have, with Holm's correction over all of it.
+    """Compares every pair of rows on every task and metric that both have, with Holm's correction over all of it.
 
     Raises DataError where two rows were run on different labels, images or items, or have no task in common.
     """
@@ -179,7 +190,7 @@ class Best:
 
 
 def best_of_columns(rows: Sequence[TableRow], columns: Sequence[Column]) -> Mapping[Column, Best]:
-    """For every column the best row, and how sure it is that each other one is worse: Holm over the whole table.
+    """Finds the best row of every column, and how sure it is that each other one is worse: Holm over the whole table.
 
     Controls take no part. A column whose trials cannot be paired has no entry.
     """
@@ -187,7 +198,8 @@ def best_of_columns(rows: Sequence[TableRow], columns: Sequence[Column]) -> Mapp
     for column in columns:
         of_column = [row for row in rows if column in row.cells and not row.control]
         if len(of_column) > 1:
-            best = max(of_column, key=lambda row: row.cells[column].value)
+            metric = metric_of(*column)
+            best = max(of_column, key=lambda row: goodness(metric, row.cells[column].value))
             others = _paired_with(best, [row for row in of_column if row is not best], column)
             if others is not None:
                 found[column] = best.label, others
@@ -199,7 +211,7 @@ def best_of_columns(rows: Sequence[TableRow], columns: Sequence[Column]) -> Mapp
 
 
 def _paired_with(best: TableRow, others: Sequence[TableRow], column: Column) -> dict[str, Paired] | None:
-    """None where one of them was run on something else."""
+    """Compares the best row with each other one; None where one of them was run on something else."""
     task, metric = column
     one = _run(best, task)
     if any(pairing_problem(task, one, _run(other, task)) for other in others):
@@ -208,7 +220,7 @@ def _paired_with(best: TableRow, others: Sequence[TableRow], column: Column) -> 
 
 
 def find_rows(names: Sequence[str], rows: Sequence[TableRow]) -> list[TableRow]:
-    """The rows that a user means. A name is a label, a model's name or the end of it, or a run's folder.
+    """Finds the rows that a user means. A name is a label, a model's name or the end of it, or a run's folder.
 
     Raises UsageError for a name that fits none or several, or fewer than two rows.
     """
@@ -231,12 +243,19 @@ def find_rows(names: Sequence[str], rows: Sequence[TableRow]) -> list[TableRow]:
     return found
 
 
+def _lies_at(run: Run, place: Path) -> bool:
+    """Tells whether a place is the run's folder or results file, or the end of its folder's path."""
+    folder = run.path.parent
+    ends_so = not place.is_absolute() and place.parts == folder.parts[len(folder.parts) - len(place.parts) :]
+    return bool(place.parts) and (ends_so or place.resolve() in (folder.resolve(), run.path.resolve()))
+
+
 def _fitting(name: str, rows: Sequence[TableRow]) -> list[TableRow]:
-    """By the first of these that fits any row."""
+    """Gives the rows that a name fits, by the first of these tests that any row passes."""
     wanted = name.strip("/")
     tests: tuple[Callable[[TableRow], bool], ...] = (
         lambda row: row.label == name,
-        lambda row: any(str(of.path) == name or str(of.path.parent).endswith("/" + wanted) for of in row.runs),
+        lambda row: any(_lies_at(run, Path(name)) for run in row.runs),
         lambda row: row.is_model and row.runs[0].model.strip("/") == wanted,
         lambda row: row.is_model and row.runs[0].model.strip("/").endswith("/" + wanted),
         lambda row: row.is_model and wanted in row.label,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Tone = Literal["", "quiet", "alarm"]
 MAX_FLOAT_LINES = 45  # of LaTeX that fit on a page
 MIN_NAME = 12  # columns of a terminal that names get at least
-MARKS = "=!-*^"  # behind a number: see tables.py for their meaning
+MARKS = "=!?-*^"  # behind a number: see tables.py for their meaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,10 @@ class Grid:
 
 
 def as_text(grid: Grid, width: int, is_terminal: bool) -> str:
-    """For a terminal of that many columns; colours only where it is one. Columns that do not fit follow below."""
+    """Writes it for a terminal of that many columns, with colours if it is one; columns that do not fit follow."""
     from rich.console import Console
 
+    grid = _printable(grid)
     stream = io.StringIO()
     console = Console(file=stream, width=width, force_terminal=is_terminal, highlight=False, markup=False, emoji=False)
     lines = [line for section in grid.sections for line in section]
@@ -58,8 +59,27 @@ def as_text(grid: Grid, width: int, is_terminal: bool) -> str:
     return "\n".join(text.rstrip() for text in stream.getvalue().split("\n")).lstrip("\n")
 
 
+def _printable(grid: Grid) -> Grid:
+    """Gives the grid with a blank for each character that steers a terminal or ends a line; a title keeps its lines."""
+    return replace(
+        grid,
+        heads=tuple((printable(over), printable(under)) for over, under in grid.heads),
+        sections=tuple(
+            tuple(Line(printable(line.label), tuple(map(printable, line.cells)), line.tone) for line in section)
+            for section in grid.sections
+        ),
+        notes=tuple(map(printable, grid.notes)),
+        title="\n".join(map(printable, grid.title.split("\n"))),
+    )
+
+
+def printable(text: str) -> str:
+    """Gives a text of a log on one line, without characters that steer a terminal or turn the text around."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+
+
 def _blocks(grid: Grid, widths: Sequence[int], room: int) -> list[list[int]]:
-    """The columns that stand side by side; columns of words are folded, and take what room there is."""
+    """Chooses the columns that stand side by side; columns of words are folded, and take what room there is."""
     blocks: list[list[int]] = [[]]
     used = 0
     for i, wide in enumerate(widths):
@@ -93,7 +113,7 @@ def _rich_table(grid: Grid, block: Sequence[int], columns: Sequence[Sequence[str
 
 
 def _folded(label: str, room: int) -> str:
-    """A name on as many lines as it needs, broken where its parts meet."""
+    """Writes a name on as many lines as it needs, broken where its parts meet."""
     lines = [""]
     for part in re.findall(r"[^-/_ ,]+[-/_ ,]*|[-/_ ,]+", label):
         if lines[-1].strip() and len(lines[-1] + part.rstrip()) > max(room, MIN_NAME):
@@ -103,12 +123,13 @@ def _folded(label: str, room: int) -> str:
 
 
 def _aligned(cells: Sequence[str]) -> list[str]:
-    """A column with room behind the digits for its marks, so that points line up."""
+    """Gives a column room behind the digits for its marks, so that points line up."""
     n_marks = [len(text) - len(text.rstrip(MARKS)) for text in cells]
     return [cell + " " * (max(n_marks) - n) for cell, n in zip(cells, n_marks, strict=True)]
 
 
 def as_markdown(grid: Grid) -> str:
+    grid = _printable(grid)
     heads = [f"{over} {under}".strip() for over, under in grid.heads]
     lines = [f"**{grid.title}**", ""] if grid.title else []
     rule = "".join("---|" if i in grid.left else "---:|" for i in range(len(heads)))
@@ -123,7 +144,7 @@ def _cell(text: str) -> str:
 
 
 def as_latex(grid: Grid) -> str:
-    """A table environment with the notes as its caption; needs booktabs, graphicx and longtable."""
+    """Writes a table environment with the notes as its caption; needs booktabs, graphicx and longtable."""
     kinds = "".join("p{0.5\\linewidth}" if i in grid.left else "r" for i in range(len(grid.heads)))
     heads = [latex_text(f"{over} {under}".strip()) for over, under in grid.heads]
     bodies = []
@@ -137,7 +158,7 @@ def as_latex(grid: Grid) -> str:
 
 
 def latex_table(caption: str, label: str, columns: str, heads: Sequence[str], body: Sequence[str]) -> list[str]:
-    """A float that is made smaller where it is too wide; a table over several pages where it is too long for one."""
+    """Writes a float, made smaller where it is too wide; over several pages where it is too long for one."""
     named = rf"\label{{{label}}}" if label else ""
     if len(body) > MAX_FLOAT_LINES:
         return [
@@ -172,7 +193,7 @@ def latex_table(caption: str, label: str, columns: str, heads: Sequence[str], bo
 
 
 def latex_text(text: str) -> str:
-    """Text with LaTeX's special characters escaped."""
+    """Escapes LaTeX's special characters; an empty line would end a cell."""
     special = {c: "\\" + c for c in "&%$#_{}"} | {
         "\\": r"\textbackslash{}",
         "~": r"\textasciitilde{}",
@@ -180,7 +201,8 @@ def latex_text(text: str) -> str:
         "±": r"$\pm$",
         "−": r"$-$",
         "…": r"\dots{}",
+        "∞": r"$\infty$",
         "<": r"\textless{}",
         ">": r"\textgreater{}",
     }
-    return "".join(special.get(c, c) for c in text)
+    return "".join(special.get(c, c) for c in printable(text))

@@ -18,17 +18,21 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from babycli import __version__
+from babycli.domain import ImageRef
 from babycli.report import differences, html_figures, html_methods, html_tables
 from babycli.report.compare import Comparison
 from babycli.report.differences import Item
 from babycli.report.grid import Grid
 from babycli.report.html_images import IMAGES_WARNING, MAX_PICTURES, Images, Picture
 from babycli.report.load import Unread
-from babycli.report.tables import Table, heading
+from babycli.report.tables import Table, heading, metrics_of
+from babycli.tasks.about import About, drawn_groupings, in_order, with_siblings
+from babycli.wording import all_of
 
 __all__ = ["IMAGES_WARNING", "Images", "page"]
 
 _HERE = Path(__file__).parent
+_PictureKey = tuple[str, ImageRef]  # task, and its picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class _Differences:
 
     grid: Grid
     heads: tuple[str, ...]
+    scales: str  # what is counted in what
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +92,15 @@ class _Items:
 
 
 def page(
-    made: Sequence[Table],
+    tables: Sequence[Table],
     comparisons: Sequence[Comparison],
     with_items: bool,
     unread: Sequence[Unread],
     images: Images | None,
 ) -> Page:
-    """The whole page. With ``images``, it holds small pictures of the items and, if there are any, who may see it."""
-    sources = html_methods.sourced(made)
-    pictures: dict[tuple[str, str], Picture] = {}
+    """Writes the whole page. With ``images``, it holds small pictures of the items and says who may see it."""
+    sources = html_methods.sourced(tables)
+    pictures: dict[_PictureKey, Picture] = {}
     listed = _listed(comparisons) if with_items else []
     if images is not None:
         pictures = _pictures(listed, images)
@@ -110,16 +115,19 @@ def page(
         script=script,
         style_hash=_hash(style),
         script_hash=_hash(script),
-        n_models=sum(not row.control for table in made for row in table.rows),
-        dates=_dates(made),
+        benchmarks=_benchmarks(tables),
+        n_models=sum(not row.control for table in tables for row in table.rows),
+        dates=_dates(tables),
         warning=IMAGES_WARNING if ids else "",
-        parts=[_part(i, table) for i, table in enumerate(made, 1)],
+        parts=[_part(i, table) for i, table in enumerate(tables, 1)],
         differences=_differences(comparisons),
         items=[_items(each, pictures, ids) for each in listed],
+        of_scores=_of_scores(with_siblings(each.comparison.task for each in listed)),
+        drawn=all_of(drawn_groupings()),
         pictures=[(ids[key], picture) for key, picture in pictures.items() if key in ids],
         with_pictures=images is not None,
         unread=unread,
-        methods=html_methods.methods(made, comparisons, sources),
+        methods=html_methods.methods(tables, comparisons, sources),
         provenance=[html_methods.provenance(source) for source in sources],
         n_suspects=html_tables.N_SUSPECTS,
         n_marks=html_figures.N_MARKS,
@@ -140,7 +148,7 @@ def _part(number: int, table: Table) -> _Part:
 
 
 def _verbatim(name: str) -> Markup:
-    """A file of the package as it is: the policy lets nothing run or style the page that has another digest."""
+    """Reads a file of the package as it is: the policy lets nothing run or style the page that has another digest."""
     return Markup((_HERE / name).read_text(encoding="utf-8"))  # ours, not the user's
 
 
@@ -148,11 +156,29 @@ def _hash(content: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
 
 
-def _dates(made: Sequence[Table]) -> tuple[str, ...]:
-    """The first and the last day on which a run was made, as far as the logs tell: two, one or none."""
+def _benchmarks(tables: Sequence[Table]) -> str:
+    """Names what the page is an evaluation of: ``BabyVLM``."""
+    tasks = in_order(task for table in tables for task in table.tasks)
+    return all_of(dict.fromkeys(task.benchmark.title for task in tasks if task.benchmark)) or "babycli"
+
+
+def _of_scores(tasks: Sequence[About]) -> str:
+    """Says what is listed where no trial is simply right: ``; of captions, those for which it got more``."""
+    scored = [task for task in tasks if not all(metric.is_share for metric in task.metrics)]
+    units = all_of(dict.fromkeys(task.unit for task in scored))
+    is_less = any(not metric.higher_is_better for metric in metrics_of(tasks))
+    return (
+        f"; of {units}, those for which it got more{', or less where less is better' if is_less else ''}"
+        if units
+        else ""
+    )
+
+
+def _dates(tables: Sequence[Table]) -> tuple[str, ...]:
+    """Finds the first and the last day on which a run was tables, as far as the logs tell: two, one or none."""
     found = {
         "-".join(day.groups())
-        for table in made
+        for table in tables
         for run in table.runs
         if (day := re.match(r"(\d{4})-?(\d{2})-?(\d{2})(?!\d)", run.date))
     }
@@ -163,11 +189,13 @@ def _differences(comparisons: Sequence[Comparison]) -> _Differences | None:
     if not comparisons:
         return None
     grid = differences.as_grid(comparisons)
-    return _Differences(grid, tuple(f"{over} {under}".strip() for over, under in grid.heads))
+    is_in_points, told = differences.units(comparisons, "×")
+    scales = ", ".join([*(["points"] if is_in_points else []), *told])
+    return _Differences(grid, tuple(f"{over} {under}".strip() for over, under in grid.heads), scales)
 
 
 def _listed(comparisons: Sequence[Comparison]) -> list[_Listed]:
-    """Up to two for each comparison; none without items."""
+    """Lists the items of each comparison, those of either model apart; none without items."""
     found = []
     for each in comparisons:
         first, second = each.first.label, each.second.label
@@ -176,30 +204,32 @@ def _listed(comparisons: Sequence[Comparison]) -> list[_Listed]:
     return [each for each in found if each.items]
 
 
-def _pictures(listed: Sequence[_Listed], images: Images) -> dict[tuple[str, str], Picture]:
-    """By task and name, each once however often it is listed."""
-    names: dict[str, list[str]] = {}
+def _pictures(listed: Sequence[_Listed], images: Images) -> dict[_PictureKey, Picture]:
+    """Reads the pictures by task and reference, each once however often it is listed."""
+    wanted: dict[str, list[ImageRef]] = {}
     for each in listed:
-        names.setdefault(each.comparison.task, []).extend(item.image for item in each.items if item.image)
-    found: dict[tuple[str, str], Picture] = {}
-    for task, of_task in names.items():
+        wanted.setdefault(each.comparison.task, []).extend(item.image for item in each.items if item.image is not None)
+    found: dict[_PictureKey, Picture] = {}
+    for task, of_task in wanted.items():
         left = MAX_PICTURES - sum(bool(picture.uri) for picture in found.values())
-        found |= {(task, name): picture for name, picture in images.pictures(task, of_task, left).items()}
+        found |= {(task, image): picture for image, picture in images.pictures(task, of_task, left).items()}
     return found
 
 
 def _items(
     listed: _Listed,
-    pictures: Mapping[tuple[str, str], Picture],
-    ids: Mapping[tuple[str, str], str],
+    pictures: Mapping[_PictureKey, Picture],
+    ids: Mapping[_PictureKey, str],
 ) -> _Items:
     comparison = listed.comparison
     fields = tuple(dict.fromkeys(field for item in listed.items for field in item.about))
     lines = []
     for item in listed.items:
-        key = (comparison.task, item.image)
-        picture = pictures.get(key, Picture("", 0, 0, "the log does not name it"))
+        picture, picture_id, name = Picture("", 0, 0, "the log does not name it"), "", ""
+        if item.image is not None:
+            key = (comparison.task, item.image)
+            picture, picture_id, name = pictures.get(key, picture), ids.get(key, ""), item.image.name
         texts = tuple(item.about.get(field, "") for field in fields)
-        lines.append(_ItemLine(item.trial_id, texts, item.image, picture, ids.get(key, "")))
+        lines.append(_ItemLine(item.trial_id, texts, name, picture, picture_id))
     title = " ".join(heading((comparison.task, comparison.metric)))
     return _Items(title, listed.label, listed.other, tuple(field.replace("_", " ") for field in fields), tuple(lines))

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from babycli.report.breakdown import main_metric
+from babycli.domain import Metric
+from babycli.report import values
 from babycli.report.measure import Cell
 from babycli.report.rows import Column, TableRow, training_runs
-from babycli.report.tables import Table, heading, percent
+from babycli.report.tables import Table, heading
+from babycli.tasks.about import about, metric_of
 
 WIDTH = 360  # as wide as a small phone; a figure is scaled to the place that it has
 N_MARKS = 40  # rows of a forest plot: what can still be looked through
@@ -100,7 +102,7 @@ class Curves:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """What a forest plot shows of a model, measured or published."""
+    """A line of a forest plot: a model, measured or published."""
 
     label: str
     kind: Kind
@@ -110,7 +112,7 @@ class _Row:
 
 
 def forests(table: Table) -> list[Forest]:
-    """One for each metric: the best N_MARKS rows of it, best first."""
+    """Draws one for each metric: the best N_MARKS rows of it, best first."""
     cells = [(row, row.cells) for row in table.rows]
     found = []
     for column in table.columns:
@@ -120,7 +122,9 @@ def forests(table: Table) -> list[Forest]:
                 rows.append(_Row(each.label, "published", each.values[column], None, None))
         rows = [row for row in rows if math.isfinite(row.value)]  # a log may say NaN
         if rows:
-            found.append(_forest(column, sorted(rows, key=lambda row: -row.value), table.chance(column)))
+            metric = metric_of(*column)
+            best_first = sorted(rows, key=lambda row: -values.goodness(metric, row.value))
+            found.append(_forest(" ".join(heading(column)), metric, best_first))
     return found
 
 
@@ -128,22 +132,20 @@ def _measured(row: TableRow, cell: Cell) -> _Row:
     return _Row(row.label, "control" if row.control else "measured", cell.value, cell.interval, cell.half_width)
 
 
-def _forest(column: Column, rows: Sequence[_Row], chance: float | None) -> Forest:
+def _forest(title: str, metric: Metric, rows: Sequence[_Row]) -> Forest:
     shown = rows[:N_MARKS]
-    ends = [end for row in shown for end in (row.value, *(row.interval or ()))]
-    low, high, ticks = _axis([*ends, *([] if chance is None else [chance])])
+    axis = _axis(metric, [end for row in shown for end in (row.value, *(row.interval or ()))])
 
     def x(value: float) -> float:
-        return _between(value, low, high, _LEFT, _RIGHT)
+        return axis.between(value, _LEFT, _RIGHT)
 
     foot = _TOP + _ROW * len(shown)
-    title = " ".join(heading(column))
     marks = tuple(
         Mark(
             label=row.label,
             short=_short(row.label),
-            value=percent(row.value) + ("" if row.half_width is None else f" ±{100 * row.half_width:.1f}"),
-            told=_told(row.label, row.value, row.interval) + (", published" if row.kind == "published" else ""),
+            value=_with_half_width(metric, row),
+            told=_told(metric, row.label, row.value, row.interval) + (", published" if row.kind == "published" else ""),
             kind=row.kind,
             y=_TOP + _ROW * i + 14,
             x=x(row.value),
@@ -152,39 +154,51 @@ def _forest(column: Column, rows: Sequence[_Row], chance: float | None) -> Fores
         )
         for i, row in enumerate(shown)
     )
-    against = "" if chance is None else f" Chance is {percent(chance)}."
+    against = "" if metric.chance is None else f" Chance is {values.number(metric, metric.chance)}."
     return Forest(
         title=title,
         told=f"{title} of {len(shown)} rows, best first, from {marks[0].told} to {marks[-1].told}.{against}",
         height=foot + _FOOT,
         foot=foot,
-        ticks=tuple(Tick(x(at), _number(at)) for at in ticks),
-        chance=None if chance is None else Tick(x(chance), f"chance {percent(chance)}"),
+        ticks=tuple(Tick(x(at), text) for at, text in axis.ticks),
+        chance=_chance(metric, x),
         marks=marks,
         left_out=len(rows) - len(shown),
     )
 
 
-def _told(label: str, value: float, interval: tuple[float, float] | None) -> str:
-    between = "" if interval is None else f" (95 % interval {percent(interval[0])} to {percent(interval[1])})"
-    return f"{label} {percent(value)}{between}"
+def _with_half_width(metric: Metric, row: _Row) -> str:
+    half = "" if row.half_width is None else f" {values.half_width(metric, row.half_width)}"
+    return values.number(metric, row.value) + half
+
+
+def _chance(metric: Metric, place: Callable[[float], float]) -> Tick | None:
+    if metric.chance is None:
+        return None
+    return Tick(place(metric.chance), f"chance {values.number(metric, metric.chance)}")
+
+
+def _told(metric: Metric, label: str, value: float, interval: tuple[float, float] | None) -> str:
+    low, high = (values.number(metric, end) for end in interval or (value, value))
+    between = "" if interval is None else f" (95 % interval {low} to {high})"
+    return f"{label} {values.number(metric, value)}{between}"
 
 
 def _short(label: str) -> str:
-    """The end of a name tells more than its middle: there are the checkpoint and the settings."""
+    """Cuts a name in its middle: the end, with checkpoint and settings, tells more."""
     return label if len(label) <= _LABEL_CHARS else f"{label[:10]}…{label[11 - _LABEL_CHARS :]}"
 
 
 def learning_curves(table: Table) -> Curves:
-    """The main metric of every task over the checkpoints of a training run, for runs with two of them or more.
+    """Draws the main metric of every task over the checkpoints of each training run that has two or more.
 
     Where there are more than N_SERIES such runs, those with the most checkpoints, then those evaluated last.
     """
     found = training_runs(table.rows)
     order = sorted(found, key=lambda name: (len(found[name]), found[name][-1].runs[0].date), reverse=True)
     kept = {name: found[name] for name in order[:N_SERIES]}
-    columns = [column for column in table.columns if column[1] == main_metric(column[0])]
-    by_column = {column: _curves_of(column, kept, table.chance(column)) for column in columns}
+    columns = [column for column in table.columns if column[1] == about(column[0]).main_metric.name]
+    by_column = {column: _curves_of(column, kept) for column in columns}
     series = [
         Series(name, len(rows), tuple(of[name] for of in by_column.values() if name in of))
         for name, rows in kept.items()
@@ -192,8 +206,9 @@ def learning_curves(table: Table) -> Curves:
     return Curves(tuple(each for each in series if each.curves), len(order) - len(kept))
 
 
-def _curves_of(column: Column, kept: Mapping[str, Sequence[TableRow]], chance: float | None) -> dict[str, Curve]:
-    """All of them on the same axes, so that they can be held side by side."""
+def _curves_of(column: Column, kept: Mapping[str, Sequence[TableRow]]) -> dict[str, Curve]:
+    """Draws all of them on the same axes, so that they can be held side by side."""
+    metric = metric_of(*column)
     steps: dict[str, list[tuple[int, Cell]]] = {}
     for name, rows in kept.items():
         known = [(row.step or 0, row.cells[column]) for row in rows if column in row.cells]
@@ -203,8 +218,7 @@ def _curves_of(column: Column, kept: Mapping[str, Sequence[TableRow]], chance: f
     if not steps:
         return {}
     cells = [cell for of_series in steps.values() for _, cell in of_series]
-    ends = [end for cell in cells for end in (cell.value, *(cell.interval or ()))]
-    low, high, y_ticks = _axis([*ends, *([] if chance is None else [chance])])
+    axis = _axis(metric, [end for cell in cells for end in (cell.value, *(cell.interval or ()))])
     all_steps = sorted({step for of_series in steps.values() for step, _ in of_series})
     is_log = all_steps[0] > 0 and all_steps[-1] >= _LOG_FROM * all_steps[0]
     scale = (lambda step: math.log(step)) if is_log else float
@@ -213,7 +227,7 @@ def _curves_of(column: Column, kept: Mapping[str, Sequence[TableRow]], chance: f
         return _between(scale(step), scale(all_steps[0]), scale(all_steps[-1]), _CURVE_LEFT + 6, _CURVE_RIGHT - 6)
 
     def y(value: float) -> float:
-        return _between(value, low, high, _CURVE_BOTTOM, _CURVE_TOP)
+        return axis.between(value, _CURVE_BOTTOM, _CURVE_TOP)
 
     lines = {name: _points((x(s), y(c.value)) for s, c in of_series) for name, of_series in steps.items()}
     title = " ".join(heading(column))
@@ -221,16 +235,18 @@ def _curves_of(column: Column, kept: Mapping[str, Sequence[TableRow]], chance: f
         name: Curve(
             title=title,
             told=f"{title} over {len(of_series)} checkpoints: "
-            + "; ".join(_told(f"step {step}", cell.value, cell.interval) for step, cell in of_series)
-            + ("." if chance is None else f". Chance is {percent(chance)}."),
+            + "; ".join(_told(metric, f"step {step}", cell.value, cell.interval) for step, cell in of_series)
+            + ("." if metric.chance is None else f". Chance is {values.number(metric, metric.chance)}."),
             x_ticks=_step_ticks(all_steps, x),
-            y_ticks=tuple(Tick(y(at), _number(at)) for at in y_ticks),
-            chance=None if chance is None else Tick(y(chance), f"chance {percent(chance)}"),
+            y_ticks=tuple(Tick(y(at), text) for at, text in axis.ticks),
+            chance=_chance(metric, y),
             band=_band(of_series, x, y),
             line=lines[name],
             others=tuple(line for other, line in lines.items() if other != name),
-            points=tuple(Point(x(s), y(c.value), _told(f"step {s}", c.value, c.interval)) for s, c in of_series),
-            last=Tick(y(of_series[-1][1].value), percent(of_series[-1][1].value)),
+            points=tuple(
+                Point(x(s), y(c.value), _told(metric, f"step {s}", c.value, c.interval)) for s, c in of_series
+            ),
+            last=Tick(y(of_series[-1][1].value), values.number(metric, of_series[-1][1].value)),
             is_log=is_log,
         )
         for name, of_series in steps.items()
@@ -245,7 +261,7 @@ def _band(cells: Sequence[tuple[int, Cell]], x: Callable[[float], float], y: Cal
 
 
 def _step_ticks(steps: Sequence[int], x: Callable[[float], float]) -> tuple[Tick, ...]:
-    """The first and the last step, and of those between them what leaves room for the texts."""
+    """Marks the first and the last step, and of those between them what leaves room for the texts."""
     kept = [Tick(x(steps[0]), _steps(steps[0]))]
     end = Tick(x(steps[-1]), _steps(steps[-1]))
     for step in steps[1:-1]:
@@ -265,18 +281,44 @@ def _points(points: Iterable[tuple[float, float]]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
-def _axis(values: Sequence[float]) -> tuple[float, float, list[float]]:
-    """Ends and ticks that hold all values, none of which lies outside [0, 1]."""
-    low, high = min(values), max(values)
-    step = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2) if (high - low) / s <= 5 or s == 0.2)
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """Ends that hold all values, and ticks with what stands beside them."""
+
+    low: float
+    high: float
+    ticks: tuple[tuple[float, str], ...]
+
+    def between(self, value: float, start: float, end: float) -> float:
+        return _between(value, self.low, self.high, start, end)
+
+
+def _axis(metric: Metric, ends: Sequence[float]) -> _Axis:
+    """Lays an axis under values and chance, whatever their range: at most about six ticks, at round numbers."""
+    places = [*ends, *([] if metric.chance is None else [metric.chance])]
+    low, high = min(places), max(places)
+    step, decimals = _round_step(high - low, max(abs(low), abs(high)), metric.shown_scale)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     last = max(last, first + 1)
-    return first * step, last * step, [i * step for i in range(first, last + 1)]
+    at = [i * step for i in range(first, last + 1)]
+    texts = [f"{metric.shown_scale * place:.{decimals}f}".replace("-", "−") for place in at]
+    return _Axis(first * step, last * step, tuple(zip(at, texts, strict=True)))
+
+
+def _round_step(wide: float, far: float, scale: float) -> tuple[float, int]:
+    """Gives the distance of ticks and the decimals that tell them apart: 1, 2 or 5 times a power of ten as shown.
+
+    Percents have no decimals, so their ticks are 1 apart at least.
+    """
+    spread = wide if wide > far * 1e-6 else far  # equal values have an axis too
+    power = 0 if scale == 100 else math.floor(math.log10(scale * spread or 1.0)) - 1
+    while True:
+        for digit in (1, 2, 5):
+            step = digit * 10.0**power / scale
+            if wide / step <= 5:
+                return step, max(0, -power)
+        power += 1
 
 
 def _between(value: float, low: float, high: float, start: float, end: float) -> float:
     return round(start + (value - low) / (high - low) * (end - start), 1)
-
-
-def _number(share: float) -> str:
-    return f"{100 * share:.0f}"

@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from babycli.data.images import ImageError, ImageStore, decode
-from babycli.data.manifest import manifests
+from babycli.data.manifest import Link
 from babycli.data.names import is_safe_name
 from babycli.data.problems import ProblemKind
 from babycli.data.root import DatasetRoot
 from babycli.data.verify import link_problem, open_link
+from babycli.domain import ImageRef
 from babycli.errors import DataError
+from babycli.tasks.about import about
 
 IMAGES_WARNING = (
     "this page holds pictures of the dataset. Those of SAYCam show scenes of children's lives, which Databrary's "
@@ -45,46 +47,45 @@ class Images:
 
     root: DatasetRoot
 
-    def pictures(self, task: str, names: Sequence[str], at_most: int) -> dict[str, Picture]:
-        """The first ``at_most`` pictures by name; for each that is not there, why."""
-        stores = self._stores(task, names)
+    def pictures(self, task: str, images: Sequence[ImageRef], at_most: int) -> dict[ImageRef, Picture]:
+        """Reads the first ``at_most`` pictures; for each that is not there, says why."""
+        stores: dict[str, ImageStore | str] = {}
         found = {}
-        for i, name in enumerate(dict.fromkeys(names)):
-            if i < at_most:
-                found[name] = _first(stores, name)
-            else:
-                found[name] = Picture("", 0, 0, f"not shown: a page holds {MAX_PICTURES} pictures")
+        for i, image in enumerate(dict.fromkeys(images)):
+            if i >= at_most:
+                found[image] = Picture("", 0, 0, f"not shown: a page holds {MAX_PICTURES} pictures")
+                continue
+            if image.source not in stores:
+                names = [other.name for other in images if other.source == image.source]
+                stores[image.source] = self._store(task, image.source, names)
+            found[image] = _read(stores[image.source], image.name)
         return found
 
-    def _stores(self, task: str, names: Sequence[str]) -> list[ImageStore | str]:
-        """What the task's links lead to; where one leads nowhere, what is wrong with it."""
-        stores: list[ImageStore | str] = []
-        for link in manifests()[task].links:
-            problem = link_problem(self.root, task, link)
-            if problem is not None:
-                stores.append(problem.detail)
-                continue
-            try:
-                stores.append(open_link(self.root, link, names))
-            except DataError as error:
-                stores.append(error.message)
-        return stores
+    def _store(self, task: str, source: str, names: Sequence[str]) -> ImageStore | str:
+        """Opens what the link of a source leads to; where it leads nowhere, says what is wrong with it."""
+        path = about(task).links.get(source)
+        if path is None:
+            return f"nothing says where pictures of {source or 'that task'} lie"
+        link = Link(path, source)
+        problem = link_problem(self.root, task, link)
+        if problem is not None:
+            return problem.detail
+        try:
+            return open_link(self.root, link, names)
+        except DataError as error:
+            return error.message
 
 
-def _first(stores: Sequence[ImageStore | str], name: str) -> Picture:
-    """From the first link that has the image."""
+def _read(store: ImageStore | str, name: str) -> Picture:
+    """Reads a picture, made small."""
     if not is_safe_name(name):  # a log may name anything: what lies outside of the folder is not read
         return Picture("", 0, 0, str(ProblemKind.UNSAFE_NAME))
-    why = []
-    for store in stores:
-        if isinstance(store, str):
-            why.append(store)
-            continue
-        try:
-            return _small(store.read(name), name)
-        except ImageError as error:
-            why.append(str(error.kind))
-    return Picture("", 0, 0, "; ".join(dict.fromkeys(why)))
+    if isinstance(store, str):
+        return Picture("", 0, 0, store)
+    try:
+        return _small(store.read(name), name)
+    except ImageError as error:
+        return Picture("", 0, 0, str(error.kind))
 
 
 def _small(content: bytes, name: str) -> Picture:

@@ -1,4 +1,4 @@
-"""What a paper says about the numbers, in words: the methods paragraph, and where each run comes from.
+"""The words of a paper about the numbers: the methods paragraph, and where each run comes from.
 
 Owns these words. They follow what the runs of the page really were: what was not done is not claimed.
 """
@@ -10,14 +10,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from babycli.evaluation.runlog import read_run
+from babycli.logs.schema import read_run
+from babycli.report import values
 from babycli.report.compare import BOOTSTRAP, MCNEMAR, Comparison
 from babycli.report.load import Run
-from babycli.report.measure import SEED, Cell
-from babycli.report.tables import DATA_NOTES, Table, percent
-from babycli.tasks import all_tasks
-
-_CLUSTERED = {"category": "category", "session": "recording session"}
+from babycli.report.measure import SEED
+from babycli.report.provisos import provisos
+from babycli.report.rows import Column
+from babycli.report.tables import Table, scores_of
+from babycli.tasks.about import About, about, in_order, metric_of, with_siblings
+from babycli.tasks.base import Benchmark
+from babycli.wording import all_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Sourced:
 
 
 def sourced(tables: Sequence[Table]) -> list[Sourced]:
-    """Every run of the page with what its run.json says."""
+    """Gives every run of the page with what its run.json says."""
     return [
         Sourced(row.label, run, read_run(run.path.parent) or {})
         for table in tables
@@ -49,7 +52,7 @@ def sourced(tables: Sequence[Table]) -> list[Sourced]:
 
 
 def provenance(source: Sourced) -> Provenance:
-    """Raises nothing: a run.json that says less, or something odd, is shown as far as it goes."""
+    """Says where a run's numbers come from; a run.json that says less, or something odd, is shown as far as it goes."""
     run, about = source.run, source.about
     model = _dict(about.get("model"))
     tasks = _dict(about.get("tasks"))
@@ -86,17 +89,17 @@ def provenance(source: Sourced) -> Provenance:
 
 
 def methods(tables: Sequence[Table], comparisons: Sequence[Comparison], sources: Sequence[Sourced]) -> str:
-    """A paragraph for a paper; of the first table, which is SAYCam's where there is one."""
+    """Writes a paragraph for a paper; of the first table, which is SAYCam's where there is one."""
     table = tables[0]
     own = [source for source in sources if source.run.data == table.data]
-    cells = [cell for row in table.rows for cell in row.cells.values()]
-    sentences = [DATA_NOTES[table.data]] if table.data in DATA_NOTES else []
-    sentences += [_what(table, own), *_scoring(table), *_intervals(cells, table)]
+    sentences = [table.data_note] if table.data_note else []
+    sentences += [_what(table, own), *_scoring(table), *_intervals(table)]
     if table.gains:
         sentences.append(
             "Visual gain is the score less that of the same model without the image, on the same trials, with a paired "
             "95 % interval."
         )
+    sentences += provisos(table.runs)
     if comparisons:
         sentences += _tests(comparisons)
     if table.baselines is not None:
@@ -118,60 +121,71 @@ def _what(table: Table, sources: Sequence[Sourced]) -> str:
     programs += ["lmms-eval (its logs read by babycli)"] if any(run.program == "lmms-eval" for run in runs) else []
     return (
         f"{n_models} model{'' if n_models == 1 else 's'} {'was' if n_models == 1 else 'were'} evaluated with "
-        f"{' and '.join(programs)}{f' ({how})' if how else ''} on {_tasks(table)} of BabyVLM (Wang et al. 2025, arXiv "
-        "2504.09426)."
+        f"{' and '.join(programs)}{f' ({how})' if how else ''} on {_tasks(table)}."
     )
 
 
 def _tasks(table: Table) -> str:
-    told = []
-    for task in dict.fromkeys(task for task, _ in table.columns):
-        columns = [column for column in table.columns if column[0] == task]
+    """Names the tasks with their benchmarks: ``Labeled-S (n = 2,200 trials: ...) of BabyVLM (Wang et al. 2025)``."""
+    by_benchmark: dict[Benchmark | None, list[str]] = {}
+    for task in in_order(table.tasks):
+        columns = [column for column in table.columns if column[0] == task.name]
         units = sorted({n for column in columns for n in table.units(column)})
-        if not units:
-            continue
-        about = all_tasks()[task]
-        chances = {percent(chance) for column in columns if (chance := table.chance(column)) is not None}
-        by_chance = f"; chance {_and(chances)} %" if chances else ""
-        n = "/".join(f"{count:,}" for count in units)
-        told.append(f"{about.title} (n = {n} {about.unit}: {about.question}{by_chance})")
-    return "; ".join(told)
+        if units:
+            question = f": {task.question}" if task.question else ""
+            n = "/".join(f"{count:,}" for count in units)
+            told = f"{task.title} (n = {n} {task.unit}{question}{_chances(columns)})"
+            by_benchmark.setdefault(task.benchmark, []).append(told)
+    return "; and on ".join(
+        "; ".join(tasks) + (f" of {benchmark.title} ({benchmark.citation})" if benchmark else "")
+        for benchmark, tasks in by_benchmark.items()
+    )
+
+
+def _chances(columns: Sequence[Column]) -> str:
+    """Writes ``; chance 25.0 %``, or nothing where nothing can be guessed."""
+    metrics = [metric for column in columns if (metric := metric_of(*column)).chance is not None]
+    shares = {values.number(metric, metric.chance or 0.0) for metric in metrics if metric.is_share}
+    scores = [
+        f"{values.number(metric, metric.chance or 0.0)} {metric.title}" for metric in metrics if not metric.is_share
+    ]
+    told = [*([f"{_and(shares)} %"] if shares else []), *scores]
+    return f"; chance {all_of(told)}" if told else ""
 
 
 def _scoring(table: Table) -> list[str]:
-    tasks = {task for task, _ in table.columns}
-    runs = table.runs
-    told = []
-    if tasks & {"labeled_s", "vtwt", "baby_winoground"}:
-        told.append(
-            "The score of a candidate is the mean log-likelihood per token of its text given the image or, of a dual "
-            "encoder, their similarity; the highest score is the answer."
-        )
-        ties = [
-            *(["k candidates that share the best score get 1/k each"] if tasks & {"labeled_s", "vtwt"} else []),
-            *(["in Baby Winoground a tie is a miss"] if "baby_winoground" in tasks else []),
-        ]
+    tasks, runs = in_order(table.tasks), table.runs
+    chosen = [task for task in tasks if task.tie_rule]
+    told = _sentences(chosen)
+    if chosen:
+        ties = "; ".join(dict.fromkeys(task.tie_rule for task in chosen))
         if any(run.scoring != "reference" for run in runs):
-            told.append(f"Ties: {'; '.join(ties)}. A score that is not finite is never right.")
+            told.append(f"Ties: {ties}. A score that is not finite is never right.")
         if any(run.scoring == "reference" and run.program == "babycli" for run in runs):
             told.append(
                 "Runs marked (reference) were scored as the authors' code does, in which the first of equal candidates "
                 "wins."
             )
-    if "saycam_caption" in tasks:
-        told.append("Captions were scored with METEOR (Banerjee & Lavie 2005).")
+    told += _sentences([task for task in tasks if not task.tie_rule])
     if any(run.limit is not None for run in runs):
         told.append("Runs marked (limit N) saw only the first N trials of each task.")
     return told
 
 
-def _intervals(cells: Sequence[Cell], table: Table) -> list[str]:
-    shares = [cell for cell in cells if cell.chance is not None and cell.interval is not None]
-    others = [cell for cell in cells if cell.chance is None and cell.interval is not None]
-    clusters = {
-        all_tasks()[task].cluster for row in table.rows for (task, _), cell in row.cells.items() if cell.ci95_clustered
-    }
-    by = " or ".join(sorted(_CLUSTERED.get(cluster, cluster) for cluster in clusters))
+def _sentences(tasks: Sequence[About]) -> list[str]:
+    """Says how answers of these tasks are scored, each sentence once."""
+    return list(dict.fromkeys(task.scored for task in tasks if task.scored))
+
+
+def _intervals(table: Table) -> list[str]:
+    cells = [(column, cell) for row in table.rows for column, cell in row.cells.items() if cell.interval is not None]
+    shares = [cell for column, cell in cells if metric_of(*column).is_share]
+    others = [cell for column, cell in cells if not metric_of(*column).is_share]
+    present = {column for column, _ in cells}
+    metrics = [metric_of(*column) for column in table.columns if column in present]
+    names = dict.fromkeys(metric.title for metric in metrics if not metric.is_share)
+    clusters = {_cluster_of(about(task)) for (task, _), cell in cells if cell.ci95_clustered}
+    by = " or ".join(sorted(clusters))
     told = []
     if any(cell.ci95_clustered for cell in shares):
         told.append(
@@ -186,17 +200,24 @@ def _intervals(cells: Sequence[Cell], table: Table) -> list[str]:
         (True, "its mean plus and minus t clustered standard errors (Miller 2024)"),
         (False, f"the percentile bootstrap's (Efron & Tibshirani 1993; seed {SEED})"),
     )
-    of_meteor = [how for is_clustered, how in ways if any(bool(c.ci95_clustered) == is_clustered for c in others)]
-    if of_meteor:
-        told.append(f"The interval of METEOR is {', or where no clusters are known '.join(of_meteor)}.")
+    of_scores = [how for is_clustered, how in ways if any(bool(c.ci95_clustered) == is_clustered for c in others)]
+    if of_scores:
+        told.append(f"The interval of {all_of(names)} is {', or where no clusters are known '.join(of_scores)}.")
     return told
+
+
+def _cluster_of(task: About) -> str:
+    """Names what its clusters are, in full: ``recording session``."""
+    kind = task.grouping(task.cluster)
+    return task.cluster if kind is None else kind.title
 
 
 def _tests(comparisons: Sequence[Comparison]) -> list[str]:
     tests = {comparison.paired.test for comparison in comparisons}
+    for_others = all_of([*scores_of(with_siblings(comparison.task for comparison in comparisons)), "ties"])
     known = {
         MCNEMAR: "the exact test of McNemar (1947) for choices",
-        BOOTSTRAP: f"a paired bootstrap (Davison & Hinkley 1997; seed {SEED}) for METEOR and ties",
+        BOOTSTRAP: f"a paired bootstrap (Davison & Hinkley 1997; seed {SEED}) for {for_others}",
     }
     named = [words for test, words in known.items() if test in tests]
     n = len(comparisons)
@@ -211,8 +232,7 @@ def _tests(comparisons: Sequence[Comparison]) -> list[str]:
 
 
 def _and(texts: Iterable[str]) -> str:
-    *firsts, last = sorted(texts) or [""]
-    return f"{', '.join(firsts)} and {last}" if firsts else last
+    return all_of(sorted(texts))
 
 
 def _dict(value: object) -> dict[str, Any]:

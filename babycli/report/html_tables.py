@@ -5,27 +5,31 @@ Owns what stands in which cell. Never writes markup: page.html.j2 does.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
+from babycli.data.datasets import data_set_named
+from babycli.domain import Metric
+from babycli.report import values
 from babycli.report.breakdown import Breakdown, break_down
 from babycli.report.compare import Paired
 from babycli.report.gain import Suspicion
 from babycli.report.measure import Cell, Interval
-from babycli.report.rows import TableRow
+from babycli.report.rows import Column, TableRow
 from babycli.report.tables import (
-    DATA_NOTES,
     MARKS,
     Table,
     heading,
+    metrics_of,
     notes,
-    percent,
-    points,
     suspicion_headline,
     suspicion_note,
 )
+from babycli.tasks.about import drawn_groupings, known, metric_of
+from babycli.wording import any_of
 
 N_HEAT = 40  # rows of a heat map
 N_COLOURS = 10
@@ -36,7 +40,7 @@ LONG_NOTE = 400  # characters: one that lists hundreds of runs is folded
 @dataclass(frozen=True, slots=True)
 class Head:
     text: str
-    long: str  # in full, for who hears the table
+    long: str  # in full, for screen readers and when a reader sorts by it
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +87,15 @@ class Suspect:
 
     told: str
     score_of: str
+    what: str  # "word or category": what the ways are
+    unit: str  # of a score: "%"
     ways: tuple[tuple[str, str, str, str, str], ...]  # what, trials, with it right, score, trials above chance
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
     data: str
+    scales: str  # what is counted in what
     stamp: str  # what must be said before anything else
     groups: tuple[Group, ...]
     lines: tuple[Line, ...]
@@ -103,7 +110,7 @@ class Summary:
 class HeatCell:
     text: str
     sort: str = ""
-    colour: int = 0  # 0 at chance and below, up to N_COLOURS
+    colour: int = 0  # 0 at chance and below, up to N_COLOURS; 0 where a metric has no bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,27 +124,31 @@ class Heat:
     """Models down, groups across."""
 
     title: str
+    told: str  # in which unit, and what the colours mean
     by: str
     heads: tuple[Head, ...]
     lines: tuple[HeatLine, ...]
-    chance: str
     left_out: int
 
 
 def summary(table: Table) -> Summary:
+    """Lays out the summary table of one edition of the data."""
     of_suspicions = {suspicion_note(suspicion) for suspicion in table.suspicions}
-    stamp = DATA_NOTES.get(table.data, "")
+    stamp = table.data_note
     told = [note for note in notes(table) if note not in of_suspicions and note != stamp]
     published = [
-        Line(row.label, "published", False, tuple(_published(row.values.get(column)) for column in table.columns))
+        Line(row.label, "published", False, tuple(_published(c, row.values.get(c)) for c in table.columns))
         for row in table.published
     ]
     return Summary(
-        data={"saycam": "SAYCam", "demo": "Demo data"}.get(table.data, table.data),
+        data=data_set_named(table.data).title,
+        scales=", ".join(values.with_scales(metrics_of(table.explained), "×", "%")),
         stamp=stamp,
         groups=tuple(_groups(table)),
         lines=(*(_line(table, row) for row in table.rows), *published),
-        chance=tuple("" if (chance := table.chance(c)) is None else percent(chance) for c in table.columns),
+        chance=tuple(
+            "" if (chance := table.chance(c)) is None else values.number(metric_of(*c), chance) for c in table.columns
+        ),
         n=tuple("/".join(str(n) for n in table.units(c)) for c in table.columns),
         notes=tuple(_folded(note) for note in told),
         suspects=tuple(_suspect(suspicion) for suspicion in table.suspicions),
@@ -158,7 +169,7 @@ def _line(table: Table, row: TableRow) -> Line:
     gain = table.gains.get(row.label)
     suspicious = {(s.task, s.metric) for s in table.suspicions if s.label == row.label}
     numbers = tuple(
-        _number(cells[c], gain.by_column.get(c) if gain else None, c in suspicious) if c in cells else Number()
+        _number(c, cells[c], gain.by_column.get(c) if gain else None, c in suspicious) if c in cells else Number()
         for c in table.columns
     )
     alarming = bool(suspicious) or any(_is_alarming(cell) for cell in cells.values())
@@ -169,32 +180,33 @@ def _is_alarming(cell: Cell) -> bool:
     return cell.n_nonfinite > 0 or cell.fair_value is not None
 
 
-def _number(cell: Cell, gain: Paired | None, is_suspicious: bool) -> Number:
-    marks = [(m.sign, f"{getattr(cell, m.field)} {m.short}") for m in MARKS if getattr(cell, m.field)]
+def _number(column: Column, cell: Cell, gain: Paired | None, is_suspicious: bool) -> Number:
+    metric = metric_of(*column)
+    marks = [(mark.sign, f"{mark.count(cell)} {mark.short}") for mark in MARKS if mark.count(cell)]
     if cell.fair_value is not None:
-        marks.append(("*", f"fair scoring gives {percent(cell.fair_value)}"))
+        marks.append(("*", f"fair scoring gives {values.number(metric, cell.fair_value)}"))
     if is_suspicious:
         marks.append(("^", "a control above chance"))
     return Number(
         sort=f"{cell.value:.9g}",
-        value=percent(cell.value),
+        value=values.number(metric, cell.value),
         marks="".join(mark for mark, _ in marks),
         marks_told=", ".join(what for _, what in marks),
         is_alarming=is_suspicious or _is_alarming(cell),
-        half="" if cell.half_width is None else f"±{100 * cell.half_width:.1f}",
-        clustered=_interval(cell.ci95_clustered),
-        independent=_interval(cell.ci95),
-        gain="" if gain is None else points(gain.difference),
-        gain_between="" if gain is None else f"[{points(gain.ci95[0])}, {points(gain.ci95[1])}]",
+        half="" if cell.half_width is None else values.half_width(metric, cell.half_width),
+        clustered=_interval(metric, cell.ci95_clustered),
+        independent=_interval(metric, cell.ci95),
+        gain="" if gain is None else values.difference(metric, gain.difference),
+        gain_between="" if gain is None else f"[{', '.join(values.difference(metric, end) for end in gain.ci95)}]",
     )
 
 
-def _published(value: float | None) -> Number:
-    return Number() if value is None else Number(sort=f"{value:.9g}", value=percent(value))
+def _published(column: Column, value: float | None) -> Number:
+    return Number() if value is None else Number(f"{value:.9g}", values.number(metric_of(*column), value))
 
 
-def _interval(interval: Interval | None) -> str:
-    return "" if interval is None else f"[{percent(interval[0])}, {percent(interval[1])}]"
+def _interval(metric: Metric, interval: Interval | None) -> str:
+    return "" if interval is None else values.interval(metric, interval)
 
 
 def _folded(note: str) -> Note:
@@ -205,50 +217,81 @@ def _folded(note: str) -> Note:
 
 
 def _suspect(suspicion: Suspicion) -> Suspect:
+    metric = metric_of(suspicion.task, suspicion.metric)
     ways = tuple(
-        (way.what, str(way.n_trials), str(way.n_right), percent(way.score), f"{way.excess:+.1f}")
+        (way.what, str(way.n_trials), str(way.n_right), values.number(metric, way.score), f"{way.excess:+.1f}")
         for way in suspicion.give_aways
     )
     told = f"{suspicion_headline(suspicion)}."
-    return Suspect(told, f"{suspicion.label}, {' '.join(heading((suspicion.task, suspicion.metric)))}", ways)
+    score_of = f"{suspicion.label}, {' '.join(heading((suspicion.task, suspicion.metric)))}"
+    return Suspect(told, score_of, _ways_told(), "%" if metric.is_share else metric.title, ways)
+
+
+def _ways_told() -> str:
+    """Names all that may give answers away: ``word or category``."""
+    kinds = [kind for task in known() for kind in task.groupings]
+    words = ["word"] if any(kind.halves is not None for kind in kinds) else []
+    return any_of([*words, *dict.fromkeys(kind.title for kind in kinds if kind.is_drawn and not kind.is_derived)])
 
 
 def heat_maps(table: Table) -> list[Heat]:
-    """Labeled-S by category, and the tasks with two phrases by the word in which these differ."""
+    """Gives a map for each task and each kind of group that it wants drawn."""
     found = []
-    for by in ("category", "word"):
+    for by in drawn_groupings():
         broken_down = break_down(table.rows, by)
         for task in dict.fromkeys(each.task for each in broken_down):
-            found.append(_heat([each for each in broken_down if each.task == task], table))
+            found.append(_heat([each for each in broken_down if each.task == task]))
     return found
 
 
-def _heat(breakdowns: Sequence[Breakdown], table: Table) -> Heat:
+def _heat(breakdowns: Sequence[Breakdown]) -> Heat:
     first = breakdowns[0]
-    column = (first.task, first.metric)
-    best = sorted(breakdowns, key=lambda each: -each.row.cells[column].value)[:N_HEAT]
+    column, metric = (first.task, first.metric.name), first.metric
+    best = sorted(breakdowns, key=lambda each: -values.goodness(metric, each.row.cells[column].value))[:N_HEAT]
     kept = [each for each in breakdowns if any(each is of for of in best)]  # in the order of the summary
     counts: dict[str, set[int]] = {}
     for each in kept:
         for group in each.groups:
             counts.setdefault(group.group, set()).add(group.n_trials)
-    chance = table.chance(column) or 0.0
     lines = []
     for each in kept:
         scores = {group.group: group.value for group in each.groups}
-        lines.append(HeatLine(each.row.label, tuple(_heat_cell(scores.get(name), chance) for name in counts)))
+        lines.append(HeatLine(each.row.label, tuple(_heat_cell(metric, scores.get(name)) for name in counts)))
     return Heat(
-        title=f"{' '.join(heading(column))} by {first.by}",
-        by=first.by,
+        title=f"{' '.join(heading(column))} by {first.by.name}",
+        told=_heat_told(metric),
+        by=first.by.name,
         heads=tuple(Head(name, f"n {'/'.join(map(str, sorted(ns)))}") for name, ns in counts.items()),
         lines=tuple(lines),
-        chance=percent(chance),
         left_out=len(breakdowns) - len(kept),
     )
 
 
-def _heat_cell(value: float | None, chance: float) -> HeatCell:
+def _heat_ends(metric: Metric) -> tuple[float, float]:
+    """Gives what has no colour (chance, or else the worst), and what has the strongest (the best)."""
+    low, high = values.bounds(metric)
+    worst, best = (low, high) if metric.higher_is_better else (high, low)
+    return worst if metric.chance is None else metric.chance, best
+
+
+def _heat_told(metric: Metric) -> str:
+    unit = "%" if metric.is_share else " ".join(values.with_scales([metric], "×"))
+    worst, best = _heat_ends(metric)
+    if not (math.isfinite(worst) and math.isfinite(best)):
+        return f"in {unit}."
+    end = values.number(metric, worst)
+    if metric.chance is None:
+        return f"in {unit}. The stronger the fill, the further from the worst ({end})."
+    side, other = ("above", "below") if metric.higher_is_better else ("below", "above")
+    return f"in {unit}. The stronger the fill, the further {side} chance ({end}); no fill: at chance or {other}."
+
+
+def _heat_cell(metric: Metric, value: float | None) -> HeatCell:
     if value is None:
         return HeatCell("")
-    above = (value - chance) / (1 - chance)
-    return HeatCell(f"{100 * value:.0f}", f"{value:.9g}", max(0, min(N_COLOURS, round(N_COLOURS * above))))
+    worst, best = _heat_ends(metric)
+    colour = 0
+    if math.isfinite(worst) and math.isfinite(best) and best != worst:
+        colour = max(0, min(N_COLOURS, round(N_COLOURS * ((value - worst) / (best - worst)))))
+    text = f"{100 * value:.0f}" if metric.is_share else values.number(metric, value)
+    return HeatCell(text, f"{value:.9g}", colour)

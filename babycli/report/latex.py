@@ -1,20 +1,34 @@
 """The summary table as a paper prints it: booktabs, numbers aligned by siunitx, a caption that says what was tested.
 
-Owns the LaTeX of that table. Bold means better than every other model beyond chance, never just the largest number.
+Owns the LaTeX of that table. Bold means better than every other model beyond chance, never just the best number.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from babycli.report.compare import BOOTSTRAP, MCNEMAR, Best, best_of_columns
+from babycli.report import values
+from babycli.report.compare import BOOTSTRAP, MCNEMAR, Best, Paired, best_of_columns
 from babycli.report.differences import stars
 from babycli.report.grid import latex_table, latex_text
 from babycli.report.measure import Cell
+from babycli.report.provisos import provisos
 from babycli.report.rows import Column, TableRow
-from babycli.report.tables import DATA_NOTES, Table, heading, percent
-from babycli.tasks import all_tasks
+from babycli.report.tables import (
+    UNANSWERED,
+    Table,
+    counts_told,
+    heading,
+    lower_gain_note,
+    lower_notes,
+    metrics_of,
+    scores_of,
+)
+from babycli.tasks.about import About, about, in_order, metric_of
+from babycli.tasks.groups import Grouping
+from babycli.wording import all_of, any_of
 
 PREAMBLE = (
     "% Needs in the preamble:",
@@ -25,17 +39,16 @@ PREAMBLE = (
 
 
 def as_environment(table: Table, number: int) -> str:
-    """A table environment; ``number`` tells several in one file apart."""
+    """Writes a table environment; ``number`` tells several in one file apart."""
     best = best_of_columns(table.rows, table.columns)
-    n = len(table.columns)
     last = [
-        " & ".join(["chance", *(_plain(table.chance(c)) for c in table.columns)]) + r" \\",
+        " & ".join(["chance", *(_plain(c, table.chance(c)) for c in table.columns)]) + r" \\",
         " & ".join(["$n$", *("{" + "/".join(map(str, table.units(c))) + "}" for c in table.columns)]) + r" \\",
     ]
     of_others = [
         " & ".join(
             [rf"\textit{{{latex_text(row.label)}}}\textsuperscript{{\dag}}"]
-            + [_plain(row.values.get(c)) for c in table.columns]
+            + [_plain(c, row.values.get(c)) for c in table.columns]
         )
         + r" \\"
         for row in table.published
@@ -43,13 +56,21 @@ def as_environment(table: Table, number: int) -> str:
     sections = [[line for row in table.rows for line in _row(row, table, best)], of_others, last]
     body = [line for i, lines in enumerate(s for s in sections if s) for line in ([r"\midrule"] if i else []) + lines]
     suffix = f"-{number}" if number > 1 else ""
-    numbers = rf"*{{{n}}}{{S[table-format=2.1,table-space-text-post={{$^{{***}}$}}]}}"
-    label = f"tab:babyvlm{suffix}"
+    kinds = groupby(_number_format(table, c) for c in table.columns)
+    post = r"table-space-text-post={$^{***}$}"
+    numbers = "".join(f"*{{{len(list(alike))}}}{{S[table-format={kind},{post}]}}" for kind, alike in kinds)
+    label = f"tab:{_benchmarks(table)}{suffix}"
     return "\n".join([*latex_table(_caption(table, best), label, f"l{numbers}", _heads(table.columns), body), ""])
 
 
+def _benchmarks(table: Table) -> str:
+    """Names the benchmarks of the table's tasks for a label; "results" where they have none."""
+    names = dict.fromkeys(task.benchmark.name for task in in_order(table.tasks) if task.benchmark)
+    return "-".join(re.sub(r"[^A-Za-z0-9]+", "-", name) for name in names) or "results"
+
+
 def _heads(columns: Sequence[Column]) -> list[str]:
-    """Tasks over metrics; a task of several columns is underlined."""
+    """Writes the heads, tasks over metrics; a task of several columns is underlined."""
     overs, rules = [], []
     at = 2
     for over, group in groupby(heading(c)[0] for c in columns):
@@ -63,73 +84,112 @@ def _heads(columns: Sequence[Column]) -> list[str]:
 
 def _row(row: TableRow, table: Table, best: Mapping[Column, Best]) -> list[str]:
     cells = [row.cells.get(c) for c in table.columns]
-    shown = [_number(cell, row.label, best.get(c)) for cell, c in zip(cells, table.columns, strict=True)]
-    halves = ["" if c is None or c.half_width is None else _half(c.half_width) for c in cells]
+    shown = [_number(c, cell, row.label, best.get(c)) for cell, c in zip(cells, table.columns, strict=True)]
+    halves = [_half(c, cell) for cell, c in zip(cells, table.columns, strict=True)]
     lines = [" & ".join([latex_text(row.label), *shown]) + r" \\"]
     if any(halves):
         lines.append(" & ".join(["", *halves]) + r" \\")
     gain = table.gains.get(row.label)
     if gain is not None:
-        of_column = [gain.by_column.get(c) for c in table.columns]
-        texts = ["" if p is None else rf"{{\scriptsize ${100 * p.difference:+.1f}$}}" for p in of_column]
+        texts = [_gain(c, gain.by_column.get(c)) for c in table.columns]
         lines.append(" & ".join([r"\quad\scriptsize visual gain", *texts]) + r" \\")
     return lines
 
 
-def _number(cell: Cell | None, label: str, best: Best | None) -> str:
+def _number(column: Column, cell: Cell | None, label: str, best: Best | None) -> str:
     if cell is None:
         return ""
-    text = percent(cell.value)
+    text, marks = _plain(column, cell.value), ""
     if cell.n_nonfinite or cell.fair_value is not None:
-        return text + "{$^{!}$}"
-    if best is None:
-        return text
-    if label == best.label:
-        return rf"\bfseries {text}" if best.is_clear else text
-    marks = stars(best.p_holm[label]) if label in best.p_holm and best.is_clear_of(label) else ""
+        marks = "!"
+    elif best is not None and label == best.label:
+        text = rf"\bfseries {text}" if best.is_clear else text
+    elif best is not None and label in best.p_holm and best.is_clear_of(label):
+        marks = stars(best.p_holm[label])
+    if cell.n_unanswered:
+        marks += UNANSWERED.sign
     return text + (f"{{$^{{{marks}}}$}}" if marks else "")
 
 
-def _half(half_width: float) -> str:
-    return rf"{{\scriptsize $\pm${100 * half_width:.1f}}}"
+def _half(column: Column, cell: Cell | None) -> str:
+    half = None if cell is None else cell.half_width
+    text = "" if half is None else values.half_width(metric_of(*column), half).removeprefix("±")
+    return rf"{{\scriptsize $\pm${text}}}" if text else ""
 
 
-def _plain(value: float | None) -> str:
-    return "" if value is None else percent(value)
+def _gain(column: Column, gain: Paired | None) -> str:
+    text = "" if gain is None else values.plain(values.difference(metric_of(*column), gain.difference))
+    return rf"{{\scriptsize ${text}$}}" if text else ""
+
+
+def _plain(column: Column, value: float | None) -> str:
+    return "" if value is None else values.plain(values.number(metric_of(*column), value))
+
+
+def _number_format(table: Table, column: Column) -> str:
+    """Gives siunitx the digits of a column: percents have 2.1, other metrics as many as their numbers have."""
+    if metric_of(*column).shown_scale == 100:
+        return "2.1"
+    cells = [row.cells[column].value for row in table.rows if column in row.cells]
+    others = [row.values.get(column) for row in table.published]
+    texts = [_plain(column, value) for value in (*cells, *others, table.chance(column)) if value is not None]
+    wholes, decimals = zip(*((whole, rest) for whole, _, rest in (text.partition(".") for text in texts)), strict=True)
+    sign = "-" if any(whole.startswith("-") for whole in wholes) else ""
+    return f"{sign}{max(len(whole.removeprefix('-')) for whole in wholes)}.{max(map(len, decimals))}"
 
 
 def _caption(table: Table, best: Mapping[Column, Best]) -> str:
-    tasks = all_tasks()
-    units = "; ".join(
-        f"{all_tasks()[task].title}: {'/'.join(map(str, n))} {all_tasks()[task].unit}"
-        for task, n in _units(table).items()
-    )
-    sentences = [DATA_NOTES[table.data]] if table.data in DATA_NOTES else []
-    sentences.append(f"Scores in % (METEOR x 100) with the wider arm of the 95 % interval below. n: {units}.")
+    explained = table.explained
+    units = "; ".join(f"{task.title}: {'/'.join(map(str, n))} {task.unit}" for task, n in _units(table))
+    scales = ", ".join(values.with_scales(metrics_of(explained)))
+    sentences = [table.data_note] if table.data_note else []
+    percent = " in %" if any(metric.is_share for metric in metrics_of(explained)) else ""
+    lead = f"Scores{percent}{f' ({scales})' if scales else ''}"
+    sentences.append(f"{lead} with the wider arm of the 95 % interval below. n: {units}.")
+    sentences += lower_notes(table)
     cells = [cell for row in table.rows for cell in row.cells.values()]
     if any(cell.ci95_clustered for cell in cells):
-        sentences.append(
-            "Intervals are cluster-aware: trials of one category (Labeled-S) or recording session (frames) are alike."
-        )
+        sentences.append(f"Intervals are cluster-aware: trials of one {_clusters(explained)} are alike.")
     if best:
-        tests = f"{MCNEMAR} test for choices, {BOOTSTRAP} for METEOR and ties, Holm-corrected over the table"
+        for_others = all_of([*scores_of(explained), "ties"])
+        tests = f"{MCNEMAR} test for choices, {BOOTSTRAP} for {for_others}, Holm-corrected over the table"
         sentences.append(
             "Bold: better than every other measured model (p < 0.05). Stars: worse than the best of the column at "
             f"p < 0.05 (*), 0.01 (**), 0.001 (***); {tests}."
         )
+    sentences += provisos(table.runs)
     if table.gains:
-        sentences.append("Visual gain: score less that of the same model without the image.")
+        sentences.append(f"Visual gain: score less that of the same model without the image.{lower_gain_note(table)}")
     if any(cell.n_nonfinite or cell.fair_value is not None for cell in cells):
         sentences.append("!: not to be trusted, see the report.")
+    if unanswered := counts_told(table, UNANSWERED):
+        sentences.append(f"{UNANSWERED.sign}: {UNANSWERED.meaning(explained)}: {unanswered}.")
     if table.suspicions:
-        told = ", ".join(f"{s.label} on {tasks[s.task].title} ({percent(s.cell.value)})" for s in table.suspicions)
-        sentences.append(f"CONTROLS ABOVE CHANCE, so words or labels may give answers away: {told}.")
+        told = ", ".join(
+            f"{s.label} on {about(s.task).title} ({values.number(metric_of(s.task, s.metric), s.cell.value)})"
+            for s in table.suspicions
+        )
+        is_less = any(not metric_of(s.task, s.metric).higher_is_better for s in table.suspicions)
+        side = "BETTER THAN" if is_less else "ABOVE"
+        sentences.append(f"CONTROLS {side} CHANCE, so words or labels may give answers away: {told}.")
     caption = " ".join(latex_text(sentence) for sentence in sentences)
     if table.baselines is not None:
-        about = latex_text(f" {table.baselines.title}, {table.baselines.source}; {table.baselines.note}.")
-        caption += r" \textsuperscript{\dag}" + about
+        source = latex_text(f" {table.baselines.title}, {table.baselines.source}; {table.baselines.note}.")
+        caption += r" \textsuperscript{\dag}" + source
     return caption
 
 
-def _units(table: Table) -> dict[str, list[int]]:
-    return {task: table.units((task, metric)) for task, metric in table.columns if table.units((task, metric))}
+def _clusters(tasks: Sequence[About]) -> str:
+    """Names the kinds of clusters and what belongs to them: ``category (Labeled-S) or recording session (frames)``."""
+    members: dict[tuple[str, str], list[str]] = {}
+    for task in tasks:
+        if task.cluster:
+            kind = task.grouping(task.cluster) or Grouping(task.cluster, task.cluster)
+            members.setdefault((kind.title, kind.holds), []).append(task.title)
+    return any_of(f"{title} ({holds or ', '.join(titles)})" for (title, holds), titles in members.items())
+
+
+def _units(table: Table) -> list[tuple[About, list[int]]]:
+    """Gives the numbers of trials of each task that has any."""
+    units = {task: table.units((task, metric)) for task, metric in table.columns if table.units((task, metric))}
+    return [(about(task), n) for task, n in units.items()]

@@ -1,33 +1,50 @@
 """Runs as they lie on disk, read for a report.
 
-Owns finding runs and turning each into a Run: babycli's own and, through lmms.py, those of lmms-eval. Never writes. A
-run that cannot be read is listed with the reason and hides no other; a run without results (still going, killed, out
-of disk) is listed too, not guessed.
+Owns finding runs and turning each into a Run: babycli's own, and those of programs that have registered a reader. Never
+writes. A run that cannot be read is listed with the reason and hides no other; a run without results (still going,
+killed, out of disk) is listed too, not guessed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
-from babycli.domain import Row
+from babycli.data.datasets import OWN
+from babycli.data.labels import read_labels
+from babycli.data.manifest import published
+from babycli.data.root import DatasetRoot
 from babycli.errors import DataError
-from babycli.evaluation.runlog import RUN_FILE, SCHEMA_VERSION, read_run
-from babycli.report.lmms import ForeignRun, ForeignTask, read_foreign, read_results, samples_of
+from babycli.logs.identity import PROMPT_OPTION, Identity
+from babycli.logs.schema import RUN_FILE, check_schema, read_run
+from babycli.report.findings import Finding
+from babycli.report.logged import (
+    OURS,
+    Document,
+    LabelRows,
+    Labels,
+    LoggedRun,
+    LoggedTask,
+    is_own,
+    mapping,
+    read_by_another,
+    read_document,
+    read_own,
+)
 from babycli.report.measure import Cell, measured
-from babycli.report.sample_lines import decoded
-from babycli.report.samples import decide, rows_per_trial
+from babycli.report.readers import reader_of, results_files
+from babycli.report.samples import Samples, decide
 from babycli.report.trials import TaskTrials, from_document
 from babycli.tasks import all_tasks
+from babycli.tasks.about import About, about, is_known, learn
 from babycli.wording import Scoring
 
-Program = Literal["babycli", "lmms-eval"]
-Labels = Mapping[str, Sequence[Row]]  # the label rows of each task, where the user has them
+Shared = dict[tuple[str, ...], tuple[str, ...]]  # one copy of what many runs have alike: ids and groups
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,21 +52,23 @@ class Run:
     """One evaluated model; ``cells`` by (task, metric)."""
 
     path: Path  # the results file
-    program: Program
+    program: str  # that made it: "babycli", "lmms-eval"
     model: str
     fingerprint: str  # of the weights: the same name may have meant another checkpoint
-    data: str  # "saycam" or "demo"
+    data: str  # "saycam", "demo": the name of a set of data
     scoring: str
     dtype: str
     limit: float | None
     control: str  # "blind", "shuffled", "constant", else empty
-    args: tuple[str, ...]  # --model-args as "key=value", pretrained left out
+    args: tuple[str, ...]  # --model-args with effect, as "key=value"
     date: str
     cells: Mapping[tuple[str, str], Cell]
     trials: Mapping[str, TaskTrials]  # by task; none where neither outcomes nor samples are there
     labels_sha256: Mapping[str, str]  # by task, where known
     images_sha256: Mapping[str, str]
     prompts: Mapping[str, str]  # what the model was asked, by task, where known
+    own_prompts: Mapping[str, str]  # those of them that --prompt gave
+    identity: Identity | None  # of a run of babycli
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +85,11 @@ class Logs:
     unread: tuple[Unread, ...]
 
 
-def load_logs(folder: Path, labels: Callable[[], Labels] = dict) -> Logs:
-    """All runs below a folder, or the one of a results file, sorted by model and date.
+def load_logs(folder: Path, labels: Labels = dict) -> Logs:
+    """Reads all runs below a folder, or the one of a results file, sorted by model and date.
 
-    ``labels`` gives the logs of lmms-eval the names of the images, and is asked where there are any. Raises DataError
-    where no run can be read.
+    ``labels`` gives the logs of other programs what they lack, and is asked where there are any. Raises DataError where
+    no run can be read.
     """
     if not folder.exists():
         raise DataError(
@@ -78,7 +97,7 @@ def load_logs(folder: Path, labels: Callable[[], Labels] = dict) -> Logs:
             "run  babycli eval  first, or name the folder given to --output-path",
         )
     files = [folder] if folder.is_file() else results_files(folder)
-    shared: dict[tuple[str, ...], tuple[str, ...]] = {}
+    shared: Shared = {}
     runs: list[Run] = []
     unread: list[Unread] = []
     for file in files:
@@ -91,177 +110,229 @@ def load_logs(folder: Path, labels: Callable[[], Labels] = dict) -> Logs:
     if not folder.is_file():
         unread += unfinished_runs(folder, files)
     if not runs:
-        why = "".join(f"\n  {each.path}: {each.why}" for each in unread[:5])
+        why = "".join(f"\n  {run.path}: {run.why}" for run in unread[:5])
         raise DataError(f"no results in {folder}{why}", "run  babycli eval  first; damaged files can be moved away")
     return Logs(tuple(sorted(runs, key=lambda r: (r.data, r.model, r.date))), tuple(unread))
 
 
-def results_files(folder: Path) -> list[Path]:
-    """The results files below a folder: babycli's, lmms-eval's, and those named as lm-evaluation-harness does."""
-    found = {*folder.rglob("*_results.json"), *folder.rglob("results_*.json")}
-    return sorted(path for path in found if path.is_file())
-
-
 def unfinished_runs(folder: Path, files: Sequence[Path]) -> list[Unread]:
-    """The runs below a folder that have none of these results files."""
-    done, found = {file.parent for file in files}, []
+    """Finds the runs below a folder that have none of these results files."""
+    done, unfinished = {file.parent for file in files}, []
     for path in sorted(file.parent for file in folder.rglob(RUN_FILE)):
         if path not in done:
             status = (read_run(path) or {}).get("status")
             was = "was stopped" if status == "stopped" else "was stopped or is still going"
-            found.append(Unread(path, f"has no results: the run {was}"))
-    return found
+            unfinished.append(Unread(path, f"has no results: the run {was}"))
+    return unfinished
 
 
-def _document(file: Path) -> dict[str, Any]:
-    """A results file as JSON. Raises DataError for one that is damaged or no such file."""
+def label_rows_of(root: DatasetRoot) -> LabelRows:
+    """Reads the label files in a dataset folder; one that should be another is left out."""
+    read = {name: read_labels(root.path / task.label_path, task) for name, task in all_tasks().items()}
+    return {name: labels.rows for name, labels in read.items() if labels.data_set is not None}
+
+
+def _read(file: Path, labels: Labels, shared: Shared) -> tuple[Run, list[str]]:
+    """Reads a run, and notes what of it is not in the report. Raises DataError."""
+    document = read_document(file)
+    if document.why:
+        why = document.why if document.fields else f"cannot be read: {document.why}"
+        raise DataError(why, "evaluate again, or move that file away")
+    if not is_own(document):
+        return _read_foreign(document, labels, shared)
+    own = document.fields[OURS]
+    check_schema(own.get("schema_version") if isinstance(own, dict) else None)
     try:
-        document = dict(decoded(file.read_bytes()))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot be read: {error}", "evaluate again, or move that file away") from error
-    if not isinstance(document.get("results"), dict):
-        raise DataError("is not a results file", "move that file away")
-    return document
-
-
-def _read(
-    file: Path, labels: Callable[[], Labels], shared: dict[tuple[str, ...], tuple[str, ...]]
-) -> tuple[Run, list[str]]:
-    """A run, and what of it is not in the report. Raises DataError."""
-    document = _document(file)
-    if "babycli" not in document:
-        rows = labels()
-        run = read_foreign(file, rows, shared)
-        faults = {str(f.kind): None for f in [*run.faults, *(f for task in run.tasks.values() for f in task.faults)]}
-        told = f"has findings ({', '.join(faults)}): babycli report --audit {file}   names them"
-        return _foreign(run, rows), _others(run.unknown_tasks) + ([told] if faults else [])
-    own = document["babycli"]
-    schema = own.get("schema_version") if isinstance(own, dict) else None
-    if schema != SCHEMA_VERSION:
-        raise DataError(
-            f"has schema version {schema}, this babycli reads {SCHEMA_VERSION}: pip install --upgrade babycli"
-        )
-    try:
-        return _own(file, document, shared), _others(sorted(set(document["chance"]) - set(all_tasks())))
+        run = _own(document, shared)
+        return run, _others(document.fields["chance"])
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"is damaged: {error!r}") from error
 
 
-def _others(tasks: Sequence[str]) -> list[str]:
-    return [f"also has tasks that a report does not read: {', '.join(tasks)}"] if tasks else []
+def _others(logged: Mapping[str, Iterable[str]]) -> list[str]:
+    """Notes which tasks and metrics of a log, metrics by task, are in no report."""
+    tasks = sorted(name for name in logged if not is_known(name))
+    metrics = sorted(
+        f"{task} {metric}" for task, names in logged.items() for metric in names if not _is_reported(task, metric)
+    )
+    return [
+        *([f"also has tasks that a report does not read: {', '.join(tasks)}"] if tasks else []),
+        *([f"also has metrics that are none of their tasks': {', '.join(metrics)}"] if metrics else []),
+    ]
 
 
-def _own(file: Path, document: dict[str, Any], shared: dict[tuple[str, ...], tuple[str, ...]]) -> Run:
-    trials = _trials(file, document, shared)
-    control = document.get("control")
+def _is_reported(task: str, metric: str) -> bool:
+    return not is_known(task) or any(known.name == metric for known in about(task).metrics)
+
+
+def _own(document: Document, shared: Shared) -> Run:
+    file, fields = document.path, document.fields
+    for name, described in mapping(fields.get("tasks")).items():
+        if name not in all_tasks():
+            learn(name, About.from_document(name, described))
+    trials = _trials(document, shared)
+    run = read_run(file.parent) or {}
+    identity = _identity(fields, run)
+    model, question = identity.model, identity.question
+    prompts = {name: task.prompt for name, task in question.tasks.items()} if "prompts" in fields else {}
     return Run(
         path=file,
-        program="babycli",
-        model=_text(document["model_name"]),
-        fingerprint=_text(document["fingerprint"]),
-        data=_text(document["data"]),
-        scoring=_text(document["scoring"]),
-        dtype=_text(document["dtype"]),
-        limit=_limit(document["config"]["limit"]),
-        control=_text(control["kind"]) if control else "",
-        args=tuple(f"{k}={v}" for k, v in sorted(document["model_args"].items()) if k != "pretrained"),
-        date=_text(document["date"]),
+        program=OURS,
+        model=_text(fields["model_name"]),
+        fingerprint=model.fingerprint,
+        data=identity.data.name,
+        scoring=question.scoring,
+        dtype=model.dtype,
+        limit=_limit(question.limit),
+        control=question.control.kind if question.control else "",
+        args=tuple(f"{key}={value}" for key, value in sorted(model.args.items())),
+        date=_text(fields["date"]),
         cells={
-            (task, metric): _cell(document, trials.get(task), task, metric, chance)
-            for task, metrics in document["chance"].items()
-            if task in all_tasks()
+            (task, metric): _cell(fields, trials.get(task), task, metric, chance)
+            for task, metrics in fields["chance"].items()
+            if is_known(task)
             for metric, chance in metrics.items()
+            if _is_reported(task, metric)
         },
         trials=trials,
-        labels_sha256=_texts(document.get("labels_sha256", {})),
-        images_sha256=_texts(document.get("images_sha256", {})),
-        prompts=_texts(document.get("prompts", {})),
+        labels_sha256=_texts(identity.data.labels_sha256),
+        images_sha256=_texts(identity.data.images_sha256),
+        prompts=prompts,
+        own_prompts={name: prompts[name] for name in _asked_by_user(fields, run) if name in prompts},
+        identity=identity,
     )
 
 
-def _foreign(run: ForeignRun, labels: Labels) -> Run:
-    """The logged numbers, with what the samples tell of them."""
-    cells = {
-        (name, metric): cell
-        for name, task in run.tasks.items()
-        for metric, cell in _foreign_cells(task, labels).items()
-    }
-    if not cells:
-        why = "; ".join(fault.detail.removeprefix(f"{run.path}: ") for fault in run.faults)
-        raise DataError(why or "holds none of the BabyVLM tasks: " + ", ".join(run.unknown_tasks))
-    args = (part for part in run.model_args.split(",") if part and not part.startswith("pretrained="))
-    return Run(
-        path=run.path,
-        program="lmms-eval",
-        model=run.model,
-        fingerprint="",
-        data="saycam",
-        scoring=run.scoring,
-        dtype="",
-        limit=run.limit,
-        control="",
-        args=tuple(args),
-        date=run.date,
-        cells=cells,
-        trials=run.trials,
-        labels_sha256={},
-        images_sha256={},
-        prompts={},
-    )
+def _identity(fields: Mapping[str, Any], run: Mapping[str, Any]) -> Identity:
+    if "identity" in fields:
+        return Identity.from_document(fields["identity"])
+    return Identity.of_version_1(fields, run)
 
 
-def _foreign_cells(task: ForeignTask, labels: Labels) -> dict[str, Cell]:
-    """The logged numbers. One that the original's rules explain, but not ours, has the interval of the original's."""
-    cells = {}
-    as_logged: TaskTrials | None = None
-    for metric, chance in all_tasks()[task.task].chance.items():
-        logged = task.metrics.get(metric)
-        if task.trials is not None:
-            cell = measured(task.trials, metric, logged)
-            if cell.fair_value is not None:
-                as_logged = as_logged or decide(samples_of(task, labels), Scoring.REFERENCE).as_trials()
-                assert as_logged is not None  # trials are whole or not under either rule
-                cell = replace(measured(as_logged, metric, logged), fair_value=cell.fair_value)
-            cells[metric] = cell
-        elif logged is not None:
-            n = (task.n_evaluated or task.limit or task.n_rows) // rows_per_trial(task.task)
-            cells[metric] = Cell(logged, n, chance=chance)
-    return cells
+def _asked_by_user(fields: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
+    """Lists the tasks whose prompt --prompt gave; in a run of 0.1.0, run.json says so."""
+    origins = fields.get("prompt_origins")
+    if origins is None:
+        origins = {name: mapping(task).get("prompt_origin") for name, task in mapping(run.get("tasks")).items()}
+    return [name for name, origin in mapping(origins).items() if origin == PROMPT_OPTION]
 
 
-def _trials(
-    file: Path, document: dict[str, Any], shared: dict[tuple[str, ...], tuple[str, ...]]
-) -> Mapping[str, TaskTrials]:
-    """From the outcomes file or, in a run made before there was one, from the samples."""
+def _trials(document: Document, shared: Shared) -> Mapping[str, TaskTrials]:
+    """Reads the outcomes file or, of a run made before there was one, decides the samples."""
+    file = document.path
     path = file.with_name(file.name.replace("_results.json", "_outcomes.json"))
     try:
         return from_document(orjson.loads(path.read_bytes()), shared)
     except FileNotFoundError:
-        run = read_results(file)
-        decided = {name: decide(samples_of(task, {}), run.scoring).as_trials() for name, task in run.tasks.items()}
+        run = read_own(document)
+        decided = {name: decide(task.samples(), run.scoring).as_trials() for name, task in run.tasks.items()}
         return {task: trials for task, trials in decided.items() if trials is not None}
 
 
-def _cell(document: dict[str, Any], trials: TaskTrials | None, task: str, metric: str, chance: float | None) -> Cell:
-    value = float(document["results"][task][f"{metric},none"])
-    n_skipped = len(document["skipped"][task])
+def _cell(fields: Mapping[str, Any], trials: TaskTrials | None, task: str, metric: str, chance: float | None) -> Cell:
+    value = float(fields["results"][task][f"{metric},none"])
+    n_skipped = len(fields["skipped"][task])
     if trials is not None:
         cell = measured(trials, metric, value, n_skipped)
         if cell.fair_value is not None:
             raise ValueError(f"{task} {metric} is {value}, its trials give {cell.fair_value}")
         return cell
-    interval = document["ci95"][task][metric]
-    stderr = document["results"][task].get(f"{metric}_stderr,none")
+    interval = fields["ci95"][task][metric]
+    stderr = fields["results"][task].get(f"{metric}_stderr,none")
     return Cell(
         value=value,
-        n_units=int(document["n_units"][task]),
-        n_ties=int(document["ties"][task]),
-        n_nonfinite=int(document["nonfinite"][task]),
+        n_units=int(fields["n_units"][task]),
+        n_ties=int(fields["ties"][task]),
+        n_nonfinite=int(fields["nonfinite"][task]),
+        n_unanswered=int(fields.get("unanswered", {}).get(task, 0)),
         n_skipped=n_skipped,
         chance=None if chance is None else float(chance),
         stderr=stderr if isinstance(stderr, float) and math.isfinite(stderr) else None,
         ci95=None if interval is None else (float(interval[0]), float(interval[1])),
     )
+
+
+def _read_foreign(document: Document, labels: Labels, shared: Shared) -> tuple[Run, list[str]]:
+    """Reads the run of another program: its logged numbers, with what the samples tell of them. Raises DataError."""
+    file, reader = document.path, reader_of(document)
+    logged = read_by_another(document, labels)
+    told = [_witness(task, shared) for task in logged.tasks.values()]
+    cells = {(witness.task.task.name, metric): cell for witness in told for metric, cell in witness.cells().items()}
+    if not cells:
+        why = "; ".join(fault.detail.removeprefix(f"{file}: ") for fault in logged.faults)
+        raise DataError(why or "holds no task that is known here: " + ", ".join(logged.unknown_tasks))
+    args = (part for part in logged.model_args.split(",") if part and not part.startswith("pretrained="))
+    run = Run(
+        path=file,
+        program=reader.program if reader else "",
+        model=logged.model,
+        fingerprint="",
+        data=_published_data(logged),
+        scoring=logged.scoring,
+        dtype="",
+        limit=logged.limit,
+        control="",
+        args=tuple(args),
+        date=logged.date,
+        cells=cells,
+        trials={witness.task.task.name: witness.trials for witness in told if witness.trials is not None},
+        labels_sha256={},
+        images_sha256={},
+        prompts={},
+        own_prompts={},
+        identity=None,
+    )
+    faults = [*logged.faults, *(fault for witness in told for fault in witness.faults)]
+    kinds = ", ".join(dict.fromkeys(str(fault.kind) for fault in faults))
+    audit = f"has findings ({kinds}): babycli report --audit {file}   names them"
+    return run, _others(dict.fromkeys(logged.unknown_tasks, ())) + ([audit] if faults else [])
+
+
+def _published_data(logged: LoggedRun) -> str:
+    """Names the set of data: other programs have none but the published."""
+    known = (published(name) for name in logged.tasks)
+    return next((labels.data_set for labels in known if labels is not None), OWN)
+
+
+@dataclass(frozen=True, slots=True)
+class _Witness:
+    """A task of another program's log, its samples, and the items fairly decided from them."""
+
+    task: LoggedTask
+    samples: Samples
+    trials: TaskTrials | None
+
+    @property
+    def faults(self) -> tuple[Finding, ...]:
+        return (*self.task.faults, *self.samples.findings)
+
+    def cells(self) -> dict[str, Cell]:
+        """Makes cells of the logged numbers. One that only the original's rules explain has the interval of those."""
+        cells = {}
+        task = self.task.task
+        as_logged: TaskTrials | None = None
+        for metric in task.metrics:
+            logged = self.task.metrics.get(metric.name)
+            if self.trials is not None:
+                cell = measured(self.trials, metric.name, logged)
+                if cell.fair_value is not None:
+                    as_logged = as_logged or decide(self.samples, Scoring.REFERENCE).as_trials()
+                    assert as_logged is not None  # items are whole or not under either rule
+                    cell = replace(measured(as_logged, metric.name, logged), fair_value=cell.fair_value)
+                cells[metric.name] = cell
+            elif logged is not None:
+                n_rows = self.task.n_rows_due or 0
+                cells[metric.name] = Cell(logged, n_rows // task.rows_per_item, chance=metric.chance)
+        return cells
+
+
+def _witness(task: LoggedTask, shared: Shared) -> _Witness:
+    samples = task.samples()
+    trials = decide(samples, Scoring.FAIR).as_trials()
+    if trials is not None:
+        groups = {kind: shared.setdefault(names, names) for kind, names in trials.groups.items()}
+        trials = replace(trials, trial_ids=shared.setdefault(trials.trial_ids, trials.trial_ids), groups=groups)
+    return _Witness(task, samples, trials)
 
 
 def _limit(value: object) -> float | None:

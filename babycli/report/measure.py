@@ -9,8 +9,9 @@ import math
 from dataclasses import dataclass, replace
 
 from babycli.report.trials import Floats, TaskTrials
+from babycli.report.values import bounds
 from babycli.stats import bootstrap95, clustered95, clustered_stderr, wilson95
-from babycli.tasks import all_tasks
+from babycli.tasks.about import metric_of
 
 Interval = tuple[float, float]
 SEED = 0  # of the bootstrap
@@ -19,16 +20,17 @@ _AGREES = 1e-6  # the original averages some outcomes in float32
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One metric of one run. Shares lie in [0, 1]."""
+    """One metric of one run, as its log has it: shares in [0, 1], scores before they are scaled."""
 
     value: float
     n_units: int
     n_ties: int = 0
     n_nonfinite: int = 0
+    n_unanswered: int = 0
     n_skipped: int = 0
     chance: float | None = None
     stderr: float | None = None  # of independent trials
-    ci95: Interval | None = None  # of independent trials: Wilson, or bootstrap for METEOR
+    ci95: Interval | None = None  # of independent trials: Wilson's of a share, bootstrap of a score
     stderr_clustered: float | None = None
     ci95_clustered: Interval | None = None  # of trials that are alike within a category or session
     n_clusters: int | None = None
@@ -49,29 +51,30 @@ class Cell:
 
 
 def plain_stderr(values: Floats) -> float | None:
-    """Standard error of the mean of independent trials; None for fewer than two. As stats.standard_error, but fast."""
+    """Gives the standard error of a mean of independent trials, as stats.standard_error but fast; None for one."""
     return float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else None
 
 
 def measured(trials: TaskTrials, metric: str, value: float | None = None, n_skipped: int = 0) -> Cell:
-    """The cell of a metric; ``value`` is what the run's results say, if they say anything.
+    """Makes the cell of a metric; ``value`` is what the run's results say, if they say anything.
 
     Where that is another number than the mean of the trials, it has no interval: it is not their mean.
     """
     values = trials.values[metric]
     fair = float(values.mean())
-    chance = all_tasks()[trials.task].chance[metric]
+    described = metric_of(trials.task, metric)
     about = Cell(
         value=fair if value is None else value,
         n_units=trials.n,
         n_ties=len(trials.ties),
         n_nonfinite=len(trials.nonfinite),
+        n_unanswered=len(trials.unanswered),
         n_skipped=n_skipped,
-        chance=chance,
+        chance=described.chance,
     )
-    if not math.isclose(about.value, fair, abs_tol=_AGREES):
+    if not math.isclose(about.value, fair, abs_tol=_AGREES * max(1.0, abs(fair))):
         return replace(about, fair_value=fair)
-    is_share = chance is not None
+    is_share = described.is_share
     plain = wilson95(about.value, trials.n) if is_share else bootstrap95(values, SEED) if trials.n > 1 else None
     clusters = trials.clusters
     return replace(
@@ -79,6 +82,6 @@ def measured(trials: TaskTrials, metric: str, value: float | None = None, n_skip
         stderr=plain_stderr(values),
         ci95=plain,
         stderr_clustered=None if clusters is None else clustered_stderr(values, clusters),
-        ci95_clustered=None if clusters is None else clustered95(values, clusters, is_share),
+        ci95_clustered=None if clusters is None else clustered95(values, clusters, is_share, bounds(described)),
         n_clusters=None if clusters is None else int(clusters.max()) + 1,
     )

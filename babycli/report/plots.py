@@ -1,12 +1,13 @@
 """Figures for a paper, as PDF, SVG or PNG, drawn by matplotlib.
 
-Owns what is drawn and how it looks: intervals always, chance always. The same runs give the same bytes. Never computes
-a number.
+Owns what is drawn and how it looks: intervals always, chance where there is one, each metric in the unit of the tables.
+The same runs give the same bytes. Never computes a number.
 """
 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,20 +15,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from babycli.errors import DataError
+from babycli.data.datasets import data_set_named
+from babycli.domain import Metric
 from babycli.files import write_atomically
-from babycli.report.breakdown import Breakdown, break_down, main_metric
+from babycli.report import values
+from babycli.report.breakdown import Breakdown, break_down, no_such_groups
 from babycli.report.compare import Comparison
 from babycli.report.measure import Interval
 from babycli.report.rows import Column, TableRow, training_runs
 from babycli.report.tables import Table, heading
+from babycli.report.trials import Floats
 from babycli.stats import wilson95
-from babycli.tasks import all_tasks
-from babycli.tasks.sessions import day_of
+from babycli.tasks.about import metric_of
+from babycli.tasks.groups import Grouping
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 MAX_ROWS = 60  # of a forest plot: beyond that the names cannot be read
 MAX_BANDS = 3  # intervals of so many lines can be told apart
@@ -50,15 +55,15 @@ _STYLE: Any = {
 }
 
 
-def draw(path: Path, made: Sequence[Table], comparisons: Sequence[Comparison], by: str | None) -> None:
-    """Differences if models are compared, groups with ``by``, else a forest plot, and learning curves if there are any.
+def draw(path: Path, tables: Sequence[Table], comparisons: Sequence[Comparison], by: str | None) -> None:
+    """Draws differences if models are compared, groups with ``by``, else a forest plot and learning curves if any.
 
     Raises DataError where there is nothing to draw or ``path`` cannot be written.
     """
     import matplotlib as mpl
 
     with mpl.rc_context(_STYLE):
-        figure = _figure(made, comparisons, by)
+        figure = _figure(tables, comparisons, by)
         stream = io.BytesIO()
         dated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
         form = path.suffix.removeprefix(".")
@@ -66,16 +71,17 @@ def draw(path: Path, made: Sequence[Table], comparisons: Sequence[Comparison], b
     write_atomically(path, stream.getvalue())
 
 
-def _figure(made: Sequence[Table], comparisons: Sequence[Comparison], by: str | None) -> Figure:
+def _figure(tables: Sequence[Table], comparisons: Sequence[Comparison], by: str | None) -> Figure:
     if comparisons:
         return _differences(comparisons)
-    rows = [row for table in made for row in table.rows]
+    rows = [row for table in tables for row in table.rows]
     if by is not None:
         found = break_down(rows, by)
         if not found:
-            raise DataError(f"no run has trials by {by}", "leave out --plot, or evaluate other tasks")
-        return _by_session(found) if by == "session" else _heat_maps(found)
-    return _forest(made)
+            raise no_such_groups(by)
+        in_time = [each for each in found if each.by.day_of is not None]
+        return _over_time(in_time) if in_time else _heat_maps(found)
+    return _forest(tables)
 
 
 def _new_figure(width: float, height: float) -> Figure:
@@ -84,16 +90,16 @@ def _new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _forest(made: Sequence[Table]) -> Figure:
-    """A row of panels per table, one for each metric, models down; below them the learning curves."""
-    curves = [(table, series) for table in made for series in training_runs(table.rows).values()]
-    rows_of = {id(table): _shown(table) for table in made}
-    heights = [0.7 + 0.22 * len(rows_of[id(table)]) for table in made] + [2.2] * len(curves)
-    n_columns = max(len(table.columns) for table in made)
+def _forest(tables: Sequence[Table]) -> Figure:
+    """Draws a row of panels per table, one for each metric, models down; below them the learning curves."""
+    curves = [(table, series) for table in tables for series in training_runs(table.rows).values()]
+    rows_of = {id(table): _shown(table) for table in tables}
+    heights = [0.7 + 0.22 * len(rows_of[id(table)]) for table in tables] + [2.2] * len(curves)
+    n_columns = max(len(table.columns) for table in tables)
     figure = _new_figure(2.2 + 1.25 * n_columns, sum(heights))
     parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
-    for part, table in zip(parts, made, strict=False):
-        said = [f"{table.data} data: no results on SAYCam"] if table.data != "saycam" else []
+    for part, table in zip(parts, tables, strict=False):
+        said = [f"{table.data} data: no results on SAYCam"] if data_set_named(table.data).is_demo else []
         n_shown = len(rows_of[id(table)])
         said += [f"the latest {n_shown} of {len(table.rows)} models"] if n_shown < len(table.rows) else []
         if said:
@@ -101,16 +107,16 @@ def _forest(made: Sequence[Table]) -> Figure:
         panels = part.subplots(1, len(table.columns), sharey=True, squeeze=False)[0]
         for panel, column in zip(panels, table.columns, strict=True):
             _forest_panel(panel, table, rows_of[id(table)], column)
-    for part, (table, series) in zip(parts[len(made) :], curves, strict=True):
+    for part, (table, series) in zip(parts[len(tables) :], curves, strict=True):
         part.suptitle(series[0].series, fontsize=8)
         panels = part.subplots(1, len(table.columns), squeeze=False)[0]
         for panel, column in zip(panels, table.columns, strict=True):
-            _curve_panel(panel, series, column, table.chance(column))
+            _curve_panel(panel, series, column)
     return figure
 
 
 def _shown(table: Table) -> list[TableRow]:
-    """All rows, or of very many those of the latest runs."""
+    """Gives all rows, or of very many those of the latest runs."""
     rows = list(table.rows)
     if len(rows) <= MAX_ROWS:
         return rows
@@ -119,6 +125,7 @@ def _shown(table: Table) -> list[TableRow]:
 
 
 def _forest_panel(panel: Axes, table: Table, rows: Sequence[TableRow], column: Column) -> None:
+    scale = metric_of(*column).shown_scale
     labels = [row.label for row in rows]
     labels += [f"{row.label} (published)" for row in table.published]
     for y, row in enumerate(rows):
@@ -128,12 +135,12 @@ def _forest_panel(panel: Axes, table: Table, rows: Sequence[TableRow], column: C
         colour = _CONTROL if row.control else _COLOURS[0]
         if cell.interval is not None:
             low, high = cell.interval
-            panel.hlines(y, 100 * low, 100 * high, color=colour, linewidth=1.2)
-        panel.plot([100 * cell.value], [y], "s" if row.control else "o", color=colour, markersize=3.5)
+            panel.hlines(y, scale * low, scale * high, color=colour, linewidth=1.2)
+        panel.plot([scale * cell.value], [y], "s" if row.control else "o", color=colour, markersize=3.5)
     for y, other in enumerate(table.published, len(rows)):
         if column in other.values:
-            panel.plot([100 * other.values[column]], [y], "D", color=_QUIET, markersize=3.5, fillstyle="none")
-    _chance_line(panel, table.chance(column), vertical=True)
+            panel.plot([scale * other.values[column]], [y], "D", color=_QUIET, markersize=3.5, fillstyle="none")
+    _chance_line(panel, metric_of(*column), vertical=True)
     panel.set_yticks(range(len(labels)), labels)
     panel.set_ylim(len(labels) - 0.4, -0.6)
     panel.tick_params(axis="y", length=0)
@@ -142,103 +149,162 @@ def _forest_panel(panel: Axes, table: Table, rows: Sequence[TableRow], column: C
     panel.set_axisbelow(True)
 
 
-def _chance_line(panel: Axes, chance: float | None, vertical: bool) -> None:
-    if chance is not None:
+def _chance_line(panel: Axes, metric: Metric, vertical: bool) -> None:
+    if metric.chance is not None:
         line = panel.axvline if vertical else panel.axhline
-        line(100 * chance, color=_INK, linewidth=0.8, linestyle=(0, (4, 3)))
+        line(metric.shown_scale * metric.chance, color=_INK, linewidth=0.8, linestyle=(0, (4, 3)))
 
 
-def _curve_panel(panel: Axes, series: Sequence[TableRow], column: Column, chance: float | None) -> None:
+def _curve_panel(panel: Axes, series: Sequence[TableRow], column: Column) -> None:
+    metric = metric_of(*column)
     points = [(row.step or 0, row.cells[column]) for row in series if column in row.cells]
     steps = [step for step, _ in points]
-    panel.plot(steps, [100 * cell.value for _, cell in points], "o-", color=_COLOURS[0], markersize=3, linewidth=1.2)
-    _band(panel, steps, [cell.interval or (cell.value, cell.value) for _, cell in points], _COLOURS[0])
-    _chance_line(panel, chance, vertical=False)
+    heights = [metric.shown_scale * cell.value for _, cell in points]
+    panel.plot(steps, heights, "o-", color=_COLOURS[0], markersize=3, linewidth=1.2)
+    _band(panel, steps, [cell.interval or (cell.value, cell.value) for _, cell in points], metric, _COLOURS[0])
+    _chance_line(panel, metric, vertical=False)
     panel.set_title("\n".join(heading(column)))
     panel.set_xlabel("step")
     panel.tick_params(axis="x", labelrotation=45)
 
 
-def _band(panel: Axes, at: Any, intervals: Sequence[Interval], colour: str) -> None:
-    low, high = ([100 * interval[end] for interval in intervals] for end in (0, 1))
+def _band(panel: Axes, at: Any, intervals: Sequence[Interval], metric: Metric, colour: str) -> None:
+    low, high = ([metric.shown_scale * interval[end] for interval in intervals] for end in (0, 1))
     panel.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
 def _differences(comparisons: Sequence[Comparison]) -> Figure:
-    """Each difference with its interval, and zero."""
+    """Draws each difference with its interval, and zero; a panel for each pair and unit, as units share no axis."""
     pairs = list(dict.fromkeys((c.first.label, c.second.label) for c in comparisons))
-    columns = list(dict.fromkeys((c.task, c.metric) for c in comparisons))
-    figure = _new_figure(5.5, 0.8 + len(pairs) * (0.35 + 0.24 * len(columns)))
-    panels = figure.subplots(len(pairs), 1, sharex=True, squeeze=False)[:, 0]
-    for panel, pair in zip(panels, pairs, strict=True):
-        of_pair = [c for c in comparisons if (c.first.label, c.second.label) == pair]
-        for y, comparison in enumerate(of_pair):
-            found = comparison.paired
-            colour = _COLOURS[0] if comparison.is_significant else _QUIET
-            low, high = found.ci95
-            panel.hlines(y, 100 * low, 100 * high, color=colour, linewidth=1.2)
-            face = colour if comparison.is_significant else "white"
-            panel.plot([100 * found.difference], [y], "o", color=colour, markerfacecolor=face, markersize=4)
-        panel.set_yticks(range(len(of_pair)), [" ".join(heading((c.task, c.metric))) for c in of_pair])
-        panel.set_ylim(len(of_pair) - 0.4, -0.6)
-        panel.axvline(0, color=_INK, linewidth=0.8)
-        panel.set_title(f"{pair[0]} − {pair[1]}", loc="left")
-        panel.grid(axis="x", color="#e5e7eb", linewidth=0.6)
-        panel.set_axisbelow(True)
-    panels[-1].set_xlabel("difference in points, 95 % interval; filled: p < 0.05 after Holm")
+    units = list(dict.fromkeys(_unit(metric_of(c.task, c.metric)) for c in comparisons))
+    parts = [
+        [
+            c
+            for c in comparisons
+            if (c.first.label, c.second.label) == pair and _unit(metric_of(c.task, c.metric)) == unit
+        ]
+        for pair in pairs
+        for unit in units
+    ]
+    columns = {(c.task, c.metric) for c in comparisons}
+    figure = _new_figure(5.5, 0.8 * len(units) + len(pairs) * (0.35 * len(units) + 0.24 * len(columns)))
+    panels = figure.subplots(
+        len(parts),
+        1,
+        sharex=len(units) == 1,
+        squeeze=False,
+        height_ratios=None if len(units) == 1 else [0.6 + len(part) for part in parts],
+    )[:, 0]
+    for i, (panel, part) in enumerate(zip(panels, parts, strict=True)):
+        if i >= len(units) > 1:
+            panel.sharex(panels[i % len(units)])  # before anything is drawn: an axis is not widened afterwards
+        _differences_panel(panel, part)
+        if i % len(units) == 0:
+            first, second = pairs[i // len(units)]
+            panel.set_title(f"{first} − {second}", loc="left")
+    for panel, unit in zip(panels[-len(units) :], units, strict=True):
+        panel.set_xlabel(f"difference in {unit}, 95 % interval; filled: p < 0.05 after Holm")
     return figure
 
 
-def _heat_maps(found: Sequence[Breakdown]) -> Figure:
-    """Models down, groups across, a map for each task; colours from chance on, numbers in the cells."""
-    tasks = list(dict.fromkeys(each.task for each in found))
-    maps = [[each for each in found if each.task == task] for task in tasks]
+def _unit(metric: Metric) -> str:
+    """Names what a difference is counted in: points for all metrics of 0 to 100, else the metric itself."""
+    return "points" if metric.shown_scale == 100 else metric.title
+
+
+def _differences_panel(panel: Axes, comparisons: Sequence[Comparison]) -> None:
+    for y, comparison in enumerate(comparisons):
+        paired, scale = comparison.paired, metric_of(comparison.task, comparison.metric).shown_scale
+        colour = _COLOURS[0] if comparison.is_significant else _QUIET
+        low, high = paired.ci95
+        if math.isfinite(low):  # a single trial without bounds tells nothing
+            panel.hlines(y, scale * low, scale * high, color=colour, linewidth=1.2)
+        face = colour if comparison.is_significant else "white"
+        panel.plot([scale * paired.difference], [y], "o", color=colour, markerfacecolor=face, markersize=4)
+    panel.set_yticks(range(len(comparisons)), [" ".join(heading((c.task, c.metric))) for c in comparisons])
+    panel.set_ylim(len(comparisons) - 0.4, -0.6)
+    panel.axvline(0, color=_INK, linewidth=0.8)
+    panel.grid(axis="x", color="#e5e7eb", linewidth=0.6)
+    panel.set_axisbelow(True)
+
+
+def _heat_maps(breakdowns: Sequence[Breakdown]) -> Figure:
+    """Draws a map for each task, models down, groups across; colours only where a metric has bounds."""
+    tasks = list(dict.fromkeys(each.task for each in breakdowns))
+    maps = [[each for each in breakdowns if each.task == task] for task in tasks]
     groups = [list(dict.fromkeys(g.group for each in of for g in each.groups)) for of in maps]
     heights = [1.6 + 0.3 * len(of) for of in maps]
     figure = _new_figure(2.5 + 0.42 * max(len(names) for names in groups), sum(heights))
     panels = figure.subplots(len(maps), 1, squeeze=False, height_ratios=heights)[:, 0]
     for panel, of, names in zip(panels, maps, groups, strict=True):
-        values = np.full((len(of), len(names)), np.nan)
+        metric = of[0].metric
+        scores = np.full((len(of), len(names)), np.nan)
         for i, each in enumerate(of):
             for group in each.groups:
-                values[i, names.index(group.group)] = 100 * group.value
-        image = panel.imshow(values, cmap="cividis", vmin=0, vmax=100, aspect="auto")
-        for (i, j), value in np.ndenumerate(values):
-            if not np.isnan(value):
-                colour = "white" if value < 55 else _INK
-                panel.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=6.5, color=colour)
+                scores[i, names.index(group.group)] = metric.shown_scale * group.value
+        image = _heat(panel, scores, metric)
         panel.set_yticks(range(len(of)), [each.row.label for each in of])
         panel.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
-        chance = all_tasks()[of[0].task].chance[of[0].metric]
-        lead = " ".join(heading((of[0].task, of[0].metric)))
-        panel.set_title(lead if chance is None else f"{lead}, chance {100 * chance:.0f} %")
-        figure.colorbar(image, ax=panel, shrink=0.8)
+        lead = " ".join(heading((of[0].task, metric.name)))
+        panel.set_title(lead if metric.chance is None else f"{lead}, chance {_chance_told(metric)}")
+        if image is not None:
+            figure.colorbar(image, ax=panel, shrink=0.8)
     return figure
 
 
-def _by_session(found: Sequence[Breakdown]) -> Figure:
-    """The score over the month of recording, which is the child's age; a panel for each task, a line for each model."""
-    tasks = list(dict.fromkeys(each.task for each in found))
-    labels = list(dict.fromkeys(each.row.label for each in found))
+def _heat(panel: Axes, scores: Floats, metric: Metric) -> AxesImage | None:
+    """Draws the cells; the colours of a metric without bounds would mean nothing, so there are none."""
+    low, high = (metric.shown_scale * end for end in values.bounds(metric))
+    has_colours = math.isfinite(low) and math.isfinite(high)
+    if has_colours:
+        colours = "cividis" if metric.higher_is_better else "cividis_r"
+        image = panel.imshow(scores, cmap=colours, vmin=low, vmax=high, aspect="auto")
+    else:
+        image = panel.imshow(np.zeros_like(scores), cmap="Greys", vmin=0, vmax=1, aspect="auto")
+    for (i, j), score in np.ndenumerate(scores):
+        if not np.isnan(score):
+            from_worst = score - low if metric.higher_is_better else high - score
+            is_dark = has_colours and from_worst < 55 * (high - low) / 100
+            text = f"{score:.0f}" if metric.shown_scale == 100 else values.number(metric, score / metric.shown_scale)
+            panel.text(j, i, text, ha="center", va="center", fontsize=6.5, color="white" if is_dark else _INK)
+    return image if has_colours else None
+
+
+def _chance_told(metric: Metric) -> str:
+    assert metric.chance is not None
+    return f"{100 * metric.chance:.0f} %" if metric.is_share else values.number(metric, metric.chance)
+
+
+def _over_time(breakdowns: Sequence[Breakdown]) -> Figure:
+    """Draws scores over the months of their groups; a panel for each task, a line for each model."""
+    tasks = list(dict.fromkeys(each.task for each in breakdowns))
+    labels = list(dict.fromkeys(each.row.label for each in breakdowns))
     figure = _new_figure(8, 0.4 + 2.2 * len(tasks))
     panels = figure.subplots(len(tasks), 1, sharex=True, squeeze=False)[:, 0]
     lines = {}
     for panel, task in zip(panels, tasks, strict=True):
-        for each in (of for of in found if of.task == task):
+        of_task = [each for each in breakdowns if each.task == task]
+        metric = of_task[0].metric
+        for each in of_task:
             months = by_month(each)
             at = np.array([month.month for month in months], dtype="datetime64[M]")
             number = labels.index(each.row.label)
             colour, style = _COLOURS[number % len(_COLOURS)], ("-", "--", ":")[number // len(_COLOURS) % 3]
-            values = [100 * month.value for month in months]
-            (lines[each.row.label],) = panel.plot(at, values, "o", linestyle=style, color=colour, markersize=3)
+            heights = [metric.shown_scale * month.value for month in months]
+            (lines[each.row.label],) = panel.plot(at, heights, "o", linestyle=style, color=colour, markersize=3)
             if len(labels) <= MAX_BANDS:
-                _band(panel, at, [month.ci95 or (month.value, month.value) for month in months], colour)
-        _chance_line(panel, all_tasks()[task].chance[main_metric(task)], vertical=False)
-        panel.set_title(" ".join(heading((task, main_metric(task)))), loc="left")
+                _band(panel, at, [month.ci95 or (month.value, month.value) for month in months], metric, colour)
+        _chance_line(panel, metric, vertical=False)
+        panel.set_title(" ".join(heading((task, metric.name))), loc="left")
     bands = ", 95 % interval of a share of the month's trials" if len(labels) <= MAX_BANDS else ""
-    panels[-1].set_xlabel(f"month of recording (the child's age){bands}")
+    panels[-1].set_xlabel(f"{_months_told(breakdowns[0].by)}{bands}")
     figure.legend([lines[label] for label in labels], labels, loc="outside right upper", frameon=False)
     return figure
+
+
+def _months_told(by: Grouping) -> str:
+    """Writes ``month of recording (the child's age)``."""
+    return f"month{f' of {by.dated_by}' if by.dated_by else ''}{f' ({by.age})' if by.age else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,16 +316,15 @@ class Month:
 
 
 def by_month(breakdown: Breakdown) -> list[Month]:
-    """The sessions of each month taken together; sessions whose day is not known are left out."""
+    """Takes the groups of each month together; those whose day is not known are left out."""
     sums: dict[str, tuple[float, int]] = {}
     for group in breakdown.groups:
-        day = day_of(group.group)
-        if day is not None:
-            total, n = sums.get(f"{day:%Y-%m}", (0.0, 0))
-            sums[f"{day:%Y-%m}"] = total + group.value * group.n_trials, n + group.n_trials
-    is_share = all_tasks()[breakdown.task].chance[breakdown.metric] is not None
+        if group.day is not None:
+            total, n = sums.get(f"{group.day:%Y-%m}", (0.0, 0))
+            sums[f"{group.day:%Y-%m}"] = total + group.value * group.n_trials, n + group.n_trials
+    low, high = values.bounds(breakdown.metric)
     months = []
     for month, (total, n) in sorted(sums.items()):
-        value = min(1.0, total / n)
-        months.append(Month(month, value, n, wilson95(value, n) if is_share else None))
+        value = max(low, min(high, total / n))
+        months.append(Month(month, value, n, wilson95(value, n) if breakdown.metric.is_share else None))
     return months

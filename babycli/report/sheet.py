@@ -1,53 +1,31 @@
-"""What a report says, in the forms that all of its parts share: tables of text and records.
+"""A report in the shape that all of its parts share: tables of text and records.
 
-Owns the choice of the writer for a form. The parts (summary, differences, breakdown, audit) make sheets.
+Owns this shape. The parts (summary, differences, breakdown, audit) make sheets, forms.py writes them.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import orjson
-
-from babycli.report import grid
 from babycli.report.grid import Grid
-from babycli.wording import Form
+
+Record = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Records of which all values are simple; one that lacks a name has nothing there."""
+
+    names: tuple[str, ...]
+    records: tuple[Record, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """``records`` carry full precision; ``latex`` makes what a plain table of the grids will not do for."""
+    """One report. ``records`` carry full precision, and may hold lists."""
 
     grids: tuple[Grid, ...]
-    records: tuple[Mapping[str, object], ...]
-    latex: Callable[[], str] | None = None
-
-
-def written(sheet: Sheet, form: Form, width: int, is_terminal: bool) -> str:
-    """The sheet as text; ``width`` and colours are those of the terminal."""
-    match form:
-        case Form.TABLE:
-            return "\n".join(grid.as_text(each, width, is_terminal) for each in sheet.grids)
-        case Form.MD:
-            return "\n".join(grid.as_markdown(each) for each in sheet.grids)
-        case Form.CSV:
-            return _as_csv(sheet.records)
-        case Form.JSON:
-            return orjson.dumps(sheet.records, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
-        case Form.LATEX:
-            return sheet.latex() if sheet.latex else "\n".join(grid.as_latex(each) for each in sheet.grids)
-    raise AssertionError(form)
-
-
-def _as_csv(records: Sequence[Mapping[str, object]]) -> str:
-    """A line per record; lists in it (the items of a comparison) are for JSON."""
-    stream = io.StringIO()
-    if records:
-        names = [name for name, value in records[0].items() if not isinstance(value, list)]
-        writer = csv.DictWriter(stream, names, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(records)
-    return stream.getvalue()
+    records: tuple[Record, ...]
+    latex: Callable[[], str] | None = None  # makes what a plain table of the grids will not do for
+    lines: Lines | None = None  # says line by line what records have in lists, where a form has no lists

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from babycli.report import latex, tables
+from babycli.report.latex import PREAMBLE, as_environment
 from babycli.report.sheet import Sheet
-from babycli.report.tables import Table
+from babycli.report.tables import Table, as_grid, records
 
 
-def sheet(made: Sequence[Table]) -> Sheet:
-    """A table per edition of the data."""
+def sheet(tables: Sequence[Table]) -> Sheet:
+    """Makes the summary: a table for each set of data."""
     return Sheet(
-        tuple(tables.as_grid(table) for table in made),
-        tuple(record for table in made for record in tables.records(table)),
-        lambda: "\n".join([*latex.PREAMBLE, *(latex.as_environment(table, i) for i, table in enumerate(made, 1))]),
+        tuple(as_grid(table) for table in tables),
+        tuple(record for table in tables for record in records(table)),
+        lambda: "\n".join([*PREAMBLE, *(as_environment(table, i) for i, table in enumerate(tables, 1))]),
     )

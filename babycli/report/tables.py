@@ -5,66 +5,59 @@ Owns what stands in which cell and what a reader is told below it. Never reads a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from babycli.data.datasets import data_set_named
+from babycli.domain import Metric
+from babycli.report import values
 from babycli.report.baselines import Baselines, PublishedRow
 from babycli.report.compare import Paired, is_significant
 from babycli.report.gain import Gain, Suspicion, suspicions, visual_gain
 from babycli.report.grid import Grid, Line
 from babycli.report.load import Run
 from babycli.report.measure import Cell
+from babycli.report.provisos import provisos, software_of
 from babycli.report.rows import Column, TableRow, make_rows
 from babycli.stats import holm
-from babycli.tasks import all_tasks
-
-# How a column is headed: task over metric, short enough for 80 columns; and in full.
-_SHORT = {
-    ("labeled_s", "acc"): ("Labeled-S", "acc"),
-    ("vtwt", "acc"): ("VTWT", "acc"),
-    ("baby_winoground", "image_score"): ("Wino", "image"),
-    ("baby_winoground", "text_score"): ("Wino", "text"),
-    ("baby_winoground", "group_score"): ("Wino", "group"),
-    ("baby_winoground", "positive_context_group_score"): ("Wino", "pos"),
-    ("baby_winoground", "negative_context_group_score"): ("Wino", "neg"),
-    ("saycam_caption", "meteor"): ("Caption", "METEOR"),
-}
-_LONG = {
-    ("baby_winoground", "image_score"): ("Baby Winoground", "image"),
-    ("baby_winoground", "text_score"): ("Baby Winoground", "text"),
-    ("baby_winoground", "group_score"): ("Baby Winoground", "group"),
-    ("baby_winoground", "positive_context_group_score"): ("Baby Winoground", "pos.ctx"),
-    ("baby_winoground", "negative_context_group_score"): ("Baby Winoground", "neg.ctx"),
-}
+from babycli.tasks.about import About, about, in_order, metric_of, with_siblings
+from babycli.wording import all_of
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What is marked behind a number."""
+    """A mark behind a number, such as ``!``, and the count that it stands for."""
 
     sign: str
-    field: str  # of Cell, which counts it
+    count: Callable[[Cell], int]
     short: str
-    meaning: str
+    meaning: Callable[[Sequence[About]], str]  # for the tasks of a table and their siblings
 
 
+def _ties_mean(tasks: Sequence[About]) -> str:
+    notes = dict.fromkeys(task.tie_note for task in tasks if task.tie_note)
+    return f"ties: {'; '.join(notes) or 'the right answer shares the best score'}"
+
+
+UNANSWERED = Mark(
+    "?",
+    lambda cell: cell.n_unanswered,
+    "could not be answered",
+    lambda tasks: "too long for the model, or a picture too many; they count as misses",
+)
 MARKS = (
+    Mark("=", lambda cell: cell.n_ties, "ties", _ties_mean),
     Mark(
-        "=",
-        "n_ties",
-        "ties",
-        "ties: equal scores share the credit (under reference and in lmms-eval the first wins); in Winoground a tie is "
-        "a miss",
+        "!",
+        lambda cell: cell.n_nonfinite,
+        "scores that are not finite",
+        lambda tasks: "NON-FINITE scores: do not trust this number",
     ),
-    Mark("!", "n_nonfinite", "scores that are not finite", "NON-FINITE scores: do not trust this number"),
-    Mark("-", "n_skipped", "left out", "trials left out because images are missing"),
+    UNANSWERED,
+    Mark("-", lambda cell: cell.n_skipped, "left out", lambda tasks: "trials left out because images are missing"),
 )
 _NOT_FAIR = "*"
 _SUSPICIOUS = "^"
-
-DATA_NOTES = {
-    "demo": "DEMO DATA: drawn pictures that come with babycli; these are not results on SAYCam.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +72,11 @@ class Table:
     baselines: Baselines | None
 
     @property
+    def data_note(self) -> str:
+        """The warning that stands before a table of these data; "" for none."""
+        return data_set_named(self.data).note
+
+    @property
     def runs(self) -> list[Run]:
         return [run for row in self.rows for run in row.runs]
 
@@ -88,72 +86,109 @@ class Table:
         return [row for row in (self.baselines.rows if self.baselines else ()) if row.label != "chance"]
 
     def chance(self, column: Column) -> float | None:
-        task, metric = column
-        return all_tasks()[task].chance.get(metric)
+        metric = metric_of(*column)
+        return metric.chance
+
+    @property
+    def tasks(self) -> list[str]:
+        """The names of the tasks, in the order of the columns."""
+        return list(dict.fromkeys(task for task, _ in self.columns))
+
+    @property
+    def explained(self) -> list[About]:
+        """The tasks that its notes explain: its own, and the others of their benchmarks."""
+        return with_siblings(self.tasks)
 
     def units(self, column: Column) -> list[int]:
         return sorted({row.cells[column].n_units for row in self.rows if column in row.cells})
 
 
 def make_tables(runs: Sequence[Run], baselines: Baselines | None = None) -> list[Table]:
-    """A table per edition of the data, SAYCam first: demo numbers never stand beside real or published ones."""
-    order = [(task.name, metric) for task in all_tasks().values() for metric in task.chance]
+    """Makes a table per set of data, SAYCam first: demo numbers never stand beside real or published ones."""
     tables = []
-    for data in sorted({run.data for run in runs}, key=lambda d: (d != "saycam", d)):
+    for data in sorted({run.data for run in runs}, key=lambda name: (data_set_named(name).order, name)):
         of_data = [run for run in runs if run.data == data]
-        published = baselines if data == "saycam" else None
+        published = baselines if baselines and baselines.data_set == data else None
         present = {column for run in of_data for column in run.cells}
         present |= {column for row in (published.rows if published else ()) for column in row.values}
-        known = [column for column in order if column in present]
         rows = tuple(make_rows(of_data))
         gains = {row.label: gain for row in rows if (gain := visual_gain(row, rows)) is not None}
-        columns = tuple(known + sorted(present - set(known)))
+        columns = tuple(column for column in _all_columns(present) if column in present)
         tables.append(Table(data, columns, rows, gains, tuple(suspicions(rows)), published))
     return tables
 
 
-def percent(value: float) -> str:
-    return f"{100 * value:.1f}"
-
-
-def points(value: float) -> str:
-    """A difference of two shares."""
-    return f"{100 * value:+.1f}".replace("-", "−")
+def _all_columns(present: Iterable[Column]) -> list[Column]:
+    """Gives all columns of the tasks that are there, in the order of a table."""
+    tasks = in_order(task for task, _ in present)
+    return [(task.name, metric.name) for task in tasks for metric in task.metrics]
 
 
 def heading(column: Column) -> tuple[str, str]:
-    """Task and metric in full."""
-    return (_SHORT | _LONG).get(column, column)
+    """Gives task and metric in full; of a task with a single column, as short as its name must be there."""
+    task = about(column[0])
+    return task.title if len(task.metrics) > 1 else task.short, metric_of(*column).title
+
+
+def short_heading(column: Column) -> tuple[str, str]:
+    """Gives task and metric, short enough for a column of numbers."""
+    return about(column[0]).short, metric_of(*column).short
+
+
+def scales_note(tasks: Sequence[About]) -> str:
+    """Says in which units the metrics of these tasks are shown: ``Shares of 100 %; METEOR x 100.``"""
+    return f"{'; '.join(values.with_scales(metrics_of(tasks), shares='Shares of 100 %'))}."
+
+
+def metrics_of(tasks: Sequence[About]) -> list[Metric]:
+    """Gives the metrics of several tasks, in the order of a table."""
+    return [metric for task in tasks for metric in task.metrics]
+
+
+def scores_of(tasks: Sequence[About]) -> list[str]:
+    """Gives the names of the metrics that are no shares, each once: ``METEOR``."""
+    return list(dict.fromkeys(metric.title for metric in metrics_of(tasks) if not metric.is_share))
 
 
 def as_grid(table: Table) -> Grid:
-    """Model rows with their uncertainty, then published rows, then chance and n."""
+    """Lays out model rows with their uncertainty, then published rows, then chance and n."""
     body: list[Line] = []
     for row in table.rows:
         suspicious = {(s.task, s.metric) for s in table.suspicions if s.label == row.label}
         cells = row.cells
-        shown = (_number(cells.get(c)) + (_SUSPICIOUS if c in suspicious else "") for c in table.columns)
+        shown = (_number(c, cells.get(c)) + (_SUSPICIOUS if c in suspicious else "") for c in table.columns)
         body.append(Line(row.label, tuple(shown), "alarm" if _is_alarming(row) or suspicious else ""))
-        body.append(Line(" ± 95 %", tuple(_half(cells.get(c)) for c in table.columns), "quiet"))
+        body.append(Line(" ± 95 %", tuple(_half(c, cells.get(c)) for c in table.columns), "quiet"))
         gain = table.gains.get(row.label)
         if gain is not None:
-            of_column = [gain.by_column.get(c) for c in table.columns]
-            body.append(Line(" visual gain", tuple("" if p is None else points(p.difference) for p in of_column)))
-            body.append(Line(" 95 % from", tuple("" if p is None else points(p.ci95[0]) for p in of_column), "quiet"))
-            body.append(Line(" to", tuple("" if p is None else points(p.ci95[1]) for p in of_column), "quiet"))
+            pairs = [(c, gain.by_column.get(c)) for c in table.columns]
+            gains = tuple("" if pair is None else _difference(c, pair.difference) for c, pair in pairs)
+            ends = [tuple("" if p is None else _difference(c, p.ci95[end]) for c, p in pairs) for end in (0, 1)]
+            body.append(Line(" visual gain", gains))
+            body.append(Line(" 95 % from", ends[0], "quiet"))
+            body.append(Line(" to", ends[1], "quiet"))
     published = [
-        Line(f"{row.label} (published)", tuple(_percent_or_none(row.values.get(c)) for c in table.columns))
+        Line(f"{row.label} (published)", tuple(_number_or_none(c, row.values.get(c)) for c in table.columns))
         for row in table.published
     ]
     last = [
-        Line("chance", tuple(_percent_or_none(table.chance(c)) for c in table.columns)),
+        Line("chance", tuple(_number_or_none(c, table.chance(c)) for c in table.columns)),
         Line("n", tuple(_units(table.units(c)) for c in table.columns)),
     ]
     sections = tuple(tuple(lines) for lines in (body, published, last) if lines)
-    heads = tuple(_SHORT.get(c, c) for c in table.columns)
-    is_short = any(over == "Wino" for over, _ in heads)
-    legend = ["Wino: Baby Winoground; pos, neg: positive and negative context."] if is_short else []
-    return Grid("model", heads, sections, (*notes(table), *legend))
+    heads = tuple(short_heading(c) for c in table.columns)
+    return Grid("model", heads, sections, (*notes(table), *_legends(table)))
+
+
+def _legends(table: Table) -> list[str]:
+    """Says what the short heads of tasks with several columns mean."""
+    legends = []
+    for task in in_order(table.tasks):
+        if len(task.metrics) > 1 and task.short != task.title:
+            derived = "; ".join(f"{m.short}: {m.title}" for m in task.metrics if m.short != m.title)
+            told = [f"{task.short}: {task.title}", task.legend or derived]
+            legends.append(f"{'; '.join(text for text in told if text)}.")
+    return legends
 
 
 def _units(counts: Sequence[int]) -> str:
@@ -164,35 +199,42 @@ def _is_alarming(row: TableRow) -> bool:
     return any(cell.n_nonfinite or cell.fair_value is not None for cell in row.cells.values())
 
 
-def _percent_or_none(value: float | None) -> str:
-    return "" if value is None else percent(value)
+def _number_or_none(column: Column, value: float | None) -> str:
+    return "" if value is None else values.number(metric_of(*column), value)
 
 
-def _number(cell: Cell | None) -> str:
+def _number(column: Column, cell: Cell | None) -> str:
     if cell is None:
         return ""
-    marks = "".join(mark.sign for mark in MARKS if getattr(cell, mark.field))
-    return percent(cell.value) + marks + (_NOT_FAIR if cell.fair_value is not None else "")
+    marks = "".join(mark.sign for mark in MARKS if mark.count(cell))
+    return values.number(metric_of(*column), cell.value) + marks + (_NOT_FAIR if cell.fair_value is not None else "")
 
 
-def _half(cell: Cell | None) -> str:
-    return "" if cell is None or cell.half_width is None else f"±{100 * cell.half_width:.1f}"
+def _difference(column: Column, value: float) -> str:
+    return values.difference(metric_of(*column), value)
+
+
+def _half(column: Column, cell: Cell | None) -> str:
+    half = None if cell is None else cell.half_width
+    return "" if half is None else values.half_width(metric_of(*column), half)
 
 
 def notes(table: Table) -> list[str]:
-    """What a reader must know, one line each."""
-    told = [DATA_NOTES[table.data]] if table.data in DATA_NOTES else []
-    told.append("Shares of 100 %; METEOR x 100. n in trials (instances, captions), not rows.")
+    """Says what a reader must know, one line each."""
+    told = [table.data_note] if table.data_note else []
+    explained = table.explained
+    told.append(f"{scales_note(explained)} n in {_units_told(explained)}, not rows.")
+    told += lower_notes(table)
     told += _n_notes(table)
     told += _interval_notes(table)
-    cells = [(row.label, task, cell) for row in table.rows for (task, _), cell in row.cells.items()]
+    cells = [(row.label, column, cell) for row in table.rows for column, cell in row.cells.items()]
     for mark in MARKS:
-        counts = {(label, task): getattr(cell, mark.field) for label, task, cell in cells}
-        listed = ", ".join(f"{label} {task} {n}" for (label, task), n in counts.items() if n)
-        if listed:
-            told.append(f"{mark.sign}  {mark.meaning}: {listed}")
+        if listed := counts_told(table, mark):
+            told.append(f"{mark.sign}  {mark.meaning(explained)}: {listed}")
     unfair = [
-        f"{label} {task} {percent(cell.fair_value)}" for label, task, cell in cells if cell.fair_value is not None
+        f"{label} {column[0]} {values.number(metric_of(*column), cell.fair_value)}"
+        for label, column, cell in cells
+        if cell.fair_value is not None
     ]
     if unfair:
         told.append(
@@ -203,10 +245,11 @@ def notes(table: Table) -> list[str]:
         told.append("(reference): scored as the original code does, its way with ties and NaN included.")
     if any(run.limit is not None for run in table.runs):
         told.append("(limit N): only the first N trials of each task; of lmms-eval, rows.")
+    told += provisos(table.runs)
     if table.gains:
         told.append(
             "visual gain: the score less that of the same model without the image, on the same trials, with its "
-            "paired 95 % interval."
+            f"paired 95 % interval.{lower_gain_note(table)}"
         )
     told += [suspicion_note(each) for each in table.suspicions]
     if table.baselines is not None:
@@ -214,8 +257,33 @@ def notes(table: Table) -> list[str]:
     return told
 
 
+def counts_told(table: Table, mark: Mark) -> str:
+    """Lists what a mark stands for in each row and task: ``lab/model vtwt 3``; "" where nothing has it."""
+    counts = {(row.label, task): mark.count(cell) for row in table.rows for (task, _), cell in row.cells.items()}
+    return ", ".join(f"{label} {task} {n}" for (label, task), n in counts.items() if n)
+
+
+def _units_told(tasks: Sequence[About]) -> str:
+    """Lists what one item is called: ``trials (instances, captions)``."""
+    first, *others = dict.fromkeys(task.unit for task in tasks)
+    return f"{first} ({', '.join(others)})" if others else first
+
+
+def lower_notes(table: Table) -> list[str]:
+    """Says of which metrics less is better; nothing where there are none."""
+    lower = [column for column in table.columns if not metric_of(*column).higher_is_better]
+    return [f"Less is better: {', '.join(' '.join(short_heading(column)) for column in lower)}."] if lower else []
+
+
+def lower_gain_note(table: Table) -> str:
+    """Says which sign of a visual gain is good where less is better; "" where there is no such gain."""
+    columns = {column for gain in table.gains.values() for column in gain.by_column}
+    is_less = any(not metric_of(*column).higher_is_better for column in columns)
+    return " Where less is better, a gain below 0 is the good one." if is_less else ""
+
+
 def _n_notes(table: Table) -> list[str]:
-    """The n of every row, of the tasks in which it differs."""
+    """Says the n of every row, of the tasks in which it differs."""
     found = []
     for task in dict.fromkeys(task for task, _ in table.columns):
         counts = {row.label: cell.n_units for row in table.rows for (of, _), cell in row.cells.items() if of == task}
@@ -229,7 +297,7 @@ def _interval_notes(table: Table) -> list[str]:
     notes = []
     if any(cell.ci95_clustered for cell in cells):
         clusters = {
-            f"{heading((task, metric))[0]} by {all_tasks()[task].cluster} ({cell.n_clusters})"
+            f"{heading((task, metric))[0]} by {about(task).cluster} ({cell.n_clusters})"
             for row in table.rows
             for (task, metric), cell in row.cells.items()
             if cell.ci95_clustered
@@ -240,7 +308,11 @@ def _interval_notes(table: Table) -> list[str]:
         )
     if any(cell.ci95 and not cell.ci95_clustered for cell in cells):
         lead = "± without clusters" if notes else "± how far the 95 % interval reaches on its wider side"
-        notes.append(f"{lead}: Wilson's for shares of trials, bootstrap for METEOR.")
+        is_share = any(metric.is_share for metric in metrics_of(table.explained))
+        ways = ["Wilson's for shares of trials"] if is_share else []
+        if scores := scores_of(table.explained):
+            ways.append(f"bootstrap for {all_of(scores)}")
+        notes.append(f"{lead}: {', '.join(ways)}.")
     return notes
 
 
@@ -249,37 +321,40 @@ def _listed(texts: set[str]) -> str:
 
 
 def suspicion_headline(suspicion: Suspicion) -> str:
-    """That a control is above chance."""
-    cell = suspicion.cell
+    """Says that a control is above chance."""
+    cell, metric = suspicion.cell, metric_of(suspicion.task, suspicion.metric)
     assert cell.interval is not None
     assert cell.chance is not None
-    low, high = cell.interval
     why = (
         "Most of its trials are ties, which reference scoring counts as right where the right one comes first"
         if suspicion.is_by_ties
         else "It does not see the right image, so words or labels may give answers away (one control in 40 is above by "
         "luck)"
     )
+    side = "ABOVE" if metric.higher_is_better else "BETTER THAN"
     return (
-        f"A CONTROL ABOVE CHANCE: {suspicion.label} gets {percent(cell.value)} on {suspicion.task} {suspicion.metric} "
-        f"[{percent(low)}, {percent(high)}], chance is {percent(cell.chance)}. {why}"
+        f"A CONTROL {side} CHANCE: {suspicion.label} gets {values.number(metric, cell.value)} on {suspicion.task} "
+        f"{suspicion.metric} {values.interval(metric, cell.interval)}, chance is {values.number(metric, cell.chance)}. "
+        f"{why}"
     )
 
 
 def suspicion_note(suspicion: Suspicion) -> str:
-    """The same, with what gives the answers away."""
-    is_word = suspicion.task != "labeled_s"
+    """Says the same, with what gives the answers away."""
+    lead = f"{_SUSPICIOUS}  {suspicion_headline(suspicion)}"
+    if suspicion.by is None or not suspicion.give_aways:
+        return lead
+    metric, is_word = metric_of(suspicion.task, suspicion.metric), suspicion.by.halves is not None
     ways = "; ".join(
-        f"{way.what} ({percent(way.score)} of {way.n_trials}"
+        f"{way.what} ({values.number(metric, way.score)} of {way.n_trials}"
         + (f", in the right phrase of {way.n_right})" if is_word else ")")
         for way in suspicion.give_aways
     )
-    most = f", most in the trials with {'the word' if is_word else 'the category'} {ways}" if ways else ""
-    return f"{_SUSPICIOUS}  {suspicion_headline(suspicion)}{most}"
+    return f"{lead}, most in the trials with the {'word' if is_word else suspicion.by.title} {ways}"
 
 
 def records(table: Table) -> list[dict[str, object]]:
-    """One record per row and metric, full precision; what csv and json carry."""
+    """Makes a record per row and metric, with full precision: what csv and json carry."""
     found: list[dict[str, object]] = []
     for row in table.rows:
         gain = table.gains.get(row.label)
@@ -325,9 +400,10 @@ def _record(data: str, run: Run, column: Column, cell: Cell) -> dict[str, object
         "stderr_clustered": cell.stderr_clustered,
         "n_clusters": cell.n_clusters,
         "n_units": cell.n_units,
-        "unit": all_tasks()[task].unit,
+        "unit": about(task).unit,
         "ties": cell.n_ties,
         "nonfinite": cell.n_nonfinite,
+        "unanswered": cell.n_unanswered,
         "skipped": cell.n_skipped,
         "fair_value": _fair_value(run, task, cell),
         "control": run.control or None,
@@ -335,6 +411,8 @@ def _record(data: str, run: Run, column: Column, cell: Cell) -> dict[str, object
         "dtype": run.dtype,
         "limit": run.limit,
         "model_args": ",".join(run.args),
+        "prompt": run.own_prompts.get(task),
+        "software": software_of(run),
         "date": run.date,
         "program": run.program,
         "results": str(run.path),
@@ -342,7 +420,7 @@ def _record(data: str, run: Run, column: Column, cell: Cell) -> dict[str, object
 
 
 def _fair_value(run: Run, task: str, cell: Cell) -> float | None:
-    """What fair scoring gives; None where that is not known: of a reference run, and of a number without its trials."""
+    """Gives what fair scoring would; None where that is not known: of a reference run, or without the trials."""
     if cell.fair_value is not None:
         return cell.fair_value
     is_fair = run.scoring == "fair" or run.program == "lmms-eval"  # whose trials are decided anew

@@ -12,21 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from babycli.data.root import DatasetRoot
+from babycli.errors import DataError
 from babycli.files import write_atomically
-from babycli.report import audit_sheet, breakdown, differences, html, leaderboard, plots, summary
+from babycli.report import audit_sheet, breakdown, differences, plots, summary
 from babycli.report.baselines import read_baselines
 from babycli.report.compare import Comparison, compare, find_rows
-from babycli.report.lmms import label_rows_of
-from babycli.report.load import load_logs, unfinished_runs
-from babycli.report.rows import TableRow
-from babycli.report.sheet import Sheet, written
+from babycli.report.forms import Everything, Form, ModelForm, PageForm, SheetForm, Terminal, forms
+from babycli.report.load import Logs, label_rows_of, load_logs, unfinished_runs
+from babycli.report.sheet import Sheet
 from babycli.report.tables import Table, make_tables
-from babycli.wording import Form
+from babycli.tasks.about import offered_groupings
+from babycli.wording import one_of
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the user asked for; the command has checked that it goes together."""
+    """The user's wishes for a report; the command has checked that they go together."""
 
     logs: Path
     form: Form
@@ -39,8 +40,7 @@ class Wanted:
     audit: bool
     with_images: bool
     root: DatasetRoot
-    width: int
-    has_colours: bool
+    terminal: Terminal
 
 
 def write(wanted: Wanted, say: Callable[[str], None]) -> None:
@@ -49,55 +49,69 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
     Raises UsageError, DataError or, of an audit that found something, UntrustedResultError.
     """
     if wanted.audit:
-        audited = audit_sheet.audit_logs(wanted.logs, label_rows_of(wanted.root))
-        _put(written(audit_sheet.sheet(audited), wanted.form, wanted.width, wanted.has_colours), wanted, say)
-        for each in unfinished_runs(wanted.logs, [each.run.path for each in audited]):
-            say(f"note: {each.path} {each.why}")
-        audit_sheet.raise_if_untrusted(audited)
+        _write_audit(wanted, say)
         return
-    found = load_logs(wanted.logs, functools.cache(lambda: label_rows_of(wanted.root)))
-    made = make_tables(found.runs, read_baselines(wanted.baselines) if wanted.baselines else None)
-    rows = [row for table in made for row in table.rows]
+    logs = _load(wanted)
+    tables = make_tables(logs.runs, read_baselines(wanted.baselines) if wanted.baselines else None)
+    rows = [row for table in tables for row in table.rows]
     comparisons = compare(find_rows(wanted.compared, rows)) if wanted.compared else []
-    if wanted.form == Form.HTML:
-        images = html.Images(wanted.root) if wanted.with_images else None
-        page = html.page(made, comparisons, wanted.items, found.unread, images)
-        text = page.text
-        if page.has_pictures:
-            say(f"warning: {html.IMAGES_WARNING}")
-        elif images is not None:
-            say("note: no picture could be shown; the page says why beside each item")
-    elif wanted.form == Form.LEADERBOARD:
-        text = _leaderboard(rows, say)
-    else:
-        text = written(_sheet(made, comparisons, wanted), wanted.form, wanted.width, wanted.has_colours)
+    match wanted.form:
+        case SheetForm():
+            text = wanted.form.write(_sheet(tables, comparisons, wanted), wanted.terminal)
+        case PageForm():
+            pictures_of = wanted.root if wanted.with_images else None
+            text = wanted.form.write(Everything(tables, comparisons, wanted.items, logs.unread, pictures_of), say)
+        case ModelForm():
+            text = wanted.form.write(rows, say)
     _put(text, wanted, say)
     if wanted.plot is not None:
-        plots.draw(wanted.plot, made, comparisons, wanted.by)
+        plots.draw(wanted.plot, tables, comparisons, wanted.by)
         say(f"drew {wanted.plot}")
-    for each in found.unread:
-        say(f"note: {each.path} {each.why}")
+    for unread in logs.unread:
+        say(f"note: {unread.path} {unread.why}")
 
 
-def _sheet(made: Sequence[Table], comparisons: Sequence[Comparison], wanted: Wanted) -> Sheet:
+def _write_audit(wanted: Wanted, say: Callable[[str], None]) -> None:
+    assert isinstance(wanted.form, SheetForm)
+    audited = audit_sheet.audit_logs(wanted.logs, functools.cache(lambda: label_rows_of(wanted.root)))
+    _put(wanted.form.write(audit_sheet.sheet(audited), wanted.terminal), wanted, say)
+    for unfinished in unfinished_runs(wanted.logs, [audit.run.path for audit in audited]):
+        say(f"note: {unfinished.path} {unfinished.why}")
+    audit_sheet.raise_if_untrusted(audited)
+
+
+def _load(wanted: Wanted) -> Logs:
+    """Reads the logs. Raises UsageError for a kind of group that neither babycli nor they know, DataError for none."""
+    try:
+        logs = load_logs(wanted.logs, functools.cache(lambda: label_rows_of(wanted.root)))
+    except DataError:
+        _check_grouping(wanted.by)
+        raise
+    _check_grouping(wanted.by)
+    return logs
+
+
+def _check_grouping(by: str | None) -> None:
+    """Raises UsageError for a kind of group that no task has; logs may tell of tasks that babycli does not have."""
+    if by is not None:
+        one_of(by, offered_groupings(), "--by")
+
+
+def _sheet(tables: Sequence[Table], comparisons: Sequence[Comparison], wanted: Wanted) -> Sheet:
     if comparisons:
         return differences.sheet(comparisons, wanted.items)
     if wanted.by is not None:
-        return breakdown.sheet([row for table in made for row in table.rows], wanted.by)
-    return summary.sheet(made)
-
-
-def _leaderboard(rows: Sequence[TableRow], say: Callable[[str], None]) -> str:
-    models = [row for row in rows if not row.control] or rows
-    text = leaderboard.scores(models)
-    if any(task == leaderboard.OTHER_TASK for row in models for task, _ in row.cells):
-        say(f"note: {leaderboard.WHY_LEFT_OUT}")
-    return text
+        return breakdown.sheet([row for table in tables for row in table.rows], wanted.by)
+    return summary.sheet(tables)
 
 
 def _put(text: str, wanted: Wanted, say: Callable[[str], None]) -> None:
     if wanted.output is None:
         sys.stdout.write(text)
-    else:
-        write_atomically(wanted.output, text.encode())
-        say(f"wrote {wanted.output}")
+        return
+    write_atomically(wanted.output, text.encode())
+    say(f"wrote {wanted.output}")
+    suffix = wanted.output.suffix.removeprefix(".")
+    others = [form.name for form in forms().values() if form.extension == suffix]
+    if wanted.form.extension != suffix and others:
+        say(f"note: that is a {wanted.form.name}; for a .{suffix} file there is  --format {others[0]}")

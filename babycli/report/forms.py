@@ -1,0 +1,150 @@
+"""The forms in which a report is written: ``--format`` takes their names.
+
+Owns the register, and how a sheet becomes text. Never knows what a report says. Another room adds a form with
+``register_form``; what writes it is imported when it is asked for, so that no command waits for it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from babycli.data.root import DatasetRoot
+    from babycli.report.compare import Comparison
+    from babycli.report.load import Unread
+    from babycli.report.rows import TableRow
+    from babycli.report.sheet import Sheet
+    from babycli.report.tables import Table
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """Where text will be read; a file has the width of the terminal, and no colours."""
+
+    width: int
+    has_colours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """All that was asked for, for a form that shows it on one page."""
+
+    tables: Sequence[Table]
+    comparisons: Sequence[Comparison]
+    with_items: bool
+    unread: Sequence[Unread]
+    pictures_of: DatasetRoot | None  # whose pictures may be shown
+
+
+@dataclass(frozen=True, slots=True)
+class SheetForm:
+    """Writes one sheet: a summary, a comparison, a breakdown or an audit."""
+
+    name: str
+    extension: str  # of a file that holds it
+    write: Callable[[Sheet, Terminal], str]
+    takes_audits: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PageForm:
+    """Writes everything at once, breakdowns included."""
+
+    name: str
+    extension: str
+    write: Callable[[Everything, Say], str]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelForm:
+    """Writes the scores of one model, and refuses others."""
+
+    name: str
+    extension: str
+    write: Callable[[Sequence[TableRow], Say], str]
+
+
+Form = SheetForm | PageForm | ModelForm
+_forms: dict[str, Form] = {}
+
+
+def register_form(form: Form) -> None:
+    """Adds a form. Raises ValueError for a name that another one has."""
+    if _forms.get(form.name, form) != form:
+        raise ValueError(f"there is a form {form.name!r} already")
+    _forms[form.name] = form
+
+
+def forms() -> Mapping[str, Form]:
+    """Gives all forms by name, in the order in which they were registered."""
+    return _forms
+
+
+def _as_text(sheet: Sheet, terminal: Terminal) -> str:
+    from babycli.report import grid
+
+    return "\n".join(grid.as_text(each, terminal.width, terminal.has_colours) for each in sheet.grids)
+
+
+def _as_markdown(sheet: Sheet, terminal: Terminal) -> str:
+    from babycli.report import grid
+
+    return "\n".join(grid.as_markdown(each) for each in sheet.grids)
+
+
+def _as_csv(sheet: Sheet, terminal: Terminal) -> str:
+    """Writes a line per record or, of what records have in lists, a line per entry."""
+    if sheet.lines is not None:
+        names, records = sheet.lines.names, sheet.lines.records
+    elif sheet.records:
+        names = tuple(name for name, value in sheet.records[0].items() if not isinstance(value, list))
+        records = sheet.records
+    else:
+        return ""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, names, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return stream.getvalue()
+
+
+def _as_json(sheet: Sheet, terminal: Terminal) -> str:
+    import orjson
+
+    return orjson.dumps(sheet.records, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def _as_latex(sheet: Sheet, terminal: Terminal) -> str:
+    from babycli.report import grid
+
+    return sheet.latex() if sheet.latex else "\n".join(grid.as_latex(each) for each in sheet.grids)
+
+
+def _as_page(everything: Everything, say: Say) -> str:
+    from babycli.report import html
+
+    images = None if everything.pictures_of is None else html.Images(everything.pictures_of)
+    page = html.page(everything.tables, everything.comparisons, everything.with_items, everything.unread, images)
+    if page.has_pictures:
+        say(f"warning: {html.IMAGES_WARNING}")
+    elif images is not None:
+        say("note: no picture could be shown; the page says why beside each item")
+    return page.text
+
+
+TABLE = SheetForm("table", "txt", _as_text)
+for _form in (
+    TABLE,
+    SheetForm("md", "md", _as_markdown),
+    SheetForm("csv", "csv", _as_csv),
+    SheetForm("json", "json", _as_json),
+    SheetForm("latex", "tex", _as_latex, takes_audits=False),
+    PageForm("html", "html", _as_page),
+):
+    register_form(_form)

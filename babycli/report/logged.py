@@ -1,0 +1,356 @@
+"""A run as its own files state it: what the results file says, and the samples behind it.
+
+Owns these records, which any program's logs become, and reading those of babycli. Never judges a number, never
+raises for what a file holds: what is wrong with it is a finding, and the rest of it counts.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from babycli.data.manifest import manifests
+from babycli.domain import Item, Row
+from babycli.logs.samples import decoded, doc_id_of, text_of_cell
+from babycli.report.findings import Finding, Kind
+from babycli.report.readers import reader_of
+from babycli.report.samples import Samples, decide, read_samples
+from babycli.tasks import all_tasks
+from babycli.tasks.base import Task
+from babycli.wording import Scoring
+
+OURS = "babycli"
+LabelRows = Mapping[str, Sequence[Row]]  # the label rows of each task, where the user has them
+Labels = Callable[[], LabelRows]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A results file as JSON."""
+
+    path: Path
+    fields: Mapping[str, Any]
+    why: str = ""  # why there is nothing in it
+    line: int | None = None  # where it stops being JSON
+
+    @property
+    def fault(self) -> str:
+        """The same with the place; "" of a sound file."""
+        place = self.path if self.line is None else f"{self.path}:{self.line}"
+        return f"{place}: {self.why}" if self.why else ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedTask:
+    """One task of a results file."""
+
+    task: Task
+    metrics: Mapping[str, float]  # as logged
+    n_rows: int | None  # of its label file; None where nothing says it
+    n_evaluated: int | None  # rows; None where the log does not say
+    limit: int | None  # None where no limit cut anything off
+    limit_is_of_rows: bool  # else of items
+    version: str
+    prompt: str | None  # what it was asked with, where known
+    nonfinite: int  # items, as a run of ours logs it; its samples do not tell it for captions
+    skipped: tuple[str, ...]  # items of a run of ours that lack an image
+    samples: Callable[[], Samples]  # reads them
+    faults: tuple[Finding, ...]  # in what the results file says
+    remarks: tuple[Finding, ...] = ()  # what else makes its numbers untrustworthy
+
+    @property
+    def n_items_in_file(self) -> int | None:
+        return None if self.n_rows is None else self.n_rows // self.task.rows_per_item
+
+    @property
+    def n_rows_due(self) -> int | None:
+        """How many rows the samples should have; None where nothing says it."""
+        if self.n_evaluated is not None or self.n_rows is None:
+            return self.n_evaluated
+        if self.limit is None:
+            return self.n_rows
+        return self.limit if self.limit_is_of_rows else min(self.limit * self.task.rows_per_item, self.n_rows)
+
+    @property
+    def n_rows_cut(self) -> int:
+        """How many rows of its last item a limit cut off."""
+        is_cut = self.limit is not None and self.limit_is_of_rows
+        return -(self.n_rows_due or 0) % self.task.rows_per_item if is_cut else 0
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRun:
+    """A results file with what belongs to it."""
+
+    path: Path
+    program: str
+    model: str
+    date: str
+    limit: int | float | None  # as given
+    model_args: str
+    scoring: Scoring  # by which the logged numbers came about
+    tasks: Mapping[str, LoggedTask]
+    unknown_tasks: tuple[str, ...]
+    is_control: bool  # it was not to look
+    faults: tuple[Finding, ...]  # of the run as a whole, and of tasks that were left out
+
+    @property
+    def results(self) -> dict[tuple[str, str], float]:
+        """By (task, metric), as the log states them."""
+        return {(name, metric): value for name, task in self.tasks.items() for metric, value in task.metrics.items()}
+
+
+def read_logged(path: Path, labels: Labels = dict) -> LoggedRun:
+    """Reads the run of a results file, of whatever program; ``labels`` give those of others what they lack."""
+    document = read_document(path)
+    return read_own(document) if is_own(document) else read_by_another(document, labels)
+
+
+def logged_items(path: Path, task: str, item_ids: Sequence[str]) -> dict[str, Item]:
+    """Reads the items of a task from the samples of a run, by id; none where they do not tell of any."""
+    if task not in all_tasks():
+        return _items_of_unknown(path, task, item_ids)
+    logged = read_logged(path).tasks.get(task)
+    items = decide(logged.samples(), Scoring.FAIR).items if logged is not None else ()
+    return {item.item_id: item for item in items}
+
+
+def _items_of_unknown(path: Path, task: str, item_ids: Sequence[str]) -> dict[str, Item]:
+    """Reads the first label row of each item of a task that only its runs know, and no pictures.
+
+    An item is called after the place of its row or after a column. None where neither, or both and differently, fit.
+    """
+    docs = _docs(path, task)
+    columns = dict.fromkeys(column for doc in docs.values() for column in doc)
+    namings = [{doc_id: str(doc_id) for doc_id in docs}]
+    namings += [{doc_id: text(doc[column]) for doc_id, doc in docs.items() if column in doc} for column in columns]
+    fitting = [naming for naming in namings if set(naming.values()) == set(item_ids)]
+    if not fitting or any(naming != fitting[0] for naming in fitting):
+        return {}
+    items: dict[str, Item] = {}
+    for doc_id, item_id in fitting[0].items():
+        items.setdefault(item_id, Item(item_id, (doc_id,), (docs[doc_id],), ()))
+    return items
+
+
+def _docs(path: Path, task: str) -> dict[int, Row]:
+    """Reads the label rows in a samples file of babycli, in the order of the label file; no line that is damaged."""
+    docs = {}
+    try:
+        content = path.with_name(f"{stamp(path)}_samples_{task}.jsonl").read_bytes()
+    except (OSError, ValueError):  # the second for a name of a task that no file can have
+        return {}
+    for raw in content.split(b"\n"):
+        try:
+            line = decoded(raw)
+            docs[doc_id_of(line)] = {name: _cell_of(value) for name, value in mapping(line.get("doc")).items()}
+        except ValueError:
+            continue
+    return dict(sorted(docs.items()))
+
+
+def _cell_of(value: object) -> object:
+    """Gives a cell as its task would read it, whose format nobody knows: simple values as text."""
+    return value if isinstance(value, list | dict) else text_of_cell(value)
+
+
+def read_document(path: Path) -> Document:
+    """Reads a results file."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return Document(path, {}, str(error.strerror))
+    try:
+        fields = decoded(content)
+    except ValueError as error:
+        return Document(path, {}, str(error), _line_of(content))
+    return Document(path, fields, "" if mapping(fields.get("results")) else "holds no results")
+
+
+def is_own(document: Document) -> bool:
+    """Tells whether babycli wrote it."""
+    return OURS in document.fields
+
+
+def read_own(document: Document) -> LoggedRun:
+    """Reads a results file of babycli."""
+    fields, path = document.fields, document.path
+    results, config = mapping(fields.get("results")), mapping(fields.get("config"))
+    scoring = Scoring.REFERENCE if fields.get("scoring") == Scoring.REFERENCE else Scoring.FAIR
+    limit = given_limit(config)
+    named = (text(fields.get("model_name")), text(fields.get("model_name_sanitized")), folder_name(path))
+    return LoggedRun(
+        path=path,
+        program=OURS,
+        model=next(name for name in named if name),
+        date=date_of(document),
+        limit=limit,
+        model_args=text(config.get("model_args")),
+        scoring=scoring,
+        tasks={name: _own_task(document, task, limit) for name, task in all_tasks().items() if name in results},
+        unknown_tasks=unknown_tasks(fields),
+        is_control=bool(fields.get("control")),
+        faults=faults_of(document),
+    )
+
+
+def _own_task(document: Document, task: Task, limit: int | float | None) -> LoggedTask:
+    fields, name = document.fields, task.name
+
+    def of_task(key: str) -> Any:
+        return mapping(fields.get(key)).get(name)
+
+    metrics, faults = logged_metrics(document, task)
+    due = n_rows_published(task, is_demo=fields.get("data") == "demo")
+    n_rows, n_evaluated, of_labels = row_counts(document, task, due)
+    skipped, prompt = of_task("skipped"), of_task("prompts")
+    samples = document.path.with_name(f"{stamp(document.path)}_samples_{name}.jsonl")
+    n_items = None if n_rows is None else n_rows // task.rows_per_item
+    return LoggedTask(
+        task=task,
+        metrics=metrics,
+        n_rows=n_rows,
+        n_evaluated=n_evaluated,
+        limit=int(limit) if limit and (n_items is None or limit < n_items) else None,
+        limit_is_of_rows=False,
+        version=text(of_task("versions")),
+        prompt=prompt if isinstance(prompt, str) else None,
+        nonfinite=count(of_task("nonfinite")) or 0,
+        skipped=tuple(str(item_id) for item_id in skipped) if isinstance(skipped, list) else (),
+        samples=functools.partial(read_samples, samples, task, n_rows),
+        faults=(*faults, *of_labels),
+    )
+
+
+def read_by_another(document: Document, labels: Labels) -> LoggedRun:
+    """Reads the run of a program that has registered a reader; one without tasks where none has."""
+    reader = reader_of(document)
+    if reader is not None and not document.fault:
+        return reader.read(document, labels)
+    path = document.path
+    faults = faults_of(document) or (Finding("", Kind.UNREADABLE, f"{path}: is of no program that is known here"),)
+    return LoggedRun(path, "", "", "", None, "", Scoring.REFERENCE, {}, (), False, faults)
+
+
+# ---------------------------------------------------------------- parts of a results file, of any program
+
+
+def faults_of(document: Document) -> tuple[Finding, ...]:
+    """Gives the fault of the file as a whole, if it has one."""
+    return (Finding("", Kind.UNREADABLE, document.fault),) if document.fault else ()
+
+
+def unknown_tasks(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """Lists the tasks of a results file that babycli does not have; a group of tasks is none."""
+    groups = mapping(fields.get("group_subtasks"))
+    return tuple(sorted(n for n in mapping(fields.get("results")) if n not in all_tasks() and not groups.get(n)))
+
+
+def logged_metrics(document: Document, task: Task) -> tuple[dict[str, float], list[Finding]]:
+    """Reads the numbers under "<metric>,<filter>"; of several filters the first, as lmms-eval's own table has it."""
+    metrics: dict[str, float] = {}
+    wrong: dict[str, object] = {}
+    known = {metric.name: metric for metric in task.metrics}
+    for key, value in mapping(mapping(document.fields.get("results")).get(task.name)).items():
+        name = key.partition(",")[0]
+        if "," not in key or name not in known or name in metrics or name in wrong:
+            continue
+        given = number(value)
+        low, high = _bounds(task, name)
+        if given is None or not math.isfinite(given) or not low <= given <= high:
+            wrong[name] = value
+        else:
+            metrics[name] = float(given)
+    faults = [
+        Finding(task.name, Kind.NO_NUMBER, f"{document.path}: {name} is {reprlib.repr(value)}, {_should(task, name)}")
+        for name, value in wrong.items()
+    ]
+    if not metrics and not wrong:
+        faults.append(Finding(task.name, Kind.NO_NUMBER, f"{document.path}: {task.name} has none of its metrics"))
+    return metrics, faults
+
+
+def _bounds(task: Task, name: str) -> tuple[float, float]:
+    metric = task.metric(name)
+    return (0.0, 1.0) if metric.is_share else metric.bounds or (-math.inf, math.inf)
+
+
+def _should(task: Task, name: str) -> str:
+    low, high = _bounds(task, name)
+    within = "" if math.isinf(low) else f" from {low:g} to {high:g}"
+    return f"should be a number{within}"
+
+
+def row_counts(document: Document, task: Task, due: int | None) -> tuple[int | None, int | None, list[Finding]]:
+    """Counts the rows of the label file and those evaluated; adds a finding where the first are not ``due``."""
+    counts = mapping(mapping(document.fields.get("n-samples")).get(task.name))
+    n_rows, n_evaluated = (count(counts.get(key)) for key in ("original", "effective"))
+    if n_rows is None or due is None or n_rows == due:
+        return due if n_rows is None else n_rows, n_evaluated, []
+    detail = f"the log's label file has {n_rows} rows, should have {due}: these are other trials"
+    return n_rows, n_evaluated, [Finding(task.name, Kind.LABELS_DIFFER, detail)]
+
+
+def n_rows_published(task: Task, is_demo: bool = False) -> int | None:
+    """Counts the rows of the published label file, or of the demo's; None for a task without one."""
+    manifest = manifests().get(task.name)
+    if manifest is None:
+        return None
+    return manifest.demo_n_rows if is_demo else manifest.n_rows
+
+
+def given_limit(config: Mapping[str, Any]) -> int | float | None:
+    """Gives the number that --limit was given, if it can be one."""
+    limit = number(config.get("limit"))
+    return limit if limit is not None and math.isfinite(limit) and limit >= 0 else None
+
+
+def date_of(document: Document) -> str:
+    """Gives the date that the file states, else the one in its name."""
+    date = document.fields.get("date")
+    return date if isinstance(date, str) else stamp(document.path)
+
+
+def stamp(results: Path) -> str:
+    """Gives the date in the name of a results file, which its other files share."""
+    return results.name.removesuffix(".json").removeprefix("results_").removesuffix("_results")
+
+
+def folder_name(results: Path) -> str:
+    return results.absolute().parent.name
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Gives an object of JSON; an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def text(value: object) -> str:
+    """Gives a text or number of JSON as text; "" for anything else."""
+    return "" if value is None or isinstance(value, dict | list) else str(value)
+
+
+def number(value: object) -> int | float | None:
+    """Gives a number of JSON; None for anything else."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def count(value: object) -> int | None:
+    """Gives a number of things; None for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _line_of(content: bytes) -> int:
+    """Finds the line on which a file stops being JSON."""
+    try:
+        orjson.loads(content)
+    except orjson.JSONDecodeError as place:
+        return content.count(b"\n", 0, place.pos) + 1
+    return 1
