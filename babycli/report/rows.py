@@ -15,7 +15,12 @@ from babycli.report.trials import TaskTrials
 from babycli.wording import natural_order
 
 Column = tuple[str, str]  # task, metric
-_STEP = re.compile(r"(?:checkpoint|ckpt|step|steps|epoch|iter|global_step)[-_]?(\d+)", re.IGNORECASE)
+PROMPT_CHARS = 32  # of a prompt in the name of a row
+# A word of its own: babystep1, footsteps12, 2step3 and step1b are names, no places in a training run.
+_STEP = re.compile(
+    r"(?<![a-z0-9])(?:checkpoint|ckpt|steps?|epoch|iter|global_step)[-_]?([0-9]+)([km]?)(?![a-z0-9])", re.IGNORECASE
+)
+_SIZES = {"": 1, "k": 1_000, "m": 1_000_000}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +40,7 @@ class TableRow:
 
     @property
     def is_model(self) -> bool:
-        """What was named with --model; not a control of such."""
+        """Whether this is a run of the model that was named with --model, and not a control of it."""
         return not self.control or self.runs[0].model.startswith("control:")
 
     def run_of(self, task: str) -> Run | None:
@@ -48,8 +53,11 @@ class TableRow:
     @property
     def step(self) -> int | None:
         """How far a training run was, where the name of its checkpoint says so."""
-        found = _STEP.findall(self.runs[0].model)
-        return int(found[-1]) if found else None
+        steps = _STEP.findall(self.runs[0].model)
+        if not steps:
+            return None
+        number, size = steps[-1]
+        return int(number) * _SIZES[size.lower()]
 
     @property
     def series(self) -> str:
@@ -58,7 +66,7 @@ class TableRow:
 
 
 def make_rows(runs: Sequence[Run]) -> list[TableRow]:
-    """The rows in natural order of their names, each model followed by its controls."""
+    """Makes the rows, in natural order of their names, each model followed by its controls."""
     merged: list[list[Run]] = []
     by_settings: dict[tuple[object, ...], list[list[Run]]] = {}
     for run in runs:
@@ -79,19 +87,36 @@ def make_rows(runs: Sequence[Run]) -> list[TableRow]:
 
 
 def settings(run: Run) -> tuple[object, ...]:
-    """What two runs must have in common to be of one model; its control apart."""
-    return (run.program, run.data, run.model, run.fingerprint, run.scoring, run.dtype, run.limit, run.args)
+    """Gives what two runs must have in common to be of one model; its control apart.
+
+    Of a run of babycli that is its identity, less what belongs to a task: of prompts, those that the user gave.
+    """
+    asked = frozenset(asked_words(run).items())
+    if run.identity is None:
+        return (run.program, run.data, run.model, run.scoring, run.limit, run.args, asked)
+    model = run.identity.model
+    weights = (model.family, model.fingerprint, model.dtype, model.template, run.args)
+    return (run.program, run.data, run.model, weights, run.scoring, run.limit, asked)
+
+
+def asked_words(run: Run) -> dict[str, tuple[str, ...]]:
+    """Gives each prompt of the user with the tasks that it was for; no tasks where it was for all of them."""
+    tasks = {task for task, _ in run.cells}
+    words: dict[str, tuple[str, ...]] = {}
+    for task, prompt in run.own_prompts.items():
+        words[prompt] = (*words.get(prompt, ()), task)
+    return {prompt: () if tasks <= set(asked) else asked for prompt, asked in words.items()}
 
 
 def controls_of(row: TableRow, rows: Sequence[TableRow], kind: str) -> list[TableRow]:
-    """The controls of a kind that were run of the model of a row, in the order of the table."""
+    """Finds the controls of a kind that were run of the model of a row, in the order of the table."""
     wanted = settings(row.runs[0])
     found = [other for other in rows if other.control == kind and settings(other.runs[0]) == wanted]
     return [] if row.control else found
 
 
 def training_runs(rows: Sequence[TableRow]) -> dict[str, list[TableRow]]:
-    """The checkpoints whose names carry steps, by training run and in the order of steps; no controls."""
+    """Finds checkpoints whose names carry steps, by training run and in the order of steps; no controls."""
     found: dict[str, list[TableRow]] = {}
     for row in sorted(rows, key=lambda row: row.step or 0):
         if row.step is not None and not row.control:
@@ -100,7 +125,7 @@ def training_runs(rows: Sequence[TableRow]) -> dict[str, list[TableRow]]:
 
 
 def _name(run: Run) -> str:
-    """The last two parts of the model's path, and every setting that is not the default."""
+    """Names a run by the last two parts of the model's path and every setting that is not the default."""
     marks = [
         *(["lmms-eval"] if run.program == "lmms-eval" else []),
         *(["demo"] if run.data == "demo" else []),
@@ -109,5 +134,14 @@ def _name(run: Run) -> str:
         *([f"limit {run.limit:g}"] if run.limit is not None else []),
         *([run.dtype] if run.dtype not in ("float32", "") else []),
         *run.args,
+        *(
+            f'prompt "{_shortened(text)}"' + (f" for {' and '.join(tasks)}" if tasks else "")
+            for text, tasks in asked_words(run).items()
+        ),
     ]
     return "/".join(run.model.strip("/").split("/")[-2:]) + (f" ({', '.join(marks)})" if marks else "")
+
+
+def _shortened(prompt: str) -> str:
+    words = " ".join(prompt.split())
+    return words if len(words) <= PROMPT_CHARS else f"{words[: PROMPT_CHARS - 1]}…"

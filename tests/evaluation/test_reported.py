@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import html
+import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +115,76 @@ def test_an_audit_names_outcomes_that_no_report_can_read(two_runs: None, babycli
 def test_runs_on_other_images_are_not_compared(two_runs: None, babycli: Babycli, demo: Any) -> None:
     for path in Path("logs").glob("control_random_seed_2/*/*_results.json"):
         document = read_json(path)
-        document["images_sha256"]["vtwt"] = "0" * 64
+        document["identity"]["data"]["images_sha256"]["vtwt"] = "0" * 64
         path.write_text(json.dumps(document))
     ran = babycli("report", *PAIR)
     assert ran.code == 3
     assert "were run on different images" in ran.err
+
+
+# ---------------------------------------------------------------- settings that make another row
+
+
+def rows_of(babycli: Babycli) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(babycli("report", "--format", "csv").out)))
+
+
+def names_of(babycli: Babycli) -> list[str]:
+    """The rows of the table, by their names."""
+    return re.findall(r"^\| (\S*small .*?) +\|", babycli("report", "--format", "md").out, re.M)
+
+
+def test_where_a_model_lies_parts_it_from_none_of_its_controls(linked: Path, small: Path, babycli: Babycli) -> None:
+    spread = ("--model-args", "device_map=auto")
+    assert babycli("eval", "--model", small, *spread, "--tasks", "vtwt").code == 0
+    assert babycli("eval", "--model", small, "--tasks", "vtwt", "--control", "blind").code == 0
+    assert [name.split("(")[1] for name in names_of(babycli)] == ["demo)", "demo, control: blind)"]
+    own, blind = rows_of(babycli)
+    assert float(own["visual_gain"]) == pytest.approx(float(own["value"]) - float(blind["value"]))
+
+
+def test_each_prompt_has_a_row_that_says_so(linked: Path, small: Path, babycli: Babycli) -> None:
+    asking = ("eval", "--model", small, "--tasks", "vtwt,labeled_s")
+    long = "Look! " + "This is a very long question. " * 4
+    for words in ((), ("--prompt", "what is it?"), ("--prompt", long), ("--prompt", "vtwt=what is it?")):
+        assert babycli(*asking, *words).code == 0
+    assert [name.partition("(")[2] for name in names_of(babycli)] == [
+        "demo)",
+        'demo, prompt "what is it?")',
+        'demo, prompt "Look! This is a very long quest…")',
+        'demo, prompt "what is it?" for vtwt)',
+    ]
+    asked = [(row["task"], row["prompt"]) for row in rows_of(babycli)]
+    assert asked == [
+        ("labeled_s", ""),
+        ("vtwt", ""),
+        ("labeled_s", "what is it?"),
+        ("vtwt", "what is it?"),
+        ("labeled_s", long),
+        ("vtwt", long),
+        ("labeled_s", ""),
+        ("vtwt", "what is it?"),
+    ]
+    for form in ("table", "md", "latex", "html"):  # the page's methods paragraph too
+        out = html.unescape(" ".join(babycli("report", "--format", form).out.split()))
+        note = "asked in other words than the family's own: "
+        assert out.count(note) == (2 if form == "html" else 1), form
+        assert "what is it?" in out.split(note)[1]
+
+
+def test_software_that_differs_is_named_beside_the_table(two_runs: None, babycli: Babycli) -> None:
+    assert "MIXED SOFTWARE" not in babycli("report").out
+    change_software("control_random_seed_2", torch="1.2.3")
+    for words in ((), ("--format", "md"), ("--format", "latex"), ("--format", "html"), PAIR):
+        out = " ".join(babycli("report", *words).out.split())
+        assert "MIXED SOFTWARE, by which alone numbers may differ: torch" in out
+        assert "1.2.3" in out
+
+
+def change_software(model: str, **versions: str) -> None:
+    """As if the run had been made with other versions."""
+    (folder,) = Path("logs", model).iterdir()
+    for path in (folder / "run.json", *folder.glob("*_results.json")):
+        document = read_json(path)
+        document["identity"]["software"] |= versions
+        path.write_text(json.dumps(document))

@@ -1,0 +1,52 @@
+"""Notes that a reader needs before comparing runs: other prompts, other software.
+
+Owns these sentences, for tables, comparisons, papers and leaderboards alike. Silent where there is nothing to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+from babycli.report.load import Run
+
+_UNKNOWN = "(not recorded)"
+_TITLES = {"pillow": "Pillow", "revision": "babycli at commit"}
+
+
+def provisos(runs: Sequence[Run]) -> list[str]:
+    """Gives the sentences about some runs that stand beside each other."""
+    return [*prompt_notes(runs), *software_notes(runs)]
+
+
+def prompt_notes(runs: Iterable[Run]) -> list[str]:
+    """Tells which prompts the user gave in the place of the family's own, and for which tasks."""
+    tasks: dict[str, dict[str, None]] = {}
+    for run in runs:
+        for task, prompt in run.own_prompts.items():
+            tasks.setdefault(prompt, {})[task] = None
+    told = [f'"{prompt}" ({", ".join(names)})' for prompt, names in tasks.items()]
+    return [f"(prompt ...): asked in other words than the family's own: {'; '.join(told)}."] if told else []
+
+
+def software_notes(runs: Iterable[Run]) -> list[str]:
+    """Tells in which versions of which software runs differ: their numbers may differ by that alone."""
+    known = [_versions(run) for run in runs if run.identity is not None]
+    versions: dict[str, set[str]] = {name: set() for of_run in known for name in of_run}
+    for of_run in known:
+        for name in versions:
+            versions[name].add(of_run.get(name, _UNKNOWN))
+    told = [f"{name} {' and '.join(sorted(known))}" for name, known in versions.items() if len(known) > 1]
+    return [f"MIXED SOFTWARE, by which alone numbers may differ: {'; '.join(told)}."] if told else []
+
+
+def software_of(run: Run) -> str | None:
+    """Gives the versions that a run was made with, as far as it says so: ``babycli 0.2.0, torch 2.13.0, ...``."""
+    return ", ".join(f"{name} {version}" for name, version in _versions(run).items()) or None
+
+
+def _versions(run: Run) -> dict[str, str]:
+    if run.identity is None:
+        return {}
+    versions = asdict(run.identity.software)
+    return {_TITLES.get(name, name): version for name, version in versions.items() if version}
