@@ -1,35 +1,31 @@
-"""What makes a run's numbers untrustworthy, and what they would be under fair scoring: `babycli report --audit`.
+"""The audit of a run: what makes its numbers untrustworthy, and the numbers of fair scoring beside them.
 
-Owns the checks of one run, ours or lmms-eval's. Never compares runs, never renders, never changes a file. What reading
-a log brings up (samples.py, lmms.py) is found there; here is what takes the trials as a whole.
+Owns the checks of one run, of whatever program. Never compares runs, never renders, never changes a file. What reading
+a log brings up (logged.py, samples.py, readers of other programs) is found there; here is what takes all items.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from babycli.domain import Generation, Row, Score
+from babycli.domain import Answer, Loglikelihood, Similarity
 from babycli.report.findings import Finding, Kind
-from babycli.report.lmms import OURS, ForeignRun, ForeignTask, read_results, samples_of
-from babycli.report.samples import Decided, LeftOut, Samples, decide, decide_as_logged, rows_per_trial
+from babycli.report.logged import Labels, LoggedRun, LoggedTask, read_logged
+from babycli.report.samples import Decided, LeftOut, Samples, decide, decide_as_logged
 from babycli.stats import mean
-from babycli.tasks import all_tasks
-from babycli.tasks.base import loss_of
+from babycli.tasks.base import Task, loss_of
 from babycli.wording import Scoring, listed
 
 __all__ = ["AuditedMetric", "Finding", "Kind", "RunAudit", "audit"]
 
-# How far a logged number may be from the recomputed one. The original averages Winoground in float32; and an older NLTK
-# takes quoted words apart differently, which moves METEOR by less than a table shows.
-_TOLERANCE = 1e-6
-_TOLERANCE_METEOR = 5e-4
-
 
 @dataclass(frozen=True, slots=True)
 class AuditedMetric:
+    """A logged number beside what it would be under fair scoring."""
+
     task: str
     metric: str
     logged: float | None
@@ -39,236 +35,222 @@ class AuditedMetric:
 
 @dataclass(frozen=True, slots=True)
 class RunAudit:
-    run: ForeignRun  # its trials are those under fair scoring
+    """All that an audit brought up."""
+
+    run: LoggedRun
     metrics: tuple[AuditedMetric, ...]
     findings: tuple[Finding, ...]  # of the run, then task by task
 
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """One task of a run, and its trials as they are, fairly decided, and as the original decides them."""
+    """One task of a run, and its items as they are, fairly decided, and as the original decides them."""
 
-    run: ForeignRun
-    task: ForeignTask
+    run: LoggedRun
+    logged: LoggedTask
     samples: Samples
     fair: Decided
     as_logged: Decided | None  # None where the same rules led to the log
     n_missing: int  # rows that should be there
 
     @property
-    def n_due(self) -> int:
-        return _rows_due(self.run, self.task)
-
-    @property
-    def is_text(self) -> bool:
-        return any(finding.kind == Kind.STRINGS for finding in self.samples.findings)
+    def task(self) -> Task:
+        return self.logged.task
 
     @property
     def is_blind_to_nonfinite(self) -> bool:
-        """A run of ours says how many captions came of NaN, but not which."""
-        return self.task.nonfinite > 0 and not _is_choice(self.task.task)
+        """A run of ours says how many texts came of NaN, but not which."""
+        return self.logged.nonfinite > 0 and (not _is_choice(self.task) or self.task.needs.n_turns > 1)
+
+    def finding(self, kind: Kind, detail: str) -> Finding:
+        return Finding(self.task.name, kind, detail)
 
 
-def audit(path: Path, label_rows: Mapping[str, Sequence[Row]] | None = None) -> RunAudit:
+def audit(path: Path, labels: Labels = dict) -> RunAudit:
     """Audits the run of a results file. Never raises for what the files hold."""
-    run = read_results(path)
-    findings, metrics, tasks = list(run.faults), [], {}
-    for name, task in run.tasks.items():
-        samples = samples_of(task, label_rows)
-        fair = decide(samples, Scoring.FAIR)
-        n_there = len({sample.doc_id for sample in samples.lines})
-        # For captions both ways agree, unless a row counts twice; METEOR takes its time.
-        is_other = run.scoring == "reference" and (_is_choice(name) or n_there < len(samples.lines))
-        as_logged = decide_as_logged(samples) if is_other else None
-        evidence = _Evidence(run, task, samples, fair, as_logged, max(0, _rows_due(run, task) - n_there))
-        of_task = [*task.faults, *samples.findings, *_of_the_log(evidence), *_of_the_scores(evidence)]
-        findings += of_task
+    run = read_logged(path, labels)
+    findings, metrics = [*run.faults, *_unknown(run)], []
+    for logged in run.tasks.values():
+        evidence = _evidence(run, logged)
+        findings += [*logged.faults, *evidence.samples.findings, *_of_the_log(evidence), *logged.remarks]
+        findings += _of_the_scores(evidence)
         metrics += _values(evidence)
-        tasks[name] = replace(task, trials=fair.as_trials(), faults=tuple(of_task))
-    return RunAudit(replace(run, tasks=tasks), tuple(metrics), tuple(findings))
+    return RunAudit(run, tuple(metrics), tuple(findings))
 
 
-def _is_choice(task: str) -> bool:
-    return all_tasks()[task].needs == "score"
+def _unknown(run: LoggedRun) -> list[Finding]:
+    """Finds tasks whose numbers nobody has looked at."""
+    detail = "no task of that name is known here, so nothing was looked at"
+    unknown = [Finding(task, Kind.UNKNOWN_TASK, detail) for task in run.unknown_tasks]
+    if unknown or run.tasks or run.faults:
+        return unknown
+    return [Finding("", Kind.UNKNOWN_TASK, f"{run.path}: holds no task at all")]
 
 
-def _rows_due(run: ForeignRun, task: ForeignTask) -> int:
-    """How many rows the samples should have."""
-    if task.n_evaluated is not None:
-        return task.n_evaluated
-    left = task.limit if task.limit is not None else task.n_rows
-    return min(left * rows_per_trial(task.task), task.n_rows) if run.program == OURS and task.limit else left
+def _evidence(run: LoggedRun, logged: LoggedTask) -> _Evidence:
+    samples, task = logged.samples(), logged.task
+    n_there = len({sample.doc_id for sample in samples.lines})
+    # For texts both ways agree, unless a row counts twice; METEOR takes its time.
+    is_other = run.scoring == Scoring.REFERENCE and (_is_choice(task) or n_there < len(samples.lines))
+    return _Evidence(
+        run,
+        logged,
+        samples,
+        fair=decide(samples, Scoring.FAIR),
+        as_logged=decide_as_logged(samples) if is_other else None,
+        n_missing=max(0, (logged.n_rows_due or 0) - n_there),
+    )
+
+
+def _is_choice(task: Task) -> bool:
+    return task.needs.answer == "score"
 
 
 def _values(evidence: _Evidence) -> list[AuditedMetric]:
-    task, fair = evidence.task, evidence.fair
-    is_whole = bool(fair.trials) and not any(left.is_text for left in fair.left_out)
-    found = []
-    for metric in all_tasks()[task.task].chance:
-        logged = task.metrics.get(metric)
-        value = mean([outcome.values[metric] for outcome in fair.outcomes]) if is_whole else None
+    fair = evidence.fair
+    is_whole = bool(fair.items) and not any(left.lacks_numbers for left in fair.left_out)
+    audited = []
+    for metric in evidence.task.metrics:
+        logged = evidence.logged.metrics.get(metric.name)
+        value = mean([outcome.values[metric.name] for outcome in fair.outcomes]) if is_whole else None
         if evidence.is_blind_to_nonfinite:
-            value = logged if evidence.run.scoring == "fair" else None
-        found.append(AuditedMetric(task.task, metric, logged, value, len(fair.trials)))
-    return found
+            value = logged if evidence.run.scoring == Scoring.FAIR else None
+        audited.append(AuditedMetric(evidence.task.name, metric.name, logged, value, len(fair.items)))
+    return audited
 
 
 def _of_the_log(evidence: _Evidence) -> list[Finding]:
-    """What the results file says of the run, and which rows and trials are not there."""
-    return [
-        finding
-        for check in (_limit, _skipped, _missing, _incomplete, _prompt)
-        if (finding := check(evidence)) is not None
-    ]
+    """Finds contradictions in the results file, and the rows and items that are not there."""
+    checks = (_limit, _skipped, _missing, _incomplete)
+    return [finding for check in checks if (finding := check(evidence)) is not None]
 
 
 def _of_the_scores(evidence: _Evidence) -> list[Finding]:
-    if not evidence.fair.trials:
-        return []
-    checks = (_constant, _nonfinite, _ties, _logged)
+    """Finds faults of the answers; none where no item is whole, for then nothing can be said."""
+    checks = (_constant, _nonfinite, _ties, _logged) if evidence.fair.items else ()
     return [finding for check in checks if (finding := check(evidence)) is not None]
 
 
 def _limit(evidence: _Evidence) -> Finding | None:
-    task = evidence.task
-    if task.limit is None:
+    logged = evidence.logged
+    if logged.limit is None:
         return None
-    if evidence.run.program == OURS:
-        detail = f"only the first {task.limit} of {task.n_rows // rows_per_trial(task.task)} trials"
-    else:
-        detail = f"only the first {task.limit} of {task.n_rows} rows"
-        if _cut(evidence):
-            detail += "; the last trial is cut in two and left out"
-    return Finding(task.task, Kind.LIMIT, detail)
-
-
-def _cut(evidence: _Evidence) -> int:
-    """How many rows of its last trial a limit cut off."""
-    task = evidence.task
-    is_cut = task.limit is not None and evidence.run.program != OURS
-    return -evidence.n_due % rows_per_trial(task.task) if is_cut else 0
+    detail = f"only the first {logged.limit} of {logged.n_items_in_file} trials"
+    if logged.limit_is_of_rows:
+        cut = "; the last trial is cut in two and left out" if logged.n_rows_cut else ""
+        detail = f"only the first {logged.limit} of {logged.n_rows} rows{cut}"
+    return evidence.finding(Kind.LIMIT, detail)
 
 
 def _skipped(evidence: _Evidence) -> Finding | None:
-    skipped = evidence.task.skipped
+    skipped = evidence.logged.skipped
     detail = f"{len(skipped)} trials lack an image: {listed(skipped)}"
-    return Finding(evidence.task.task, Kind.SKIPPED, detail) if skipped else None
+    return evidence.finding(Kind.SKIPPED, detail) if skipped else None
 
 
 def _missing(evidence: _Evidence) -> Finding | None:
-    """Lines that are there but cannot be read, or belong to no row, have been named already."""
-    n_missing = evidence.n_missing - evidence.samples.n_unread
-    if n_missing <= 0 or any(f.kind == Kind.SAMPLES_MISSING for f in evidence.samples.findings):
+    """Finds rows that should be there; lines that cannot be read, or belong to no row, have been named already."""
+    samples, n_due = evidence.samples, evidence.logged.n_rows_due or 0
+    n_missing = evidence.n_missing - samples.n_unread
+    if n_missing <= 0 or any(f.kind == Kind.SAMPLES_MISSING for f in samples.findings):
         return None
-    detail = f"{n_missing} of {evidence.n_due} rows"
-    if not evidence.task.skipped and not evidence.samples.n_unread:  # else nobody can tell which they are
-        seen = {sample.doc_id for sample in evidence.samples.lines}
-        detail += f": {listed(i for i in range(evidence.n_due) if i not in seen)}"
+    detail = f"{n_missing} of {n_due} rows"
+    if not evidence.logged.skipped and not samples.n_unread:  # else nobody can tell which they are
+        seen = {sample.doc_id for sample in samples.lines}
+        detail += f": {listed(i for i in range(n_due) if i not in seen)}"
     lost = [left for left in evidence.fair.left_out if left.n_lacking]
     if lost and _explained(evidence):
-        detail += f"; trials that lack one are left out: {listed(left.trial_id for left in lost)}"
-    return Finding(evidence.task.task, Kind.ROWS_MISSING, detail)
+        detail += f"; trials that lack one are left out: {listed(left.item_id for left in lost)}"
+    return evidence.finding(Kind.ROWS_MISSING, detail)
 
 
 def _broken(evidence: _Evidence) -> list[LeftOut]:
-    return [left for left in evidence.fair.left_out if not left.is_text]
+    return [left for left in evidence.fair.left_out if not left.lacks_numbers]
 
 
 def _explained(evidence: _Evidence) -> bool:
-    """Whether the trials that are not whole lack no more than the rows that are missing, or cut off by a limit."""
+    """Tells whether the items that are not whole lack no more than the rows that are missing, or cut off by a limit."""
     broken = _broken(evidence)
     lacking = sum(left.n_lacking for left in broken)
-    return all(left.n_lacking for left in broken) and lacking <= evidence.n_missing + _cut(evidence)
+    return all(left.n_lacking for left in broken) and lacking <= evidence.n_missing + evidence.logged.n_rows_cut
 
 
 def _incomplete(evidence: _Evidence) -> Finding | None:
     broken = _broken(evidence)
     if not broken or _explained(evidence):
         return None
-    told = listed(f"{left.trial_id} {left.why}" for left in broken)
-    return Finding(evidence.task.task, Kind.INCOMPLETE, f"{len(broken)} trials are left out: {told}")
+    told = listed(f"{left.item_id} {left.why}" for left in broken)
+    return evidence.finding(Kind.INCOMPLETE, f"{len(broken)} trials are left out: {told}")
 
 
-def _prompt(evidence: _Evidence) -> Finding | None:
-    prompt = evidence.task.prompt
-    if prompt is None or not prompt.fell_back:
-        return None
-    family = evidence.run.family or "this model"
-    detail = f"the task has no wording for {family}, so it was asked with no words but the answers"
-    if all_tasks()[evidence.task.task].prompts.get(evidence.run.family):
-        detail = f"{family} was asked with the empty default, and not with its own wording"
-    return Finding(evidence.task.task, Kind.PROMPT, detail)
-
-
-def _losses(scores: Sequence[Score], scoring: Scoring) -> list[float]:
-    return [loss_of(score, scoring) for score in scores if not isinstance(score, Generation)]
-
-
-def _is_constant(scores: Sequence[Score], scoring: Scoring) -> bool:
-    losses = _losses(scores, scoring)
+def _is_constant(answers: Sequence[Answer], scoring: Scoring) -> bool:
+    losses = [loss_of(answer, scoring) for answer in answers if isinstance(answer, Loglikelihood | Similarity)]
     return len(losses) > 1 and len(set(losses)) == 1 and math.isfinite(losses[0])
 
 
 def _n_constant(evidence: _Evidence) -> int:
-    """Trials in which all candidates are equal, where they are so many that it is no chance; else 0."""
-    n = sum(_is_constant(scores, evidence.run.scoring) for scores in evidence.fair.scores)
-    return n if 2 * n >= len(evidence.fair.trials) else 0
+    """Counts the items with equal candidates, where they are so many that it is no chance; else 0."""
+    n = sum(_is_constant(answers, evidence.run.scoring) for answers in evidence.fair.answers)
+    return n if 2 * n >= len(evidence.fair.items) else 0
 
 
 def _constant(evidence: _Evidence) -> Finding | None:
     n = _n_constant(evidence)
     if not n:
         return None
-    detail = f"in {n} of {len(evidence.fair.trials)} trials all candidates have the same loss"
+    detail = f"in {n} of {len(evidence.fair.items)} trials all candidates have the same loss"
     won = sum(_won_by_position(evidence))
     if evidence.run.is_control and not won:
         return None  # it was meant not to see, and has what that gives
     if won:
         detail += f"; the log counts {won} of them as right, because the right one comes first"
-    return Finding(evidence.task.task, Kind.CONSTANT, detail)
+    return evidence.finding(Kind.CONSTANT, detail)
 
 
 def _nonfinite(evidence: _Evidence) -> Finding | None:
-    n = max(evidence.task.nonfinite, sum(not outcome.is_finite for outcome in evidence.fair.outcomes))
-    detail = f"NaN or infinite in {n} of {len(evidence.fair.trials)} trials; fair scoring never counts them as right"
-    return Finding(evidence.task.task, Kind.NONFINITE, detail) if n else None
+    n = max(evidence.logged.nonfinite, sum(not outcome.is_finite for outcome in evidence.fair.outcomes))
+    detail = f"NaN or infinite in {n} of {len(evidence.fair.items)} trials; fair scoring never counts them as right"
+    return evidence.finding(Kind.NONFINITE, detail) if n else None
 
 
 def _won_by_position(evidence: _Evidence) -> list[bool]:
-    """Of the trials as the original decides them: whether the right candidate won only by coming first."""
-    if evidence.as_logged is None or "acc" not in all_tasks()[evidence.task.task].chance:
-        return []  # ours shares the credit, and Winoground compares strictly
-    return [outcome.is_tie and outcome.values["acc"] == 1.0 for outcome in evidence.as_logged.outcomes]
+    """Tells of each item as the original decides it whether the right candidate won only by coming first.
+
+    Fair scoring shares the credit, and where all comparisons are strict a tie wins nothing.
+    """
+    main = evidence.task.main_metric
+    if evidence.as_logged is None or not main.is_share:
+        return []
+    return [outcome.is_tie and outcome.values[main.name] == 1.0 for outcome in evidence.as_logged.outcomes]
 
 
 def _ties(evidence: _Evidence) -> Finding | None:
-    """Ties of a constant model are named as that."""
+    """Finds ties that were won; those of a constant model are named as that."""
     won = _won_by_position(evidence)
     n = sum(won)
     if n <= _n_constant(evidence):
         return None
     share = f"{100 * n / len(won):.1f}"
-    logged = evidence.task.metrics.get("acc")
+    logged = evidence.logged.metrics.get(evidence.task.main_metric.name)
     of_score = f"{share} points of the logged {100 * logged:.1f}" if logged is not None else f"{share} points"
     detail = f"in {n} of {len(won)} trials the right candidate ties and counts as right for coming first: {of_score}"
-    return Finding(evidence.task.task, Kind.TIES, detail)
+    return evidence.finding(Kind.TIES, detail)
 
 
 def _logged(evidence: _Evidence) -> Finding | None:
-    """Whether the logged numbers are what the samples give; only asked where these are all there and numbers."""
-    task, fair = evidence.task, evidence.fair
+    """Finds logged numbers that the samples do not give; only asked where these are all there and comparable."""
+    logged, fair = evidence.logged, evidence.fair
     is_partial = evidence.n_missing or evidence.samples.n_unread or fair.left_out
-    if is_partial or evidence.is_text or evidence.is_blind_to_nonfinite:
+    if is_partial or not evidence.samples.is_comparable or evidence.is_blind_to_nonfinite:
         return None
-    decided = [fair]
-    if evidence.run.scoring == "reference" and _is_choice(task.task):
-        decided = [decide(evidence.samples, Scoring.REFERENCE)]
+    ways = [fair]
+    if evidence.run.scoring == Scoring.REFERENCE and _is_choice(evidence.task):
+        ways = [decide(evidence.samples, Scoring.REFERENCE)]
     if evidence.as_logged is not None:
-        decided.append(evidence.as_logged)
+        ways.append(evidence.as_logged)
     wrong = []
-    for metric, logged in task.metrics.items():
-        tolerance = _TOLERANCE_METEOR if metric == "meteor" else _TOLERANCE
-        values = [mean([outcome.values[metric] for outcome in each.outcomes]) for each in decided]
-        if all(abs(value - logged) > tolerance for value in values):
-            wrong.append(f"{metric} is logged as {logged:.4f}, its samples give {values[0]:.4f}")
-    return Finding(task.task, Kind.LOGGED_DIFFERS, "; ".join(wrong)) if wrong else None
+    for name, value in logged.metrics.items():
+        means = [mean([outcome.values[name] for outcome in way.outcomes]) for way in ways]
+        if all(abs(computed - value) > evidence.task.metric(name).log_tolerance for computed in means):
+            wrong.append(f"{name} is logged as {value:.4f}, its samples give {means[0]:.4f}")
+    return evidence.finding(Kind.LOGGED_DIFFERS, "; ".join(wrong)) if wrong else None

@@ -1,26 +1,29 @@
-"""What `babycli report --audit` shows: every run with its findings, logged numbers beside those of fair scoring.
+"""The sheet of `babycli report --audit`: every run with its findings, logged numbers beside those of fair scoring.
 
 Owns which files are audited and how it is told. The checks are those of audit.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from babycli.domain import Row
 from babycli.errors import DataError, UntrustedResultError
+from babycli.report import values
 from babycli.report.audit import AuditedMetric, RunAudit, audit
 from babycli.report.findings import Finding, Kind
 from babycli.report.grid import Grid, Line
-from babycli.report.lmms import OURS
-from babycli.report.load import load_logs, results_files
+from babycli.report.load import load_logs
+from babycli.report.logged import OURS, Labels
+from babycli.report.readers import results_files
 from babycli.report.sheet import Sheet
-from babycli.report.tables import heading, percent
+from babycli.report.tables import heading
+from babycli.tasks.about import metric_of
+from babycli.wording import any_of
 
 
-def audit_logs(folder: Path, labels: Mapping[str, Sequence[Row]]) -> list[RunAudit]:
+def audit_logs(folder: Path, labels: Labels) -> list[RunAudit]:
     """Audits every run below a folder, or that of a results file. Raises DataError where there is none."""
     files = [folder] if folder.is_file() else results_files(folder)
     if not files:
@@ -29,8 +32,8 @@ def audit_logs(folder: Path, labels: Mapping[str, Sequence[Row]]) -> list[RunAud
 
 
 def _with_outcomes(audited: RunAudit) -> RunAudit:
-    """Of a run of ours also whether a report can read it: its outcomes are in a file of their own."""
-    if audited.run.program != OURS or any(each.kind == Kind.UNREADABLE for each in audited.findings):
+    """Adds, of a run of ours, whether a report can read it: its outcomes are in a file of their own."""
+    if audited.run.program != OURS or any(finding.kind == Kind.UNREADABLE for finding in audited.findings):
         return audited
     try:
         load_logs(audited.run.path)
@@ -42,16 +45,24 @@ def _with_outcomes(audited: RunAudit) -> RunAudit:
 
 
 def sheet(audited: Sequence[RunAudit]) -> Sheet:
-    """A table per run, sound ones included: that nothing was found is an answer too."""
+    """Makes a table per run, sound ones included: that nothing was found is an answer too."""
     return Sheet(
-        tuple(_grid(each) for each in audited),
-        tuple(record for each in audited for record in _records(each)),
+        tuple(_grid(of_run) for of_run in audited),
+        tuple(record for of_run in audited for record in _records(of_run)),
     )
 
 
 def raise_if_untrusted(audited: Sequence[RunAudit]) -> None:
     """Raises UntrustedResultError if anything was found."""
-    faulty = [each for each in audited if each.findings]
+    faulty = [of_run for of_run in audited if of_run.findings]
+    findings = [finding for of_run in faulty for finding in of_run.findings]
+    if faulty and all(finding.kind == Kind.UNKNOWN_TASK and finding.task for finding in findings):
+        names = any_of(dict.fromkeys(finding.task for finding in findings))
+        in_full = " in full" if any(of_run.run.tasks for of_run in faulty) else ""
+        raise UntrustedResultError(
+            f"{len(faulty)} of {len(audited)} runs were not audited{in_full}: no task {names} is known here",
+            "install the package that has the task; for a task in a file, see  babycli eval --tasks FILE:TASK",
+        )
     if faulty:
         raise UntrustedResultError(
             f"{len(faulty)} of {len(audited)} runs have numbers that must not be trusted as they are",
@@ -69,25 +80,26 @@ def _grid(audited: RunAudit) -> Grid:
 
 
 def _line(metric: AuditedMetric) -> Line:
-    logged, fair = ("?" if v is None else percent(v) for v in (metric.logged, metric.fair))
+    known = metric_of(metric.task, metric.metric)
+    logged, fair = ("?" if v is None else values.number(known, v) for v in (metric.logged, metric.fair))
     name = " ".join(heading((metric.task, metric.metric)))
     return Line(name, (logged, fair, str(metric.n_trials)), "alarm" if logged != fair else "")
 
 
 def _records(audited: RunAudit) -> list[dict[str, object]]:
-    """A record per metric and one per finding."""
+    """Makes a record per metric and one per finding."""
     run = audited.run
     about: dict[str, object] = {"model": run.model, "program": run.program, "date": run.date, "results": str(run.path)}
     empty: dict[str, object] = dict.fromkeys(("metric", "logged", "fair", "n_units", "finding", "detail"))
     numbers = [
         about
-        | {"task": each.task}
+        | {"task": metric.task}
         | empty
-        | {"metric": each.metric, "logged": each.logged, "fair": each.fair, "n_units": each.n_trials}
-        for each in audited.metrics
+        | {"metric": metric.metric, "logged": metric.logged, "fair": metric.fair, "n_units": metric.n_trials}
+        for metric in audited.metrics
     ]
     findings = [
-        about | {"task": each.task or None} | empty | {"finding": str(each.kind), "detail": each.detail}
-        for each in audited.findings
+        about | {"task": finding.task or None} | empty | {"finding": str(finding.kind), "detail": finding.detail}
+        for finding in audited.findings
     ]
     return numbers + findings

@@ -1,6 +1,7 @@
-"""What makes a logged number untrustworthy, by kind.
+"""Kinds of findings: what makes a logged number untrustworthy.
 
-Owns the words. Never looks at a log: samples.py, lmms.py and audit.py find.
+Owns the words. Never looks at a log: samples.py, logged.py and audit.py do, and readers of other programs' logs, which
+have kinds of their own besides.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from enum import StrEnum
 
 class Kind(StrEnum):
     UNREADABLE = "unreadable"
+    UNKNOWN_TASK = "task not known here"
     SAMPLES_MISSING = "no samples"
     NO_NUMBER = "no number in the results"
-    OTHER_TASK = "another task of the same name"
     LABELS_DIFFER = "label rows differ"
     ROWS_MISSING = "rows missing"
     ROWS_REPEATED = "rows repeated"
@@ -21,16 +22,16 @@ class Kind(StrEnum):
     INCOMPLETE = "incomplete trials"
     SKIPPED = "trials left out"
     LIMIT = "a limit in force"
-    STRINGS = "strings where numbers belong"
     CONSTANT = "constant losses"
     NONFINITE = "non-finite losses"
     TIES = "ties won by position"
-    PROMPT = "prompt fell back to the default"
     LOGGED_DIFFERS = "logged number differs from its own samples"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
+    """Something that is wrong with a log."""
+
     task: str  # "" where it concerns the whole run
-    kind: Kind
-    detail: str  # what was found and what it does, without a full stop
+    kind: StrEnum
+    detail: str  # what it is and what it does, without a full stop

@@ -21,8 +21,8 @@ def drawn(seed: int, shares: Mapping[str, float], units: Mapping[str, int] | Non
     values: dict[str, Any] = {}
     for task, share in shares.items():
         n = (units or UNITS)[task]
-        chance = all_tasks()[task].chance
-        values[task] = {m: (rng.random(n) < share).astype(float).tolist() for m in chance}
+        metrics = all_tasks()[task].metrics
+        values[task] = {m.name: (rng.random(n) < share).astype(float).tolist() for m in metrics}
         if task == "saycam_caption":
             values[task] = {"meteor": rng.beta(2, 2 / share - 2, n).round(6).tolist()}
     return values
@@ -46,7 +46,8 @@ def results_document(
     """The results file of a run as the first babycli wrote it: without ties, and without what later ones add."""
     return {
         "results": {t: {"alias": t} | {f"{m},none": v for m, v in ms.items()} for t, ms in means.items()},
-        "config": {"limit": None},
+        "versions": dict.fromkeys(means, 1),
+        "config": {"model": "hf", "limit": None},
         "date": date,
         "model_name": model,
         "babycli": {"schema_version": 1, "version": "0.1.0"},
@@ -59,9 +60,15 @@ def results_document(
         "ties": dict.fromkeys(means, 0),
         "nonfinite": dict.fromkeys(means, 0),
         "skipped": {t: [] for t in means},
-        "chance": {t: {m: all_tasks()[t].chance[m] for m in ms} for t, ms in means.items()},
+        "chance": {t: {m: _chance(t, m) for m in ms} for t, ms in means.items()},
         "ci95": {t: {m: [v - 0.02, v + 0.02] for m, v in ms.items()} for t, ms in means.items()},
     }
+
+
+def _chance(task: str, metric: str) -> float | None:
+    """None for a task that only the log knows."""
+    known = all_tasks().get(task)
+    return None if known is None else known.metric(metric).chance
 
 
 def write_run(
@@ -74,9 +81,13 @@ def write_run(
     nonfinite: Mapping[str, Sequence[int]] | None = None,
     control: str | None = None,
     with_groups: bool = True,
+    grouped: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
     **changes: Any,
 ) -> Path:
-    """A finished run; returns its results file. ``changes`` override top-level keys of it."""
+    """A finished run; returns its results file. ``changes`` override top-level keys of it.
+
+    ``grouped`` has the groups of trials by task and kind, for tasks that ``groups`` knows nothing of.
+    """
     n = {task: len(next(iter(metrics.values()))) for task, metrics in values.items()}
     means = {t: {m: float(np.mean(of)) for m, of in ms.items()} for t, ms in values.items()}
     document = results_document(model, means, n, date) | {
@@ -89,7 +100,7 @@ def write_run(
     tasks = {
         t: {
             "trials": [str(i) for i in range(n[t])],
-            "groups": groups(t, n[t]) if with_groups else {},
+            "groups": grouped[t] if grouped and t in grouped else groups(t, n[t]) if with_groups else {},
             "values": {m: list(of) for m, of in ms.items()},
             "ties": list((ties or {}).get(t, ())),
             "nonfinite": list((nonfinite or {}).get(t, ())),
@@ -101,5 +112,11 @@ def write_run(
     (folder / "run.json").write_text(json.dumps({"schema_version": 1, "babycli_version": "0.1.0", "status": "done"}))
     (folder / f"{date}_outcomes.json").write_text(json.dumps({"schema_version": 1, "tasks": tasks}))
     path = folder / f"{date}_results.json"
-    path.write_text(json.dumps(document | changes))
+    path.write_text(json.dumps(changed(document, changes)))
     return path
+
+
+def changed(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with other top-level keys; of its config, only what is named is another."""
+    config = {"config": document["config"] | changes["config"]} if "config" in changes else {}
+    return {**document, **changes, **config}

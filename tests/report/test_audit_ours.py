@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,19 @@ import orjson
 import pytest
 
 from babycli.data.manifest import manifests
-from babycli.domain import Generation, Loglikelihood, Score, Similarity
+from babycli.domain import Answer, Exchange, Loglikelihood, Score, Similarity, Text, ask
+from babycli.logs.samples import response
 from babycli.report.audit import Kind, audit
-from babycli.report.lmms import OURS
+from babycli.report.logged import OURS
+from babycli.report.samples import decide
 from babycli.tasks import all_tasks
+from babycli.tasks.base import Asking, replay
 from babycli.wording import Scoring
-from tests.report.lmms_logs import LABELS, N_ROWS, TASKS, Log, Losses, random_losses
-from tests.report.test_audit import detail, fair, named
+from tests.interop.lmms_logs import LABELS, N_ROWS, TASKS, Log, Losses, random_losses
+from tests.interop.test_audit import detail, fair, named
+from tests.report.spoiled import spoiled
+
+_REQUEST = Score(ask(""), "")  # no task looks at what it asked when it logs a row
 
 
 def our_log(losses: Losses, scoring: Scoring, limit: int | None = None, as_similarity: bool = False) -> Log:
@@ -36,20 +43,21 @@ def our_log(losses: Losses, scoring: Scoring, limit: int | None = None, as_simil
     lines: dict[str, list[dict[str, Any]]] = {}
     for name, task in all_tasks().items():
         rows, of_task, outcomes = LABELS[name], [], []
-        for trial in task.trials(rows)[:limit]:
-            answers = [_answers(name, i, losses, as_similarity) for i in trial.row_indices]
-            outcome = task.outcome(trial, [rows[i] for i in trial.row_indices], answers, scoring)
+        for item in task.items(rows)[:limit]:
+            answers = [_answers(name, i, losses, as_similarity) for i in item.row_indices]
+            outcome = replay(task, item, Asking(scoring=scoring), [answer for of_row in answers for answer in of_row])
             outcomes.append(outcome)
-            for i, scores in zip(trial.row_indices, answers, strict=True):
+            for i, of_row in zip(item.row_indices, answers, strict=True):
                 line = {
                     "doc_id": i,
                     "doc": rows[i],
                     "target": task.target(rows[i]),
-                    "resps": [_resp(s) for s in scores],
+                    "resps": [response(answer) for answer in of_row],
                 }
-                of_task.append(line | {"prompt": ""} | task.sample_fields(rows[i], scores, outcome))
+                exchanges = [Exchange(_REQUEST, answer) for answer in of_row]
+                of_task.append(line | {"prompt": ""} | task.sample_fields(rows[i], exchanges, outcome))
         lines[name] = of_task
-        metrics = {f"{m},none": sum(o.values[m] for o in outcomes) / len(outcomes) for m in task.chance}
+        metrics = {f"{m.name},none": sum(o.values[m.name] for o in outcomes) / len(outcomes) for m in task.metrics}
         document["results"][name] = metrics
         document["n-samples"][name] = {"original": N_ROWS[name], "effective": len(of_task)}
         document["nonfinite"][name] = sum(not outcome.is_finite for outcome in outcomes)
@@ -58,32 +66,24 @@ def our_log(losses: Losses, scoring: Scoring, limit: int | None = None, as_simil
     return log
 
 
-def _answers(task: str, row: int, losses: Losses, as_similarity: bool) -> list[Score]:
+def _answers(task: str, row: int, losses: Losses, as_similarity: bool) -> list[Answer]:
     if task == "saycam_caption":
-        return [Generation("a red ball", (), True)]
+        return [Text("a red ball", (), True)]
     numbers = [losses(task, row, k) for k in range(1 if task == "labeled_s" else 2)]
     return [Similarity(-x) if as_similarity else Loglikelihood((-x,), False) for x in numbers]
-
-
-def _resp(score: Score) -> list[Any]:
-    match score:
-        case Generation():
-            return [score.text]
-        case Similarity():
-            return [score.value]
-        case _:
-            return [score.mean_loss, score.is_greedy]
 
 
 @pytest.mark.parametrize("as_similarity", [False, True])
 @pytest.mark.parametrize("scoring", list(Scoring))
 def test_a_sound_run_of_ours_has_no_fault(scoring: Scoring, as_similarity: bool, tmp_path: Path) -> None:
-    found = audit(our_log(random_losses(), scoring, as_similarity=as_similarity).write(tmp_path), LABELS)
+    found = audit(our_log(random_losses(), scoring, as_similarity=as_similarity).write(tmp_path), lambda: LABELS)
     assert found.findings == ()
     assert (found.run.program, found.run.model, found.run.scoring) == (OURS, "lab/ours", scoring)
     for metric in found.metrics:
         assert metric.fair == metric.logged
-    assert set(found.run.trials["vtwt"].groups) == {"session", "word", "phrases"}
+    trials = decide(found.run.tasks["vtwt"].samples(), Scoring.FAIR).as_trials()
+    assert trials is not None
+    assert set(trials.groups) == {"session", "word", "phrases"}
 
 
 def test_ties_in_a_run_of_ours_are_won_by_position_only_under_reference(tmp_path: Path) -> None:
@@ -134,3 +134,25 @@ def test_a_run_of_the_demo_is_held_to_the_demos_label_files(tmp_path: Path) -> N
     log.document["results"] = {"vtwt": log.document["results"]["vtwt"]}
     log.document["n-samples"]["vtwt"] = {"original": n, "effective": n}
     assert named(audit(log.write(tmp_path))) == set()
+
+
+@pytest.mark.parametrize("scoring", list(Scoring))
+def test_no_spoiled_byte_or_value_stops_the_audit(scoring: Scoring, tmp_path: Path) -> None:
+    """A traceback here would hide all other runs."""
+    rng = random.Random(f"ours {scoring}")
+    path = our_log(random_losses(), scoring, limit=4).write(tmp_path)
+    sound = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    for _ in range(250):
+        file = rng.choice(sorted(sound))
+        file.write_bytes(spoiled(rng, file.suffix, sound[file]))
+        audit(path)
+        file.write_bytes(sound[file])
+
+
+def test_a_task_that_is_not_known_is_named(tmp_path: Path) -> None:
+    log = our_log(random_losses(), Scoring.FAIR, limit=4)
+    log.document["results"]["a_task_of_mine"] = {"acc,none": 0.5}
+    found = audit(log.write(tmp_path / "beside"))
+    assert named(found) == {(task, Kind.LIMIT) for task in TASKS} | {("a_task_of_mine", Kind.UNKNOWN_TASK)}
+    log.document["results"] = {"a_task_of_mine": {"acc,none": 0.5}}
+    assert named(audit(log.write(tmp_path / "alone"))) == {("a_task_of_mine", Kind.UNKNOWN_TASK)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -187,6 +189,30 @@ def test_models_can_be_named_by_their_end_or_their_folder(logs: Path, babycli: B
     assert babycli("report", logs, "--compare=a", "b").out == whole
 
 
+@pytest.mark.parametrize("form", ["logs/{}/20260101_120000", "./logs/{}/20260101_120000/", "{}/20260101_120000"])
+def test_relative_paths_name_runs(
+    form: str,
+    two: tuple[dict[str, Any], dict[str, Any]],
+    tmp_path: Path,
+    babycli: Babycli,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the error that a name fits several rows says: give the folder of the run."""
+    for name, values in zip(("m", "other"), two, strict=True):
+        write_run(tmp_path / "logs", name, values)
+    write_run(tmp_path / "logs", "m", drawn(5, TASKS), date="20260102_120000")
+    monkeypatch.chdir(tmp_path)
+    ran = babycli("report", "logs", "--compare", "m", "other")
+    assert (ran.code, "give the whole label in quotes, or the folder of the run" in ran.err) == (2, True)
+    ran = babycli("report", "logs", "--compare", form.format("m"), form.format("other"))
+    assert ran.code == 0, ran.err
+    assert "m 20260101_120000 − other" in ran.out
+    monkeypatch.chdir(tmp_path / "logs" / "m")
+    ran = babycli("report", "..", "--compare", "../m/20260102_120000", tmp_path / "logs/other/20260101_120000/")
+    assert ran.code == 0, ran.err
+    assert "m 20260102_120000 − other" in ran.out
+
+
 def test_the_table_names_the_test_and_the_stars(logs: Path, babycli: Babycli) -> None:
     out = babycli("report", logs, "--compare", "lab/a", "lab/b").out
     assert "***" in out
@@ -200,6 +226,19 @@ def test_other_formats_hold_the_same_comparisons(form: str, logs: Path, babycli:
     n = len(records(babycli, logs, "lab/a", "lab/b"))
     lines = [line for line in out.splitlines() if line.startswith(("| ", "lab/a,")) or line.endswith(r"\\")]
     assert len(lines) == n + (form != "csv")
+
+
+def test_csv_has_the_items(logs: Path, babycli: Babycli) -> None:
+    words = ("--compare", "lab/a", "lab/b", "--items")
+    lines = list(csv.DictReader(io.StringIO(babycli("report", logs, *words, "--format", "csv").out)))
+    expected = [
+        (record["task"], record["metric"], label, item["trial"])
+        for record in records(babycli, logs, *words[1:])
+        for label, key in (("lab/a", "items_only_first"), ("lab/b", "items_only_second"))
+        for item in record[key]
+    ]
+    assert len(expected) > 1000
+    assert [(line["task"], line["metric"], line["only"], line["trial"]) for line in lines] == expected
 
 
 @pytest.mark.parametrize(

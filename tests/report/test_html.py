@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 from PIL import Image
 
+from babycli.domain import ImageRef
 from babycli.report import differences, html
 from babycli.report.html_images import LONGEST_SIDE
 from tests.conftest import Babycli
@@ -317,7 +318,8 @@ class TestImages:
         self, write: Any, tmp_path: Path, link_words: Any, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
     ) -> Any:
         assert babycli(*link_words, "--data", tmp_path / "data").code == 0
-        found = [differences.Item(str(i), {"image": name}, name) for i, name in enumerate(self.NAMES)]
+        refs = [ImageRef("saycam", name) for name in self.NAMES]
+        found = [differences.Item(str(i), {"image": ref.name}, ref) for i, ref in enumerate(refs)]
         monkeypatch.setattr(differences, "items", lambda comparison: (found, found[:1]))
         for i in range(2):
             write_run(tmp_path / "logs", f"m{i}", drawn(i, {"vtwt": 0.6}, {"vtwt": 60}))

@@ -1,12 +1,12 @@
-"""Breakdowns, controls, published rows and leaderboards of `babycli report`."""
+"""Breakdowns, controls and published rows of `babycli report`."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -238,7 +238,7 @@ def test_names_stay_legible_beside_wide_numbers(
     assert "METEOR" in out
 
 
-# ---------------------------------------------------------------- published rows, leaderboards
+# ---------------------------------------------------------------- published rows
 
 
 def test_published_rows_are_marked_and_stand_with_saycam_only(tmp_path: Path, babycli: Babycli) -> None:
@@ -256,66 +256,6 @@ def test_published_rows_are_marked_and_stand_with_saycam_only(tmp_path: Path, ba
     write_run(demo, "m", drawn(1, {"vtwt": 0.6}), data="demo")
     assert "published" not in babycli("report", demo, "--baselines", "paper").out
     assert babycli("report", tmp_path, "--baselines", "papers").code == 2
-
-
-def test_a_leaderboard_entry_has_fractions_and_not_our_winoground(tmp_path: Path, babycli: Babycli) -> None:
-    write_run(tmp_path, "m", drawn(1, ALL))
-    write_run(tmp_path, "m", drawn(2, {"vtwt": 0.5}), control="blind", date="20260102_120000")
-    ran = babycli("report", tmp_path, "--format", "leaderboard")
-    assert ran.code == 0
-    entry: dict[str, Any] = json.loads(ran.out)
-    assert set(entry) == {"results"}
-    assert {task: set(metrics) for task, metrics in entry["results"].items()} == {
-        "labeled_s": {"acc"},
-        "vtwt": {"acc"},
-        "saycam_caption": {"meteor"},
-    }
-    assert all(0 <= value <= 1 for metrics in entry["results"].values() for value in metrics.values())
-    assert "the leaderboard means another task by that name" in ran.err
-
-
-@pytest.mark.parametrize(
-    ("tasks", "changes", "code", "said"),
-    [
-        ({"baby_winoground": 0.3}, {}, 3, "must not be mixed"),
-        ({"vtwt": 0.6}, {"data": "demo"}, 3, "demo data"),
-        ({"vtwt": 0.6}, {"scoring": "reference"}, 7, "counts ties as right"),
-        ({"vtwt": 0.6}, {"nonfinite": {"vtwt": [3]}}, 7, "must not be trusted"),
-        ({"vtwt": 0.6}, {"control": "blind"}, 3, "is a control"),
-    ],
-)
-def test_what_does_not_belong_on_a_leaderboard_is_refused(
-    tasks: dict[str, float], changes: dict[str, Any], code: int, said: str, tmp_path: Path, babycli: Babycli
-) -> None:
-    write_run(tmp_path, "m", drawn(1, tasks), **changes)
-    ran = babycli("report", tmp_path, "--format", "leaderboard")
-    assert ran.code == code
-    assert said in ran.err
-    assert ran.out == ""
-
-
-@pytest.mark.parametrize("n", [40, 966])
-def test_a_leaderboard_wants_every_trial(n: int, tmp_path: Path, babycli: Babycli) -> None:
-    write_run(tmp_path, "m", drawn(1, {"vtwt": 0.6}, {"vtwt": n}), config={"limit": n})
-    ran = babycli("report", tmp_path, "--format", "leaderboard")
-    assert ran.code == 3
-    assert f"has {n} of 967 trials" in ran.err
-
-
-def test_a_leaderboard_takes_no_number_without_its_trials(tmp_path: Path, babycli: Babycli) -> None:
-    path = write_run(tmp_path, "m", drawn(1, {"vtwt": 0.6}))
-    path.with_name("20260101_120000_outcomes.json").unlink()
-    ran = babycli("report", tmp_path, "--format", "leaderboard")
-    assert ran.code == 3
-    assert "that can be counted" in ran.err
-
-
-def test_a_leaderboard_entry_is_of_one_model(tmp_path: Path, babycli: Babycli) -> None:
-    for name in ("a", "b"):
-        write_run(tmp_path, name, drawn(1, {"vtwt": 0.6}))
-    ran = babycli("report", tmp_path, "--format", "leaderboard")
-    assert ran.code == 2
-    assert "one model, here are 2" in ran.err
 
 
 # ---------------------------------------------------------------- figures
@@ -344,6 +284,36 @@ def test_plots_are_drawn_the_same_each_time(
         text = drawings[0].decode()
         assert "Labeled-S" in text or "VTWT" in text
         assert ("step-20" in text) == (words != ("--by", "x"))
+
+
+@pytest.mark.parametrize(
+    ("names", "is_series"),
+    [
+        (("run/step-10", "run/step-20"), True),
+        (("run/global_step100", "run/global_step200"), True),
+        (("run/my-ckpt_5k", "run/my-ckpt_10k"), True),
+        (("run/EPOCH3.pt", "run/EPOCH12.pt"), True),
+        (("lab/babystep1-vit", "lab/babystep2-vit"), False),
+        (("lab/footsteps12", "lab/footsteps13"), False),
+        (("lab/2step3", "lab/2step4"), False),
+        (("lab/step-1v-chat", "lab/step-2v-chat"), False),
+        (("lab/epoch1b", "lab/epoch3b"), False),
+    ],
+    ids=str,
+)
+def test_only_a_word_of_its_own_is_a_step(
+    names: tuple[str, str], is_series: bool, tmp_path: Path, babycli: Babycli
+) -> None:
+    for seed, name in enumerate(names):
+        write_run(tmp_path, name, drawn(seed, {"vtwt": 0.6}, {"vtwt": 60}))
+    assert ("<h3>Over training</h3>" in babycli("report", tmp_path, "--format", "html").out) == is_series
+
+
+def test_a_step_in_thousands_is_so_many(tmp_path: Path, babycli: Babycli) -> None:
+    for seed, name in enumerate(("ckpt-900", "ckpt-2k", "ckpt-1M")):
+        write_run(tmp_path, f"run/{name}", drawn(seed, {"vtwt": 0.6}, {"vtwt": 60}))
+    text = babycli("report", tmp_path, "--format", "html").out
+    assert re.search("over 3 checkpoints: step 900 .*; step 2000 .*; step 1000000 ", text)
 
 
 def test_a_plot_of_a_place_that_cannot_be_written_is_an_error(tmp_path: Path, babycli: Babycli) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from babycli.logs.schema import SCHEMA_VERSION
 from tests.conftest import Babycli
-from tests.report.logs import UNITS, results_document
+from tests.report.logs import UNITS, changed, results_document
 
 
 def write_run(
@@ -28,7 +29,7 @@ def write_run(
     folder.mkdir(parents=True)
     (folder / "run.json").write_text("{}")
     path = folder / f"{date}_results.json"
-    path.write_text(json.dumps(document | changes))
+    path.write_text(json.dumps(changed(document, changes)))
     return path
 
 
@@ -89,6 +90,25 @@ def test_colours_are_for_terminals_only(logs: Path, babycli: Babycli, monkeypatc
     monkeypatch.setattr("babycli.commands.report.has_colours", lambda: True)
     monkeypatch.setenv("TERM", "xterm-256color")
     assert "\x1b[" in babycli("report", logs).out
+
+
+def test_a_file_has_no_colours_whatever_stdout_is(
+    logs: Path, tmp_path: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("babycli.commands.report.has_colours", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert babycli("report", logs, "--output", tmp_path / "t.txt").code == 0
+    text = (tmp_path / "t.txt").read_text()
+    assert "lab/one" in text
+    assert "\x1b" not in text
+
+
+def test_a_file_whose_name_is_of_another_form_is_told(logs: Path, tmp_path: Path, babycli: Babycli) -> None:
+    ran = babycli("report", logs, "--output", tmp_path / "t.html")
+    assert ran.code == 0
+    assert "note: that is a table; for a .html file there is  --format html" in ran.err
+    for words in (("t.txt",), ("t.html", "--format", "html"), ("t",), ("t.json", "--format", "json")):
+        assert "note:" not in babycli("report", logs, "--output", tmp_path / words[0], *words[1:]).err
 
 
 def test_ties_nonfinite_and_skipped_are_marked_and_counted(tmp_path: Path, babycli: Babycli) -> None:
@@ -211,7 +231,7 @@ def test_a_damaged_results_file_is_named_and_hides_nothing(content: str, logs: P
 
 
 def test_a_later_schema_asks_for_a_later_babycli(logs: Path, babycli: Babycli) -> None:
-    write_run(logs, "new", {"vtwt": {"acc": 1.0}}, babycli={"schema_version": 2, "version": "9"})
+    write_run(logs, "new", {"vtwt": {"acc": 1.0}}, babycli={"schema_version": SCHEMA_VERSION + 1, "version": "9"})
     ran = babycli("report", logs)
     assert ran.code == 0
     assert "new" not in ran.out
