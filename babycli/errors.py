@@ -1,4 +1,4 @@
-"""The errors a user can cause or meet, each with its exit code. cli.main() turns them into messages.
+"""The errors that a user can cause or meet, each with its exit code. cli.main() turns them into messages.
 
 Never raised for a bug: a bug keeps its traceback and exits 1.
 """
@@ -21,7 +21,7 @@ class ExitCode(IntEnum):
 
 
 class BabycliError(Exception):
-    """Says what is wrong (naming the path or value) and, in ``mend``, the command or step that mends it."""
+    """An error with its message, which names the path or value, and in ``mend`` the command or step that mends it."""
 
     exit_code = ExitCode.BUG
 
@@ -33,6 +33,10 @@ class BabycliError(Exception):
 
 class UsageError(BabycliError):
     exit_code = ExitCode.USAGE
+
+
+class TaskError(UsageError):
+    """A user's own task that cannot be imported, or is not a proper task."""
 
 
 class DataError(BabycliError):
@@ -48,7 +52,7 @@ class ModelError(BabycliError):
 
 
 class ResumeError(BabycliError):
-    """A run that was begun cannot be gone on with."""
+    """An unfinished run that cannot be continued."""
 
     exit_code = ExitCode.RESUME
 
@@ -58,6 +62,6 @@ class UntrustedResultError(BabycliError):
 
 
 class OutputError(BabycliError):
-    """The place for results cannot be written (disk full, read-only)."""
+    """A place for results that cannot be written (disk full, read-only)."""
 
     exit_code = ExitCode.DATA

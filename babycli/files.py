@@ -1,6 +1,6 @@
-"""Files that are never half there, and never written by two at once.
+"""Writing files so that none is ever half there, and no two commands write one at once.
 
-Owns how a whole file takes its place, locks, and clones. Never knows what is in a file.
+Owns how a file takes its place in one step, locks, and clones. Never knows what is in a file.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _FICLONE = 0x40049409  # Linux: _IOW(0x94, 9, int)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a whole file: after a crash there is the old one or the new one. Raises DataError.
+    """Writes a whole file: after a crash there is the old file or the new one. Raises DataError.
 
-    A link is followed. What is no regular file, a pipe or a device, is written to as it is.
+    A link is followed. A pipe or a device is written to directly.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         with explained(path):
@@ -40,13 +40,13 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def aside_of(path: Path) -> Path:
-    """Where a file is written before it takes its place. One that a killed command left is used again."""
+    """Gives the path at which a file is written before it takes its place; a killed command's file is overwritten."""
     return path.with_name(f".{path.name}.babycli.tmp")
 
 
 @contextlib.contextmanager
 def written_aside(path: Path, content: bytes) -> Iterator[Callable[[], None]]:
-    """Writes a file beside its place, and gives the function that puts it there. Raises DataError."""
+    """Writes a file beside its place, and gives the function that moves it there. Raises DataError."""
     aside = aside_of(path)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def written_aside(path: Path, content: bytes) -> Iterator[Callable[[], None]]:
 
 
 def _open_alone(path: Path) -> int:
-    """A new file, or one that nobody else is writing: waits for who is."""
+    """Opens a file for writing, alone: waits while another process is writing it."""
     while True:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         if _HAS_LOCKS:
@@ -81,13 +81,13 @@ def _open_alone(path: Path) -> int:
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(path.lstat(), os.fstat(fd)):
                 return fd
-        os.close(fd)  # it has just taken its place
+        os.close(fd)  # the other process has just moved the file to its place
 
 
 def keep_old(path: Path) -> None:
-    """Puts what is at a path, if anything, beside it as ``<name>.old``. Raises DataError.
+    """Keeps what is at a path, if anything, beside it as ``<name>.old``. Raises DataError.
 
-    A file stays in place too, until the new one replaces it: whatever fails on the way, nothing is lost.
+    A file also stays in its place until the new one replaces it, so that nothing is lost if a later step fails.
     """
     names = (path.with_name(f"{path.name}.old{n or ''}") for n in range(1000))
     with explained(path):
@@ -100,7 +100,7 @@ def keep_old(path: Path) -> None:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """An OSError on the way to a place becomes a DataError that names it."""
+    """Turns an OSError of the block into a DataError that names the path."""
     try:
         yield
     except OSError as error:
@@ -111,9 +111,9 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def lock_now(fd: int) -> bool:
-    """Keeps an open file to this process without waiting; False where another process has it.
+    """Locks an open file for this process without waiting; gives False if another process has locked it.
 
-    True also where there are no locks: NFS has none for folders, other file systems have none at all.
+    Also gives True where there are no locks: NFS has none for folders, and other file systems have none at all.
     """
     if _HAS_LOCKS:
         try:
@@ -127,12 +127,12 @@ def lock_now(fd: int) -> bool:
 
 @contextlib.contextmanager
 def locked(folder: Path, makes: bool = False) -> Iterator[None]:
-    """Keeps other commands that ask for the same folder waiting. Raises DataError after half a minute.
+    """Locks a folder for the block; another command that locks it waits. Raises DataError after half a minute's wait.
 
-    ``makes``: the folder is made where it is not there, also when the command that was waited for has removed it.
+    With ``makes``, a missing folder is made, also one that the other command has removed at its end.
     """
     end = time.monotonic() + _WAIT_S
-    while (fd := _lock(folder, makes)) is None:
+    while (fd := _lock_folder(folder, makes)) is None:
         if time.monotonic() > end:
             raise DataError(f"another babycli is writing {folder}", "wait until it has ended")
         time.sleep(0.05)
@@ -142,8 +142,8 @@ def locked(folder: Path, makes: bool = False) -> Iterator[None]:
         os.close(fd)
 
 
-def _lock(folder: Path, makes: bool) -> int | None:
-    """An open folder that nobody else holds; None where that cannot be had now."""
+def _lock_folder(folder: Path, makes: bool) -> int | None:
+    """Opens and locks a folder; None if another process has locked or replaced it."""
     with explained(folder):
         if makes:
             folder.mkdir(parents=True, exist_ok=True)
@@ -164,7 +164,7 @@ def _lock(folder: Path, makes: bool) -> int | None:
 
 
 def clone(source: str, place: Path) -> None:
-    """Makes a new file that shares its bytes on the disk with another. Raises OSError where that cannot be."""
+    """Makes a new file that shares its bytes on the disk with another. Raises OSError where that is not possible."""
     if sys.platform != "linux" or not _HAS_LOCKS:
         raise OSError(errno.EOPNOTSUPP, "only Linux file systems can do this here")
     with open(source, "rb") as original, place.open("wb") as copy:  # noqa: PTH123

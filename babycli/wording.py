@@ -1,4 +1,4 @@
-"""Words that are put together the same way everywhere, and the closed vocabularies of the command line.
+"""Wording that is the same everywhere, and the closed vocabularies of the command line.
 
 Owns lists of names, first lines of errors, the natural order of names, and which words an option takes. Never knows
 what a command does with them.
@@ -13,11 +13,11 @@ from typing import TypeVar
 
 from babycli.errors import UsageError
 
-_MOST_CHARACTERS = 300  # of an error that becomes part of a message
+_MOST_CHARACTERS = 300  # of another error's text in a message
 
 
 class Vocabulary(StrEnum):
-    """Words of which one is chosen. A member is its text, also in JSON and in messages."""
+    """A vocabulary: words of which one is chosen. A member is its text, also in JSON and in messages."""
 
     def __repr__(self) -> str:
         return repr(self.value)
@@ -48,31 +48,12 @@ class LinkMode(Vocabulary):
 
 
 class Depth(Vocabulary):
-    """How closely files are looked at; each sees what those before it see."""
+    """How closely files are looked at; each depth sees all that those before it see."""
 
     NAMES = "names"
     HEADER = "header"
     CHECKSUM = "checksum"
     DECODE = "decode"
-
-
-class Form(Vocabulary):
-    """How a report is written."""
-
-    TABLE = "table"
-    MD = "md"
-    CSV = "csv"
-    JSON = "json"
-    LATEX = "latex"
-    HTML = "html"
-    LEADERBOARD = "leaderboard"
-
-
-class Sign(Vocabulary):
-    """What a model's loglikelihood() returns in lmms-eval."""
-
-    LOGPROB = "logprob"
-    LOSS = "loss"
 
 
 Word = TypeVar("Word", bound=str)
@@ -86,33 +67,48 @@ def one_of(value: str, known: Iterable[Word], option: str) -> Word:
     return words[words.index(value)]
 
 
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """`` Did you mean 'x'?`` for the nearest of ``known``, or an empty string when none is near."""
+def did_you_mean(word: str, known: Sequence[str], alike: float = 0.5) -> str:
+    """Gives `` Did you mean 'x'?`` for the most similar of ``known``; "" if all are less than ``alike`` (0 to 1)."""
     from difflib import get_close_matches
 
-    near = get_close_matches(word.lower(), known, n=1, cutoff=0.5)
+    near = get_close_matches(word.lower(), known, n=1, cutoff=alike)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def natural_order(name: str) -> list[tuple[int, str]]:
     """Makes a key that sorts step 9 before step 10."""
-    parts = re.split(r"([0-9]+)", name)  # \d and isdigit() take digits that int() does not, as in "v1²"
+    parts = re.split(r"([0-9]+)", name)  # \d and isdigit() accept digits that int() does not, as in "v1²"
     return [(int(part), "") if i % 2 else (-1, part) for i, part in enumerate(parts)]
 
 
 def listed(things: Iterable[object], most: int = 5) -> str:
-    """``3, 17, 20, 21, 22 and 12 more``."""
+    """Writes a list, cut off after ``most``: ``3, 17, 20, 21, 22 and 12 more``."""
     texts = [str(thing) for thing in things]
     shown = ", ".join(texts[:most])
     return f"{shown} and {len(texts) - most} more" if len(texts) > most else shown
 
 
+def all_of(things: Iterable[str]) -> str:
+    """Writes ``a``, ``a and b``, or ``a, b and c``."""
+    return _joined(things, "and")
+
+
+def any_of(things: Iterable[str]) -> str:
+    """Writes ``a``, ``a or b``, or ``a, b or c``."""
+    return _joined(things, "or")
+
+
+def _joined(things: Iterable[str], last_by: str) -> str:
+    *firsts, last = [*things] or [""]
+    return f"{', '.join(firsts)} {last_by} {last}" if firsts else last
+
+
 def first_line(error: BaseException, otherwise: str = "") -> str:
-    """The first line of what an error says; ``otherwise``, or its name and arguments, of one that says nothing."""
+    """Gives the first line of an error's text; for an empty text ``otherwise``, else its name and arguments."""
     return (str(error).strip() or otherwise or repr(error)).splitlines()[0]
 
 
 def one_line(error: BaseException) -> str:
-    """All that an error says, on one line and no longer than a message may be."""
+    """Gives an error's text on one line, no longer than a message may be."""
     text = " ".join(str(error).split()) or repr(error)
     return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."

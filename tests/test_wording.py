@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from babycli.errors import UsageError
-from babycli.wording import Scoring, Sign, first_line, listed, natural_order, one_line, one_of
+from babycli.wording import Scoring, first_line, listed, natural_order, one_line, one_of
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,6 @@ def test_a_word_of_a_vocabulary_is_its_text() -> None:
 
 
 def test_another_word_is_refused_with_what_was_meant() -> None:
-    with pytest.raises(UsageError, match=r"^unknown --sign 'los'\. Did you mean 'loss'\?$") as raised:
-        one_of("los", Sign, "--sign")
-    assert raised.value.mend == "one of: logprob, loss"
+    with pytest.raises(UsageError, match=r"^unknown --scoring 'fai'\. Did you mean 'fair'\?$") as raised:
+        one_of("fai", Scoring, "--scoring")
+    assert raised.value.mend == "one of: fair, reference"

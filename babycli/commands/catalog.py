@@ -5,18 +5,20 @@ Owns the listing. Never reads the weights of a model.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from babycli.commands.options import JsonOption, ModelArgsOption, parse_args, print_json, say
-from babycli.data.manifest import manifests
-from babycli.evaluation.prompts import can_do, choose_prompt
+from babycli.data.manifest import published
+from babycli.domain import PICTURE, Metric, ask
+from babycli.evaluation.prompts import OWN_WORDS, Prompt, choose_prompt, why_not
 from babycli.models import BUNDLED, DEFAULT_MODEL, all_families, outline_model, resolve
 from babycli.models.base import ModelSpec, Outline
 from babycli.models.plugin import plugins
 from babycli.tasks import all_tasks
-from babycli.tasks.prompts import DEFAULT
+from babycli.tasks.base import DEFAULT
 from babycli.wording import Scoring
 
 models_app = typer.Typer(help="List the model families, or show one model.", invoke_without_command=True)
@@ -31,20 +33,26 @@ def tasks(as_json: JsonOption = False) -> None:
                 "title": t.title,
                 "question": t.question,
                 "version": t.version,
-                "chance": dict(t.chance),
+                "chance": {metric.name: metric.chance for metric in t.metrics},
+                "metrics": [asdict(metric) for metric in t.metrics],
+                "benchmark": t.benchmark.name if t.benchmark else None,
+                "needs": asdict(t.needs),
+                "rows": facts.n_rows if (facts := published(t.name)) else None,
             }
-            | {"rows": manifests()[t.name].n_rows}
             for t in all_tasks().values()
         ]
         print_json(listed)
         return
     for task in all_tasks().values():
         print(f"{task.name:<16} {task.title}: {task.question}")
-        for metric, chance in task.chance.items():
-            print(
-                f"{'':<16}   {metric:<30} "
-                + (f"chance {100 * chance:.1f} %" if chance is not None else "no chance level")
-            )
+        for metric in task.metrics:
+            chance = "no chance level" if metric.chance is None else f"chance {_shown_value(metric, metric.chance)}"
+            print(f"{'':<16}   {metric.name:<30} {chance}")
+
+
+def _shown_value(metric: Metric, value: float) -> str:
+    """Writes a value of a metric for people."""
+    return f"{metric.shown_scale * value:.1f}" + (" %" if metric.is_share else "")
 
 
 @models_app.callback()
@@ -54,14 +62,14 @@ def models(context: typer.Context, as_json: JsonOption = False) -> None:
         return
     if as_json:
         listed = [
-            {"name": f.name, "summary": f.summary, "offers": f.offers, "arguments": dict(f.arguments)}
+            {"name": f.name, "summary": f.summary, "offers": f.abilities.words, "arguments": dict(f.arguments)}
             for f in all_families().values()
         ]
         print_json(listed)
         return
     for family in all_families().values():
         print(f"{family.name:<16} {family.summary}")
-        print(f"{'':<16}   offers {', '.join(family.offers)}")
+        print(f"{'':<16}   offers {', '.join(family.abilities.words)}")
         for key, meaning in family.arguments.items():
             print(f"{'':<16}   --model-args {key}=...  {meaning}")
     print(f"{'default':<16} {DEFAULT_MODEL}")
@@ -84,7 +92,7 @@ def show(
     resolved = resolve(model, args)
     spec = ModelSpec(resolved.source, resolved.name, args, "cpu", dtype, Scoring.FAIR)
     outline = outline_model(resolved, spec)
-    asked = _prompts(outline)
+    asked = _prompts_by_task(outline)
     known = [part.n_parameters for part in outline.parts]
     total = None if None in known else sum(n for n in known if n is not None)
     if as_json:
@@ -93,7 +101,8 @@ def show(
                 "model": model,
                 "family": outline.family,
                 "source": resolved.source,
-                "offers": outline.offers,
+                "offers": outline.abilities.words,
+                "abilities": asdict(outline.abilities),
                 "dtype": dtype,
                 "stored_dtype": outline.stored_dtype,
                 "n_parameters": total,
@@ -105,7 +114,7 @@ def show(
         )
         return
     stored = f", stored as {outline.stored_dtype}" if outline.stored_dtype else ""
-    print(f"{model}: {outline.family}, offers {', '.join(outline.offers)}")
+    print(f"{model}: {outline.family}, offers {', '.join(outline.abilities.words)}")
     print(f"  runs in {dtype}{stored}")
     for part in outline.parts:
         print(f"  {part.name:<16} {'' if part.n_parameters is None else f'{part.n_parameters:,}':>15}  {part.what}")
@@ -117,14 +126,19 @@ def show(
         print(f"  {task:<16} {prompt['rendered']!r}" + ("" if prompt["origin"] != DEFAULT else "  (default)"))
 
 
-def _prompts(outline: Outline) -> dict[str, dict[str, str]]:
-    """What each task that the model can do asks it."""
+def _prompts_by_task(outline: Outline) -> dict[str, dict[str, str]]:
+    """Gives, for each task that the model can do, the prompt that the task asks it with."""
     chosen = {
         task.name: choose_prompt(task, outline.family, outline.prompts, outline.prompts_like, {})
         for task in all_tasks().values()
-        if can_do(task, outline.offers)
+        if not why_not(task, outline.abilities)
     }
     return {
-        name: {"prompt": prompt.text, "origin": prompt.origin, "rendered": outline.render(prompt.text)}
+        name: {"prompt": prompt.text, "origin": prompt.origin, "rendered": _rendered(outline, prompt)}
         for name, prompt in chosen.items()
     }
+
+
+def _rendered(outline: Outline, prompt: Prompt) -> str:
+    """Renders a prompt with one picture as the model reads it; "" for a task that brings its own words."""
+    return "" if prompt.origin == OWN_WORDS else outline.render(ask(prompt.text, PICTURE))

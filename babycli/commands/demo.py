@@ -26,7 +26,7 @@ def demo(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder to work in.")] = Path("babycli-demo"),
 ) -> None:
     """Try babycli without any data: link, verify, evaluate and report on drawn pictures, offline."""
-    _unpack(folder)
+    _unpack_downloads(folder)
     downloads, dataset, logs = folder / "downloads", folder / "dataset", folder / "logs"
     sources = [downloads / "saycam_images", "--labeled-s", downloads / "labeled_s_images"]
     sources += ["--synthetic", downloads / "synthetic_images", "--from", downloads / "labels"]
@@ -45,8 +45,8 @@ def demo(
     say(f"\nAll of this is in {folder}{os.sep}. With your own data:  babycli data link path/to/saycam_images")
 
 
-def _unpack(folder: Path) -> None:
-    """Puts the "downloads" into the folder; what is there already is replaced, what is not the demo's is refused."""
+def _unpack_downloads(folder: Path) -> None:
+    """Unpacks the "downloads" into the folder, over older ones. Raises DataError for a folder of other files."""
     marker = folder / "downloads" / "README.txt"
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not marker.is_file())):
         raise DataError(f"{folder} exists and is not a demo folder", "name another:  babycli demo DIR")

@@ -1,4 +1,4 @@
-"""`babycli doctor`: does this machine have what an evaluation needs?
+"""`babycli doctor`: a check that this machine has what an evaluation needs.
 
 Owns the checks of the environment. Imports heavy packages, because that is what it tests.
 """

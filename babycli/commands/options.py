@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -34,6 +35,10 @@ FromOption = Annotated[
         show_default=False,
     ),
 ]
+TasksOption = Annotated[
+    str | None,
+    typer.Option("--tasks", metavar="A,B", help="Only the data of these tasks; default all.", show_default=False),
+]
 ModelArgsOption = Annotated[
     str,
     typer.Option("--model-args", metavar="K=V,...", help="Arguments of the model family.", show_default=False),
@@ -42,17 +47,17 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a progr
 
 
 def say(message: str) -> None:
-    """Talk goes to stderr; stdout is for data."""
+    """Writes a message to stderr; stdout is for data."""
     print(message, file=sys.stderr)
 
 
 def print_json(document: object) -> None:
-    """JSON in ASCII, which every terminal encoding carries; file names that are not UTF-8 included."""
+    """Writes JSON in ASCII, which every terminal can show, also with file names that are not UTF-8."""
     print(json.dumps(document, indent=2))
 
 
 def terminal_width() -> int:
-    """Columns of the terminal, that of stderr where stdout is piped into a pager; 100 where there is none."""
+    """Gives the width of the terminal in columns: of stdout, else (into a pager) of stderr, else 100."""
     try:
         fallback = os.get_terminal_size(sys.stderr.fileno()).columns
     except (OSError, ValueError):  # no terminal, or a stream that is no file
@@ -61,12 +66,12 @@ def terminal_width() -> int:
 
 
 def has_colours() -> bool:
-    """Is stdout a terminal whose user does not object to colours?"""
+    """Tells whether stdout is a terminal whose user does not object to colours."""
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 
 def parse_args(text: str) -> dict[str, str]:
-    """``a=1,b=2`` as a mapping. Raises UsageError for a part without ``=`` or a repeated key."""
+    """Reads ``a=1,b=2``. Raises UsageError for a part without ``=`` or a repeated key."""
     parsed: dict[str, str] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         key, equals, value = part.partition("=")
@@ -74,3 +79,8 @@ def parse_args(text: str) -> dict[str, str]:
             raise UsageError(f"cannot read {part!r} in --model-args", "write it as  --model-args key=value,key=value")
         parsed[key] = value
     return parsed
+
+
+def tasks_words(names: str | None) -> str:
+    """Gives the words that make another command mean the same tasks: `` --tasks NAMES``; "" for all tasks."""
+    return f" --tasks {shlex.quote(names)}" if names is not None else ""

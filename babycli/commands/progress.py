@@ -14,7 +14,10 @@ from collections.abc import Callable, Iterator
 def progress_bar(
     what: str, total: int | None = None, unit: str = "", scaled: bool = False
 ) -> Iterator[Callable[[int], None]]:
-    """Gives a function that takes how many more are done. ``scaled``: large numbers as k, M, G."""
+    """Shows a bar, and gives the function that counts: call it with how many more are done.
+
+    ``scaled`` writes large numbers with k, M and G.
+    """
     from tqdm import tqdm
 
     tqdm.monitor_interval = 0  # no thread of its own: processes may be forked while the bar shows

@@ -14,8 +14,12 @@ import typer
 from babycli.commands.options import DataOption, has_colours, say, terminal_width
 from babycli.data.root import DatasetRoot
 from babycli.errors import UsageError
-from babycli.tasks.base import GROUP_KINDS
-from babycli.wording import Form, one_of
+from babycli.report.forms import TABLE, Form, ModelForm, PageForm, SheetForm, Terminal, forms
+from babycli.tasks import select_tasks
+from babycli.tasks.groups import KINDS
+from babycli.wording import all_of, any_of, one_of
+
+_KINDS = [kind.name for kind in KINDS if kind.is_offered]
 
 
 def report(
@@ -23,7 +27,7 @@ def report(
         Path | None,
         typer.Argument(metavar="[LOGS]", help="Folder of runs, or one results file; default logs.", show_default=False),
     ] = None,
-    form: Annotated[str, typer.Option("--format", metavar="|".join(Form), help="How to write it.")] = Form.TABLE,
+    form: Annotated[str, typer.Option("--format", metavar="|".join(forms()), help="How to write it.")] = TABLE.name,
     output: Annotated[
         Path | None,
         typer.Option("--output", metavar="FILE", help="Write to a file instead of the screen.", show_default=False),
@@ -42,7 +46,12 @@ def report(
     ] = False,
     by: Annotated[
         str | None,
-        typer.Option("--by", metavar="|".join(GROUP_KINDS), help="Break scores down by group.", show_default=False),
+        typer.Option(
+            "--by",
+            metavar="|".join(_KINDS),
+            help="Break scores down by group; tasks of your own may have other kinds.",
+            show_default=False,
+        ),
     ] = None,
     baselines: Annotated[
         str | None,
@@ -59,16 +68,26 @@ def report(
         bool,
         typer.Option("--with-images", help="With --format html --compare --items: show the images of the items."),
     ] = False,
+    tasks: Annotated[
+        str | None,
+        typer.Option(
+            "--tasks",
+            metavar="FILE:TASK",
+            help="Tasks in files of your own, which --audit needs to decide their items again.",
+            show_default=False,
+        ),
+    ] = None,
     data: DataOption = None,
 ) -> None:
     """Show all evaluated models in one table: tasks across, 95 % intervals, chance in its own row.
 
-    Reads babycli's runs and lmms-eval's. With --compare, --by or --audit that is shown instead.
+    Reads runs of babycli, and of other programs that docs/report.md names. With --compare, --by or --audit that is
+    shown instead.
     """
-    wanted_form = one_of(form, Form, "format")
-    if by is not None:
-        one_of(by, GROUP_KINDS, "--by")
+    wanted_form = forms()[one_of(form, forms(), "format")]
     _check(wanted_form, compared, items, by, audit, with_images, plot, baselines)
+    if tasks is not None:
+        select_tasks(tasks)  # from now on they are known
     from babycli.report.writing import Wanted, write  # reads numbers with NumPy, which other commands need not wait for
 
     named = list(compared or ())
@@ -86,14 +105,13 @@ def report(
         audit=audit,
         with_images=with_images,
         root=DatasetRoot.find(data),
-        width=terminal_width(),
-        has_colours=has_colours(),
+        terminal=Terminal(terminal_width(), has_colours() and output is None),
     )
     write(wanted, say)
 
 
 def _holds_logs(path: Path) -> bool:
-    """Is the last word of ``--compare A B LOGS`` the folder, and no run in the default one?"""
+    """Tells whether the last word of ``--compare A B LOGS`` is a folder of logs, and not a run in the default one."""
     return path.exists() and Path("logs").absolute() not in path.absolute().parents
 
 
@@ -107,22 +125,28 @@ def _check(
     plot: Path | None,
     baselines: str | None,
 ) -> None:
-    """Raises UsageError for options that do not go together."""
+    """Checks that the options go together. Raises UsageError."""
     if sum((bool(compared), by is not None, audit)) > 1:
         raise UsageError("--compare, --by and --audit are reports of their own", "give one of them")
-    if audit and (plot is not None or form in (Form.HTML, Form.LEADERBOARD, Form.LATEX)):
-        raise UsageError("--audit is written as table, md, csv or json", "leave out --plot, or choose another --format")
-    if form == Form.HTML and by:
-        raise UsageError(
-            "a page has scores by category and by word in any case", "--by is for the other formats, and for --plot"
-        )
-    if baselines and (by or audit or (compared and form != Form.HTML)):
+    if audit and (plot is not None or not _takes_audits(form)):
+        names = any_of(other.name for other in forms().values() if _takes_audits(other))
+        raise UsageError(f"--audit is written as {names}", "leave out --plot, or choose another --format")
+    if isinstance(form, PageForm) and by:
+        from babycli.tasks.about import drawn_groupings
+
+        kinds = all_of(f"by {kind}" for kind in drawn_groupings())
+        raise UsageError(f"a page has scores {kinds} in any case", "--by is for the other formats, and for --plot")
+    if baselines and (by or audit or (compared and not isinstance(form, PageForm))):
         raise UsageError("--baselines adds rows to the summary", "leave out --by, --compare and --audit")
-    if form == Form.LEADERBOARD and (compared or by):
-        raise UsageError("--format leaderboard is for one model's scores", "leave out --compare and --by")
+    if isinstance(form, ModelForm) and (compared or by):
+        raise UsageError(f"--format {form.name} is for one model's scores", "leave out --compare and --by")
     if items and not compared:
         raise UsageError("--items lists what only one of two models got right", "add  --compare A B")
-    if with_images and not (form == Form.HTML and items):
+    if with_images and not (isinstance(form, PageForm) and items):
         raise UsageError("--with-images shows the items of a page", "add  --format html --compare A B --items")
     if plot is not None and plot.suffix not in (".pdf", ".svg", ".png"):
         raise UsageError(f"cannot draw {plot}: its name must end in .pdf, .svg or .png", "name it so")
+
+
+def _takes_audits(form: Form) -> bool:
+    return isinstance(form, SheetForm) and form.takes_audits

@@ -76,7 +76,7 @@ def test_a_task_need_not_be_part_of_the_demo(babycli: Babycli, tmp_path: Path, m
     monkeypatch.setattr(manifest, "manifests_folder", lambda: tmp_path / "manifests")
     manifests.cache_clear()
     try:
-        assert manifests()["vtwt"].edition_of("0" * 64) is None
+        assert manifests()["vtwt"].data_set_of("0" * 64) is None
         assert manifests()["vtwt"].demo_n_rows is None
         for words in (["tasks"], ["tasks", "--json"], ["data", "status", "--data", tmp_path / "none"]):
             ran = babycli(*words)

@@ -23,7 +23,7 @@ def test_every_family_is_listed_with_a_line_of_help(babycli: Babycli) -> None:
     for family in all_families().values():
         (line,) = [line for line in lines if line.startswith(f"{family.name} ")]
         assert family.summary in line
-        assert f"offers {', '.join(family.offers)}" in lines[lines.index(line) + 1]
+        assert f"offers {', '.join(family.abilities.words)}" in lines[lines.index(line) + 1]
         for key, meaning in family.arguments.items():
             assert any(f"--model-args {key}=" in text and meaning in text for text in lines)
 
