@@ -1,6 +1,7 @@
 # Two commands do all the set-up, on a machine with Python 3.11 or newer and make:
 #   make demo    installs into .venv and runs the whole way on the data and model that come with babycli
-#   make test    installs into .venv and runs the tests
+#   make test    installs into .venv and runs the tests, but for the long ones
+# make test-long runs the long ones: the same as some short ones, with more draws, faults and kills.
 # make faults runs the long form of the tests that plant faults in data and kill commands.
 # make kills kills an evaluation at 100 random moments, and lets it go on.
 # make latex compiles the tables that `babycli report --format latex` writes; needs Debian's texlive-latex-extra and
@@ -8,15 +9,22 @@
 # make bridge-check runs the folder of `babycli bridge lmms` in lmms-eval itself, nine versions of it, from PyPI.
 PYTHON ?= python3
 VENV ?= .venv
+# Processes that run tests: as many as there are processors, up to 8. WORKERS=0 runs all tests in one.
+WORKERS ?= logical
 STAMP := $(VENV)/.installed
+# Many tests start Python, which shall not compile all modules anew each time.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(VENV)/bin/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test faults kills latex bridge-check lint check completions clean
+.PHONY: demo test test-long faults kills latex bridge-check lint check completions clean
 
 demo: $(STAMP)
 	$(VENV)/bin/babycli demo
 
 test: $(STAMP)
-	$(VENV)/bin/python -m pytest
+	$(PYTEST) -m "not long"
+
+test-long: $(STAMP)
+	$(PYTEST) -m long
 
 faults: $(STAMP)
 	BABYCLI_FAULT_ROUNDS=500 BABYCLI_KILL_ROUNDS=50 $(VENV)/bin/python -m pytest tests/data/test_faults.py tests/data/test_kill.py
