@@ -3,6 +3,7 @@
     python benchmarks/engine.py --labels DIR                     stand-in images, BabyLLaVA, on the CPU
     python benchmarks/engine.py --labels DIR --device cuda       the same on a GPU, and LLaVA-1.5-7B
     python benchmarks/engine.py --data DATASET                   the images of a linked dataset folder
+    python benchmarks/engine.py --labels DIR --against CHECKOUT  babycli against that of another checkout, by turns
 
 DIR holds the published label files (`babycli data labels` fetches them). Images, where none are given, and weights are
 seeded noise of the published shapes. The plain path scores one request per forward pass: the image is opened, decoded
@@ -33,11 +34,11 @@ import torch
 from checkpoints import SMALL_LLAVA, LlavaShape, write_babyllava, write_llava
 from PIL import Image
 
-from babycli.data.images import decode
 from babycli.data.root import DatasetRoot
-from babycli.domain import ScoreRequest
+from babycli.domain import Score
 from babycli.evaluation.inputs import Inputs, read_inputs
 from babycli.evaluation.prompts import choose_prompt
+from babycli.evaluation.rounds import Rounds
 from babycli.models import load_model, resolve
 from babycli.models.base import ModelSpec
 from babycli.tasks import select_tasks
@@ -53,6 +54,7 @@ sys.exit(code)
 """
 IMPORTS = "import babycli.evaluation.suite, babycli.models.parts.llava_model"
 MAX_LINKS = 50_000  # to one file; file systems have a limit
+TURNS = 2  # of each command, of which the faster counts
 NOT_MEASURED = "not measured: no CUDA device here"
 
 
@@ -69,11 +71,17 @@ def precision(device: str) -> str:
     return "float32" if device == "cpu" else "float16"
 
 
-def babycli(data: Path, logs: Path, *words: object) -> Ran:
+def babycli(data: Path, logs: Path, *words: object, code: Path | None = None) -> Ran:
+    """Runs a whole command, with the babycli of another checkout if one is given."""
+    environment = None if code is None else {**os.environ, "PYTHONPATH": str(code)}
     command = ["eval", "--data", data, "--output-path", logs, "--tasks", TASKS, "--no-resume", *words]
     start = time.perf_counter()
     ran = subprocess.run(
-        [sys.executable, "-c", PEAK, *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", PEAK, *map(str, command)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
     )
     seconds = time.perf_counter() - start
     if ran.returncode:
@@ -92,25 +100,23 @@ class Plain:
             model: Any = load_model(resolved, spec)
         self._model, self._inputs = model, inputs
         prompts = {t.task.name: choose_prompt(t.task, model.info.family, {}, "", {}) for t in inputs.tasks}
-        asking = inputs.asking(prompts)
-        self.requests = [r for r in asking.all_requests() if isinstance(r, ScoreRequest)]
+        self.requests = scores_of(inputs.asking(prompts))
 
-    def score(self, request: ScoreRequest) -> float:
+    def score(self, request: Score) -> float:
         """The mean loss of one request."""
         model, network = self._model, self._model._network
-        store = self._inputs.stores[request.image.link]
-        image = decode(store.read(request.image.name), request.image.name)
+        image = self._inputs.open_image(request.context.images[0])
         with torch.inference_mode():
             pixels = model.preprocess(image)[None].to(model.info.device, next(network.parameters()).dtype)
             features = network.encode_images(pixels)
-            tokens = model.tokenize(request.prompt, request.text)
-            embedded = network.embed([list(tokens.ids)], [features[0]])
+            tokens = model.tokenize(request.context.wording, request.answer)
+            embedded = network.embed([list(tokens.ids)], [[features[0]]], torch.device(model.info.device))
             logits = network.text(inputs_embeds=embedded, use_cache=False).logits[0, :-1].float()
             answer = torch.tensor(tokens.ids[-tokens.n_answer :], device=logits.device)
             loss = torch.nn.functional.cross_entropy(logits[-tokens.n_answer :], answer)
             return float(loss)
 
-    def time_s(self, requests: Sequence[ScoreRequest]) -> float:
+    def time_s(self, requests: Sequence[Score]) -> float:
         start = time.perf_counter()
         for request in requests:
             self.score(request)
@@ -147,22 +153,19 @@ def matrix_rate(device: str) -> float:
 
 def make_images(data: Path, labels: Path, work: Path) -> None:
     """Links stand-ins for all images that the labels name: seeded, smooth noise, JPEG of 224 x 224."""
-    (work / "frames").mkdir()
     rng = np.random.default_rng(0)
     for task in select_tasks(None):
         folder = next(path for path in labels.rglob("*.csv") if path.stem.lower() == task.name)
         with folder.open(newline="") as stream:
-            for row in csv.DictReader(stream):
-                for request in task.requests(row, ""):
-                    path = work / request.image.link.replace("/", "_") / request.image.name
-                    if task.name != "labeled_s" and "negative" not in request.image.link:
-                        path = work / "frames" / request.image.name
-                    if not path.exists():
-                        path.parent.mkdir(parents=True, exist_ok=True)
-                        small = rng.integers(0, 256, (28, 28, 3), dtype=np.uint8)
-                        Image.fromarray(small).resize((224, 224), Image.Resampling.BICUBIC).save(path, quality=90)
-    words = [sys.executable, "-m", "babycli", "data", "link", work / "frames", "--labeled-s"]
-    words += [work / "labeled_s_images", "--synthetic", work / "baby_winoground_negative_images", "--from", labels]
+            items = task.items(list(csv.DictReader(stream)))
+            for image in dict.fromkeys(image for item in items for image in item.images):
+                path = work / image.source / image.name
+                if not path.exists():
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    small = rng.integers(0, 256, (28, 28, 3), dtype=np.uint8)
+                    Image.fromarray(small).resize((224, 224), Image.Resampling.BICUBIC).save(path, quality=90)
+    words = [sys.executable, "-m", "babycli", "data", "link", work / "saycam", "--labeled-s", work / "labeled_s"]
+    words += ["--synthetic", work / "synthetic", "--from", labels]
     subprocess.run([*map(str, words), "--data", str(data)], check=True, stdout=subprocess.DEVNULL)
 
 
@@ -170,16 +173,20 @@ def row(what: str, ours: str, against: str, ratio: str, goal: str = "") -> None:
     print(f"| {what} | {ours} | {against} | {ratio} | {goal} |", flush=True)
 
 
+def scores_of(inputs: Inputs) -> list[Score]:
+    """All that is scored, in the order of the label files."""
+    return [request for request in Rounds(inputs, Scoring.FAIR).requests if isinstance(request, Score)]
+
+
 def words_of(inputs: Inputs) -> list[str]:
-    """All words that are asked for, and all texts with them."""
-    texts = [r.text for r in inputs.all_requests() if isinstance(r, ScoreRequest)]
-    return sorted({word for text in texts for word in text.split()})
+    """All words that are asked for."""
+    return sorted({word for request in scores_of(inputs) for word in request.answer.split()})
 
 
 def measure_babyllava(data: Path, inputs: Inputs, work: Path, device: str, share: int, limit: Sequence[object]) -> None:
     first, second = (write_babyllava(work / "models" / name, words_of(inputs), i) for i, name in enumerate("ab"))
     plain = Plain(first, inputs, device)
-    n_images = len({inputs.sha256[r.image] for r in plain.requests})
+    n_images = len({inputs.sha256[r.context.images[0]] for r in plain.requests})
     requests = plain.requests[::share]
     half = len(requests) // 2
     for request in requests[:5]:
@@ -191,9 +198,9 @@ def measure_babyllava(data: Path, inputs: Inputs, work: Path, device: str, share
     after_s = plain.time_s(requests[half:])
     tower = {n: min(seconds, tower[n]) for n, seconds in tower_s(plain, device).items()}
     plain_s = (before_s + after_s) * len(plain.requests) / len(requests)
+    whole = f"{len(plain.requests):,} requests on {n_images:,} images"
     del plain
     gc.collect()
-    whole = f"{len(inputs.all_requests()):,} requests on {n_images:,} images"
     sampled = "" if share == 1 else f", from every {share}rd request"
     goal = "≥ 1.6" if device == "cpu" else "≥ 15, ≤ 25 s"
     row(f"BabyLLaVA, {device}: {whole}", f"{ours.seconds:.0f} s, {ours.peak_mib:.0f} MiB",
@@ -249,21 +256,50 @@ def measure_memory(data: Path, inputs: Inputs, work: Path, n_frames: int, device
         f"with {n_here:,}, {few.peak_mib:.0f} MiB", f"{many.peak_mib / few.peak_mib:.3f}", "≤ 1.10")  # fmt: skip
 
 
+def measure_against(data: Path, inputs: Inputs, work: Path, device: str, code: Path, limit: Sequence[object]) -> None:
+    """The same commands with the babycli of another checkout, by turns; its scores are compared as well."""
+    first, second = (write_babyllava(work / "models" / name, words_of(inputs), i) for i, name in enumerate("ab"))
+    on = ("--device", device, "--dtype", precision(device), "--batch-check", 0, *limit)
+    kinds: dict[str, tuple[object, ...]] = {
+        "one checkpoint": ("--model", first),
+        "two checkpoints": ("--model", first, "--model", second),
+        "two checkpoints, --feature-reuse": ("--model", first, "--model", second, "--feature-reuse"),
+        "--no-prefix-reuse": ("--model", first, "--no-prefix-reuse"),
+        "a rerun with all scores in the cache": ("--model", first),
+        "one trial of each": ("--model", first, "--limit", 1),
+    }
+    for what, words in kinds.items():
+        turns: dict[Path | None, list[Ran]] = {None: [], code: []}
+        for turn in range(TURNS):
+            for place, ran in turns.items():
+                side = "ours" if place is None else "theirs"
+                cache = ("--cache", work / f"cache-{side}") if "cache" in what or what == "one checkpoint" else ()
+                if what == "one checkpoint" and turn:
+                    cache = ()
+                ran.append(babycli(data, work / f"against-{side}", *words, *on, *cache, code=place))
+        ours, theirs = (min(ran.seconds for ran in turns[place]) for place in (None, code))
+        peaks = [min(ran.peak_mib for ran in turns[place]) for place in (None, code)]
+        row(what, f"{ours:.1f} s, {peaks[0]:.0f} MiB", f"before, {theirs:.1f} s, {peaks[1]:.0f} MiB",
+            f"{ours / theirs:.3f} of it", "≤ 1.05")  # fmt: skip
+
+
 def measure_llava(
     data: Path, inputs: Inputs, work: Path, device: str, shape: LlavaShape, share: int, limit: Sequence[object]
 ) -> None:
-    texts = [r.text for r in inputs.all_requests() if isinstance(r, ScoreRequest)]
+    texts = [request.answer for request in scores_of(inputs)]
     texts += ["USER: What's the object in the image? ASSISTANT: abcdefghijklmnopqrstuvwxyz ,.'?:"]
     dtype = torch.float32 if device == "cpu" else torch.float16
     checkpoint = write_llava(work / "llava" / "llava-v1.5", texts, shape, 0, dtype)
     plain = Plain(checkpoint, inputs, device)
-    n_images = len({inputs.sha256[r.image] for r in plain.requests})
+    n_images = len({inputs.sha256[r.context.images[0]] for r in plain.requests})
     requests = plain.requests[:: 40 * share]
     for request in requests[:3]:
         plain.score(request)
     plain_s = plain.time_s(requests) * len(plain.requests) / len(requests)
     n_positions = (shape.image_size // shape.patch) ** 2
-    n_prefix = sum(len(plain._model.tokenize(r.prompt, r.text).ids) for r in requests) / len(requests) + n_positions
+    n_prefix = (
+        sum(len(plain._model.tokenize(r.context.wording, r.answer).ids) for r in requests) / len(requests) + n_positions
+    )
     n_weights = sum(p.numel() for p in plain._model._network.parameters())
     del plain
     gc.collect()
@@ -295,6 +331,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=600_285, help="for the measurement of memory; 0 leaves it out")
     parser.add_argument("--only-memory", action="store_true", help="measure nothing else")
     parser.add_argument("--small-llava", action="store_true", help="try the part on LLaVA with a small one")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="compare with the babycli there, nothing else")
     parser.add_argument("--folder", type=Path, help="where to make the temporary folder")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
@@ -306,6 +343,9 @@ def main() -> None:
         limit = () if options.limit is None else ("--limit", options.limit)
         row("what", "babycli", "against", "ratio", "goal")
         row("---", "---", "---", "---", "---")
+        if options.against:
+            measure_against(data, inputs, work, options.device, options.against, limit)
+            return
         if not options.only_memory:
             measure_babyllava(data, inputs, work, options.device, options.share, limit)
         if options.frames and options.labels:
