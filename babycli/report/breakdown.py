@@ -72,7 +72,7 @@ def _score(name: str, of_trials: Floats, metric: Metric, kind: Grouping) -> Grou
 def _interval(of_trials: Floats, metric: Metric) -> tuple[float, float] | None:
     if metric.is_share:
         return wilson95(float(of_trials.mean()), len(of_trials))
-    low, high = values.bounds(metric)
+    low, high = metric.limits
     test = mean_test(of_trials, None, (low, high))
     return None if test is None else test.ci95
 

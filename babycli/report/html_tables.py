@@ -269,7 +269,7 @@ def _heat(breakdowns: Sequence[Breakdown]) -> Heat:
 
 def _heat_ends(metric: Metric) -> tuple[float, float]:
     """Gives what has no colour (chance, or else the worst), and what has the strongest (the best)."""
-    low, high = values.bounds(metric)
+    low, high = metric.limits
     worst, best = (low, high) if metric.higher_is_better else (high, low)
     return worst if metric.chance is None else metric.chance, best
 

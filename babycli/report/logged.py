@@ -263,7 +263,7 @@ def logged_metrics(document: Document, task: Task) -> tuple[dict[str, float], li
         if "," not in key or name not in known or name in metrics or name in wrong:
             continue
         given = number(value)
-        low, high = _bounds(task, name)
+        low, high = task.metric(name).limits
         if given is None or not math.isfinite(given) or not low <= given <= high:
             wrong[name] = value
         else:
@@ -277,13 +277,8 @@ def logged_metrics(document: Document, task: Task) -> tuple[dict[str, float], li
     return metrics, faults
 
 
-def _bounds(task: Task, name: str) -> tuple[float, float]:
-    metric = task.metric(name)
-    return (0.0, 1.0) if metric.is_share else metric.bounds or (-math.inf, math.inf)
-
-
 def _should(task: Task, name: str) -> str:
-    low, high = _bounds(task, name)
+    low, high = task.metric(name).limits
     within = "" if math.isinf(low) else f" from {low:g} to {high:g}"
     return f"should be a number{within}"
 

@@ -9,7 +9,6 @@ import math
 from dataclasses import dataclass, replace
 
 from babycli.report.trials import Floats, TaskTrials
-from babycli.report.values import bounds
 from babycli.stats import bootstrap95, clustered95, clustered_stderr, wilson95
 from babycli.tasks.about import metric_of
 
@@ -82,6 +81,6 @@ def measured(trials: TaskTrials, metric: str, value: float | None = None, n_skip
         stderr=plain_stderr(values),
         ci95=plain,
         stderr_clustered=None if clusters is None else clustered_stderr(values, clusters),
-        ci95_clustered=None if clusters is None else clustered95(values, clusters, is_share, bounds(described)),
+        ci95_clustered=None if clusters is None else clustered95(values, clusters, is_share, described.limits),
         n_clusters=None if clusters is None else int(clusters.max()) + 1,
     )

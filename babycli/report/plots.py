@@ -254,7 +254,7 @@ def _heat_maps(breakdowns: Sequence[Breakdown]) -> Figure:
 
 def _heat(panel: Axes, scores: Floats, metric: Metric) -> AxesImage | None:
     """Draws the cells; the colours of a metric without bounds would mean nothing, so there are none."""
-    low, high = (metric.shown_scale * end for end in values.bounds(metric))
+    low, high = (metric.shown_scale * end for end in metric.limits)
     has_colours = math.isfinite(low) and math.isfinite(high)
     if has_colours:
         colours = "cividis" if metric.higher_is_better else "cividis_r"
@@ -322,7 +322,7 @@ def by_month(breakdown: Breakdown) -> list[Month]:
         if group.day is not None:
             total, n = sums.get(f"{group.day:%Y-%m}", (0.0, 0))
             sums[f"{group.day:%Y-%m}"] = total + group.value * group.n_trials, n + group.n_trials
-    low, high = values.bounds(breakdown.metric)
+    low, high = breakdown.metric.limits
     months = []
     for month, (total, n) in sorted(sums.items()):
         value = max(low, min(high, total / n))

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babycli.domain import Item, Outcome
-from babycli.report.values import bounds
 from babycli.tasks.about import about, is_known
 from babycli.tasks.base import Task, groups_of
 
@@ -96,7 +95,7 @@ def from_document(document: Mapping[str, Any], shared: dict[tuple[str, ...], tup
             _places(places, len(ids)) for places in (raw["ties"], raw["nonfinite"], raw.get("unanswered", ()))
         )
         for metric, of_trials in values.items():
-            low, high = bounds(about(task).metric(metric))
+            low, high = about(task).metric(metric).limits
             if not bool((np.isfinite(of_trials) & (of_trials >= low) & (of_trials <= high)).all()):
                 raise ValueError(f"{task} has values of {metric} outside of {low:g} to {high:g}")
         found[task] = TaskTrials(task, ids, values, groups, ties, nonfinite, unanswered)

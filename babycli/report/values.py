@@ -51,14 +51,9 @@ def plain(text: str) -> str:
     return text.replace("−", "-")
 
 
-def bounds(metric: Metric) -> Bounds:
-    """Gives the least and the most that an item can get; infinite where nothing is known."""
-    return (0.0, 1.0) if metric.is_share else metric.bounds or (-math.inf, math.inf)
-
-
 def span(metric: Metric) -> float:
     """Gives the largest difference that two items can have."""
-    low, high = bounds(metric)
+    low, high = metric.limits
     return high - low
 
 
