@@ -99,8 +99,13 @@ class Inputs:
         """
         links = task.task.links
         names = sorted((links[image.source], image.name, self.own_sha256[image]) for image in task.images)
-        lines = [f"{link}/{name}\0{sha256}\n" for link, name, sha256 in names]
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return digest_of_places(names)
+
+
+def digest_of_places(places: Iterable[tuple[str, str, str]]) -> str:
+    """Gives the SHA-256 over sorted (link, name, SHA-256) of pictures."""
+    lines = [f"{link}/{name}\0{sha256}\n" for link, name, sha256 in places]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def read_inputs(

@@ -7,7 +7,6 @@ touches a file: logs/runlog.py writes the documents.
 from __future__ import annotations
 
 import functools
-import hashlib
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +19,7 @@ from babycli import __version__
 from babycli.data.datasets import data_set_named
 from babycli.domain import Estimate, Exchange, Metric, Outcome, Row, TaskResult, ask
 from babycli.errors import TaskError
-from babycli.evaluation.inputs import Inputs, TaskInput
+from babycli.evaluation.inputs import Inputs, TaskInput, digest_of_places
 from babycli.evaluation.plan import Plan
 from babycli.evaluation.rounds import Played
 from babycli.foreign import explained_for, is_own
@@ -196,8 +195,7 @@ def provenance(inputs: Inputs, plan: Plan, model: Model, spec: ModelSpec, identi
 def _images(inputs: Inputs) -> dict[str, Any]:
     """Counts the pictures of the items (one behind two links counts twice), and digests their places and bytes."""
     names = sorted({(t.task.links[i.source], i.name, inputs.own_sha256[i]) for t in inputs.tasks for i in t.images})
-    lines = [f"{link}/{name}\0{sha256}\n" for link, name, sha256 in names]
-    return {"n": len(names), "sha256": hashlib.sha256("".join(lines).encode()).hexdigest()}
+    return {"n": len(names), "sha256": digest_of_places(names)}
 
 
 def results_document(

@@ -14,6 +14,7 @@ from babycli.logs.schema import read_run
 from babycli.report import values
 from babycli.report.compare import BOOTSTRAP, MCNEMAR, Comparison
 from babycli.report.load import Run
+from babycli.report.logged import mapping
 from babycli.report.measure import SEED
 from babycli.report.provisos import provisos
 from babycli.report.rows import Column
@@ -54,10 +55,10 @@ def sourced(tables: Sequence[Table]) -> list[Sourced]:
 def provenance(source: Sourced) -> Provenance:
     """Says where a run's numbers come from; a run.json that says less, or something odd, is shown as far as it goes."""
     run, about = source.run, source.about
-    model = _dict(about.get("model"))
-    tasks = _dict(about.get("tasks"))
+    model = mapping(about.get("model"))
+    tasks = mapping(about.get("tasks"))
     command = about.get("command")
-    sessions = [_dict(each) for each in about.get("sessions") or () if isinstance(each, dict)]
+    sessions = [mapping(each) for each in about.get("sessions") or () if isinstance(each, dict)]
     facts = [
         ("program", f"{run.program} {_text(about.get('babycli_version'))}".strip()),
         ("command", shlex.join(map(str, command)) if isinstance(command, list) else _text(command)),
@@ -74,13 +75,13 @@ def provenance(source: Sourced) -> Provenance:
         ("control", run.control),
         ("limit", "" if run.limit is None else f"{run.limit:g}"),
         ("seed", _text(about.get("seed"))),
-        *((f"prompt of {task}", _text(_dict(of).get("rendered_prompt"))) for task, of in tasks.items()),
+        *((f"prompt of {task}", _text(mapping(of).get("rendered_prompt"))) for task, of in tasks.items()),
         *(
-            (f"labels of {task}", _sha256(_dict(tasks.get(task)).get("labels_sha256") or run.labels_sha256.get(task)))
+            (f"labels of {task}", _sha256(mapping(tasks.get(task)).get("labels_sha256") or run.labels_sha256.get(task)))
             for task in dict.fromkeys(task for task, _ in run.cells)
         ),
-        ("images", _sha256(_dict(about.get("images")).get("sha256"))),
-        ("libraries", ", ".join(f"{name} {version}" for name, version in _dict(about.get("libraries")).items())),
+        ("images", _sha256(mapping(about.get("images")).get("sha256"))),
+        ("libraries", ", ".join(f"{name} {version}" for name, version in mapping(about.get("libraries")).items())),
         ("platform", _text(about.get("platform"))),
         ("evaluated", "; ".join(f"{_text(s.get('start'))} to {_text(s.get('end')) or '?'}" for s in sessions)),
         ("results", str(run.path)),
@@ -233,10 +234,6 @@ def _tests(comparisons: Sequence[Comparison]) -> list[str]:
 
 def _and(texts: Iterable[str]) -> str:
     return all_of(sorted(texts))
-
-
-def _dict(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _text(value: object) -> str:
