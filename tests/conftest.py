@@ -25,7 +25,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported, here and in 
 from babycli import tasks
 from babycli.cli import main
 from babycli.commands.demo import DOWNLOADS
-from tests.data.demo_copy import DemoCopy, copy_demo
+from tests.data.demo_copy import DemoCopy, copy_demo, snapshot
 from tests.reference import write_reference
 from tests.written_once import written_once
 
@@ -84,14 +84,17 @@ def checkpoints(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The demo's downloads, unpacked: saycam_images/, labeled_s_images/, synthetic_images/, labels/. Do not write."""
 
     def unpack(folder: Path) -> None:
         with zipfile.ZipFile(DOWNLOADS) as archive:
             archive.extractall(folder)
 
-    return written_once(tmp_path_factory, "downloads", unpack)
+    folder = written_once(tmp_path_factory, "downloads", unpack)
+    before = snapshot(folder)
+    yield folder
+    assert snapshot(folder) == before, "a test wrote into an image that all tests share"
 
 
 @pytest.fixture(autouse=True)

@@ -67,9 +67,9 @@ class DemoCopy:
         return ("data", "link", *given)
 
 
-def copy_demo(downloads: Path, folder: Path) -> DemoCopy:
-    """The images are hard links, for speed: replace() them, never write into them."""
-    shutil.copytree(downloads, folder, copy_function=os.link)
+def copy_demo(downloads: Path, folder: Path, copies: bool = False) -> DemoCopy:
+    """Without ``copies`` the images are hard links, for speed: replace() them, never write into them."""
+    shutil.copytree(downloads, folder, copy_function=shutil.copy2 if copies else os.link)
     for path in LABEL_FILES.values():
         replace(folder / "labels" / path, (downloads / "labels" / path).read_bytes())
     return DemoCopy(folder)
