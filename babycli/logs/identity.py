@@ -21,6 +21,7 @@ from typing import Any
 import orjson
 
 from babycli.domain import AppliedControl
+from babycli.logs.fields import mapping
 from babycli.models.base import args_with_effect
 from babycli.wording import Scoring
 
@@ -114,7 +115,7 @@ class Identity:
 
         Raises as from_document for odd results. Of an odd run.json, which only adds to them, nothing is taken.
         """
-        model, libraries, tasks = (_object(run.get(key)) for key in ("model", "libraries", "tasks"))
+        model, libraries, tasks = (mapping(run.get(key)) for key in ("model", "libraries", "tasks"))
         control, prompts = results.get("control"), dict(results.get("prompts", {}))
         questions = {
             name: TaskQuestion(
@@ -122,7 +123,7 @@ class Identity:
                 n_units=int(results["n_units"][name]),
                 skipped=tuple(map(str, results["skipped"][name])),
                 prompt=str(prompts.get(name, "")),
-                rendered_prompt=str(_object(tasks.get(name)).get("rendered_prompt", "")),
+                rendered_prompt=str(mapping(tasks.get(name)).get("rendered_prompt", "")),
                 answers="",
             )
             for name, version in results["versions"].items()
@@ -159,11 +160,6 @@ class Identity:
         """The SHA-256 over all that an answer depends on besides the request itself."""
         whole = [_CACHE_FORMAT, asdict(self.model), self.question.scoring, asdict(self.software)]
         return hashlib.sha256(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    """An object of JSON; empty for anything else."""
-    return value if isinstance(value, dict) else {}
 
 
 def _differences(where: str, logged: Any, now: Any) -> Iterator[str]:

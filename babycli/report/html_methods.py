@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from babycli.logs.fields import mapping
 from babycli.logs.schema import read_run
 from babycli.report import values
 from babycli.report.compare import BOOTSTRAP, MCNEMAR, Comparison
 from babycli.report.load import Run
-from babycli.report.logged import mapping
 from babycli.report.measure import SEED
 from babycli.report.provisos import provisos
 from babycli.report.rows import Column
@@ -114,12 +114,12 @@ def methods(tables: Sequence[Table], comparisons: Sequence[Comparison], sources:
 def _what(table: Table, sources: Sequence[Sourced]) -> str:
     n_models = sum(not row.control for row in table.rows)
     runs = [source.run for source in sources]
-    versions = {v for s in sources if (v := s.about.get("babycli_version")) and s.run.program == "babycli"}
+    versions = {v for s in sources if (v := s.about.get("babycli_version")) and s.run.is_ours}
     seeds = {str(source.about["seed"]) for source in sources if source.about.get("seed") is not None}
     known = {"weights in": {run.dtype for run in runs if run.dtype}, "seed": seeds}
     how = ", ".join(f"{what} {_and(those)}" for what, those in known.items() if those)
-    programs = [f"babycli {_and(versions)}".strip()] if any(run.program == "babycli" for run in runs) else []
-    programs += ["lmms-eval (its logs read by babycli)"] if any(run.program == "lmms-eval" for run in runs) else []
+    programs = [f"babycli {_and(versions)}".strip()] if any(run.is_ours for run in runs) else []
+    programs += [f"{other} (its logs read by babycli)" for other in sorted({r.program for r in runs if not r.is_ours})]
     return (
         f"{n_models} model{'' if n_models == 1 else 's'} {'was' if n_models == 1 else 'were'} evaluated with "
         f"{' and '.join(programs)}{f' ({how})' if how else ''} on {_tasks(table)}."
@@ -162,7 +162,7 @@ def _scoring(table: Table) -> list[str]:
         ties = "; ".join(dict.fromkeys(task.tie_rule for task in chosen))
         if any(run.scoring != "reference" for run in runs):
             told.append(f"Ties: {ties}. A score that is not finite is never right.")
-        if any(run.scoring == "reference" and run.program == "babycli" for run in runs):
+        if any(run.scoring == "reference" and run.is_ours for run in runs):
             told.append(
                 "Runs marked (reference) were scored as the authors' code does, in which the first of equal candidates "
                 "wins."

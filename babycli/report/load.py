@@ -20,6 +20,7 @@ from babycli.data.labels import read_labels
 from babycli.data.manifest import published
 from babycli.data.root import DatasetRoot
 from babycli.errors import DataError
+from babycli.logs.fields import mapping
 from babycli.logs.identity import PROMPT_OPTION, Identity
 from babycli.logs.schema import RUN_FILE, check_schema, read_run
 from babycli.report.findings import Finding
@@ -31,7 +32,6 @@ from babycli.report.logged import (
     LoggedRun,
     LoggedTask,
     is_own,
-    mapping,
     read_by_another,
     read_document,
     read_own,
@@ -69,6 +69,11 @@ class Run:
     prompts: Mapping[str, str]  # what the model was asked, by task, where known
     own_prompts: Mapping[str, str]  # those of them that --prompt gave
     identity: Identity | None  # of a run of babycli
+
+    @property
+    def is_ours(self) -> bool:
+        """Tells whether babycli made the run, not a program whose logs it reads."""
+        return self.program == OURS
 
 
 @dataclass(frozen=True, slots=True)

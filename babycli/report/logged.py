@@ -18,6 +18,7 @@ import orjson
 
 from babycli.data.manifest import manifests
 from babycli.domain import Item, Row
+from babycli.logs.fields import count, mapping, number, text
 from babycli.logs.samples import decoded, doc_id_of, text_of_cell
 from babycli.report.findings import Finding, Kind
 from babycli.report.readers import reader_of
@@ -320,26 +321,6 @@ def stamp(results: Path) -> str:
 
 def folder_name(results: Path) -> str:
     return results.absolute().parent.name
-
-
-def mapping(value: object) -> Mapping[str, Any]:
-    """Gives an object of JSON; an empty one for anything else."""
-    return value if isinstance(value, dict) else {}
-
-
-def text(value: object) -> str:
-    """Gives a text or number of JSON as text; "" for anything else."""
-    return "" if value is None or isinstance(value, dict | list) else str(value)
-
-
-def number(value: object) -> int | float | None:
-    """Gives a number of JSON; None for anything else."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def count(value: object) -> int | None:
-    """Gives a number of things; None for anything else."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _line_of(content: bytes) -> int:

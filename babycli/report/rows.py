@@ -127,10 +127,10 @@ def training_runs(rows: Sequence[TableRow]) -> dict[str, list[TableRow]]:
 def _name(run: Run) -> str:
     """Names a run by the last two parts of the model's path and every setting that is not the default."""
     marks = [
-        *(["lmms-eval"] if run.program == "lmms-eval" else []),
+        *([] if run.is_ours else [run.program]),
         *(["demo"] if run.data == "demo" else []),
         *([f"control: {run.control}"] if run.control and not run.model.startswith("control:") else []),
-        *([run.scoring] if run.scoring != "fair" and run.program == "babycli" else []),
+        *([run.scoring] if run.scoring != "fair" and run.is_ours else []),
         *([f"limit {run.limit:g}"] if run.limit is not None else []),
         *([run.dtype] if run.dtype not in ("float32", "") else []),
         *run.args,

@@ -241,7 +241,7 @@ def notes(table: Table) -> list[str]:
             f"{_NOT_FAIR}  not what fair scoring of its own samples gives: {', '.join(unfair)}; "
             "babycli report --audit says why"
         )
-    if any(run.scoring == "reference" and run.program == "babycli" for run in table.runs):
+    if any(run.scoring == "reference" and run.is_ours for run in table.runs):
         told.append("(reference): scored as the original code does, its way with ties and NaN included.")
     if any(run.limit is not None for run in table.runs):
         told.append("(limit N): only the first N trials of each task; of lmms-eval, rows.")
@@ -423,7 +423,7 @@ def _fair_value(run: Run, task: str, cell: Cell) -> float | None:
     """Gives what fair scoring would; None where that is not known: of a reference run, or without the trials."""
     if cell.fair_value is not None:
         return cell.fair_value
-    is_fair = run.scoring == "fair" or run.program == "lmms-eval"  # whose trials are decided anew
+    is_fair = run.scoring == "fair" or not run.is_ours  # whose trials are decided anew
     return cell.value if is_fair and task in run.trials else None
 
 

@@ -14,7 +14,6 @@ from babycli.data.datasets import data_set_named
 from babycli.data.manifest import manifests
 from babycli.errors import DataError, UntrustedResultError, UsageError
 from babycli.report.forms import Say
-from babycli.report.logged import OURS
 from babycli.report.provisos import provisos
 from babycli.report.rows import TableRow
 from babycli.tasks import all_tasks
@@ -46,7 +45,7 @@ def write(rows: Sequence[TableRow], say: Say) -> str:
         raise DataError(f"{row.label} is a control, not a model", "name the folder of the model's own run")
     if data_set_named(row.runs[0].data).is_demo:
         raise DataError(f"{row.label} was run on the demo data", "evaluate on SAYCam")
-    if row.runs[0].scoring != Scoring.FAIR and row.runs[0].program == OURS:
+    if row.runs[0].scoring != Scoring.FAIR and row.runs[0].is_ours:
         raise UntrustedResultError(f"{row.label} counts ties as right", "evaluate with --scoring fair")
     entry: dict[str, dict[str, float]] = {}
     others = dict.fromkeys(task for task, _ in row.cells if not _is_of_the_benchmark(task))

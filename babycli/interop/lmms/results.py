@@ -17,6 +17,7 @@ from typing import Any
 
 from babycli.interop.lmms.findings import LmmsKind
 from babycli.interop.lmms.sample_lines import has_rows_of, read_lmms_samples
+from babycli.logs.fields import mapping, text
 from babycli.report.findings import Finding
 from babycli.report.logged import (
     Document,
@@ -28,11 +29,9 @@ from babycli.report.logged import (
     folder_name,
     given_limit,
     logged_metrics,
-    mapping,
     n_rows_published,
     row_counts,
     stamp,
-    text,
     unknown_tasks,
 )
 from babycli.report.samples import Samples

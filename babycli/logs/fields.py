@@ -1,0 +1,29 @@
+"""Fields of a JSON file that another program, or an older babycli, may have written: nothing about them is certain.
+
+Owns what is taken for a field of another type than expected. Never raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Gives an object of JSON; an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def text(value: object) -> str:
+    """Gives a text or number of JSON as text; "" for anything else."""
+    return "" if value is None or isinstance(value, dict | list) else str(value)
+
+
+def number(value: object) -> int | float | None:
+    """Gives a number of JSON; None for anything else."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def count(value: object) -> int | None:
+    """Gives a number of things; None for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
