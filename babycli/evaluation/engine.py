@@ -273,18 +273,13 @@ class _Computer:
 def _why_beyond(ask: Ask, abilities: Abilities) -> str:
     """Tells why a model with these abilities cannot take a context, however short it is; "" where it can."""
     n_images = len(set(ask.places))
-    n_turns = ask.wording.n_turns
     if isinstance(ask.key, ScoreKey) and not abilities.scores:
         return "an answer to be scored, and the model only writes"
     if isinstance(ask.key, WriteKey) and not abilities.writes:
         return "a text to be written, and the model only scores"
-    if abilities.max_images is not None and n_images > abilities.max_images:
-        return f"{n_images} pictures at once, and the model takes {abilities.max_images}"
     if abilities.max_images == 1 and not n_images and not abilities.blind:
         return "no picture, and the model takes one"
-    if abilities.max_turns is not None and n_turns > abilities.max_turns:
-        return f"{n_turns} turns, and the model takes {abilities.max_turns}"
-    return ""
+    return abilities.why_beyond(n_images, ask.wording.n_turns)
 
 
 def _joint_digest(pictures: Sequence[Features]) -> bytes:

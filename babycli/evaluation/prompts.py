@@ -91,8 +91,5 @@ def why_not(task: Task, abilities: Abilities) -> str:
     needs = task.needs
     if not set(expected_of(task)) & set(abilities.words):
         return f"expected is {' or '.join(expected_of(task))}, it offers {', '.join(abilities.words)}"
-    if abilities.max_images is not None and needs.n_images > abilities.max_images:
-        return f"it shows up to {needs.n_images} pictures at once, the model takes {abilities.max_images}"
-    if abilities.max_turns is not None and needs.n_turns > abilities.max_turns:
-        return f"it has up to {needs.n_turns} turns, the model takes {abilities.max_turns}"
-    return ""
+    beyond = abilities.why_beyond(needs.n_images, needs.n_turns)
+    return f"it has up to {beyond}" if beyond else ""

@@ -45,6 +45,14 @@ class Abilities:
         """The abilities in words for people: "loglikelihood", "similarity", "generate"."""
         return (*self.scores, *(["generate"] if self.writes else []))
 
+    def why_beyond(self, n_images: int, n_turns: int) -> str:
+        """Tells why this model cannot take so many pictures at once, or so many turns; "" where it can."""
+        if self.max_images is not None and n_images > self.max_images:
+            return f"{n_images} pictures at once, and the model takes {self.max_images}"
+        if self.max_turns is not None and n_turns > self.max_turns:
+            return f"{n_turns} turns, and the model takes {self.max_turns}"
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:

@@ -216,7 +216,7 @@ def test_a_model_of_one_picture_leaves_it_out(own: Path, babycli: Babycli) -> No
     )
     ran = babycli("eval", "--model", "narrow.py", *TASK)
     assert ran.code == 5
-    assert "it shows up to 3 pictures at once, the model takes 1" in ran.err
+    assert "it has up to 3 pictures at once, and the model takes 1" in ran.err
 
 
 def test_a_class_that_takes_several_gets_lists(own: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch) -> None:
