@@ -30,7 +30,8 @@ from babycli.data.root import DatasetRoot
 from babycli.errors import ExitCode, ModelError, ResumeError, UntrustedResultError, UsageError
 from babycli.evaluation.batch_check import DEFAULT_TRIALS
 from babycli.evaluation.prompts import parse_prompts
-from babycli.evaluation.suite import Evaluated, Failed, Options
+from babycli.evaluation.run import Evaluated, Options
+from babycli.evaluation.suite import Failed
 from babycli.evaluation.suite import evaluate as run_evaluation
 from babycli.evaluation.timings import as_table
 from babycli.logs.runlog import log_name
@@ -239,7 +240,7 @@ def _models(named: Sequence[str]) -> list[str]:
 
 
 class _Terminal:
-    """The reporter that writes to stderr; see babycli.evaluation.suite.Reporter."""
+    """The reporter that writes to stderr; see babycli.evaluation.run.Reporter."""
 
     def say(self, message: str) -> None:
         say(message)

@@ -5,12 +5,12 @@ Owns the choice and the words about it. Never renders a template and never loads
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from babycli.errors import UsageError
+from babycli.errors import ModelError, UsageError
 from babycli.logs.identity import PROMPT_OPTION
-from babycli.models.base import Abilities
+from babycli.models.base import Abilities, ModelInfo
 from babycli.tasks import all_tasks
 from babycli.tasks.base import DEFAULT, Task
 from babycli.wording import did_you_mean
@@ -93,3 +93,42 @@ def why_not(task: Task, abilities: Abilities) -> str:
         return f"expected is {' or '.join(expected_of(task))}, it offers {', '.join(abilities.words)}"
     beyond = abilities.why_beyond(needs.n_images, needs.n_turns)
     return f"it has up to {beyond}" if beyond else ""
+
+
+def doable_tasks(
+    tasks: Sequence[Task], were_named: bool, model: str, abilities: Abilities, say: Callable[[str], None]
+) -> list[Task]:
+    """Chooses the tasks that a model can do, and tells the user which are left out.
+
+    Raises ModelError if it can do none of them, or not all of those that the user named.
+    """
+    reasons = {task.name: why_not(task, abilities) for task in tasks}
+    doable = [task for task in tasks if not reasons[task.name]]
+    beyond = [task for task in tasks if task not in doable]
+    names = ", ".join(task.name for task in beyond)
+    if beyond and (were_named or not doable):
+        able = f"leave it out:  --tasks {','.join(t.name for t in doable)}" if doable else "choose another model"
+        why = "; ".join(dict.fromkeys(reasons[task.name] for task in beyond))
+        raise ModelError(f"{model} cannot do {names}: {why}", able)
+    for why in dict.fromkeys(reasons[task.name] for task in beyond):
+        of_reason = ", ".join(task.name for task in beyond if reasons[task.name] == why)
+        is_kind = not any(set(expected_of(t)) & set(abilities.words) for t in beyond if reasons[t.name] == why)
+        reason = f"{model} offers {', '.join(abilities.words)} only" if is_kind else why
+        say(f"note: left out {of_reason}: {reason}")
+    return doable
+
+
+def choose_prompts(
+    tasks: Sequence[Task], info: ModelInfo, overrides: Mapping[str, str], say: Callable[[str], None]
+) -> dict[str, Prompt]:
+    """Chooses the prompt of every task; tells the user where a model family has no prompt of its own."""
+    chosen = {t.name: choose_prompt(t, info.family, info.prompts, info.prompts_like, overrides) for t in tasks}
+    defaults = [task for task, prompt in chosen.items() if prompt.origin == DEFAULT]
+    if defaults:
+        is_generative = {"loglikelihood", "generate"} & set(info.abilities.words)
+        text = "the image and no words" if is_generative else "no words"
+        say(
+            f"note: {info.family} has no prompt of its own for {', '.join(defaults)}: asked with {text}; "
+            "--prompt TEXT changes that"
+        )
+    return chosen

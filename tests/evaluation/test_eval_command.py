@@ -360,7 +360,7 @@ def test_a_model_that_does_not_fit_ends_in_exit_5(
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
 
-    monkeypatch.setattr("babycli.evaluation.suite.load_model", full)
+    monkeypatch.setattr("babycli.evaluation.run.load_model", full)
     ran = babycli("eval", "--model", small, "--tasks", "vtwt")
     assert ran.code == 5
     assert "does not fit in the memory of cpu" in ran.err

@@ -144,7 +144,7 @@ def test_all_of_them_go_on_after_an_interruption(
         return load_model(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("babycli.evaluation.suite.load_model", interrupted)
+        patch.setattr("babycli.evaluation.run.load_model", interrupted)
         assert babycli("eval", "--model", "checkpoints/*", *SOME).code == 130
     assert len(list(Path("logs").rglob("*_results.json"))) == 2
 

@@ -1,0 +1,367 @@
+"""One model, from loading it to the files of its log.
+
+Owns the order of these steps, not the steps themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from babycli.data.root import DatasetRoot
+from babycli.domain import CannotAnswer, TaskResult
+from babycli.errors import ModelError, OutputError, TaskError
+from babycli.evaluation import engine
+from babycli.evaluation.batch_check import check_batches
+from babycli.evaluation.cache import AnswerCache
+from babycli.evaluation.controls import Controls
+from babycli.evaluation.distributed import Processes
+from babycli.evaluation.identify import identify
+from babycli.evaluation.inputs import Inputs
+from babycli.evaluation.memory import MORE_MEMORY, Batching, is_out_of_memory
+from babycli.evaluation.plan import Plan, shared_out
+from babycli.evaluation.prefetch import FeatureStore, Kept
+from babycli.evaluation.prompts import choose_prompts, doable_tasks
+from babycli.evaluation.results import (
+    SEED,
+    Decided,
+    decide,
+    outcomes_document,
+    provenance,
+    results_document,
+    sample_lines,
+)
+from babycli.evaluation.resume import find_unfinished
+from babycli.evaluation.rounds import Rounds
+from babycli.evaluation.timings import PHASES, Phase, Timings
+from babycli.logs.answers import Answered, Key
+from babycli.logs.identity import Identity
+from babycli.logs.runlog import RunLog, log_name, new_folder
+from babycli.models import Resolved, free_bytes_on, load_model, memory_of
+from babycli.models.base import Model, ModelInfo, ModelSpec
+from babycli.tasks.base import Task
+from babycli.wording import ControlKind, Scoring
+
+UNIT_IMAGES = {"cpu": 16}  # with --batch-size auto, by device
+GPU_UNIT_IMAGES = 32  # of which several are computed at once where there is room
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of an evaluation, as the user gave them."""
+
+    models: Sequence[str]
+    model_args: Mapping[str, str]
+    tasks: Sequence[Task]
+    tasks_were_named: bool  # else all of them, and those that the model cannot do are left out
+    tasks_words: str  # that make another command mean these tasks
+    root: DatasetRoot
+    output: Path
+    limit: int | None  # trials of each task
+    batch_size: int | None  # None: auto
+    device: str | None  # None: the first GPU, else the CPU
+    dtype: str
+    scoring: Scoring
+    control: ControlKind | None
+    skip_missing: bool
+    prompts: Mapping[str, str]  # by task, instead of the family's
+    batch_check: int  # trials of each task to score again one by one
+    resume: bool
+    reuse_prefixes: bool
+    reuse_features: bool  # keep what vision towers give for checkpoints with the same tower
+    cache: Path | None  # a folder of scores to take from and add to
+    command: Sequence[str]  # for run.json
+
+
+class Reporter(Protocol):
+    """The way in which a running evaluation tells its progress to the user."""
+
+    def say(self, message: str) -> None: ...
+
+    def bar(self, what: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
+        """Shows a progress bar, and gives the function that counts: it takes how many more are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    results_path: Path
+    results: Sequence[TaskResult]
+    timings: Mapping[Phase, float]  # seconds by phase, of this command
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """All that the models of one command share."""
+
+    options: Options
+    reporter: Reporter
+    processes: Processes
+    device: str
+    controls: Controls
+    pixels: Kept
+    seen: Kept
+
+    def spec(self, resolved: Resolved, args: Mapping[str, str]) -> ModelSpec:
+        options = self.options
+        return ModelSpec(resolved.source, resolved.name, args, self.device, options.dtype, options.scoring)
+
+
+class ModelRun:
+    """The evaluation of one model."""
+
+    def __init__(self, shared: Shared, resolved: Resolved) -> None:
+        self._shared, self._resolved = shared, resolved
+        self._options, self._reporter, self._processes = shared.options, shared.reporter, shared.processes
+        self.is_running = False  # requests may be under way in other processes
+
+    def evaluate(self, inputs: Inputs) -> list[Evaluated]:
+        """Loads the model, runs it and decides its tasks; gives [] in all processes but the first."""
+        options, reporter, processes = self._options, self._reporter, self._processes
+        controls, started = self._shared.controls, _utc_now()
+        spec = self._shared.spec(self._resolved, controls.arguments(options.model_args))
+        if options.control != ControlKind.CONSTANT:
+            reporter.say(f"loading {spec.name} on {spec.device} in {options.dtype}")
+        model = processes.together(lambda: _loaded(self._resolved, spec))
+        inputs, control = processes.together(lambda: controls.apply(model, spec, inputs))
+        tasks = [task_input.task for task_input in inputs.tasks]
+        tasks = doable_tasks(tasks, options.tasks_were_named, spec.name, model.info.abilities, reporter.say)
+        inputs = inputs.asking(choose_prompts(tasks, model.info, options.prompts, reporter.say))
+        identity = identify(inputs, model, spec, options.limit, control)
+        rounds = Rounds(inputs, options.scoring)
+        plan = rounds.plan
+        about = provenance(inputs, plan, model, spec, identity)
+        self._check_agreement(plan, model.info)
+        where = processes.together(
+            lambda: self._folder(identity, log_name(spec.name)) if processes.is_first else Path()
+        )
+        self.is_running = True
+        with RunLog(processes.share(where), processes.rank) as log:
+            for note in model.info.notes:
+                reporter.say(f"note: {note}")
+            batching = self._batching(spec.device, log.provenance)
+            session: dict[str, Any] = {"start": started, "device": spec.device, "n_processes": processes.n}
+            session["libraries"] = about["libraries"]
+            if processes.is_first:
+                log.write_provenance(
+                    start=log.provenance.get("start", started),
+                    status="running",
+                    batch_size=batching.unit_images,
+                    command=list(options.command),
+                    sessions=[*log.provenance.get("sessions", []), session],
+                    **about,
+                )
+            with self._cached(model.info, identity, log) as cached:
+                timings = self._play(rounds, plan, model, inputs, batching, log, cached)
+                everywhere = processes.gather(timings.seconds)
+            if not processes.is_first:
+                return []
+            total: dict[Phase, float] = {phase: sum(seconds[phase] for seconds in everywhere) for phase in PHASES}
+            session |= {"end": _utc_now(), "timings": total, "batching": batching.events}
+            path, results = self._conclude(rounds, model, inputs, log)
+            return [Evaluated(path, results, total)]
+
+    def _play(
+        self,
+        rounds: Rounds,
+        first: Plan,
+        model: Model,
+        inputs: Inputs,
+        batching: Batching,
+        log: RunLog,
+        cached: Mapping[Key, Answered],
+    ) -> Timings:
+        """Plays all items to their ends, round by round. The first process plays; all processes compute."""
+        processes = self._processes
+        how = engine.How(
+            batching,
+            self._options.reuse_prefixes,
+            pixels=self._shared.pixels,
+            seen=self._shared.seen,
+            features=FeatureStore(free_bytes_on(self._shared.device) // 8),  # where the model has put them
+        )
+        settled = engine.Settled()
+
+        def next_plan(plan: Plan) -> Plan | None:
+            if not processes.is_first:
+                return None
+            if processes.n > 1:
+                log.reread()
+            settled.add(plan, log.answers())
+            rounds.tell(settled.answers)
+            return None if rounds.is_over else rounds.plan
+
+        plan: Plan | None = first
+        n_round = 0
+        while plan is not None:
+            n_round += 1
+            self._run(plan, n_round, model, inputs, how, log, cached)
+            processes.gather(None)  # all that was computed is on the disk
+            plan = processes.share(processes.together(functools.partial(next_plan, plan)))
+        model.forget()
+        return how.timings
+
+    def _conclude(self, rounds: Rounds, model: Model, inputs: Inputs, log: RunLog) -> tuple[Path, Sequence[TaskResult]]:
+        """Decides every task, and writes the files that only a finished run has."""
+        options = self._options
+        decided = [decide(task_input, rounds.played(task_input), options.scoring) for task_input in inputs.tasks]
+        for of_task in decided:
+            self._say_unanswered(of_task)
+        if options.batch_check:
+            log.write_provenance(batch_check=_batch_check(options, inputs, decided, model, self._reporter))
+        for of_task in decided:
+            try:
+                log.write_samples(of_task.result.task, sample_lines(of_task, model))
+            except TaskError as error:
+                mend = (
+                    f"mend it; its answers are kept in {log.folder}, but a task that was changed begins a run of its "
+                    "own:  --no-resume"
+                )
+                raise TaskError(error.message, mend) from error
+        log.write_outcomes(outcomes_document(decided))
+        log.write_provenance(end=_utc_now(), status="done", timings=_summed(log.provenance["sessions"]))
+        results = [of_task.result for of_task in decided]
+        document = results_document(log.provenance, decided, log.timestamp, log.folder.parent.name)
+        return log.write_results(document), results  # last: a run without results counts as unfinished
+
+    def _say_unanswered(self, decided: Decided) -> None:
+        result = decided.result
+        answers = (exchange.answer for play in decided.played for exchange in play.exchanges)
+        why = next((answer.why for answer in answers if isinstance(answer, CannotAnswer)), "")
+        if why:
+            self._note(
+                f"{result.task}: {result.unanswered} of {result.n_units} {decided.input.task.unit} could not be "
+                f"answered and count as misses: {why}"
+            )
+
+    def _folder(self, identity: Identity, model: str) -> Path:
+        """Gives the folder of the unfinished run that is continued, else makes a new one."""
+        options = self._options
+        begun = find_unfinished(options.output / model, identity) if options.resume else None
+        return begun or new_folder(options.output, model)
+
+    @contextlib.contextmanager
+    def _cached(self, info: ModelInfo, identity: Identity, log: RunLog) -> Iterator[Mapping[Key, Answered]]:
+        """Gives the answers of the cache for the block, and adds those of the log to the cache afterwards."""
+        folder = self._options.cache
+        if folder is None or not self._processes.is_first:
+            yield {}
+            return
+        if info.n_parameters is None:
+            self._note("no --cache for a model of your own: babycli cannot tell whether its weights have changed")
+            yield {}
+            return
+        cache = AnswerCache(folder, identity)
+        try:
+            yield cache.read()
+        finally:
+            try:
+                log.reread()
+                cache.add(log.answers().values())
+            except OutputError as error:  # the run itself has lost nothing
+                self._note(error.message)
+
+    def _batching(self, device: str, logged: Mapping[str, Any]) -> Batching:
+        """Makes the batching: of the size asked for or, with auto, of the size with which the run began.
+
+        The size of a continued run must not change, so that the borders of its units stay.
+        """
+        wanted = self._options.batch_size
+        begun = logged.get("batch_size") or UNIT_IMAGES.get(device, GPU_UNIT_IMAGES)
+        size = wanted or self._processes.share(begun)
+        return Batching(size, auto=wanted is None, probe=memory_of(device), note=self._note)
+
+    def _note(self, message: str) -> None:
+        self._reporter.say(f"note: {message}")
+
+    def _check_agreement(self, plan: Plan, info: ModelInfo) -> None:
+        """Checks that all processes have the same images, labels and weights. Raises ModelError."""
+        if len(set(self._processes.gather((plan.digest, info.fingerprint)))) > 1:
+            raise ModelError(
+                "the processes do not see the same images, labels and weights",
+                "give all machines the same files, on a disk that they share",
+            )
+
+    def _run(
+        self,
+        plan: Plan,
+        n_round: int,
+        model: Model,
+        inputs: Inputs,
+        how: engine.How,
+        log: RunLog,
+        cached: Mapping[Key, Answered],
+    ) -> None:
+        """Computes this process's share of the answers of a plan that are not on disk yet."""
+        processes, batching = self._processes, how.batching
+        if processes.is_first:
+            for key in plan.keys:
+                if key in cached and key not in log.answers():
+                    log.append(cached[key])
+        done = processes.share(set(log.answers()) if processes.is_first else set())
+        share = shared_out(plan.units(batching.unit_images, done), processes.n)[processes.rank]
+        n_here = sum(ask.key not in done for unit in share for item in unit for ask in item.asks)
+        n_done = n_before = sum(key in done for key in plan.keys)
+        if n_before and n_round == 1:
+            self._reporter.say(f"{n_before} of {plan.n_requests} scores are on disk: {log.folder}")
+        try:
+            with self._reporter.bar("scoring", n_here) as count:
+
+                def keep(answered: Answered) -> None:
+                    nonlocal n_done
+                    log.append(answered)
+                    n_done += 1
+                    count(1)
+
+                if share:
+                    engine.read_texts(plan, model)
+                engine.run(share, model, inputs.open_image, how, done, keep)
+            log.sync()
+        finally:
+            if n_done < n_before + n_here:
+                if processes.is_first:
+                    with contextlib.suppress(OutputError):
+                        log.write_provenance(status="stopped")
+                n, n_whole = (n_done, plan.n_requests) if processes.n == 1 else (n_done - n_before, n_here)
+                whose = "" if processes.n == 1 else " of the first process"
+                whose += "" if n_round == 1 else f" of round {n_round}"
+                self._reporter.say(
+                    f"stopped after {n} of {n_whole} requests{whose}; the same command goes on: {log.folder}"
+                )
+
+
+def _batch_check(
+    options: Options, inputs: Inputs, decided: Sequence[Decided], model: Model, reporter: Reporter
+) -> dict[str, dict[str, Any]]:
+    """Runs the batch check, tells the user its result for each task, and gives the results for the log."""
+    checks = check_batches(inputs, decided, model, options.batch_check, SEED, options.scoring)
+    for task, check in checks.items():
+        drift = "" if check.max_difference is None else f", scores differ by up to {check.max_difference:.2g}"
+        reporter.say(f"batch check: {task}: {check.n_flipped} of {check.n_trials} decisions flip one by one{drift}")
+    return {task: {"seed": SEED} | asdict(check) for task, check in checks.items()}
+
+
+def _loaded(resolved: Resolved, spec: ModelSpec) -> Model:
+    try:
+        return load_model(resolved, spec)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ModelError(
+            f"{spec.name} does not fit in the memory of {spec.device}",
+            MORE_MEMORY,
+        ) from error
+
+
+def _summed(sessions: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Sums the seconds by phase over all sessions that were not cut off."""
+    return {phase: sum(s["timings"][phase] for s in sessions if "timings" in s) for phase in PHASES}
+
+
+def _utc_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
