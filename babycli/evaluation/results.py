@@ -167,12 +167,7 @@ def provenance(inputs: Inputs, plan: Plan, model: Model, spec: ModelSpec, identi
         "scoring": spec.scoring,
         "limit": question.limit,
         "seed": SEED,
-        "plan": {
-            "images": plan.n_images,
-            "prefixes": plan.n_prefixes,
-            "texts": plan.n_texts,
-            "requests": plan.n_requests,
-        },
+        "plan": plan_counts([plan]),
         "tasks": {
             name: {
                 "version": task.version,
@@ -189,6 +184,18 @@ def provenance(inputs: Inputs, plan: Plan, model: Model, spec: ModelSpec, identi
         "images": _images(inputs),
         "libraries": {"python": platform.python_version()} | _versions(),
         "platform": platform.platform(),
+    }
+
+
+def plan_counts(plans: Sequence[Plan]) -> dict[str, int]:
+    """Counts what the rounds so far have asked: distinct pictures, contexts, texts and requests."""
+    whole = Plan(tuple(work for plan in plans for work in plan.work))
+    return {
+        "rounds": len(plans),
+        "images": whole.n_images,
+        "prefixes": whole.n_prefixes,
+        "texts": whole.n_texts,
+        "requests": whole.n_requests,
     }
 
 

@@ -33,6 +33,7 @@ from babycli.evaluation.results import (
     Decided,
     decide,
     outcomes_document,
+    plan_counts,
     provenance,
     results_document,
     sample_lines,
@@ -197,13 +198,15 @@ class ModelRun:
             return None if rounds.is_over else rounds.plan
 
         plan: Plan | None = first
-        n_round = 0
+        plans: list[Plan] = []
         while plan is not None:
-            n_round += 1
-            self._run(plan, n_round, model, inputs, how, log, cached)
+            plans.append(plan)
+            self._run(plan, len(plans), model, inputs, how, log, cached)
             processes.gather(None)  # all that was computed is on the disk
             plan = processes.share(processes.together(functools.partial(next_plan, plan)))
         model.forget()
+        if processes.is_first:
+            log.write_provenance(plan=plan_counts(plans))
         return how.timings
 
     def _conclude(self, rounds: Rounds, model: Model, inputs: Inputs, log: RunLog) -> tuple[Path, Sequence[TaskResult]]:

@@ -118,6 +118,12 @@ def test_two_turns_with_the_models_own_words(own: Path, baby: Path, babycli: Bab
     document = results(folder)
     assert document["results"]["new_picture"]["words,none"] > 0
     assert document["chance"]["new_picture"] == {"acc": 0.5, "words": None}
+    counts = read_json(folder / "run.json")["plan"]
+    assert counts["rounds"] == 2
+    assert counts["requests"] == len(said)
+    assert counts["images"] == len(
+        {str(part) for line in said for _, parts in line["turns"] for part in parts if isinstance(part, dict)}
+    )
     assert document["tasks"]["new_picture"]["title"] == "New Picture"
 
 
