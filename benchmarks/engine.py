@@ -276,7 +276,7 @@ def measure_against(data: Path, inputs: Inputs, work: Path, device: str, code: P
                 side = "ours" if place is None else "theirs"
                 is_first = what == "one checkpoint" and not ran
                 cache = ("--cache", work / f"cache-{side}") if "cache" in what or is_first else ()
-                ran.append(babycli(data, work / f"against-{side}", *words, *on, *cache, code=place))
+                ran.append(babycli(data, work / f"against-{side}", *on, *words, *cache, code=place))
         ours, theirs = (min(ran.seconds for ran in turns[place]) for place in (None, code))
         peaks = [min(ran.peak_mib for ran in turns[place]) for place in (None, code)]
         row(what, f"{ours:.1f} s, {peaks[0]:.0f} MiB", f"before, {theirs:.1f} s, {peaks[1]:.0f} MiB",
