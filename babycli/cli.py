@@ -21,6 +21,7 @@ _OTHERS = interop.register()  # before the commands, whose help lists what is re
 
 from babycli.commands import catalog, data, demo, doctor, report  # noqa: E402
 from babycli.commands import eval as eval_command  # noqa: E402
+from babycli.commands.options import say  # noqa: E402
 
 app = typer.Typer(
     name="babycli",
@@ -64,9 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # how Typer ends, also after a usage error that it has explained
         return end.code if isinstance(end.code, int) else ExitCode.DONE
     except BabycliError as error:
-        print(f"babycli: {error.message}", file=sys.stderr)
+        say(f"babycli: {error.message}")
         if error.mend:
-            print(f"  mend: {error.mend}", file=sys.stderr)
+            say(f"  mend: {error.mend}")
         return int(error.exit_code)
     return ExitCode.DONE
 
@@ -152,7 +153,7 @@ def run() -> None:
     try:
         sys.stdout.flush()
     except OutputError as error:
-        print(f"babycli: {error.message}", file=sys.stderr)
+        say(f"babycli: {error.message}")
         code = error.exit_code
     if os.environ.get("WORLD_SIZE", "1") != "1":  # gloo's threads abort some processes that end in Python's own way
         sys.stderr.flush()

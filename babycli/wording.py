@@ -1,6 +1,7 @@
 """Wording that is the same everywhere, and the closed vocabularies of the command line.
 
-Owns lists of names, first lines of errors, the natural order of names, and which words an option takes. Never knows
+Owns lists of names, first lines of errors, the natural order of names, what may be printed, and which words an option
+takes. Never knows
 what a command does with them.
 """
 
@@ -13,6 +14,7 @@ from typing import TypeVar
 
 from babycli.errors import UsageError
 
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 _MOST_CHARACTERS = 300  # of another error's text in a message
 
 
@@ -76,14 +78,42 @@ def did_you_mean(word: str, known: Sequence[str], alike: float = 0.5) -> str:
 
 
 def natural_order(name: str) -> list[tuple[int, str]]:
-    """Makes a key that sorts step 9 before step 10."""
-    parts = re.split(r"([0-9]+)", name)  # \d and isdigit() accept digits that int() does not, as in "v1²"
-    return [(int(part), "") if i % 2 else (-1, part) for i, part in enumerate(parts)]
+    """Makes a key that sorts step 9 before step 10, however many digits there are."""
+    parts = re.split(r"([0-9]+)", name)
+    numbers = (part.lstrip("0") if i % 2 else part for i, part in enumerate(parts))
+    return [(len(part), part) if i % 2 else (-1, part) for i, part in enumerate(numbers)]
+
+
+def whole_number(text: str) -> int | None:
+    """Reads a whole number in the digits 0 to 9; None for other texts, and for more digits than any count has."""
+    return int(text) if _WHOLE_NUMBER.fullmatch(text) else None  # isdigit() is true of "²", which int() refuses
+
+
+def number_or_text(text: str) -> int | str:
+    """Reads a whole number as whole_number does; any other text stays one."""
+    number = whole_number(text)
+    return text if number is None else number
+
+
+def printable(text: str) -> str:
+    """Gives a text on one line; what would steer a terminal or turn the text around is written as ``\\x1b``."""
+    return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def _printable(character: str) -> str:
+    if character.isprintable():
+        return character
+    return " " if character.isspace() else character.encode("unicode_escape").decode()
+
+
+def printable_lines(text: str) -> str:
+    """Does as printable for each line of a text."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def listed(things: Iterable[object], most: int = 5) -> str:
     """Writes a list, cut off after ``most``: ``3, 17, 20, 21, 22 and 12 more``."""
-    texts = [str(thing) for thing in things]
+    texts = [printable(str(thing)) for thing in things]
     shown = ", ".join(texts[:most])
     return f"{shown} and {len(texts) - most} more" if len(texts) > most else shown
 

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from babycli.errors import UsageError
-from babycli.wording import Scoring, first_line, listed, natural_order, one_line, one_of
+from babycli.wording import Scoring, first_line, listed, natural_order, one_line, one_of, printable_lines, whole_number
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,7 @@ from babycli.wording import Scoring, first_line, listed, natural_order, one_line
     [
         (["step10", "step9", "step1"], ["step1", "step9", "step10"]),
         (["v1²", "v1", "v10", "v2"], ["v1", "v1²", "v2", "v10"]),  # ² is a digit to str.isdigit, not to int
+        (["7" * 5000, "10", "007", "1" * 5000], ["007", "10", "1" * 5000, "7" * 5000]),
         (["a٣", "a2", "²", "10"], ["10", "a2", "a٣", "²"]),  # nor are digits of other scripts numbers
     ],
 )
@@ -47,3 +48,25 @@ def test_another_word_is_refused_with_what_was_meant() -> None:
     with pytest.raises(UsageError, match=r"^unknown --scoring 'fai'\. Did you mean 'fair'\?$") as raised:
         one_of("fai", Scoring, "--scoring")
     assert raised.value.mend == "one of: fair, reference"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("0", 0),
+        ("042", 42),
+        ("9" * 18, 10**18 - 1),
+        ("9" * 5000, None),
+        ("²", None),
+        ("٣", None),
+        ("-1", None),
+        ("", None),
+        ("1\n", None),
+    ],
+)
+def test_a_whole_number_is_one_that_a_count_can_be(text: str, number: int | None) -> None:
+    assert whole_number(text) == number
+
+
+def test_what_steers_a_terminal_is_written_out() -> None:
+    assert printable_lines("a\x1b[2J\tb\n\u202ec\udcff\x07é") == "a\\x1b[2J b\n\\u202ec\\udcff\\x07é"

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from babycli.commands.options import JsonOption, ModelArgsOption, parse_args, print_json, say
+from babycli.commands.options import JsonOption, ModelArgsOption, parse_args, print_json, say, tell
 from babycli.data.manifest import published
 from babycli.domain import PICTURE, Metric, ask
 from babycli.evaluation.prompts import OWN_WORDS, Prompt, choose_prompt, why_not
@@ -44,10 +44,10 @@ def tasks(as_json: JsonOption = False) -> None:
         print_json(listed)
         return
     for task in all_tasks().values():
-        print(f"{task.name:<16} {task.title}: {task.question}")
+        tell(f"{task.name:<16} {task.title}: {task.question}")
         for metric in task.metrics:
             chance = "no chance level" if metric.chance is None else f"chance {_shown_value(metric, metric.chance)}"
-            print(f"{'':<16}   {metric.name:<30} {chance}")
+            tell(f"{'':<16}   {metric.name:<30} {chance}")
 
 
 def _shown_value(metric: Metric, value: float) -> str:
@@ -68,15 +68,15 @@ def models(context: typer.Context, as_json: JsonOption = False) -> None:
         print_json(listed)
         return
     for family in all_families().values():
-        print(f"{family.name:<16} {family.summary}")
-        print(f"{'':<16}   offers {', '.join(family.abilities.words)}")
+        tell(f"{family.name:<16} {family.summary}")
+        tell(f"{'':<16}   offers {', '.join(family.abilities.words)}")
         for key, meaning in family.arguments.items():
-            print(f"{'':<16}   --model-args {key}=...  {meaning}")
-    print(f"{'default':<16} {DEFAULT_MODEL}")
+            tell(f"{'':<16}   --model-args {key}=...  {meaning}")
+    tell(f"{'default':<16} {DEFAULT_MODEL}")
     for name in BUNDLED:
-        print(f"{'bundled':<16} {name}: a small BabyLLaVA for the demo")
+        tell(f"{'bundled':<16} {name}: a small BabyLLaVA for the demo")
     for name, point in sorted(plugins().items()):
-        print(f"{'installed':<16} {name}: {point.value}")
+        tell(f"{'installed':<16} {name}: {point.value}")
     say("more of one:  babycli models show MODEL")
 
 
@@ -114,16 +114,16 @@ def show(
         )
         return
     stored = f", stored as {outline.stored_dtype}" if outline.stored_dtype else ""
-    print(f"{model}: {outline.family}, offers {', '.join(outline.abilities.words)}")
-    print(f"  runs in {dtype}{stored}")
+    tell(f"{model}: {outline.family}, offers {', '.join(outline.abilities.words)}")
+    tell(f"  runs in {dtype}{stored}")
     for part in outline.parts:
-        print(f"  {part.name:<16} {'' if part.n_parameters is None else f'{part.n_parameters:,}':>15}  {part.what}")
-    print(f"  {'parameters':<16} {'not known' if total is None else f'{total:,}':>15}")
+        tell(f"  {part.name:<16} {'' if part.n_parameters is None else f'{part.n_parameters:,}':>15}  {part.what}")
+    tell(f"  {'parameters':<16} {'not known' if total is None else f'{total:,}':>15}")
     for note in outline.notes:
-        print(f"  note: {note}")
-    print(f"prompts, template {outline.template}:")
+        tell(f"  note: {note}")
+    tell(f"prompts, template {outline.template}:")
     for task, prompt in asked.items():
-        print(f"  {task:<16} {prompt['rendered']!r}" + ("" if prompt["origin"] != DEFAULT else "  (default)"))
+        tell(f"  {task:<16} {prompt['rendered']!r}" + ("" if prompt["origin"] != DEFAULT else "  (default)"))
 
 
 def _prompts_by_task(outline: Outline) -> dict[str, dict[str, str]]:

@@ -22,7 +22,7 @@ from babycli.commands.data_verify import (
     verify,
     write_manifest,
 )
-from babycli.commands.options import DataOption, FromOption, JsonOption, TasksOption, print_json, say, tasks_words
+from babycli.commands.options import DataOption, FromOption, JsonOption, TasksOption, print_json, say, tasks_words, tell
 from babycli.commands.progress import progress_bar
 from babycli.data.images import ImageError, ZipStore
 from babycli.data.label_files import get_labels
@@ -51,7 +51,7 @@ def labels(labels_from: FromOption = None, tasks: TasksOption = None, data: Data
     chosen = select_tasks(tasks)
     done = get_labels(root.path, chosen, _checked_source(labels_from), replace=True)
     for task in chosen:
-        print(f"{task.name:<16} {done[task.name]:<14} {root.path / task.label_path}")
+        tell(f"{task.name:<16} {done[task.name]:<14} {root.path / task.label_path}")
 
 
 def _checked_source(source: Path | None) -> Path | None:
@@ -163,7 +163,7 @@ def _print_task(root: DatasetRoot, task: LabelledTask, reports: Sequence[LinkRep
         state = "wants " + " and ".join(source_named(report.link.source).title for report in wanted)
     else:
         state = f"linked, images {' and '.join(lacking)}" if lacking else "ready"
-    print(f"{task.name:<16} {state}")
+    tell(f"{task.name:<16} {state}")
     for report in reports:
         _print_link(root, report)
 
@@ -172,24 +172,24 @@ def _print_link(root: DatasetRoot, report: LinkReport) -> None:
     best, source = report.found, source_named(report.link.source)
     place = root.path / report.link.path
     if report.action == "kept":
-        print(f"    {place} is a real folder and was left as it is; move it away to link another")
+        tell(f"    {place} is a real folder and was left as it is; move it away to link another")
     if best is None:
-        print(f"    {place}: " + ("unchanged" if report.action == "unchanged" else f"give {source.link_words}"))
+        tell(f"    {place}: " + ("unchanged" if report.action == "unchanged" else f"give {source.link_words}"))
         return
     note = {"unchanged": ", unchanged", "withheld": ", not linked because its task is not complete"}.get(
         report.action, ""
     )
     in_zip = f", a zip of {len(best.store.archive)} files" if isinstance(best.store, ZipStore) else ""
-    print(f"    {best.n_found} of {best.n_names} {source.title} in {best.folder}{in_zip}{note}")
+    tell(f"    {best.n_found} of {best.n_names} {source.title} in {best.folder}{in_zip}{note}")
     if best.missing:
         broken = dict.fromkeys(best.broken)
         absent = [name + _note(best.why[name].detail) for name in best.missing if name not in broken]
         spoiled = [name + _note(": ".join(_error_words(best.why[name]))) for name in broken]
         for word, names in (("missing", absent), ("broken", spoiled)):
             if names:
-                print(f"    {word}: {listed(names)}")
+                tell(f"    {word}: {listed(names)}")
         if report.action == "incomplete":
-            print("    complete the folder, or link it as it is with --allow-missing")
+            tell("    complete the folder, or link it as it is with --allow-missing")
 
 
 def _error_words(error: ImageError) -> list[str]:
@@ -217,20 +217,20 @@ def status(tasks: TasksOption = None, as_json: JsonOption = False, data: DataOpt
     if as_json:
         print_json({s.task: _status_document(s) for s in summaries})
         return
-    print(f"dataset folder: {root.path}" + ("" if root.path.is_dir() else "  (not there yet)"))
+    tell(f"dataset folder: {root.path}" + ("" if root.path.is_dir() else "  (not there yet)"))
     for summary in summaries:
         state = "not ready" if summary.problems else "ready"
-        print(f"{summary.task:<16} {state}" + ("  (demo)" if is_demo(summary) else ""))
+        tell(f"{summary.task:<16} {state}" + ("  (demo)" if is_demo(summary) else ""))
         for link_summary in summary.links:
             counted = (
                 f"  {link_summary.n_sound} of {link_summary.n_images} images there" if summary.images_checked else ""
             )
             if root.link_state(link_summary.link.path) != "missing":
-                print(f"    {link_summary.link.path} -> {link_summary.target}{counted}")
+                tell(f"    {link_summary.link.path} -> {link_summary.target}{counted}")
         for problem in summary.problems[:SHOWN_NAMES]:
-            print(f"    {problem.kind} {problem.subject}" + (f": {problem.detail}" if problem.detail else ""))
+            tell(f"    {problem.kind} {problem.subject}" + (f": {problem.detail}" if problem.detail else ""))
         if len(summary.problems) > SHOWN_NAMES:
-            print(f"    and {len(summary.problems) - SHOWN_NAMES} more; see  babycli data verify{root.words}")
+            tell(f"    and {len(summary.problems) - SHOWN_NAMES} more; see  babycli data verify{root.words}")
 
 
 def _status_document(summary: TaskSummary) -> dict[str, object]:
@@ -249,6 +249,6 @@ def unlink(tasks: TasksOption = None, data: DataOption = None) -> None:
     root = DatasetRoot.find(data)
     for path in dict.fromkeys(link.path for task in select_tasks(tasks) for link in links_of(task)):
         if root.remove_link(path):
-            print(f"removed {root.path / path}")
+            tell(f"removed {root.path / path}")
         elif root.link_state(path) == "folder":
-            print(f"kept    {root.path / path}, a real folder")
+            tell(f"kept    {root.path / path}, a real folder")

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from babycli.commands.data_verify import chosen_tasks, sound_labels
-from babycli.commands.options import DataOption, FromOption, TasksOption, say, tasks_words
+from babycli.commands.options import DataOption, FromOption, TasksOption, say, tasks_words, tell
 from babycli.commands.progress import progress_bar
 from babycli.data.extract import check_members, extract
 from babycli.data.images import ImageError, open_archive, open_zip_store
@@ -105,7 +105,7 @@ def _needed(
 
 def _print(problems: Sequence[Problem]) -> None:
     for problem in problems:
-        print(problem)
+        tell(problem)
 
 
 def subset(

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from babycli.commands.options import DataOption, JsonOption, TasksOption, print_json, say, tasks_words
+from babycli.commands.options import DataOption, JsonOption, TasksOption, print_json, say, tasks_words, tell
 from babycli.commands.progress import progress_bar
 from babycli.data.checksums import ChecksumFile, checksum_text
 from babycli.data.datasets import data_set_named
@@ -137,13 +137,13 @@ def verify(
         print_json(_verify_document(verified))
     else:
         for summary in verified.tasks:
-            print(_verify_line(summary))
+            tell(_verify_line(summary))
         if source is not None:
-            print(f"{source}  {verified.n_files} files")
+            tell(f"{source}  {verified.n_files} files")
         for problem in verified.problems[:SHOWN_PROBLEMS]:
-            print(problem)
+            tell(problem)
         if len(verified.problems) > SHOWN_PROBLEMS:
-            print(f"and {len(verified.problems) - SHOWN_PROBLEMS} more problems; --json lists all")
+            tell(f"and {len(verified.problems) - SHOWN_PROBLEMS} more problems; --json lists all")
         for note in verified.notes:
             say(note)
         if verified.problems:

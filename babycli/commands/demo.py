@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from babycli.commands.options import say
+from babycli.commands.options import say, tell
 from babycli.errors import DataError
 
 DOWNLOADS = Path(__file__).parent.parent / "demo" / "downloads.zip"
@@ -38,7 +38,7 @@ def demo(
     ]
     run: Callable[[list[str]], int] = context.meta["babycli.main"]
     for step in steps:
-        print(f"\n$ babycli {shlex.join(step)}", flush=True)
+        tell(f"\n$ babycli {shlex.join(step)}", flush=True)
         code = run(step)
         if code:
             raise typer.Exit(code)

@@ -10,6 +10,7 @@ import platform
 import typer
 
 from babycli import __version__
+from babycli.commands.options import tell
 from babycli.errors import ExitCode
 
 _NEEDED = ("torch", "transformers", "tokenizers", "safetensors", "sentencepiece", "pillow", "numpy", "nltk")
@@ -20,31 +21,31 @@ def doctor() -> None:
     import importlib.metadata  # slow to import, and every command imports this module
     import importlib.util
 
-    print(f"babycli {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    tell(f"babycli {__version__}, Python {platform.python_version()}, {platform.platform()}")
     healthy = True
     for package in _NEEDED:
         try:
-            print(f"  {package:<14} {importlib.metadata.version(package)}")
+            tell(f"  {package:<14} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
-            print(f"  {package:<14} MISSING: pip install {package}")
+            tell(f"  {package:<14} MISSING: pip install {package}")
             healthy = False
     try:
         import torch
 
         gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-        print("  GPU            " + (", ".join(gpus) or "none: evaluations run on the CPU"))
+        tell("  GPU            " + (", ".join(gpus) or "none: evaluations run on the CPU"))
     except (ImportError, OSError, RuntimeError) as error:
-        print(f"  torch          BROKEN: {error}")
+        tell(f"  torch          BROKEN: {error}")
         healthy = False
     if importlib.util.find_spec("torchvision") is None:
-        print("  torchvision    not installed, and not needed")
+        tell("  torchvision    not installed, and not needed")
     else:
         try:
             importlib.import_module("torchvision")
-            print("  torchvision    works, and is not needed")
+            tell("  torchvision    works, and is not needed")
         except (ImportError, OSError, RuntimeError) as error:
-            print(f"  torchvision    BROKEN ({error}): transformers trips over it; pip uninstall torchvision")
+            tell(f"  torchvision    BROKEN ({error}): transformers trips over it; pip uninstall torchvision")
             healthy = False
-    print("all is well" if healthy else "mend what is MISSING or BROKEN above")
+    tell("all is well" if healthy else "mend what is MISSING or BROKEN above")
     if not healthy:
         raise typer.Exit(ExitCode.MODEL)

@@ -37,7 +37,7 @@ from babycli.evaluation.timings import as_table
 from babycli.logs.runlog import log_name
 from babycli.models import DEFAULT_MODEL, matching
 from babycli.tasks import select_tasks
-from babycli.wording import ControlKind, Dtype, Scoring, one_of
+from babycli.wording import ControlKind, Dtype, Scoring, one_of, whole_number
 
 if TYPE_CHECKING:
     from babycli.report.gain import Suspicion
@@ -288,6 +288,7 @@ def _raise_if_above_chance(suspicions: Sequence[Suspicion], logs: Path) -> None:
 def _parse_batch_size(text: str) -> int | None:
     if text == "auto":
         return None
-    if not text.isdigit() or int(text) < 1:
-        raise UsageError(f"--batch-size must be a positive whole number or auto, not {text!r}")
-    return int(text)
+    size = whole_number(text)
+    if not size:
+        raise UsageError(f"--batch-size must be a positive whole number or auto, not {text!r:.40}")
+    return size

@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from babycli.errors import UsageError
+from babycli.wording import printable_lines
 
 DataOption = Annotated[
     Path | None,
@@ -47,8 +48,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a progr
 
 
 def say(message: str) -> None:
-    """Writes a message to stderr; stdout is for data."""
-    print(message, file=sys.stderr)
+    """Writes a message to stderr; stdout is for data. Names in it that would steer the terminal do not."""
+    print(printable_lines(message), file=sys.stderr)
+
+
+def tell(text: object, flush: bool = False) -> None:
+    """Writes lines to stdout for people. Names in them that would steer the terminal do not."""
+    print(printable_lines(str(text)), flush=flush)
 
 
 def print_json(document: object) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from babycli.wording import printable, printable_lines
+
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
@@ -69,13 +71,8 @@ def _printable(grid: Grid) -> Grid:
             for section in grid.sections
         ),
         notes=tuple(map(printable, grid.notes)),
-        title="\n".join(map(printable, grid.title.split("\n"))),
+        title=printable_lines(grid.title),
     )
-
-
-def printable(text: str) -> str:
-    """Gives a text of a log on one line, without characters that steer a terminal or turn the text around."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def _blocks(grid: Grid, widths: Sequence[int], room: int) -> list[list[int]]:
@@ -130,17 +127,18 @@ def _aligned(cells: Sequence[str]) -> list[str]:
 
 def as_markdown(grid: Grid) -> str:
     grid = _printable(grid)
-    heads = [f"{over} {under}".strip() for over, under in grid.heads]
-    lines = [f"**{grid.title}**", ""] if grid.title else []
+    heads = [_markdown(f"{over} {under}") for over, under in grid.heads]
+    lines = [f"**{_markdown(grid.title)}**", ""] if grid.title else []
     rule = "".join("---|" if i in grid.left else "---:|" for i in range(len(heads)))
-    lines += [f"| {grid.first} | " + " | ".join(heads) + " |", "|---|" + rule]
+    lines += [f"| {_markdown(grid.first)} | " + " | ".join(heads) + " |", "|---|" + rule]
     for section in grid.sections:
-        lines += ["| " + " | ".join(_cell(text) for text in (line.label, *line.cells)) + " |" for line in section]
-    return "\n".join([*lines, "", *(f"{note}  " for note in grid.notes)]) + "\n"
+        lines += ["| " + " | ".join(map(_markdown, (line.label, *line.cells))) + " |" for line in section]
+    return "\n".join([*lines, "", *(f"{_markdown(note)}  " for note in grid.notes)]) + "\n"
 
 
-def _cell(text: str) -> str:
-    return text.strip().replace("|", "\\|")
+def _markdown(text: str) -> str:
+    """Escapes what would end a cell, or begin HTML, code or a link."""
+    return re.sub(r"[\\|`\[\]]|<(?=[A-Za-z/!?])", r"\\\g<0>", text.strip())
 
 
 def as_latex(grid: Grid) -> str:

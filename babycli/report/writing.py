@@ -109,7 +109,7 @@ def _put(text: str, wanted: Wanted, say: Callable[[str], None]) -> None:
     if wanted.output is None:
         sys.stdout.write(text)
         return
-    write_atomically(wanted.output, text.encode())
+    write_atomically(wanted.output, text.encode(errors="backslashreplace"))
     say(f"wrote {wanted.output}")
     suffix = wanted.output.suffix.removeprefix(".")
     others = [form.name for form in forms().values() if form.extension == suffix]

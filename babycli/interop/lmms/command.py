@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from babycli.commands.options import DataOption, say
+from babycli.commands.options import DataOption, say, tell
 from babycli.commands.progress import progress_bar
 from babycli.data.root import DatasetRoot
 from babycli.errors import UsageError
@@ -58,4 +58,4 @@ def lmms(
     if note := note_on(version, chosen):
         say(note)
     say("next, with your model:")
-    print(bridge.command)
+    tell(bridge.command)
