@@ -30,7 +30,7 @@ from babycli.models.base import Model, ModelSpec
 from babycli.stats import bootstrap95, mean, standard_error, wilson95
 from babycli.tasks.about import About
 from babycli.tasks.base import Task, as_float32, by_row, groups_of
-from babycli.wording import Scoring
+from babycli.wording import Scoring, number_or_text
 
 SEED = 0  # of what is drawn at random: the trials of the batch check, the bootstrap, the order of shuffled images
 _PACKAGES = ("torch", "transformers", "tokenizers", "sentencepiece", "safetensors", "pillow", "numpy", "nltk")
@@ -106,7 +106,7 @@ def sample_lines(decided: Decided, model: Model) -> Iterator[dict[str, Any]]:
 
 
 def _logged(value: Any) -> Any:
-    return int(value) if isinstance(value, str) and value.isdecimal() else value
+    return number_or_text(value) if isinstance(value, str) else value
 
 
 def _sample_fields(task: Task, row: Row, exchanges: Sequence[Exchange], outcome: Outcome) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from babycli.errors import UsageError
 from babycli.models.base import Abilities, Family, Features, Model, ModelInfo, ModelSpec, Outline, Pictures, Tokens
 from babycli.models.parts.pictures import picture_digest
 from babycli.models.parts.prompts import filled, prompt_text
-from babycli.wording import did_you_mean
+from babycli.wording import did_you_mean, whole_number
 
 PREFIX = "control:"
 KINDS = ("constant", "random", "length")
@@ -129,14 +129,15 @@ def parse(source: str, args: Mapping[str, Any]) -> Control:
             f"one of: {', '.join(PREFIX + name for name in KINDS)}",
         )
     given = dict(parse_qsl(query, keep_blank_values=True)) | dict(args)
-    seed = given.pop("seed", "0")
+    typed = given.pop("seed", "0")
+    seed = whole_number(typed)
     if given or (query and not query.startswith("seed=")) or (kind != "random" and "seed" in query):
         raise UsageError(f"cannot read {source!r}", f"write  {PREFIX}{kind}" + ("?seed=N" if kind == "random" else ""))
-    if not seed.isdecimal():
+    if seed is None:
         raise UsageError(
-            f"the seed of {source!r} must be a whole number, not {seed!r}", f"write  {PREFIX}random?seed=1"
+            f"the seed of {source!r} must be a whole number, not {typed!r:.40}", f"write  {PREFIX}random?seed=1"
         )
-    return Control(kind, int(seed))
+    return Control(kind, seed)
 
 
 FAMILY = Family(

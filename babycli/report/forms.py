@@ -10,7 +10,9 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from babycli.wording import printable
 
 if TYPE_CHECKING:
     from babycli.data.root import DatasetRoot
@@ -110,14 +112,40 @@ def _as_csv(sheet: Sheet, terminal: Terminal) -> str:
     stream = io.StringIO()
     writer = csv.DictWriter(stream, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(records)
+    for record in records:
+        writer.writerow({name: _no_formula(value) for name, value in record.items()})
     return stream.getvalue()
 
 
-def _as_json(sheet: Sheet, terminal: Terminal) -> str:
+def _no_formula(value: Any) -> Any:
+    """Puts a ' before a text that a spreadsheet would run as a formula; other values stay as they are."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
+
+
+def as_json(document: Any) -> str:
+    """Writes JSON; what is no Unicode in a name, as of a file that is not UTF-8, is told as ``\\udcff``."""
     import orjson
 
-    return orjson.dumps(sheet.records, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    try:
+        return orjson.dumps(document, option=options).decode()
+    except TypeError:
+        return orjson.dumps(_as_unicode(document), option=options).decode()
+
+
+def _as_unicode(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_as_unicode(key): _as_unicode(inner) for key, inner in value.items()}
+    return [_as_unicode(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _as_json(sheet: Sheet, terminal: Terminal) -> str:
+    return as_json(sheet.records)
 
 
 def _as_latex(sheet: Sheet, terminal: Terminal) -> str:

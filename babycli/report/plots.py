@@ -47,6 +47,7 @@ _STYLE: Any = {
     "axes.labelcolor": _INK,
     "axes.titlesize": 8,
     "text.color": _INK,
+    "text.parse_math": False,  # a $ in a name is one
     "xtick.color": _INK,
     "ytick.color": _INK,
     "pdf.fonttype": 42,  # text stays text that can be searched and edited

@@ -18,7 +18,8 @@ Column = tuple[str, str]  # task, metric
 PROMPT_CHARS = 32  # of a prompt in the name of a row
 # A word of its own: babystep1, footsteps12, 2step3 and step1b are names, no places in a training run.
 _STEP = re.compile(
-    r"(?<![a-z0-9])(?:checkpoint|ckpt|steps?|epoch|iter|global_step)[-_]?([0-9]+)([km]?)(?![a-z0-9])", re.IGNORECASE
+    r"(?<![a-z0-9])(?:checkpoint|ckpt|steps?|epoch|iter|global_step)[-_]?([0-9]{1,15})([km]?)(?![a-z0-9])",
+    re.IGNORECASE,
 )
 _SIZES = {"": 1, "k": 1_000, "m": 1_000_000}
 

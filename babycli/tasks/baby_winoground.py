@@ -30,6 +30,7 @@ from babycli.tasks.base import (
     loss_of,
 )
 from babycli.tasks.groups import PHRASES, SESSION, WORD
+from babycli.wording import number_or_text
 
 _SOURCES = {"positive": "saycam", "negative": "synthetic"}
 _PHRASES = ("positive_phrase", "negative_phrase")
@@ -131,7 +132,7 @@ class BabyWinoground(Task):
         for i, exchange in enumerate(exchanges):
             name, value = loss_field(exchange.answer)
             fields[f"{picture}_phrase{i}_{name}"] = value
-        fields["instance_id"] = int(row["instance_id"]) if row["instance_id"].isdigit() else row["instance_id"]
+        fields["instance_id"] = number_or_text(row["instance_id"])
         return dict.fromkeys((metric.name for metric in self.metrics), fields)
 
     def row_of_fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from babycli.tasks.base import (
     loss_of,
 )
 from babycli.tasks.groups import CATEGORY
-from babycli.wording import Scoring
+from babycli.wording import Scoring, number_or_text
 
 PICTURES_PER_ITEM = 4
 
@@ -103,7 +103,7 @@ class LabeledS(Task):
         name, value = loss_field(exchanges[0].answer)
         fields = {
             name: value,
-            "trial_id": int(row["trial_id"]) if row["trial_id"].isdigit() else row["trial_id"],
+            "trial_id": number_or_text(row["trial_id"]),
         }
         return {"acc": fields | {key: row[key] for key in ("target_category", "real_category")}}
 

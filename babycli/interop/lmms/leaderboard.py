@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import orjson
-
 from babycli.data.datasets import data_set_named
 from babycli.data.manifest import manifests
 from babycli.errors import DataError, UntrustedResultError, UsageError
-from babycli.report.forms import Say
+from babycli.report.forms import Say, as_json
 from babycli.report.provisos import provisos
 from babycli.report.rows import TableRow
 from babycli.tasks import all_tasks
@@ -70,7 +68,7 @@ def write(rows: Sequence[TableRow], say: Say) -> str:
         raise DataError("; ".join(left_out), f"evaluate other tasks:  babycli eval --tasks {_wanted()}")
     for note in (*left_out, *provisos(row.runs)):
         say(f"note: {note}")
-    return orjson.dumps({"results": entry}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+    return as_json({"results": entry})
 
 
 def _is_of_the_benchmark(task: str) -> bool:

@@ -22,6 +22,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Self
 
+from babycli.wording import whole_number
+
 PACKAGE = "lmms_eval"
 _LOGURU_LEVELS = {"trace": 5, "debug": 10, "info": 20, "success": 25, "warning": 30, "error": 40, "critical": 50}
 
@@ -246,8 +248,9 @@ def parse_value(text: str) -> bool | int | float | str:
     """Reads ``true``, ``3`` and ``0.5`` as what they mean; anything else stays a text."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    if text.isdecimal():
-        return int(text)
+    number = whole_number(text)
+    if number is not None:
+        return number
     try:
         return float(text)
     except ValueError:
