@@ -5,23 +5,24 @@ Owns the command tree and the last words on stderr. Never computes anything.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
+import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from babycli import __version__, interop
 from babycli.errors import BabycliError, ExitCode, OutputError, UsageError
+from babycli.files import LIMITS
 
 _OTHERS = interop.register()  # before the commands, whose help lists what is registered
 
 from babycli.commands import catalog, data, demo, doctor, report  # noqa: E402
 from babycli.commands import eval as eval_command  # noqa: E402
 from babycli.commands.options import say  # noqa: E402
+from babycli.commands.streams import guard_streams  # noqa: E402
 
 app = typer.Typer(
     name="babycli",
@@ -69,6 +70,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.mend:
             say(f"  mend: {error.mend}")
         return int(error.exit_code)
+    except OSError as error:
+        limit = LIMITS.get(error.errno or 0)
+        if limit is None:
+            raise
+        say(f"babycli: the system refuses it: {error.strerror}\n  mend: {limit}")
+        return ExitCode.DATA
     return ExitCode.DONE
 
 
@@ -107,54 +114,18 @@ def _repeated(words: list[str]) -> list[str]:
     return repeated if "--compare" in repeated or "--compare" not in words else words
 
 
-class _Stdout(io.TextIOBase):
-    """A stdout whose reader may stop reading (head, less): the command goes on and ends with its own exit code."""
-
-    def __init__(self, stream: io.TextIOWrapper) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        with self._explained():
-            self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with self._explained():
-            self._stream.flush()
-
-    def isatty(self) -> bool:
-        return self._stream.isatty()
-
-    def fileno(self) -> int:
-        return self._stream.fileno()
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return self._stream.encoding
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-            if not isinstance(error, BrokenPipeError):
-                raise OutputError(f"cannot write to standard output: {error.strerror}") from error
-
-
 def run() -> None:
-    """Runs the console script: main() with the words of the command line."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # an odd file name must not end a command
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout = _Stdout(sys.stdout)
-    code = main()
+    """Runs the words of the command line, and ends the process with their exit code."""
+    stdout = guard_streams()
     try:
-        sys.stdout.flush()
-    except OutputError as error:
-        say(f"babycli: {error.message}")
-        code = error.exit_code
+        code = main()
+    except KeyboardInterrupt:  # a second one, while the first was being heeded
+        code = ExitCode.INTERRUPTED
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done; what Python does at its end must not be cut off
+    stdout.flush()
+    if stdout.failure is not None and not isinstance(stdout.failure, BrokenPipeError):
+        say(f"babycli: cannot write to standard output: {stdout.failure.strerror}")
+        code = code or OutputError.exit_code
     if os.environ.get("WORLD_SIZE", "1") != "1":  # gloo's threads abort some processes that end in Python's own way
         sys.stderr.flush()
         os._exit(code)

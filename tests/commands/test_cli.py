@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -180,3 +182,55 @@ def test_a_full_disk_behind_stdout_is_said() -> None:
         )
     assert done.returncode == 3
     assert done.stderr.strip() == "babycli: cannot write to standard output: No space left on device"
+
+
+def started(*words: object, shell: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a command in a shell, where ``shell`` has ``"$@"`` in its place."""
+    command = [sys.executable, "-m", "babycli", *map(str, words)]
+    return subprocess.run(["bash", "-c", shell, "bash", *command], capture_output=True, text=True, cwd=cwd, check=False)
+
+
+@pytest.mark.parametrize("words", [["tasks"], ["tasks", "--json"], ["--help"], ["data", "status"]], ids=" ".join)
+def test_a_closed_stdout_is_said(words: list[str], tmp_path: Path) -> None:
+    done = started(*words, shell='"$@" >&-', cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == "babycli: cannot write to standard output: Bad file descriptor\n"
+
+
+@pytest.mark.parametrize("how", ["2>&-", "2>/dev/full", "<&- 2>&-", "<&- 2>/dev/full"])
+def test_what_cannot_be_said_is_not_said(how: str, tmp_path: Path) -> None:
+    said = started("tasks", shell=f'"$@" {how}', cwd=tmp_path)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout.startswith("labeled_s")
+    wrong = started("report", "nothing", shell=f'"$@" {how}', cwd=tmp_path)
+    assert (wrong.returncode, wrong.stdout, wrong.stderr) == (3, "", "")
+
+
+def test_no_file_is_written_through_a_closed_stream(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.txt").write_text("a")
+    done = started("data", "manifest", "pictures", "-o", "list.txt", shell='"$@" <&- >&- 2>&-', cwd=tmp_path)
+    assert done.returncode == 0
+    assert (tmp_path / "list.txt").read_text().endswith("  a.txt\n")
+
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("delay_s", [0, 0.02, 0.05, 0.1, 0.2, 0.4])
+def test_interrupts_at_any_moment_end_it_quietly(delay_s: float, n: int, tmp_path: Path) -> None:
+    script = "import babycli.__main__ as m; print('begins', flush=True); m.start()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "doctor"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begins\n"
+        time.sleep(delay_s)
+        for _ in range(n):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.01)
+        _, err = process.communicate()
+    assert "Traceback" not in err
+    assert process.returncode in ((130, 0) if delay_s == 0.4 else (130,))  # by then it may have ended
