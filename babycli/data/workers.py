@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import Any, TypeVar
@@ -51,20 +51,24 @@ def map_in_processes(
 ) -> Iterator[Result]:
     """Computes ``function(shared, task)`` for every task, in their order.
 
-    ``shared`` is sent to each process once; where processes are forked, it is not even copied. A single task is done in
-    this process.
+    ``shared`` is sent to each process once; where processes are forked, it is not even copied. This process does the
+    work itself where there is a single task, or where the system allows too few files, processes or threads.
     Raises what ``function`` raises, and DataError where a process dies.
     """
     if len(tasks) <= 1:
         yield from (function(shared, task) for task in tasks)
         return
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     n = min(n_processes(), len(tasks))
-    waiting: deque[Future[Result]] = deque()
     left = iter(tasks)
-    pool = ProcessPoolExecutor(n, context, _begin, (shared, os.getpid()))
     try:
-        waiting.extend(pool.submit(_run, function, task) for task in islice(left, n * _AHEAD))
+        pool = _pool(n, shared)
+        waiting = deque(pool.submit(_run, function, task) for task in islice(left, n * _AHEAD))
+    except (OSError, RuntimeError):  # RuntimeError of threads
+        for child in multiprocessing.active_children():
+            child.kill()  # it would wait for work for ever
+        yield from (function(shared, task) for task in tasks)
+        return
+    try:
         while waiting:
             yield waiting.popleft().result()
             waiting.extend(pool.submit(_run, function, task) for task in islice(left, 1))
@@ -72,6 +76,11 @@ def map_in_processes(
         raise DataError("a worker process was killed, perhaps because memory ran out", "run it again") from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _pool(n: int, shared: object) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    return ProcessPoolExecutor(n, context, _begin, (shared, os.getpid()))
 
 
 def _begin(shared: object, parent: int) -> None:
