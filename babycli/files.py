@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +24,15 @@ except ImportError:  # Windows, where only --help and --version are of use
 else:
     _HAS_LOCKS = True
 
+LIMITS = {  # what the system refuses whichever file it is, and the mend
+    errno.EMFILE: "let a process open more files:  ulimit -n 1024",
+    errno.ENFILE: "the whole system has too many files open: end other programs, or raise  fs.file-max",
+    errno.EAGAIN: "let this user have more processes:  ulimit -u 1024",
+    errno.ENOMEM: "give it more memory:  ulimit -v unlimited, or a larger machine",
+}
 _WAIT_S = 30
+_ASIDE = ".babycli.tmp"
+_LEFT_S = 3600  # what is older was left by a killed command
 _FICLONE = 0x40049409  # Linux: _IOW(0x94, 9, int)
 
 
@@ -40,20 +50,31 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def aside_of(path: Path) -> Path:
-    """Gives the path at which a file is written before it takes its place; a killed command's file is overwritten."""
-    return path.with_name(f".{path.name}.babycli.tmp")
+    """Gives a fresh path beside a file, at which it is written before it takes its place; nobody can foretell it."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}{_ASIDE}")
+
+
+def is_aside(path: Path, of: Path) -> bool:
+    """Tells whether a path is where another file was being written, perhaps by a command that was killed."""
+    return path.parent == of.parent and path.name.startswith(f".{of.name}.") and path.name.endswith(_ASIDE)
 
 
 @contextlib.contextmanager
 def written_aside(path: Path, content: bytes) -> Iterator[Callable[[], None]]:
-    """Writes a file beside its place, and gives the function that moves it there. Raises DataError."""
+    """Writes a file beside its place, and gives the function that moves it there. Raises DataError.
+
+    It keeps the permissions of the file that it replaces.
+    """
     aside = aside_of(path)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        fd = _open_alone(aside)
+        _remove_left(path)
+        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         with explained(path):
-            os.ftruncate(fd, 0)
+            lock_now(fd)
+            with contextlib.suppress(FileNotFoundError):
+                os.fchmod(fd, path.stat().st_mode & 0o777)
             with os.fdopen(os.dup(fd), "wb") as stream:
                 stream.write(content)
                 stream.flush()
@@ -66,22 +87,20 @@ def written_aside(path: Path, content: bytes) -> Iterator[Callable[[], None]]:
         yield put_in_place
     finally:
         with contextlib.suppress(OSError):
-            if os.path.samestat(aside.lstat(), os.fstat(fd)):
-                aside.unlink()
+            aside.unlink()  # it is still there if it was not put in its place
         os.close(fd)
 
 
-def _open_alone(path: Path) -> int:
-    """Opens a file for writing, alone: waits while another process is writing it."""
-    while True:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        if _HAS_LOCKS:
-            with contextlib.suppress(OSError):  # some file systems have none
-                fcntl.flock(fd, fcntl.LOCK_EX)
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(path.lstat(), os.fstat(fd)):
-                return fd
-        os.close(fd)  # the other process has just moved the file to its place
+def _remove_left(path: Path) -> None:
+    """Removes what killed commands have left beside a file."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{_ASIDE}"):
+        with contextlib.suppress(OSError):
+            fd = os.open(left, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                if time.time() - os.fstat(fd).st_mtime > _LEFT_S and lock_now(fd):
+                    left.unlink()
+            finally:
+                os.close(fd)
 
 
 def keep_old(path: Path) -> None:
@@ -100,10 +119,12 @@ def keep_old(path: Path) -> None:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turns an OSError of the block into a DataError that names the path."""
+    """Turns an OSError of the block into a DataError that names the path, but for a limit of the system's."""
     try:
         yield
     except OSError as error:
+        if error.errno in LIMITS:
+            raise
         raise DataError(
             f"cannot write {path}: {error.strerror}",
             "make room or make that place writable, or name another (--data for the dataset, --output for a table)",

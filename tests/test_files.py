@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from babycli import files
 from babycli.errors import DataError
-from babycli.files import aside_of, lock_now, locked, write_atomically
+from babycli.files import aside_of, is_aside, lock_now, locked, write_atomically
 
 
 def test_a_lock_is_had_by_one_at_a_time(tmp_path: Path) -> None:
@@ -45,9 +46,44 @@ def test_without_locks_files_are_written_all_the_same(tmp_path: Path, monkeypatc
     monkeypatch.setattr(files, "_HAS_LOCKS", False)
     write_atomically(tmp_path / "file", b"whole")
     assert (tmp_path / "file").read_bytes() == b"whole"
-    assert not aside_of(tmp_path / "file").exists()
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
     with (tmp_path / "file").open("rb") as first, (tmp_path / "file").open("rb") as second:
         assert lock_now(first.fileno())
         assert lock_now(second.fileno())
     with pytest.raises(OSError, match="only Linux"):
         files.clone(str(tmp_path / "file"), tmp_path / "clone")
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
+def test_a_file_keeps_its_permissions(mode: int, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o777 == mode
+
+
+def test_a_planted_file_is_neither_used_nor_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    os.mkfifo(tmp_path / ".file.babycli.tmp")
+    os.mkfifo(tmp_path / ".file.0123456789abcdef.babycli.tmp")
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert aside_of(path) != aside_of(path)
+
+
+def test_what_killed_commands_left_goes_when_it_is_old(tmp_path: Path) -> None:
+    path = tmp_path / "a[b]"
+    old, young, other = aside_of(path), aside_of(path), aside_of(tmp_path / "ab")
+    for left in (old, young, other):
+        left.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    os.utime(other, (0, 0))
+    write_atomically(path, b"new")
+    assert not old.exists()
+    assert young.exists()
+    assert other.exists()
+    assert is_aside(old, path)
+    assert not is_aside(other, path)
+    assert not is_aside(path, path)

@@ -38,7 +38,7 @@ from babycli.data.verify import (
     verify_source,
 )
 from babycli.errors import DataError, UsageError
-from babycli.files import aside_of, write_atomically
+from babycli.files import is_aside, write_atomically
 from babycli.tasks import select_tasks
 from babycli.tasks.base import Task
 from babycli.wording import Depth, one_of
@@ -232,10 +232,9 @@ def write_manifest(
     names, problems = store.scan()
     for problem in problems:
         raise problem
-    real = os.path.realpath(source)
+    real, own = Path(os.path.realpath(source)), Path(os.path.realpath(output))
     # The manifest does not list itself, nor the file beside it that a killed command was writing.
-    own = {os.path.relpath(os.path.realpath(path), real) for path in (output, aside_of(output))}
-    names = [name for name in names if name not in own]
+    names = [name for name in names if real / name != own and not is_aside(real / name, own)]
     if not names:
         raise DataError(f"{source} holds no files", "check the path")
     digests = {}

@@ -42,7 +42,10 @@ class DatasetRoot:
         """The folder for indexes: in the dataset folder, else in the user's cache."""
         if self.path.is_dir():
             return self.path / INDEX_FOLDER
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "babycli"
+        home = os.path.expanduser("~")  # noqa: PTH111
+        if home == "~":  # a user without a home, as in some containers: nothing can be kept
+            return Path(os.devnull) / "babycli"
+        return Path(os.environ.get("XDG_CACHE_HOME") or f"{home}/.cache") / "babycli"
 
     def link_state(self, link_path: str) -> LinkState:
         place = self.path / link_path  # os.path's checks, unlike Path's, are false where we may not look
@@ -101,7 +104,6 @@ class DatasetRoot:
                 fresh = aside_of(place)
                 with explained(place):
                     place.parent.mkdir(parents=True, exist_ok=True)
-                    fresh.unlink(missing_ok=True)
                     ready.append((fresh, place))
                     fresh.symlink_to(text, target_is_directory=True)
             for fresh, place in ready:
