@@ -22,7 +22,7 @@ from babycli.data.root import DatasetRoot
 from babycli.data.sources import link_command
 from babycli.data.verify import checked_labels, labels_mend, link_problem, open_link
 from babycli.domain import Context, ImageRef, Item, Request
-from babycli.errors import DataError, TaskError
+from babycli.errors import ChecksumError, DataError, TaskError
 from babycli.evaluation.prompts import NO_PROMPT, Prompt
 from babycli.foreign import explained_for
 from babycli.tasks.base import Asking, Task
@@ -86,11 +86,20 @@ class Inputs:
         return replace(self, tasks=tuple(tasks))
 
     def open_image(self, image: ImageRef) -> Image:
-        """Opens a picture that is shown. Raises DataError for one that cannot be decoded."""
+        """Opens a picture that is shown. What is decoded are the bytes whose digest the run logs.
+
+        Raises DataError for one that cannot be decoded, ChecksumError for one that has changed since the run began.
+        """
         if image in self.made:
             return self.made[image]()
         store = self.places[image]
-        return decode(store.read(image.name), store.place(image.name))
+        content, place = store.read(image.name), store.place(image.name)
+        if hashlib.sha256(content).hexdigest() != self.own_sha256[image]:
+            raise ChecksumError(
+                f"{place} has changed since this run began",
+                "put the old file back, and the same command goes on; with the new one it begins a run of its own",
+            )
+        return decode(content, place)
 
     def images_digest(self, task: TaskInput) -> str:
         """Gives the SHA-256 over place and bytes of the pictures of a task's items, each named by the task's link.
