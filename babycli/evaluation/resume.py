@@ -65,7 +65,7 @@ def _time_in_name(name: str) -> datetime:
 def _differences(run: Mapping[str, Any], now: Identity) -> list[str]:
     try:
         return Identity.from_document(run["identity"]).differences(now)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return [f"babycli: {run.get('babycli_version')!r} wrote it, in a form of before identities were logged"]
 
 

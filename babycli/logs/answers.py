@@ -113,7 +113,7 @@ def read_answers(path: Path) -> Iterator[Answered]:
     for number, line in enumerate(content[: whole_bytes(content)].splitlines(), 1):
         try:
             yield _from_fields(orjson.loads(line))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise DataError(
                 f"{path}, line {number} is no score: {error!r}", "move that file away, what it holds is scored again"
             ) from error

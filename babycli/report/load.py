@@ -150,7 +150,7 @@ def _read(file: Path, labels: Labels, shared: Shared) -> tuple[Run, list[str]]:
     try:
         run = _own(document, shared)
         return run, _others(document.fields["chance"])
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(f"is damaged: {error!r}") from error
 
 

@@ -12,6 +12,7 @@ _ODD: tuple[Any, ...] = (
     -1,
     0,
     10**30,
+    10**400,
     1e308,
     float("nan"),
     float("-inf"),
