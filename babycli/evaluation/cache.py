@@ -26,19 +26,23 @@ class AnswerCache:
 
     def __init__(self, folder: Path, identity: Identity) -> None:
         self.folder = folder / identity.answers_digest[:32]
+        self.damaged: tuple[str, ...] = ()
         self._had: set[Key] = set()
 
     def read(self) -> dict[Key, Answered]:
-        """Reads all answers. Raises DataError for a damaged file, OutputError where the folder cannot be written."""
+        """Reads all answers. Raises DataError for an unreadable file, OutputError where the folder cannot be written.
+
+        A damaged line is passed over; afterwards ``damaged`` names it.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot write {self.folder}: {error.strerror}", _MEND) from error
         if not os.access(self.folder, os.W_OK):
             raise OutputError(f"cannot write {self.folder}", _MEND)
-        answers = merged(sorted(self.folder.glob("*.jsonl")))
-        self._had = set(answers)
-        return answers
+        logged = merged(sorted(self.folder.glob("*.jsonl")))
+        self._had, self.damaged = set(logged.answers), logged.damaged
+        return logged.answers
 
     def add(self, answers: Iterable[Answered]) -> None:
         """Adds the answers that were not there when the cache was read. Raises OutputError."""

@@ -47,7 +47,7 @@ from babycli.logs.runlog import RunLog, log_name, new_folder
 from babycli.models import Resolved, free_bytes_on, load_model, memory_of
 from babycli.models.base import Model, ModelInfo, ModelSpec
 from babycli.tasks.base import Task
-from babycli.wording import ControlKind, Scoring
+from babycli.wording import ControlKind, Scoring, listed
 
 UNIT_IMAGES = {"cpu": 16}  # with --batch-size auto, by device
 GPU_UNIT_IMAGES = 32  # of which several are computed at once where there is room
@@ -261,13 +261,20 @@ class ModelRun:
             return
         cache = AnswerCache(folder, identity)
         try:
-            yield cache.read()
+            cached = cache.read()
+            self._say_damaged(cache.damaged)
+            yield cached
         finally:
             try:
                 log.reread()
                 cache.add(log.answers().values())
             except OutputError as error:  # the run itself has lost nothing
                 self._note(error.message)
+
+    def _say_damaged(self, lines: Sequence[str]) -> None:
+        if lines:
+            count = "1 damaged answer is" if len(lines) == 1 else f"{len(lines)} damaged answers are"
+            self._note(f"{count} not used, but computed again: {listed(lines)}")
 
     def _batching(self, device: str, logged: Mapping[str, Any]) -> Batching:
         """Makes the batching: of the size asked for or, with auto, of the size with which the run began.
@@ -310,6 +317,8 @@ class ModelRun:
         share = shared_out(plan.units(batching.unit_images, done), processes.n)[processes.rank]
         n_here = sum(ask.key not in done for unit in share for item in unit for ask in item.asks)
         n_done = n_before = sum(key in done for key in plan.keys)
+        if processes.is_first and n_round == 1:
+            self._say_damaged(log.damaged)
         if n_before and n_round == 1:
             self._reporter.say(f"{n_before} of {plan.n_requests} scores are on disk: {log.folder}")
         try:

@@ -9,6 +9,9 @@ file is read.
     {"turns": ..., "max_new_tokens": ..., "stop": [...], "text": ..., "token_ids": [...], "finite": ...}
     {"turns": ..., ..., "cannot": why}        in place of any of these
 
+Each ends with ``"check": "<CRC-32 of the line without it>"``. A line that a disk or somebody has changed is damaged: it
+is passed over, as if the request had not been answered yet.
+
 ``input`` is a digest of the features and ids that the model got: equal inputs must get equal scores. NaN is null, as
 JSON has no name for it; infinities are the texts "inf" and "-inf".
 
@@ -21,6 +24,7 @@ Runs of 0.1.0 have lines of another form, with one picture and one prompt (schem
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +44,9 @@ from babycli.domain import (
     digest_of,
 )
 from babycli.errors import DataError
+
+_CHECK = b',"check":"%08x"}\n'
+_CHECK_BYTES = len(_CHECK % 0) - 1  # at the end of a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +79,18 @@ class Answered:
     input: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """The answers of some files by their keys; where a key occurs twice, the first counts."""
+
+    answers: dict[Key, Answered]
+    damaged: tuple[str, ...]  # "FILE, line N" of each line that is not as it was written
+
+
 def to_line(answered: Answered) -> bytes:
     """Gives the line of an answer, with its newline."""
-    return orjson.dumps(_to_fields(answered)) + b"\n"
+    line = orjson.dumps(_to_fields(answered))
+    return line[:-1] + _CHECK % zlib.crc32(line)
 
 
 def _to_fields(answered: Answered) -> dict[str, Any]:
@@ -101,31 +117,30 @@ def _to_fields(answered: Answered) -> dict[str, Any]:
             }
 
 
-def read_answers(path: Path) -> Iterator[Answered]:
-    """Reads the answers of a file in order, of any schema version. A torn last line, left by a kill, is passed over.
-
-    Raises DataError for a file that cannot be read or holds anything else.
-    """
+def _read(path: Path) -> Iterator[Answered | None]:
+    """Reads the lines of a file, of any schema version; gives None for a damaged one. A torn last line is left out."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read the scores {path}: {error.strerror}") from error
-    for number, line in enumerate(content[: whole_bytes(content)].splitlines(), 1):
+    for line in content[: whole_bytes(content)].split(b"\n")[:-1]:
         try:
-            yield _from_fields(orjson.loads(line))
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
-            raise DataError(
-                f"{path}, line {number} is no score: {error!r}", "move that file away, what it holds is scored again"
-            ) from error
+            yield _from_line(line)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+            yield None
 
 
-def merged(paths: Iterable[Path]) -> dict[Key, Answered]:
-    """Reads the answers of several files; where a key occurs twice, the first counts. Raises as read_answers does."""
+def merged(paths: Iterable[Path]) -> Logged:
+    """Reads the answers of several files. Raises DataError for one that cannot be read."""
     answers: dict[Key, Answered] = {}
+    damaged = []
     for path in paths:
-        for answered in read_answers(path):
-            answers.setdefault(answered.key, answered)
-    return answers
+        for number, answered in enumerate(_read(path), 1):
+            if answered is None:
+                damaged.append(f"{path}, line {number}")
+            else:
+                answers.setdefault(answered.key, answered)
+    return Logged(answers, tuple(damaged))
 
 
 def whole_bytes(content: bytes) -> int:
@@ -133,9 +148,18 @@ def whole_bytes(content: bytes) -> int:
     return content.rfind(b"\n") + 1
 
 
+def _from_line(line: bytes) -> Answered:
+    """Reads a line. Raises ValueError for one that fails its check, and others for odd fields."""
+    fields = orjson.loads(line)
+    if "turns" not in fields:
+        return _from_old_fields(fields)
+    body = line[:-_CHECK_BYTES] + b"}"
+    if line[-_CHECK_BYTES:] + b"\n" != _CHECK % zlib.crc32(body):
+        raise ValueError("its check does not fit")
+    return _from_fields(fields)
+
+
 def _from_fields(line: dict[str, Any]) -> Answered:
-    if "turns" not in line:
-        return _from_old_fields(line)
     content = _parse_content(line["turns"])
     context = digest_of(content)
     key: Key

@@ -63,6 +63,7 @@ class RunLog:
         self._scores_path = folder / f"scores.rank{rank}.jsonl"
         self._synced = time.monotonic()
         self._known: dict[Key, Answered] | None = None
+        self.damaged: tuple[str, ...] = ()  # lines that the last answers() passed over
         with _explained(self._scores_path):
             self._scores: BinaryIO = self._scores_path.open("ab")
             self._lock()
@@ -105,7 +106,8 @@ class RunLog:
         again, with those of the other processes.
         """
         if self._known is None:
-            self._known = merged(sorted(self.folder.glob("scores.rank*.jsonl")))
+            logged = merged(sorted(self.folder.glob("scores.rank*.jsonl")))
+            self._known, self.damaged = logged.answers, logged.damaged
         return self._known
 
     def reread(self) -> None:

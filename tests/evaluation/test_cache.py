@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -119,13 +120,17 @@ def test_what_was_scored_before_an_interruption_is_in_the_cache(
     assert babycli("eval", "--model", small, *CACHED, "--output-path", "new").code == 0
 
 
-def test_a_damaged_cache_is_named(linked: Path, babycli: Babycli, small: Path) -> None:
+def test_a_damaged_answer_in_a_cache_is_named_and_computed_again(linked: Path, babycli: Babycli, small: Path) -> None:
     assert babycli("eval", "--model", small, *CACHED, "--tasks", "vtwt").code == 0
     (file,) = Path("cache").glob("*/*.jsonl")
-    file.write_bytes(b"nonsense\n" + file.read_bytes())
-    ran = babycli("eval", "--model", small, *CACHED, "--tasks", "vtwt")
-    assert ran.code == 3
-    assert str(file) in ran.err
+    first, rest = file.read_bytes().split(b"\n", 1)
+    edited = json.loads(first)
+    edited["token_logprobs"] = [0.0]
+    file.write_bytes(b"nonsense\n" + json.dumps(edited).encode() + b"\n" + rest)
+    ran = babycli("eval", "--model", small, *CACHED, "--tasks", "vtwt", "--output-path", "again")
+    assert ran.code == 0
+    assert f"note: 2 damaged answers are not used, but computed again: {file}, line 1, {file}, line 2" in ran.err
+    assert results(only_run(Path("again")))["results"] == results(only_run(Path("logs")))["results"]
 
 
 def test_a_cache_that_cannot_be_written_is_said_before_anything_is_computed(

@@ -1,4 +1,4 @@
-"""Pictures that change while a run goes on: what is logged is of the bytes whose digests are logged, or there is none."""
+"""Pictures that change while a run goes on: an answer is of the bytes whose digests are logged, or there is none."""
 
 from __future__ import annotations
 

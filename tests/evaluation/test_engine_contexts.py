@@ -29,7 +29,7 @@ from babycli.evaluation import engine
 from babycli.evaluation.memory import Batching
 from babycli.evaluation.plan import Keys, make_plan
 from babycli.evaluation.prefetch import FeatureStore
-from babycli.logs.answers import Answered, Key, ScoreKey, read_answers, to_line
+from babycli.logs.answers import Answered, Key, ScoreKey, merged, to_line
 from babycli.models.base import Features, ModelInfo, Pictures, Tokens
 from tests.evaluation.fakes import BRANCHING, INFO, BranchingModel, FakeModel
 
@@ -364,7 +364,7 @@ def test_a_reason_is_read_from_the_log_and_not_asked_for_again(tmp_path: Path) -
     whole = run(requests, model, how())
     path = tmp_path / "scores.rank0.jsonl"
     path.write_bytes(b"".join(map(to_line, whole.values())))
-    read = {one.key: one for one in read_answers(path)}
+    read = merged([path]).answers
     assert read == whole
     again = FakeModel(loss, longest=6)
     assert run(requests, again, how(), done=read) == {}

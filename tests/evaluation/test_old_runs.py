@@ -33,7 +33,7 @@ def now(linked: Path, babycli: Babycli) -> Path:
 
 
 def test_todays_answers_are_those_of_the_recorded_run(now: Path) -> None:
-    then, today = (merged([folder / "scores.rank0.jsonl"]) for folder in (RECORDED, now))
+    then, today = (merged([folder / "scores.rank0.jsonl"]).answers for folder in (RECORDED, now))
     assert len(then) == 707
     assert [(key, a.content, a.answer) for key, a in today.items()] == [
         (key, a.content, a.answer) for key, a in then.items()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -20,6 +21,7 @@ import pytest
 from PIL import Image
 
 from babycli.cli import main
+from babycli.logs.answers import merged
 from babycli.logs.runlog import RunLog
 from tests.checkpoints import DEMO_WORDS, write_checkpoint
 from tests.conftest import Babycli
@@ -306,15 +308,73 @@ def test_a_changed_label_file_is_a_conflict(
     assert "data labels_sha256 vtwt: 0000000000000000... in the log" in ran.err
 
 
-def test_damage_in_the_scores_is_named(
-    linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+def lose_a_key(content: bytes) -> bytes:
+    return content.replace(b'"turns"', b'"tirns"', 1)
+
+
+def flip_a_bit(content: bytes) -> bytes:
+    at = content.index(b'"token_logprobs":[') + 25
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+def edit_a_number(content: bytes) -> bytes:
+    first, rest = content.split(b"\n", 1)
+    line = json.loads(first)
+    line["token_logprobs"] = [0.0 for _ in line["token_logprobs"]]
+    return json.dumps(line).encode() + b"\n" + rest
+
+
+def swap_pictures(content: bytes) -> bytes:
+    first, second, *rest = [json.loads(line) for line in content.splitlines()]
+    first["turns"], second["turns"] = second["turns"], first["turns"]
+    return b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in (first, second, *rest))
+
+
+@pytest.mark.parametrize("damage", [lose_a_key, flip_a_bit, edit_a_number, swap_pictures])
+def test_damaged_scores_are_named_and_computed_again(
+    damage: Callable[[bytes], bytes],
+    linked: Path,
+    babycli: Babycli,
+    small: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    assert babycli("eval", "--model", small, *SOME, "--output-path", "whole").code == 0
     folder = interrupted(babycli, monkeypatch, 10, "--model", small, *SOME)
     scores = folder / "scores.rank0.jsonl"
-    scores.write_bytes(scores.read_bytes().replace(b'"turns"', b'"tirns"', 1))
+    scores.write_bytes(damage(scores.read_bytes()))
     ran = babycli("eval", "--model", small, *SOME)
-    assert ran.code == 3
-    assert "scores.rank0.jsonl, line 1 is no score" in ran.err
+    assert ran.code == 0, ran.err
+    assert re.search(r"note: [12] damaged answers? .*scores.rank0.jsonl, line 1", ran.err)
+    whole = only_run(Path("whole"))
+    assert results(folder)["results"] == results(whole)["results"]
+    assert merged([scores]).answers == merged([whole / "scores.rank0.jsonl"]).answers
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"sessions": None},
+        {"sessions": [3]},
+        {"sessions": [{"start": "yesterday"}]},
+        {"sessions": [{"start": "2026-01-01T00:00:00+00:00", "end": 3}]},
+        {"sessions": [{"start": "2026-01-01T00:00:00+00:00", "timings": {"x": "y"}}]},
+        {"sessions": {"a": 1}},
+        {"batch_size": "4"},
+        {"batch_size": 0},
+        {"batch_size": True},
+        {"start": 3},
+    ],
+    ids=repr,
+)
+def test_an_edited_run_json_is_named(
+    odd: dict[str, Any], linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = interrupted(babycli, monkeypatch, 2, "--model", small, *SOME)
+    run = read_json(folder / "run.json")
+    (folder / "run.json").write_text(json.dumps(run | odd))
+    ran = babycli("eval", "--model", small, *SOME)
+    assert ran.code == 6
+    assert f"{folder / 'run.json'} is damaged" in ran.err
 
 
 def test_a_run_that_is_being_written_is_left_alone(
