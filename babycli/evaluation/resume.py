@@ -7,14 +7,16 @@ writes.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from babycli.errors import ResumeError
+from babycli.evaluation.timings import PHASES
 from babycli.logs.identity import Identity
-from babycli.logs.schema import NAME_FORMAT, read_run
+from babycli.logs.schema import NAME_FORMAT, RUN_FILE, read_run
 
 
 def find_unfinished(runs: Path, now: Identity) -> Path | None:
@@ -32,6 +34,7 @@ def find_unfinished(runs: Path, now: Identity) -> Path | None:
         if not any(folder.glob("*_results.json")):
             differences = _differences(run, now)
             if not differences:
+                _check_run(folder, run)
                 return folder
             if is_last:
                 conflict = ResumeError(
@@ -42,6 +45,25 @@ def find_unfinished(runs: Path, now: Identity) -> Path | None:
     if conflict is not None:
         raise conflict
     return None
+
+
+def _check_run(folder: Path, run: Mapping[str, Any]) -> None:
+    """Checks what a continued run takes over from run.json, which somebody may have edited. Raises ResumeError."""
+    try:
+        sessions, size = run.get("sessions", []), run.get("batch_size", 1)
+        times = [session[key] for session in sessions for key in ("start", "end") if key in session]
+        seconds = [session["timings"][phase] for session in sessions if "timings" in session for phase in PHASES]
+        is_sound = all(datetime.fromisoformat(time) for time in [*times, *([run["start"]] if "start" in run else [])])
+        is_sound &= all(isinstance(session, dict) and "start" in session for session in sessions)
+        is_sound &= isinstance(sessions, list) and isinstance(size, int) and not isinstance(size, bool) and size > 0
+        is_sound &= all(isinstance(value, int | float) and math.isfinite(value) for value in seconds)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        is_sound = False
+    if not is_sound:
+        raise ResumeError(
+            f"{folder / RUN_FILE} is damaged: its sessions, start or batch_size are not as babycli writes them",
+            "put the file back as it was; or start anew with  --no-resume",
+        )
 
 
 def _latest_first(runs: Path) -> list[tuple[Path, dict[str, Any]]]:
