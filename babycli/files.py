@@ -10,6 +10,7 @@ import errno
 import glob
 import os
 import secrets
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -45,7 +46,12 @@ def write_atomically(path: Path, content: bytes) -> None:
         with explained(path):
             path.write_bytes(content)
         return
-    with written_aside(Path(os.path.realpath(path)), content) as put_in_place:
+    replace_file(Path(os.path.realpath(path)), content)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Does as write_atomically, but replaces whatever is there, also a link or a pipe. Raises DataError."""
+    with written_aside(path, content) as put_in_place:
         put_in_place()
 
 
@@ -74,7 +80,9 @@ def written_aside(path: Path, content: bytes) -> Iterator[Callable[[], None]]:
         with explained(path):
             lock_now(fd)
             with contextlib.suppress(FileNotFoundError):
-                os.fchmod(fd, path.stat().st_mode & 0o777)
+                status = path.lstat()
+                if stat.S_ISREG(status.st_mode):
+                    os.fchmod(fd, status.st_mode & 0o777)
             with os.fdopen(os.dup(fd), "wb") as stream:
                 stream.write(content)
                 stream.flush()

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Self
 import orjson
 
 from babycli.errors import DataError, OutputError, ResumeError
-from babycli.files import lock_now, write_atomically
+from babycli.files import lock_now, replace_file
 from babycli.logs.answers import Answered, Key, merged, to_line, whole_bytes
 from babycli.logs.schema import NAME_FORMAT, RUN_FILE, SCHEMA_VERSION, read_run
 
@@ -65,6 +65,7 @@ class RunLog:
         self._known: dict[Key, Answered] | None = None
         self.damaged: tuple[str, ...] = ()  # lines that the last answers() passed over
         with _explained(self._scores_path):
+            _check_own(self._scores_path)
             self._scores: BinaryIO = self._scores_path.open("ab")
             self._lock()
             self._scores.truncate(whole_bytes(self._scores_path.read_bytes()))
@@ -106,7 +107,10 @@ class RunLog:
         again, with those of the other processes.
         """
         if self._known is None:
-            logged = merged(sorted(self.folder.glob("scores.rank*.jsonl")))
+            paths = sorted(self.folder.glob("scores.rank*.jsonl"))
+            for path in paths:
+                _check_own(path)
+            logged = merged(paths)
             self._known, self.damaged = logged.answers, logged.damaged
         return self._known
 
@@ -135,9 +139,18 @@ class RunLog:
 
     def _write(self, path: Path, content: bytes) -> None:
         try:
-            write_atomically(path, content)
+            replace_file(path, content)  # never through a link, which would lead out of the folder
         except DataError as error:
             raise OutputError(error.message, _MEND) from error
+
+
+def _check_own(path: Path) -> None:
+    """Checks that a score file is none or a file, and no link that leads out of the run. Raises ResumeError."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise ResumeError(
+            f"{path} is a link, a pipe or a device, not a score file of babycli",
+            "move it away; its answers are computed again",
+        )
 
 
 def _pretty(value: object) -> bytes:

@@ -438,3 +438,40 @@ def test_sigterm_ends_a_run_with_a_last_word(linked: Path, small: Path) -> None:
     assert ran.code == 130
     assert "stopped after" in ran.err
     assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("name", ["scores.rank0.jsonl", "scores.rank1.jsonl"])
+@pytest.mark.parametrize("plant", ["link", "pipe"])
+def test_what_is_planted_as_scores_is_named(
+    plant: str, name: str, linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = interrupted(babycli, monkeypatch, 4, "--model", small, *SOME)
+    Path("precious").write_text("of somebody else")
+    (folder / name).unlink(missing_ok=True)
+    if plant == "link":
+        (folder / name).symlink_to(Path("precious").resolve())
+    else:
+        os.mkfifo(folder / name)
+    ran = babycli("eval", "--model", small, *SOME)
+    assert ran.code == 6
+    assert f"{folder / name} is a link, a pipe or a device" in ran.err
+    assert Path("precious").read_text() == "of somebody else"
+
+
+def test_a_planted_link_is_not_written_through(
+    linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = interrupted(babycli, monkeypatch, 4, "--model", small, *SOME)
+    Path("precious").write_text("of somebody else")
+    stamp = folder.name
+    run = (folder / "run.json").read_bytes()
+    Path("run").write_bytes(run)
+    (folder / "run.json").unlink()
+    (folder / "run.json").symlink_to(Path("run").resolve())
+    for name in ("outcomes.json", "samples_vtwt.jsonl"):
+        (folder / f"{stamp}_{name}").symlink_to(Path("precious").resolve())
+    ran = babycli("eval", "--model", small, *SOME)
+    assert ran.code == 0, ran.err
+    assert Path("precious").read_text() == "of somebody else"
+    assert Path("run").read_bytes() == run
+    assert read_json(folder / "run.json")["status"] == "done"
