@@ -148,6 +148,7 @@ class ModelRun:
             batching = self._batching(spec.device, log.provenance)
             session: dict[str, Any] = {"start": started, "device": spec.device, "n_processes": processes.n}
             session["libraries"] = about["libraries"]
+            self._say_updates(log.provenance.get("libraries"), about["libraries"])
             if processes.is_first:
                 log.write_provenance(
                     start=log.provenance.get("start", started),
@@ -270,6 +271,17 @@ class ModelRun:
                 cache.add(log.answers().values())
             except OutputError as error:  # the run itself has lost nothing
                 self._note(error.message)
+
+    def _say_updates(self, begun_with: Any, now: Mapping[str, str]) -> None:
+        """Tells which libraries have changed since the run began; those that scores depend on are a conflict before."""
+        if isinstance(begun_with, dict):
+            changed = [
+                f"{name} {version} (now {now.get(name)})"
+                for name, version in begun_with.items()
+                if version != now.get(name)
+            ]
+            if changed:
+                self._note(f"the run was begun with {listed(changed)}")
 
     def _say_damaged(self, lines: Sequence[str]) -> None:
         if lines:

@@ -475,3 +475,26 @@ def test_a_planted_link_is_not_written_through(
     assert Path("precious").read_text() == "of somebody else"
     assert Path("run").read_bytes() == run
     assert read_json(folder / "run.json")["status"] == "done"
+
+
+def test_other_libraries_are_said(linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = interrupted(babycli, monkeypatch, 4, "--model", small, *SOME)
+    run = read_json(folder / "run.json")
+    run["libraries"] |= {"python": "3.9.1", "accelerate": "0.1"}
+    (folder / "run.json").write_text(json.dumps(run))
+    ran = babycli("eval", "--model", small, *SOME)
+    assert ran.code == 0, ran.err
+    assert re.search(r"note: the run was begun with python 3\.9\.1 \(now 3.*\), accelerate 0\.1 \(now ", ran.err)
+
+
+@pytest.mark.parametrize("package", ["torch", "transformers", "tokenizers", "pillow"])
+def test_another_version_of_what_scores_depend_on_is_a_conflict(
+    package: str, linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = interrupted(babycli, monkeypatch, 4, "--model", small, *SOME)
+    run = read_json(folder / "run.json")
+    run["identity"]["software"][package] = "0.9.8"
+    (folder / "run.json").write_text(json.dumps(run))
+    ran = babycli("eval", "--model", small, *SOME)
+    assert ran.code == 6
+    assert f"software {package}: '0.9.8' in the log" in ran.err
