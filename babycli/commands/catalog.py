@@ -6,6 +6,7 @@ Owns the listing. Never reads the weights of a model.
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -110,6 +111,8 @@ def show(
                 "template": outline.template,
                 "prompts": asked,
                 "notes": outline.notes,
+                "reads": [asdict(origin) | {"files": [str(f) for f in origin.files]} for origin in outline.origins],
+                "left_out": outline.left_out,
             }
         )
         return
@@ -121,9 +124,22 @@ def show(
     tell(f"  {'parameters':<16} {'not known' if total is None else f'{total:,}':>15}")
     for note in outline.notes:
         tell(f"  note: {note}")
+    _print_origins(outline, Path(resolved.source).expanduser())
     tell(f"prompts, template {outline.template}:")
     for task, prompt in asked.items():
         tell(f"  {task:<16} {prompt['rendered']!r}" + ("" if prompt["origin"] != DEFAULT else "  (default)"))
+
+
+def _print_origins(outline: Outline, home: Path) -> None:
+    """Prints where each part of a model is read from; files of its own folder by their names."""
+    if outline.origins:
+        tell("reads:")
+    for origin in outline.origins:
+        files = ", ".join(file.name if file.parent == home else str(file) for file in origin.files)
+        where = f"{files} ({origin.where})" if files and origin.where else files or origin.where
+        tell(f"  {origin.what:<16} {where}")
+    if outline.left_out:
+        tell(f"  {'not read':<16} {', '.join(outline.left_out)}")
 
 
 def _prompts_by_task(outline: Outline) -> dict[str, dict[str, str]]:

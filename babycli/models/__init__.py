@@ -111,8 +111,8 @@ def load_model(resolved: Resolved, spec: ModelSpec) -> Model:
 
     Raises ModelError where that fails, UsageError for an argument that the family does not take.
     """
-    from babycli.models.parts.checkpoint import fetch
     from babycli.models.parts.device_memory import keep_freed_memory
+    from babycli.models.parts.hub import fetch
 
     if spec.device == "cpu":
         keep_freed_memory()
@@ -122,7 +122,7 @@ def load_model(resolved: Resolved, spec: ModelSpec) -> Model:
 
 def outline_model(resolved: Resolved, spec: ModelSpec) -> Outline:
     """Describes a model without reading its weights. Raises as load_model does."""
-    from babycli.models.parts.checkpoint import fetch_small
+    from babycli.models.parts.hub import fetch_small
 
     place = fetch_small(resolved.source) if _is_fetched(resolved) else Path(resolved.source)
     return _checked_family(resolved, place, spec).outline(spec, place)
@@ -188,7 +188,9 @@ def _checked_family(resolved: Resolved, place: Path, spec: ModelSpec) -> Family:
 
 def _family_of(place: Path) -> Family:
     from babycli.models.parts.checkpoint import read_config
+    from babycli.models.parts.weight_files import check_is_whole
 
+    check_is_whole(place)
     has_config = (place / "config.json").is_file()
     config = read_config(place) if has_config else {}
     for family in all_families().values():

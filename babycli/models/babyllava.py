@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babycli.errors import ModelError
-from babycli.models.base import DEVICE_MAP_HELP, Family, ModelSpec, Outline
+from babycli.models.base import DEVICE_MAP_HELP, Family, ModelSpec, Origin, Outline
 from babycli.models.parts.llava_abilities import LLAVA_ABILITIES
 from babycli.models.parts.prompts import TEMPLATES
 
@@ -40,13 +40,16 @@ def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
 def load(spec: ModelSpec, place: Path) -> LlavaModel:
     """Reads a checkpoint folder; see babycli.models.base.Loader."""
     from babycli.models.parts import checkpoint, llava_loading, llava_network
+    from babycli.models.parts.hub import fetch_tower
     from babycli.models.parts.pixels import PixelSpec
     from babycli.models.parts.precision import in_dtype, torch_dtype
     from babycli.models.parts.towers import baby_tower
+    from babycli.models.parts.weight_files import find_weights
 
     config = checkpoint.read_config(place)
     source = llava_loading.read_source("babyllava", spec, place, config, _trunk(place, config))
-    files = checkpoint.weight_files(place)
+    found = find_weights(place)
+    files = list(found.paths)
     dtype = torch_dtype(spec.dtype)
     shares = llava_network.split(checkpoint.read_weights(files), source.trunk, dtype)
     notes = list(shares.notes)
@@ -54,10 +57,11 @@ def load(spec: ModelSpec, place: Path) -> LlavaModel:
     try:
         tower_weights = shares.tower
         if wanted or not tower_weights:
-            file = checkpoint.fetch_tower(wanted or _tower_name(config), bool(wanted), place)
+            file = fetch_tower(wanted or _tower_name(config), bool(wanted), place)
             tower_weights = in_dtype(checkpoint.read_weights([file]), dtype)
             files = [*files, file]
             notes.append(f"the vision tower is {file}")
+        notes += found.notes(*files)
         tower = baby_tower(config, tower_weights)
         network = llava_network.assemble(config, source.trunk, source.n_tokens, tower, shares)
     except ModelError as error:  # the parts do not know the name of the checkpoint
@@ -68,13 +72,26 @@ def load(spec: ModelSpec, place: Path) -> LlavaModel:
 def outline(spec: ModelSpec, place: Path) -> Outline:
     """Describes a checkpoint; see babycli.models.base.Outliner."""
     from babycli.models.parts import checkpoint, llava_loading, llava_network
+    from babycli.models.parts.origins import glimpse
     from babycli.models.parts.towers import baby_tower
 
     config = checkpoint.read_config(place)
     source = llava_loading.read_source("babyllava", spec, place, config, _trunk(place, config))
+    seen = glimpse(place, spec.source)
     tower = baby_tower(config, None)
     network = llava_network.assemble(config, source.trunk, source.n_tokens, tower, None)
-    return llava_loading.sketch(source, network, tower, [])
+    home = _tower_origin(spec, config, seen.stored.dtypes, llava_network.tower_prefix(source.trunk))
+    return llava_loading.sketch(source, network, tower, seen, [home], [])
+
+
+def _tower_origin(spec: ModelSpec, config: Mapping[str, Any], weights: Mapping[str, Any], prefix: str) -> Origin:
+    """Tells where the tower would be read from; ``weights`` are empty where they are not here."""
+    if wanted := spec.args.get("vision_tower"):
+        return Origin("vision tower", f"{wanted}, as vision_tower= says")
+    if any(name.startswith(prefix) for name in weights):
+        return Origin("vision tower", "in the weights")
+    named = f"{config.get('mm_vision_tower')}, as config.json says"
+    return Origin("vision tower", f"{named}: it is not in the weights" if weights else f"in the weights, else {named}")
 
 
 def _trunk(folder: Path, config: Mapping[str, Any]) -> str:

@@ -106,18 +106,29 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The place from which a part of a model is read, as `babycli models show` prints it."""
+
+    what: str  # "weights", "vision tower", "tokenizer", "template"
+    where: str  # in words; "" where the files say it all
+    files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Outline:
     """The description of a checkpoint, made without its weights."""
 
     family: str
     parts: tuple[Part, ...]
-    stored_dtype: str | None  # what config.json says the weights are saved in
+    stored_dtype: str | None  # of the weights in their files; of files that are not here, what config.json says
     template: str
     abilities: Abilities
     render: Callable[[Context], str]  # a context as the model reads it
     prompts: Mapping[str, str] = field(default_factory=dict)
     prompts_like: str = ""
     notes: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
+    left_out: tuple[str, ...] = ()  # files of the folder that look like weights or tokenizers, and are not read
 
 
 @dataclass(frozen=True, slots=True)

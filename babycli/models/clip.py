@@ -41,45 +41,54 @@ def load(spec: ModelSpec, place: Path) -> ClipModel:
     from babycli.models.parts.clip_model import ClipModel
     from babycli.models.parts.clip_texts import load_text_reader
     from babycli.models.parts.precision import full_precision
+    from babycli.models.parts.weight_files import find_weights
 
     config = _read_config(place)
-    files = checkpoint.weight_files(place)
+    found = find_weights(place)
     network = clip_network.build(place, config)
     texts = load_text_reader(place, network.config)
     images = load_image_reader(place, network.config.vision_config)
-    notes = clip_network.fill(place, network, checkpoint.read_weights(files), spec.dtype)
+    notes = clip_network.fill(place, network, checkpoint.read_weights(found.paths), spec.dtype)
     network = network.to(spec.device).eval()
     if spec.dtype == "float32":
         full_precision()
-    patterns = ("config.json", "*token*", "vocab.json", "merges.txt", "spiece.model", "*processor_config.json")
-    settings = sorted(file for pattern in patterns for file in place.glob(pattern) if file.is_file())
     info = ModelInfo(
         family=FAMILY.name,
         source=spec.source,
-        fingerprint=checkpoint.fingerprint(dict.fromkeys([*files, *settings])),
+        fingerprint=checkpoint.fingerprint(dict.fromkeys([*found.paths, *_setting_files(place)])),
         n_parameters=checkpoint.n_parameters(network),
         dtype=spec.dtype,
         device=spec.device,
         template="none",
         abilities=ABILITIES,
-        notes=notes,
+        notes=(*notes, *found.notes()),
     )
     return ClipModel(network, texts, images, info)
+
+
+def _setting_files(folder: Path) -> list[Path]:
+    """Lists the files of a folder, beside its weights, that a similarity depends on."""
+    patterns = ("config.json", "*token*", "vocab.json", "merges.txt", "spiece.model", "*processor_config.json")
+    return sorted({file for pattern in patterns for file in folder.glob(pattern) if file.is_file()})
 
 
 def outline(spec: ModelSpec, place: Path) -> Outline:
     """Describes a checkpoint; see babycli.models.base.Outliner."""
     from babycli.models.parts import clip_network
+    from babycli.models.parts.origins import glimpse, of_settings
 
     config = _read_config(place)
     stored = config.get("torch_dtype") or config.get("dtype")
+    seen = glimpse(place, spec.source)
     return Outline(
         family=FAMILY.name,
         parts=clip_network.parts_of(clip_network.build(place, config)),
-        stored_dtype=stored if isinstance(stored, str) else None,
+        stored_dtype=seen.dtype or (stored if isinstance(stored, str) else None),
         template="none",
         abilities=ABILITIES,
         render=prompt_text,
+        origins=(seen.origin, *of_settings(_setting_files(place))),
+        left_out=seen.left_out,
     )
 
 

@@ -27,6 +27,7 @@ from babycli.models.base import (
     Model,
     ModelInfo,
     ModelSpec,
+    Origin,
     Outline,
     Part,
     Pictures,
@@ -137,6 +138,7 @@ def load(spec: ModelSpec, place: Path) -> Cvcl:
     from babycli.models.parts.lightning import read_lightning
     from babycli.models.parts.precision import full_precision, in_dtype, notes_on_broken, torch_dtype
     from babycli.models.parts.vision import quicken
+    from babycli.models.parts.weight_files import only
 
     wraps = _text_kind(spec) == "utterance"
     file = _ckpt(place)
@@ -162,7 +164,7 @@ def load(spec: ModelSpec, place: Path) -> Cvcl:
         device=spec.device,
         template="none",
         abilities=ABILITIES,
-        notes=notes_on_broken(weights.values()),
+        notes=(*notes_on_broken(weights.values()), *(only(file).notes() if place.is_dir() else ())),
     )
     cosine = bool(settings.get("normalize_features", False))
     return Cvcl(network, vocab, info, wraps, cosine)
@@ -176,12 +178,20 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
     from babycli.models.parts import checkpoint
     from babycli.models.parts.lightning import read_lightning
     from babycli.models.parts.vision import ResNeXt, ResNeXtSpec
+    from babycli.models.parts.weight_files import only
 
     _text_kind(spec)
     is_here = place.is_file() or any(place.glob("*.ckpt"))
+    vocab = Origin("vocabulary", "as vocab= says" if "vocab" in spec.args else "beside the .ckpt, else in it")
+    origins = (Origin("weights", "not here"), vocab)
+    left_out: tuple[str, ...] = ()
     if is_here:
         file = _ckpt(place)
         read = read_lightning(file, "meta")
+        _, vocab_file = _vocabulary(spec, file, read)
+        vocab = Origin("vocabulary", "" if vocab_file else "in the weights' file", (vocab_file,) if vocab_file else ())
+        origins = (Origin("weights", "", (file,)), vocab)
+        left_out = tuple(path.name for path in only(file).left_out) if place.is_dir() else ()
         _settings(read, file)
         network: Any = _network(read.weights, file)
     else:
@@ -201,6 +211,8 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
         template="none",
         abilities=ABILITIES,
         render=prompt_text,
+        origins=origins,
+        left_out=left_out,
     )
 
 

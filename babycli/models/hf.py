@@ -47,7 +47,7 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
     from babycli.models.parts import hf_model
 
     config, chat = _config_and_chat(spec, place)
-    return hf_model.outline(place, config, chat)
+    return hf_model.outline(spec, place, config, chat)
 
 
 def _config_and_chat(spec: ModelSpec, place: Path) -> tuple[Any, Chat]:

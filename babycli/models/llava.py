@@ -16,11 +16,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from babycli.errors import ModelError
 from babycli.models.babyllava import recognises as is_babyllava
-from babycli.models.base import DEVICE_MAP_HELP, Family, ModelSpec, Outline
+from babycli.models.base import DEVICE_MAP_HELP, Family, ModelSpec, Origin, Outline
 from babycli.models.parts.llava_abilities import LLAVA_ABILITIES
 from babycli.models.parts.prompts import TEMPLATES
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from babycli.models.parts.llava_model import LlavaModel
     from babycli.models.parts.towers import Tower
 
+Thing = TypeVar("Thing")
 _TRUNK = "model"  # Llama's name inside a checkpoint of the original
 _TOWER_PREFIX = f"{_TRUNK}.vision_tower.vision_tower."
 _OWN_TOWER = "mm_vision_config"  # our name for what only a transformers config holds: that of its own tower
@@ -68,32 +69,45 @@ def load(spec: ModelSpec, place: Path) -> LlavaModel:
     """Reads a checkpoint folder; see babycli.models.base.Loader."""
     from babycli.models.parts import checkpoint, llava_loading, llava_network
     from babycli.models.parts.precision import torch_dtype
+    from babycli.models.parts.weight_files import find_weights
 
     source = _source(spec, place)
-    files = checkpoint.weight_files(place)
-    weights = checkpoint.read_weights(files)
-    renamed = _from_transformers(weights) if _OWN_TOWER in source.config else weights
+    found = find_weights(place)
+    weights = checkpoint.read_weights(found.paths)
+    renamed = weights
+    if _OWN_TOWER in source.config:
+        renamed = _from_transformers(weights)
     try:
-        home = _tower_home(source, {n: t for n, t in renamed.items() if n.startswith(_TOWER_PREFIX)})
+        own = _tower_weights(renamed)
+        home = _tower_home(source, own, has_own=bool(own), reads=True)
         shares = llava_network.split({**renamed, **home.weights}, _TRUNK, torch_dtype(spec.dtype))
-        del weights, renamed  # the weights of a 7B model need not be held twice
+        del weights, renamed, own  # the weights of a 7B model need not be held twice
         tower = _tower(source, home, shares.tower)
         network = llava_network.assemble(source.config, _TRUNK, source.n_tokens, tower, shares)
     except ModelError as error:  # the parts do not know the name of the checkpoint
         raise ModelError(f"{place}: {error.message}", error.mend) from error
     pixels = _pixels(source, home)
-    return llava_loading.finish(source, network, pixels, [*files, *home.files], [*shares.notes, *home.notes])
+    notes = [*shares.notes, *home.notes, *found.notes()]
+    return llava_loading.finish(source, network, pixels, [*found.paths, *home.files], notes)
 
 
 def outline(spec: ModelSpec, place: Path) -> Outline:
     """Describes a checkpoint; see babycli.models.base.Outliner."""
     from babycli.models.parts import llava_loading, llava_network
+    from babycli.models.parts.origins import glimpse, of_settings
 
     source = _source(spec, place)
-    home = _tower_home(source, None)
+    seen = glimpse(place, spec.source)
+    names = _from_transformers(seen.stored.dtypes) if _OWN_TOWER in source.config else seen.stored.dtypes
+    home = _tower_home(source, {}, has_own=bool(_tower_weights(names)), reads=False)
     tower = _tower(source, home, None)
     network = llava_network.assemble(source.config, _TRUNK, source.n_tokens, tower, None)
-    return llava_loading.sketch(source, network, tower, home.notes)
+    pictures = of_settings(file for file in home.files if file.name == "preprocessor_config.json")
+    return llava_loading.sketch(source, network, tower, seen, [home.origin, *pictures], home.notes)
+
+
+def _tower_weights(by_name: Mapping[str, Thing]) -> dict[str, Thing]:
+    return {name: thing for name, thing in by_name.items() if name.startswith(_TOWER_PREFIX)}
 
 
 def _source(spec: ModelSpec, place: Path) -> Source:
@@ -143,13 +157,13 @@ def _as_original(place: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _from_transformers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Gives the weights under the original's names."""
+def _from_transformers(by_name: Mapping[str, Thing]) -> dict[str, Thing]:
+    """Gives the weights, or what is known of them, under the original's names."""
     renamed = {}
-    for name, tensor in weights.items():
+    for name, thing in by_name.items():
         for pattern, replacement in _NAMES:
             name = re.sub(pattern, replacement, name)
-        renamed[name] = tensor
+        renamed[name] = thing
     return renamed
 
 
@@ -162,28 +176,33 @@ class _TowerHome:
     weights: Mapping[str, Tensor]  # in the checkpoint's names; empty where the checkpoint's own are used
     files: tuple[Path, ...]
     notes: tuple[str, ...]
+    origin: Origin  # for models show
 
 
-def _tower_home(source: Source, own: Mapping[str, Tensor] | None) -> _TowerHome:
-    """Finds the tower; ``own`` are the tower weights in the checkpoint, None if no weights are to be read.
+def _tower_home(source: Source, own: Mapping[str, Tensor], has_own: bool, reads: bool) -> _TowerHome:
+    """Finds the tower; ``own`` are the tower weights in the checkpoint, not needed if no weights are to be read.
 
     The original reads the tower from the repository that ``mm_vision_tower`` names, and ignores tower weights in the
     checkpoint. babycli does the same, unless config.json says that the tower was tuned: then only the checkpoint has
     the right weights.
     """
     from babycli.models.parts import checkpoint
+    from babycli.models.parts.hub import fetch_tower_folder
+    from babycli.models.parts.origins import glimpse
+    from babycli.models.parts.weight_files import find_weights
 
     config, folder = source.config, source.folder
     wanted = source.spec.args.get("vision_tower")
     if _OWN_TOWER in config and not wanted:
         processor = checkpoint.read_json_object(folder / "preprocessor_config.json", missing_ok=True)
         used = folder / "preprocessor_config.json"
-        return _TowerHome(config[_OWN_TOWER], processor, {}, (used,) if used.is_file() else (), ())
+        origin = Origin("vision tower", "in the weights, its shape in config.json")
+        return _TowerHome(config[_OWN_TOWER], processor, {}, (used,) if used.is_file() else (), (), origin)
 
     tuned = next((key for key in _TUNED if config.get(key)), None)
-    uses_own = bool(tuned and own and not wanted)
+    uses_own = bool(tuned and has_own and not wanted)
     name = wanted or str(config["mm_vision_tower"])
-    home = checkpoint.fetch_tower_folder(name, bool(wanted), folder, with_weights=own is not None and not uses_own)
+    home = fetch_tower_folder(name, bool(wanted), folder, with_weights=reads and not uses_own)
     whole = checkpoint.read_config(home)
     vision = whole.get("vision_config") if "vision_config" in whole else whole
     if not isinstance(vision, dict) or not str(whole.get("model_type")).startswith("clip"):
@@ -195,18 +214,29 @@ def _tower_home(source: Source, own: Mapping[str, Tensor] | None) -> _TowerHome:
     settings = [f for f in (home / "config.json", home / "preprocessor_config.json") if f.is_file()]
     if uses_own:
         note = f"the vision tower is the checkpoint's own: its config.json says {tuned}"
-        return _TowerHome(vision, processor, {}, tuple(settings), (note,))
-    if own is None:
-        return _TowerHome(vision, processor, {}, tuple(settings), (f"the vision tower is {home}",))
+        origin = Origin("vision tower", f"in the weights, as {tuned} in config.json says; its shape in {home}")
+        return _TowerHome(vision, processor, {}, tuple(settings), (note,), origin)
+    says = f"{home}, as {'vision_tower=' if wanted else 'mm_vision_tower in config.json'} says"
+    if not reads:
+        seen = glimpse(home, str(home) if (folder.parent / name).exists() else name)
+        if has_own:
+            says += "; the one in the weights is not read"
+        elif tuned and not wanted:
+            says += f", unless the weights hold one: {tuned} in config.json says that it was tuned"
+        says += "" if seen.origin.files else f"; weights: {seen.origin.where}"
+        origin = Origin("vision tower", says, seen.origin.files)
+        return _TowerHome(vision, processor, {}, tuple(settings), (), origin)
     from babycli.models.parts.towers import clip_vision_weights
 
-    files = checkpoint.weight_files(home)
-    tower = clip_vision_weights(checkpoint.read_weights(files))
+    found = find_weights(home)
+    tower = clip_vision_weights(checkpoint.read_weights(found.paths))
     weights = {f"{_TOWER_PREFIX}vision_model.{name}": tensor for name, tensor in tower.items()}
     note = f"the vision tower is {home}"
     if own and not _same_weights(own, weights):
         note += "; the checkpoint holds another, which is not used: its config.json does not say that it was tuned"
-    return _TowerHome(vision, processor, weights, (*settings, *files), (note,))
+    notes = (note, *(f"of the vision tower {text}" for text in found.notes()))
+    origin = Origin("vision tower", says, found.paths)
+    return _TowerHome(vision, processor, weights, (*settings, *found.paths), notes, origin)
 
 
 def _same_weights(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:

@@ -1,7 +1,8 @@
-"""Checkpoint folders: finding one, and reading its config and its weight files.
+"""Checkpoint folders: reading the config and the weights in their files.
 
-Owns finding and reading the files. Never builds a module, never runs code out of a checkpoint: safetensors, or
-torch.load with ``weights_only=True``. Whatever is wrong with a file is a ModelError that names it.
+Owns reading the files, and what training programs put around weights and their names. Never builds a module, never runs
+code out of a checkpoint: safetensors, or torch.load with ``weights_only=True``. Whatever is wrong with a file is a
+ModelError that names it. Which files are the weights is for weight_files.py to say.
 """
 
 from __future__ import annotations
@@ -9,94 +10,32 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from collections.abc import Iterable, Mapping
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from babycli.errors import ModelError
-from babycli.wording import first_line, listed
+from babycli.wording import all_of, first_line, listed
 
-_HUB_MODULES = ("huggingface_hub", "requests", "httpx", "httpx2", "httpcore", "httpcore2")
-_MODEL_MEND = "check the name and the network, or give a local folder:  --model path/to/checkpoint"
-_TOWER_MEND = "say where the tower is:  --model-args vision_tower=PATH"
-_SMALL_FILES = ["*.json", "*.model", "*.txt", "*.jinja"]
+# Keys under which training programs keep the weights, one level down.
+_LEVELS = ("teacher", "state_dict", "model_state_dict", "model", "module")
+# What wrappers of a training put in front of every name: DataParallel and DeepSpeed, torch.compile, FSDP, PEFT.
+_WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.", "base_model.model.")
+_UNMERGED = re.compile(r"\.(lora_[A-Za-z]\w*|base_layer|modules_to_save|original_module)\.")  # PEFT's names
+SAVE_PLAIN = "save the model itself, without what the training wrapped around it, and give that folder"
+_LFS_POINTER = b"version https://git-lfs"
+_SAFETENSORS_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"} | {
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+}
 
-
-def fetch(source: str) -> Path:
-    """Gives the path of a local checkpoint (a folder or a file of weights); fetches a hub id into the hub's cache."""
-    local = Path(source).expanduser()
-    if local.exists():
-        return local
-    for suffix in (".safetensors", ".bin", ".ckpt"):
-        folder = _from_hub(source, [*_SMALL_FILES, f"*{suffix}"], "", _MODEL_MEND)
-        if any(folder.glob(f"*{suffix}")):
-            break
-    return folder
-
-
-def fetch_small(source: str) -> Path:
-    """Does as fetch, but without the weights of a hub id."""
-    local = Path(source).expanduser()
-    return local if local.exists() else _from_hub(source, _SMALL_FILES, "", _MODEL_MEND)
-
-
-def fetch_tower(source: str, wanted: bool, near: Path) -> Path:
-    """Finds the weight file of a vision tower: a local file, the one in a folder, or ``<name>.pth`` of a hub id.
-
-    ``wanted`` is true if the user named it, false if config.json does. A relative name is looked up in the working
-    folder, then beside the checkpoint ``near``, then on the hub.
-    """
-    why = "" if wanted else "the weights hold no vision tower, and config.json names one that is not here: "
-    path = _local_tower(source, near, why) or _from_hub(source, ["*.pth"], why, _TOWER_MEND)
-    if path.is_file():
-        return path
-    files = sorted(path.glob("*.pth"))
-    named = [f for f in files if f.stem == Path(source).name]
-    if len(named or files) != 1:
-        names = ", ".join(f.name for f in files) or "none"
-        raise ModelError(f"expected one .pth file with the vision tower in {path}, found {names}", _TOWER_MEND)
-    return (named or files)[0]
-
-
-def fetch_tower_folder(source: str, wanted: bool, near: Path, with_weights: bool) -> Path:
-    """Finds the folder of a vision tower that is a checkpoint of its own, as CLIP's; looked up as in fetch_tower."""
-    why = "" if wanted else "config.json names a vision tower that is not here: "
-    path = _local_tower(source, near, why)
-    if path is not None and not path.is_dir():
-        raise ModelError(f"{path} is a file; the vision tower is a folder with config.json and weights", _TOWER_MEND)
-    if path is None:
-        path = _from_hub(source, _SMALL_FILES, why, _TOWER_MEND)
-        for suffix in (".safetensors", ".bin") if with_weights else ():
-            path = _from_hub(source, [*_SMALL_FILES, f"*{suffix}"], why, _TOWER_MEND)
-            if any(path.glob(f"*{suffix}")):
-                break
-    return path
-
-
-def _local_tower(source: str, near: Path, why: str) -> Path | None:
-    """Finds a tower on this disk; None for a name that can only be a hub id. Raises ModelError."""
-    path = Path(source).expanduser()
-    for place in (path, near.parent / path):
-        if place.exists():
-            return place
-    if source.startswith(("/", ".", "~")) or source.count("/") != 1:
-        raise ModelError(f"{why}there is no file or folder {source}", _TOWER_MEND)
-    return None
-
-
-def _from_hub(repo_id: str, patterns: list[str], why: str, mend: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(repo_id, allow_patterns=patterns))
-    except Exception as error:
-        # The HTTP library below it has changed (requests, httpx, httpx2), and its exceptions pass through.
-        if not isinstance(error, (OSError, ValueError)) and type(error).__module__.split(".")[0] not in _HUB_MODULES:
-            raise
-        raise ModelError(f"{why}cannot get {repo_id!r} from the model hub: {first_line(error)}", mend) from error
+Thing = TypeVar("Thing")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -119,32 +58,71 @@ def read_json_object(path: Path, missing_ok: bool = False) -> dict[str, Any]:
     return loaded
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """Lists the weight files of a checkpoint folder: safetensors, else .bin; by the index of shards if there is one."""
-    for single in ("model.safetensors", "pytorch_model.bin"):
-        index = f"{single}.index.json"
-        if (folder / index).is_file():
-            try:
-                names = sorted(set(json.loads((folder / index).read_bytes())["weight_map"].values()))
-                paths = [folder / name for name in names]
-            except (ValueError, KeyError, AttributeError, TypeError) as error:
-                raise ModelError(f"{folder / index} is not an index of weight files: {error!r}") from error
-            missing = [path.name for path in paths if not path.is_file()]
-            if missing:
-                raise ModelError(f"the checkpoint {folder} lacks {len(missing)} of its weight files: {listed(missing)}")
-            return paths
-        if (folder / single).is_file():
-            return [folder / single]
-    raise ModelError(f"the checkpoint {folder} has no weights: neither model.safetensors nor pytorch_model.bin")
-
-
 def read_weights(files: Iterable[Path]) -> dict[str, Tensor]:
-    """Reads all tensors of the files, on the CPU, in the dtype they were saved in. Raises ModelError."""
+    """Reads all tensors of the files, on the CPU, in the dtype they were saved in. Raises ModelError.
+
+    What a training wrapped around them (``{"module": ...}``, "module." in front of every name) is taken off.
+    """
     weights: dict[str, Tensor] = {}
     for file in files:
-        loaded = _read_safetensors(file) if file.suffix == ".safetensors" else _read_pickle(file)
+        loaded = _read_safetensors(file) if file.suffix == ".safetensors" else _read_pickle(file).weights
+        check_merged(loaded, file)
         weights.update(loaded)
-    return weights
+    return unwrapped(weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The weights in some files, seen without reading them."""
+
+    dtypes: Mapping[str, str]  # "float16", by the name of the weight
+    wrapper: str  # what stands in front of every name, and is no part of it
+    level: str  # the keys under which a pickle keeps its weights: "module", "state_dict.model"; "": none
+
+    @property
+    def dtype(self) -> str:
+        """The floating dtypes that they are saved in, the most frequent first: "float16 and float32"."""
+        kinds = Counter(dtype for dtype in self.dtypes.values() if "float" in dtype)
+        return all_of([dtype for dtype, _ in kinds.most_common()])
+
+
+def look_into(files: Iterable[Path]) -> Stored:
+    """Reads the names and dtypes of all tensors of the files. Raises ModelError."""
+    dtypes: dict[str, str] = {}
+    level = ""
+    for file in files:
+        if file.suffix == ".safetensors":
+            dtypes.update(_look_into_safetensors(file))
+        else:
+            read = _read_pickle(file, "meta")
+            dtypes.update({name: str(w.dtype).removeprefix("torch.") for name, w in read.weights.items()})
+            level = level or read.level
+    return Stored(unwrapped(dtypes), wrapper_of(dtypes), level)
+
+
+def wrapper_of(names: Collection[str]) -> str:
+    """Tells what wrappers of a training have put in front of every name, as "module._orig_mod."; "" for nothing."""
+    prefix, found = "", "."
+    while names and found:
+        found = next((w for w in _WRAPPERS if all(name.startswith(prefix + w) for name in names)), "")
+        prefix += found
+    return prefix
+
+
+def unwrapped(by_name: Mapping[str, Thing]) -> dict[str, Thing]:
+    """Gives weights, or what is known of them, under the names they had before the training wrapped the model."""
+    prefix = wrapper_of(by_name)
+    return {name.removeprefix(prefix): thing for name, thing in by_name.items()}
+
+
+def check_merged(names: Collection[str], place: Path) -> None:
+    """Checks that no weights in ``place`` are those of an adapter beside the model's own. Raises ModelError."""
+    unmerged = sorted(name for name in names if _UNMERGED.search(f".{name}"))
+    if unmerged:
+        raise ModelError(
+            f"{place}: {len(unmerged)} weights are those of an adapter that is not merged: {listed(unmerged, 2)}",
+            "merge it first (PEFT: merge_and_unload, then save_pretrained), and give the merged folder",
+        )
 
 
 def _read_safetensors(file: Path) -> dict[str, Tensor]:
@@ -154,20 +132,56 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
     try:
         return load_file(file)
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"cannot read the weights {file}: {first_line(error)}") from error
+        raise _unreadable(file, error) from error
 
 
-def _read_pickle(file: Path) -> dict[str, Tensor]:
+def _look_into_safetensors(file: Path) -> dict[str, str]:
+    from safetensors import SafetensorError, safe_open
+
     try:
-        loaded = torch.load(file, map_location="cpu", weights_only=True)
+        with safe_open(file, framework="pt") as opened:
+            kinds = {name: str(opened.get_slice(name).get_dtype()) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(file, error) from error
+    return {name: _SAFETENSORS_DTYPES.get(kind, kind) for name, kind in kinds.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Pickled:
+    weights: dict[str, Tensor]
+    level: str  # as in Stored
+
+
+def _read_pickle(file: Path, device: str = "cpu") -> _Pickled:
+    try:
+        loaded = torch.load(file, map_location=device, weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise ModelError(f"cannot read the weights {file}: {first_line(error)}") from error
-    for key in ("teacher", "state_dict", "model"):  # training checkpoints keep the weights one level down
-        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
-            loaded = loaded[key]
+        raise _unreadable(file, error) from error
+    levels: list[str] = []
+    while isinstance(loaded, dict) and (key := next((k for k in _LEVELS if isinstance(loaded.get(k), dict)), "")):
+        loaded = loaded[key]
+        levels.append(key)
     if not isinstance(loaded, dict):
         raise ModelError(f"{file} holds a {type(loaded).__name__}, not weights by name")
-    return {name: tensor for name, tensor in loaded.items() if isinstance(tensor, Tensor)}
+    weights = {name: tensor for name, tensor in loaded.items() if isinstance(tensor, Tensor)}
+    if deeper := [repr(key) for key, value in loaded.items() if isinstance(value, dict) and not weights]:
+        raise ModelError(f"{file} holds no weights by name; they may be under the key {listed(deeper)}", SAVE_PLAIN)
+    return _Pickled(weights, ".".join(levels))
+
+
+def _unreadable(file: Path, error: Exception) -> ModelError:
+    """Makes the error for a file of weights that cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            is_pointer = stream.read(len(_LFS_POINTER)) == _LFS_POINTER
+    except OSError:
+        is_pointer = False
+    if is_pointer:
+        return ModelError(
+            f"cannot read the weights {file}: it is a pointer of Git LFS, not the file itself",
+            f"fetch it:  git -C {file.parent} lfs pull",
+        )
+    return ModelError(f"cannot read the weights {file}: {first_line(error)}")
 
 
 def fingerprint(files: Iterable[Path]) -> str:
@@ -206,16 +220,34 @@ def check_names(module: nn.Module, weights: Mapping[str, Tensor], what: str, ign
         for name in sorted(expected.keys() & weights.keys())
         if tuple(weights[name].shape) != expected[name]
     ]
+    renaming = why_unexpected(unexpected, missing)
     problems = [
-        f"{len(names)} {label}: {listed(names)}"
+        f"{len(names)} {label}: {listed(names, 1 if renaming else 5)}"
         for names, label in ((missing, "missing"), (unexpected, "unexpected"), (reshaped, "of a wrong shape"))
         if names
     ]
     if problems:
         raise ModelError(
-            f"the weights of the {what} do not fit its config.json: " + "; ".join(problems),
-            "check that config.json and the weight files come from the same training run",
+            f"the weights of the {what} do not fit its config.json: " + "; ".join([*problems, *renaming]),
+            SAVE_PLAIN if renaming else "check that config.json and the weight files come from the same training run",
         )
+
+
+def why_unexpected(unexpected: Collection[str], missing: Collection[str]) -> list[str]:
+    """Tells, in a list, what stands in front of the unexpected names where the rest is a missing one.
+
+    "module.h.0.bias" is unexpected, "h.0.bias" is missing: "module." It is of use where that holds for most names.
+    """
+    wanted = set(missing)
+    prefixes = Counter(
+        name[:i] for name in unexpected for i in range(1, len(name)) if name[i - 1] == "." and name[i:] in wanted
+    )
+    if not prefixes:
+        return []
+    prefix, n = prefixes.most_common(1)[0]
+    if 2 * n < len(unexpected):
+        return []
+    return [f"{n} of the unexpected are missing ones with {prefix!r} in front of the name"]
 
 
 def with_counters(module: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -54,8 +54,9 @@ _SOUNDS: Any = AutoFeatureExtractor
 class Chat:
     """The chat of a checkpoint, which turns a conversation of words and pictures into the network's input."""
 
-    def __init__(self, folder: Path, processor: Any, template: str) -> None:
+    def __init__(self, folder: Path, processor: Any, template: str, origin: Path) -> None:
         self.folder = folder
+        self.origin = origin  # the file that holds the template
         self.tokenizer: Any = processor.tokenizer
         self._processor = processor
         self._template = template
@@ -163,7 +164,11 @@ def read_chat(folder: Path, config: Any, template: str | None) -> Chat:
             read_json_object(file)  # names a file that is no JSON, as transformers does not always do
     with reading(f"{folder}: transformers cannot read its processor"):
         processor = _read_processor(folder, config)
-    chat = Chat(folder, processor, _own_template(folder, processor) if template is None else _template_in(template))
+    if template is None:
+        own = _own_template(folder, processor)
+        chat = Chat(folder, processor, own, _file_of_template(folder, own))
+    else:
+        chat = Chat(folder, processor, _template_in(template), Path(template).expanduser())
     chat.check()
     return chat
 
@@ -267,6 +272,19 @@ def _own_template(folder: Path, processor: Any) -> str:
             _TEMPLATE_MEND,
         )
     return template
+
+
+def _file_of_template(folder: Path, template: str) -> Path:
+    """Finds the file of a checkpoint that holds the template in use; the folder if none holds it as it is."""
+    for path in (folder / "chat_template.jinja", *sorted(folder.glob("additional_chat_templates/*.jinja"))):
+        if path.is_file() and path.read_text(encoding="utf-8") == template:
+            return path
+    for name in ("chat_template.json", "processor_config.json", "tokenizer_config.json"):
+        held = read_json_object(folder / name, missing_ok=True).get("chat_template")
+        texts = [entry.get("template") for entry in held if isinstance(entry, dict)] if isinstance(held, list) else []
+        if template in (held, *texts, *(held.values() if isinstance(held, dict) else ())):
+            return folder / name
+    return folder
 
 
 def _template_in(name: str) -> str:

@@ -16,20 +16,21 @@ from typing import Any, cast
 
 import torch
 from PIL.Image import Image
-from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import AutoModelForImageTextToText, LogitsProcessor, LogitsProcessorList
 
 from babycli.domain import CannotAnswer, Context, Loglikelihood, Text
 from babycli.errors import ModelError
-from babycli.models.base import Features, Model, ModelInfo, ModelSpec, Outline, Part, Pictures, Tokens
+from babycli.models.base import Features, Model, ModelInfo, ModelSpec, Origin, Outline, Part, Pictures, Tokens
 from babycli.models.parts import answers, checkpoint
 from babycli.models.parts.hf_abilities import ABILITIES
 from babycli.models.parts.hf_chat import Chat, setting_files
+from babycli.models.parts.origins import glimpse, of_settings
 from babycli.models.parts.pictures import picture_digest
 from babycli.models.parts.placement import device_map_of
 from babycli.models.parts.precision import full_precision, notes_on_broken, torch_dtype
 from babycli.models.parts.transformers_calls import reading
+from babycli.models.parts.weight_files import find_weights
 from babycli.wording import Scoring, listed
 
 _AUTO: Any = AutoModelForImageTextToText  # some of its functions have no types
@@ -220,24 +221,21 @@ class _NanWatch(LogitsProcessor):
 
 def load(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> HfModel:
     """Loads the model of a checkpoint folder whose config and chat have been read."""
-    files = checkpoint.weight_files(folder)
-    for file in files:
-        if file.suffix == ".safetensors":  # transformers does not say which file it cannot read
-            with reading(f"cannot read the weights {file}"), safe_open(file, framework="pt"):
-                pass
+    found = find_weights(folder)
+    _check_readable(folder, checkpoint.look_into(found.paths))
     device_map = device_map_of(spec)
     network, notes = _read_network(folder, config, torch_dtype(spec.dtype), device_map)
     network = (network if device_map else network.to(spec.device)).eval()
     if spec.dtype == "float32":
         full_precision()
     own_template = [Path(spec.args["chat_template"]).expanduser()] if "chat_template" in spec.args else []
-    notes += notes_on_broken(network.parameters())
+    notes += [*notes_on_broken(network.parameters()), *found.notes()]
     if spec.scoring == Scoring.REFERENCE:
         notes.append("scored as with --scoring fair: there is no original to follow")
     info = ModelInfo(
         family="hf",
         source=spec.source,
-        fingerprint=checkpoint.fingerprint([*setting_files(folder), *files, *own_template]),
+        fingerprint=checkpoint.fingerprint([*setting_files(folder), *found.paths, *own_template]),
         n_parameters=checkpoint.n_parameters(network),
         dtype=spec.dtype,
         device=spec.device,
@@ -248,8 +246,9 @@ def load(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> HfModel:
     return HfModel(network, chat, info)
 
 
-def outline(folder: Path, config: Any, chat: Chat) -> Outline:
+def outline(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> Outline:
     """Makes the outline that `babycli models show` prints; the network is built without its weights."""
+    seen = glimpse(folder, spec.source)
     with reading(f"{folder / 'config.json'}: it describes no model"), torch.device("meta"):
         network = _AUTO.from_config(config, trust_remote_code=False)
     declared = checkpoint.read_config(folder)
@@ -259,11 +258,29 @@ def outline(folder: Path, config: Any, chat: Chat) -> Outline:
     return Outline(
         family="hf",
         parts=tuple(_parts(network)),
-        stored_dtype=next((dtype for dtype in dtypes if isinstance(dtype, str)), None),
+        stored_dtype=seen.dtype or next((dtype for dtype in dtypes if isinstance(dtype, str)), None),
         template=TEMPLATE,
         abilities=ABILITIES,
         render=chat.render,
+        origins=(
+            seen.origin,
+            *(origin for origin in of_settings(setting_files(folder)) if origin.what != "template"),
+            Origin("template", "the checkpoint's own" if chat.origin.parent == folder else "", (chat.origin,)),
+        ),
+        left_out=seen.left_out,
     )
+
+
+def _check_readable(folder: Path, stored: checkpoint.Stored) -> None:
+    """Checks that transformers finds weights under their names, and nothing around them. Raises ModelError."""
+    wrapped = "their names" if stored.wrapper else "them"
+    if stored.wrapper or stored.level:
+        checkpoint.check_merged(stored.dtypes, folder)
+        raise ModelError(
+            f"the weights of {folder} are wrapped: the training put {stored.wrapper or repr(stored.level)} around "
+            f"{wrapped}, and transformers does not take it off",
+            checkpoint.SAVE_PLAIN,
+        )
 
 
 def _read_network(folder: Path, config: Any, dtype: torch.dtype, device_map: str | None) -> tuple[Any, list[str]]:
@@ -279,6 +296,8 @@ def _read_network(folder: Path, config: Any, dtype: torch.dtype, device_map: str
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are counted below
         )
+    spare = sorted(report["unexpected_keys"])
+    checkpoint.check_merged(spare, folder)
     reshaped = [f"{name} is {tuple(given)}, should be {tuple(own)}" for name, given, own in report["mismatched_keys"]]
     problems = [
         f"{len(names)} {label}: {listed(sorted(names))}"
@@ -286,11 +305,11 @@ def _read_network(folder: Path, config: Any, dtype: torch.dtype, device_map: str
         if names
     ]
     if problems:
+        problems += checkpoint.why_unexpected(spare, report["missing_keys"])
         raise ModelError(
             f"the weights of {folder} do not fit its config.json: " + "; ".join(problems),
             "check that config.json and the weight files come from the same training run",
         )
-    spare = sorted(report["unexpected_keys"])
     return network, [f"weights without a place in the model, left out: {listed(spare)}"] if spare else []
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from babycli.errors import ModelError
+from babycli.models.parts.checkpoint import check_merged, unwrapped
 from babycli.wording import first_line, listed
 
 # Packages whose objects a training run leaves in its hyper-parameters. None of them is imported. Any other name in a
@@ -66,5 +67,7 @@ def read_lightning(file: Path, device: str = "cpu") -> Lightning:
     weights = loaded.get("state_dict") if isinstance(loaded, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
         raise ModelError(f"{file} is no checkpoint of PyTorch Lightning: it has no weights in state_dict")
+    check_merged(weights, file)
+    weights = unwrapped(weights)
     settings = loaded.get("hyper_parameters")
     return Lightning(weights, settings if isinstance(settings, dict) else {})

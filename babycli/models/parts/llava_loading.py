@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from babycli.errors import ModelError, UsageError
-from babycli.models.base import ModelInfo, ModelSpec, Outline
+from babycli.models.base import ModelInfo, ModelSpec, Origin, Outline
 from babycli.models.parts import checkpoint
 from babycli.models.parts.answers import stop_ids
 from babycli.models.parts.device_memory import free_bytes_of
@@ -20,6 +20,7 @@ from babycli.models.parts.kept_prefixes import KeptPrefixes
 from babycli.models.parts.llava_abilities import LLAVA_ABILITIES
 from babycli.models.parts.llava_model import LlavaModel
 from babycli.models.parts.llava_network import LlavaNetwork, parts_of
+from babycli.models.parts.origins import Glimpse, of_settings
 from babycli.models.parts.pixels import PixelSpec
 from babycli.models.parts.placement import device_map_of, spread
 from babycli.models.parts.precision import full_precision
@@ -94,8 +95,7 @@ def finish(
     if spec.dtype == "float32":
         full_precision()
         quicken(network.tower, spec.device)
-    settings = [folder / "config.json", *folder.glob("*token*"), *folder.glob("generation_config.json")]
-    kept = dict.fromkeys([*files, *(f for f in sorted(settings) if f.is_file())])
+    kept = dict.fromkeys([*files, *_setting_files(folder)])
     info = ModelInfo(
         family=source.family,
         source=spec.source,
@@ -124,16 +124,37 @@ def finish(
     )
 
 
-def sketch(source: Source, network: LlavaNetwork, tower: Tower, notes: Sequence[str]) -> Outline:
-    """Makes the outline that `babycli models show` prints, from a network without weights."""
+def _setting_files(folder: Path) -> list[Path]:
+    """Lists the files of a folder, beside its weights, that a model's answers depend on."""
+    files = [folder / "config.json", *folder.glob("*token*"), *folder.glob("generation_config.json")]
+    return sorted(file for file in files if file.is_file())
+
+
+def sketch(
+    source: Source,
+    network: LlavaNetwork,
+    tower: Tower,
+    seen: Glimpse,
+    homes: Sequence[Origin],
+    notes: Sequence[str],
+) -> Outline:
+    """Makes the outline that `babycli models show` prints, from a network without weights.
+
+    ``homes`` say where the tower, and how pictures are prepared, is read from.
+    """
     template = TEMPLATES[source.template]
     stored = source.config.get("torch_dtype") or source.config.get("dtype")
+    says = "as conv_template= says" if "conv_template" in source.spec.args else "the default"
+    unread = [name for name in ("tokenizer.json", "tokenizer.model") if name != source.tokenizer.file.name]
+    settings = [file for file in _setting_files(source.folder) if file.name not in unread]
     return Outline(
         family=source.family,
         parts=parts_of(network, tower, source.config),
-        stored_dtype=stored if isinstance(stored, str) else None,
+        stored_dtype=seen.dtype or (stored if isinstance(stored, str) else None),
         template=source.template,
         abilities=LLAVA_ABILITIES,
         render=lambda context: shown(template.render(context), context),
         notes=tuple(notes),
+        origins=(seen.origin, *homes, *of_settings(settings), Origin("template", f"{source.template}, {says}")),
+        left_out=(*seen.left_out, *(name for name in unread if (source.folder / name).is_file())),
     )

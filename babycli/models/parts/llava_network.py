@@ -194,13 +194,18 @@ class Shares:
     notes: tuple[str, ...]
 
 
+def tower_prefix(trunk: str) -> str:
+    """Gives what stands in front of the names of a tower's weights in a checkpoint."""
+    return f"{trunk}.vision_tower.vision_tower."
+
+
 def split(weights: Mapping[str, Tensor], trunk: str, dtype: torch.dtype) -> Shares:
     """Divides a state dict with LLaVA's names among the parts, in ``dtype``; integers stay as they are."""
-    tower_prefix, connector_prefix = f"{trunk}.vision_tower.vision_tower.", f"{trunk}.mm_projector."
+    own_tower, connector_prefix = tower_prefix(trunk), f"{trunk}.mm_projector."
     tower, connector, text = {}, {}, {}
     for name, value in in_dtype(weights, dtype).items():
-        if name.startswith(tower_prefix):
-            tower[name.removeprefix(tower_prefix)] = value
+        if name.startswith(own_tower):
+            tower[name.removeprefix(own_tower)] = value
         elif name.startswith(connector_prefix):
             connector[name.removeprefix(connector_prefix)] = value
         elif not name.endswith(_LEGACY_BUFFERS):

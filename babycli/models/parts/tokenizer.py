@@ -50,7 +50,8 @@ class _Backend(Protocol):
 class Tokenizer:
     """A tokenizer: text to ids and back, special tokens and image positions included."""
 
-    def __init__(self, backend: _Backend, special: SpecialTokens, cleans_up: bool, wraps: bool) -> None:
+    def __init__(self, file: Path, backend: _Backend, special: SpecialTokens, cleans_up: bool, wraps: bool) -> None:
+        self.file = file  # that holds its vocabulary
         self._backend = backend
         self._cleans_up = cleans_up
         self._wraps = wraps  # puts every text between <sos> and <eos> (tokenizer_class LlavaGPT2Tokenizer)
@@ -102,16 +103,18 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     fast, slow = folder / "tokenizer.json", folder / "tokenizer.model"
     backend: _Backend
     if slow.is_file() and (name.startswith("Llama") or not fast.is_file()):
+        file = slow
         special = _with_llama_names(special)
         backend = _SentencePiece(slow, special, legacy=config.get("legacy") is not False, config=config)
     elif fast.is_file():
+        file = fast
         backend = _Tokenizers(fast, special)
     else:
         raise ModelError(
             f"the checkpoint {folder} has no tokenizer: neither tokenizer.json nor tokenizer.model is there",
             "copy the tokenizer files of the training run into that folder",
         )
-    return Tokenizer(backend, special, cleans_up, wraps=name == "LlavaGPT2Tokenizer")
+    return Tokenizer(file, backend, special, cleans_up, wraps=name == "LlavaGPT2Tokenizer")
 
 
 class _Tokenizers:

@@ -1,0 +1,99 @@
+"""Where a checkpoint lies: a folder or file on this disk, or a repository on the model hub, fetched into its cache.
+
+Owns what is asked of the hub: small files first, then the weights that transformers would read, and no others. Never
+reads a weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from babycli.errors import ModelError
+from babycli.models.parts.weight_files import ADAPTER_CONFIG, PARTIAL, SINGLES, index_shards
+from babycli.wording import first_line
+
+_HUB_MODULES = ("huggingface_hub", "requests", "httpx", "httpx2", "httpcore", "httpcore2")
+_MODEL_MEND = "check the name and the network, or give a local folder:  --model path/to/checkpoint"
+_TOWER_MEND = "say where the tower is:  --model-args vision_tower=PATH"
+_SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja")
+
+
+def fetch(source: str) -> Path:
+    """Gives the path of a local checkpoint (a folder or a file of weights); fetches a hub id into the hub's cache."""
+    local = Path(source).expanduser()
+    if local.exists():
+        return local
+    return _with_weights(source, ["*.ckpt", *PARTIAL], "", _MODEL_MEND)
+
+
+def fetch_small(source: str) -> Path:
+    """Does as fetch, but without the weights of a hub id."""
+    local = Path(source).expanduser()
+    return local if local.exists() else _from_hub(source, _SMALL_FILES, "", _MODEL_MEND)
+
+
+def fetch_tower(source: str, wanted: bool, near: Path) -> Path:
+    """Finds the weight file of a vision tower: a local file, the one in a folder, or ``<name>.pth`` of a hub id.
+
+    ``wanted`` is true if the user named it, false if config.json does. A relative name is looked up in the working
+    folder, then beside the checkpoint ``near``, then on the hub.
+    """
+    why = "" if wanted else "the weights hold no vision tower, and config.json names one that is not here: "
+    path = _local_tower(source, near, why) or _from_hub(source, ["*.pth"], why, _TOWER_MEND)
+    if path.is_file():
+        return path
+    files = sorted(path.glob("*.pth"))
+    named = [f for f in files if f.stem == Path(source).name]
+    if len(named or files) != 1:
+        names = ", ".join(f.name for f in files) or "none"
+        raise ModelError(f"expected one .pth file with the vision tower in {path}, found {names}", _TOWER_MEND)
+    return (named or files)[0]
+
+
+def fetch_tower_folder(source: str, wanted: bool, near: Path, with_weights: bool) -> Path:
+    """Finds the folder of a vision tower that is a checkpoint of its own, as CLIP's; looked up as in fetch_tower."""
+    why = "" if wanted else "config.json names a vision tower that is not here: "
+    path = _local_tower(source, near, why)
+    if path is not None and not path.is_dir():
+        raise ModelError(f"{path} is a file; the vision tower is a folder with config.json and weights", _TOWER_MEND)
+    if path is not None:
+        return path
+    if with_weights:
+        return _with_weights(source, [], why, _TOWER_MEND)
+    return _from_hub(source, _SMALL_FILES, why, _TOWER_MEND)
+
+
+def _with_weights(repo_id: str, others: Sequence[str], why: str, mend: str) -> Path:
+    """Fetches the small files of a repository and its weights, found as in a folder; if it has none, ``others``."""
+    for single in SINGLES:
+        folder = _from_hub(repo_id, [*_SMALL_FILES, single], why, mend)
+        if (folder / single).is_file() or (folder / ADAPTER_CONFIG).is_file():
+            return folder
+        index = folder / f"{single}.index.json"
+        if index.is_file():
+            return _from_hub(repo_id, [*_SMALL_FILES, *index_shards(index)], why, mend)
+    return _from_hub(repo_id, [*_SMALL_FILES, *others], why, mend) if others else folder
+
+
+def _local_tower(source: str, near: Path, why: str) -> Path | None:
+    """Finds a tower on this disk; None for a name that can only be a hub id. Raises ModelError."""
+    path = Path(source).expanduser()
+    for place in (path, near.parent / path):
+        if place.exists():
+            return place
+    if source.startswith(("/", ".", "~")) or source.count("/") != 1:
+        raise ModelError(f"{why}there is no file or folder {source}", _TOWER_MEND)
+    return None
+
+
+def _from_hub(repo_id: str, patterns: Sequence[str], why: str, mend: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(repo_id, allow_patterns=list(patterns)))
+    except Exception as error:
+        # The HTTP library below it has changed (requests, httpx, httpx2), and its exceptions pass through.
+        if not isinstance(error, (OSError, ValueError)) and type(error).__module__.split(".")[0] not in _HUB_MODULES:
+            raise
+        raise ModelError(f"{why}cannot get {repo_id!r} from the model hub: {first_line(error)}", mend) from error
