@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 Thing = TypeVar("Thing")
 _TRUNK = "model"  # Llama's name inside a checkpoint of the original
 _TOWER_PREFIX = f"{_TRUNK}.vision_tower.vision_tower."
+_HEAD, _EMBEDDINGS = "lm_head.weight", f"{_TRUNK}.embed_tokens.weight"
 _OWN_TOWER = "mm_vision_config"  # our name for what only a transformers config holds: that of its own tower
 _TUNED = ("unfreeze_mm_vision_tower", "tune_vision_tower")  # keys of config.json that say the tower was trained too
 # From transformers' names of the weights, in its older and newer versions, to the original's.
@@ -77,6 +78,7 @@ def load(spec: ModelSpec, place: Path) -> LlavaModel:
     renamed = weights
     if _OWN_TOWER in source.config:
         renamed = _from_transformers(weights)
+        source = _with_head(source, renamed)
     try:
         own = _tower_weights(renamed)
         home = _tower_home(source, own, has_own=bool(own), reads=True)
@@ -110,6 +112,23 @@ def _tower_weights(by_name: Mapping[str, Thing]) -> dict[str, Thing]:
     return {name: thing for name, thing in by_name.items() if name.startswith(_TOWER_PREFIX)}
 
 
+def _with_head(source: Source, weights: dict[str, Tensor]) -> Source:
+    """Decides, as transformers does, whether the head is the embeddings where the config says so; changes ``weights``.
+
+    If only the head is there, it serves for both. If both are there and differ, the config is wrong, and both are read.
+    Source: tie_weights in modeling_utils.py of transformers 5.23.
+    """
+    import torch
+
+    if not source.config["tie_word_embeddings"] or _HEAD not in weights:
+        return source
+    embeddings = weights.setdefault(_EMBEDDINGS, weights[_HEAD])
+    head = weights[_HEAD]
+    if embeddings.shape == head.shape and torch.equal(embeddings.float(), head.float()):
+        return source
+    return replace(source, config={**source.config, "tie_word_embeddings": False})
+
+
 def _source(spec: ModelSpec, place: Path) -> Source:
     """Reads the checkpoint's settings, with the config in the original's names."""
     from babycli.models.parts import checkpoint, llava_loading
@@ -136,6 +155,8 @@ def _as_original(place: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """
     from babycli.models.parts import checkpoint
 
+    text = dict(config.get("text_config") or {})
+    bias = config.get("multimodal_projector_bias", True)
     layer = config.get("vision_feature_layer", -2)
     strategy = config.get("vision_feature_select_strategy", "default")
     activation = config.get("projector_hidden_act", "gelu")
@@ -143,12 +164,15 @@ def _as_original(place: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         ("vision_feature_layer", layer, isinstance(layer, int)),
         ("vision_feature_select_strategy", strategy, strategy in ("default", "full")),
         ("projector_hidden_act", activation, activation == "gelu"),
+        ("multimodal_projector_bias", bias, isinstance(bias, bool)),
     ):
         if not known:
             raise ModelError(f"{place / 'config.json'}: {key} {value!r} is not LLaVA-1.5's", "try  --model hf")
     processor = checkpoint.read_json_object(place / "preprocessor_config.json", missing_ok=True)
-    return dict(config.get("text_config") or {}) | {
+    return text | {
+        "tie_word_embeddings": bool(config.get("tie_word_embeddings") or text.get("tie_word_embeddings")),
         "mm_projector_type": "mlp2x_gelu",
+        "mm_projector_bias": bias,
         "mm_vision_select_layer": layer,
         "mm_vision_select_feature": "patch" if strategy == "default" else "cls_patch",
         _OWN_TOWER: config["vision_config"],

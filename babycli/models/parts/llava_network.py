@@ -223,9 +223,10 @@ def assemble(
     they take no share of the probability. None keeps all rows, as transformers does. Raises ModelError.
     """
     text = _text_model(config, trunk, None if shares is None else dict(shares.text), n_tokens)
+    kind, bias = str(config.get("mm_projector_type", "linear")), bool(config.get("mm_projector_bias", True))
     try:
         with init_empty_weights():
-            connector = projector(str(config.get("mm_projector_type", "linear")), tower.size, text.config.hidden_size)
+            connector = projector(kind, tower.size, text.config.hidden_size, bias)
     except ValueError as error:
         raise ModelError(f"config.json: {error}") from error
     if shares is not None:

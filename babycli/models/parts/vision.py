@@ -212,19 +212,19 @@ def torchvision_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def projector(kind: str, vision_size: int, text_size: int) -> nn.Module:
+def projector(kind: str, vision_size: int, text_size: int, bias: bool = True) -> nn.Module:
     """Makes the layers between tower and language model: ``linear``, ``identity`` or ``mlp<N>x_gelu``.
 
     Raises ValueError for another kind. Names follow LLaVA's nn.Sequential (0, 2, 4 are the linear layers).
     """
     if kind == "linear":
-        return nn.Linear(vision_size, text_size)
+        return nn.Linear(vision_size, text_size, bias)
     if kind == "identity":
         return nn.Identity()
     match = re.fullmatch(r"mlp([1-9]\d*)x_gelu", kind)
     if match is None:
         raise ValueError(f"mm_projector_type {kind!r} is not one of linear, identity, mlp<N>x_gelu")
-    layers: list[nn.Module] = [nn.Linear(vision_size, text_size)]
+    layers: list[nn.Module] = [nn.Linear(vision_size, text_size, bias)]
     for _ in range(int(match.group(1)) - 1):
-        layers += [nn.GELU(), nn.Linear(text_size, text_size)]
+        layers += [nn.GELU(), nn.Linear(text_size, text_size, bias)]
     return nn.Sequential(*layers)
