@@ -12,6 +12,7 @@ import typer
 from babycli import __version__
 from babycli.commands.options import tell
 from babycli.errors import ExitCode
+from babycli.models.broken_packages import TORCHVISION_MEND, why_torchvision_is_broken
 
 _NEEDED = ("torch", "transformers", "tokenizers", "safetensors", "sentencepiece", "pillow", "numpy", "nltk")
 
@@ -37,15 +38,13 @@ def doctor() -> None:
     except (ImportError, OSError, RuntimeError) as error:
         tell(f"  torch          BROKEN: {error}")
         healthy = False
-    if importlib.util.find_spec("torchvision") is None:
-        tell("  torchvision    not installed, and not needed")
+    if why := why_torchvision_is_broken():
+        tell(f"  torchvision    BROKEN ({why}): transformers trips over it; {TORCHVISION_MEND}")
+        healthy = False
+    elif importlib.util.find_spec("torchvision") is None:
+        tell("  torchvision    not installed, and not needed (except by Pixtral and Mistral 3)")
     else:
-        try:
-            importlib.import_module("torchvision")
-            tell("  torchvision    works, and is not needed")
-        except (ImportError, OSError, RuntimeError) as error:
-            tell(f"  torchvision    BROKEN ({error}): transformers trips over it; pip uninstall torchvision")
-            healthy = False
+        tell("  torchvision    works, and is not needed (except by Pixtral and Mistral 3)")
     tell("all is well" if healthy else "mend what is MISSING or BROKEN above")
     if not healthy:
         raise typer.Exit(ExitCode.MODEL)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from babycli.errors import ModelError, UsageError
 from babycli.models.base import Family, MemoryProbe, Model, ModelSpec, Outline
+from babycli.models.broken_packages import check_torchvision
 from babycli.models.machine_memory import free_bytes
 from babycli.wording import did_you_mean, natural_order
 
@@ -116,6 +117,8 @@ def load_model(resolved: Resolved, spec: ModelSpec) -> Model:
 
     if spec.device == "cpu":
         keep_freed_memory()
+    if _is_fetched(resolved):
+        check_torchvision()
     place = fetch(resolved.source) if _is_fetched(resolved) else Path(resolved.source)
     return _checked_family(resolved, place, spec).load(spec, place)
 
@@ -124,6 +127,8 @@ def outline_model(resolved: Resolved, spec: ModelSpec) -> Outline:
     """Describes a model without reading its weights. Raises as load_model does."""
     from babycli.models.parts.hub import fetch_small
 
+    if _is_fetched(resolved):
+        check_torchvision()
     place = fetch_small(resolved.source) if _is_fetched(resolved) else Path(resolved.source)
     return _checked_family(resolved, place, spec).outline(spec, place)
 
@@ -190,6 +195,7 @@ def _family_of(place: Path) -> Family:
     from babycli.models.parts.checkpoint import read_config
     from babycli.models.parts.weight_files import check_is_whole
 
+    check_torchvision()
     check_is_whole(place)
     has_config = (place / "config.json").is_file()
     config = read_config(place) if has_config else {}

@@ -27,10 +27,10 @@ ABILITIES = Abilities(scores=("similarity",), shares_pixels=True)
 
 def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
     """Tells whether a config is a CLIP or SigLIP with both encoders."""
-    # Configs of early versions have null under one of the two keys, and the settings under the other.
+    # Null or nothing means the settings under text_config_dict or vision_config_dict, as early versions wrote them, or
+    # transformers' own defaults. An encoder alone has another model_type.
     return config.get("model_type") in _KINDS and all(
-        isinstance(config.get(f"{part}_config"), dict) or isinstance(config.get(f"{part}_config_dict"), dict)
-        for part in ("text", "vision")
+        isinstance(config.get(f"{part}_config"), dict | None) for part in ("text", "vision")
     )
 
 

@@ -228,12 +228,7 @@ def _tower_home(source: Source, own: Mapping[str, Tensor], has_own: bool, reads:
     name = wanted or str(config["mm_vision_tower"])
     home = fetch_tower_folder(name, bool(wanted), folder, with_weights=reads and not uses_own)
     whole = checkpoint.read_config(home)
-    vision = whole.get("vision_config") if "vision_config" in whole else whole
-    if not isinstance(vision, dict) or not str(whole.get("model_type")).startswith("clip"):
-        raise ModelError(
-            f"the vision tower {home} is a {whole.get('model_type')!r}, expected is CLIP",
-            "say where it is:  --model-args vision_tower=PATH",
-        )
+    vision = _vision_settings(home, whole)
     processor = checkpoint.read_json_object(home / "preprocessor_config.json", missing_ok=True)
     settings = [f for f in (home / "config.json", home / "preprocessor_config.json") if f.is_file()]
     if uses_own:
@@ -261,6 +256,26 @@ def _tower_home(source: Source, own: Mapping[str, Tensor], has_own: bool, reads:
     notes = (note, *(f"of the vision tower {text}" for text in found.notes()))
     origin = Origin("vision tower", says, found.paths)
     return _TowerHome(vision, processor, weights, (*settings, *found.paths), notes, origin)
+
+
+def _vision_settings(home: Path, whole: Mapping[str, Any]) -> dict[str, Any]:
+    """Gives the vision transformer's settings in a CLIP's config, which may be its own alone. Raises ModelError."""
+    vision = whole.get("vision_config") if "vision_config" in whole else dict(whole)
+    if not str(whole.get("model_type")).startswith("clip"):
+        raise ModelError(
+            f"the vision tower {home} is a {whole.get('model_type')!r}, expected is CLIP",
+            "say where it is:  --model-args vision_tower=PATH",
+        )
+    if not isinstance(vision, dict):
+        older = isinstance(whole.get("vision_config_dict"), dict)
+        raise ModelError(
+            f"{home / 'config.json'}: vision_config is {'null' if vision is None else repr(vision)}: it does not say "
+            "what the vision tower is",
+            "give vision_config what stands under vision_config_dict"
+            if older
+            else "copy config.json from where that CLIP was published",
+        )
+    return vision
 
 
 def _same_weights(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:

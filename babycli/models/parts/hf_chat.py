@@ -21,6 +21,7 @@ from transformers import PROCESSOR_MAPPING, AutoConfig, AutoFeatureExtractor, Au
 
 # Not from transformers itself: version 5.17 hides the class there if torchvision is not installed.
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
+from transformers.utils.import_utils import DummyObject
 
 from babycli.domain import PICTURE, Context, ImageRef, Turn, ask
 from babycli.errors import ModelError, UsageError
@@ -240,6 +241,11 @@ def _processor_kind(folder: Path, config: Any) -> Any:
     named = [read_json_object(folder / file, missing_ok=True).get("processor_class") for file in files]
     name = next(filter(None, named), None)
     kind: Any = getattr(transformers, str(name), None) or PROCESSOR_MAPPING.get(type(config), None)
+    if isinstance(kind, DummyObject):  # stands for a class whose packages are not installed, and raises if it is used
+        try:
+            kind()
+        except ImportError as error:
+            raise _lacking(folder, kind.__name__, error) from error
     if not _is_processor(kind):
         raise ModelError(
             f"{folder}: transformers has no processor for images and texts together "
@@ -255,6 +261,16 @@ def _processor_kind(folder: Path, config: Any) -> Any:
         return kind.check_argument_for_proper_class(self, argument_name, argument)
 
     return type(kind.__name__, (kind,), {"check_argument_for_proper_class": check_argument_for_proper_class})
+
+
+def _lacking(folder: Path, name: str, error: ImportError) -> ModelError:
+    """Makes the error for a processor that needs packages which are not installed, in transformers' own words."""
+    sentence = one_line(error).partition(". ")[0]
+    wants_torchvision = "torchvision" in sentence.lower()
+    return ModelError(
+        f"{folder}: transformers has its processor, a {name}, but cannot make it here: {sentence}",
+        "pip install torchvision" if wants_torchvision else "install that library",
+    )
 
 
 def _is_processor(kind: Any) -> bool:
