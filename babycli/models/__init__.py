@@ -186,6 +186,10 @@ def _is_fetched(resolved: Resolved) -> bool:
 
 
 def _checked_family(resolved: Resolved, place: Path, spec: ModelSpec) -> Family:
+    from babycli.models.parts.weight_files import check_is_whole
+
+    if _is_fetched(resolved):
+        check_is_whole(place)
     family = resolved.family or _family_of(place)
     _check_arguments([family], spec.args)
     return family

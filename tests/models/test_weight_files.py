@@ -246,6 +246,13 @@ def test_what_a_training_wrapped_around_other_weights(tmp_path: Path) -> None:
     assert number_of(load(folder)) == pytest.approx(expected, abs=1e-5)
 
 
+def test_a_wrapper_inside_names_is_named(evaluate: Evaluate, tmp_path: Path) -> None:
+    """One part of the model was compiled by itself."""
+    folder = test_clip.write(tmp_path / "model", "clip")
+    rewrite(folder, lambda ws: {name.replace("text_model.", "text_model._orig_mod."): w for name, w in ws.items()})
+    assert_explained(evaluate("--model", folder), 5, "'_orig_mod.' in the name")
+
+
 @pytest.mark.parametrize("prefix", ["model.", "module."])
 def test_a_prefix_that_is_not_taken_off_is_named(prefix: str, evaluate: Evaluate, tmp_path: Path) -> None:
     """One that no wrapper is known for, or one that not every name has."""
@@ -332,6 +339,7 @@ def test_a_part_of_a_model_is_called_what_it_is(
     assert_explained(ran, 5, folder, *names)
     assert "merge" in ran.err
     assert_explained(babycli("models", "show", folder), 5, *names)
+    assert_explained(evaluate("--model", "llava", "--model-args", f"pretrained={folder}"), 5, *names)
 
 
 def test_an_adapter_config_that_is_no_json(evaluate: Evaluate, tmp_path: Path) -> None:

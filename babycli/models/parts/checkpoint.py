@@ -26,7 +26,7 @@ from babycli.wording import all_of, first_line, listed
 # Keys under which training programs keep the weights, one level down.
 _LEVELS = ("teacher", "state_dict", "model_state_dict", "model", "module")
 # What wrappers of a training put in front of every name: DataParallel and DeepSpeed, torch.compile, FSDP, PEFT.
-_WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.", "base_model.model.")
+_WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "base_model.model.")
 _UNMERGED = re.compile(r"\.(lora_[A-Za-z]\w*|base_layer|modules_to_save|original_module)\.")  # PEFT's names
 SAVE_PLAIN = "save the model itself, without what the training wrapped around it, and give that folder"
 _LFS_POINTER = b"version https://git-lfs"
@@ -234,11 +234,15 @@ def check_names(module: nn.Module, weights: Mapping[str, Tensor], what: str, ign
 
 
 def why_unexpected(unexpected: Collection[str], missing: Collection[str]) -> list[str]:
-    """Tells, in a list, what stands in front of the unexpected names where the rest is a missing one.
+    """Tells, in a list, what is too much in the unexpected names where the rest is a missing one; [] for nothing.
 
     "module.h.0.bias" is unexpected, "h.0.bias" is missing: "module." It is of use where that holds for most names.
     """
     wanted = set(missing)
+    for wrapper in _WRAPPERS:
+        inside = [name for name in unexpected if not name.startswith(wrapper) and name.replace(wrapper, "") in wanted]
+        if inside:
+            return [f"{len(inside)} of the unexpected are missing ones with {wrapper!r} in the name"]
     prefixes = Counter(
         name[:i] for name in unexpected for i in range(1, len(name)) if name[i - 1] == "." and name[i:] in wanted
     )

@@ -44,6 +44,10 @@ _SETTINGS = (
     "chat_template.jinja",
     "merges.txt",
     "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "vocab.txt",
+    "tekken.json",
 )
 _TEMPLATE_MEND = "give one:  --model-args chat_template=PATH"
 _LOCAL = {"trust_remote_code": False, "local_files_only": True}

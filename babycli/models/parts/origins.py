@@ -20,7 +20,7 @@ from babycli.wording import listed
 
 # The kinds of files beside the weights, by their names; the first that fits counts.
 _KINDS = (
-    ("tokenizer", ("*token*", "vocab.json", "merges.txt", "spiece.model")),
+    ("tokenizer", ("*token*", "vocab.*", "merges.txt", "*.model", "tekken.json")),
     ("pictures", ("*processor_config.json",)),
     ("template", ("chat_template*", "*.jinja")),
     ("settings", ("*",)),
