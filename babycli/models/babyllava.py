@@ -78,20 +78,24 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
     config = checkpoint.read_config(place)
     source = llava_loading.read_source("babyllava", spec, place, config, _trunk(place, config))
     seen = glimpse(place, spec.source)
-    tower = baby_tower(config, None)
+    prefix = llava_network.tower_prefix(source.trunk)
+    names = [name.removeprefix(prefix) for name in seen.stored.dtypes if name.startswith(prefix)]
+    tower = baby_tower(config, None, () if "vision_tower" in spec.args else names)
     network = llava_network.assemble(config, source.trunk, source.n_tokens, tower, None)
-    home = _tower_origin(spec, config, seen.stored.dtypes, llava_network.tower_prefix(source.trunk))
+    home = _tower_origin(spec, config, bool(seen.stored.dtypes), bool(names))
     return llava_loading.sketch(source, network, tower, seen, [home], [])
 
 
-def _tower_origin(spec: ModelSpec, config: Mapping[str, Any], weights: Mapping[str, Any], prefix: str) -> Origin:
-    """Tells where the tower would be read from; ``weights`` are empty where they are not here."""
-    if wanted := spec.args.get("vision_tower"):
-        return Origin("vision tower", f"{wanted}, as vision_tower= says")
-    if any(name.startswith(prefix) for name in weights):
-        return Origin("vision tower", "in the weights")
+def _tower_origin(spec: ModelSpec, config: Mapping[str, Any], is_known: bool, is_there: bool) -> Origin:
+    """Tells where the tower would be read from; ``is_known`` if the weights are here, ``is_there`` if they hold one."""
     named = f"{config.get('mm_vision_tower')}, as config.json says"
-    return Origin("vision tower", f"{named}: it is not in the weights" if weights else f"in the weights, else {named}")
+    if wanted := spec.args.get("vision_tower"):
+        where = f"{wanted}, as vision_tower= says"
+    elif is_there:
+        where = "in the weights"
+    else:
+        where = f"{named}: it is not in the weights" if is_known else f"in the weights, else {named}"
+    return Origin("vision tower", where)
 
 
 def _trunk(folder: Path, config: Mapping[str, Any]) -> str:

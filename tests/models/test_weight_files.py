@@ -450,3 +450,16 @@ def test_shards_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
     assert number_of(load("someone/model")) == expected
     assert {file.name for file in cache.iterdir() if file.suffix != ".json"} == {shard.name for shard in shards[:-1]}
+
+
+def test_show_looks_at_the_names_of_a_babys_tower(babycli: Babycli, tmp_path: Path) -> None:
+    """The weights tell what the tower is, not the name of where it came from."""
+    folder = write_checkpoint(tmp_path / "model", BABY_WORDS, config={"mm_vision_tower": "someone/dino_vitl16"})
+    ran = babycli("models", "show", folder)
+    assert ran.code == 0, ran.err
+    assert "ResNeXt, stages of (1, 1, 1, 1)" in ran.out
+    assert "vision tower     in the weights\n" in ran.out
+    rewrite(folder, lambda weights: {name: w for name, w in weights.items() if ".vision_tower." not in name})
+    edit_json(folder / "config.json", mm_vision_tower="someone/dino_resnext50")
+    text = babycli("models", "show", folder).out
+    assert "vision tower     someone/dino_resnext50, as config.json says: it is not in the weights" in text

@@ -6,7 +6,7 @@ Owns which tower a config means, and its number of positions. Never reads a file
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,15 +32,17 @@ class Tower:
     settings: str  # all that its output depends on, besides weights and picture
 
 
-def baby_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor] | None) -> Tower:
+def baby_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor] | None, names: Collection[str] = ()) -> Tower:
     """Builds a ResNeXt-50 or ViT-L/16 from weights with torchvision's or DINO's names; without any, on the meta device.
 
-    The weights tell which of the two it is; without them, the name in ``mm_vision_tower`` does. Raises ModelError.
+    The names of the weights tell which of the two it is; without them, that in ``mm_vision_tower`` does. Raises
+    ModelError.
     """
     # babycli's own extension, for the bundled small model: the shape of a tower other than the published one.
     shape = config.get("mm_vision_tower_shape", {})
     renamed = None if weights is None else torchvision_names(weights)
-    is_vit = "vit" in str(config.get("mm_vision_tower")) if renamed is None else "class_token" in renamed
+    seen = torchvision_names(dict.fromkeys(names)) if renamed is None else renamed
+    is_vit = "class_token" in seen if seen else "vit" in str(config.get("mm_vision_tower"))
     try:
         with init_empty_weights():
             if is_vit:

@@ -12,11 +12,13 @@ import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
+
+Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,20 +197,20 @@ _TIMM_TO_TORCHVISION = (
 _NOT_TRUNK = re.compile(r"^(head|heads|fc)\.")
 
 
-def torchvision_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Gives the trunk's weights of a DINO checkpoint (eminorhan/dino_*) under torchvision's names.
+def torchvision_names(by_name: Mapping[str, Thing]) -> dict[str, Thing]:
+    """Gives the trunk's weights of a DINO checkpoint (eminorhan/dino_*), or facts on them, under torchvision's names.
 
     Wrapper prefixes (``module.``, ``backbone.``, and ``encoder.`` unless it belongs to torchvision's ViT) are removed;
     the projection head and any classifier are left out.
     """
     renamed = {}
-    for name, tensor in weights.items():
+    for name, thing in by_name.items():
         plain = re.sub(r"^(module\.|backbone\.|encoder\.(?!layers\.|ln\.|pos_embedding))+", "", name)
         if _NOT_TRUNK.match(plain):
             continue
         for pattern, replacement in _TIMM_TO_TORCHVISION:
             plain = re.sub(pattern, replacement, plain)
-        renamed[plain] = tensor
+        renamed[plain] = thing
     return renamed
 
 
