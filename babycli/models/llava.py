@@ -75,10 +75,12 @@ def load(spec: ModelSpec, place: Path) -> LlavaModel:
     source = _source(spec, place)
     found = find_weights(place)
     weights = checkpoint.read_weights(found.paths)
-    renamed = weights
+    renamed, head_notes = weights, []
     if _OWN_TOWER in source.config:
         renamed = _from_transformers(weights)
-        source = _with_head(source, renamed)
+        if not _share_head(source.config, renamed):
+            source = replace(source, config={**source.config, "tie_word_embeddings": False})
+            head_notes = ["config.json ties lm_head to the embeddings, but their weights differ, and both are used"]
     try:
         own = _tower_weights(renamed)
         home = _tower_home(source, own, has_own=bool(own), reads=True)
@@ -89,7 +91,7 @@ def load(spec: ModelSpec, place: Path) -> LlavaModel:
     except ModelError as error:  # the parts do not know the name of the checkpoint
         raise ModelError(f"{place}: {error.message}", error.mend) from error
     pixels = _pixels(source, home)
-    notes = [*shares.notes, *home.notes, *found.notes()]
+    notes = [*head_notes, *shares.notes, *home.notes, *found.notes()]
     return llava_loading.finish(source, network, pixels, [*found.paths, *home.files], notes)
 
 
@@ -112,21 +114,19 @@ def _tower_weights(by_name: Mapping[str, Thing]) -> dict[str, Thing]:
     return {name: thing for name, thing in by_name.items() if name.startswith(_TOWER_PREFIX)}
 
 
-def _with_head(source: Source, weights: dict[str, Tensor]) -> Source:
-    """Decides, as transformers does, whether the head is the embeddings where the config says so; changes ``weights``.
+def _share_head(config: Mapping[str, Any], weights: dict[str, Tensor]) -> bool:
+    """Tells whether a config that ties the head to the embeddings is right about it; adds embeddings to ``weights``.
 
-    If only the head is there, it serves for both. If both are there and differ, the config is wrong, and both are read.
+    If only the head is there, it serves for both. If both are there and differ, transformers uses both.
     Source: tie_weights in modeling_utils.py of transformers 5.23.
     """
     import torch
 
-    if not source.config["tie_word_embeddings"] or _HEAD not in weights:
-        return source
-    embeddings = weights.setdefault(_EMBEDDINGS, weights[_HEAD])
+    if not config["tie_word_embeddings"] or _HEAD not in weights:
+        return True
     head = weights[_HEAD]
-    if embeddings.shape == head.shape and torch.equal(embeddings.float(), head.float()):
-        return source
-    return replace(source, config={**source.config, "tie_word_embeddings": False})
+    embeddings = weights.setdefault(_EMBEDDINGS, head)
+    return embeddings.shape == head.shape and torch.equal(embeddings.float(), head.float())
 
 
 def _source(spec: ModelSpec, place: Path) -> Source:

@@ -48,13 +48,17 @@ def drop(name: str) -> Callable[[dict[str, Tensor]], None]:
     return lambda weights: weights.__delitem__(name)
 
 
+def both(weights: dict[str, Tensor]) -> None:
+    """Leaves the two as they are: they differ."""
+
+
 def same_twice(weights: dict[str, Tensor]) -> None:
     weights[HEAD] = weights[EMBEDDINGS].clone()
 
 
 @pytest.mark.parametrize("place", ["at the top", "in text_config"])
 @pytest.mark.parametrize(
-    "how", [drop(HEAD), drop(EMBEDDINGS), same_twice, lambda weights: None], ids=["no head", "head", "same", "both"]
+    "how", [drop(HEAD), drop(EMBEDDINGS), same_twice, both], ids=["no head", "head", "same", "both"]
 )
 def test_a_head_that_is_the_embeddings(how: Callable[[dict[str, Tensor]], None], place: str, folder: Path) -> None:
     """Of two that differ, transformers believes the weights and not the config."""
@@ -65,6 +69,8 @@ def test_a_head_that_is_the_embeddings(how: Callable[[dict[str, Tensor]], None],
         config = json.loads((folder / "config.json").read_text())
         edit_json(folder / "config.json", text_config=config["text_config"] | {"tie_word_embeddings": True})
     assert_as_transformers(folder)
+    notes = load(folder).info.notes
+    assert any("lm_head" in note for note in notes) == (how is both)
 
 
 def test_no_head_and_no_word_of_it(folder: Path, evaluate: Evaluate) -> None:

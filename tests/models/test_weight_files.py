@@ -227,7 +227,7 @@ def test_what_a_training_wrapped_around_weights(how: str, family: str, folder: P
     wrap, name = WRAPPED[how]
     rewrite(folder, wrap)
     if family == "hf":
-        assert_explained(evaluate("--model", folder), 5, folder, "wrapped", name)
+        assert_explained(evaluate("--model", folder), 5, folder, "transformers does not", name)
     else:
         assert number_of(load(folder)) == pytest.approx(expected, abs=1e-5)
 

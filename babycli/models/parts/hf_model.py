@@ -273,12 +273,16 @@ def outline(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> Outline:
 
 def _check_readable(folder: Path, stored: checkpoint.Stored) -> None:
     """Checks that transformers finds weights under their names, and nothing around them. Raises ModelError."""
-    wrapped = "their names" if stored.wrapper else "them"
-    if stored.wrapper or stored.level:
+    if stored.wrapper:
         checkpoint.check_merged(stored.dtypes, folder)
         raise ModelError(
-            f"the weights of {folder} are wrapped: the training put {stored.wrapper or repr(stored.level)} around "
-            f"{wrapped}, and transformers does not take it off",
+            f"the names of all weights in {folder} begin with {stored.wrapper!r}, which a wrapper of the training put "
+            "there, and transformers does not take it off",
+            checkpoint.SAVE_PLAIN,
+        )
+    if stored.level:
+        raise ModelError(
+            f"the weights in {folder} are under the key {stored.level!r}, where transformers does not look for them",
             checkpoint.SAVE_PLAIN,
         )
 
