@@ -175,8 +175,13 @@ def test_a_second_set_of_weights_is_named_and_not_read(folder: Path) -> None:
         load(folder)
 
 
+@pytest.fixture(scope="module")
+def cvcl_weights() -> dict[str, Tensor]:
+    return test_cvcl.weights_of(0)
+
+
 @pytest.mark.parametrize("kind", ["tower", "cvcl"])
-def test_second_sets_elsewhere(kind: str, tmp_path: Path) -> None:
+def test_second_sets_elsewhere(kind: str, cvcl_weights: Weights, tmp_path: Path) -> None:
     if kind == "tower":
         folder = _llava(tmp_path / "llava")
         tower = tmp_path / "openai" / "clip-small"
@@ -186,7 +191,7 @@ def test_second_sets_elsewhere(kind: str, tmp_path: Path) -> None:
         assert number_of(model) == expected
         assert "of the vision tower the weights are pytorch_model.bin; not read: pytorch_model-" in model.info.notes[-1]
     else:
-        test_cvcl.save(tmp_path / "cvcl" / "cvcl.ckpt", test_cvcl.weights_of(0))
+        test_cvcl.save(tmp_path / "cvcl" / "cvcl.ckpt", dict(cvcl_weights))
         write_json(tmp_path / "cvcl" / "vocab.json", test_cvcl.VOCAB)
         (tmp_path / "cvcl" / "model.safetensors").write_bytes(b"")
         assert load(tmp_path / "cvcl").info.notes == ("the weights are cvcl.ckpt; not read: model.safetensors",)
@@ -232,11 +237,10 @@ def test_what_a_training_wrapped_around_weights(how: str, family: str, folder: P
         assert number_of(load(folder)) == pytest.approx(expected, abs=1e-5)
 
 
-def test_what_a_training_wrapped_around_other_weights(tmp_path: Path) -> None:
+def test_what_a_training_wrapped_around_other_weights(cvcl_weights: Weights, tmp_path: Path) -> None:
     """A CVCL, and the towers of both LLaVAs."""
-    weights = test_cvcl.weights_of(0)
-    plain = test_cvcl.save(tmp_path / "plain" / "cvcl.ckpt", weights)
-    wrapped = test_cvcl.save(tmp_path / "wrapped" / "cvcl.ckpt", behind("module._orig_mod.", weights))
+    plain = test_cvcl.save(tmp_path / "plain" / "cvcl.ckpt", dict(cvcl_weights))
+    wrapped = test_cvcl.save(tmp_path / "wrapped" / "cvcl.ckpt", behind("module._orig_mod.", cvcl_weights))
     for file in (plain, wrapped):
         write_json(file.parent / "vocab.json", test_cvcl.VOCAB)
     assert test_cvcl.score(load(wrapped), 1, "red ball") == test_cvcl.score(load(plain), 1, "red ball")
@@ -449,6 +453,12 @@ def test_shards_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
     assert number_of(load("someone/model")) == expected
+    edit_json(folder / "config.json", transformers_weights="consolidated.safetensors")
+    named = load("someone/model")
+    assert number_of(named) != expected
+    assert number_of(named) == number_of(load(folder))
+    for file in (folder / "config.json", cache / "config.json", cache / "consolidated.safetensors"):
+        edit_json(file, transformers_weights=None) if file.suffix == ".json" else file.unlink()
     assert {file.name for file in cache.iterdir() if file.suffix != ".json"} == {shard.name for shard in shards[:-1]}
 
 

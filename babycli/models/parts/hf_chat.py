@@ -273,7 +273,9 @@ def _lacking(folder: Path, name: str, error: ImportError) -> ModelError:
     wants_torchvision = "torchvision" in sentence.lower()
     return ModelError(
         f"{folder}: transformers has its processor, a {name}, but cannot make it here: {sentence}",
-        "pip install torchvision" if wants_torchvision else "install that library",
+        "pip install torchvision, the build that fits this torch: https://pytorch.org/get-started/locally"
+        if wants_torchvision
+        else "install that library",
     )
 
 

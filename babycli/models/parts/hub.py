@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from babycli.errors import ModelError
-from babycli.models.parts.weight_files import ADAPTER_CONFIG, PARTIAL, SINGLES, index_shards
+from babycli.models.parts.weight_files import ADAPTER_CONFIG, PARTIAL, SINGLES, index_shards, named_by_config
 from babycli.wording import first_line
 
 _HUB_MODULES = ("huggingface_hub", "requests", "httpx", "httpx2", "httpcore", "httpcore2")
@@ -68,6 +68,11 @@ def _with_weights(repo_id: str, others: Sequence[str], why: str, mend: str) -> P
     """Fetches the small files of a repository and its weights, found as in a folder; if it has none, ``others``."""
     for single in SINGLES:
         folder = _from_hub(repo_id, [*_SMALL_FILES, single], why, mend)
+        if isinstance(name := named_by_config(folder), str):
+            folder = _from_hub(repo_id, [*_SMALL_FILES, name], why, mend)
+            is_index = name.endswith(".index.json") and (folder / name).is_file()
+            shards = index_shards(folder / name) if is_index else []
+            return _from_hub(repo_id, [*_SMALL_FILES, *shards], why, mend) if shards else folder
         if (folder / single).is_file() or (folder / ADAPTER_CONFIG).is_file():
             return folder
         index = folder / f"{single}.index.json"

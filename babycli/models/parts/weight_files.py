@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from babycli.errors import ModelError
 from babycli.models.parts.checkpoint import read_json_object
@@ -118,14 +119,19 @@ def index_shards(index: Path) -> list[str]:
 def _first(folder: Path) -> Path | None:
     """Finds the file that transformers looks at first: one with all weights, or an index of shards."""
     candidates = [name for single in SINGLES for name in (single, single + _INDEX)]
-    paths = [folder / name for name in [*_named_by_config(folder), *candidates]]
+    paths = [folder / name for name in [*_named_and_there(folder), *candidates]]
     return next((path for path in paths if path.is_file()), None)
 
 
-def _named_by_config(folder: Path) -> list[str]:
-    """Gives the file that config.json names for transformers to read, in a list; an empty one if it names none."""
+def named_by_config(folder: Path) -> Any:
+    """Gives the file that config.json names for transformers to read, unchecked; None if it names none."""
+    return read_json_object(folder / "config.json", missing_ok=True).get(_NAMED_BY_CONFIG)
+
+
+def _named_and_there(folder: Path) -> list[str]:
+    """Gives the file that config.json names, in a list; an empty one if it names none. Raises ModelError."""
     config = folder / "config.json"
-    name = read_json_object(config, missing_ok=True).get(_NAMED_BY_CONFIG)
+    name = named_by_config(folder)
     if name is None:
         return []
     # Not resolved: in the hub's cache each file is a link out of the folder.
