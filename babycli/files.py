@@ -37,6 +37,11 @@ _LEFT_S = 3600  # what is older was left by a killed command
 _FICLONE = 0x40049409  # Linux: _IOW(0x94, 9, int)
 
 
+def in_home(path: Path | str) -> Path:
+    """Gives a path whose ``~`` is the home folder; ``~`` of a user whom the system does not know stays as it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  # pathlib raises RuntimeError
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a whole file: after a crash there is the old file or the new one. Raises DataError.
 

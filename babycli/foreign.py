@@ -22,6 +22,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from babycli.errors import BabycliError, ModelError
+from babycli.files import in_home
 from babycli.wording import first_line
 
 _FILE = re.compile(r"(?P<file>.*\.py)(:(?P<name>\w+))?")
@@ -39,7 +40,7 @@ class NamedFile:
 def named_file(words: str) -> NamedFile | None:
     """Reads ``path/to/file.py``, with or without ``:Name``; None for what names no Python file."""
     match = _FILE.fullmatch(words)
-    return NamedFile(Path(match["file"]).expanduser(), match["name"]) if match else None
+    return NamedFile(in_home(match["file"]), match["name"]) if match else None
 
 
 class _Neighbours(MetaPathFinder):
@@ -141,7 +142,7 @@ def fingerprint_of(code: Path | None, name: str, args: Mapping[str, str]) -> str
         whole.update(code.read_bytes())
     for key, value in sorted(args.items()):
         whole.update(f"\0{key}={value}".encode())
-        path = Path(value).expanduser()
+        path = in_home(value)
         files = [path] if path.is_file() else sorted(f for pattern in _WEIGHTS for f in path.glob(pattern))
         for file in files if value else []:
             with file.open("rb") as stream:

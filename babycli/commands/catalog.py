@@ -15,6 +15,7 @@ from babycli.commands.options import JsonOption, ModelArgsOption, parse_args, pr
 from babycli.data.manifest import published
 from babycli.domain import PICTURE, Metric, ask
 from babycli.evaluation.prompts import OWN_WORDS, Prompt, choose_prompt, why_not
+from babycli.files import in_home
 from babycli.models import BUNDLED, DEFAULT_MODEL, all_families, outline_model, resolve
 from babycli.models.base import ModelSpec, Outline
 from babycli.models.plugin import plugins
@@ -124,7 +125,7 @@ def show(
     tell(f"  {'parameters':<16} {'not known' if total is None else f'{total:,}':>15}")
     for note in outline.notes:
         tell(f"  note: {note}")
-    _print_origins(outline, Path(resolved.source).expanduser())
+    _print_origins(outline, in_home(resolved.source))
     tell(f"prompts, template {outline.template}:")
     for task, prompt in asked.items():
         tell(f"  {task:<16} {prompt['rendered']!r}" + ("" if prompt["origin"] != DEFAULT else "  (default)"))

@@ -32,6 +32,7 @@ from babycli.data.root import DatasetRoot
 from babycli.data.sources import MAIN, all_sources, source_named
 from babycli.data.verify import Options, TaskSummary, link_problem, verify_dataset
 from babycli.errors import DataError, ExitCode, UsageError
+from babycli.files import in_home
 from babycli.tasks import select_tasks
 from babycli.wording import Depth, LinkMode, did_you_mean, listed, one_of
 
@@ -102,7 +103,7 @@ def link(
     """Check folders or zips of images against the labels, then link them into the dataset folder."""
     named = {"saycam": saycam, "labeled_s": labeled_s, "synthetic": synthetic}
     chosen = select_tasks(tasks)
-    given = {name: path.expanduser() for name, path in named.items() if path is not None}
+    given = {name: in_home(path) for name, path in named.items() if path is not None}
     given |= _given_by_name(source or [], given, chosen)
     if not given:
         raise UsageError("nothing to link", "babycli data link path/to/saycam_images")
@@ -144,7 +145,7 @@ def _given_by_name(words: Sequence[str], given: Mapping[str, Path], tasks: Seque
             raise UsageError(f"unknown source {name!r}.{did_you_mean(name, known)}", f"one of: {', '.join(known)}")
         if name in given or name in folders:
             raise UsageError(f"two folders are given for {name}", "give one")
-        folders[name] = Path(folder).expanduser()
+        folders[name] = in_home(folder)
     return folders
 
 

@@ -25,6 +25,7 @@ from babycli.data.root import DatasetRoot
 from babycli.data.subset import MANIFEST_NAME, make_subset
 from babycli.data.zips import Member, ZipArchive
 from babycli.errors import DataError, UsageError
+from babycli.files import in_home
 from babycli.tasks import select_tasks
 
 
@@ -32,7 +33,7 @@ def _folder(words: str) -> Path:
     """Reads a destination. Raises UsageError for an empty one, as an unset shell variable gives it."""
     if not words:
         raise UsageError("no destination: the name is empty", "babycli data extract ZIP DEST")
-    return Path(words).expanduser()
+    return in_home(words)
 
 
 def unpack(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from babycli.errors import DataError
-from babycli.files import aside_of, explained
+from babycli.files import aside_of, explained, in_home
 
 DEFAULT_FOLDER = "dataset"
 ENVIRONMENT_VARIABLE = "BABYCLI_DATA"
@@ -34,8 +34,8 @@ class DatasetRoot:
     def find(cls, option: Path | None) -> DatasetRoot:
         """Gives the folder that --data names, else $BABYCLI_DATA, else ./dataset."""
         if option is not None:
-            return cls(option.expanduser(), f" --data {shlex.quote(str(option))}")
-        return cls(Path(os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FOLDER).expanduser())
+            return cls(in_home(option), f" --data {shlex.quote(str(option))}")
+        return cls(in_home(os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FOLDER))
 
     @property
     def index_folder(self) -> Path:

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Self
 import orjson
 
 from babycli.errors import DataError, OutputError, ResumeError
-from babycli.files import lock_now, replace_file
+from babycli.files import in_home, lock_now, replace_file
 from babycli.logs.answers import Answered, Key, merged, to_line, whole_bytes
 from babycli.logs.schema import NAME_FORMAT, RUN_FILE, SCHEMA_VERSION, read_run
 
@@ -29,7 +29,7 @@ _SYNC_S = 2.0
 
 def log_name(source: str) -> str:
     """Gives the name of a model's log folder: the last two parts of its path or hub id, joined by ``__``."""
-    parts = Path(source).expanduser().parts
+    parts = in_home(source).parts
     if any(part in (".", "..") for part in parts) or not parts:
         parts = Path(source).resolve().parts
     kept = [re.sub(r"[^\w.+-]", "_", part) for part in parts if part != "/"][-2:]

@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 from babycli.errors import ModelError, UsageError
+from babycli.files import in_home
 from babycli.models.base import Family, MemoryProbe, Model, ModelSpec, Outline
 from babycli.models.broken_packages import check_torchvision
 from babycli.models.machine_memory import free_bytes
@@ -79,7 +80,7 @@ def resolve(model: str, args: Mapping[str, str]) -> Resolved:
         )
     if model in BUNDLED:
         return Resolved(str(BUNDLED[model]), None, model)
-    path = Path(model).expanduser()
+    path = in_home(model)
     if model and (path.is_dir() or (claiming is not None and path.is_file())):
         return Resolved(str(path), claiming, model)
     is_hub_id = model.count("/") == 1 and not model.startswith((".", "/", "~")) and not model.endswith("/")
@@ -170,7 +171,7 @@ def matching(pattern: str) -> list[str]:
     """
     if not glob.has_magic(pattern) or Path(pattern).exists() or all_families()["control"].claims(pattern):
         return [pattern]
-    paths = glob.glob(str(Path(pattern).expanduser()))  # noqa: PTH207  # the user's own pattern, absolute perhaps
+    paths = glob.glob(str(in_home(pattern)))  # noqa: PTH207  # the user's own pattern, absolute perhaps
     checkpoints = [path for path in paths if Path(path).is_dir() or _is_claimed(path)]
     if not checkpoints:
         raise UsageError(f"no checkpoint is named {pattern!r}", "give folders, as  --model 'checkpoints/*'")

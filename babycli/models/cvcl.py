@@ -20,6 +20,7 @@ from PIL.Image import Image
 
 from babycli.domain import Context, Similarity
 from babycli.errors import ModelError, UsageError
+from babycli.files import in_home
 from babycli.models.base import (
     Abilities,
     Family,
@@ -257,7 +258,7 @@ def _vocabulary(spec: ModelSpec, file: Path, read: Lightning) -> tuple[dict[str,
     from babycli.models.parts import checkpoint
 
     wanted = spec.args.get("vocab")
-    path = Path(wanted).expanduser() if wanted else file.parent / "vocab.json"
+    path = in_home(wanted) if wanted else file.parent / "vocab.json"
     if wanted and not path.is_file():
         raise UsageError(f"there is no vocabulary {path}", "give vocab.json:  --model-args vocab=PATH")
     if path.is_file():

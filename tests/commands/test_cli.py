@@ -234,3 +234,27 @@ def test_interrupts_at_any_moment_end_it_quietly(delay_s: float, n: int, tmp_pat
         _, err = process.communicate()
     assert "Traceback" not in err
     assert process.returncode in ((130, 0) if delay_s == 0.4 else (130,))  # by then it may have ended
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["eval", "--model", "~nosuchuser/x"],
+        ["eval", "--model", "~nosuchuser/*"],
+        ["eval", "--tasks", "~nosuchuser/x.py:TASK"],
+        ["models", "show", "~nosuchuser/x"],
+        ["data", "status", "--data", "~nosuchuser/x"],
+        ["data", "link", "~nosuchuser/x"],
+        ["data", "verify", "~nosuchuser/x"],
+        ["data", "labels", "--from", "~nosuchuser/x"],
+        ["report", "~nosuchuser/x"],
+    ],
+    ids=" ".join,
+)
+def test_a_home_of_nobody_is_a_name_like_any_other(
+    words: list[str], tmp_path: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = babycli(*words)
+    assert ran.code in (0, 2, 3, 5)
+    assert "~nosuchuser/" in ran.out + ran.err

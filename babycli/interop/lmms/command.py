@@ -5,7 +5,6 @@ Owns the words on the screen. The work is done in bridge.py.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +13,7 @@ from babycli.commands.options import DataOption, say, tell
 from babycli.commands.progress import progress_bar
 from babycli.data.root import DatasetRoot
 from babycli.errors import UsageError
+from babycli.files import in_home
 from babycli.interop.lmms.sign import Sign
 from babycli.wording import one_of
 
@@ -52,7 +52,7 @@ def lmms(
     version = installed_version()
     check_version(version, chosen)
     with progress_bar("reading images", unit=" images") as count:
-        bridge = write_bridge(Path(folder).expanduser(), chosen, DatasetRoot.find(data), meaning, count)
+        bridge = write_bridge(in_home(folder), chosen, DatasetRoot.find(data), meaning, count)
     for name, n_documents in bridge.n_documents.items():
         say(f"{name}: {n_documents} documents")
     if note := note_on(version, chosen):

@@ -22,6 +22,7 @@ from typing import Any
 from PIL.Image import Image
 
 from babycli.errors import ModelError, UsageError
+from babycli.files import in_home
 from babycli.interop.lmms import PREFIX
 from babycli.interop.lmms.stand_in import PACKAGE, Provided, provide
 from babycli.wording import did_you_mean, first_line
@@ -43,12 +44,12 @@ class Source:
     def parse(cls, text: str) -> Source:
         """Reads a name. Raises UsageError for what names no file."""
         rest = text.removeprefix(PREFIX)
-        if Path(rest).expanduser().is_file():
-            return cls(Path(rest).expanduser(), None)
+        if in_home(rest).is_file():
+            return cls(in_home(rest), None)
         head, colon, name = rest.rpartition(":")
-        if colon and Path(head).expanduser().is_file():
-            return cls(Path(head).expanduser(), name)
-        path = Path(rest).expanduser()
+        if colon and in_home(head).is_file():
+            return cls(in_home(head), name)
+        path = in_home(rest)
         what = "is a folder" if path.is_dir() else "is no file"
         near = did_you_mean(path.name, [file.name for file in sorted(path.parent.glob("*.py"))])
         raise UsageError(

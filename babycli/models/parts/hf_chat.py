@@ -25,6 +25,7 @@ from transformers.utils.import_utils import DummyObject
 
 from babycli.domain import PICTURE, Context, ImageRef, Turn, ask
 from babycli.errors import ModelError, UsageError
+from babycli.files import in_home
 from babycli.models.parts.checkpoint import read_json_object
 from babycli.models.parts.transformers_calls import reading
 from babycli.wording import one_line
@@ -173,7 +174,7 @@ def read_chat(folder: Path, config: Any, template: str | None) -> Chat:
         own = _own_template(folder, processor)
         chat = Chat(folder, processor, own, _file_of_template(folder, own))
     else:
-        chat = Chat(folder, processor, _template_in(template), Path(template).expanduser())
+        chat = Chat(folder, processor, _template_in(template), in_home(template))
     chat.check()
     return chat
 
@@ -311,7 +312,7 @@ def _file_of_template(folder: Path, template: str) -> Path:
 
 def _template_in(name: str) -> str:
     """Reads the user's template: Jinja, or JSON with the key ``chat_template`` as in older checkpoints."""
-    path = Path(name).expanduser()
+    path = in_home(name)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:

@@ -21,6 +21,7 @@ from transformers import AutoModelForImageTextToText, LogitsProcessor, LogitsPro
 
 from babycli.domain import CannotAnswer, Context, Loglikelihood, Text
 from babycli.errors import ModelError
+from babycli.files import in_home
 from babycli.models.base import Features, Model, ModelInfo, ModelSpec, Origin, Outline, Part, Pictures, Tokens
 from babycli.models.parts import answers, checkpoint
 from babycli.models.parts.hf_abilities import ABILITIES
@@ -228,7 +229,7 @@ def load(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> HfModel:
     network = (network if device_map else network.to(spec.device)).eval()
     if spec.dtype == "float32":
         full_precision()
-    own_template = [Path(spec.args["chat_template"]).expanduser()] if "chat_template" in spec.args else []
+    own_template = [in_home(spec.args["chat_template"])] if "chat_template" in spec.args else []
     notes += [*notes_on_broken(network.parameters()), *found.notes()]
     if spec.scoring == Scoring.REFERENCE:
         notes.append("scored as with --scoring fair: there is no original to follow")

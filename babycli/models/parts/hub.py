@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from babycli.errors import ModelError
+from babycli.files import in_home
 from babycli.models.parts.weight_files import ADAPTER_CONFIG, PARTIAL, SINGLES, index_shards, named_by_config
 from babycli.wording import first_line
 
@@ -21,7 +22,7 @@ _SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja")
 
 def fetch(source: str) -> Path:
     """Gives the path of a local checkpoint (a folder or a file of weights); fetches a hub id into the hub's cache."""
-    local = Path(source).expanduser()
+    local = in_home(source)
     if local.exists():
         return local
     return _with_weights(source, ["*.ckpt", *PARTIAL], "", _MODEL_MEND)
@@ -29,7 +30,7 @@ def fetch(source: str) -> Path:
 
 def fetch_small(source: str) -> Path:
     """Does as fetch, but without the weights of a hub id."""
-    local = Path(source).expanduser()
+    local = in_home(source)
     return local if local.exists() else _from_hub(source, _SMALL_FILES, "", _MODEL_MEND)
 
 
@@ -83,7 +84,7 @@ def _with_weights(repo_id: str, others: Sequence[str], why: str, mend: str) -> P
 
 def _local_tower(source: str, near: Path, why: str) -> Path | None:
     """Finds a tower on this disk; None for a name that can only be a hub id. Raises ModelError."""
-    path = Path(source).expanduser()
+    path = in_home(source)
     for place in (path, near.parent / path):
         if place.exists():
             return place

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from babycli.errors import ModelError
+from babycli.files import in_home
 from babycli.models.base import Origin
 from babycli.models.parts import checkpoint
 from babycli.models.parts.checkpoint import Stored
@@ -52,7 +53,7 @@ def glimpse(folder: Path, source: str) -> Glimpse:
         indexes = [folder / f"{single}.index.json" for single in SINGLES]
         names = next((index_shards(index) for index in indexes if index.is_file()), [])
         named = f"; the index names {listed(names)}" if names else ""
-        if not Path(source).expanduser().exists():
+        if not in_home(source).exists():
             return _none(f"not fetched from the hub yet{named}")
         return _none(f"none that can be read: {error.message}")
     try:
