@@ -123,7 +123,7 @@ def test_bootstrap_of_scores(a: float, b: float, draws: int) -> None:
 
 @pytest.mark.parametrize("draws", DRAWS)
 @pytest.mark.parametrize("differing", [0.2, 0.5])
-@pytest.mark.parametrize("n", [365, 2200])
+@pytest.mark.parametrize("n", [365, pytest.param(2200, marks=pytest.mark.long)])
 def test_paired_bootstrap_errs_once_in_twenty(n: int, differing: float, draws: int) -> None:
     rng = np.random.default_rng(11)
     chances = [differing / 4, differing / 4, 1 - differing, differing / 4, differing / 4]

@@ -41,7 +41,7 @@ def ended(processes: Sequence[Evaluation]) -> list[Ran]:
     return [process.ended() for process in processes]
 
 
-@pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.parametrize("n", [pytest.param(2, marks=pytest.mark.long), 3])
 def test_several_processes_decide_as_one_does(n: int, linked: Path, babycli: Babycli, small: Path) -> None:
     assert ended(start(1, "--model", small, *SOME, "--output-path", "one"))[0].code == 0
     rans = ended(start(n, "--model", small, *SOME))
@@ -115,7 +115,7 @@ def test_a_conflict_is_told_by_all_processes_and_none_waits(
     assert "process 1 of 2 failed" in rans[1].err
 
 
-@pytest.mark.parametrize("launcher", ["accelerate", "torchrun"])
+@pytest.mark.parametrize("launcher", [pytest.param("accelerate", marks=pytest.mark.long), "torchrun"])
 def test_the_launchers_start_it(launcher: str, linked: Path, small: Path) -> None:
     if launcher == "accelerate":
         module = [

@@ -148,7 +148,7 @@ def test_label_rows_that_are_not_the_logs_are_named_and_not_used(tmp_path: Path)
     assert kinds(shorter) == {("vtwt", Kind.LABELS_DIFFER)}
 
 
-@pytest.mark.parametrize("n_ranks", [2, 3, 8])
+@pytest.mark.parametrize("n_ranks", [2, *(pytest.param(n, marks=pytest.mark.long) for n in (3, 8))])
 def test_lines_rank_by_rank_with_padding_are_put_in_order(n_ranks: int, tmp_path: Path) -> None:
     log = make_log(n_ranks=n_ranks)
     for lines in log.lines.values():

@@ -472,8 +472,15 @@ def test_nothing_leaves_the_page_and_nothing_complains(browser: Browser, written
         assert found.complaints == []
 
 
-@pytest.mark.parametrize("width", [1280, 360])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    [
+        ("light", 1280),
+        ("dark", 360),
+        pytest.param("light", 360, marks=pytest.mark.long),
+        pytest.param("dark", 1280, marks=pytest.mark.long),
+    ],
+)
 def test_axe_finds_no_serious_issue(
     browser: Browser, written: Path, width: int, scheme: Literal["light", "dark"]
 ) -> None:

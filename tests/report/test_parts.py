@@ -262,7 +262,12 @@ def test_published_rows_are_marked_and_stand_with_saycam_only(tmp_path: Path, ba
 
 
 @pytest.mark.parametrize(
-    ("name", "start"), [("f.png", b"\x89PNG"), ("f.pdf", b"%PDF"), ("f.svg", b"<?xml")], ids=["png", "pdf", "svg"]
+    ("name", "start"),
+    [
+        pytest.param("f.png", b"\x89PNG", marks=pytest.mark.long, id="png"),
+        pytest.param("f.pdf", b"%PDF", marks=pytest.mark.long, id="pdf"),
+        pytest.param("f.svg", b"<?xml", id="svg"),
+    ],
 )
 @pytest.mark.parametrize("words", [(), ("--by", "category"), ("--by", "session"), ("--compare", "lab/m", "step-20")])
 def test_plots_are_drawn_the_same_each_time(
