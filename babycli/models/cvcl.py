@@ -35,7 +35,7 @@ from babycli.models.base import (
     Tokens,
 )
 from babycli.models.parts.prompts import filled, prompt_text
-from babycli.wording import did_you_mean, listed
+from babycli.wording import did_you_mean, listed, one_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -46,8 +46,17 @@ if TYPE_CHECKING:
 ABILITIES = Abilities(scores=("similarity",), shares_pixels=True)
 MAX_TOKENS = 25  # <sos> and <eos> included; the original cuts longer utterances
 TEXTS = ("utterance", "word")
+NORMALISES = "normalize_features"  # an argument of the training run, and of --model-args where the file has none
 _VISION = ("vision_encoder.model.", "model.image_embed.model.")  # the same weights, under two names
 _WORDS = ("text_encoder.embedding.weight", "model.text_embed.embedding.weight")
+_ENCODERS = (
+    "vision_encoder.",
+    "model.image_embed.",
+    "text_encoder.",
+    "model.text_embed.",
+    "language_model.text_encoder.",
+)
+_WORDS_AGAIN = "language_model.text_encoder.embedding.weight"  # the word embeddings, under a third name
 _SPECIAL = ("<pad>", "<unk>", "<sos>", "<eos>")
 
 
@@ -144,7 +153,7 @@ def load(spec: ModelSpec, place: Path) -> Cvcl:
     wraps = _text_kind(spec) == "utterance"
     file = _ckpt(place)
     read = read_lightning(file)
-    settings = _settings(read, file)
+    cosine = _is_cosine(spec, _settings(read, file), file)
     vocab, vocab_file = _vocabulary(spec, file, read)
     weights = in_dtype(read.weights, torch_dtype(spec.dtype))
     network = _network(weights, file)
@@ -167,7 +176,6 @@ def load(spec: ModelSpec, place: Path) -> Cvcl:
         abilities=ABILITIES,
         notes=(*notes_on_broken(weights.values()), *(only(file).notes() if place.is_dir() else ())),
     )
-    cosine = bool(settings.get("normalize_features", False))
     return Cvcl(network, vocab, info, wraps, cosine)
 
 
@@ -193,7 +201,7 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
         vocab = Origin("vocabulary", "" if vocab_file else "in the weights' file", (vocab_file,) if vocab_file else ())
         origins = (Origin("weights", "", (file,)), vocab)
         left_out = tuple(path.name for path in only(file).left_out) if place.is_dir() else ()
-        _settings(read, file)
+        _is_cosine(spec, _settings(read, file), file)
         network: Any = _network(read.weights, file)
     else:
         n_words = len(checkpoint.read_json_object(place / "vocab.json"))
@@ -243,11 +251,30 @@ def _text_kind(spec: ModelSpec) -> str:
 
 def _settings(read: Lightning, file: Path) -> Mapping[str, Any]:
     """Gives the arguments of the training run. Raises ModelError for a kind of CVCL that is not implemented."""
-    settings = read.attributes("args")
+    settings = read.arguments()
     for key, known in (("text_encoder", "embedding"), ("embedding_type", "flat")):
         if settings.get(key, known) != known:
             raise ModelError(f"{file} was trained with {key}={settings[key]!r}; expected is a CVCL with {known!r}")
     return settings
+
+
+def _is_cosine(spec: ModelSpec, settings: Mapping[str, Any], file: Path) -> bool:
+    """Tells whether the two vectors are normalised; what the user says comes first. Raises ModelError if nothing does.
+
+    Without it the same weights would give a dot product or a cosine, and nobody could tell which was trained.
+    """
+    wanted = spec.args.get(NORMALISES)
+    if wanted is not None:
+        return one_of(wanted, ("true", "false"), NORMALISES) == "true"
+    value = settings.get(NORMALISES)
+    if not isinstance(value, bool):
+        what = f"says {NORMALISES}={value!r}" if NORMALISES in settings else f"has no {NORMALISES}"
+        raise ModelError(
+            f"{file} {what} among its hyper-parameters (args of the training run), so that it is not known whether its "
+            "similarity is a cosine or a dot product",
+            f"say it:  --model-args {NORMALISES}=true  or  {NORMALISES}=false",
+        )
+    return value
 
 
 def _vocabulary(spec: ModelSpec, file: Path, read: Lightning) -> tuple[dict[str, int], Path | None]:
@@ -291,6 +318,11 @@ def _network(weights: Mapping[str, Tensor], file: Path) -> nn.ModuleDict:
             f"{file} is no CVCL: expected are a ResNeXt-50 (vision_encoder.model.*, with fc) and word embeddings "
             "(text_encoder.embedding.weight)"
         )
+    if left := sorted(name for name in weights if name.startswith(_ENCODERS) and not _has_place(name)):
+        raise ModelError(
+            f"{file} has weights of an encoder that have no place in this model: {listed(left)}; expected is a CVCL "
+            "whose text encoder is word embeddings alone (text_encoder=embedding)"
+        )
     with init_empty_weights():
         trunk = ResNeXt(ResNeXtSpec())
         fc = nn.Linear(2048, words.shape[1])
@@ -306,6 +338,10 @@ def _network(weights: Mapping[str, Tensor], file: Path) -> nn.ModuleDict:
     return nn.ModuleDict({"trunk": trunk, "fc": fc, "words": embedding})
 
 
+def _has_place(name: str) -> bool:
+    return name.startswith(_VISION) or name in (*_WORDS, _WORDS_AGAIN)
+
+
 FAMILY = Family(
     name="cvcl",
     summary="CVCL: ResNeXt-50 and word embeddings, a Lightning .ckpt (wkvong/cvcl_s_dino_resnext50_embedding)",
@@ -313,6 +349,7 @@ FAMILY = Family(
     arguments={
         "pretrained": ".ckpt, folder or hub id of the checkpoint",
         "text": "utterance (<sos> words <eos>) or word (the bare words); default utterance",
+        NORMALISES: "true (cosine) or false (dot product), where the .ckpt does not say it",
         "vocab": "vocab.json, where it does not lie beside the .ckpt",
     },
     recognises=recognises,

@@ -165,6 +165,89 @@ def test_nan_weights_give_no_number(weights: dict[str, Tensor], folder: Path) ->
     assert math.isnan(score(model, 0, "ball"))
 
 
+# ---------------------------------------------------------------- what the training run was told
+
+TOLD = {"normalize_features": True, "text_encoder": "embedding", "embedding_type": "flat", "sim": "mean"}
+FORMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "args is a Namespace": lambda told: {"hyper_parameters": {"args": argparse.Namespace(**told)}},
+    "args is a dict": lambda told: {"hyper_parameters": {"args": told}},
+    "flat": lambda told: {"hyper_parameters": told},
+    "flat, beside others": lambda told: {"hyper_parameters": {"lr": 0.1, "args": None, **told}},
+    "a Namespace by itself": lambda told: {"hyper_parameters": argparse.Namespace(**told)},
+    "the name before Lightning 1": lambda told: {"hparams": told},
+}
+
+
+# Enough to be refused before a network is made.
+FEW = {
+    "vision_encoder.model.fc.weight": torch.zeros(SIZE, 1),
+    "text_encoder.embedding.weight": torch.zeros(len(VOCAB), SIZE),
+}
+
+
+@pytest.fixture(scope="module")
+def cosine(weights: dict[str, Tensor]) -> float:
+    """The similarity of the first picture and "ball" by the slow path."""
+    return slow(weights, 0, [2, VOCAB["ball"], 3], cosine=True)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_all_forms_of_hyper_parameters_are_one(
+    form: str, weights: dict[str, Tensor], cosine: float, folder: Path, evaluate: Evaluate
+) -> None:
+    file = folder / "cvcl.ckpt"
+    torch.save({"state_dict": weights, **FORMS[form](TOLD)}, file)
+    assert score(load(folder), 0, "ball") == pytest.approx(cosine, abs=1e-5)
+    for key, other in (("text_encoder", "cbow"), ("text_encoder", "lstm"), ("embedding_type", "spatial")):
+        torch.save({"state_dict": FEW, **FORMS[form](TOLD | {key: other})}, file)
+        assert_explained(evaluate("--model", folder), 5, "cvcl.ckpt", f"{key}={other!r}")
+
+
+@pytest.mark.parametrize(
+    "hyper",
+    [None, {}, {"args": None}, {"args": {"lr": 0.1}}, {"normalize_features": "False"}, {"normalize_features": None}],
+    ids=str,
+)
+def test_a_file_that_does_not_say_whether_it_is_a_cosine(
+    hyper: object, folder: Path, evaluate: Evaluate, babycli: Babycli
+) -> None:
+    torch.save({"state_dict": FEW} | ({} if hyper is None else {"hyper_parameters": hyper}), folder / "cvcl.ckpt")
+    for ran in (evaluate("--model", folder), babycli("models", "show", folder)):
+        assert_explained(ran, 5, "cvcl.ckpt", "normalize_features", "args")
+        assert "--model-args normalize_features=true" in ran.err
+    given = evaluate("--model", folder, "--model-args", "normalize_features=yes")
+    assert_explained(given, 2, "normalize_features", "'yes'")
+
+
+def test_the_user_may_say_whether_it_is_a_cosine(weights: dict[str, Tensor], cosine: float, folder: Path) -> None:
+    torch.save({"state_dict": weights}, folder / "cvcl.ckpt")
+    dot = slow(weights, 0, [2, VOCAB["ball"], 3], cosine=False)
+    assert abs(dot - cosine) > 0.01
+    for word, expected in (("true", cosine), ("false", dot)):
+        assert score(load(folder, normalize_features=word), 0, "ball") == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def test_weights_of_an_encoder_without_a_place(folder: Path, evaluate: Evaluate) -> None:
+    for name in (
+        "text_encoder.lstm.weight_ih_l0",
+        "text_encoder.transformer_encoder.layers.0.norm1.weight",
+        "model.text_embed.lstm.bias_hh_l0",
+        "vision_encoder.projection.weight",
+        "language_model.text_encoder.attention.attn_layer.bias",
+    ):
+        save(folder / "cvcl.ckpt", FEW | {name: torch.zeros(3)})
+        assert_explained(evaluate("--model", folder), 5, "cvcl.ckpt", "no place", name)
+
+
+def test_weights_of_the_language_model_beside_it_are_left(
+    weights: dict[str, Tensor], cosine: float, folder: Path
+) -> None:
+    again = {"language_model.text_encoder.embedding.weight": weights["text_encoder.embedding.weight"]}
+    others = {"language_model.output_layer.bias": torch.zeros(3), "model.logit_neg_log_temperature": torch.zeros(())}
+    save(folder / "cvcl.ckpt", weights | again | others)
+    assert score(load(folder), 0, "ball") == pytest.approx(cosine, abs=1e-5)
+
+
 # ---------------------------------------------------------------- the file
 
 

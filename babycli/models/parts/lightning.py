@@ -25,6 +25,7 @@ _PACKAGES = frozenset(
     {"argparse", "collections", "functools", "lightning", "lightning_fabric", "multimodal", "omegaconf", "pathlib"}
     | {"pytorch_lightning", "torch", "torchvision"}
 )
+_HYPER_PARAMETERS = ("hyper_parameters", "hparams", "module_arguments")  # the later names are those of early versions
 
 
 class Record:
@@ -41,8 +42,25 @@ class Lightning:
 
     def attributes(self, name: str) -> Mapping[str, Any]:
         """Gives the attributes of an object among the hyper-parameters; empty if there is no such object."""
-        record = self.hyper_parameters.get(name)
-        return vars(record) if isinstance(record, Record) else {}
+        return _fields(self.hyper_parameters.get(name))
+
+    def arguments(self) -> Mapping[str, Any]:
+        """Gives the arguments of the training run; empty if there are none. Lightning keeps them in three forms:
+
+        {"args": Namespace(a=1)}    save_hyperparameters()            in __init__(self, args)
+        {"args": {"a": 1}}          the same, for  vars(args)
+        {"a": 1}                    save_hyperparameters(args)
+        """
+        flat = {key: value for key, value in self.hyper_parameters.items() if not isinstance(value, Record)}
+        nested = _fields(flat.pop("args", None)) or self.attributes("args")
+        return {**flat, **nested}
+
+
+def _fields(value: object) -> Mapping[str, Any]:
+    """Gives the attributes of a Record, or the entries of a dict; of anything else nothing."""
+    if isinstance(value, Record):
+        return vars(value)
+    return value if isinstance(value, dict) else {}
 
 
 def read_lightning(file: Path, device: str = "cpu") -> Lightning:
@@ -69,5 +87,5 @@ def read_lightning(file: Path, device: str = "cpu") -> Lightning:
         raise ModelError(f"{file} is no checkpoint of PyTorch Lightning: it has no weights in state_dict")
     check_merged(weights, file)
     weights = unwrapped(weights)
-    settings = loaded.get("hyper_parameters")
-    return Lightning(weights, settings if isinstance(settings, dict) else {})
+    settings = next((loaded[key] for key in _HYPER_PARAMETERS if key in loaded), None)
+    return Lightning(weights, _fields(settings))
