@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from babycli.errors import ModelError
 from babycli.models.base import DEVICE_MAP_HELP, Family, ModelSpec, Origin, Outline
+from babycli.models.parts.known_keys import BABYLLAVA_GPT2, BABYLLAVA_LLAMA, Table
 from babycli.models.parts.llava_abilities import LLAVA_ABILITIES
 from babycli.models.parts.prompts import TEMPLATES
 
@@ -47,7 +48,8 @@ def load(spec: ModelSpec, place: Path) -> LlavaModel:
     from babycli.models.parts.weight_files import find_weights
 
     config = checkpoint.read_config(place)
-    source = llava_loading.read_source("babyllava", spec, place, config, _trunk(place, config))
+    trunk = _trunk(place, config)
+    source = llava_loading.read_source("babyllava", spec, place, config, trunk, _table(trunk))
     found = find_weights(place)
     files = list(found.paths)
     dtype = torch_dtype(spec.dtype)
@@ -76,7 +78,8 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
     from babycli.models.parts.towers import baby_tower
 
     config = checkpoint.read_config(place)
-    source = llava_loading.read_source("babyllava", spec, place, config, _trunk(place, config))
+    trunk = _trunk(place, config)
+    source = llava_loading.read_source("babyllava", spec, place, config, trunk, _table(trunk))
     seen = glimpse(place, spec.source)
     prefix = llava_network.tower_prefix(source.trunk)
     names = [name.removeprefix(prefix) for name in seen.stored.dtypes if name.startswith(prefix)]
@@ -103,6 +106,11 @@ def _trunk(folder: Path, config: Mapping[str, Any]) -> str:
     if trunk is None:
         raise ModelError(f"{folder / 'config.json'}: model_type {config.get('model_type')!r} is not a BabyLLaVA")
     return trunk
+
+
+def _table(trunk: str) -> Table:
+    """Gives the keys of config.json that are known for a language model."""
+    return BABYLLAVA_GPT2 if trunk == "transformer" else BABYLLAVA_LLAMA
 
 
 def _tower_name(config: Mapping[str, Any]) -> str:

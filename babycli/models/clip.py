@@ -44,11 +44,12 @@ def load(spec: ModelSpec, place: Path) -> ClipModel:
     from babycli.models.parts.weight_files import find_weights
 
     config = _read_config(place)
+    notes = clip_network.notes_on_keys(place, config)
     found = find_weights(place)
     network = clip_network.build(place, config)
     texts = load_text_reader(place, network.config)
-    images = load_image_reader(place, network.config.vision_config)
-    notes = clip_network.fill(place, network, checkpoint.read_weights(found.paths), spec.dtype)
+    images = load_image_reader(place, network.config)
+    notes = clip_network.fill(place, network, checkpoint.read_weights(found.paths), spec.dtype) + notes + images.notes
     network = network.to(spec.device).eval()
     if spec.dtype == "float32":
         full_precision()
@@ -76,8 +77,11 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
     """Describes a checkpoint; see babycli.models.base.Outliner."""
     from babycli.models.parts import clip_network
     from babycli.models.parts.origins import glimpse, of_settings
+    from babycli.models.parts.picture_settings import find_picture_settings
 
     config = _read_config(place)
+    pictures = find_picture_settings(place)
+    notes = clip_network.notes_on_keys(place, config) + (pictures.notes if pictures else ())
     stored = config.get("torch_dtype") or config.get("dtype")
     seen = glimpse(place, spec.source)
     return Outline(
@@ -89,6 +93,7 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
         render=prompt_text,
         origins=(seen.origin, *of_settings(_setting_files(place))),
         left_out=seen.left_out,
+        notes=notes,
     )
 
 

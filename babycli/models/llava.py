@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from babycli.models.parts.llava_loading import Source
     from babycli.models.parts.llava_model import LlavaModel
+    from babycli.models.parts.picture_settings import PictureSettings
+    from babycli.models.parts.pixels import PixelSpec
     from babycli.models.parts.towers import Tower
 
 Thing = TypeVar("Thing")
@@ -37,6 +39,10 @@ _TOWER_PREFIX = f"{_TRUNK}.vision_tower.vision_tower."
 _HEAD, _EMBEDDINGS = "lm_head.weight", f"{_TRUNK}.embed_tokens.weight"
 _OWN_TOWER = "mm_vision_config"  # our name for what only a transformers config holds: that of its own tower
 _TUNED = ("unfreeze_mm_vision_tower", "tune_vision_tower")  # keys of config.json that say the tower was trained too
+_TUNED_PARTS, _TUNED_PART = (
+    "mm_tunable_parts",
+    "mm_vision_tower",
+)  # a key that lists what was trained, and the tower in it
 # From transformers' names of the weights, in its older and newer versions, to the original's.
 _NAMES = (
     (r"^model\.(?=vision_tower\.|multi_modal_projector\.|language_model\.)", ""),
@@ -52,11 +58,12 @@ def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
     """Tells whether a config is a LLaVA with a CLIP tower and a Llama, in either format."""
     kind = config.get("model_type")
     if _is_transformers(config):
-        text, vision = config.get("text_config"), config.get("vision_config")
+        text, vision = config.get("text_config") or {}, config["vision_config"]
         return (
             kind == "llava"
-            and (text or {}).get("model_type", "llama") == "llama"
-            and (vision or {}).get("model_type", "clip_vision_model") == "clip_vision_model"
+            and isinstance(text, dict)
+            and text.get("model_type", "llama") == "llama"
+            and vision.get("model_type", "clip_vision_model") == "clip_vision_model"
         )
     tower = config.get("mm_vision_tower")
     return kind in ("llava", "llava_llama") and isinstance(tower, str) and not is_babyllava(folder, config)
@@ -105,8 +112,9 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
     names = _from_transformers(seen.stored.dtypes) if _OWN_TOWER in source.config else seen.stored.dtypes
     home = _tower_home(source, {}, has_own=bool(_tower_weights(names)), reads=False)
     tower = _tower(source, home, None)
+    _pixels(source, home)  # settings of pictures that cannot be followed are refused here too
     network = llava_network.assemble(source.config, _TRUNK, source.n_tokens, tower, None)
-    pictures = of_settings(file for file in home.files if file.name == "preprocessor_config.json")
+    pictures = of_settings(file for file in home.files if file == home.pictures.file)
     return llava_loading.sketch(source, network, tower, seen, [home.origin, *pictures], home.notes)
 
 
@@ -132,18 +140,24 @@ def _share_head(config: Mapping[str, Any], weights: dict[str, Tensor]) -> bool:
 def _source(spec: ModelSpec, place: Path) -> Source:
     """Reads the checkpoint's settings, with the config in the original's names."""
     from babycli.models.parts import checkpoint, llava_loading
+    from babycli.models.parts.known_keys import CLIP_VISION, LLAMA, LLAVA, LLAVA_WHOLE, check_keys
     from babycli.models.parts.tokenizer import load_tokenizer
 
-    config = checkpoint.read_config(place)
+    config, file = checkpoint.read_config(place), place / "config.json"
     if not recognises(place, config):
         raise ModelError(
             f"{place / 'config.json'}: model_type {config.get('model_type')!r} is not a LLaVA with CLIP and Llama",
             "let babycli find the family:  --model " + spec.name,
         )
     if not _is_transformers(config):
-        return llava_loading.read_source("llava", spec, place, config, _TRUNK)
+        return llava_loading.read_source("llava", spec, place, config, _TRUNK, LLAVA)
+    unknown = check_keys(file, config, LLAVA_WHOLE, mend="try  --model hf")
+    unknown += check_keys(file, config.get("text_config") or {}, LLAMA, "text_config")
+    unknown += check_keys(file, config["vision_config"], CLIP_VISION, "vision_config")
     renamed = _as_original(place, config)
-    return llava_loading.make_source("llava", spec, place, renamed, _TRUNK, load_tokenizer(place), n_tokens=None)
+    return llava_loading.make_source(
+        "llava", spec, place, renamed, _TRUNK, load_tokenizer(place), n_tokens=None, unknown_keys=unknown
+    )
 
 
 def _as_original(place: Path, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,30 +167,22 @@ def _as_original(place: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     evaluated, with pictures padded to squares, so they are padded here unless preprocessor_config.json says
     ``do_pad: false``.
     """
-    from babycli.models.parts import checkpoint
+    from babycli.models.parts.picture_settings import find_picture_settings
 
     text = dict(config.get("text_config") or {})
     bias = config.get("multimodal_projector_bias", True)
     layer = config.get("vision_feature_layer", -2)
     strategy = config.get("vision_feature_select_strategy", "default")
-    activation = config.get("projector_hidden_act", "gelu")
-    for key, value, known in (
-        ("vision_feature_layer", layer, isinstance(layer, int)),
-        ("vision_feature_select_strategy", strategy, strategy in ("default", "full")),
-        ("projector_hidden_act", activation, activation == "gelu"),
-        ("multimodal_projector_bias", bias, isinstance(bias, bool)),
-    ):
-        if not known:
-            raise ModelError(f"{place / 'config.json'}: {key} {value!r} is not LLaVA-1.5's", "try  --model hf")
-    processor = checkpoint.read_json_object(place / "preprocessor_config.json", missing_ok=True)
+    pictures = find_picture_settings(place)
+    crops = pictures is not None and pictures.settings.get("do_pad") in (False, 0)
     return text | {
         "tie_word_embeddings": bool(config.get("tie_word_embeddings") or text.get("tie_word_embeddings")),
         "mm_projector_type": "mlp2x_gelu",
         "mm_projector_bias": bias,
-        "mm_vision_select_layer": layer,
+        "mm_vision_select_layer": layer[0] if isinstance(layer, list) else layer,
         "mm_vision_select_feature": "patch" if strategy == "default" else "cls_patch",
         _OWN_TOWER: config["vision_config"],
-        "image_aspect_ratio": "square" if processor.get("do_pad") is False else "pad",
+        "image_aspect_ratio": "square" if crops else "pad",
         "torch_dtype": config.get("dtype") or config.get("torch_dtype"),
     }
 
@@ -196,7 +202,7 @@ class _TowerHome:
     """The origin of the tower: its settings, weights and files."""
 
     config: Mapping[str, Any]  # of the vision transformer
-    processor: Mapping[str, Any]  # preprocessor_config.json
+    pictures: PictureSettings
     weights: Mapping[str, Tensor]  # in the checkpoint's names; empty where the checkpoint's own are used
     files: tuple[Path, ...]
     notes: tuple[str, ...]
@@ -212,29 +218,34 @@ def _tower_home(source: Source, own: Mapping[str, Tensor], has_own: bool, reads:
     """
     from babycli.models.parts import checkpoint
     from babycli.models.parts.hub import fetch_tower_folder
+    from babycli.models.parts.known_keys import CLIP, CLIP_VISION, check_keys, note_on_unknown
     from babycli.models.parts.origins import glimpse
+    from babycli.models.parts.picture_settings import read_picture_settings
     from babycli.models.parts.weight_files import find_weights
 
     config, folder = source.config, source.folder
     wanted = source.spec.args.get("vision_tower")
     if _OWN_TOWER in config and not wanted:
-        processor = checkpoint.read_json_object(folder / "preprocessor_config.json", missing_ok=True)
-        used = folder / "preprocessor_config.json"
+        pictures = read_picture_settings(folder)
         origin = Origin("vision tower", "in the weights, its shape in config.json")
-        return _TowerHome(config[_OWN_TOWER], processor, {}, (used,) if used.is_file() else (), (), origin)
-
-    tuned = next((key for key in _TUNED if config.get(key)), None)
+        return _TowerHome(config[_OWN_TOWER], pictures, {}, (pictures.file,), pictures.notes, origin)
+    tuned = _tuned(config)
     uses_own = bool(tuned and has_own and not wanted)
     name = wanted or str(config["mm_vision_tower"])
     home = fetch_tower_folder(name, bool(wanted), folder, with_weights=reads and not uses_own)
     whole = checkpoint.read_config(home)
     vision = _vision_settings(home, whole)
-    processor = checkpoint.read_json_object(home / "preprocessor_config.json", missing_ok=True)
-    settings = [f for f in (home / "config.json", home / "preprocessor_config.json") if f.is_file()]
+    unknown = [] if "vision_config" not in whole else check_keys(home / "config.json", whole, CLIP)
+    unknown += check_keys(
+        home / "config.json", vision, CLIP_VISION, "vision_config" if "vision_config" in whole else ""
+    )
+    pictures = read_picture_settings(home)
+    on_settings = (*note_on_unknown(home / "config.json", unknown), *pictures.notes)
+    settings = (home / "config.json", pictures.file)
     if uses_own:
         note = f"the vision tower is the checkpoint's own: its config.json says {tuned}"
         origin = Origin("vision tower", f"in the weights, as {tuned} in config.json says; its shape in {home}")
-        return _TowerHome(vision, processor, {}, tuple(settings), (note,), origin)
+        return _TowerHome(vision, pictures, {}, settings, (note, *on_settings), origin)
     says = f"{home}, as {'vision_tower=' if wanted else 'mm_vision_tower in config.json'} says"
     if not reads:
         seen = glimpse(home, str(home) if (folder.parent / name).exists() else name)
@@ -244,7 +255,7 @@ def _tower_home(source: Source, own: Mapping[str, Tensor], has_own: bool, reads:
             says += f", unless the weights hold one: {tuned} in config.json says that it was tuned"
         says += "" if seen.origin.files else f"; weights: {seen.origin.where}"
         origin = Origin("vision tower", says, seen.origin.files)
-        return _TowerHome(vision, processor, {}, tuple(settings), (), origin)
+        return _TowerHome(vision, pictures, {}, settings, on_settings, origin)
     from babycli.models.parts.towers import clip_vision_weights
 
     found = find_weights(home)
@@ -253,9 +264,9 @@ def _tower_home(source: Source, own: Mapping[str, Tensor], has_own: bool, reads:
     note = f"the vision tower is {home}"
     if own and not _same_weights(own, weights):
         note += "; the checkpoint holds another, which is not used: its config.json does not say that it was tuned"
-    notes = (note, *(f"of the vision tower {text}" for text in found.notes()))
+    notes = (note, *on_settings, *(f"of the vision tower {text}" for text in found.notes()))
     origin = Origin("vision tower", says, found.paths)
-    return _TowerHome(vision, processor, weights, (*settings, *found.paths), notes, origin)
+    return _TowerHome(vision, pictures, weights, (*settings, *found.paths), notes, origin)
 
 
 def _vision_settings(home: Path, whole: Mapping[str, Any]) -> dict[str, Any]:
@@ -278,6 +289,17 @@ def _vision_settings(home: Path, whole: Mapping[str, Any]) -> dict[str, Any]:
     return vision
 
 
+def _tuned(config: Mapping[str, Any]) -> str | None:
+    """Gives the key of config.json that says that the tower was tuned; None if none does.
+
+    LLaVA-NeXT's trainer writes the parts that it tuned as "mm_vision_tower,mm_mlp_adapter,...". Source:
+    llava/model/multimodal_encoder/clip_encoder.py of LLaVA-NeXT, which looks for the name in that text.
+    """
+    if _TUNED_PART in (config.get(_TUNED_PARTS) or ()):
+        return _TUNED_PARTS
+    return next((key for key in _TUNED if config.get(key)), None)
+
+
 def _same_weights(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
     """Tells whether two sets of weights are the same, apart from the rounding of the dtype they are saved in."""
     import torch
@@ -297,10 +319,11 @@ def _tower(source: Source, home: _TowerHome, weights: Mapping[str, Tensor] | Non
     return clip_tower(home.config, layer, feature, weights)
 
 
-def _pixels(source: Source, home: _TowerHome) -> Any:
-    from babycli.models.parts.pixels import clip_pixels
+def _pixels(source: Source, home: _TowerHome) -> PixelSpec:
+    from babycli.models.parts.picture_settings import pixel_spec
 
-    return clip_pixels(home.processor, int(home.config.get("image_size", 224)), source.pads)
+    is_original = _OWN_TOWER not in source.config
+    return pixel_spec(home.pictures, int(home.config.get("image_size", 224)), source.pads, any_class=is_original)
 
 
 FAMILY = Family(

@@ -29,7 +29,7 @@ from babycli.domain import CannotAnswer
 from babycli.models.base import Model, Tokens
 from tests.conftest import Babycli
 from tests.models.conftest import Evaluate
-from tests.models.loading import asked, load, picture, similarity, tokenize, write_json
+from tests.models.loading import asked, edit_json, load, picture, similarity, tokenize, write_json
 from tests.models.test_bad_checkpoints import assert_explained
 
 WORDS = ["a", "photo", "of", "red", "ball", "cat", "blue", "tree"]
@@ -193,7 +193,7 @@ def test_the_log_holds_similarities(folder: Path, evaluate: Evaluate, tmp_path: 
     winoground = json.loads(logged(tmp_path / "logs", "*_samples_baby_winoground.jsonl").splitlines()[0])
     assert winoground["image_score"]["img0_phrase0_similarity"] == winoground["resps"][0][0]
     score = json.loads(logged(tmp_path / "logs", "scores.rank0.jsonl").splitlines()[0])
-    assert set(score) == {"turns", "answer", "similarity", "input"}
+    assert set(score) == {"turns", "answer", "similarity", "input", "check"}
 
 
 def test_captions_are_left_out_unless_asked_for(
@@ -257,3 +257,34 @@ def test_wrong_folders(case: str, folder: Path, evaluate: Evaluate) -> None:
     assert_explained(evaluate("--model", folder), 5, *names)
     if case == "vision only":
         assert_explained(evaluate("--model", "clip", "--model-args", f"pretrained={folder}"), 5, *names, "text_config")
+
+
+# ---------------------------------------------------------------- keys of config.json
+
+
+def test_what_says_how_to_compute_changes_nothing(folder: Path, babycli: Babycli, evaluate: Evaluate) -> None:
+    before = scores(load(folder), range(2), TEXTS, 1)
+    edit_json(folder / "config.json", return_dict=False, attn_implementation="flash_attention_2", torch_dtype="float16")
+    assert scores(load(folder), range(2), TEXTS, 1) == before
+    assert evaluate("--model", folder).code == 0
+    edit_json(folder / "config.json", quantization_config={"load_in_8bit": True})
+    for ran in (evaluate("--model", folder), babycli("models", "show", folder)):
+        assert_explained(ran, 5, folder / "config.json", "quantization_config")
+
+
+def test_an_image_encoder_that_cannot_be(tmp_path: Path, evaluate: Evaluate) -> None:
+    folder = write(tmp_path / "model", "siglip")
+    vision = json.loads((folder / "config.json").read_text())["vision_config"]
+    edit_json(folder / "config.json", vision_config=vision | {"image_size": [EDGE, EDGE]})
+    assert_explained(evaluate("--model", folder), 5, folder / "config.json", "vision_config.image_size [24, 24]")
+    edit_json(folder / "config.json", vision_config=vision | {"vision_use_head": False})
+    assert_explained(evaluate("--model", folder), 5, folder / "config.json", "vision_config.vision_use_head false")
+
+
+def test_settings_of_pictures_that_are_not_known_are_named(folder: Path, evaluate: Evaluate, babycli: Babycli) -> None:
+    before = load(folder).preprocess(picture(0))
+    edit_json(folder / "preprocessor_config.json", do_sharpen=True)
+    assert torch.equal(load(folder).preprocess(picture(0)), before)
+    note = f"{folder / 'preprocessor_config.json'}: babycli does not know and does not use do_sharpen"
+    assert note in evaluate("--model", folder).err
+    assert note in babycli("models", "show", folder).out

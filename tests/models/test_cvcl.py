@@ -171,8 +171,7 @@ TOLD = {"normalize_features": True, "text_encoder": "embedding", "embedding_type
 FORMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "args is a Namespace": lambda told: {"hyper_parameters": {"args": argparse.Namespace(**told)}},
     "args is a dict": lambda told: {"hyper_parameters": {"args": told}},
-    "flat": lambda told: {"hyper_parameters": told},
-    "flat, beside others": lambda told: {"hyper_parameters": {"lr": 0.1, "args": None, **told}},
+    "flat": lambda told: {"hyper_parameters": {"lr": 0.1, "args": None, **told}},
     "a Namespace by itself": lambda told: {"hyper_parameters": argparse.Namespace(**told)},
     "the name before Lightning 1": lambda told: {"hparams": told},
 }

@@ -20,6 +20,7 @@ from tests.llava_checkpoints import (
     EDGE,
     N_TOKENS,
     PATCH,
+    VISION,
     as_transformers,
     clip_weights,
     weights_in,
@@ -187,6 +188,30 @@ def test_a_tuned_tower_needs_no_weights_in_the_repository(tmp_path: Path) -> Non
     assert score(load(folder), "ball").is_finite
 
 
+@pytest.mark.parametrize(
+    ("parts", "is_tuned"),
+    [
+        ("mm_vision_tower,mm_mlp_adapter,mm_language_model", True),
+        (["mm_mlp_adapter", "mm_vision_tower"], True),
+        ("mm_mlp_adapter,mm_language_model", False),
+        ("", False),
+        (None, False),
+    ],
+    ids=str,
+)
+def test_the_trainer_of_llava_next_says_which_parts_were_tuned(
+    parts: object, is_tuned: bool, tmp_path: Path, babycli: Babycli
+) -> None:
+    write_tower(tmp_path / "openai" / "clip-small", seed=1)
+    tuned = load(write_llava(tmp_path / "tuned", own_tower=clip_weights(2), unfreeze_mm_vision_tower=True))
+    plain = load(write_llava(tmp_path / "plain"))
+    model = load(write_llava(tmp_path / "next", own_tower=clip_weights(2), mm_tunable_parts=parts))
+    assert loss(model) == loss(tuned if is_tuned else plain) != loss(plain if is_tuned else tuned)
+    assert ("own: its config.json says mm_tunable_parts" in notes(model)) == is_tuned
+    if is_tuned:  # what the user says comes first
+        assert loss(load(tmp_path / "next", vision_tower=tmp_path / "openai" / "clip-small")) == loss(plain)
+
+
 def test_the_notes_are_in_the_log(tmp_path: Path, evaluate: Evaluate) -> None:
     write_tower(tmp_path / "openai" / "clip-small")
     ran = evaluate("--model", write_llava(tmp_path / "llava", own_tower=clip_weights(2)))
@@ -217,6 +242,25 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an odd aspect": ({"image_aspect_ratio": "anyres"}, ["'anyres'", "pad, square"][:1]),
     "an odd projector": ({"mm_projector_type": "spatial"}, ["mm_projector_type", "'spatial'"]),
     "another width": ({"hidden_size": 64}, ["language model", "wrong shape"]),
+    "another width of the tower": ({"mm_hidden_size": 999}, ["mm_hidden_size", "999", str(VISION)]),
+    "no projector between unequal widths": ({"mm_projector_type": "identity"}, ["mm_projector_type", str(VISION)]),
+    "a projector without a name": ({"mm_projector_type": None}, ["mm_projector_type"]),
+    "a list of layers": ({"mm_vision_select_layer": [-2, -5]}, ["mm_vision_select_layer", "[-2, -5]"]),
+    "a list of one layer": ({"mm_vision_select_layer": [-2]}, ["mm_vision_select_layer", "[-2]"]),
+    "a text for a layer": ({"mm_vision_select_layer": "-2"}, ["mm_vision_select_layer", '"-2"']),
+    "no layer": ({"mm_vision_select_layer": None}, ["mm_vision_select_layer", "null"]),
+    "half a layer": ({"mm_vision_select_layer": -1.5}, ["mm_vision_select_layer"]),
+    "true for a layer": ({"mm_vision_select_layer": True}, ["mm_vision_select_layer", "true"]),
+    "a list of features": ({"mm_vision_select_feature": ["patch"]}, ["mm_vision_select_feature"]),
+    "slices of layers": ({"mm_vision_select_feature": "slicefour_patch"}, ["mm_vision_select_feature"]),
+    "a number for tuned parts": ({"mm_tunable_parts": 3}, ["mm_tunable_parts"]),
+    "several scales": ({"s2": True, "s2_scales": "336,672"}, ["s2"]),
+    "a resampler": ({"mm_resampler_type": "perceiver"}, ["mm_resampler_type", "perceiver"]),
+    "a newline behind each picture": ({"mm_patch_merge_type": "spatial_unpad"}, ["mm_patch_merge_type"]),
+    "quantised": ({"quantization_config": {"load_in_4bit": True}}, ["quantization_config"]),
+    "pruned": ({"pruned_heads": {"0": [1]}}, ["pruned_heads"]),
+    "no number of positions": ({"tokenizer_model_max_length": "2048"}, ["tokenizer_model_max_length"]),
+    "a dropout of a hundred": ({"attention_dropout": 100}, ["attention_dropout"]),
 }
 
 
@@ -225,6 +269,43 @@ def test_wrong_configs(case: str, tmp_path: Path, evaluate: Evaluate) -> None:
     write_tower(tmp_path / "openai" / "clip-small")
     settings, names = WRONG[case]
     assert_explained(evaluate("--model", write_llava(tmp_path / "llava", **settings)), 5, *names)
+
+
+HARMLESS: dict[str, Any] = {
+    "attn_implementation": "flash_attention_2",
+    "return_dict": False,
+    "output_hidden_states": True,
+    "torch_dtype": "float16",
+    "mm_hidden_size": VISION,
+    "mm_patch_merge_type": "flat",
+    "mm_projector_lr": 2e-5,
+    "mm_spatial_pool_stride": 2,
+    "tokenizer_model_max_length": 1e30,
+    "use_pos_skipping": True,
+    "quantization_config": None,
+    "pruned_heads": {},
+    "repetition_penalty": 1.3,
+}
+
+
+def test_what_says_nothing_of_the_network_changes_nothing(tmp_path: Path) -> None:
+    write_tower(tmp_path / "openai" / "clip-small")
+    plain, model = load(write_llava(tmp_path / "plain")), load(write_llava(tmp_path / "other", **HARMLESS))
+    assert loss(model) == loss(plain)
+    assert notes(model) == notes(plain)
+
+
+def test_where_the_original_cuts_its_input_off_there_is_no_answer(tmp_path: Path, evaluate: Evaluate) -> None:
+    """Behind tokenizer_model_max_length the original drops what it reads, answers included."""
+    write_tower(tmp_path / "openai" / "clip-small")
+    folder = write_llava(tmp_path / "llava")
+    n_positions = tokenize(load(folder), PROMPT, "ball").n_positions
+    edit_json(folder / "config.json", tokenizer_model_max_length=n_positions)
+    assert tokenize(load(folder), PROMPT, "ball").n_positions == n_positions
+    edit_json(folder / "config.json", tokenizer_model_max_length=POSITIONS + 5)
+    ran = evaluate("--model", folder)
+    assert ran.code == 7
+    assert f"is cut off by the original after {POSITIONS + 5} (tokenizer_model_max_length)" in ran.err
 
 
 def test_a_tower_that_is_no_clip(tmp_path: Path, evaluate: Evaluate) -> None:
@@ -243,13 +324,42 @@ def test_a_tower_without_one_weight(tmp_path: Path, evaluate: Evaluate) -> None:
 
 @pytest.mark.parametrize(
     ("change", "name"),
-    [({"vision_feature_layer": [-2, -5]}, "[-2, -5]"), ({"projector_hidden_act": "relu"}, "'relu'")],
+    [
+        ({"vision_feature_layer": [-2, -5]}, "[-2, -5]"),
+        ({"vision_feature_layer": "-2"}, "vision_feature_layer"),
+        ({"vision_feature_layer": None}, "vision_feature_layer"),
+        ({"vision_feature_select_strategy": ["full"]}, "vision_feature_select_strategy"),
+        ({"projector_hidden_act": "relu"}, '"relu"'),
+        ({"quantization_config": {"bits": 4}}, "quantization_config"),
+        ({"text_config": "llama"}, "'llava'"),
+    ],
 )
 def test_a_transformers_config_that_is_not_llava(
     change: dict[str, object], name: str, folders: Folders, evaluate: Evaluate
 ) -> None:
     edit_json(folders[1] / "config.json", **change)
     assert_explained(evaluate("--model", "llava", "--model-args", f"pretrained={folders[1]}"), 5, name)
+
+
+@pytest.mark.parametrize("value", [[28, 28], "28", None, 0, 28.5, True], ids=str)
+@pytest.mark.parametrize("key", ["image_size", "patch_size"])
+def test_a_tower_whose_size_is_no_number(
+    key: str, value: object, folders: Folders, evaluate: Evaluate, tmp_path: Path
+) -> None:
+    for file in (folders[1] / "config.json", tmp_path / "openai" / "clip-small" / "config.json"):
+        vision = json.loads(file.read_text())["vision_config"]
+        edit_json(file, vision_config=vision | {key: value})
+    for folder in folders:
+        assert_explained(evaluate("--model", folder), 5, "config.json", key)
+
+
+def test_a_list_of_one_layer_is_that_layer(folders: Folders) -> None:
+    """As in transformers, which puts the features of all layers of the list side by side."""
+    for layer in (-1, -2):
+        edit_json(folders[1] / "config.json", vision_feature_layer=layer)
+        expected = loss(load(folders[1]))
+        edit_json(folders[1] / "config.json", vision_feature_layer=[layer])
+        assert loss(load(folders[1])) == expected
 
 
 # ---------------------------------------------------------------- models show

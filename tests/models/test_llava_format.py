@@ -88,4 +88,4 @@ def test_a_projector_without_biases(folder: Path, evaluate: Evaluate) -> None:
     edit_json(folder / "config.json", multimodal_projector_bias=False)
     assert_as_transformers(folder)
     edit_json(folder / "config.json", multimodal_projector_bias="no")
-    assert_explained(evaluate("--model", folder), 5, "config.json", "multimodal_projector_bias 'no'")
+    assert_explained(evaluate("--model", folder), 5, "config.json", 'multimodal_projector_bias "no"')

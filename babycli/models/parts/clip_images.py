@@ -6,7 +6,7 @@ Owns reading preprocessor_config.json, through transformers' image processor for
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from PIL.Image import Image, new
 from torch import Tensor
@@ -15,17 +15,16 @@ from torch import Tensor
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from babycli.errors import ModelError
-from babycli.models.parts import checkpoint
+from babycli.models.parts.picture_settings import read_picture_settings
 from babycli.models.parts.transformers_calls import reading
-
-_FILES = ("preprocessor_config.json", "processor_config.json")  # a processor for images and texts saves the second
 
 
 class ImageReader:
     """An image processor. Its calls keep no state, so any thread may make them."""
 
-    def __init__(self, processor: Any) -> None:
+    def __init__(self, processor: Any, notes: tuple[str, ...]) -> None:
         self._processor = processor
+        self.notes = notes  # for a reader of the numbers
 
     @property
     def key(self) -> str:
@@ -38,23 +37,21 @@ class ImageReader:
         return values
 
 
-def load_image_reader(folder: Path, vision_config: Any) -> ImageReader:
-    """Reads the image processor of a checkpoint. Raises ModelError if its pixels do not fit the image encoder."""
-    file = next((folder / name for name in _FILES if (folder / name).is_file()), None)
-    if file is None:
-        raise ModelError(
-            f"the checkpoint {folder} does not say how to prepare pictures: it has no preprocessor_config.json",
-            "copy that file of the training run into the folder",
-        )
-    checkpoint.read_json_object(file)
-    auto: Any = AutoImageProcessor
+def load_image_reader(folder: Path, config: Any) -> ImageReader:
+    """Reads the image processor of a checkpoint. Raises ModelError if its pixels do not fit the image encoder.
+
+    ``config`` is that of the whole model.
+    """
+    settings = read_picture_settings(folder)
+    file, auto = settings.file, cast(Any, AutoImageProcessor)
     with reading(f"{file} describes no image processor"):
-        reader = ImageReader(
-            auto.from_pretrained(folder, backend="pil", trust_remote_code=False, local_files_only=True)
+        processor = auto.from_pretrained(
+            folder, config=config, backend="pil", trust_remote_code=False, local_files_only=True
         )
+        reader = ImageReader(processor, settings.notes)
         shape = tuple(reader.pixels(new("RGB", (64, 48))).shape)
-    size = vision_config.image_size
-    expected = (vision_config.num_channels, *((size, size) if isinstance(size, int) else size))
+    size = config.vision_config.image_size
+    expected = (config.vision_config.num_channels, *((size, size) if isinstance(size, int) else size))
     if shape != expected:
         raise ModelError(
             f"{file} makes pixels of shape {shape}; the image encoder in config.json reads {expected}",

@@ -18,18 +18,59 @@ from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
 from babycli.errors import ModelError
 from babycli.models.base import Part
 from babycli.models.parts import checkpoint
+from babycli.models.parts.known_keys import (
+    CLIP,
+    CLIP_TEXT,
+    CLIP_VISION,
+    SIGLIP,
+    SIGLIP_TEXT,
+    SIGLIP_VISION,
+    Table,
+    check_keys,
+    note_on_unknown,
+    used_by,
+)
 from babycli.models.parts.precision import in_dtype, notes_on_broken, torch_dtype
 from babycli.models.parts.transformers_calls import reading
 
 _CLASSES: Mapping[str, tuple[Any, Any]] = {"clip": (CLIPConfig, CLIPModel), "siglip": (SiglipConfig, SiglipModel)}
+# The tables of the whole config, of its text encoder and of its image encoder.
+_TABLES: Mapping[str, tuple[Table, Table, Table]] = {
+    "clip": (CLIP, CLIP_TEXT, CLIP_VISION),
+    "siglip": (SIGLIP, SIGLIP_TEXT, SIGLIP_VISION),
+}
 _LEGACY_BUFFER = "embeddings.position_ids"  # 0, 1, 2, ...: saved by early versions, computed anew
 
 
 def build(folder: Path, config: Mapping[str, Any]) -> Any:
     """Builds the network that config.json describes; parameters are on the meta device, buffers are real."""
     config_class, model_class = _CLASSES[config["model_type"]]
+    plain = used_by(config_class, config, _TABLES[config["model_type"]][0])
     with reading(f"{folder / 'config.json'} does not describe a {config['model_type']} model"), init_empty_weights():
-        return model_class(config_class.from_dict(dict(config)))
+        for part, table, part_class in _parts(config["model_type"], config_class):
+            plain |= {part: used_by(part_class, plain[part], table)} if isinstance(plain.get(part), dict) else {}
+        return model_class(config_class(**plain))
+
+
+def notes_on_keys(folder: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Checks the keys of config.json, and gives a note on those that no table has. Raises ModelError."""
+    kind, file = config["model_type"], folder / "config.json"
+    unknown = check_keys(file, config, _TABLES[kind][0])
+    for part, table, _ in _parts(kind, _CLASSES[kind][0]):
+        if isinstance(config.get(part), dict):
+            unknown += check_keys(file, config[part], table, part)
+    return note_on_unknown(file, unknown)
+
+
+def _parts(kind: str, config_class: Any) -> list[tuple[str, Table, Any]]:
+    """Lists the parts of a whole config, as early and later versions name them, each with its table and its class."""
+    _, text, vision = _TABLES[kind]
+    classes = config_class.sub_configs
+    return [
+        (f"{name}{ending}", table, classes[name])
+        for name, table in (("text_config", text), ("vision_config", vision))
+        for ending in ("", "_dict")
+    ]
 
 
 def fill(folder: Path, network: Any, weights: Mapping[str, Tensor], dtype: str) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def load_text_reader(folder: Path, config: Any) -> TextReader:
         tokens = checkpoint.read_json_object(folder / "special_tokens_map.json", missing_ok=True) | settings
         sentencepiece = _SiglipPieces(pieces, tokens)
         return TextReader(sentencepiece.encode, sentencepiece.pad_id, config)
-    tokenizer = _transformers_tokenizer(folder, is_siglip)
+    tokenizer = _transformers_tokenizer(folder, config)
     if not is_siglip:
         return TextReader(lambda text: _encode(tokenizer, text), None, config)
     if tokenizer.pad_token_id is None:
@@ -88,11 +88,15 @@ def _encode(tokenizer: Any, text: str) -> list[int]:
     return list(tokenizer(text, padding=False, truncation=False, verbose=False)["input_ids"])
 
 
-def _transformers_tokenizer(folder: Path, is_siglip: bool) -> Any:
+def _transformers_tokenizer(folder: Path, config: Any) -> Any:
     there = {file.name for file in folder.iterdir()}
     kinds = [{"tokenizer.json"}, {"vocab.json", "merges.txt"}, {"tokenizer.model"}]
     if not any(kind <= there for kind in kinds):  # transformers would invent a vocabulary of three tokens
-        own = "spiece.model nor tokenizer.json" if is_siglip else "tokenizer.json nor vocab.json with merges.txt"
+        own = (
+            "spiece.model nor tokenizer.json"
+            if config.model_type == "siglip"
+            else "tokenizer.json nor vocab.json with merges.txt"
+        )
         raise ModelError(
             f"the checkpoint {folder} has no tokenizer: neither {own} is there",
             "copy the tokenizer files of the training run into that folder",
@@ -100,7 +104,7 @@ def _transformers_tokenizer(folder: Path, is_siglip: bool) -> Any:
     for name in ("tokenizer.json", "vocab.json", "special_tokens_map.json"):
         checkpoint.read_json_object(folder / name, missing_ok=True)
     with reading(f"cannot read the tokenizer of {folder}"):
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        return AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False, local_files_only=True)
 
 
 class _SiglipPieces:

@@ -17,6 +17,7 @@ from babycli.models.parts import checkpoint
 from babycli.models.parts.answers import stop_ids
 from babycli.models.parts.device_memory import free_bytes_of
 from babycli.models.parts.kept_prefixes import KeptPrefixes
+from babycli.models.parts.known_keys import Table, check_keys, note_on_unknown
 from babycli.models.parts.llava_abilities import LLAVA_ABILITIES
 from babycli.models.parts.llava_model import LlavaModel
 from babycli.models.parts.llava_network import LlavaNetwork, parts_of
@@ -44,6 +45,7 @@ class Source:
     tokenizer: Tokenizer
     template: str  # a key of TEMPLATES
     pads: bool  # pictures are padded to squares; else the tower's own way makes them square
+    notes: tuple[str, ...]  # for a reader of the numbers
 
 
 def make_source(
@@ -54,10 +56,11 @@ def make_source(
     trunk: str,
     tokenizer: Tokenizer,
     n_tokens: int | None,
+    unknown_keys: Sequence[str],
 ) -> Source:
     """Makes a Source, and checks the arguments that both families take, before any weight is read.
 
-    Raises UsageError or ModelError.
+    ``unknown_keys`` are those of config.json that no table has. Raises UsageError or ModelError.
     """
     template = spec.args.get("conv_template", "plain")
     one_of(template, sorted(TEMPLATES), "conv_template")
@@ -66,13 +69,17 @@ def make_source(
         kind = UsageError if "image_aspect_ratio" in spec.args else ModelError
         raise kind(f"image_aspect_ratio {aspect!r} is not supported", "one of: pad, square")
     device_map_of(spec)
-    return Source(family, spec, folder, config, trunk, n_tokens, tokenizer, template, aspect == "pad")
+    notes = note_on_unknown(folder / "config.json", unknown_keys)
+    return Source(family, spec, folder, config, trunk, n_tokens, tokenizer, template, aspect == "pad", notes)
 
 
-def read_source(family: str, spec: ModelSpec, folder: Path, config: Mapping[str, Any], trunk: str) -> Source:
-    """Reads the settings of a checkpoint in the original's format."""
+def read_source(
+    family: str, spec: ModelSpec, folder: Path, config: Mapping[str, Any], trunk: str, table: Table
+) -> Source:
+    """Reads the settings of a checkpoint in the original's format; ``table`` has the keys that its family knows."""
+    unknown = check_keys(folder / "config.json", config, table)
     tokenizer = load_tokenizer(folder)
-    return make_source(family, spec, folder, config, trunk, tokenizer, _n_tokens(config, tokenizer))
+    return make_source(family, spec, folder, config, trunk, tokenizer, _n_tokens(config, tokenizer), unknown)
 
 
 def _n_tokens(config: Mapping[str, Any], tokenizer: Tokenizer) -> int:
@@ -105,8 +112,9 @@ def finish(
         device=spec.device,
         template=source.template,
         abilities=LLAVA_ABILITIES,
-        notes=tuple(notes),
+        notes=(*notes, *source.notes),
     )
+    network.longest_input = source.config.get("tokenizer_model_max_length")
     generation = checkpoint.read_json_object(folder / "generation_config.json", missing_ok=True)
     network.generation_settings = generation
     key = "eos_token_id"
@@ -154,7 +162,7 @@ def sketch(
         template=source.template,
         abilities=LLAVA_ABILITIES,
         render=lambda context: shown(template.render(context), context),
-        notes=tuple(notes),
+        notes=(*notes, *source.notes),
         origins=(seen.origin, *homes, *of_settings(settings), Origin("template", f"{source.template}, {says}")),
         left_out=(*seen.left_out, *(name for name in unread if (source.folder / name).is_file())),
     )

@@ -330,9 +330,16 @@ class LlavaModel(Model):
                 f"the tokenizer gives ids {beyond} but the checkpoint embeds only {rows} tokens",
                 "check that tokenizer and weights come from the same training run",
             )
-        length = len(ids) + ids.count(IMAGE_ID) * (network.n_positions - 1) + n_new
-        is_too_long = network.max_length is not None and length > network.max_length
-        return f"a sequence of {length} positions does not fit the model's {network.max_length}" if is_too_long else ""
+        n_read = len(ids) + ids.count(IMAGE_ID) * (network.n_positions - 1)
+        length = n_read + n_new
+        if network.max_length is not None and length > network.max_length:
+            return f"a sequence of {length} positions does not fit the model's {network.max_length}"
+        if network.longest_input is not None and n_read > network.longest_input:
+            return (
+                f"an input of {n_read} positions is cut off by the original after {network.longest_input} "
+                "(tokenizer_model_max_length)"
+            )
+        return ""
 
 
 def _as_features(encoded: Tensor) -> list[Features]:

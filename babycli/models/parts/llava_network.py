@@ -19,6 +19,7 @@ from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, LlamaCon
 from babycli.errors import ModelError
 from babycli.models.base import Part
 from babycli.models.parts import checkpoint
+from babycli.models.parts.known_keys import GPT2, LLAMA, used_by
 from babycli.models.parts.precision import in_dtype, notes_on_broken
 from babycli.models.parts.tokenizer import IMAGE_ID
 from babycli.models.parts.towers import BAD_SETTINGS, Tower
@@ -28,24 +29,6 @@ from babycli.models.parts.vision import projector
 _SAMPLING = frozenset({"do_sample", "temperature", "top_p", "top_k", "max_length", "max_new_tokens"})
 # Masks and constants that older versions of transformers saved with the weights; they are computed anew.
 _LEGACY_BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
-# Keys of config.json that say nothing about the language model, beside those that begin with _NOT_TEXT_PREFIXES.
-_NOT_TEXT = frozenset(
-    {
-        "model_type",
-        "architectures",
-        "_name_or_path",
-        "torch_dtype",
-        "dtype",
-        "transformers_version",
-        "auto_map",
-        "use_mm_proj",
-        "freeze_mm_mlp_adapter",
-        "freeze_mm_vision_resampler",
-        "unfreeze_mm_vision_tower",
-        "_attn_implementation",
-    }
-)
-_NOT_TEXT_PREFIXES = ("mm_", "tune_", "tokenizer_", "image_")
 
 
 class LlavaNetwork(nn.Module):
@@ -59,6 +42,7 @@ class LlavaNetwork(nn.Module):
         self.text = text
         self.n_positions = tower.n_positions  # that an image takes in the sequence
         self.max_length: int | None = getattr(text.config, "max_position_embeddings", None)
+        self.longest_input: float | None = None  # behind which the original cuts off what it reads
         self.generation_settings: dict[str, Any] = {}  # generation_config.json, for instance a repetition penalty
 
     @property
@@ -223,10 +207,19 @@ def assemble(
     they take no share of the probability. None keeps all rows, as transformers does. Raises ModelError.
     """
     text = _text_model(config, trunk, None if shares is None else dict(shares.text), n_tokens)
-    kind, bias = str(config.get("mm_projector_type", "linear")), bool(config.get("mm_projector_bias", True))
+    kind, wide = str(config.get("mm_projector_type", "linear")), text.config.hidden_size
+    bias = bool(config.get("mm_projector_bias", True))
+    if kind == "identity" and tower.size != wide:
+        raise ModelError(
+            f"config.json: mm_projector_type 'identity' joins a vision tower of width {tower.size} to a language model "
+            f"of width {wide}; it can only join equal widths"
+        )
+    declared = config.get("mm_hidden_size")
+    if shares is not None and kind != "identity" and declared not in (None, tower.size):
+        raise ModelError(f"config.json: mm_hidden_size is {declared!r}, and the vision tower is {tower.size} wide")
     try:
         with init_empty_weights():
-            connector = projector(kind, tower.size, text.config.hidden_size, bias)
+            connector = projector(kind, tower.size, wide, bias)
     except ValueError as error:
         raise ModelError(f"config.json: {error}") from error
     if shares is not None:
@@ -258,11 +251,9 @@ def parts_of(network: LlavaNetwork, tower: Tower, config: Mapping[str, Any]) -> 
 
 def _text_model(config: Mapping[str, Any], trunk: str, weights: dict[str, Tensor] | None, n_tokens: int | None) -> Any:
     """Builds transformers' own GPT-2 or Llama, filled from ``weights`` if there are any. Raises ModelError."""
-    plain = {
-        key: value for key, value in config.items() if not key.startswith(_NOT_TEXT_PREFIXES) and key not in _NOT_TEXT
-    }
     config_class: Any = GPT2Config if trunk == "transformer" else LlamaConfig
     model_class: Any = GPT2LMHeadModel if trunk == "transformer" else LlamaForCausalLM
+    plain = used_by(config_class, config, GPT2 if trunk == "transformer" else LLAMA)
     plain["pad_token_id"] = None  # nothing is padded, and its row may be cut off
     try:
         text_config = config_class(**plain)

@@ -10,7 +10,6 @@ colour.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,17 +18,22 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from babycli.errors import ModelError
-
 
 @dataclass(frozen=True, slots=True)
 class PixelSpec:
-    size: int = 224
+    """The steps from a picture to the tensor: pad, resize, crop, rescale, normalise."""
+
+    size: int = 224  # the edge of the square that comes out, in pixels
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     pad: bool = True  # first pad to a square with the mean colour
-    crop: bool = False  # resize the shorter edge to ``size`` and keep the middle of the longer, instead of stretching
+    resizes: bool = True  # stretched to size x size, unless one of the next two says otherwise
+    shorter: int | None = None  # the length that the shorter edge gets; the longer keeps its proportion
+    stretch: tuple[int, int] | None = None  # height and width
+    crop: bool = False  # then keep the middle, size x size, and black where the picture is smaller
     resample: Image.Resampling = Image.Resampling.BILINEAR
+    scale: float | None = 1 / 255  # by which the values 0 to 255 are multiplied; None: they are not
+    normalises: bool = True  # subtract the mean, divide by the deviation
 
     @property
     def background(self) -> tuple[int, int, int]:
@@ -43,32 +47,47 @@ def to_pixels(image: Image.Image, spec: PixelSpec) -> Tensor:
         raise ValueError(f"expected an RGB picture, got mode {image.mode}")
     if spec.pad:
         image = _padded(image, spec.background)
-    resized = _cropped(image, spec) if spec.crop else image.resize((spec.size, spec.size), spec.resample)
-    values = np.asarray(resized)
+    if spec.resizes:
+        image = image.resize(_resized(image.size, spec), spec.resample)
+    if spec.crop:
+        image = _cropped(image, spec.size)
+    values = np.asarray(image)
     normal = np.empty((3, spec.size, spec.size), np.float32)
-    for channel, table in enumerate(_normalised(spec.mean, spec.std)):
+    for channel, table in enumerate(_levels(spec.mean, spec.std, spec.scale, spec.normalises)):
         np.take(table, values[:, :, channel], out=normal[channel])
     return torch.from_numpy(normal)
 
 
 @functools.cache
-def _normalised(mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Makes the table (3, 256) of normalised values for each value of a channel, rounded as by CLIPImageProcessor."""
-    scaled = (np.arange(256, dtype=np.float64)[:, None] * (1 / 255)).astype(np.float32)
+def _levels(
+    mean: tuple[float, ...], std: tuple[float, ...], scale: float | None, normalises: bool
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Makes the table (3, 256) of what becomes of each value of a channel, rounded as by CLIPImageProcessor."""
+    values = np.arange(256, dtype=np.float64)[:, None]
+    scaled = (values if scale is None else values * scale).astype(np.float32)
+    if not normalises:
+        mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)  # which changes no bit
     table = (scaled - np.array(mean, np.float32)) / np.array(std, np.float32)
     return np.ascontiguousarray(table.T, dtype=np.float32)
 
 
-def _cropped(image: Image.Image, spec: PixelSpec) -> Image.Image:
-    """Resizes a picture and cuts out the middle square; sizes are rounded down as by CLIPImageProcessor.
+def _resized(size: tuple[int, int], spec: PixelSpec) -> tuple[int, int]:
+    """Gives width and height after resizing, rounded down as by CLIPImageProcessor: 300 x 200 to 336 is 504 x 336."""
+    if spec.shorter is not None:
+        width, height = size
+        edge = min(width, height)
+        return int(spec.shorter * width / edge), int(spec.shorter * height / edge)
+    height, width = spec.stretch or (spec.size, spec.size)
+    return width, height
 
-    300 x 200 to 336:  504 x 336, then the columns 84 to 420.
+
+def _cropped(image: Image.Image, size: int) -> Image.Image:
+    """Cuts out the middle square, as CLIPImageProcessor does: of 504 x 336 the columns 84 to 420.
+
+    A picture that is smaller lies in the middle of a black square.
     """
-    width, height = image.size
-    shorter = min(width, height)
-    resized = image.resize((int(spec.size * width / shorter), int(spec.size * height / shorter)), spec.resample)
-    left, top = (resized.width - spec.size) // 2, (resized.height - spec.size) // 2
-    return resized.crop((left, top, left + spec.size, top + spec.size))
+    left, top = (image.width - size) // 2, (image.height - size) // 2
+    return image.crop((left, top, left + size, top + size))
 
 
 def _padded(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
@@ -79,37 +98,3 @@ def _padded(image: Image.Image, background: tuple[int, int, int]) -> Image.Image
     square = Image.new("RGB", (side, side), background)
     square.paste(image, ((side - width) // 2, (side - height) // 2))
     return square
-
-
-def clip_pixels(settings: Mapping[str, Any], image_size: int, pads: bool) -> PixelSpec:
-    """Reads the settings of a CLIP checkpoint's preprocessor_config.json; defaults are those of CLIPImageProcessor.
-
-    Raises ModelError unless they describe a square crop of the size that the tower reads.
-    """
-    sizes = {_edge(settings.get(key, image_size)) for key in ("size", "crop_size")}
-    if sizes != {image_size}:
-        raise ModelError(
-            f"preprocessor_config.json: size {settings.get('size')!r} and crop_size {settings.get('crop_size')!r} "
-            f"are not the {image_size} pixels that the vision tower reads"
-        )
-    return PixelSpec(
-        size=image_size,
-        mean=_three(settings, "image_mean", (0.48145466, 0.4578275, 0.40821073)),
-        std=_three(settings, "image_std", (0.26862954, 0.26130258, 0.27577711)),
-        pad=pads,
-        crop=True,
-        resample=Image.Resampling(settings.get("resample", Image.Resampling.BICUBIC)),
-    )
-
-
-def _edge(size: object) -> object:
-    """Reads a size: ``336``, ``{"shortest_edge": 336}`` and ``{"height": 336, "width": 336}`` are all 336."""
-    if not isinstance(size, dict):
-        return size
-    edges = {size[key] for key in ("shortest_edge", "height", "width") if size.get(key) is not None}
-    return edges.pop() if len(edges) == 1 else None
-
-
-def _three(settings: Mapping[str, Any], key: str, default: tuple[float, float, float]) -> tuple[float, float, float]:
-    red, green, blue = settings.get(key) or default
-    return float(red), float(green), float(blue)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from babycli.errors import ModelError
 from babycli.models.parts import checkpoint
+from babycli.models.parts.known_keys import CLIP_VISION, used_by
 from babycli.models.parts.vision import ResNeXt, ResNeXtSpec, ViT, ViTSpec, torchvision_names
 
 # The errors of PyTorch and transformers for settings that describe no model.
@@ -92,7 +93,7 @@ def clip_tower(
     if feature not in ("patch", "cls_patch"):
         raise ModelError(f"config.json: mm_vision_select_feature {feature!r} is not one of patch, cls_patch")
     try:
-        config = CLIPVisionConfig(**{k: v for k, v in vision_config.items() if k not in ("model_type", "dtype")})
+        config = CLIPVisionConfig(**used_by(CLIPVisionConfig, vision_config, CLIP_VISION))
         with init_empty_weights():
             clip = CLIPVisionModel(config)
     except BAD_SETTINGS as error:
