@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from babycli import __version__, interop
+from babycli.commands.lines import watching_stderr
 from babycli.errors import BabycliError, ExitCode, OutputError, UsageError
 from babycli.files import LIMITS
 
@@ -60,22 +61,23 @@ def _babycli(
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code (see babycli.errors.ExitCode). A bug raises."""
     typed = list(sys.argv[1:] if argv is None else argv)
-    try:
-        _check_system(typed)
-        app(_repeated(_dashed(typed)), prog_name="babycli", obj=["babycli", *typed])
-    except SystemExit as end:  # how Typer ends, also after a usage error that it has explained
-        return end.code if isinstance(end.code, int) else ExitCode.DONE
-    except BabycliError as error:
-        say(f"babycli: {error.message}")
-        if error.mend:
-            say(f"  mend: {error.mend}")
-        return int(error.exit_code)
-    except OSError as error:
-        limit = LIMITS.get(error.errno or 0)
-        if limit is None:
-            raise
-        say(f"babycli: the system refuses it: {error.strerror}\n  mend: {limit}")
-        return ExitCode.DATA
+    with watching_stderr():
+        try:
+            _check_system(typed)
+            app(_repeated(_dashed(typed)), prog_name="babycli", obj=["babycli", *typed])
+        except SystemExit as end:  # how Typer ends, also after a usage error that it has explained
+            return end.code if isinstance(end.code, int) else ExitCode.DONE
+        except BabycliError as error:
+            say(f"babycli: {error.message}")
+            if error.mend:
+                say(f"  mend: {error.mend}")
+            return int(error.exit_code)
+        except OSError as error:
+            limit = LIMITS.get(error.errno or 0)
+            if limit is None:
+                raise
+            say(f"babycli: the system refuses it: {error.strerror}\n  mend: {limit}")
+            return ExitCode.DATA
     return ExitCode.DONE
 
 

@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from babycli.commands.lines import begin_line
 from babycli.errors import UsageError
 from babycli.wording import printable_lines
 
@@ -48,7 +49,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a progr
 
 
 def say(message: str) -> None:
-    """Writes a message to stderr; stdout is for data. Names in it that would steer the terminal do not."""
+    """Writes a message to stderr, on a line of its own; stdout is for data. Names in it do not steer the terminal."""
+    begin_line()
     print(printable_lines(message), file=sys.stderr)
 
 
