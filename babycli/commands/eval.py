@@ -274,6 +274,19 @@ def _raise_if_untrusted(done: Sequence[Evaluated]) -> None:
             f"the model could not take a single one of the requests of {', '.join(silent)}, so the score says nothing",
             "see above why; a shorter --prompt, or a model with more positions",
         )
+    for evaluated in done:
+        mute = [
+            f"{task}: {remark}"
+            for task, replies in evaluated.replies.items()
+            if replies.is_broken
+            for remark in replies.remarks(sees=False)
+        ]
+        if mute:
+            raise UntrustedResultError(
+                f"most replies of the model are none, so the score says nothing ({'; '.join(mute)})",
+                f"read the samples in {evaluated.results_path.parent}; a model's own code that catches exceptions may "
+                "have said above what it met",
+            )
 
 
 def _raise_if_above_chance(suspicions: Sequence[Suspicion], logs: Path) -> None:

@@ -17,7 +17,7 @@ import orjson
 
 from babycli import __version__
 from babycli.data.datasets import data_set_named
-from babycli.domain import Estimate, Exchange, Metric, Outcome, Row, TaskResult, ask
+from babycli.domain import Estimate, Exchange, Metric, Outcome, Row, TaskResult, Text, ask
 from babycli.errors import TaskError
 from babycli.evaluation.inputs import Inputs, TaskInput, digest_of_places
 from babycli.evaluation.plan import Plan
@@ -29,8 +29,9 @@ from babycli.logs.schema import SCHEMA_VERSION
 from babycli.models.base import Model, ModelSpec
 from babycli.stats import bootstrap95, mean, standard_error, wilson95
 from babycli.tasks.about import About
-from babycli.tasks.base import Task, as_float32, by_row, groups_of
-from babycli.wording import Scoring, number_or_text
+from babycli.tasks.base import Task, as_float32, by_row, groups_of, row_as_logged
+from babycli.tasks.replies import Replies, Reply, count_replies
+from babycli.wording import Scoring
 
 SEED = 0  # of what is drawn at random: the trials of the batch check, the bootstrap, the order of shuffled images
 _PACKAGES = ("torch", "transformers", "tokenizers", "sentencepiece", "safetensors", "pillow", "numpy", "nltk")
@@ -43,6 +44,7 @@ class Decided:
     input: TaskInput
     played: Sequence[Played]
     result: TaskResult
+    replies: Replies | None  # what the model wrote, counted; None where it wrote nothing
 
     @property
     def outcomes(self) -> list[Outcome]:
@@ -64,7 +66,18 @@ def decide(task_input: TaskInput, played: Sequence[Played], scoring: Scoring) ->
         unanswered=sum(not outcome.is_answered for outcome in outcomes),
         skipped=task_input.skipped,
     )
-    return Decided(task_input, played, result)
+    replies = list(_replies(task, played))
+    return Decided(task_input, played, result, count_replies(replies) if replies else None)
+
+
+def _replies(task: Task, played: Sequence[Played]) -> Iterator[Reply]:
+    """Gives the texts that a model wrote, each with its row."""
+    for play in played:
+        item = play.item
+        for row_index, row, exchanges in zip(item.row_indices, item.rows, by_row(item, play.exchanges), strict=True):
+            for exchange in exchanges:
+                if isinstance(exchange.answer, Text):
+                    yield Reply(row_index, exchange.answer.text, task.target(row))
 
 
 def _estimate(task: Task, metric: Metric, values: Sequence[float], scoring: Scoring) -> Estimate:
@@ -97,16 +110,12 @@ def sample_lines(decided: Decided, model: Model) -> Iterator[dict[str, Any]]:
                 rendered[key] = model.render(context)
             lines[i] = {
                 "doc_id": i,
-                "doc": {k: _logged(v) if k in task.integer_columns else v for k, v in row.items()},
+                "doc": row_as_logged(task, row),
                 "target": task.target(row),
                 "resps": [response(exchange.answer) for exchange in exchanges],
                 "prompt": rendered[key],
             } | _sample_fields(task, row, exchanges, play.outcome)
     return (lines[i] for i in sorted(lines))
-
-
-def _logged(value: Any) -> Any:
-    return number_or_text(value) if isinstance(value, str) else value
 
 
 def _sample_fields(task: Task, row: Row, exchanges: Sequence[Exchange], outcome: Outcome) -> dict[str, Any]:
@@ -255,6 +264,7 @@ def results_document(
         "ties": {r.task: r.ties for r in results},
         "nonfinite": {r.task: r.nonfinite for r in results},
         "unanswered": {r.task: r.unanswered for r in results},
+        "replies": {e.result.task: e.replies.to_document() for e in decided if e.replies is not None},
         "skipped": {r.task: list(r.skipped) for r in results},
         "chance": {r.task: {name: metric.chance for name, metric in r.metrics.items()} for r in results},
         "batch_check": run.get("batch_check", {}),

@@ -47,6 +47,7 @@ from babycli.logs.runlog import RunLog, log_name, new_folder
 from babycli.models import Resolved, free_bytes_on, load_model, memory_of
 from babycli.models.base import Model, ModelInfo, ModelSpec
 from babycli.tasks.base import Task
+from babycli.tasks.replies import Replies
 from babycli.wording import ControlKind, Scoring, listed
 
 UNIT_IMAGES = {"cpu": 16}  # with --batch-size auto, by device
@@ -93,6 +94,7 @@ class Reporter(Protocol):
 class Evaluated:
     results_path: Path
     results: Sequence[TaskResult]
+    replies: Mapping[str, Replies]  # by task, of those that the model wrote texts for
     timings: Mapping[Phase, float]  # seconds by phase, of this command
 
 
@@ -165,8 +167,7 @@ class ModelRun:
                 return []
             total: dict[Phase, float] = {phase: sum(seconds[phase] for seconds in everywhere) for phase in PHASES}
             session |= {"end": _utc_now(), "timings": total, "batching": batching.events}
-            path, results = self._conclude(rounds, model, inputs, log)
-            return [Evaluated(path, results, total)]
+            return [self._conclude(rounds, model, inputs, log, total)]
 
     def _play(
         self,
@@ -210,12 +211,15 @@ class ModelRun:
             log.write_provenance(plan=plan_counts(plans))
         return how.timings
 
-    def _conclude(self, rounds: Rounds, model: Model, inputs: Inputs, log: RunLog) -> tuple[Path, Sequence[TaskResult]]:
+    def _conclude(
+        self, rounds: Rounds, model: Model, inputs: Inputs, log: RunLog, timings: Mapping[Phase, float]
+    ) -> Evaluated:
         """Decides every task, and writes the files that only a finished run has."""
         options = self._options
         decided = [decide(task_input, rounds.played(task_input), options.scoring) for task_input in inputs.tasks]
         for of_task in decided:
             self._say_unanswered(of_task)
+            self._say_replies(of_task, sees=log.provenance.get("control") is None)
         if options.batch_check:
             log.write_provenance(batch_check=_batch_check(options, inputs, decided, model, self._reporter))
         for of_task in decided:
@@ -229,9 +233,10 @@ class ModelRun:
                 raise TaskError(error.message, mend) from error
         log.write_outcomes(outcomes_document(decided))
         log.write_provenance(end=_utc_now(), status="done", timings=_summed(log.provenance["sessions"]))
-        results = [of_task.result for of_task in decided]
         document = results_document(log.provenance, decided, log.timestamp, log.folder.parent.name)
-        return log.write_results(document), results  # last: a run without results counts as unfinished
+        path = log.write_results(document)  # last: a run without results counts as unfinished
+        replies = {of_task.result.task: of_task.replies for of_task in decided if of_task.replies is not None}
+        return Evaluated(path, [of_task.result for of_task in decided], replies, timings)
 
     def _say_unanswered(self, decided: Decided) -> None:
         result = decided.result
@@ -242,6 +247,10 @@ class ModelRun:
                 f"{result.task}: {result.unanswered} of {result.n_units} {decided.input.task.unit} could not be "
                 f"answered and count as misses: {why}"
             )
+
+    def _say_replies(self, decided: Decided, sees: bool) -> None:
+        for remark in () if decided.replies is None else decided.replies.remarks(sees):
+            self._note(f"{decided.result.task}: {remark}")
 
     def _folder(self, identity: Identity, model: str) -> Path:
         """Gives the folder of the unfinished run that is continued, else makes a new one."""

@@ -27,7 +27,7 @@ from babycli.domain import (
     Text,
 )
 from babycli.tasks.groups import Grouping
-from babycli.wording import Scoring
+from babycli.wording import Scoring, number_or_text
 
 DEFAULT = "default"  # the wording for a model family that a task has none for
 
@@ -166,6 +166,14 @@ def group_by(rows: Sequence[Row], column: str) -> dict[str, tuple[int, ...]]:
     for index, row in enumerate(rows):
         groups.setdefault(row[column], []).append(index)
     return {value: tuple(indices) for value, indices in groups.items()}
+
+
+def row_as_logged(task: Task, row: Row) -> dict[str, Any]:
+    """Gives a label row as samples have it, and as lmms-eval reads it: the ids that ``integer_columns`` name as int."""
+    return {
+        column: number_or_text(value) if column in task.integer_columns and isinstance(value, str) else value
+        for column, value in row.items()
+    }
 
 
 def groups_of(items: Sequence[Item]) -> dict[str, list[str]]:
