@@ -82,7 +82,15 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    dtype: Annotated[str, typer.Option("--dtype", metavar="T", help=" | ".join(Dtype))] = Dtype.FLOAT32,
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            "--dtype",
+            metavar="T",
+            help=f"{' | '.join(Dtype)}; default {Dtype.FLOAT32}, or what a wrapper's own code chooses.",
+            show_default=False,
+        ),
+    ] = None,
     prompt: Annotated[
         list[str] | None,
         typer.Option(
@@ -158,7 +166,8 @@ def evaluate(
     args = parse_args(model_args)
     mode = one_of(scoring, Scoring, "--scoring")
     kind = None if control is None else one_of(control, ControlKind, "--control")
-    precision = one_of(args.pop("dtype", dtype), Dtype, "--dtype")
+    named = {"device": device, "dtype": args.pop("dtype", dtype)}
+    precision = one_of(Dtype.FLOAT32 if named["dtype"] is None else named["dtype"], Dtype, "--dtype")
     wanted_batch = _parse_batch_size(batch_size)
     if trust_remote_code:
         say("note: --trust-remote-code is not needed: babycli runs no code out of a checkpoint")
@@ -175,6 +184,7 @@ def evaluate(
         batch_size=wanted_batch,
         device=device,
         dtype=precision,
+        given=frozenset(name for name, value in named.items() if value is not None),
         scoring=mode,
         control=kind,
         skip_missing=skip_missing,

@@ -91,7 +91,7 @@ class FeatureStore:
 
     def keep(self, sha256: str, features: Features) -> Features:
         """Gives the features that are to be used, and keeps them if they will be needed again and there is room."""
-        features = Features(features.data, self._digests.setdefault(sha256, features.digest))
+        features = Features(features.data, self._digests.setdefault(sha256, features.digest), sha256)
         size = _size_of(features)
         if self.will_keep(sha256) and sha256 not in self._kept and size <= self._left:
             self._left -= size

@@ -13,7 +13,7 @@ A continued run plays from the beginning, with the answers in its log, until an 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 
@@ -23,7 +23,8 @@ from babycli.evaluation.inputs import Inputs, TaskInput
 from babycli.evaluation.plan import Keys, Plan, make_plan
 from babycli.foreign import explained_for
 from babycli.logs.answers import Key
-from babycli.tasks.base import Play, Task
+from babycli.models.base import Origin
+from babycli.tasks.base import Play, Task, row_as_logged
 from babycli.wording import Scoring, listed
 
 MAX_ROUNDS = 1000  # a task that never ends is a mistake
@@ -84,6 +85,11 @@ class Rounds:
         }
         return make_plan(self.requests, self._sha256, going_on)
 
+    @property
+    def origins(self) -> list[Origin]:
+        """The row of each request of this round, in the same order."""
+        return [origin for game in self._games for origin in _origins(game, self._sha256)]
+
     def tell(self, answers: Mapping[Key, Answer]) -> None:
         """Gives every item the answers to its requests, and begins the next round. Raises TaskError."""
         self._n += 1
@@ -117,6 +123,17 @@ class Rounds:
 def _begun(task: TaskInput, item: Item, scoring: Scoring) -> Play:
     with explained_for(task.task, _cannot_play(task.task, item), TaskError):
         return task.task.play(item, task.asking(scoring))
+
+
+def _origins(game: _Game, sha256: Mapping[ImageRef, str]) -> Iterator[Origin]:
+    """Gives the rows of the requests that an item has sent; as in ``by_row``, each row has equally many."""
+    item, task = game.item, game.task.task
+    per_row, rest = divmod(len(game.asked), len(item.rows))
+    for i, request in enumerate(game.asked):
+        of_row, n_in_row = (0, i) if rest or not per_row else divmod(i, per_row)
+        row = row_as_logged(task, item.rows[of_row])
+        pictures = tuple(sha256[image] for image in request.context.places)
+        yield Origin(task.name, item.row_indices[of_row], row, n_in_row, request, pictures)
 
 
 def _cannot_play(task: Task, item: Item) -> str:

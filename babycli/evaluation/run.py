@@ -9,7 +9,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,6 +41,7 @@ from babycli.evaluation.results import (
 from babycli.evaluation.resume import find_unfinished
 from babycli.evaluation.rounds import Rounds
 from babycli.evaluation.timings import PHASES, Phase, Timings
+from babycli.evaluation.trials import trials_of
 from babycli.logs.answers import Answered, Key
 from babycli.logs.identity import Identity
 from babycli.logs.runlog import RunLog, log_name, new_folder
@@ -69,6 +70,7 @@ class Options:
     batch_size: int | None  # None: auto
     device: str | None  # None: the first GPU, else the CPU
     dtype: str
+    given: frozenset[str]  # of device and dtype, those that the user named
     scoring: Scoring
     control: ControlKind | None
     skip_missing: bool
@@ -94,7 +96,7 @@ class Reporter(Protocol):
 class Evaluated:
     results_path: Path
     results: Sequence[TaskResult]
-    replies: Mapping[str, Replies]  # by task, of those that the model wrote texts for
+    replies: Mapping[str, Replies]  # by task, what the model wrote; none of a control, which may well have no words
     timings: Mapping[Phase, float]  # seconds by phase, of this command
 
 
@@ -112,7 +114,8 @@ class Shared:
 
     def spec(self, resolved: Resolved, args: Mapping[str, str]) -> ModelSpec:
         options = self.options
-        return ModelSpec(resolved.source, resolved.name, args, self.device, options.dtype, options.scoring)
+        where = (self.device, options.dtype, options.scoring, options.given)
+        return ModelSpec(resolved.source, resolved.name, args, *where)
 
 
 class ModelRun:
@@ -129,8 +132,11 @@ class ModelRun:
         controls, started = self._shared.controls, _utc_now()
         spec = self._shared.spec(self._resolved, controls.arguments(options.model_args))
         if options.control != ControlKind.CONSTANT:
-            reporter.say(f"loading {spec.name} on {spec.device} in {options.dtype}")
+            reporter.say(f"loading {spec.name} on {spec.device}{self._precision()}")
+            spec = replace(spec, trials=trials_of(inputs, options.prompts, options.scoring))
         model = processes.together(lambda: _loaded(self._resolved, spec))
+        for note in model.info.notes:
+            reporter.say(f"note: {note}")
         inputs, control = processes.together(lambda: controls.apply(model, spec, inputs))
         tasks = [task_input.task for task_input in inputs.tasks]
         tasks = doable_tasks(tasks, options.tasks_were_named, spec.name, model.info.abilities, reporter.say)
@@ -145,8 +151,6 @@ class ModelRun:
         )
         self.is_running = True
         with RunLog(processes.share(where), processes.rank) as log:
-            for note in model.info.notes:
-                reporter.say(f"note: {note}")
             batching = self._batching(spec.device, log.provenance)
             session: dict[str, Any] = {"start": started, "device": spec.device, "n_processes": processes.n}
             session["libraries"] = about["libraries"]
@@ -203,6 +207,8 @@ class ModelRun:
         plans: list[Plan] = []
         while plan is not None:
             plans.append(plan)
+            if model.info.abilities.knows_rows:
+                model.meet(processes.share(rounds.origins if processes.is_first else []))
             self._run(plan, len(plans), model, inputs, how, log, cached)
             processes.gather(None)  # all that was computed is on the disk
             plan = processes.share(processes.together(functools.partial(next_plan, plan)))
@@ -217,9 +223,10 @@ class ModelRun:
         """Decides every task, and writes the files that only a finished run has."""
         options = self._options
         decided = [decide(task_input, rounds.played(task_input), options.scoring) for task_input in inputs.tasks]
+        sees = log.provenance.get("control") is None
         for of_task in decided:
             self._say_unanswered(of_task)
-            self._say_replies(of_task, sees=log.provenance.get("control") is None)
+            self._say_replies(of_task, sees)
         if options.batch_check:
             log.write_provenance(batch_check=_batch_check(options, inputs, decided, model, self._reporter))
         for of_task in decided:
@@ -235,7 +242,7 @@ class ModelRun:
         log.write_provenance(end=_utc_now(), status="done", timings=_summed(log.provenance["sessions"]))
         document = results_document(log.provenance, decided, log.timestamp, log.folder.parent.name)
         path = log.write_results(document)  # last: a run without results counts as unfinished
-        replies = {of_task.result.task: of_task.replies for of_task in decided if of_task.replies is not None}
+        replies = {of_task.result.task: of_task.replies for of_task in decided if sees and of_task.replies is not None}
         return Evaluated(path, [of_task.result for of_task in decided], replies, timings)
 
     def _say_unanswered(self, decided: Decided) -> None:
@@ -251,6 +258,12 @@ class ModelRun:
     def _say_replies(self, decided: Decided, sees: bool) -> None:
         for remark in () if decided.replies is None else decided.replies.remarks(sees):
             self._note(f"{decided.result.task}: {remark}")
+
+    def _precision(self) -> str:
+        """Says in which precision the model will run, where that is known before it is loaded."""
+        family = self._resolved.family
+        chooses = family is not None and family.has_own_precision and "dtype" not in self._options.given
+        return "" if chooses else f" in {self._options.dtype}"
 
     def _folder(self, identity: Identity, model: str) -> Path:
         """Gives the folder of the unfinished run that is continued, else makes a new one."""

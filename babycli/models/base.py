@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 
 from PIL.Image import Image
 
-from babycli.domain import CannotAnswer, Context, Loglikelihood, Similarity, Text
+from babycli.domain import CannotAnswer, Context, ImageRef, Loglikelihood, Request, Row, Similarity, Text
 from babycli.wording import Scoring
 
 # Arguments that say where a model comes from or lies, not what it computes.
@@ -39,6 +39,7 @@ class Abilities:
     shares_pixels: bool = False  # its pixels may be used by another model with an equal pixels_key
     shares_vision: bool = False  # its tower's output may be used by another model: see() and encode_seen()
     blind: str = ""  # how it does without pictures, in a few words for the log: "no image tokens"; "": it cannot
+    knows_rows: bool = False  # it is told of which rows its requests are: meet()
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -55,6 +56,28 @@ class Abilities:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The row that a request is of; of equal requests, the first row that sends it."""
+
+    task: str
+    row_index: int  # its place in the label file, from 0
+    row: Row  # all of its columns; ids as the log has them
+    n_in_row: int  # of the requests about this row, which one, from 0
+    request: Request  # as the model gets it
+    pictures: tuple[str, ...]  # the SHA-256 of the picture in each place of its context
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The first requests of a run of one kind, for a family that tries its models before the run."""
+
+    task: str
+    answer: Literal["score", "write"]
+    origins: tuple[Origin, ...]
+    open_image: Callable[[ImageRef], Image]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """The model that the user asked for, and how it is to run."""
 
@@ -64,6 +87,9 @@ class ModelSpec:
     device: str  # "cpu", "cuda", "cuda:1"
     dtype: str  # "float32", "float16", "bfloat16"
     scoring: Scoring
+    given: frozenset[str] = frozenset()  # of device and dtype, those that the user named
+    # Gives the trials, one for each kind of answer that the chosen tasks ask for, with the prompts of a family.
+    trials: Callable[[str], Sequence[Trial]] | None = None
 
 
 def size_of(value: Any) -> int | None:
@@ -167,6 +193,7 @@ class Features:
 
     data: Any
     digest: bytes
+    sha256: str = ""  # of the bytes of the picture; set by the engine
 
 
 Pictures = Sequence[Features]  # of one request: the features of the picture in each place of its context, in order
@@ -255,6 +282,9 @@ class Model(ABC):
         """Writes greedy continuations of contexts of equal ``batch_key``; ``keeps`` as for branches."""
         raise AssertionError(f"{self.info.family} writes nothing")
 
+    def meet(self, origins: Sequence[Origin]) -> None:  # noqa: B027
+        """Learns of which rows the requests of the next round are; only of a model that ``knows_rows``."""
+
     def forget(self) -> None:  # noqa: B027
         """Frees all that was kept of contexts."""
 
@@ -303,4 +333,5 @@ class Family:
     claims: Callable[[str], bool] = lambda name: False  # does the name after --model alone tell the family?
     has_checkpoints: bool = True  # its source is a folder, a file of weights or a hub id, to be fetched
     takes_any_argument: bool = False  # it passes on arguments that it does not know
+    has_own_precision: bool = False  # its models choose one themselves unless --dtype is given
     is_general: bool = False  # asked last, as it recognises checkpoints that other families read better

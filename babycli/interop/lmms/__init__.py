@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from babycli.report.rows import TableRow
 
 PREFIX = "lmms:"  # of the name of a wrapper's file
-ABILITIES = Abilities(scores=("loglikelihood",), writes=True)  # of a wrapper: with a picture and a turn
+ABILITIES = Abilities(scores=("loglikelihood",), writes=True, knows_rows=True)  # of a wrapper: a picture, a turn
 
 
 def register() -> Mapping[str, typer.Typer]:
@@ -73,6 +73,7 @@ FAMILY = Family(
     claims=lambda name: name.startswith(PREFIX),
     has_checkpoints=False,
     takes_any_argument=True,
+    has_own_precision=True,
 )
 READER = Reader(
     program="lmms-eval",

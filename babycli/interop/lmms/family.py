@@ -10,31 +10,51 @@ and never calls the wrapper itself: wrapper.py does.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from inspect import Parameter
 from pathlib import Path
 from typing import Any
 
-from PIL import Image as PillowImage
-from PIL import ImageDraw
+import torch
 from PIL.Image import Image
 
-from babycli.domain import Context, Loglikelihood, Text
+from babycli.domain import Context, Loglikelihood, Score, Text
 from babycli.errors import ModelError, UsageError
 from babycli.foreign import fingerprint_of
 from babycli.interop.lmms import ABILITIES
 from babycli.interop.lmms.sign import Sign
-from babycli.interop.lmms.wrapper import NotOfferedError, Question, Scored, Source, Wrapper, WrapperClass, find
-from babycli.models.base import Abilities, Features, Model, ModelInfo, ModelSpec, Outline, Part, Pictures, Tokens
+from babycli.interop.lmms.wrapper import (
+    Document,
+    NotOfferedError,
+    Question,
+    Scored,
+    Source,
+    Weights,
+    Wrapper,
+    WrapperClass,
+    find,
+)
+from babycli.models.base import (
+    Abilities,
+    Features,
+    Model,
+    ModelInfo,
+    ModelSpec,
+    Origin,
+    Outline,
+    Part,
+    Pictures,
+    Tokens,
+    Trial,
+)
 from babycli.models.parts.pictures import picture_digest
+from babycli.models.parts.precision import torch_dtype
 from babycli.models.parts.prompts import prompt_text
-from babycli.tasks.babyvlm import CAPTION, CHOICE
-from babycli.tasks.base import DEFAULT
+from babycli.wording import all_of
 
 ROUNDING = 1e-6  # a probability of 1 may come out as a logarithm a little beyond 0
-PROBE_TEXTS = ("ball", "the red ball is on the table")
-PROBE_TOKENS = 25
-DEFAULT_DTYPE = "float32"
+N_TRIED = 2  # requests of each kind, before the run
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +70,17 @@ class LmmsModel(Model):
 
     def __init__(self, wrapper: Wrapper, sign: Sign, info: ModelInfo) -> None:
         self._wrapper, self._sign = wrapper, sign
+        self._asker = Asker()
         self.info = info
+
+    def meet(self, origins: Sequence[Origin]) -> None:
+        self._wrapper.know(self._asker.learn(origins))
 
     def render(self, context: Context) -> str:
         return prompt_text(context)
 
     def preprocess(self, image: Image) -> Features:
-        return _seen(image)
+        return Features(image, picture_digest(image))
 
     def encode(self, pixels: Sequence[Features]) -> list[Features]:
         return list(pixels)
@@ -69,9 +93,7 @@ class LmmsModel(Model):
         return self.tokenize(context, "")
 
     def loglikelihood(self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> list[Loglikelihood]:
-        questions = [
-            Question(seen.data, seen.digest, asked.prompt, asked.text) for seen, asked in _asked(pictures, tokens)
-        ]
+        questions = [self._asker.score(seen, asked.prompt, asked.text) for seen, asked in _asked(pictures, tokens)]
         scored = self._wrapper.loglikelihood(questions)
         return [self._meant(s, q) for s, q in zip(scored, questions, strict=True)]
 
@@ -82,10 +104,7 @@ class LmmsModel(Model):
     def generate(
         self, pictures: Sequence[Pictures], tokens: Sequence[Tokens], max_new_tokens: int, keeps: bool = False
     ) -> list[Text]:
-        questions = [
-            Question(seen.data, seen.digest, asked.prompt, max_new_tokens=max_new_tokens)
-            for seen, asked in _asked(pictures, tokens)
-        ]
+        questions = [self._asker.write(seen, asked.prompt, max_new_tokens) for seen, asked in _asked(pictures, tokens)]
         return [Text(text, (), True) for text in self._wrapper.generate(questions)]
 
 
@@ -97,31 +116,100 @@ def _asked(pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> Iterator[t
         yield seen, asked
 
 
+class Asker:
+    """Makes the questions for a wrapper: each with the document of the row that it is about.
+
+    A document has one picture, as a wrapper may keep what it has seen by a document's number: where a row shows several
+    pictures one by one, those after the first are documents of their own, with numbers behind those of all rows.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, str | None], tuple[Document, int]] = {}
+        self._documents: dict[tuple[str, int, str], Document] = {}  # by task, row and picture
+        self._n_rows: dict[str, int] = {}  # by task: the numbers that are taken
+
+    def learn(self, origins: Sequence[Origin]) -> list[Document]:
+        """Learns the rows of requests, and gives their documents."""
+        for origin in origins:
+            self._n_rows[origin.task] = max(self._n_rows.get(origin.task, 0), origin.row_index + 1)
+        shown = {(task, row_index) for task, row_index, _ in self._documents}
+        for origin in origins:
+            if len(origin.pictures) != 1:  # the engine answers for the wrapper that it cannot
+                continue
+            (picture,), of_row = origin.pictures, (origin.task, origin.row_index)
+            if (*of_row, picture) not in self._documents:
+                number = origin.row_index
+                if of_row in shown:
+                    number = self._n_rows[origin.task]
+                    self._n_rows[origin.task] += 1
+                shown.add(of_row)
+                self._documents[*of_row, picture] = Document(origin.task, number, origin.row)
+            answer = origin.request.answer if isinstance(origin.request, Score) else None
+            document = self._documents[*of_row, picture]
+            key = (picture, prompt_text(origin.request.context), answer)
+            self._known.setdefault(key, (document, origin.n_in_row))
+        return list(self._documents.values())
+
+    def score(self, seen: Features, prompt: str, answer: str) -> Question:
+        document, index = self._known[seen.sha256, prompt, answer]
+        return Question(document, seen.data, prompt, answer, index=index)
+
+    def write(self, seen: Features, prompt: str, max_new_tokens: int) -> Question:
+        document, index = self._known[seen.sha256, prompt, None]
+        return Question(document, seen.data, prompt, max_new_tokens=max_new_tokens, index=index)
+
+
 def load(spec: ModelSpec, place: Path) -> LmmsModel:
-    """Imports and constructs the wrapper and tries it on a picture; see babycli.models.base.Loader."""
+    """Imports and constructs the wrapper and tries it on the run's first requests; see babycli.models.base.Loader."""
     sign = read_sign(spec.args)
     registered = find(Source.parse(spec.source))
     args = {key: value for key, value in spec.args.items() if key != "sign"}
-    given = dict(args)
-    if "dtype" not in given and (spec.dtype != DEFAULT_DTYPE or registered.takes("dtype")):
-        given["dtype"] = spec.dtype  # `babycli eval` has taken it out of --model-args
-    added = {"batch_size": 1, "device": spec.device}
-    wrapper = registered.construct(given, {key: value for key, value in added.items() if key not in given})
-    tried = probe(wrapper, sign)
-    network = wrapper.network()
+    added = _added(registered, spec)
+    wrapper = registered.construct(args, {key: value for key, value in added.items() if key not in args})
+    trials = spec.trials(registered.name) if spec.trials is not None else ()
+    tried = probe(wrapper, sign, trials)
+    weights = wrapper.weights()
     info = ModelInfo(
         family="lmms",
         source=spec.source,
         fingerprint=fingerprint_of(registered.source.file, registered.name, spec.args),
-        n_parameters=None if network is None else sum(weight.numel() for weight in network.parameters()),
-        dtype=_dtype(network),
-        device=given.get("device", spec.device),
+        n_parameters=weights.n_parameters,
+        dtype=_dtype(weights, spec),
+        device=args.get("device") or added.get("device") or weights.device or "unknown",
         template="wrapper",
         abilities=tried.abilities,
-        notes=(registered.origin, *tried.notes),
+        notes=(registered.origin, *tried.notes, *_precision_notes(weights, spec)),
         prompts_like=registered.name,
     )
     return LmmsModel(wrapper, sign, info)
+
+
+def _added(registered: WrapperClass, spec: ModelSpec) -> dict[str, Any]:
+    """Gives what is added to ``--model-args``: what the user gave elsewhere, and what the constructor takes.
+
+    Raises UsageError for what the user gave and the constructor does not take.
+    """
+    added: dict[str, Any] = {}
+    for name, value in (("device", spec.device), ("dtype", spec.dtype)):
+        parameter = registered.parameter(name)
+        if name in spec.given and parameter is None and not registered.takes_any:
+            raise UsageError(
+                f"{registered.source.file}: --{name} {value} was given, and the constructor of "
+                f"{registered.cls.__name__} takes no {name}",
+                f"leave --{name} out; what the constructor does take goes into --model-args",
+            )
+        if name in spec.given:
+            added[name] = torch_dtype(value) if name == "dtype" and _is_torch_dtype(parameter) else value
+        elif name == "device" and parameter is not None:
+            added[name] = value
+    if registered.parameter("batch_size") is not None or registered.takes_any:
+        added["batch_size"] = 1  # lmms-eval gives it always
+    return added
+
+
+def _is_torch_dtype(parameter: Parameter | None) -> bool:
+    """Tells whether an argument is a torch.dtype, by its default."""
+    return parameter is not None and isinstance(parameter.default, torch.dtype)
 
 
 def outline(spec: ModelSpec, place: Path) -> Outline:
@@ -129,15 +217,23 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
     registered = find(Source.parse(spec.source))
     doc = (registered.cls.__doc__ or "").strip().splitlines()
     what = f"{registered.cls.__name__}: {doc[0]}" if doc else registered.cls.__name__
+    lacks = {method: registered.why_not_offered(method) for method in ("loglikelihood", "generate_until")}
+    notes = [registered.origin, *(why for why in lacks.values() if why)]
+    if not registered.is_simple:
+        notes.append("it is a chat wrapper (is_simple = False), which babycli eval does not run")
     return Outline(
         family="lmms",
         parts=(Part(registered.name, what, None),),
         stored_dtype=None,
         template="wrapper",
-        abilities=ABILITIES,
+        abilities=replace(
+            ABILITIES,
+            scores=() if lacks["loglikelihood"] else ABILITIES.scores,
+            writes=not lacks["generate_until"],
+        ),
         render=prompt_text,
         prompts_like=registered.name,
-        notes=(registered.origin, "the wrapper puts its own template around a prompt"),
+        notes=(*notes, "the wrapper puts its own template around a prompt"),
     )
 
 
@@ -185,43 +281,69 @@ class Tried:
     notes: tuple[str, ...]
 
 
-def probe(wrapper: Wrapper, sign: Sign) -> Tried:
-    """Asks the wrapper about a drawn picture: what it offers, and whether its numbers fit the sign.
+def probe(wrapper: Wrapper, sign: Sign, trials: Sequence[Trial]) -> Tried:
+    """Asks the wrapper the first requests of the run: what it offers of what is needed, and whether its numbers fit.
 
-    Raises ModelError where they do not, and for whatever goes wrong.
+    What no task of the run asks for is not tried. Raises ModelError where it offers nothing of what is needed, where
+    its numbers do not fit the sign, and for whatever goes wrong.
     """
-    registered, seen = wrapper.registered, _seen(_drawing())
+    registered = wrapper.registered
+    offered: set[str] = set()
+    lacking: list[str] = []
     notes: list[str] = []
-
-    def offers(what: str, ask: Callable[[], object]) -> bool:
+    for trial in trials:
+        what, method = ("loglikelihood", "loglikelihood") if trial.answer == "score" else ("generate", "generate_until")
+        why = registered.why_not_offered(method)
         try:
-            ask()
+            if not why and trial.origins:
+                notes += _try(wrapper, sign, trial)
         except NotOfferedError as error:
-            notes.append(f"it does not offer {what}: {error}")
-            return False
-        return True
-
-    choice, caption = (prompts.get(registered.name, prompts[DEFAULT]) for prompts in (CHOICE, CAPTION))
-    texts = [Question(seen.data, seen.digest, choice, text) for text in PROBE_TEXTS]
-    scored: list[Scored] = []
-    scores = offers("loglikelihood", lambda: scored.extend(wrapper.loglikelihood(texts)))
-    wish = Question(seen.data, seen.digest, caption, max_new_tokens=PROBE_TOKENS)
-    writes = offers("generate", lambda: wrapper.generate([wish]))
-    if not scores and not writes:
+            why = str(error)
+        if why:
+            lacking.append(trial.task)
+            notes.append(f"it does not offer {what}: {why}")
+        else:
+            offered.add(trial.answer)
+    if trials and not offered:
         raise ModelError(
-            f"{registered.source.file}: {registered.cls.__name__} offers nothing: {'; '.join(notes)}",
-            "a wrapper needs loglikelihood or generate_until",
+            f"{registered.source.file}: {registered.cls.__name__} cannot do {', '.join(lacking)}: {'; '.join(notes)}",
+            "choose other tasks with --tasks, or mend the method",
         )
-    for answer, text in zip(scored, PROBE_TEXTS, strict=False):
+    for answer, method in (("score", "loglikelihood"), ("write", "generate_until")):
+        if trials and answer not in {trial.answer for trial in trials}:
+            notes.append(f"{method} was not tried: no task of this run asks for it")
+    abilities = replace(ABILITIES, scores=ABILITIES.scores if "score" in offered else (), writes="write" in offered)
+    return Tried(abilities, tuple(notes))
+
+
+def _try(wrapper: Wrapper, sign: Sign, trial: Trial) -> list[str]:
+    """Asks the first requests of a kind, and gives notes on the sign. Raises ModelError, NotOfferedError."""
+    first = {origin.row_index: origin.pictures for origin in reversed(trial.origins)}
+    origins = [each for each in trial.origins if each.pictures == first[each.row_index]][:N_TRIED]
+    asker = Asker()
+    wrapper.know(asker.learn(origins))
+    questions = []
+    for origin in origins:
+        (image,) = origin.request.context.images
+        seen = Features(trial.open_image(image), b"", origin.pictures[0])
+        prompt, request = prompt_text(origin.request.context), origin.request
+        if isinstance(request, Score):
+            questions.append(asker.score(seen, prompt, request.answer))
+        else:
+            questions.append(asker.write(seen, prompt, request.max_new_tokens))
+    if trial.answer == "write":
+        wrapper.generate(questions)
+        return []
+    scored, registered = wrapper.loglikelihood(questions), wrapper.registered
+    for answer, question in zip(scored, questions, strict=True):
         if not math.isfinite(answer.value):
             raise ModelError(
-                f"{registered.source.file}: loglikelihood gave {answer.value} for {text!r} and a drawn picture; "
-                "expected is a finite number",
+                f"{registered.source.file}: loglikelihood gave {answer.value} for {question.text!r} and the first "
+                f"picture of {trial.task}; expected is a finite number",
                 "look for NaN in the checkpoint, or for a dtype that the device cannot compute in",
             )
-        check_sign(registered, sign, answer.value, text)
-    abilities = Abilities(ABILITIES.scores if scores else (), writes)
-    return Tried(abilities, (*notes, *(_sign_notes(sign, scored) if scored else ())))
+        check_sign(registered, sign, answer.value, question.text)
+    return list(_sign_notes(sign, scored))
 
 
 def _sign_notes(sign: Sign, scored: Sequence[Scored]) -> Iterator[str]:
@@ -236,22 +358,18 @@ def _sign_notes(sign: Sign, scored: Sequence[Scored]) -> Iterator[str]:
         yield f"every number was 0 when the wrapper was tried, so that sign={sign} could not be checked"
 
 
-# ---------------------------------------------------------------- parts
+# ---------------------------------------------------------------- precision
 
 
-def _seen(image: Image) -> Features:
-    return Features(image, picture_digest(image))
+def _dtype(weights: Weights, spec: ModelSpec) -> str:
+    """Gives the number format of most weights, else the one that the user gave, else "unknown"."""
+    return next(iter(weights.dtypes), spec.dtype if "dtype" in spec.given else "unknown")
 
 
-def _drawing() -> Image:
-    """Draws a red ball on a brown table."""
-    image = PillowImage.new("RGB", (224, 224), (190, 210, 230))
-    draw = ImageDraw.Draw(image)
-    draw.rectangle((0, 150, 224, 224), fill=(130, 90, 50))
-    draw.ellipse((72, 72, 152, 152), fill=(210, 30, 30))
-    return image
-
-
-def _dtype(network: Any) -> str:
-    first = None if network is None else next(iter(network.parameters()), None)
-    return "unknown" if first is None else str(first.dtype).removeprefix("torch.")
+def _precision_notes(weights: Weights, spec: ModelSpec) -> Iterator[str]:
+    if not weights.dtypes:
+        yield "its precision is not known: it keeps no torch module where one could be found"
+    elif "dtype" not in spec.given:
+        yield f"its weights are in {all_of(weights.dtypes)}, as its own code chose: --dtype was not given"
+    elif weights.dtypes != (spec.dtype,):
+        yield f"its weights are in {all_of(weights.dtypes)}, though --dtype {spec.dtype} was given"

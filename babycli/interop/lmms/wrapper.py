@@ -2,15 +2,21 @@
 
 Owns every call into the wrapper's code. Whatever that code raises, and whatever it gives that its interface does not
 promise, becomes a ModelError that says where and what was expected. Never decides what a score means: family.py does.
+
+A request carries what BabyVLM's own fork of lmms-eval hands over: the task's name, the split "train", the number of the
+row in the label file, and a document with all columns of that row.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib
 import importlib.util
 import inspect
+import linecache
 import sys
+import textwrap
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +27,7 @@ from typing import Any
 
 from PIL.Image import Image
 
+from babycli.domain import Row
 from babycli.errors import ModelError, UsageError
 from babycli.files import in_home
 from babycli.interop.lmms import PREFIX
@@ -30,7 +37,10 @@ from babycli.wording import did_you_mean, first_line
 METHODS = ("loglikelihood", "generate_until", "generate_until_multi_round")
 INSTALL = f"pip install {PACKAGE.replace('_', '-')}"
 _MODULE = "babycli_lmms_wrapper"
-_TASK, _SPLIT = "babycli", "test"  # how a wrapper finds a picture: task_dict[task][split][doc_id]
+_REFUSALS = ("NotImplementedError", "NotImplemented")
+_SPEAKERS = ("eval_logger", "logger", "logging", "print", "warnings")
+_SHOWN = 120  # characters of code
+SPLIT = "train"  # as the fork names it: a label file alone has no other split
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +70,24 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Document:
+    """A row of a label file, as a wrapper finds it: ``task_dict[task]["train"][number]``."""
+
+    task: str
+    number: int
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """One request: a picture, the prompt, and either the answer to score or how long a text may get."""
 
+    document: Document
     picture: Image
-    digest: bytes  # of the picture: equal digests, equal pictures
     prompt: str
     text: str = ""
     max_new_tokens: int = 0
+    index: int = 0  # which of the requests about its document, from 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +99,7 @@ class Scored:
 
 
 class NotOfferedError(Exception):
-    """The wrapper says that it does not implement a method: it raised NotImplementedError at once."""
+    """The wrapper says that it does not implement a method: it raised NotImplementedError at once, or the like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,35 +120,71 @@ class WrapperClass:
             return "lmms-eval is not installed: the wrapper ran with babycli's stand-in for it"
         return f"the wrapper ran with lmms-eval {version}"
 
+    @property
+    def is_simple(self) -> bool:
+        """Tells whether it takes a picture and a text; else chat messages."""
+        return bool(getattr(self.cls, "is_simple", True))
+
     @contextlib.contextmanager
     def calling(self, what: str) -> Iterator[None]:
         with _foreign(self.source.file, self.provided, self.module, what):
             yield
 
-    def takes(self, argument: str) -> bool:
-        """Tells whether the constructor names an argument."""
-        return argument in inspect.signature(self.cls.__init__).parameters
+    def parameter(self, name: str) -> inspect.Parameter | None:
+        """Finds an argument that the constructor names, or that of a base to which ``**kwargs`` may be passed on."""
+        for base in self.cls.__mro__:
+            constructor = vars(base).get("__init__")
+            if constructor is None:
+                continue
+            parameters = inspect.signature(constructor).parameters
+            if name in parameters:
+                return parameters[name]
+            if not _takes_any(parameters):
+                return None
+        return None
+
+    @property
+    def takes_any(self) -> bool:
+        """Tells whether the constructor has ``**kwargs``."""
+        return _takes_any(inspect.signature(self.cls.__init__).parameters)
+
+    def why_not_offered(self, method: str) -> str:
+        """Tells by its code alone that a method gives no answer: it is not defined, raises at once, or does nothing.
+
+        "" where it may give one.
+        """
+        if method in getattr(self.cls, "__abstractmethods__", ()):
+            return f"{method} is not defined"
+        end = _end_of(getattr(self.cls, method, None))
+        return f"all that {method} does is  {end}" if end else ""
 
     def construct(self, args: Mapping[str, str], added: Mapping[str, Any]) -> Wrapper:
-        """Constructs it as lmms-eval does: ``args`` as a text, and what the evaluator adds."""
-        if missing := sorted(getattr(self.cls, "__abstractmethods__", ())):
+        """Constructs it as lmms-eval does: ``args`` as a text, and what the evaluator adds.
+
+        A method that it does not define is missing only to those who ask for it.
+        """
+        cls = self.cls
+        missing = sorted(getattr(cls, "__abstractmethods__", ()))
+        if missing and set(missing) <= set(METHODS):
+            cls = type(cls.__name__, (cls,), {name: _undefined(name) for name in missing})
+        elif missing:
             raise ModelError(
-                f"{self.source.file}: {self.cls.__name__} does not define {', '.join(missing)}; expected are "
+                f"{self.source.file}: {cls.__name__} does not define {', '.join(missing)}; expected are "
                 f"{', '.join(METHODS)}",
                 "define it; one that the model cannot do raises NotImplementedError",
             )
-        if not getattr(self.cls, "is_simple", True):
+        if not self.is_simple:
             raise ModelError(
-                f"{self.source.file}: {self.cls.__name__} is a chat wrapper (is_simple = False), which can only write; "
+                f"{self.source.file}: {cls.__name__} is a chat wrapper (is_simple = False), which can only write; "
                 "expected is one that takes a picture and a text",
                 "run a wrapper of the simple kind",
             )
         text = ",".join(f"{key}={value}" for key, value in args.items())
-        with self.calling(f"constructing {self.cls.__name__}"):
-            own = self.cls.create_from_arg_string(text, dict(added))
+        with self.calling(f"constructing {cls.__name__}"):
+            own = cls.create_from_arg_string(text, dict(added))
         if not hasattr(own, "task_dict"):
             raise ModelError(
-                f"{self.source.file}: a {self.cls.__name__} has no task_dict, where a wrapper finds its pictures",
+                f"{self.source.file}: a {cls.__name__} has no task_dict, where a wrapper finds its pictures",
                 "let its __init__ begin with  super().__init__()",
             )
         return Wrapper(self, own)
@@ -139,19 +195,23 @@ class Wrapper:
 
     def __init__(self, registered: WrapperClass, own: Any) -> None:
         self.registered, self._own = registered, own
-        self._doc_ids: dict[bytes, int] = {}  # a picture keeps its number, as a wrapper may cache by it
+        self._rows: dict[str, _Rows] = {}  # by task
         with registered.calling(f"importing {PACKAGE}.api.instance"):
             api = importlib.import_module(f"{PACKAGE}.api.instance")
         self._instance = api.Instance
         self._result: type[Any] | tuple[()] = getattr(api, "GenerationResult", ())
 
-    def network(self) -> Any:
-        """Gives its ``model`` if that is a torch module, else None."""
-        from torch import nn
-
+    def weights(self) -> Weights:
+        """Finds what it computes with: its ``model`` if that is a torch module, else all modules that it keeps."""
         with self.registered.calling("looking at its model"):
-            model = getattr(self._own, "model", None)
-        return model if isinstance(model, nn.Module) else None
+            return _weights_of(self._own)
+
+    def know(self, documents: Sequence[Document]) -> None:
+        """Puts documents where the wrapper looks for them; those that it has stay."""
+        for document in documents:
+            self._rows.setdefault(document.task, _Rows()).add(document)
+        for task, rows in self._rows.items():
+            self._own.task_dict[task] = {SPLIT: rows}
 
     def loglikelihood(self, questions: Sequence[Question]) -> list[Scored]:
         """Raises NotOfferedError too."""
@@ -166,33 +226,26 @@ class Wrapper:
 
     def _ask(self, method: str, questions: Sequence[Question], wanted: Sequence[Any]) -> Sequence[Any]:
         """Calls a method once, with (prompt, wanted, doc_to_visual, doc_id, task, split) for each question."""
-        was_looked_at = False
-
-        def doc_to_visual(doc: Mapping[str, Image]) -> list[Image]:
-            nonlocal was_looked_at
-            was_looked_at = True
-            return [doc["image"].copy()]
-
-        doc_ids = [self._doc_ids.setdefault(q.digest, len(self._doc_ids)) for q in questions]
-        docs = {doc_id: {"image": q.picture} for doc_id, q in zip(doc_ids, questions, strict=True)}
-        self._own.task_dict[_TASK] = {_SPLIT: docs}
+        shown = _Shown(questions)
+        self.know([question.document for question in questions])
         requests = [
             self._instance(
                 request_type=method,
-                arguments=(q.prompt, what, doc_to_visual, doc_id, _TASK, _SPLIT),
-                idx=0,
-                metadata={"task": _TASK, "doc_id": doc_id, "repeats": 1, "split": _SPLIT},
+                arguments=(q.prompt, what, shown.doc_to_visual, q.document.number, q.document.task, SPLIT),
+                idx=q.index,
+                metadata={"task": q.document.task, "doc_id": q.document.number, "repeats": 1, "split": SPLIT},
             )
-            for q, what, doc_id in zip(questions, wanted, doc_ids, strict=True)
+            for q, what in zip(questions, wanted, strict=True)
         ]
         try:
             with self.registered.calling(f"its {method}"):
                 given = getattr(self._own, method)(requests)
         except ModelError as error:
+            cause = error.__cause__
             # torch raises NotImplementedError as well, for an operation that a device lacks; a method that is not
             # implemented does not come so far as to look at a picture.
-            if isinstance(error.__cause__, NotImplementedError) and not was_looked_at:
-                raise NotOfferedError(f"{method} raised NotImplementedError: {_message(error.__cause__)}") from error
+            if cause is not None and _is_refusal(cause) and not shown.was_looked_at:
+                raise NotOfferedError(f"{method} raised {type(cause).__name__}: {_message(cause)}") from error
             raise
         if not isinstance(given, list | tuple) or len(given) != len(questions):
             what = f"{len(given)} answers" if isinstance(given, list | tuple) else f"{_shown(given)}"
@@ -221,10 +274,102 @@ class Wrapper:
         )
 
 
+# ---------------------------------------------------------------- documents and their pictures
+
+
+class _Doc(dict[str, Any]):
+    """A document in a wrapper's hands, which it may change: it remembers which one it was."""
+
+    def __init__(self, document: Document) -> None:
+        super().__init__(document.row)
+        self.document = document
+
+
+class _Rows(Mapping[int, _Doc]):
+    """The documents of a task by their numbers; each look gives a copy, as a data set of lmms-eval does."""
+
+    def __init__(self) -> None:
+        self._documents: dict[int, Document] = {}
+
+    def add(self, document: Document) -> None:
+        self._documents.setdefault(document.number, document)
+
+    def __getitem__(self, number: int) -> _Doc:
+        return _Doc(self._documents[number])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._documents)
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+
+class _Shown:
+    """The pictures of one call, which a wrapper gets for their documents."""
+
+    def __init__(self, questions: Sequence[Question]) -> None:
+        self._pictures = {(q.document.task, q.document.number): q.picture for q in questions}
+        self._documents = [q.document for q in questions]
+        self.was_looked_at = False
+
+    def doc_to_visual(self, doc: Mapping[str, Any]) -> list[Image]:
+        """Gives a copy of a document's only picture. Raises KeyError for a document that is not asked about now."""
+        self.was_looked_at = True
+        document = doc.document if isinstance(doc, _Doc) else self._of_copy(doc)
+        return [self._pictures[document.task, document.number].copy()]
+
+    def _of_copy(self, doc: Mapping[str, Any]) -> Document:
+        """Finds the document that the wrapper has copied."""
+        alike = {(d.task, d.number): d for d in self._documents if dict(d.row) == dict(doc)}
+        if len({id(self._pictures[place]) for place in alike}) != 1:
+            raise KeyError("no document, or more than one, is like this copy: give doc_to_visual the document itself")
+        return next(iter(alike.values()))
+
+
+# ---------------------------------------------------------------- weights
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The weights of a wrapper, as far as it keeps them where they can be found."""
+
+    n_parameters: int | None  # None: no torch module was found
+    dtypes: tuple[str, ...]  # of the numbers, the one of most first
+    device: str | None
+
+
+def _weights_of(own: Any) -> Weights:
+    import torch
+    from torch import nn
+
+    model = getattr(own, "model", None)
+    kept = [model] if isinstance(model, nn.Module) else [model, *vars(own).values()]
+    # A pipeline of transformers, for one, keeps its network in ``model``.
+    inner = [getattr(value, "model", None) for value in kept if not isinstance(value, str | nn.Module | torch.Tensor)]
+    modules = {id(value): value for value in [*kept, *inner] if isinstance(value, nn.Module)}
+    parameters = {id(weight): weight for module in modules.values() for weight in module.parameters()}
+    found: list[torch.Tensor] = [*parameters.values()] or [value for value in kept if isinstance(value, torch.Tensor)]
+    sizes: dict[str, int] = {}
+    for tensor in found:
+        if tensor.is_floating_point():
+            name = str(tensor.dtype).removeprefix("torch.")
+            sizes[name] = sizes.get(name, 0) + tensor.numel()
+    return Weights(
+        n_parameters=sum(weight.numel() for weight in parameters.values()) if modules else None,
+        dtypes=tuple(sorted(sizes, key=lambda name: (-sizes[name], name))),
+        device=str(found[0].device) if found else None,
+    )
+
+
+# ---------------------------------------------------------------- finding the class
+
+
 def find(source: Source) -> WrapperClass:
     """Imports the file and finds the model that it registers, the one that ``source`` names if there are several.
 
-    Raises ModelError for a file that cannot be imported or registers none, UsageError for a choice that is missing.
+    A file that extends another wrapper imports it, and so registers it too: the models of a file are the classes that
+    it defines itself, if there are such. Raises ModelError for a file that cannot be imported or registers none,
+    UsageError for a choice that is missing.
     """
     with _explained(source.file, None, "importing lmms-eval"):
         provided = provide()
@@ -237,12 +382,13 @@ def find(source: Source) -> WrapperClass:
         before = dict(registry)
         spec.loader.exec_module(module)
         classes = {name: cls for name, cls in registry.items() if before.get(name) is not cls}
-    name = _choose(source, classes)
+    own = {name: cls for name, cls in classes.items() if cls.__module__ == _MODULE}
+    name = _choose(source, classes, own or classes)
     return WrapperClass(source, name, classes[name], module, provided)
 
 
-def _choose(source: Source, classes: Mapping[str, type[Any]]) -> str:
-    names = ", ".join(classes)
+def _choose(source: Source, classes: Mapping[str, type[Any]], own: Mapping[str, type[Any]]) -> str:
+    """Chooses the name of a registered class: the one asked for, else that of the file's only model."""
     if not classes:
         raise ModelError(
             f"{source.file} registers no model; expected is a class that extends lmms_eval.api.model.lmms, decorated "
@@ -252,14 +398,64 @@ def _choose(source: Source, classes: Mapping[str, type[Any]]) -> str:
     if source.name is not None and source.name not in classes:
         raise UsageError(
             f"{source.file} registers no {source.name!r}.{did_you_mean(source.name, list(classes))}",
-            f"it registers: {names}",
+            f"it registers: {', '.join(classes)}",
         )
-    if source.name is None and len(set(classes.values())) > 1:
+    if source.name is None and len(set(own.values())) > 1:
         raise UsageError(
-            f"{source.file} registers several models: {names}",
-            f"say which:  --model {PREFIX}{source.file}:{next(iter(classes))}",
+            f"{source.file} registers several models: {', '.join(own)}",
+            f"say which:  --model {PREFIX}{source.file}:{next(iter(own))}",
         )
-    return source.name or next(iter(classes))
+    return source.name or next(iter(own))
+
+
+def _takes_any(parameters: Mapping[str, inspect.Parameter]) -> bool:
+    return any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+
+
+def _undefined(method: str) -> Any:
+    def undefined(self: Any, requests: Any) -> Any:
+        raise NotImplementedError(f"{method} is not defined")
+
+    return undefined
+
+
+def _end_of(method: Any) -> str:
+    """Gives the only statement of a method that cannot give an answer, as ``assert False, "no"``; "" of all others.
+
+    Docstrings and what is only said (to a logger or a terminal) do not count.
+    """
+    try:
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(method)))).body
+    except (OSError, TypeError, SyntaxError, ValueError):  # no source, or not by itself one definition
+        return ""
+    if not isinstance(tree, ast.FunctionDef):
+        return ""
+    steps = [step for step in tree.body if not _says_only(step)]
+    match steps[:1]:
+        case [] | [ast.Return(value=None | ast.Constant(value=None))]:
+            return "pass" if not steps else "return"
+        case [ast.Assert(test=ast.Constant(value=value)) as step] if not value:
+            return ast.unparse(step)[:_SHOWN]
+        case [ast.Raise(exc=ast.Name(id=name) | ast.Call(func=ast.Name(id=name))) as step] if name in _REFUSALS:
+            return ast.unparse(step)[:_SHOWN]
+    return ""
+
+
+def _says_only(step: ast.stmt) -> bool:
+    match step:
+        case ast.Pass() | ast.Expr(value=ast.Constant()):
+            return True
+        case ast.Expr(value=ast.Call(func=ast.Name(id=name) | ast.Attribute(value=ast.Name(id=name)))):
+            return name in _SPEAKERS
+    return False
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Tells whether an error says that a method is not implemented: NotImplementedError, or a bare ``assert False``."""
+    if isinstance(error, AssertionError):
+        *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+        return linecache.getline(frame.f_code.co_filename, line).strip().startswith(("assert False", "assert 0"))
+    return isinstance(error, NotImplementedError)
 
 
 def _greedy(max_new_tokens: int) -> dict[str, Any]:
