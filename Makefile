@@ -6,16 +6,19 @@
 # make kills kills an evaluation at 100 random moments, and lets it go on.
 # make latex compiles the tables that `babycli report --format latex` writes; needs Debian's texlive-latex-extra and
 # texlive-science.
+# make wrappers gives every wrapper of a released lmms-eval, from PyPI, to babycli, and prints what becomes of them;
+# LMMS_EVAL=0.6.1 takes another version.
 # make bridge-check runs the folder of `babycli bridge lmms` in lmms-eval itself, nine versions of it, from PyPI.
 PYTHON ?= python3
 VENV ?= .venv
 # Processes that run tests: as many as there are processors, up to 8. WORKERS=0 runs all tests in one.
 WORKERS ?= logical
+LMMS_EVAL ?= 0.7.3
 STAMP := $(VENV)/.installed
 # Many tests start Python, which shall not compile all modules anew each time.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(VENV)/bin/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test test-long faults kills latex bridge-check lint check completions clean
+.PHONY: demo test test-long faults kills latex bridge-check wrappers lint check completions clean
 
 demo: $(STAMP)
 	$(VENV)/bin/babycli demo
@@ -37,6 +40,9 @@ latex: $(STAMP)
 
 bridge-check: $(STAMP)
 	$(VENV)/bin/python tools/check_lmms_bridge.py .venv-lmms
+
+wrappers: $(STAMP)
+	$(VENV)/bin/python tools/try_lmms_wrappers.py $(LMMS_EVAL) .venv-lmms
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

@@ -414,3 +414,36 @@ def test_a_file_that_changes_in_the_same_second_is_compiled_anew(
         os.utime(file, (1_700_000_000, 1_700_000_000))
         assert value == import_file(file).VALUE
     assert [path.name for path in tmp_path.iterdir()] == ["own.py"]  # and nothing is left beside it
+
+
+# ---------------------------------------------------------------- replies that are none
+
+WRITES = """
+    import sys
+
+    class Mine:
+        n = 0
+
+        def __init__(self, device, dtype): ...
+
+        def generate(self, images, prompts, max_new_tokens):
+            BODY
+"""
+
+
+def test_replies_without_a_word_are_not_trusted(evaluate: Evaluate, tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.py", WRITES.replace("BODY", "return ['' if i.width else 'a' for i in images]"))
+    ran = evaluate("--model", path, "--tasks", "saycam_caption", "--limit", 3)
+    assert ran.code == 7
+    said = "saycam_caption: 3 of 3 replies are empty, without a word; the longest run of them is 3, from row 0"
+    assert f"note: {said}" in ran.err
+    assert f"so the score says nothing ({said})" in ran.err
+
+
+def test_a_message_is_not_glued_to_a_progress_bar(evaluate: Evaluate, tmp_path: Path) -> None:
+    body = "sys.stderr.write('\\r 50%|##  |'); raise ValueError('spam')"
+    ran = evaluate("--model", write(tmp_path / "mine.py", WRITES.replace("BODY", body)), "--tasks", "saycam_caption")
+    assert ran.code == 5
+    lines = ran.err.replace("\r", "\n").splitlines()
+    assert " 50%|##  |" in lines
+    assert any(line.startswith("babycli: ") and "spam" in line for line in lines)

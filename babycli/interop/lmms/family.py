@@ -23,14 +23,13 @@ from babycli.domain import Context, Loglikelihood, Score, Text
 from babycli.errors import ModelError, UsageError
 from babycli.foreign import fingerprint_of
 from babycli.interop.lmms import ABILITIES
+from babycli.interop.lmms.questions import Asker, Question
 from babycli.interop.lmms.sign import Sign
+from babycli.interop.lmms.weights import Weights
 from babycli.interop.lmms.wrapper import (
-    Document,
     NotOfferedError,
-    Question,
     Scored,
     Source,
-    Weights,
     Wrapper,
     WrapperClass,
     find,
@@ -116,55 +115,12 @@ def _asked(pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> Iterator[t
         yield seen, asked
 
 
-class Asker:
-    """Makes the questions for a wrapper: each with the document of the row that it is about.
-
-    A document has one picture, as a wrapper may keep what it has seen by a document's number: where a row shows several
-    pictures one by one, those after the first are documents of their own, with numbers behind those of all rows.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, str, str | None], tuple[Document, int]] = {}
-        self._documents: dict[tuple[str, int, str], Document] = {}  # by task, row and picture
-        self._n_rows: dict[str, int] = {}  # by task: the numbers that are taken
-
-    def learn(self, origins: Sequence[Origin]) -> list[Document]:
-        """Learns the rows of requests, and gives their documents."""
-        for origin in origins:
-            self._n_rows[origin.task] = max(self._n_rows.get(origin.task, 0), origin.row_index + 1)
-        shown = {(task, row_index) for task, row_index, _ in self._documents}
-        for origin in origins:
-            if len(origin.pictures) != 1:  # the engine answers for the wrapper that it cannot
-                continue
-            (picture,), of_row = origin.pictures, (origin.task, origin.row_index)
-            if (*of_row, picture) not in self._documents:
-                number = origin.row_index
-                if of_row in shown:
-                    number = self._n_rows[origin.task]
-                    self._n_rows[origin.task] += 1
-                shown.add(of_row)
-                self._documents[*of_row, picture] = Document(origin.task, number, origin.row)
-            answer = origin.request.answer if isinstance(origin.request, Score) else None
-            document = self._documents[*of_row, picture]
-            key = (picture, prompt_text(origin.request.context), answer)
-            self._known.setdefault(key, (document, origin.n_in_row))
-        return list(self._documents.values())
-
-    def score(self, seen: Features, prompt: str, answer: str) -> Question:
-        document, index = self._known[seen.sha256, prompt, answer]
-        return Question(document, seen.data, prompt, answer, index=index)
-
-    def write(self, seen: Features, prompt: str, max_new_tokens: int) -> Question:
-        document, index = self._known[seen.sha256, prompt, None]
-        return Question(document, seen.data, prompt, max_new_tokens=max_new_tokens, index=index)
-
-
 def load(spec: ModelSpec, place: Path) -> LmmsModel:
     """Imports and constructs the wrapper and tries it on the run's first requests; see babycli.models.base.Loader."""
     sign = read_sign(spec.args)
     registered = find(Source.parse(spec.source))
     args = {key: value for key, value in spec.args.items() if key != "sign"}
-    added = _added(registered, spec)
+    added = added_arguments(registered, spec)
     wrapper = registered.construct(args, {key: value for key, value in added.items() if key not in args})
     trials = spec.trials(registered.name) if spec.trials is not None else ()
     tried = probe(wrapper, sign, trials)
@@ -184,7 +140,7 @@ def load(spec: ModelSpec, place: Path) -> LmmsModel:
     return LmmsModel(wrapper, sign, info)
 
 
-def _added(registered: WrapperClass, spec: ModelSpec) -> dict[str, Any]:
+def added_arguments(registered: WrapperClass, spec: ModelSpec) -> dict[str, Any]:
     """Gives what is added to ``--model-args``: what the user gave elsewhere, and what the constructor takes.
 
     Raises UsageError for what the user gave and the constructor does not take.
@@ -217,8 +173,8 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
     registered = find(Source.parse(spec.source))
     doc = (registered.cls.__doc__ or "").strip().splitlines()
     what = f"{registered.cls.__name__}: {doc[0]}" if doc else registered.cls.__name__
-    lacks = {method: registered.why_not_offered(method) for method in ("loglikelihood", "generate_until")}
-    notes = [registered.origin, *(why for why in lacks.values() if why)]
+    lacks = [registered.why_not_offered(method) for method in ("loglikelihood", "generate_until")]
+    notes = [registered.origin, *filter(None, lacks)]
     if not registered.is_simple:
         notes.append("it is a chat wrapper (is_simple = False), which babycli eval does not run")
     return Outline(
@@ -226,11 +182,7 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
         parts=(Part(registered.name, what, None),),
         stored_dtype=None,
         template="wrapper",
-        abilities=replace(
-            ABILITIES,
-            scores=() if lacks["loglikelihood"] else ABILITIES.scores,
-            writes=not lacks["generate_until"],
-        ),
+        abilities=by_code(registered),
         render=prompt_text,
         prompts_like=registered.name,
         notes=(*notes, "the wrapper puts its own template around a prompt"),
@@ -313,7 +265,15 @@ def probe(wrapper: Wrapper, sign: Sign, trials: Sequence[Trial]) -> Tried:
         if trials and answer not in {trial.answer for trial in trials}:
             notes.append(f"{method} was not tried: no task of this run asks for it")
     abilities = replace(ABILITIES, scores=ABILITIES.scores if "score" in offered else (), writes="write" in offered)
-    return Tried(abilities, tuple(notes))
+    return Tried(abilities if trials else by_code(registered), tuple(notes))
+
+
+def by_code(registered: WrapperClass) -> Abilities:
+    """Gives the abilities of a wrapper that is not tried: all but methods whose code tells that they give nothing."""
+    why_not = registered.why_not_offered
+    return replace(
+        ABILITIES, scores=() if why_not("loglikelihood") else ABILITIES.scores, writes=not why_not("generate_until")
+    )
 
 
 def _try(wrapper: Wrapper, sign: Sign, trial: Trial) -> list[str]:

@@ -2,9 +2,6 @@
 
 Owns every call into the wrapper's code. Whatever that code raises, and whatever it gives that its interface does not
 promise, becomes a ModelError that says where and what was expected. Never decides what a score means: family.py does.
-
-A request carries what BabyVLM's own fork of lmms-eval hands over: the task's name, the split "train", the number of the
-row in the label file, and a document with all columns of that row.
 """
 
 from __future__ import annotations
@@ -25,13 +22,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from PIL.Image import Image
-
-from babycli.domain import Row
 from babycli.errors import ModelError, UsageError
 from babycli.files import in_home
 from babycli.interop.lmms import PREFIX
+from babycli.interop.lmms.questions import SPLIT, Document, Question, Rows, Shown
 from babycli.interop.lmms.stand_in import PACKAGE, Provided, provide
+from babycli.interop.lmms.weights import Weights, weights_of
 from babycli.wording import did_you_mean, first_line
 
 METHODS = ("loglikelihood", "generate_until", "generate_until_multi_round")
@@ -40,7 +36,6 @@ _MODULE = "babycli_lmms_wrapper"
 _REFUSALS = ("NotImplementedError", "NotImplemented")
 _SPEAKERS = ("eval_logger", "logger", "logging", "print", "warnings")
 _SHOWN = 120  # characters of code
-SPLIT = "train"  # as the fork names it: a label file alone has no other split
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +62,6 @@ class Source:
             f"name the wrapper's file:  {PREFIX}path/to/model.py, or one of several in it:  "
             f"{PREFIX}path/to/model.py:registered_name",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A row of a label file, as a wrapper finds it: ``task_dict[task]["train"][number]``."""
-
-    task: str
-    number: int
-    row: Row
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One request: a picture, the prompt, and either the answer to score or how long a text may get."""
-
-    document: Document
-    picture: Image
-    prompt: str
-    text: str = ""
-    max_new_tokens: int = 0
-    index: int = 0  # which of the requests about its document, from 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +169,7 @@ class Wrapper:
 
     def __init__(self, registered: WrapperClass, own: Any) -> None:
         self.registered, self._own = registered, own
-        self._rows: dict[str, _Rows] = {}  # by task
+        self._rows: dict[str, Rows] = {}  # by task
         with registered.calling(f"importing {PACKAGE}.api.instance"):
             api = importlib.import_module(f"{PACKAGE}.api.instance")
         self._instance = api.Instance
@@ -204,12 +178,12 @@ class Wrapper:
     def weights(self) -> Weights:
         """Finds what it computes with: its ``model`` if that is a torch module, else all modules that it keeps."""
         with self.registered.calling("looking at its model"):
-            return _weights_of(self._own)
+            return weights_of(self._own)
 
     def know(self, documents: Sequence[Document]) -> None:
         """Puts documents where the wrapper looks for them; those that it has stay."""
         for document in documents:
-            self._rows.setdefault(document.task, _Rows()).add(document)
+            self._rows.setdefault(document.task, Rows()).add(document)
         for task, rows in self._rows.items():
             self._own.task_dict[task] = {SPLIT: rows}
 
@@ -226,7 +200,7 @@ class Wrapper:
 
     def _ask(self, method: str, questions: Sequence[Question], wanted: Sequence[Any]) -> Sequence[Any]:
         """Calls a method once, with (prompt, wanted, doc_to_visual, doc_id, task, split) for each question."""
-        shown = _Shown(questions)
+        shown = Shown(questions)
         self.know([question.document for question in questions])
         requests = [
             self._instance(
@@ -272,93 +246,6 @@ class Wrapper:
             f"{file}: {method} of {name} gave {given}; expected is {expected}",
             f"mend {method}, or let it raise NotImplementedError if the model cannot do that",
         )
-
-
-# ---------------------------------------------------------------- documents and their pictures
-
-
-class _Doc(dict[str, Any]):
-    """A document in a wrapper's hands, which it may change: it remembers which one it was."""
-
-    def __init__(self, document: Document) -> None:
-        super().__init__(document.row)
-        self.document = document
-
-
-class _Rows(Mapping[int, _Doc]):
-    """The documents of a task by their numbers; each look gives a copy, as a data set of lmms-eval does."""
-
-    def __init__(self) -> None:
-        self._documents: dict[int, Document] = {}
-
-    def add(self, document: Document) -> None:
-        self._documents.setdefault(document.number, document)
-
-    def __getitem__(self, number: int) -> _Doc:
-        return _Doc(self._documents[number])
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._documents)
-
-    def __len__(self) -> int:
-        return len(self._documents)
-
-
-class _Shown:
-    """The pictures of one call, which a wrapper gets for their documents."""
-
-    def __init__(self, questions: Sequence[Question]) -> None:
-        self._pictures = {(q.document.task, q.document.number): q.picture for q in questions}
-        self._documents = [q.document for q in questions]
-        self.was_looked_at = False
-
-    def doc_to_visual(self, doc: Mapping[str, Any]) -> list[Image]:
-        """Gives a copy of a document's only picture. Raises KeyError for a document that is not asked about now."""
-        self.was_looked_at = True
-        document = doc.document if isinstance(doc, _Doc) else self._of_copy(doc)
-        return [self._pictures[document.task, document.number].copy()]
-
-    def _of_copy(self, doc: Mapping[str, Any]) -> Document:
-        """Finds the document that the wrapper has copied."""
-        alike = {(d.task, d.number): d for d in self._documents if dict(d.row) == dict(doc)}
-        if len({id(self._pictures[place]) for place in alike}) != 1:
-            raise KeyError("no document, or more than one, is like this copy: give doc_to_visual the document itself")
-        return next(iter(alike.values()))
-
-
-# ---------------------------------------------------------------- weights
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """The weights of a wrapper, as far as it keeps them where they can be found."""
-
-    n_parameters: int | None  # None: no torch module was found
-    dtypes: tuple[str, ...]  # of the numbers, the one of most first
-    device: str | None
-
-
-def _weights_of(own: Any) -> Weights:
-    import torch
-    from torch import nn
-
-    model = getattr(own, "model", None)
-    kept = [model] if isinstance(model, nn.Module) else [model, *vars(own).values()]
-    # A pipeline of transformers, for one, keeps its network in ``model``.
-    inner = [getattr(value, "model", None) for value in kept if not isinstance(value, str | nn.Module | torch.Tensor)]
-    modules = {id(value): value for value in [*kept, *inner] if isinstance(value, nn.Module)}
-    parameters = {id(weight): weight for module in modules.values() for weight in module.parameters()}
-    found: list[torch.Tensor] = [*parameters.values()] or [value for value in kept if isinstance(value, torch.Tensor)]
-    sizes: dict[str, int] = {}
-    for tensor in found:
-        if tensor.is_floating_point():
-            name = str(tensor.dtype).removeprefix("torch.")
-            sizes[name] = sizes.get(name, 0) + tensor.numel()
-    return Weights(
-        n_parameters=sum(weight.numel() for weight in parameters.values()) if modules else None,
-        dtypes=tuple(sorted(sizes, key=lambda name: (-sizes[name], name))),
-        device=str(found[0].device) if found else None,
-    )
 
 
 # ---------------------------------------------------------------- finding the class
