@@ -35,7 +35,7 @@ from babycli.evaluation.suite import Failed
 from babycli.evaluation.suite import evaluate as run_evaluation
 from babycli.evaluation.timings import as_table
 from babycli.logs.runlog import log_name
-from babycli.models import DEFAULT_MODEL, matching
+from babycli.models import DEFAULT_MODEL, has_own_precision, matching
 from babycli.tasks import select_tasks
 from babycli.wording import ControlKind, Dtype, Scoring, one_of, whole_number
 
@@ -166,14 +166,17 @@ def evaluate(
     args = parse_args(model_args)
     mode = one_of(scoring, Scoring, "--scoring")
     kind = None if control is None else one_of(control, ControlKind, "--control")
-    named = {"device": device, "dtype": args.pop("dtype", dtype)}
+    names = _models(model or [args.pop("pretrained", DEFAULT_MODEL)])
+    # The code of a wrapper may know more words than babycli: "auto".
+    is_its_own_word = args.get("dtype", Dtype.FLOAT32) not in list(Dtype) and all(map(has_own_precision, names))
+    named = {"device": device, "dtype": dtype if is_its_own_word else args.pop("dtype", dtype)}
     precision = one_of(Dtype.FLOAT32 if named["dtype"] is None else named["dtype"], Dtype, "--dtype")
     wanted_batch = _parse_batch_size(batch_size)
     if trust_remote_code:
         say("note: --trust-remote-code is not needed: babycli runs no code out of a checkpoint")
 
     options = Options(
-        models=_models(model or [args.pop("pretrained", DEFAULT_MODEL)]),
+        models=names,
         model_args=args,
         tasks=chosen,
         tasks_were_named=tasks is not None,

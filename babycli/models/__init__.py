@@ -178,6 +178,11 @@ def matching(pattern: str) -> list[str]:
     return sorted(checkpoints, key=natural_order)
 
 
+def has_own_precision(name: str) -> bool:
+    """Tells whether a model of that name computes in what its own code chooses, unless told otherwise."""
+    return any(family.claims(name) for family in all_families().values() if family.has_own_precision)
+
+
 def _is_claimed(name: str) -> bool:
     return any(family.claims(name) for family in all_families().values())
 

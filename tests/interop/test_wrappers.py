@@ -330,6 +330,7 @@ def test_its_arguments(runs: Runs) -> None:
         ("dtype=torch.bfloat16, **kwargs", (), "torch.bfloat16"),
         ("dtype=torch.bfloat16, **kwargs", ("--dtype", "float16"), "torch.float16"),
         ("*, dtype=torch.bfloat16, **kwargs", ("--model-args", "sign=loss,dtype=float16"), "torch.float16"),
+        ("dtype='float16', **kwargs", ("--model-args", "sign=loss,dtype=auto"), "auto"),
         ("**kwargs", ("--dtype", "bfloat16"), "bfloat16"),
     ],
 )

@@ -345,7 +345,7 @@ def test_the_precision_it_ran_in(kind: str, runs: Runs) -> None:
 def test_a_dtype_that_is_not_heeded(runs: Runs) -> None:
     ran = runs(wrapper(init="self.model = torch.nn.Linear(3, 2)", head="import torch"), "--dtype", "bfloat16")
     assert ran.code == 0, ran.err
-    assert "its weights are in float32, though --dtype bfloat16 was given" in ran.err
+    assert "its weights are in float32; dtype bfloat16 was asked for" in ran.err
     assert runs.model["dtype"] == "float32"
 
 

@@ -329,7 +329,7 @@ def _dtype(weights: Weights, spec: ModelSpec) -> str:
 def _precision_notes(weights: Weights, spec: ModelSpec) -> Iterator[str]:
     if not weights.dtypes:
         yield "its precision is not known: it keeps no torch module where one could be found"
-    elif "dtype" not in spec.given:
+    elif "dtype" not in spec.given and "dtype" not in spec.args:
         yield f"its weights are in {all_of(weights.dtypes)}, as its own code chose: --dtype was not given"
-    elif weights.dtypes != (spec.dtype,):
-        yield f"its weights are in {all_of(weights.dtypes)}, though --dtype {spec.dtype} was given"
+    elif weights.dtypes != (asked := spec.args.get("dtype", spec.dtype),):
+        yield f"its weights are in {all_of(weights.dtypes)}; dtype {asked} was asked for"
