@@ -93,15 +93,18 @@ def main() -> int:
         "OMP_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": "",
     }
-    ran = subprocess.run(
-        [str(python), __file__, INSIDE],
-        env=os.environ | settings,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        check=True,
-    )
-    outcomes = [Outcome(**json.loads(line)) for line in ran.stdout.splitlines()]
+    words = [str(python), __file__, INSIDE]
+    outcomes = []
+    with subprocess.Popen(
+        words, env=os.environ | settings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as inside:
+        assert inside.stdout is not None
+        for line in inside.stdout:
+            outcome = Outcome(**json.loads(line))
+            print(f"{outcome.kind}/{outcome.file}: {outcome.verdict}", file=sys.stderr, flush=True)
+            outcomes.append(outcome)
+    if inside.returncode:
+        raise subprocess.CalledProcessError(inside.returncode, words)
     print(f"lmms-eval {version}, {len(outcomes)} files, in {time.monotonic() - started:.0f} s\n")
     print("\n".join(table(outcomes)))
     print()
@@ -110,7 +113,8 @@ def main() -> int:
         print(
             f"{outcome.kind}/{outcome.file}: {outcome.verdict}{offers}  {outcome.detail}  {outcome.lmms_eval}".rstrip()
         )
-    ours_alone = [o for o in outcomes if not o.lmms_eval and o.verdict in (Verdict.PACKAGE, Verdict.VERSION)]
+    at_import = [o for o in outcomes if not o.offers and o.verdict in (Verdict.PACKAGE, Verdict.VERSION, Verdict.FAILS)]
+    ours_alone = [outcome for outcome in at_import if not outcome.lmms_eval]
     print(f"\nimported by lmms-eval itself, and not by babycli: {len(ours_alone)}")
     return 0
 
