@@ -234,12 +234,12 @@ def _verdict_of_constructor(error: BaseException) -> Verdict:
     text = " ".join(str(cause) for cause in causes).lower()
     if any(type(cause).__name__ in _OFFLINE for cause in causes) or "offline" in text or "huggingface.co" in text:
         return Verdict.WEIGHTS
-    if any(isinstance(cause, ModuleNotFoundError) for cause in causes):
+    if any(isinstance(cause, ImportError) for cause in causes):
         return Verdict.PACKAGE
     for verdict, marks in _MARKS:
         if any(mark in text for mark in marks):
             return verdict
-    if any(isinstance(cause, ImportError | NameError) for cause in causes):  # it has caught its import's error
+    if any(isinstance(cause, NameError) for cause in causes):  # it has caught the error of its import
         return Verdict.PACKAGE
     return Verdict.FAILS
 
