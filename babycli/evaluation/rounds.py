@@ -23,7 +23,7 @@ from babycli.evaluation.inputs import Inputs, TaskInput
 from babycli.evaluation.plan import Keys, Plan, make_plan
 from babycli.foreign import explained_for
 from babycli.logs.answers import Key
-from babycli.models.base import Origin
+from babycli.models.base import RowRequest
 from babycli.tasks.base import Play, Task, row_as_logged
 from babycli.wording import Scoring, listed
 
@@ -86,9 +86,9 @@ class Rounds:
         return make_plan(self.requests, self._sha256, going_on)
 
     @property
-    def origins(self) -> list[Origin]:
+    def row_requests(self) -> list[RowRequest]:
         """The row of each request of this round, in the same order."""
-        return [origin for game in self._games for origin in _origins(game, self._sha256)]
+        return [row_request for game in self._games for row_request in _row_requests(game, self._sha256)]
 
     def tell(self, answers: Mapping[Key, Answer]) -> None:
         """Gives every item the answers to its requests, and begins the next round. Raises TaskError."""
@@ -125,7 +125,7 @@ def _begun(task: TaskInput, item: Item, scoring: Scoring) -> Play:
         return task.task.play(item, task.asking(scoring))
 
 
-def _origins(game: _Game, sha256: Mapping[ImageRef, str]) -> Iterator[Origin]:
+def _row_requests(game: _Game, sha256: Mapping[ImageRef, str]) -> Iterator[RowRequest]:
     """Gives the rows of the requests that an item has sent; as in ``by_row``, each row has equally many."""
     item, task = game.item, game.task.task
     per_row, rest = divmod(len(game.asked), len(item.rows))
@@ -133,7 +133,7 @@ def _origins(game: _Game, sha256: Mapping[ImageRef, str]) -> Iterator[Origin]:
         of_row, n_in_row = (0, i) if rest or not per_row else divmod(i, per_row)
         row = row_as_logged(task, item.rows[of_row])
         pictures = tuple(sha256[image] for image in request.context.places)
-        yield Origin(task.name, item.row_indices[of_row], row, n_in_row, request, pictures)
+        yield RowRequest(task.name, item.row_indices[of_row], row, n_in_row, request, pictures)
 
 
 def _cannot_play(task: Task, item: Item) -> str:

@@ -208,7 +208,7 @@ class ModelRun:
         while plan is not None:
             plans.append(plan)
             if model.info.abilities.knows_rows:
-                model.meet(processes.share(rounds.origins if processes.is_first else []))
+                model.meet(processes.share(rounds.row_requests if processes.is_first else []))
             self._run(plan, len(plans), model, inputs, how, log, cached)
             processes.gather(None)  # all that was computed is on the disk
             plan = processes.share(processes.together(functools.partial(next_plan, plan)))

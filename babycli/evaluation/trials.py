@@ -37,9 +37,11 @@ def _trial(
     inputs: Inputs, of_task: TaskInput, prompts_like: str, prompts: Mapping[str, str], scoring: Scoring
 ) -> Trial:
     """Makes a trial; that of a task which is not simple has no requests."""
-    task, origins = of_task.task, []
+    task, row_requests = of_task.task, []
     if _is_simple(of_task):
         prompt = choose_prompt(task, "", {}, prompts_like, prompts)
         alone = replace(inputs, tasks=(replace(of_task, items=of_task.items[:1], prompt=prompt),))
-        origins = [origin for origin in Rounds(alone, scoring).origins if len(origin.pictures) == 1]
-    return Trial(task.name, task.needs.answer, tuple(origins), inputs.open_image)
+        row_requests = [
+            row_request for row_request in Rounds(alone, scoring).row_requests if len(row_request.pictures) == 1
+        ]
+    return Trial(task.name, task.needs.answer, tuple(row_requests), inputs.open_image)

@@ -56,7 +56,7 @@ class Abilities:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class RowRequest:
     """The row that a request is of; of equal requests, the first row that sends it."""
 
     task: str
@@ -73,7 +73,7 @@ class Trial:
 
     task: str
     answer: Literal["score", "write"]
-    origins: tuple[Origin, ...]
+    row_requests: tuple[RowRequest, ...]
     open_image: Callable[[ImageRef], Image]
 
 
@@ -282,7 +282,7 @@ class Model(ABC):
         """Writes greedy continuations of contexts of equal ``batch_key``; ``keeps`` as for branches."""
         raise AssertionError(f"{self.info.family} writes nothing")
 
-    def meet(self, origins: Sequence[Origin]) -> None:  # noqa: B027
+    def meet(self, row_requests: Sequence[RowRequest]) -> None:  # noqa: B027
         """Learns of which rows the requests of the next round are; only of a model that ``knows_rows``."""
 
     def forget(self) -> None:  # noqa: B027

@@ -40,10 +40,10 @@ from babycli.models.base import (
     Model,
     ModelInfo,
     ModelSpec,
-    Origin,
     Outline,
     Part,
     Pictures,
+    RowRequest,
     Tokens,
     Trial,
 )
@@ -72,8 +72,8 @@ class LmmsModel(Model):
         self._asker = Asker()
         self.info = info
 
-    def meet(self, origins: Sequence[Origin]) -> None:
-        self._wrapper.know(self._asker.learn(origins))
+    def meet(self, row_requests: Sequence[RowRequest]) -> None:
+        self._wrapper.know(self._asker.learn(row_requests))
 
     def render(self, context: Context) -> str:
         return prompt_text(context)
@@ -247,7 +247,7 @@ def probe(wrapper: Wrapper, sign: Sign, trials: Sequence[Trial]) -> Tried:
         what, method = ("loglikelihood", "loglikelihood") if trial.answer == "score" else ("generate", "generate_until")
         why = registered.why_not_offered(method)
         try:
-            if not why and trial.origins:
+            if not why and trial.row_requests:
                 notes += _try(wrapper, sign, trial)
         except NotOfferedError as error:
             why = str(error)
@@ -278,15 +278,15 @@ def by_code(registered: WrapperClass) -> Abilities:
 
 def _try(wrapper: Wrapper, sign: Sign, trial: Trial) -> list[str]:
     """Asks the first requests of a kind, and gives notes on the sign. Raises ModelError, NotOfferedError."""
-    first = {origin.row_index: origin.pictures for origin in reversed(trial.origins)}
-    origins = [each for each in trial.origins if each.pictures == first[each.row_index]][:N_TRIED]
+    first = {row_request.row_index: row_request.pictures for row_request in reversed(trial.row_requests)}
+    row_requests = [each for each in trial.row_requests if each.pictures == first[each.row_index]][:N_TRIED]
     asker = Asker()
-    wrapper.know(asker.learn(origins))
+    wrapper.know(asker.learn(row_requests))
     questions = []
-    for origin in origins:
-        (image,) = origin.request.context.images
-        seen = Features(trial.open_image(image), b"", origin.pictures[0])
-        prompt, request = prompt_text(origin.request.context), origin.request
+    for row_request in row_requests:
+        (image,) = row_request.request.context.images
+        seen = Features(trial.open_image(image), b"", row_request.pictures[0])
+        prompt, request = prompt_text(row_request.request.context), row_request.request
         if isinstance(request, Score):
             questions.append(asker.score(seen, prompt, request.answer))
         else:

@@ -16,7 +16,7 @@ from typing import Any
 from PIL.Image import Image
 
 from babycli.domain import Row, Score
-from babycli.models.base import Features, Origin
+from babycli.models.base import Features, RowRequest
 from babycli.models.parts.prompts import prompt_text
 
 SPLIT = "train"  # as the fork names it: a label file alone has no other split
@@ -56,27 +56,27 @@ class Asker:
         self._documents: dict[tuple[str, int, str], Document] = {}  # by task, row and picture
         self._n_rows: dict[str, int] = {}  # by task: the numbers that are taken
 
-    def learn(self, origins: Sequence[Origin]) -> list[Document]:
+    def learn(self, row_requests: Sequence[RowRequest]) -> list[Document]:
         """Learns the rows of requests, and gives their documents."""
-        for origin in origins:
-            self._n_rows[origin.task] = max(self._n_rows.get(origin.task, 0), origin.row_index + 1)
+        for row_request in row_requests:
+            self._n_rows[row_request.task] = max(self._n_rows.get(row_request.task, 0), row_request.row_index + 1)
         shown = {(task, row_index) for task, row_index, _ in self._documents}
-        for origin in origins:
-            if len(origin.pictures) != 1:  # the engine answers for the wrapper that it cannot
+        for row_request in row_requests:
+            if len(row_request.pictures) != 1:  # the engine answers for the wrapper that it cannot
                 continue
-            (picture,), of_row = origin.pictures, (origin.task, origin.row_index)
+            (picture,), of_row = row_request.pictures, (row_request.task, row_request.row_index)
             if (*of_row, picture) not in self._documents:
-                number = origin.row_index
+                number = row_request.row_index
                 if of_row in shown:
-                    number = self._n_rows[origin.task]
-                    self._n_rows[origin.task] += 1
+                    number = self._n_rows[row_request.task]
+                    self._n_rows[row_request.task] += 1
                 shown.add(of_row)
-                self._documents[*of_row, picture] = Document(origin.task, number, origin.row)
-            request = origin.request
+                self._documents[*of_row, picture] = Document(row_request.task, number, row_request.row)
+            request = row_request.request
             wanted = request.answer if isinstance(request, Score) else request.max_new_tokens
             document = self._documents[*of_row, picture]
             key = (picture, prompt_text(request.context), wanted)
-            self._known.setdefault(key, (document, origin.n_in_row))
+            self._known.setdefault(key, (document, row_request.n_in_row))
         return list(self._documents.values())
 
     def score(self, seen: Features, prompt: str, answer: str) -> Question:
