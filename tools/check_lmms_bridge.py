@@ -32,8 +32,9 @@ from babycli.evaluation.inputs import Inputs, TaskInput, read_inputs
 from babycli.evaluation.prompts import Prompt
 from babycli.evaluation.results import Decided, decide
 from babycli.evaluation.rounds import Played
-from babycli.interop.lmms.bridge import CHECKED, PREFIX
+from babycli.interop.lmms.bridge import CHECKED
 from babycli.interop.lmms.bridge_files.choices import BROKEN
+from babycli.interop.lmms.trial_documents import PREFIX
 from babycli.models.parts.prompts import prompt_text
 from babycli.tasks import all_tasks
 from babycli.tasks.base import replay

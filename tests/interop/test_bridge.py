@@ -23,9 +23,9 @@ import yaml
 from babycli.data.labels import read_labels
 from babycli.domain import Answer, Item, Loglikelihood, Outcome, Score
 from babycli.interop.lmms import bridge_files
-from babycli.interop.lmms.bridge import PREFIX
 from babycli.interop.lmms.bridge_files.choices import BROKEN, NEWEST_WHOLE
 from babycli.interop.lmms.sign import Sign
+from babycli.interop.lmms.trial_documents import PREFIX
 from babycli.tasks import all_tasks, register
 from babycli.tasks.babyvlm import CAPTION, CHOICE
 from babycli.tasks.base import Asking, Needs, Play, choose, loss_of, replay

@@ -23,25 +23,23 @@ from typing import Any
 
 from babycli.data.root import DatasetRoot
 from babycli.data.zips import is_zip
-from babycli.domain import Answer, Item, Loglikelihood, Request, Row, Score, Write
+from babycli.domain import Answer, Item, Loglikelihood, Request, Score, Write
 from babycli.errors import DataError, TaskError, UsageError
 from babycli.evaluation.inputs import Inputs, TaskInput, read_inputs
 from babycli.files import explained, written_aside
 from babycli.foreign import explained_for
 from babycli.interop.lmms.bridge_files.choices import BROKEN, MEND, why_broken
 from babycli.interop.lmms.sign import Sign
+from babycli.interop.lmms.trial_documents import PREFIX, places_asked
 from babycli.tasks import all_tasks, select_tasks
 from babycli.tasks.base import DEFAULT, Asking, Task, replay
 
-PREFIX = "babycli_"  # lmms-eval may have tasks of the same names
 CHECKED = ("0.6.1", "0.6.0", "0.5.0", "0.4.0", "0.3.5")  # with tools/check_lmms_bridge.py
 MARKER = "README.txt"
 MARKER_LINE = "This folder was written by `babycli bridge lmms`; write it anew rather than edit it."
 WORDINGS = (DEFAULT, "llava")  # names that lmms-eval's models have, too
 _CHOICE = "choices.choice"  # of any task in which one candidate is right; its metric is "acc"
 _SCORERS: Mapping[str, str] = {"baby_winoground": "choices.winoground", "saycam_caption": "captions.caption"}
-# What choices.winoground wants first: the frame before the synthetic picture. Other tasks keep the file's order.
-_ROW_ORDER: Mapping[str, Callable[[Row], bool]] = {"baby_winoground": lambda row: row["image_tag"] == "negative"}
 _FUNCTIONS = ("captions.py", "choice_task.py", "choices.py", "documents.py")
 
 
@@ -177,7 +175,7 @@ def _refuse_zips(root: DatasetRoot, task: Task) -> None:
 
 def _document(task: Task, item: Item, inputs: Inputs, root: DatasetRoot) -> dict[str, Any]:
     """Describes an item: its pictures and texts, each once, and which picture is asked about with which text."""
-    rows = tuple(sorted(item.rows, key=_ROW_ORDER.get(task.name, lambda row: False)))
+    rows = tuple(item.rows[place] for place in places_asked(task, item))
     requests = _requests(task, replace(item, rows=rows))
     images = list(dict.fromkeys(image for request in requests for image in request.context.images))
     document: dict[str, Any] = {
