@@ -28,6 +28,7 @@ import orjson
 from babycli.domain import Answer, CannotAnswer, Loglikelihood, Row, Similarity, Text
 from babycli.tasks.base import Task
 
+NO_OBJECT = "not a JSON object"
 _FLOAT32_MAX = 3.4028234663852886e38
 
 
@@ -80,7 +81,7 @@ def decoded(raw: bytes) -> Mapping[str, Any]:
         except (ValueError, RecursionError) as error:
             raise ValueError("not whole JSON") from error
     if not isinstance(line, dict):
-        raise ValueError("not a JSON object")
+        raise ValueError(NO_OBJECT)
     return line
 
 

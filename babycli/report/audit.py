@@ -14,12 +14,14 @@ from pathlib import Path
 from babycli.domain import Answer, Loglikelihood, Similarity
 from babycli.report.findings import Finding, Kind
 from babycli.report.logged import Labels, LoggedRun, LoggedTask, read_logged
-from babycli.report.samples import Decided, LeftOut, Samples, decide, decide_as_logged
+from babycli.report.samples import Decided, LeftOut, Samples, count_texts, decide, decide_as_logged
 from babycli.stats import mean
 from babycli.tasks.base import Task, loss_of
 from babycli.wording import Scoring, listed
 
 __all__ = ["AuditedMetric", "Finding", "Kind", "RunAudit", "audit"]
+
+_ROUNDING = 1e-6  # of a mean of logarithms that are almost 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ class _Evidence:
 def audit(path: Path, labels: Labels = dict) -> RunAudit:
     """Audits the run of a results file. Never raises for what the files hold."""
     run = read_logged(path, labels)
-    findings, metrics = [*run.faults, *_unknown(run)], []
+    findings: list[Finding] = [*run.faults, *_unknown(run)]
+    metrics: list[AuditedMetric] = []
     for logged in run.tasks.values():
         evidence = _evidence(run, logged)
         findings += [*logged.faults, *evidence.samples.findings, *_of_the_log(evidence), *logged.remarks]
@@ -91,7 +94,7 @@ def _evidence(run: LoggedRun, logged: LoggedTask) -> _Evidence:
     samples, task = logged.samples(), logged.task
     n_there = len({sample.doc_id for sample in samples.lines})
     # For texts both ways agree, unless a row counts twice; METEOR takes its time.
-    is_other = run.scoring == Scoring.REFERENCE and (_is_choice(task) or n_there < len(samples.lines))
+    is_other = logged.scoring == Scoring.REFERENCE and (_is_choice(task) or n_there < len(samples.lines))
     return _Evidence(
         run,
         logged,
@@ -114,7 +117,7 @@ def _values(evidence: _Evidence) -> list[AuditedMetric]:
         logged = evidence.logged.metrics.get(metric.name)
         value = mean([outcome.values[metric.name] for outcome in fair.outcomes]) if is_whole else None
         if evidence.is_blind_to_nonfinite:
-            value = logged if evidence.run.scoring == Scoring.FAIR else None
+            value = logged if evidence.logged.scoring == Scoring.FAIR else None
         audited.append(AuditedMetric(evidence.task.name, metric.name, logged, value, len(fair.items)))
     return audited
 
@@ -127,8 +130,8 @@ def _of_the_log(evidence: _Evidence) -> list[Finding]:
 
 def _of_the_scores(evidence: _Evidence) -> list[Finding]:
     """Finds faults of the answers; none where no item is whole, for then nothing can be said."""
-    checks = (_constant, _nonfinite, _ties, _logged) if evidence.fair.items else ()
-    return [finding for check in checks if (finding := check(evidence)) is not None]
+    checks = (_sign, _constant, _nonfinite, _ties, _logged) if evidence.fair.items else ()
+    return [*_replies(evidence), *(finding for check in checks if (finding := check(evidence)) is not None)]
 
 
 def _limit(evidence: _Evidence) -> Finding | None:
@@ -137,9 +140,22 @@ def _limit(evidence: _Evidence) -> Finding | None:
         return None
     detail = f"only the first {logged.limit} of {logged.n_items_in_file} trials"
     if logged.limit_is_of_rows:
-        cut = "; the last trial is cut in two and left out" if logged.n_rows_cut else ""
-        detail = f"only the first {logged.limit} of {logged.n_rows} rows{cut}"
+        cut = "; a trial that is cut in two is left out" if logged.n_rows_cut else ""
+        detail = f"only {_rows_told(evidence)}{cut}"
     return evidence.finding(Kind.LIMIT, detail)
+
+
+def _rows_told(evidence: _Evidence) -> str:
+    """Names the rows that were evaluated: those of the samples, where these are others than the log says."""
+    logged, due = evidence.logged, evidence.logged.rows_due
+    seen = sorted({sample.doc_id for sample in evidence.samples.lines})
+    if seen and not {*seen} <= {*due}:
+        is_unbroken = seen[-1] - seen[0] == len(seen) - 1
+        which = f"{seen[0]} to {seen[-1]}" if is_unbroken else listed(seen)
+        return f"{len(seen)} of {logged.n_rows} rows: {which}"
+    if not due.start:
+        return f"the first {len(due)} of {logged.n_rows} rows"
+    return f"{len(due)} of {logged.n_rows} rows: {due.start} to {due.stop - 1}"
 
 
 def _skipped(evidence: _Evidence) -> Finding | None:
@@ -157,7 +173,7 @@ def _missing(evidence: _Evidence) -> Finding | None:
     detail = f"{n_missing} of {n_due} rows"
     if not evidence.logged.skipped and not samples.n_unread:  # else nobody can tell which they are
         seen = {sample.doc_id for sample in samples.lines}
-        detail += f": {listed(i for i in range(n_due) if i not in seen)}"
+        detail += f": {listed(i for i in evidence.logged.rows_due if i not in seen)}"
     lost = [left for left in evidence.fair.left_out if left.n_lacking]
     if lost and _explained(evidence):
         detail += f"; trials that lack one are left out: {listed(left.item_id for left in lost)}"
@@ -183,6 +199,26 @@ def _incomplete(evidence: _Evidence) -> Finding | None:
     return evidence.finding(Kind.INCOMPLETE, f"{len(broken)} trials are left out: {told}")
 
 
+def _replies(evidence: _Evidence) -> list[Finding]:
+    """Finds replies without a word, messages of failure, and one text for most pictures."""
+    replies = count_texts(evidence.samples)
+    if replies is None:
+        return []
+    sees = not evidence.run.is_control  # a control sees nothing, so it may say the same of every picture
+    is_grave = replies.is_broken or (sees and replies.is_constant)
+    return [Finding(evidence.task.name, Kind.REPLIES, remark, is_grave) for remark in replies.remarks(sees)]
+
+
+def _sign(evidence: _Evidence) -> Finding | None:
+    """Finds losses that cannot be any: the mean of negative log-probabilities is never below 0."""
+    losses = [
+        answer.mean_loss for answers in evidence.fair.answers for answer in answers if isinstance(answer, Loglikelihood)
+    ]
+    wrong = [loss for loss in losses if -math.inf < loss < -_ROUNDING]
+    detail = f"{len(wrong)} of {len(losses)}, the lowest {min(wrong, default=0.0):.4g}, and no mean loss is negative"
+    return evidence.finding(Kind.SIGN, detail) if wrong else None
+
+
 def _is_constant(answers: Sequence[Answer], scoring: Scoring) -> bool:
     losses = [loss_of(answer, scoring) for answer in answers if isinstance(answer, Loglikelihood | Similarity)]
     return len(losses) > 1 and len(set(losses)) == 1 and math.isfinite(losses[0])
@@ -190,7 +226,7 @@ def _is_constant(answers: Sequence[Answer], scoring: Scoring) -> bool:
 
 def _n_constant(evidence: _Evidence) -> int:
     """Counts the items with equal candidates, where they are so many that it is no chance; else 0."""
-    n = sum(_is_constant(answers, evidence.run.scoring) for answers in evidence.fair.answers)
+    n = sum(_is_constant(answers, evidence.logged.scoring) for answers in evidence.fair.answers)
     return n if 2 * n >= len(evidence.fair.items) else 0
 
 
@@ -244,7 +280,7 @@ def _logged(evidence: _Evidence) -> Finding | None:
     if is_partial or not evidence.samples.is_comparable or evidence.is_blind_to_nonfinite:
         return None
     ways = [fair]
-    if evidence.run.scoring == Scoring.REFERENCE and _is_choice(evidence.task):
+    if evidence.logged.scoring == Scoring.REFERENCE and _is_choice(evidence.task):
         ways = [decide(evidence.samples, Scoring.REFERENCE)]
     if evidence.as_logged is not None:
         ways.append(evidence.as_logged)

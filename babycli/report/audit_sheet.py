@@ -5,8 +5,9 @@ Owns which files are audited and how it is told. The checks are those of audit.p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
 from babycli.errors import DataError, UntrustedResultError
@@ -14,21 +15,32 @@ from babycli.report import values
 from babycli.report.audit import AuditedMetric, RunAudit, audit
 from babycli.report.findings import Finding, Kind
 from babycli.report.grid import Grid, Line
-from babycli.report.load import load_logs
-from babycli.report.logged import OURS, Labels
-from babycli.report.readers import results_files
+from babycli.report.load import Unread, load_logs, nothing_to_report
+from babycli.report.logged import OURS, Labels, read_document, why_no_run
+from babycli.report.places import results_at
 from babycli.report.sheet import Sheet
 from babycli.report.tables import heading
 from babycli.tasks.about import metric_of
 from babycli.wording import any_of
 
 
-def audit_logs(folder: Path, labels: Labels) -> list[RunAudit]:
-    """Audits every run below a folder, or that of a results file. Raises DataError where there is none."""
-    files = [folder] if folder.is_file() else results_files(folder)
-    if not files:
-        raise DataError(f"no results in {folder}", "name the folder with the logs")
-    return [_with_outcomes(audit(file, labels)) for file in files]
+@dataclass(frozen=True, slots=True)
+class AuditedLogs:
+    """The runs that were audited, and the files that are none."""
+
+    runs: tuple[RunAudit, ...]
+    passed_over: tuple[Unread, ...]
+
+
+def audit_logs(place: Path, labels: Labels) -> AuditedLogs:
+    """Audits every run below a folder, or that of a file. Raises DataError where there is none."""
+    files = results_at(place)
+    reasons = {file: why_no_run(read_document(file)) for file in files}
+    runs = [file for file in files if not reasons[file]]
+    passed_over = tuple(Unread(file, f"{reasons[file]}; passed over") for file in files if reasons[file])
+    if not runs:
+        raise nothing_to_report(place, passed_over)
+    return AuditedLogs(tuple(_with_outcomes(audit(file, labels)) for file in runs), passed_over)
 
 
 def _with_outcomes(audited: RunAudit) -> RunAudit:
@@ -53,9 +65,10 @@ def sheet(audited: Sequence[RunAudit]) -> Sheet:
 
 
 def raise_if_untrusted(audited: Sequence[RunAudit]) -> None:
-    """Raises UntrustedResultError if anything was found."""
-    faulty = [of_run for of_run in audited if of_run.findings]
-    findings = [finding for of_run in faulty for finding in of_run.findings]
+    """Raises UntrustedResultError if anything was found that makes a number untrustworthy, or was not looked at."""
+    grave = [[finding for finding in of_run.findings if finding.is_grave] for of_run in audited]
+    faulty = [of_run for of_run, findings in zip(audited, grave, strict=True) if findings]
+    findings = [finding for of_run in grave for finding in of_run]
     if faulty and all(finding.kind == Kind.UNKNOWN_TASK and finding.task for finding in findings):
         names = any_of(dict.fromkeys(finding.task for finding in findings))
         in_full = " in full" if any(of_run.run.tasks for of_run in faulty) else ""
@@ -66,8 +79,17 @@ def raise_if_untrusted(audited: Sequence[RunAudit]) -> None:
     if faulty:
         raise UntrustedResultError(
             f"{len(faulty)} of {len(audited)} runs have numbers that must not be trusted as they are",
-            "use the fair column, or evaluate again:  babycli eval",
+            _mend(faulty, {finding.kind for finding in findings}),
         )
+
+
+def _mend(faulty: Sequence[RunAudit], kinds: Collection[StrEnum]) -> str:
+    """Says what to do: fair scoring helps where it has a number, and not where a model gave no answers."""
+    if Kind.REPLIES in kinds:
+        return "read the replies in the samples files, mend the model, and evaluate again:  babycli eval"
+    if any(metric.fair is not None for of_run in faulty for metric in of_run.metrics):
+        return "use the fair column, or evaluate again:  babycli eval"
+    return "get the files that are named, or evaluate again:  babycli eval"
 
 
 def _grid(audited: RunAudit) -> Grid:
@@ -90,7 +112,7 @@ def _records(audited: RunAudit) -> list[dict[str, object]]:
     """Makes a record per metric and one per finding."""
     run = audited.run
     about: dict[str, object] = {"model": run.model, "program": run.program, "date": run.date, "results": str(run.path)}
-    empty: dict[str, object] = dict.fromkeys(("metric", "logged", "fair", "n_units", "finding", "detail"))
+    empty: dict[str, object] = dict.fromkeys(("metric", "logged", "fair", "n_units", "finding", "detail", "grave"))
     numbers = [
         about
         | {"task": metric.task}
@@ -99,7 +121,10 @@ def _records(audited: RunAudit) -> list[dict[str, object]]:
         for metric in audited.metrics
     ]
     findings = [
-        about | {"task": finding.task or None} | empty | {"finding": str(finding.kind), "detail": finding.detail}
+        about
+        | {"task": finding.task or None}
+        | empty
+        | {"finding": str(finding.kind), "detail": finding.detail, "grave": finding.is_grave}
         for finding in audited.findings
     ]
     return numbers + findings

@@ -73,7 +73,9 @@ def provenance(source: Sourced) -> Provenance:
         ("template", _text(model.get("template"))),
         ("scoring", run.scoring),
         ("control", run.control),
+        ("wrapper", run.wrapper),
         ("limit", "" if run.limit is None else f"{run.limit:g}"),
+        ("offset", f"{run.offset}" if run.offset else ""),
         ("seed", _text(about.get("seed"))),
         *((f"prompt of {task}", _text(mapping(of).get("rendered_prompt"))) for task, of in tasks.items()),
         *(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from babycli.data.labels import read_labels
 from babycli.data.manifest import published
 from babycli.data.root import DatasetRoot
 from babycli.errors import DataError
+from babycli.logs.content import read_content
 from babycli.logs.fields import mapping
 from babycli.logs.identity import PROMPT_OPTION, Identity
 from babycli.logs.schema import RUN_FILE, check_schema, read_run
@@ -35,15 +36,20 @@ from babycli.report.logged import (
     read_by_another,
     read_document,
     read_own,
+    stamp,
+    why_no_run,
 )
 from babycli.report.measure import Cell, measured
-from babycli.report.readers import reader_of, results_files
-from babycli.report.samples import Samples, decide
+from babycli.report.places import results_at
+from babycli.report.readers import programs, reader_of
+from babycli.report.samples import Samples, count_texts, decide
 from babycli.report.trials import TaskTrials, from_document
 from babycli.tasks import all_tasks
 from babycli.tasks.about import About, about, is_known, learn
-from babycli.wording import Scoring
+from babycli.tasks.replies import Replies
+from babycli.wording import Scoring, any_of, listed
 
+EVALUATE = "run  babycli eval  first, or name the folder given to --output-path"
 Shared = dict[tuple[str, ...], tuple[str, ...]]  # one copy of what many runs have alike: ids and groups
 
 
@@ -69,6 +75,9 @@ class Run:
     prompts: Mapping[str, str]  # what the model was asked, by task, where known
     own_prompts: Mapping[str, str]  # those of them that --prompt gave
     identity: Identity | None  # of a run of babycli
+    replies: Mapping[str, Replies] = field(default_factory=dict)  # what the model wrote, counted, by task
+    wrapper: str = ""  # the model's code as another program names it
+    offset: int = 0  # rows that another program passed over first
 
     @property
     def is_ours(self) -> bool:
@@ -82,6 +91,7 @@ class Unread:
 
     path: Path
     why: str
+    mend: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +106,7 @@ def load_logs(folder: Path, labels: Labels = dict) -> Logs:
     ``labels`` gives the logs of other programs what they lack, and is asked where there are any. Raises DataError where
     no run can be read.
     """
-    if not folder.exists():
-        raise DataError(
-            f"there is no folder {folder}",
-            "run  babycli eval  first, or name the folder given to --output-path",
-        )
-    files = [folder] if folder.is_file() else results_files(folder)
+    files = results_at(folder)
     shared: Shared = {}
     runs: list[Run] = []
     unread: list[Unread] = []
@@ -111,19 +116,25 @@ def load_logs(folder: Path, labels: Labels = dict) -> Logs:
             runs.append(run)
             unread += [Unread(file, note) for note in notes]
         except DataError as error:
-            unread.append(Unread(file, error.message))
-    if not folder.is_file():
-        unread += unfinished_runs(folder, files)
+            unread.append(Unread(file, error.message, error.mend))
+    unread += unfinished_runs(folder, files)
     if not runs:
-        why = "".join(f"\n  {run.path}: {run.why}" for run in unread[:5])
-        raise DataError(f"no results in {folder}{why}", "run  babycli eval  first; damaged files can be moved away")
+        raise nothing_to_report(folder, unread)
     return Logs(tuple(sorted(runs, key=lambda r: (r.data, r.model, r.date))), tuple(unread))
+
+
+def nothing_to_report(folder: Path, unread: Sequence[Unread]) -> DataError:
+    """Makes the error for a folder without a run that a report can show: what is there, and what mends the first."""
+    why = "".join(f"\n  {run.path}: {run.why}" for run in unread[:5])
+    more = f"\n  and {len(unread) - 5} more" if len(unread) > 5 else ""
+    mend = next((run.mend for run in unread if run.mend), EVALUATE)
+    return DataError(f"no results in {folder}{why}{more}", mend)
 
 
 def unfinished_runs(folder: Path, files: Sequence[Path]) -> list[Unread]:
     """Finds the runs below a folder that have none of these results files."""
     done, unfinished = {file.parent for file in files}, []
-    for path in sorted(file.parent for file in folder.rglob(RUN_FILE)):
+    for path in sorted(file.parent for file in folder.rglob(RUN_FILE)) if folder.is_dir() else ():
         if path not in done:
             status = (read_run(path) or {}).get("status")
             was = "was stopped" if status == "stopped" else "was stopped or is still going"
@@ -140,6 +151,8 @@ def label_rows_of(root: DatasetRoot) -> LabelRows:
 def _read(file: Path, labels: Labels, shared: Shared) -> tuple[Run, list[str]]:
     """Reads a run, and notes what of it is not in the report. Raises DataError."""
     document = read_document(file)
+    if no_run := why_no_run(document):
+        raise DataError(no_run, f"name a folder with runs of {any_of((OURS, *programs()))}")
     if document.why:
         why = document.why if document.fields else f"cannot be read: {document.why}"
         raise DataError(why, "evaluate again, or move that file away")
@@ -205,7 +218,18 @@ def _own(document: Document, shared: Shared) -> Run:
         prompts=prompts,
         own_prompts={name: prompts[name] for name in _asked_by_user(fields, run) if name in prompts},
         identity=identity,
+        replies=_replies(document),
     )
+
+
+def _replies(document: Document) -> Mapping[str, Replies]:
+    """Reads what the model wrote, counted; of a run from before that was logged, counts it in the samples."""
+    counted = document.fields.get("replies")
+    if counted is not None:
+        return {task: Replies.from_document(of_task) for task, of_task in counted.items()}
+    tasks = {name: task for name, task in read_own(document).tasks.items() if task.task.needs.answer == "write"}
+    found = {name: count_texts(task.samples()) for name, task in tasks.items()}
+    return {name: replies for name, replies in found.items() if replies is not None}
 
 
 def _identity(fields: Mapping[str, Any], run: Mapping[str, Any]) -> Identity:
@@ -225,12 +249,12 @@ def _asked_by_user(fields: Mapping[str, Any], run: Mapping[str, Any]) -> list[st
 def _trials(document: Document, shared: Shared) -> Mapping[str, TaskTrials]:
     """Reads the outcomes file or, of a run made before there was one, decides the samples."""
     file = document.path
-    path = file.with_name(file.name.replace("_results.json", "_outcomes.json"))
+    path = file.with_name(f"{stamp(file)}_outcomes.json")
     try:
-        return from_document(orjson.loads(path.read_bytes()), shared)
+        return from_document(orjson.loads(read_content(path)), shared)
     except FileNotFoundError:
         run = read_own(document)
-        decided = {name: decide(task.samples(), run.scoring).as_trials() for name, task in run.tasks.items()}
+        decided = {name: decide(task.samples(), task.scoring).as_trials() for name, task in run.tasks.items()}
         return {task: trials for task, trials in decided.items() if trials is not None}
 
 
@@ -265,7 +289,11 @@ def _read_foreign(document: Document, labels: Labels, shared: Shared) -> tuple[R
     cells = {(witness.task.task.name, metric): cell for witness in told for metric, cell in witness.cells().items()}
     if not cells:
         why = "; ".join(fault.detail.removeprefix(f"{file}: ") for fault in logged.faults)
-        raise DataError(why or "holds no task that is known here: " + ", ".join(logged.unknown_tasks))
+        others = listed(logged.unknown_tasks, 10)
+        raise DataError(
+            why or (f"holds no task that is known here: {others}" if others else "holds no task at all"),
+            "evaluate one of the tasks that  babycli tasks  lists, or name the logs of another run",
+        )
     args = (part for part in logged.model_args.split(",") if part and not part.startswith("pretrained="))
     run = Run(
         path=file,
@@ -282,10 +310,13 @@ def _read_foreign(document: Document, labels: Labels, shared: Shared) -> tuple[R
         cells=cells,
         trials={witness.task.task.name: witness.trials for witness in told if witness.trials is not None},
         labels_sha256={},
-        images_sha256={},
+        images_sha256={name: task.images_sha256 for name, task in logged.tasks.items() if task.images_sha256},
         prompts={},
         own_prompts={},
         identity=None,
+        replies={witness.task.task.name: witness.replies for witness in told if witness.replies is not None},
+        wrapper=logged.wrapper,
+        offset=logged.offset,
     )
     faults = [*logged.faults, *(fault for witness in told for fault in witness.faults)]
     kinds = ", ".join(dict.fromkeys(str(fault.kind) for fault in faults))
@@ -294,7 +325,9 @@ def _read_foreign(document: Document, labels: Labels, shared: Shared) -> tuple[R
 
 
 def _published_data(logged: LoggedRun) -> str:
-    """Names the set of data: other programs have none but the published."""
+    """Names the set of data: as the log says, else the published one, for other programs have none but that."""
+    if logged.data:
+        return logged.data
     known = (published(name) for name in logged.tasks)
     return next((labels.data_set for labels in known if labels is not None), OWN)
 
@@ -306,6 +339,10 @@ class _Witness:
     task: LoggedTask
     samples: Samples
     trials: TaskTrials | None
+
+    @property
+    def replies(self) -> Replies | None:
+        return count_texts(self.samples)
 
     @property
     def faults(self) -> tuple[Finding, ...]:

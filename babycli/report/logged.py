@@ -7,9 +7,11 @@ raises for what a file holds: what is wrong with it is a finding, and the rest o
 from __future__ import annotations
 
 import functools
+import glob
 import math
+import re
 import reprlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,16 +20,19 @@ import orjson
 
 from babycli.data.manifest import manifests
 from babycli.domain import Item, Row
+from babycli.logs.content import plain_name, read_content
 from babycli.logs.fields import count, mapping, number, text
-from babycli.logs.samples import decoded, doc_id_of, text_of_cell
+from babycli.logs.samples import NO_OBJECT, decoded, doc_id_of, text_of_cell
+from babycli.logs.schema import RUN_FILE
 from babycli.report.findings import Finding, Kind
-from babycli.report.readers import reader_of
+from babycli.report.readers import programs, reader_of
 from babycli.report.samples import Samples, decide, read_samples
 from babycli.tasks import all_tasks
 from babycli.tasks.base import Task
-from babycli.wording import Scoring
+from babycli.wording import Scoring, any_of, listed
 
 OURS = "babycli"
+_DATED = re.compile(r"[0-9]{8}_[0-9]{4,6}_.*results\.json|results_[0-9]{4}-?[0-9]{2}-?[0-9]{2}.*\.json")
 LabelRows = Mapping[str, Sequence[Row]]  # the label rows of each task, where the user has them
 Labels = Callable[[], LabelRows]
 
@@ -40,6 +45,7 @@ class Document:
     fields: Mapping[str, Any]
     why: str = ""  # why there is nothing in it
     line: int | None = None  # where it stops being JSON
+    is_read: bool = True  # it could be read, and is whole JSON
 
     @property
     def fault(self) -> str:
@@ -62,9 +68,13 @@ class LoggedTask:
     prompt: str | None  # what it was asked with, where known
     nonfinite: int  # items, as a run of ours logs it; its samples do not tell it for captions
     skipped: tuple[str, ...]  # items of a run of ours that lack an image
+    scoring: Scoring  # by which the logged numbers came about
+    samples_path: Path
     samples: Callable[[], Samples]  # reads them
     faults: tuple[Finding, ...]  # in what the results file says
     remarks: tuple[Finding, ...] = ()  # what else makes its numbers untrustworthy
+    offset: int = 0  # the first row that was evaluated; those before it were passed over on purpose
+    images_sha256: str = ""  # the digest of its pictures, as runs of babycli have it; "" where the log has none
 
     @property
     def n_items_in_file(self) -> int | None:
@@ -76,14 +86,25 @@ class LoggedTask:
         if self.n_evaluated is not None or self.n_rows is None:
             return self.n_evaluated
         if self.limit is None:
-            return self.n_rows
+            return self.n_rows - self.offset
         return self.limit if self.limit_is_of_rows else min(self.limit * self.task.rows_per_item, self.n_rows)
 
     @property
+    def rows_due(self) -> range:
+        """The rows that the samples should have, as places in the label file; none where nothing says it."""
+        return range(self.offset, self.offset + (self.n_rows_due or 0))
+
+    @property
     def n_rows_cut(self) -> int:
-        """How many rows of its last item a limit cut off."""
+        """How many rows of its first and last item a limit or an offset cut off.
+
+        With two rows to an item, offset 3 and limit 4:   (0 1) (2 [3) (4 5) (6] 7)   2 rows: the 2nd and the 7th
+        """
         is_cut = self.limit is not None and self.limit_is_of_rows
-        return -(self.n_rows_due or 0) % self.task.rows_per_item if is_cut else 0
+        if not is_cut:
+            return 0
+        n, due = self.task.rows_per_item, self.rows_due
+        return due.start % n + -due.stop % n
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +117,24 @@ class LoggedRun:
     date: str
     limit: int | float | None  # as given
     model_args: str
-    scoring: Scoring  # by which the logged numbers came about
     tasks: Mapping[str, LoggedTask]
     unknown_tasks: tuple[str, ...]
     is_control: bool  # it was not to look
     faults: tuple[Finding, ...]  # of the run as a whole, and of tasks that were left out
+    wrapper: str = ""  # the name of the model's code in another program, which it has beside the weights'
+    offset: int = 0  # as given
+    data: str = ""  # the set of data, where the log says it
 
     @property
     def results(self) -> dict[tuple[str, str], float]:
         """By (task, metric), as the log states them."""
         return {(name, metric): value for name, task in self.tasks.items() for metric, value in task.metrics.items()}
+
+    @property
+    def scoring(self) -> Scoring:
+        """Fair where all of its numbers are."""
+        is_fair = self.tasks and all(task.scoring == Scoring.FAIR for task in self.tasks.values())
+        return Scoring.FAIR if is_fair else Scoring.REFERENCE
 
 
 def read_logged(path: Path, labels: Labels = dict) -> LoggedRun:
@@ -145,7 +174,7 @@ def _docs(path: Path, task: str) -> dict[int, Row]:
     """Reads the label rows in a samples file of babycli, in the order of the label file; no line that is damaged."""
     docs = {}
     try:
-        content = path.with_name(f"{stamp(path)}_samples_{task}.jsonl").read_bytes()
+        content = read_content(path.with_name(f"{stamp(path)}_samples_{task}.jsonl"))
     except (OSError, ValueError):  # the second for a name of a task that no file can have
         return {}
     for raw in content.split(b"\n"):
@@ -165,19 +194,37 @@ def _cell_of(value: object) -> object:
 def read_document(path: Path) -> Document:
     """Reads a results file."""
     try:
-        content = path.read_bytes()
+        content = read_content(path)
     except OSError as error:
-        return Document(path, {}, str(error.strerror))
+        return Document(path, {}, str(error.strerror), is_read=False)
     try:
         fields = decoded(content)
     except ValueError as error:
-        return Document(path, {}, str(error), _line_of(content))
+        return Document(path, {}, str(error), _line_of(content), is_read=str(error) == NO_OBJECT)
     return Document(path, fields, "" if mapping(fields.get("results")) else "holds no results")
 
 
 def is_own(document: Document) -> bool:
     """Tells whether babycli wrote it."""
     return OURS in document.fields
+
+
+def why_no_run(document: Document) -> str:
+    """Says why a file is no run, though its name may be that of a results file; "" for a run, damaged ones included.
+
+    Many programs write a ``*_results.json`` that is none, so a program is told by its own marks. What cannot be read
+    has no marks: it is a damaged run where it is named like one, or lies beside other files of a run.
+    """
+    if is_own(document) or reader_of(document) is not None:
+        return ""
+    if document.is_read:
+        return f"is of no program that is known here: it has no mark of {any_of((OURS, *programs()))}"
+    return "" if _lies_like_a_run(document.path) else f"is no results file: {document.why}"
+
+
+def _lies_like_a_run(path: Path) -> bool:
+    beside = path.parent.glob(f"{glob.escape(stamp(path))}_samples_*")
+    return bool(_DATED.fullmatch(plain_name(path))) or (path.parent / RUN_FILE).exists() or any(beside)
 
 
 def read_own(document: Document) -> LoggedRun:
@@ -194,15 +241,14 @@ def read_own(document: Document) -> LoggedRun:
         date=date_of(document),
         limit=limit,
         model_args=text(config.get("model_args")),
-        scoring=scoring,
-        tasks={name: _own_task(document, task, limit) for name, task in all_tasks().items() if name in results},
-        unknown_tasks=unknown_tasks(fields),
+        tasks={n: _own_task(document, task, limit, scoring) for n, task in all_tasks().items() if n in results},
+        unknown_tasks=unknown_tasks(fields, all_tasks()),
         is_control=bool(fields.get("control")),
         faults=faults_of(document),
     )
 
 
-def _own_task(document: Document, task: Task, limit: int | float | None) -> LoggedTask:
+def _own_task(document: Document, task: Task, limit: int | float | None, scoring: Scoring) -> LoggedTask:
     fields, name = document.fields, task.name
 
     def of_task(key: str) -> Any:
@@ -225,6 +271,8 @@ def _own_task(document: Document, task: Task, limit: int | float | None) -> Logg
         prompt=prompt if isinstance(prompt, str) else None,
         nonfinite=count(of_task("nonfinite")) or 0,
         skipped=tuple(str(item_id) for item_id in skipped) if isinstance(skipped, list) else (),
+        scoring=scoring,
+        samples_path=samples,
         samples=functools.partial(read_samples, samples, task, n_rows),
         faults=(*faults, *of_labels),
     )
@@ -237,7 +285,7 @@ def read_by_another(document: Document, labels: Labels) -> LoggedRun:
         return reader.read(document, labels)
     path = document.path
     faults = faults_of(document) or (Finding("", Kind.UNREADABLE, f"{path}: is of no program that is known here"),)
-    return LoggedRun(path, "", "", "", None, "", Scoring.REFERENCE, {}, (), False, faults)
+    return LoggedRun(path, "", "", "", None, "", {}, (), False, faults)
 
 
 # ---------------------------------------------------------------- parts of a results file, of any program
@@ -248,20 +296,46 @@ def faults_of(document: Document) -> tuple[Finding, ...]:
     return (Finding("", Kind.UNREADABLE, document.fault),) if document.fault else ()
 
 
-def unknown_tasks(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    """Lists the tasks of a results file that babycli does not have; a group of tasks is none."""
-    groups = mapping(fields.get("group_subtasks"))
-    return tuple(sorted(n for n in mapping(fields.get("results")) if n not in all_tasks() and not groups.get(n)))
+def unknown_tasks(fields: Mapping[str, Any], known: Collection[str]) -> tuple[str, ...]:
+    """Lists the tasks of a results file that are not read, ``known`` being its names of those that are.
+
+    A group of tasks is none, where a member of it has results of its own.
+    """
+    results, groups = mapping(fields.get("results")), mapping(fields.get("group_subtasks"))
+    return tuple(sorted(name for name in results if name not in known and not _has_members(name, groups, results)))
 
 
-def logged_metrics(document: Document, task: Task) -> tuple[dict[str, float], list[Finding]]:
-    """Reads the numbers under "<metric>,<filter>"; of several filters the first, as lmms-eval's own table has it."""
+def _has_members(name: str, groups: Mapping[str, Any], results: Mapping[str, Any]) -> bool:
+    """Tells whether a task is a group of which a member, or a member of a member, has results."""
+    seen, left = {name}, [name]
+    while left:
+        members = groups.get(left.pop())
+        for member in members if isinstance(members, list) else ():
+            if isinstance(member, str) and member not in seen:
+                if member in results and not groups.get(member):
+                    return True
+                seen.add(member)
+                left.append(member)
+    return False
+
+
+def logged_metrics(
+    document: Document, task: Task, logged_as: str | None = None
+) -> tuple[dict[str, float], list[Finding]]:
+    """Reads the numbers under "<metric>,<filter>"; of several filters the first, as lmms-eval's own table has it.
+
+    ``logged_as`` is the name of the task in the log, where that is another. A number that is no metric's is named.
+    """
     metrics: dict[str, float] = {}
     wrong: dict[str, object] = {}
+    others: list[str] = []
     known = {metric.name: metric for metric in task.metrics}
-    for key, value in mapping(mapping(document.fields.get("results")).get(task.name)).items():
+    for key, value in mapping(mapping(document.fields.get("results")).get(logged_as or task.name)).items():
         name = key.partition(",")[0]
-        if "," not in key or name not in known or name in metrics or name in wrong:
+        if "," not in key or name in wrong:
+            continue
+        if name not in known or name in metrics:
+            others += [key] if number(value) is not None and "_stderr" not in name else []
             continue
         given = number(value)
         low, high = task.metric(name).limits
@@ -275,6 +349,8 @@ def logged_metrics(document: Document, task: Task) -> tuple[dict[str, float], li
     ]
     if not metrics and not wrong:
         faults.append(Finding(task.name, Kind.NO_NUMBER, f"{document.path}: {task.name} has none of its metrics"))
+    if others:
+        faults.append(Finding(task.name, Kind.NOT_LOOKED_AT, listed(others), is_grave=False))
     return metrics, faults
 
 
@@ -284,10 +360,16 @@ def _should(task: Task, name: str) -> str:
     return f"should be a number{within}"
 
 
-def row_counts(document: Document, task: Task, due: int | None) -> tuple[int | None, int | None, list[Finding]]:
-    """Counts the rows of the label file and those evaluated; adds a finding where the first are not ``due``."""
-    counts = mapping(mapping(document.fields.get("n-samples")).get(task.name))
-    n_rows, n_evaluated = (count(counts.get(key)) for key in ("original", "effective"))
+def row_counts(
+    document: Document, task: Task, due: int | None, logged_as: str | None = None, n_rows_each: int = 1
+) -> tuple[int | None, int | None, list[Finding]]:
+    """Counts the rows of the label file and those evaluated; adds a finding where the first are not ``due``.
+
+    ``logged_as`` is the name of the task in the log, and ``n_rows_each`` how many rows one of its samples stands for.
+    """
+    counts = mapping(mapping(document.fields.get("n-samples")).get(logged_as or task.name))
+    given = [count(counts.get(key)) for key in ("original", "effective")]
+    n_rows, n_evaluated = (None if n is None else n * n_rows_each for n in given)
     if n_rows is None or due is None or n_rows == due:
         return due if n_rows is None else n_rows, n_evaluated, []
     detail = f"the log's label file has {n_rows} rows, should have {due}: these are other trials"
@@ -316,7 +398,7 @@ def date_of(document: Document) -> str:
 
 def stamp(results: Path) -> str:
     """Gives the date in the name of a results file, which its other files share."""
-    return results.name.removesuffix(".json").removeprefix("results_").removesuffix("_results")
+    return plain_name(results).removesuffix(".json").removeprefix("results_").removesuffix("_results")
 
 
 def folder_name(results: Path) -> str:

@@ -1,4 +1,4 @@
-"""Notes that a reader needs before comparing runs: other prompts, other software.
+"""Notes that a reader needs before comparing runs: other prompts, other software, replies that are none.
 
 Owns these sentences, for tables, comparisons, papers and leaderboards alike. Silent where there is nothing to say.
 """
@@ -16,7 +16,18 @@ _TITLES = {"pillow": "Pillow", "revision": "babycli at commit"}
 
 def provisos(runs: Sequence[Run]) -> list[str]:
     """Gives the sentences about some runs that stand beside each other."""
-    return [*prompt_notes(runs), *software_notes(runs)]
+    return [*reply_notes(runs), *prompt_notes(runs), *software_notes(runs)]
+
+
+def reply_notes(runs: Iterable[Run]) -> list[str]:
+    """Tells which runs have replies without a word, messages of failure, or one text for most pictures."""
+    told = []
+    for run in runs:
+        for task, replies in run.replies.items():
+            for remark in replies.remarks(sees=not run.control):
+                lead = "MOST REPLIES ARE NONE, so the score says nothing" if replies.is_broken else "odd replies"
+                told.append(f"{lead}: {run.model} {task}: {remark}.")
+    return list(dict.fromkeys(told))
 
 
 def prompt_notes(runs: Iterable[Run]) -> list[str]:

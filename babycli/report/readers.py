@@ -6,10 +6,14 @@ babycli starts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from babycli.logs.content import plain_name
 
 if TYPE_CHECKING:
     from babycli.report.logged import Document, Labels, LoggedRun
@@ -37,11 +41,48 @@ def register_reader(reader: Reader) -> None:
 
 
 def results_files(folder: Path) -> list[Path]:
-    """Finds the results files below a folder, of any program, sorted."""
-    names = dict.fromkeys((*OWN_NAMES, *(name for reader in _registered for name in reader.names)))
-    return sorted({path for name in names for path in folder.rglob(name) if path.is_file()})
+    """Finds the files below a folder that have the name of a results file, of any program, sorted.
+
+    A packed one counts where the plain one is not there. What lies under such a name need not be a run. Links to
+    folders are not followed, for they may lead back.
+    """
+    found: list[Path] = []
+    folders = [folder]
+    while folders:
+        place = folders.pop()
+        entries = _entries(place)
+        found += _named_so(place, entries)
+        folders += [place / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return sorted(found)
+
+
+def results_files_in(folder: Path) -> list[Path]:
+    """Finds the same in the folder itself, not below it."""
+    return sorted(_named_so(folder, _entries(folder)))
+
+
+def _named_so(folder: Path, entries: Iterable[os.DirEntry[str]]) -> list[Path]:
+    patterns = {*OWN_NAMES, *(name for reader in _registered for name in reader.names)}
+    there = {entry.name: entry for entry in entries}
+    plain = {name: plain_name(folder / name) for name in there}
+    named = [name for name in there if any(fnmatchcase(plain[name], pattern) for pattern in patterns)]
+    return [folder / n for n in named if there[n].is_file() and (plain[n] == n or plain[n] not in there)]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Lists what is in a folder; nothing where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
 
 
 def reader_of(document: Document) -> Reader | None:
     """Finds the program that a results file is of, if it is not babycli's; None for one that nobody knows."""
     return next((reader for reader in _registered if reader.recognises(document)), None)
+
+
+def programs() -> tuple[str, ...]:
+    """Names the programs, besides babycli, whose runs are read."""
+    return tuple(reader.program for reader in _registered)

@@ -80,6 +80,8 @@ def make_rows(runs: Sequence[Run]) -> list[TableRow]:
             alike.append([run])
             merged.append(alike[-1])
     names = [_name(row[0]) for row in merged]
+    # Runs of another program may have the weights in common, and differ in the code that read them.
+    names = [_name(row[0], names.count(n) > 1) for n, row in zip(names, merged, strict=True)]
     labels = [f"{n} {row[0].date}" if names.count(n) > 1 else n for n, row in zip(names, merged, strict=True)]
     rows = [TableRow(label, tuple(row)) for label, row in zip(labels, merged, strict=True)]
     return sorted(
@@ -94,7 +96,8 @@ def settings(run: Run) -> tuple[object, ...]:
     """
     asked = frozenset(asked_words(run).items())
     if run.identity is None:
-        return (run.program, run.data, run.model, run.scoring, run.limit, run.args, asked)
+        asked_for = (run.limit, run.offset, run.args, asked)
+        return (run.program, run.data, run.model, run.wrapper, run.scoring, *asked_for)
     model = run.identity.model
     weights = (model.family, model.fingerprint, model.dtype, model.template, run.args)
     return (run.program, run.data, run.model, weights, run.scoring, run.limit, asked)
@@ -125,14 +128,16 @@ def training_runs(rows: Sequence[TableRow]) -> dict[str, list[TableRow]]:
     return {name: of for name, of in found.items() if len({row.step for row in of}) > 1}
 
 
-def _name(run: Run) -> str:
+def _name(run: Run, with_wrapper: bool = False) -> str:
     """Names a run by the last two parts of the model's path and every setting that is not the default."""
+    is_wrapped = with_wrapper and run.wrapper not in ("", run.model)
     marks = [
-        *([] if run.is_ours else [run.program]),
+        *([] if run.is_ours else [f"{run.program} {run.wrapper}" if is_wrapped else run.program]),
         *(["demo"] if run.data == "demo" else []),
         *([f"control: {run.control}"] if run.control and not run.model.startswith("control:") else []),
         *([run.scoring] if run.scoring != "fair" and run.is_ours else []),
         *([f"limit {run.limit:g}"] if run.limit is not None else []),
+        *([f"offset {run.offset}"] if run.offset else []),
         *([run.dtype] if run.dtype not in ("float32", "") else []),
         *run.args,
         *(

@@ -12,16 +12,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from babycli.domain import Answer, Item, Outcome
+from babycli.domain import Answer, Item, Outcome, Text
 from babycli.errors import TaskError
 from babycli.foreign import explained_for
+from babycli.logs.content import read_content
 from babycli.logs.samples import Sample, decoded, parse_line
 from babycli.report.findings import Finding, Kind
 from babycli.report.trials import TaskTrials, from_outcomes
 from babycli.tasks.base import Asking, Task, replay
+from babycli.tasks.replies import Replies, Reply, count_replies
 from babycli.wording import Scoring, listed
 
-Parse = Callable[[Mapping[str, Any], Task], Sample]  # raises ValueError that says what is wrong with a line
+# Reads the samples, one a row, that a line tells of; raises ValueError that says what is wrong with it.
+Parse = Callable[[Mapping[str, Any], Task], Sequence[Sample]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,28 +74,40 @@ class Decided:
         return from_outcomes(self.task, self.items, self.outcomes) if self.items else None
 
 
-def read_samples(path: Path, task: Task, n_rows: int | None, parse: Parse = parse_line) -> Samples:
-    """Reads a samples file. ``n_rows`` is how many rows the label file has, None where nothing says it."""
+def read_samples(
+    path: Path,
+    task: Task,
+    n_rows: int | None,
+    parse: Parse = lambda line, task: (parse_line(line, task),),
+    lines_of: Callable[[bytes], list[bytes]] = lambda content: content.split(b"\n"),
+) -> Samples:
+    """Reads a samples file. ``n_rows`` is how many rows the label file has, None where nothing says it.
+
+    ``lines_of`` finds the JSON objects in it; raises ValueError where it cannot.
+    """
     try:
-        content = path.read_bytes()
+        lines = lines_of(read_content(path))
     except OSError as error:
         kind = Kind.SAMPLES_MISSING if isinstance(error, FileNotFoundError) else Kind.UNREADABLE
         return Samples(task, (), 0, (Finding(task.name, kind, f"{path}: {error.strerror}"),))
+    except ValueError as error:
+        return Samples(task, (), 0, (Finding(task.name, Kind.UNREADABLE, f"{path}: {error}"),))
     samples: list[Sample] = []
     wrong: list[tuple[int, str]] = []
     unknown: list[int] = []
-    for number, raw in enumerate(content.split(b"\n"), start=1):
+    for number, raw in enumerate(lines, start=1):
         if not raw.strip():
             continue
         try:
-            sample = parse(decoded(raw), task)
+            parsed = parse(decoded(raw), task)
         except ValueError as error:
             wrong.append((number, str(error)))
             continue
-        if sample.doc_id >= 0 and (n_rows is None or sample.doc_id < n_rows):
-            samples.append(sample)
-        else:
-            unknown.append(sample.doc_id)
+        for sample in parsed:
+            if sample.doc_id >= 0 and (n_rows is None or sample.doc_id < n_rows):
+                samples.append(sample)
+            else:
+                unknown.append(sample.doc_id)
     findings: list[Finding] = []
     if wrong:
         (line, why), more = wrong[0], len(wrong) - 1
@@ -103,6 +118,19 @@ def read_samples(path: Path, task: Task, n_rows: int | None, parse: Parse = pars
         findings.append(Finding(task.name, Kind.ROWS_UNKNOWN, detail))
     read = Samples(task, tuple(samples), len(wrong) + len(unknown), ())
     return replace(read, findings=tuple(findings + _repeated(read)))
+
+
+def count_texts(samples: Samples) -> Replies | None:
+    """Counts what the model wrote; None where it wrote nothing."""
+    task = samples.task
+    replies = []
+    for sample in samples.tidy():
+        texts = [answer.text for answer in sample.answers if isinstance(answer, Text)]
+        if texts:
+            with explained_for(task, f"{task.name}: target() fails for row {sample.doc_id} of a log", TaskError):
+                target = task.target(sample.row)
+            replies += [Reply(sample.doc_id, text, target) for text in texts]
+    return count_replies(replies) if replies else None
 
 
 def decide(samples: Samples, scoring: Scoring) -> Decided:

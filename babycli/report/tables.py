@@ -196,6 +196,8 @@ def _units(counts: Sequence[int]) -> str:
 
 
 def _is_alarming(row: TableRow) -> bool:
+    if any(replies.is_broken for run in row.runs for replies in run.replies.values()):
+        return True
     return any(cell.n_nonfinite or cell.fair_value is not None for cell in row.cells.values())
 
 
@@ -245,6 +247,8 @@ def notes(table: Table) -> list[str]:
         told.append("(reference): scored as the original code does, its way with ties and NaN included.")
     if any(run.limit is not None for run in table.runs):
         told.append("(limit N): only the first N trials of each task; of lmms-eval, rows.")
+    if any(run.offset for run in table.runs):
+        told.append("(offset M): the first M rows of each task were passed over, so these are other trials.")
     told += provisos(table.runs)
     if table.gains:
         told.append(
@@ -410,6 +414,7 @@ def _record(data: str, run: Run, column: Column, cell: Cell) -> dict[str, object
         "scoring": run.scoring,
         "dtype": run.dtype,
         "limit": run.limit,
+        "offset": run.offset or None,
         "model_args": ",".join(run.args),
         "prompt": run.own_prompts.get(task),
         "software": software_of(run),

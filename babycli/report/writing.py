@@ -74,10 +74,11 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
 def _write_audit(wanted: Wanted, say: Callable[[str], None]) -> None:
     assert isinstance(wanted.form, SheetForm)
     audited = audit_sheet.audit_logs(wanted.logs, functools.cache(lambda: label_rows_of(wanted.root)))
-    _put(wanted.form.write(audit_sheet.sheet(audited), wanted.terminal), wanted, say)
-    for unfinished in unfinished_runs(wanted.logs, [audit.run.path for audit in audited]):
-        say(f"note: {unfinished.path} {unfinished.why}")
-    audit_sheet.raise_if_untrusted(audited)
+    _put(wanted.form.write(audit_sheet.sheet(audited.runs), wanted.terminal), wanted, say)
+    unfinished = unfinished_runs(wanted.logs, [each.run.path for each in audited.runs])
+    for unread in (*audited.passed_over, *unfinished):
+        say(f"note: {unread.path} {unread.why}")
+    audit_sheet.raise_if_untrusted(audited.runs)
 
 
 def _load(wanted: Wanted) -> Logs:

@@ -28,6 +28,7 @@ WINOGROUND_METRICS = (
     "positive_context_group_score",
     "negative_context_group_score",
 )
+CAPTIONS = ("a red ball", "a blue cup", "two big dogs", "an open door")
 QUESTION = "USER: What's the object in the image? <image> ASSISTANT:"
 
 Losses = Callable[[str, int, int], float]  # task, row, answer
@@ -107,7 +108,7 @@ def make_log(
     version: str = "0.3",
     *,
     losses: Losses | None = None,
-    captions: Callable[[int], str] = lambda row: "a red ball on the floor",
+    captions: Callable[[int], str] = lambda row: f"{CAPTIONS[row % len(CAPTIONS)]} on the floor",
     family: str = "babyllava",
     limit: float | None = None,
     labels: Mapping[str, Sequence[Row]] = LABELS,

@@ -104,14 +104,17 @@ def test_names_of_the_harness_and_its_arguments_as_an_object(tmp_path: Path) -> 
         ((), "lab/checkpoint"),
         (("config",), "from model_name"),
         (("config", "model_name"), "from__model_name_sanitized"),
-        (("config", "model_name", "model_name_sanitized"), "the__folder"),
+        (("model_name", "model_name_sanitized", "model_args"), "babyllava"),
+        (("config", "model_name", "model_name_sanitized"), "from model_source"),
+        (("config", "model_name", "model_name_sanitized", "model_source"), "the__folder"),
     ],
 )
 def test_the_model_is_named_by_what_there_is(removed: Sequence[str], name: str, tmp_path: Path) -> None:
     log = make_log(["vtwt"], limit=4)
     log.document |= {"model_name": "from model_name", "model_name_sanitized": "from__model_name_sanitized"}
+    log.document["model_source"] = "from model_source"
     for key in removed:
-        del log.document[key]
+        del (log.document["config"] if key == "model_args" else log.document)[key]
     assert read_logged(log.write(tmp_path / "the__folder")).model == name
 
 
@@ -217,10 +220,10 @@ def test_another_task_of_the_same_name_is_left_out(tmp_path: Path) -> None:
 
 def test_unknown_tasks_are_listed_and_keys_that_are_no_metrics_ignored(tmp_path: Path) -> None:
     log = make_log(["vtwt"])
-    log.document["results"] |= {"mmmu_val": {"acc,none": 0.5}, "babycli_vtwt": {"acc,none": 0.5}}
+    log.document["results"] |= {"mmmu_val": {"acc,none": 0.5}, "babycli_other": {"acc,none": 0.5}}
     log.document["results"]["vtwt"] |= {"paired_acc": 75.0, "loudness,none": 3.0, "samples": 967}
     run = read(log.write(tmp_path))
-    assert run.run.unknown_tasks == ("babycli_vtwt", "mmmu_val")
+    assert run.run.unknown_tasks == ("babycli_other", "mmmu_val")
     assert set(run.results) == {("vtwt", "acc")}
 
 

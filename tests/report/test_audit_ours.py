@@ -19,7 +19,7 @@ from babycli.report.samples import decide
 from babycli.tasks import all_tasks
 from babycli.tasks.base import Asking, replay
 from babycli.wording import Scoring
-from tests.interop.lmms_logs import LABELS, N_ROWS, TASKS, Log, Losses, random_losses
+from tests.interop.lmms_logs import CAPTIONS, LABELS, N_ROWS, TASKS, Log, Losses, random_losses
 from tests.interop.test_audit import detail, fair, named
 from tests.report.spoiled import spoiled
 
@@ -68,7 +68,7 @@ def our_log(losses: Losses, scoring: Scoring, limit: int | None = None, as_simil
 
 def _answers(task: str, row: int, losses: Losses, as_similarity: bool) -> list[Answer]:
     if task == "saycam_caption":
-        return [Text("a red ball", (), True)]
+        return [Text(f"{CAPTIONS[row % len(CAPTIONS)]} on the floor", (), True)]
     numbers = [losses(task, row, k) for k in range(1 if task == "labeled_s" else 2)]
     return [Similarity(-x) if as_similarity else Loglikelihood((-x,), False) for x in numbers]
 

@@ -245,7 +245,7 @@ def test_runs_without_results_and_files_that_are_none_are_told(logs: Path, babyc
     ran = babycli("report", logs)
     assert ran.code == 0
     assert "20260101_130000 has no results: the run was stopped\n" in ran.err
-    assert "their_results.json holds no results" in ran.err
+    assert "their_results.json is of no program that is known here" in ran.err
 
 
 @pytest.mark.parametrize(

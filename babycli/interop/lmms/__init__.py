@@ -53,6 +53,12 @@ def _read(document: Document, labels: Labels) -> LoggedRun:
     return read(document, labels)
 
 
+def _recognises(document: Document) -> bool:
+    from babycli.interop.lmms.results import is_a_run
+
+    return is_a_run(document)
+
+
 def _write_leaderboard(rows: Sequence[TableRow], say: Say) -> str:
     from babycli.interop.lmms.leaderboard import write
 
@@ -77,8 +83,8 @@ FAMILY = Family(
 )
 READER = Reader(
     program="lmms-eval",
-    names=("*_results.json", "results_*.json"),
-    recognises=lambda document: True,  # whatever has results and is not ours: its versions agree in nothing else
+    names=("*_results.json", "results_*.json", "results.json"),
+    recognises=_recognises,
     read=_read,
 )
 LEADERBOARD = ModelForm("leaderboard", "json", _write_leaderboard)

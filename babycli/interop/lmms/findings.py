@@ -10,5 +10,7 @@ from enum import StrEnum
 
 class LmmsKind(StrEnum):
     OTHER_TASK = "another task of the same name"
+    TWICE = "the same task twice"
+    SIGN = "log-probabilities in the place of losses"
     STRINGS = "strings where numbers belong"
     PROMPT = "prompt fell back to the default"

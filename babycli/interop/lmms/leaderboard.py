@@ -56,7 +56,9 @@ def write(rows: Sequence[TableRow], say: Say) -> str:
                 f"{task} of {row.label} has {cell.n_units} of {n_due} trials that can be counted",
                 "evaluate all of them, without --limit and --skip-missing",
             )
-        if cell.n_nonfinite or cell.fair_value is not None:
+        run = row.run_of(task)
+        are_none = run is not None and task in run.replies and run.replies[task].is_broken
+        if cell.n_nonfinite or cell.fair_value is not None or are_none:
             raise UntrustedResultError(
                 f"{task} of {row.label} must not be trusted", "babycli report --audit LOGS  says why"
             )

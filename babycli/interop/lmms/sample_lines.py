@@ -13,6 +13,7 @@ What stands where one Labeled-S loss belongs, by version (VTWT and Winoground ha
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -26,9 +27,10 @@ from babycli.foreign import explained_for
 from babycli.interop.lmms.findings import LmmsKind
 from babycli.logs.samples import Sample, decoded, doc_id_of, number_of, text_of_cell
 from babycli.report.findings import Finding, Kind
-from babycli.report.samples import Samples, read_samples
+from babycli.report.samples import Samples, decide, read_samples
+from babycli.stats import mean
 from babycli.tasks.base import Task
-from babycli.wording import listed
+from babycli.wording import Scoring, listed
 
 _PAIR_AS_TEXT = re.compile(r"\(\s*(?:[\w.]+\()?\s*([-+]?[\w.+-]+)")  # (2.31, False) or (tensor(2.31), ...)
 
@@ -45,7 +47,8 @@ class TextSample(Sample):
 
 def read_lmms_samples(path: Path, task: Task, n_rows: int | None, label_rows: Sequence[Row] | None) -> Samples:
     """Reads a samples file. ``label_rows`` give what it lacks, names of images above all, where they agree with it."""
-    read = read_samples(path, task, n_rows, parse_line)
+    lines_of = _entries if path.suffix == ".json" else _lines
+    read = read_samples(path, task, n_rows, lambda line, of: (parse_line(line, of),), lines_of)
     findings: list[Finding] = []
     samples: Sequence[Sample] = read.lines
     if label_rows is not None and not all("image" in sample.row for sample in samples):
@@ -56,14 +59,57 @@ def read_lmms_samples(path: Path, task: Task, n_rows: int | None, label_rows: Se
         lost = [sample.doc_id for sample in samples if not all(column in sample.row for column in needed)]
         what = f"{path}: nothing tells {', '.join(needed)} of rows {listed(lost)}; label files would"
         findings.append(Finding(task.name, Kind.UNREADABLE, what))
+    whole = [replace(sample, row={**dict.fromkeys(task.columns, ""), **sample.row}) for sample in placed]
+    known, of_sign = _as_losses(whole, task)
     texts = _texts(task, placed)
     return Samples(
         task,
-        tuple(replace(sample, row={**dict.fromkeys(task.columns, ""), **sample.row}) for sample in placed),
+        tuple(known),
         read.n_unread + len(samples) - len(placed),
-        (*findings, *read.findings, *texts),
-        is_comparable=not texts,
+        (*findings, *read.findings, *texts, *of_sign),
+        is_comparable=not texts and not of_sign,
     )
+
+
+def _lines(content: bytes) -> list[bytes]:
+    return content.split(b"\n")
+
+
+def _entries(content: bytes) -> list[bytes]:
+    """Gives the samples of a file of 0.1 or 0.2, which is one object of JSON, a line each. Raises ValueError."""
+    entries = decoded(content).get("logs")
+    if not isinstance(entries, list):
+        raise ValueError('holds no list "logs"')
+    return [json.dumps(entry).encode() for entry in entries]
+
+
+def _as_losses(samples: Sequence[Sample], task: Task) -> tuple[Sequence[Sample], list[Finding]]:
+    """Turns log-probabilities that stand where losses belong into losses: all are at most 0, and no loss is below 0.
+
+    The task took the lowest number, so the log has every choice turned around.
+    """
+    losses = [a.mean_loss for sample in samples for a in sample.answers if isinstance(a, Loglikelihood)]
+    n_below = sum(loss < 0 for loss in losses)
+    if not n_below or any(loss > 0 for loss in losses):
+        return samples, []
+    turned = [replace(sample, answers=tuple(map(turned_around, sample.answers))) for sample in samples]
+    means = [
+        f"{metric.name} {mean([o.values[metric.name] for o in decided.outcomes]):.4f}"
+        for decided in [decide(Samples(task, tuple(turned), 0, ()), Scoring.FAIR)]
+        for metric in task.metrics
+        if decided.outcomes
+    ]
+    instead = f"; with the other sign:  {', '.join(means)}" if means else ""
+    detail = (
+        f"{n_below} of {len(losses)} are negative and none is positive, which no mean loss is; the log takes the "
+        f"lowest, the least likely{instead} (if they are sums over tokens, they favour short answers)"
+    )
+    return turned, [Finding(task.name, LmmsKind.SIGN, detail)]
+
+
+def turned_around(answer: Answer) -> Answer:
+    """Gives an answer with its loss times -1; a text stays as it is."""
+    return Loglikelihood((answer.mean_loss,), answer.is_greedy) if isinstance(answer, Loglikelihood) else answer
 
 
 def parse_line(line: Mapping[str, Any], task: Task) -> Sample:
@@ -79,6 +125,17 @@ def parse_line(line: Mapping[str, Any], task: Task) -> Sample:
         raise ValueError(f"holds {len(scores)} scores, should hold {due}")
     kept = tuple(scores) if len(scores) == due else ()
     return (TextSample if is_text or _field_scores(field)[1] else Sample)(doc_id, row, kept)
+
+
+def answers_of(line: Mapping[str, Any]) -> list[Answer]:
+    """Reads the scores of a line, in the order asked; those that are numbers."""
+    answers = next((line[key] for key in ("resps", "filtered_resps") if line.get(key) is not None), None)
+    return _scores(answers)[0]
+
+
+def text_of(line: Mapping[str, Any]) -> str:
+    """Reads what the model wrote. Raises ValueError."""
+    return _caption(line, {})
 
 
 def metric_field(line: Mapping[str, Any], task: Task) -> Mapping[str, Any]:
