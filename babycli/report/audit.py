@@ -77,6 +77,8 @@ def audit(path: Path, labels: Labels = dict) -> RunAudit:
         evidence = _evidence(run, logged)
         findings += [*logged.faults, *evidence.samples.findings, *_of_the_log(evidence), *logged.remarks]
         findings += _of_the_scores(evidence)
+        if not evidence.fair.items and not any(finding.task == logged.task.name for finding in findings):
+            findings.append(evidence.finding(Kind.SAMPLES_MISSING, f"{logged.samples_path}: holds no whole trial"))
         metrics += _values(evidence)
     return RunAudit(run, tuple(metrics), tuple(findings))
 

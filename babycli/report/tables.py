@@ -420,6 +420,7 @@ def _record(data: str, run: Run, column: Column, cell: Cell) -> dict[str, object
         "software": software_of(run),
         "date": run.date,
         "program": run.program,
+        "wrapper": run.wrapper or None,
         "results": str(run.path),
     }
 

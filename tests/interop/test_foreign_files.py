@@ -378,6 +378,24 @@ def test_log_probabilities_in_the_place_of_losses_are_turned_around(
     assert "log-probabilities in the place of losses" in shown.err
 
 
+def test_log_probabilities_that_the_log_takes_as_such_are_no_fault(babycli: Babycli, tmp_path: Path) -> None:
+    log = whole()
+    for line in log.lines["vtwt"]:
+        line["resps"] = [[[f"-{number}", flag]] for ((number, flag),) in line["resps"]]
+    ran = babycli("report", "--audit", log.write(tmp_path))
+    assert ran.code == 0
+    assert "the log takes the highest, so its choices are right" in " ".join(ran.out.split())
+
+
+def test_an_empty_samples_file_is_no_sound_one(babycli: Babycli, tmp_path: Path) -> None:
+    log = whole()
+    log.document["n-samples"] = {"vtwt": {"original": 0, "effective": 0}}
+    log.raw["vtwt"] = b"\n"
+    ran = babycli("report", "--audit", log.write(tmp_path))
+    assert ran.code == 7
+    assert "nothing found" not in ran.out
+
+
 def test_some_losses_below_0_are_named(babycli: Babycli, tmp_path: Path) -> None:
     log = whole()
     for line in log.lines["vtwt"][:3]:

@@ -97,6 +97,15 @@ def test_ties_in_a_run_of_ours_are_won_by_position_only_under_reference(tmp_path
     assert named(found) == {("vtwt", Kind.TIES)}
 
 
+def test_losses_below_0_of_a_run_of_ours_are_named(tmp_path: Path) -> None:
+    losses = random_losses()
+    log = our_log(lambda t, i, k: -0.5 if (t, i, k) == ("vtwt", 7, 0) else losses(t, i, k), Scoring.FAIR, limit=40)
+    found = audit(log.write(tmp_path))
+    assert named(found) == {(task, Kind.LIMIT) for task in TASKS} | {("vtwt", Kind.SIGN)}
+    similar = our_log(lambda t, i, k: -losses(t, i, k), Scoring.FAIR, limit=40, as_similarity=True)
+    assert Kind.SIGN not in {kind for _, kind in named(audit(similar.write(tmp_path / "similarities")))}
+
+
 def test_the_limit_of_a_run_of_ours_counts_trials(tmp_path: Path) -> None:
     found = audit(our_log(random_losses(), Scoring.FAIR, limit=10).write(tmp_path))
     assert named(found) == {(task, Kind.LIMIT) for task in TASKS}

@@ -107,12 +107,12 @@ class _Entry:
             return results.with_name(f"samples_{self.name}_{stamp(results)}.jsonl")
         return results.with_name(f"{stamp(results)}_samples_{self.name}.jsonl")
 
-    def reading(self, labels: Labels, n_rows: int | None) -> Callable[[], Samples]:
-        """Gives what reads its samples."""
+    def reading(self, labels: Labels, n_rows: int | None, logged: Mapping[str, float]) -> Callable[[], Samples]:
+        """Gives what reads its samples; ``logged`` are its numbers, by metric."""
         if self.is_bridged:
             sign = text(self.metadata.get("sign"))
             return lambda: read_bridged_samples(self.samples_path, self.task, n_rows, self._rows(labels), sign)
-        return lambda: read_lmms_samples(self.samples_path, self.task, n_rows, self._rows(labels))
+        return lambda: read_lmms_samples(self.samples_path, self.task, n_rows, self._rows(labels), logged)
 
     def _rows(self, labels: Labels) -> Any:
         return labels().get(self.task.name)
@@ -209,7 +209,7 @@ def _task(entry: _Entry, labels: Labels) -> LoggedTask:
         skipped=(),
         scoring=Scoring.FAIR if entry.is_bridged else Scoring.REFERENCE,
         samples_path=entry.samples_path,
-        samples=entry.reading(labels, n_rows),
+        samples=entry.reading(labels, n_rows, metrics),
         faults=(*faults, *of_labels),
         remarks=() if prompt is None or not prompt.fell_back else (_fall_back(_wrapper(document.fields), task),),
         offset=window.start if window is not None else 0,

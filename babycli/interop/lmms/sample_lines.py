@@ -38,6 +38,7 @@ _PAIR_AS_TEXT = re.compile(r"\(\s*(?:[\w.]+\()?\s*([-+]?[\w.+-]+)")  # (2.31, Fa
 # the phrases are does not matter, as the right one comes first.
 _NEEDED: Mapping[str, tuple[str, ...]] = {"vtwt": (), "baby_winoground": ("instance_id", "image_tag")}
 _TAGS = ("positive", "negative")
+_AGREES = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,13 @@ class TextSample(Sample):
     """A line in which a text stands where a number belongs."""
 
 
-def read_lmms_samples(path: Path, task: Task, n_rows: int | None, label_rows: Sequence[Row] | None) -> Samples:
-    """Reads a samples file. ``label_rows`` give what it lacks, names of images above all, where they agree with it."""
+def read_lmms_samples(
+    path: Path, task: Task, n_rows: int | None, label_rows: Sequence[Row] | None, logged: Mapping[str, float]
+) -> Samples:
+    """Reads a samples file. ``label_rows`` give what it lacks, names of images above all, where they agree with it.
+
+    ``logged`` are the numbers of the results file, by metric; they tell how the log took log-probabilities.
+    """
     lines_of = _entries if path.suffix == ".json" else _lines
     read = read_samples(path, task, n_rows, lambda line, of: (parse_line(line, of),), lines_of)
     findings: list[Finding] = []
@@ -60,7 +66,7 @@ def read_lmms_samples(path: Path, task: Task, n_rows: int | None, label_rows: Se
         what = f"{path}: nothing tells {', '.join(needed)} of rows {listed(lost)}; label files would"
         findings.append(Finding(task.name, Kind.UNREADABLE, what))
     whole = [replace(sample, row={**dict.fromkeys(task.columns, ""), **sample.row}) for sample in placed]
-    known, of_sign = _as_losses(whole, task)
+    known, of_sign = _as_losses(whole, task, logged)
     texts = _texts(task, placed)
     return Samples(
         task,
@@ -83,26 +89,30 @@ def _entries(content: bytes) -> list[bytes]:
     return [json.dumps(entry).encode() for entry in entries]
 
 
-def _as_losses(samples: Sequence[Sample], task: Task) -> tuple[Sequence[Sample], list[Finding]]:
+def _as_losses(
+    samples: Sequence[Sample], task: Task, logged: Mapping[str, float]
+) -> tuple[Sequence[Sample], list[Finding]]:
     """Turns log-probabilities that stand where losses belong into losses: all are at most 0, and no loss is below 0.
 
-    The task took the lowest number, so the log has every choice turned around.
+    The fork's tasks take the lowest number, so their log has every choice turned around; unless its own numbers are
+    those of the highest.
     """
     losses = [a.mean_loss for sample in samples for a in sample.answers if isinstance(a, Loglikelihood)]
     n_below = sum(loss < 0 for loss in losses)
     if not n_below or any(loss > 0 for loss in losses):
         return samples, []
     turned = [replace(sample, answers=tuple(map(turned_around, sample.answers))) for sample in samples]
-    means = [
-        f"{metric.name} {mean([o.values[metric.name] for o in decided.outcomes]):.4f}"
-        for decided in [decide(Samples(task, tuple(turned), 0, ()), Scoring.FAIR)]
-        for metric in task.metrics
-        if decided.outcomes
-    ]
-    instead = f"; with the other sign:  {', '.join(means)}" if means else ""
+    outcomes = decide(Samples(task, tuple(turned), 0, ()), Scoring.FAIR).outcomes
+    means = {m.name: mean([o.values[m.name] for o in outcomes]) for m in task.metrics} if outcomes else {}
+    told = f"{n_below} of {len(losses)} are negative and none is positive, which no mean loss is"
+    if means and all(abs(logged.get(name, math.nan) - value) <= _AGREES for name, value in means.items()):
+        detail = f"{told}; the log takes the highest, so its choices are right"
+        return turned, [Finding(task.name, LmmsKind.SIGN, detail, is_grave=False)]
+    other = ", ".join(f"{name} {value:.4f}" for name, value in means.items())
+    instead = f"; with the other sign:  {other}" if other else ""
     detail = (
-        f"{n_below} of {len(losses)} are negative and none is positive, which no mean loss is; the log takes the "
-        f"lowest, the least likely{instead} (if they are sums over tokens, they favour short answers)"
+        f"{told}; the log takes the lowest, the least likely{instead} (if they are sums over tokens, they favour short "
+        "answers)"
     )
     return turned, [Finding(task.name, LmmsKind.SIGN, detail)]
 
