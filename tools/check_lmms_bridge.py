@@ -4,7 +4,7 @@ python tools/check_lmms_bridge.py [FOLDER]      FOLDER, by default .venv-lmms, g
 
 The model is a formula of picture, prompt and text (tools/lmms_formula), so that both programs can be given the same
 answers: many ties, some NaN, some infinite. The data are the demo's. Needs PyPI the first time. Never tests a wrapper
-of lmms-eval's own.
+of lmms-eval's own. Each log is also audited by babycli, which must recount it exactly.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from babycli.interop.lmms.bridge import CHECKED
 from babycli.interop.lmms.bridge_files.choices import BROKEN
 from babycli.interop.lmms.trial_documents import PREFIX
 from babycli.models.parts.prompts import prompt_text
+from babycli.report.audit import Kind, audit
+from babycli.report.load import label_rows_of
 from babycli.tasks import all_tasks
 from babycli.tasks.base import replay
 from babycli.wording import Scoring
@@ -204,10 +206,25 @@ class Check:
             n_trials += len(samples)
             n_ties += decided.result.ties
             n_nonfinite += decided.result.nonfinite
+        self._recount(run, tasks)
         print(
             f"lmms-eval {self._version}: {n_values} metrics and errors and {n_trials} trials are babycli's "
             f"({n_ties} ties, {n_nonfinite} not finite; prompts: {wording})"
         )
+
+    def _recount(self, run: Run, tasks: Sequence[str]) -> None:
+        """What `babycli report --audit` makes of the log, with the label files and without, is what the log says."""
+        (path,) = run.output.rglob("*_results.json")
+        rows = label_rows_of(DatasetRoot(self._data))
+        for labels in (dict, lambda: rows):
+            found = audit(path, labels)
+            if set(found.run.tasks) != set(tasks):
+                raise DisagreementError(f"{path}: read are {', '.join(found.run.tasks)}")
+            for metric in found.metrics:
+                self._same(metric.logged or 0.0, metric.fair, f"recount of {metric.task} {metric.metric}")
+            others = {f.kind for f in found.findings if f.is_grave} - {Kind.NONFINITE}
+            if others:
+                raise DisagreementError(f"{path}: the audit names {', '.join(sorted(others))}")
 
     def _same(self, got: float, wanted: float | None, what: str) -> None:
         if wanted is None or not abs(got - wanted) <= TOLERANCE:
