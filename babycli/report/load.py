@@ -253,6 +253,8 @@ def _trials(document: Document, shared: Shared) -> Mapping[str, TaskTrials]:
     try:
         return from_document(orjson.loads(read_content(path)), shared)
     except FileNotFoundError:
+        if path.exists():  # a pointer in its place: what it says must not be guessed
+            raise
         run = read_own(document)
         decided = {name: decide(task.samples(), task.scoring).as_trials() for name, task in run.tasks.items()}
         return {task: trials for task, trials in decided.items() if trials is not None}

@@ -97,6 +97,26 @@ def test_ties_in_a_run_of_ours_are_won_by_position_only_under_reference(tmp_path
     assert named(found) == {("vtwt", Kind.TIES)}
 
 
+def test_replies_without_a_word_of_a_run_of_ours_are_named(tmp_path: Path) -> None:
+    log = our_log(random_losses(), Scoring.FAIR, limit=40)
+    lines = log.lines["saycam_caption"]
+    log.document["results"]["saycam_caption"]["meteor,none"] = 0.0
+    log.raw["saycam_caption"] = b"".join(orjson.dumps(line | {"resps": [[" "]]}) + b"\n" for line in lines)
+    found = audit(log.write(tmp_path))
+    assert named(found) == {(task, Kind.LIMIT) for task in TASKS} | {("saycam_caption", Kind.REPLIES)}
+    assert detail(found, Kind.REPLIES).endswith("the longest run of them is 40, from row 0")
+
+
+def test_a_control_may_say_the_same_of_every_picture(tmp_path: Path) -> None:
+    log = our_log(random_losses(), Scoring.FAIR, limit=40)
+    lines = log.lines["saycam_caption"]
+    log.raw["saycam_caption"] = b"".join(orjson.dumps(line | {"resps": [["a ball"]]}) + b"\n" for line in lines)
+    log.document["results"] = {"saycam_caption": {}}
+    assert ("saycam_caption", Kind.REPLIES) in named(audit(log.write(tmp_path / "model")))
+    log.document["control"] = {"kind": "blind"}
+    assert ("saycam_caption", Kind.REPLIES) not in named(audit(log.write(tmp_path / "control")))
+
+
 def test_losses_below_0_of_a_run_of_ours_are_named(tmp_path: Path) -> None:
     losses = random_losses()
     log = our_log(lambda t, i, k: -0.5 if (t, i, k) == ("vtwt", 7, 0) else losses(t, i, k), Scoring.FAIR, limit=40)
