@@ -244,7 +244,7 @@ def read_own(document: Document) -> LoggedRun:
         tasks={n: _own_task(document, task, limit, scoring) for n, task in all_tasks().items() if n in results},
         unknown_tasks=unknown_tasks(fields, all_tasks()),
         is_control=bool(fields.get("control")),
-        faults=faults_of(document),
+        faults=(*faults_of(document), *samples_without_results(document)),
     )
 
 
@@ -294,6 +294,17 @@ def read_by_another(document: Document, labels: Labels) -> LoggedRun:
 def faults_of(document: Document) -> tuple[Finding, ...]:
     """Gives the fault of the file as a whole, if it has one."""
     return (Finding("", Kind.UNREADABLE, document.fault),) if document.fault else ()
+
+
+def samples_without_results(document: Document) -> list[Finding]:
+    """Finds samples files of the run whose task has no number in its results: nobody looks at them."""
+    start, results = f"{stamp(document.path)}_samples_", mapping(document.fields.get("results"))
+    files = sorted(document.path.parent.glob(f"{glob.escape(start)}*.jsonl*"))
+    others = [f for f in files if plain_name(f).removeprefix(start).removesuffix(".jsonl") not in results]
+    if document.fault or not others:
+        return []
+    detail = f"the results have no number of {listed(file.name for file in others)}"
+    return [Finding("", Kind.NOT_LOOKED_AT, detail, is_grave=False)]
 
 
 def unknown_tasks(fields: Mapping[str, Any], known: Collection[str]) -> tuple[str, ...]:

@@ -365,7 +365,7 @@ def test_tasks_that_are_not_known_are_named(tmp_path: Path) -> None:
     log.document["results"] |= {"mmmu_val": {"acc,none": 0.5}, "a_group": {"alias": "a_group"}}
     log.document["group_subtasks"] = {"a_group": ["mmmu_val", "vtwt"], "mmmu_val": [], "vtwt": []}
     assert named(audit(log.write(tmp_path / "beside"))) == {("mmmu_val", Kind.UNKNOWN_TASK)}
-    del log.document["results"]["vtwt"]
+    del log.document["results"]["vtwt"], log.lines["vtwt"]
     assert named(audit(log.write(tmp_path / "alone"))) == {("mmmu_val", Kind.UNKNOWN_TASK)}
     log.document["results"] = {}
     assert named(audit(log.write(tmp_path / "none"))) == {("", Kind.UNREADABLE)}

@@ -172,6 +172,16 @@ def test_numbers_that_are_no_metrics_are_named(babycli: Babycli, tmp_path: Path)
     assert "vtwt: numbers that were not looked at: acc,strict, loudness,none\n" in ran.out
 
 
+def test_samples_without_results_are_named(babycli: Babycli, tmp_path: Path) -> None:
+    log = make_log(["vtwt", "saycam_caption"])
+    del log.document["results"]["saycam_caption"]
+    ran = babycli("report", "--audit", log.write(tmp_path))
+    assert ran.code == 0
+    assert "nothing found" not in ran.out
+    name = f"{DATE}_samples_saycam_caption.jsonl"
+    assert f"numbers that were not looked at: the results have no number of {name}" in " ".join(ran.out.split())
+
+
 # ---------------------------------------------------------------- older forms
 
 

@@ -40,6 +40,12 @@ def test_a_leaderboard_entry_has_fractions_and_not_our_winoground(tmp_path: Path
         ({"vtwt": 0.6}, {"data": "demo"}, 3, "demo data"),
         ({"vtwt": 0.6}, {"scoring": "reference"}, 7, "counts ties as right"),
         ({"vtwt": 0.6}, {"nonfinite": {"vtwt": [3]}}, 7, "must not be trusted"),
+        (
+            {"saycam_caption": 0.2},
+            {"replies": {"saycam_caption": {"n": 294, "n_empty": 294}}},
+            7,
+            "must not be trusted",
+        ),
         ({"vtwt": 0.6}, {"control": "blind"}, 3, "is a control"),
     ],
 )

@@ -161,6 +161,8 @@ def test_a_run_of_the_demo_is_held_to_the_demos_label_files(tmp_path: Path) -> N
     n = manifests()["vtwt"].demo_n_rows
     log.document["data"] = "demo"
     log.document["results"] = {"vtwt": log.document["results"]["vtwt"]}
+    log.raw = {"vtwt": log.raw["vtwt"]}
+    log.lines = {"vtwt": log.lines["vtwt"]}
     log.document["n-samples"]["vtwt"] = {"original": n, "effective": n}
     assert named(audit(log.write(tmp_path))) == set()
 
@@ -184,4 +186,5 @@ def test_a_task_that_is_not_known_is_named(tmp_path: Path) -> None:
     found = audit(log.write(tmp_path / "beside"))
     assert named(found) == {(task, Kind.LIMIT) for task in TASKS} | {("a_task_of_mine", Kind.UNKNOWN_TASK)}
     log.document["results"] = {"a_task_of_mine": {"acc,none": 0.5}}
+    log.raw, log.lines = {}, {}
     assert named(audit(log.write(tmp_path / "alone"))) == {("a_task_of_mine", Kind.UNKNOWN_TASK)}

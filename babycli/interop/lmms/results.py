@@ -40,6 +40,7 @@ from babycli.report.logged import (
     logged_metrics,
     n_rows_published,
     row_counts,
+    samples_without_results,
     stamp,
     unknown_tasks,
 )
@@ -140,7 +141,7 @@ def read(document: Document, labels: Labels) -> LoggedRun:
     """Reads a results file; see babycli.report.readers."""
     fields, path = document.fields, document.path
     config, results = _config(fields), mapping(fields.get("results"))
-    faults = list(faults_of(document))
+    faults = [*faults_of(document), *samples_without_results(document)]
     tasks: dict[str, LoggedTask] = {}
     data = ""
     seen: set[str] = set()
