@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +24,7 @@ from babycli.tasks.vtwt import VisualTwoWordTest
 from tests.conftest import Babycli
 from tests.interop.lmms_logs import DATE, LABELS, TASKS, random_losses
 from tests.report.logs import write_run
+from tests.report.spoiled import spoiled as spoiled_bytes
 
 LOGS = Path(__file__).parent / "bridge_logs"
 OF_CHOICES = ("0.3.5", "0.5.0", "0.6.1", "0.6.1-offset")
@@ -245,3 +247,16 @@ def test_a_task_of_ones_own_wants_its_label_file(tmp_path: Path) -> None:
     assert finding.kind == Kind.UNREADABLE
     assert "--data DIR" in finding.detail
     assert replace(finding, detail="").is_grave
+
+
+def test_no_spoiled_byte_or_value_stops_the_reader(tmp_path: Path) -> None:
+    """A traceback here would hide all other runs of a report."""
+    rng = random.Random("bridged")
+    shutil.copytree(LOGS / "0.6.1", tmp_path / "log")
+    path = results_of(tmp_path / "log")
+    sound = {file: file.read_bytes() for file in (tmp_path / "log").iterdir()}
+    for _ in range(120):
+        file = rng.choice(sorted(sound))
+        file.write_bytes(spoiled_bytes(rng, file.suffix, sound[file]))
+        audit_lazily(path)
+        file.write_bytes(sound[file])
