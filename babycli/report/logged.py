@@ -132,7 +132,7 @@ class LoggedRun:
 
     @property
     def scoring(self) -> Scoring:
-        """Fair where all of its numbers are."""
+        """Gives fair scoring where all of its numbers came about by it."""
         is_fair = self.tasks and all(task.scoring == Scoring.FAIR for task in self.tasks.values())
         return Scoring.FAIR if is_fair else Scoring.REFERENCE
 
