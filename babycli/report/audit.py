@@ -254,10 +254,11 @@ def _nonfinite(evidence: _Evidence) -> Finding | None:
 def _won_by_position(evidence: _Evidence) -> list[bool]:
     """Tells of each item as the original decides it whether the right candidate won only by coming first.
 
-    Fair scoring shares the credit, and where all comparisons are strict a tie wins nothing.
+    Fair scoring shares the credit, and where all comparisons are strict a tie wins nothing. Nothing can be told of a
+    log that was decided from other numbers than these: letters of a text, or log-probabilities taken for losses.
     """
     main = evidence.task.main_metric
-    if evidence.as_logged is None or not main.is_share:
+    if evidence.as_logged is None or not main.is_share or not evidence.samples.is_comparable:
         return []
     return [outcome.is_tie and outcome.values[main.name] == 1.0 for outcome in evidence.as_logged.outcomes]
 
