@@ -19,6 +19,7 @@ from typing import Any, Self
 from PIL.Image import Image
 
 from babycli.domain import ImageRef
+from babycli.errors import DataError
 from babycli.evaluation.plan import Unit, Work
 from babycli.evaluation.timings import Timings
 from babycli.models.base import Features, Model, size_of
@@ -177,8 +178,11 @@ class Pictures:
         if pixels is None:
             with self._timings.of("decode"):
                 picture = self._open_image(image)
-            with self._timings.of("preprocess"):
-                pixels = self._model.preprocess(picture)
+            try:
+                with self._timings.of("preprocess"):
+                    pixels = self._model.preprocess(picture)
+            except DataError as error:
+                raise DataError(f"{image.source}/{image.name}: {error.message}", error.mend) from error
             self._pixels.keep(sha256, pixels)
         return pixels
 

@@ -16,6 +16,7 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from babycli.errors import ModelError
 from babycli.models.parts.picture_settings import read_picture_settings
+from babycli.models.parts.pictures import check_thinness
 from babycli.models.parts.transformers_calls import reading
 
 
@@ -32,7 +33,8 @@ class ImageReader:
         return f"{type(self._processor).__name__} {self._processor.to_json_string()}"
 
     def pixels(self, image: Image) -> Tensor:
-        """Turns an RGB picture of any size into float32 (3, height, width)."""
+        """Turns an RGB picture into float32 (3, height, width). Raises DataError for one that is too thin."""
+        check_thinness(image)
         values: Tensor = self._processor(images=image, return_tensors="pt")["pixel_values"][0]
         return values
 

@@ -27,7 +27,7 @@ from babycli.models.parts import answers, checkpoint
 from babycli.models.parts.hf_abilities import ABILITIES
 from babycli.models.parts.hf_chat import Chat, setting_files
 from babycli.models.parts.origins import glimpse, of_settings
-from babycli.models.parts.pictures import picture_digest
+from babycli.models.parts.pictures import check_thinness, picture_digest
 from babycli.models.parts.placement import device_map_of
 from babycli.models.parts.precision import full_precision, notes_on_broken, torch_dtype
 from babycli.models.parts.transformers_calls import reading
@@ -67,6 +67,7 @@ class HfModel(Model):
         return self._chat.render(context)
 
     def preprocess(self, image: Image) -> Image:
+        check_thinness(image)
         return image
 
     def encode(self, pixels: Sequence[Image]) -> list[Features]:

@@ -18,6 +18,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from babycli.models.parts.pictures import check_thinness, too_thin
+
+_MAX_PADDED = 1 << 26  # pixels of a padded square that is made in one piece: every photograph's
+_MAX_BAND = 1 << 22  # pixels of a larger one that are made at once
+_MAX_PADDED_IN_ALL = 1 << 30  # and one after the other: 10 seconds of a core
+
 
 @dataclass(frozen=True, slots=True)
 class PixelSpec:
@@ -42,16 +48,13 @@ class PixelSpec:
 
 
 def to_pixels(image: Image.Image, spec: PixelSpec) -> Tensor:
-    """Turns an RGB picture of any size into float32 (3, size, size). Raises ValueError for another mode."""
+    """Turns an RGB picture into float32 (3, size, size).
+
+    Raises ValueError for another mode, DataError for a picture that is too thin.
+    """
     if image.mode != "RGB":
         raise ValueError(f"expected an RGB picture, got mode {image.mode}")
-    if spec.pad:
-        image = _padded(image, spec.background)
-    if spec.resizes:
-        image = image.resize(_resized(image.size, spec), spec.resample)
-    if spec.crop:
-        image = _cropped(image, spec.size)
-    values = np.asarray(image)
+    values = np.asarray(_prepared(image, spec))
     normal = np.empty((3, spec.size, spec.size), np.float32)
     for channel, table in enumerate(_levels(spec.mean, spec.std, spec.scale, spec.normalises)):
         np.take(table, values[:, :, channel], out=normal[channel])
@@ -69,6 +72,25 @@ def _levels(
         mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)  # which changes no bit
     table = (scaled - np.array(mean, np.float32)) / np.array(std, np.float32)
     return np.ascontiguousarray(table.T, dtype=np.float32)
+
+
+def _prepared(image: Image.Image, spec: PixelSpec) -> Image.Image:
+    """Pads, resizes and crops a picture as the settings say. Raises DataError if it is too thin for that."""
+    side = max(image.size)
+    pads = spec.pad and image.width != image.height
+    size = (side, side) if pads else image.size
+    if spec.resizes:
+        size = _resized(size, spec)
+    check_thinness(image, size[0] * size[1])
+    if pads and side * side > _MAX_PADDED:
+        if not spec.resizes:
+            raise too_thin(image, side * side)
+        image = _padded_rows(image, spec, size[0])
+    elif pads:
+        image = _padded(image, spec.background)
+    if spec.resizes:
+        image = image.resize(size, spec.resample)
+    return _cropped(image, spec.size) if spec.crop else image
 
 
 def _resized(size: tuple[int, int], spec: PixelSpec) -> tuple[int, int]:
@@ -92,9 +114,29 @@ def _cropped(image: Image.Image, size: int) -> Image.Image:
 
 def _padded(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
     width, height = image.size
-    if width == height:
-        return image
     side = max(width, height)
     square = Image.new("RGB", (side, side), background)
     square.paste(image, ((side - width) // 2, (side - height) // 2))
     return square
+
+
+def _padded_rows(image: Image.Image, spec: PixelSpec, n_columns: int) -> Image.Image:
+    """Gives the padded square with its rows resized, (n_columns, side). Raises DataError for too tall and thin a one.
+
+    The square itself is never held: that of 30000 x 2 pixels has 3.6 GB.
+    Pillow resizes the rows of a square first and then its columns, each by itself; rows of the background stay as they
+    are. So the picture is padded and resized in bands, and resizing the columns of the result gives the very pixels.
+    """
+    width, height = image.size
+    side = max(width, height)
+    if side * height > _MAX_PADDED_IN_ALL:
+        raise too_thin(image, side * height)
+    rows = Image.new("RGB", (n_columns, side), spec.background)
+    left, top = (side - width) // 2, (side - height) // 2
+    n_rows = max(1, _MAX_BAND // side)
+    for y in range(0, height, n_rows):
+        band = image.crop((0, y, width, min(y + n_rows, height)))
+        padded = Image.new("RGB", (side, band.height), spec.background)
+        padded.paste(band, (left, 0))
+        rows.paste(padded.resize((n_columns, band.height), spec.resample), (0, top + y))
+    return rows
