@@ -23,7 +23,7 @@ from babycli.wording import Depth
 
 Digests = Mapping[str, str]  # SHA-256 by name
 
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
+_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".avif", ".jp2")
 _TRIED = 64  # files that may tell SHA-256 from BLAKE3
 
 
@@ -108,8 +108,13 @@ def _inventories(
 def _contents(place: Place, inventory: Inventory, how: Audit) -> Contents:
     images = frozenset(place.needed)
     if not place.needed and how.depth != Depth.CHECKSUM:  # a download by itself: its images are told by their names
-        images = frozenset(name for name in inventory.names if name.lower().endswith(_IMAGE_SUFFIXES))
+        images = frozenset(name for name in inventory.names if _is_named_as_image(name))
     return Contents(place.store, inventory.names, images, inventory.prefix or "")
+
+
+def _is_named_as_image(name: str) -> bool:
+    """Tells whether a file should be an image. In ``._x.jpg`` macOS keeps what it knows of x.jpg; it is no picture."""
+    return name.lower().endswith(_IMAGE_SUFFIXES) and not name.rpartition("/")[2].startswith("._")
 
 
 def _listed_digests(
