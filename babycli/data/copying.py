@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from babycli.data.images import ImageStore
+from babycli.data.images import MAX_IMAGE_BYTES, ImageStore
 from babycli.data.problems import ProblemKind
 from babycli.data.workers import chunks, map_in_processes
 from babycli.errors import ChecksumError, DataError
@@ -169,8 +169,9 @@ def _names_with_bytes(work: tuple[Path, Sequence[str], Mapping[str, str]], bound
 
 def _has(place: Path, sha256: str) -> bool:
     try:
-        is_plain = place.is_file() and not place.is_symlink()
-        return is_plain and hashlib.sha256(place.read_bytes()).hexdigest() == sha256
+        status = place.lstat()
+        is_own = stat.S_ISREG(status.st_mode) and status.st_size <= MAX_IMAGE_BYTES
+        return is_own and hashlib.sha256(place.read_bytes()).hexdigest() == sha256
     except OSError:
         return False
 

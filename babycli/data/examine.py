@@ -17,7 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from babycli.data.images import ImageError, ImageStore, check_header, decode
+from babycli.data.decoding import check_header, check_pixels
+from babycli.data.images import ImageError, ImageStore
 from babycli.data.index import VerifyIndex
 from babycli.data.problems import ProblemKind
 from babycli.data.workers import CHUNK, map_in_processes
@@ -154,7 +155,8 @@ def _examine(work: _Work, group: _Group) -> tuple[str | None, tuple[Finding, ...
         checked = [_fault_of(of_place, name, "", "", work.depth) for name in names]
         return None, tuple(finding for finding in checked if finding is not None)
     algorithm = work.listed[place].algorithm
-    for name, (digest, state) in zip(names, of_place.store.digests(names, algorithm), strict=True):
+    found = of_place.store.digests(names, algorithm, of_place.images)
+    for name, (digest, state) in zip(names, found, strict=True):
         states.append(state)
         wanted = listed.get(of_place.prefix + name)
         if isinstance(digest, ImageError):
@@ -192,9 +194,7 @@ def _fault_of(
 def _image_fault(store: ImageStore, name: str, decodes: bool) -> ImageError | None:
     try:
         content = store.read(name)
-        check_header(content, "")
-        if decodes:
-            decode(content, "")
+        (check_pixels if decodes else check_header)(content, "")
     except ImageError as error:
         return error
     return None

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from babycli.data.decoding import check_header
 from babycli.data.digests import new_hash
-from babycli.data.images import ImageError, ImageStore, check_header
+from babycli.data.images import ImageError, ImageStore
 from babycli.data.workers import chunks, map_in_processes
 
 
@@ -19,6 +20,7 @@ class _Work:
     names: Sequence[str]
     algorithm: str
     checks: bool
+    are_images: bool
 
 
 def hash_files(
@@ -27,13 +29,14 @@ def hash_files(
     progress: Callable[[int], None],
     algorithm: str = "sha256",
     checks: bool = False,
+    are_images: bool = False,
 ) -> Iterator[tuple[str, str | ImageError]]:
     """Gives every name with its digest or the reason why it has none, in the order of the names.
 
-    ``checks`` as for hash_each().
+    ``checks`` as for hash_each(). With ``are_images``, files that are larger than an image can be are not read.
     """
     bounds = chunks(len(names))
-    work = _Work(store, names, algorithm, checks)
+    work = _Work(store, names, algorithm, checks, are_images)
     for (start, end), digests in zip(bounds, map_in_processes(_hash, work, bounds), strict=True):
         yield from zip(names[start:end], digests, strict=True)
         progress(end - start)
@@ -42,7 +45,7 @@ def hash_files(
 def hash_each(
     wanted: Mapping[str, tuple[ImageStore, Sequence[str]]], progress: Callable[[int], None], checks: bool = False
 ) -> dict[str, dict[str, str | ImageError]]:
-    """Gives the SHA-256 of the files under each key. A file that several keys name is read once.
+    """Gives the SHA-256 of the image files under each key. A file that several keys name is read once.
 
     With ``checks``, a file that does not begin and end as an image gets an error instead.
     """
@@ -52,7 +55,7 @@ def hash_each(
         stores[store.identity] = store
         names.setdefault(store.identity, set()).update(of_key)
     by_store = {
-        identity: dict(hash_files(stores[identity], sorted(names[identity]), progress, checks=checks))
+        identity: dict(hash_files(stores[identity], sorted(names[identity]), progress, checks=checks, are_images=True))
         for identity in names
     }
     return {key: {name: by_store[store.identity][name] for name in of_key} for key, (store, of_key) in wanted.items()}
@@ -62,7 +65,8 @@ def _hash(work: _Work, bounds: tuple[int, int]) -> list[str | ImageError]:
     names = work.names[slice(*bounds)]
     if work.checks:
         return [_checked_digest(work.store, name, work.algorithm) for name in names]
-    return [digest for digest, _ in work.store.digests(names, work.algorithm)]
+    images = frozenset(names) if work.are_images else frozenset()
+    return [digest for digest, _ in work.store.digests(names, work.algorithm, images)]
 
 
 def _checked_digest(store: ImageStore, name: str, algorithm: str) -> str | ImageError:

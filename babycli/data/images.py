@@ -1,33 +1,27 @@
-"""Where image bytes come from, and how they become pictures.
+"""Where image bytes come from: a folder or a zip.
 
-Owns reading and decoding. Never writes, never resizes: what a model wants of a picture is the model's business.
+Owns reading, and how large the file of an image may be. Never writes, and never looks at what it has read: decoding.py
+does.
 """
 
 from __future__ import annotations
 
 import functools
-import io
 import os
 import stat
-import struct
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from PIL import Image, UnidentifiedImageError
-
 from babycli.data.digests import new_hash
-from babycli.data.jpeg import JpegError, is_jpeg, jpeg_size
 from babycli.data.problems import ProblemKind
 from babycli.data.zips import MAX_MEMBER_BYTES, Member, MemberError, ZipArchive
 from babycli.errors import DataError
 
 _BUFFER_BYTES = 1 << 18
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not wait for its writer
 PROBES = 64  # names that are tried to choose a folder, which is then looked through whole
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-# What Pillow raises for damaged files of these formats.
-_DECODER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+MAX_IMAGE_BYTES = MAX_MEMBER_BYTES  # a larger file is not read as an image, in a folder as in a zip
 
 
 class ImageError(DataError):
@@ -65,8 +59,13 @@ class ImageStore(Protocol):
     def states(self, names: Sequence[str]) -> Iterator[os.stat_result | None]:
         """Gives the state of every file without reading it; None for one that is not there."""
 
-    def digests(self, names: Sequence[str], algorithm: str) -> Iterator[tuple[str | ImageError, os.stat_result | None]]:
-        """Reads every file, and gives its digest (hexadecimal) or why it has none, and its state while it was read."""
+    def digests(
+        self, names: Sequence[str], algorithm: str, images: Collection[str] = ()
+    ) -> Iterator[tuple[str | ImageError, os.stat_result | None]]:
+        """Reads every file, and gives its digest (hexadecimal) or why it has none, and its state while it was read.
+
+        Those named in ``images`` are not read, and have no digest, if they are larger than an image can be.
+        """
 
 
 class FolderStore:
@@ -90,16 +89,25 @@ class FolderStore:
             return ImageError(ProblemKind.UNREADABLE, str(path), str(error.strerror))
         if not stat.S_ISREG(status.st_mode):
             return ImageError(ProblemKind.NOT_A_FILE, str(path), "a folder" if stat.S_ISDIR(status.st_mode) else "")
-        return None if status.st_size else ImageError(ProblemKind.EMPTY, str(path), "0 bytes")
+        return _size_problem(status.st_size, str(path))
 
     def read(self, name: str) -> bytes:
-        problem = self.problem(name)
-        if problem is not None:
-            raise problem
+        path = f"{self._folder}/{name}"
         try:
-            return (self._folder / name).read_bytes()
+            fd = os.open(path, _FLAGS)
         except OSError as error:
-            raise ImageError(ProblemKind.UNREADABLE, self.place(name), str(error.strerror)) from error
+            raise self.problem(name) or ImageError(ProblemKind.UNREADABLE, path, str(error.strerror)) from error
+        with os.fdopen(fd, "rb") as stream:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode) or not 0 < status.st_size <= MAX_IMAGE_BYTES:
+                raise self.problem(name) or _changed(path)
+            try:
+                content = stream.read(status.st_size)
+            except OSError as error:
+                raise ImageError(ProblemKind.UNREADABLE, path, str(error.strerror)) from error
+        if len(content) != status.st_size:
+            raise _changed(path)
+        return content
 
     def scan(self) -> tuple[list[str], list[ImageError]]:
         names: list[str] = []
@@ -135,15 +143,16 @@ class FolderStore:
             else:
                 yield status
 
-    def digests(self, names: Sequence[str], algorithm: str) -> Iterator[tuple[str | ImageError, os.stat_result | None]]:
+    def digests(
+        self, names: Sequence[str], algorithm: str, images: Collection[str] = ()
+    ) -> Iterator[tuple[str | ImageError, os.stat_result | None]]:
         prefix = f"{self._folder}/"
         buffer = memoryview(bytearray(_BUFFER_BYTES))  # a new one for each file would cost as much as its hash
         buffers = (buffer,)
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not wait for its writer
         for name in names:
             path = prefix + name
             try:
-                fd = os.open(path, flags)
+                fd = os.open(path, _FLAGS)
             except OSError as error:
                 yield self.problem(name) or ImageError(ProblemKind.UNREADABLE, path, str(error.strerror)), None
                 continue
@@ -153,6 +162,9 @@ class FolderStore:
                     yield self.problem(name) or ImageError(ProblemKind.NOT_A_FILE, path), state
                     continue
                 left = state.st_size
+                if left > MAX_IMAGE_BYTES and name in images:
+                    yield _size_problem(left, path) or _changed(path), state
+                    continue
                 digest = new_hash(algorithm)
                 while n := os.readv(fd, buffers):
                     digest.update(buffer[:n])
@@ -162,10 +174,22 @@ class FolderStore:
             except OSError as error:
                 yield self.problem(name) or ImageError(ProblemKind.UNREADABLE, path, str(error.strerror)), state
             else:
-                changed = ImageError(ProblemKind.UNREADABLE, path, "it changed while it was read") if left else None
-                yield changed or digest.hexdigest(), state
+                yield _changed(path) if left else digest.hexdigest(), state
             finally:
                 os.close(fd)
+
+
+def _size_problem(size_bytes: int, path: str) -> ImageError | None:
+    if not size_bytes:
+        return ImageError(ProblemKind.EMPTY, path, "0 bytes")
+    if size_bytes > MAX_IMAGE_BYTES:
+        detail = f"{size_bytes:,} bytes, and an image file has at most {MAX_IMAGE_BYTES:,}"
+        return ImageError(ProblemKind.SUSPICIOUS_SIZE, path, detail)
+    return None
+
+
+def _changed(path: str) -> ImageError:
+    return ImageError(ProblemKind.UNREADABLE, path, "it changed while it was read")
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -206,12 +230,14 @@ class ZipStore:
         for _ in names:
             yield state
 
-    def digests(self, names: Sequence[str], algorithm: str) -> Iterator[tuple[str | ImageError, os.stat_result | None]]:
+    def digests(
+        self, names: Sequence[str], algorithm: str, images: Collection[str] = ()
+    ) -> Iterator[tuple[str | ImageError, os.stat_result | None]]:
         state = self.archive.state()
         for name in names:
             try:
                 digest = new_hash(algorithm)
-                for piece in self._pieces(name):
+                for piece in self._pieces(name, name in images):
                     digest.update(piece)
                 yield digest.hexdigest(), state
             except ImageError as problem:
@@ -223,8 +249,10 @@ class ZipStore:
         except MemberError as error:
             raise ImageError(error.kind, self.place(name), str(error)) from error
 
-    def _pieces(self, name: str) -> Iterator[bytes]:
+    def _pieces(self, name: str, is_image: bool) -> Iterator[bytes]:
         member = self._find_any(name)
+        if is_image and member.size_bytes > MAX_IMAGE_BYTES:
+            member = self.member(name)  # says that it is too large
         try:
             if member.size_bytes <= MAX_MEMBER_BYTES:
                 yield self.archive.read(member)
@@ -234,10 +262,11 @@ class ZipStore:
             raise ImageError(error.kind, self.place(name), str(error)) from error
 
     def member(self, name: str) -> Member:
-        """Finds an image's entry in the zip. Raises ImageError for a missing or empty one."""
+        """Finds an image's entry in the zip. Raises ImageError for a missing, empty or too large one."""
         member = self._find_any(name)
-        if not member.size_bytes:
-            raise ImageError(ProblemKind.EMPTY, self.place(name), "0 bytes")
+        problem = _size_problem(member.size_bytes, self.place(name))
+        if problem is not None:
+            raise problem
         return member
 
     def _find_any(self, name: str) -> Member:
@@ -282,42 +311,3 @@ def open_archive(path: Path, index_folder: Path | None = None) -> ZipArchive:
 @functools.lru_cache(maxsize=4)
 def _open_archive(path: Path, index_folder: Path | None, *_state: int) -> ZipArchive:
     return ZipArchive(path, index_folder)
-
-
-def check_header(content: bytes, path: str) -> None:
-    """Checks that the bytes begin and end as an image. Raises ImageError.
-
-    It notices a text file, a JPEG whose markers lead nowhere, and a JPEG or PNG that was cut off; it does not notice
-    damage to the pixels in between.
-    """
-    if is_jpeg(content):
-        try:
-            jpeg_size(content)
-        except JpegError as error:
-            kind = ProblemKind.TRUNCATED if error.is_truncated else ProblemKind.UNDECODABLE
-            raise ImageError(kind, path, str(error)) from error
-        return
-    if _open(content, path).format == "PNG" and b"IEND" not in content[-1024:]:
-        detail = f"{len(content)} bytes, and the end of the PNG is not among them"
-        raise ImageError(ProblemKind.TRUNCATED, path, detail)
-
-
-def decode(content: bytes, path: str) -> Image.Image:
-    """Decodes a picture to RGB, EXIF orientation not applied (as the original). Raises ImageError."""
-    image = _open(content, path)
-    try:
-        return image.convert("RGB")
-    except _DECODER_ERRORS as error:
-        kind = ProblemKind.TRUNCATED if "truncated" in str(error) else ProblemKind.UNDECODABLE
-        raise ImageError(kind, path, str(error)) from error
-
-
-def _open(content: bytes, path: str) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a large picture or odd EXIF data is no news to the user
-            return Image.open(io.BytesIO(content), formats=FORMATS)
-    except UnidentifiedImageError as error:
-        raise ImageError(ProblemKind.NOT_AN_IMAGE, path) from error
-    except _DECODER_ERRORS as error:
-        raise ImageError(ProblemKind.UNDECODABLE, path, str(error)) from error

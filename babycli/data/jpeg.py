@@ -19,9 +19,10 @@ _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 class JpegError(Exception):
     """A fault of the structure."""
 
-    def __init__(self, detail: str, is_truncated: bool = False) -> None:
+    def __init__(self, detail: str, is_truncated: bool = False, lacks_end: bool = False) -> None:
         super().__init__(detail)
         self.is_truncated = is_truncated  # the file ends before the picture does
+        self.lacks_end = lacks_end  # all is sound up to the coded data, and no end marker follows them
 
 
 def is_jpeg(content: bytes) -> bool:
@@ -55,7 +56,7 @@ def jpeg_size(content: bytes) -> tuple[int, int]:
     if size is None:
         raise JpegError("it has no frame header")
     if not _ends(content, at):
-        raise JpegError(f"{len(content)} bytes, and its markers lead to no end among them", _is_cut_off(content))
+        raise JpegError(f"{len(content)} bytes, and its markers lead to no end among them", _is_cut_off(content), True)
     return size
 
 

@@ -28,7 +28,13 @@ from babycli.errors import DataError, UsageError
 from babycli.files import locked, written_aside
 from babycli.wording import LinkMode
 
-_NO_IMAGES = {ProblemKind.EMPTY, ProblemKind.NOT_AN_IMAGE, ProblemKind.TRUNCATED, ProblemKind.UNDECODABLE}
+_NO_IMAGES = {
+    ProblemKind.EMPTY,
+    ProblemKind.NOT_AN_IMAGE,
+    ProblemKind.TRUNCATED,
+    ProblemKind.UNDECODABLE,
+    ProblemKind.SUSPICIOUS_SIZE,
+}
 _IMAGES = "images"  # in the dataset folder: where images are put that are not merely linked
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from PIL.Image import Image
 
 from babycli.data.datasets import OWN, joint_data_set
-from babycli.data.images import ImageStore, check_header, decode
+from babycli.data.decoding import check_header, decode
+from babycli.data.images import ImageStore
 from babycli.data.labels import Labels
 from babycli.data.lock import lock_problem, read_lock
 from babycli.data.manifest import links_of

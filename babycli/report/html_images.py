@@ -11,7 +11,8 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from babycli.data.images import ImageError, ImageStore, decode
+from babycli.data.decoding import decode
+from babycli.data.images import ImageError, ImageStore
 from babycli.data.manifest import Link
 from babycli.data.names import is_safe_name
 from babycli.data.problems import ProblemKind

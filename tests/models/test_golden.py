@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 
-from babycli.data.images import decode
+from babycli.data.decoding import decode
 from babycli.domain import Loglikelihood
 from babycli.models.base import Model, Tokens
 from tests.llava_checkpoints import as_transformers

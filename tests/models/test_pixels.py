@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from babycli.data.images import decode
+from babycli.data.decoding import decode
 from babycli.models.parts.pixels import PixelSpec, to_pixels
 from tests.checkpoints import write_checkpoint
 from tests.models.loading import WORDS, load

@@ -1,0 +1,186 @@
+"""Whether the coded data of a JPEG are those of a whole picture.
+
+Owns the tests that libjpeg's silence makes necessary. Never changes what a picture looks like, and never reads a file.
+
+libjpeg fills up what is missing with grey, and passes over what is too much, with a warning that Pillow does not show.
+But it takes only the bytes that it needs:
+
+    coded data of a whole picture | 10 more bytes     it stops behind the data, after a few of the more
+    half of the coded data | 10 more bytes            it asks for more than there are
+    data with a hole                                  the rest comes too early or too late: the same, or bytes are left
+
+The last of these is a matter of chance. A hole of zeros, what is left where a part of a file was never written, is seen
+for sure, unless zeros are the code of a plane of one colour.
+
+A picture in several scans (a progressive one) is read to its end marker in any case. There, more bytes are put behind
+every scan: they change a picture only where a scan needs more than it has.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+
+from PIL import Image
+
+from babycli.data.jpeg import JpegError
+
+_MARKER = re.compile(rb"\xff[^\x00\xff]")
+_SOF_HUFFMAN = frozenset((0xC0, 0xC1, 0xC2))  # not those with arithmetic coding, which may leave out zeros
+_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SOS, _EOI, _DRI, _DHT = 0xDA, 0xD9, 0xDD, 0xC4
+_RST = frozenset(range(0xD0, 0xD8))
+_ALONE = frozenset((0x01, *_RST, 0xD8))
+_END_OF_BLOCK = 0  # the symbol for "no more coefficients"
+_MORE_BYTES = 10  # libjpeg looks 7 bytes ahead, at most
+_MORE = b"\x00\x55" * (_MORE_BYTES // 2)
+_LONG_MORE = bytes(256) + b"\x55\x2a\x66" * 4096  # the zeros are what libjpeg itself takes for the block it is in
+_PIECE_BYTES = 1024
+_SMALL_PIECE_BYTES = 8  # near the end
+_HOLE = bytes(64)  # more than two blocks, in which every coefficient would be -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Coded:
+    """Where the coded data are."""
+
+    ends: tuple[int, ...]  # offset behind the data of each scan
+    start: int  # of the first one
+    zeros_are_plain: bool  # the code of a block that has one colour may begin with a zero
+    restarts: tuple[int, ...]  # the numbers of restart markers (0 to 7), in their order
+    n_restarts: int  # how many there should be; -1 where it is not known
+    is_huffman: bool
+
+
+class _Pieces(io.BytesIO):
+    """Bytes that are given in pieces once ``is_slow``, so that it shows how many of them a decoder has needed."""
+
+    def __init__(self, content: bytes, end: int) -> None:
+        super().__init__(content)
+        self.is_slow = False
+        self._slow_from = end - 8 * _SMALL_PIECE_BYTES
+        self._end = end
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if not self.is_slow or size is None or size < 0:
+            return super().read(size)
+        at = self.tell()
+        if at < self._slow_from:
+            return super().read(min(size, _PIECE_BYTES, self._slow_from - at))
+        return super().read(min(size, _SMALL_PIECE_BYTES, self._end - at) if at < self._end else 1)
+
+
+def check_coded_data(content: bytes) -> None:
+    """Decodes a JPEG, and checks that it has data for all of its picture. Raises JpegError, or what Pillow raises.
+
+    One without an end marker is only decoded: where its data should end is not known.
+    """
+    coded = _find_coded(content)
+    if coded is None or not coded.is_huffman:
+        Image.open(io.BytesIO(content), formats=("JPEG",)).load()
+    elif len(coded.ends) > 1:
+        _check_scans(content, coded)
+    else:
+        _check_scan(content, coded)
+
+
+def _check_scan(content: bytes, coded: _Coded) -> None:
+    end = coded.ends[0]
+    stream = _Pieces(content[:end] + _MORE, end)
+    image = Image.open(stream, formats=("JPEG",))
+    stream.is_slow = True
+    try:
+        image.load()
+    except OSError as error:
+        if stream.tell() < end + _MORE_BYTES:
+            raise
+        raise JpegError("its data end before the picture does, and the rest is grey", is_truncated=True) from error
+    if stream.tell() >= end + _MORE_BYTES:
+        raise JpegError("its data end before the picture does", is_truncated=True)
+    left = content[stream.tell() : end]
+    if len(set(left)) > 1:  # bytes of one kind are an encoder's padding
+        raise JpegError("its data go on behind the end of the picture: a part of them is damaged")
+    if not coded.zeros_are_plain and content.find(_HOLE, coded.start, end) >= 0:
+        raise JpegError(f"its data have a hole at byte {content.find(_HOLE, coded.start, end)}")
+    if coded.n_restarts >= 0 and coded.restarts != tuple(i % 8 for i in range(coded.n_restarts)):
+        raise JpegError("parts of its data are missing, or not in order")
+
+
+def _check_scans(content: bytes, coded: _Coded) -> None:
+    parts, at = [], 0
+    for end in coded.ends:
+        parts += [content[at:end], _LONG_MORE]
+        at = end
+    longer = b"".join([*parts, content[at:]])
+    picture = Image.open(io.BytesIO(content), formats=("JPEG",))
+    other = Image.open(io.BytesIO(longer), formats=("JPEG",))
+    if picture.tobytes() != other.tobytes():
+        raise JpegError("the data of a part end before the picture does", is_truncated=True)
+
+
+def _find_coded(content: bytes) -> _Coded | None:
+    """Finds the coded data; None where no end marker follows them."""
+    ends: list[int] = []
+    restarts: list[int] = []
+    start = interval = 0
+    n_units, is_huffman, zeros_are_plain = -1, False, True
+    first_symbols: dict[int, int] = {}  # of the tables for AC coefficients: what a code of zeros alone means
+    at, in_scan = 2, False
+    while match := _MARKER.search(content, at):
+        marker, at = content[match.start() + 1], match.end()
+        if marker in _RST:
+            restarts.append(marker - 0xD0)
+        if marker in _ALONE:
+            continue
+        if in_scan:
+            ends.append(match.start())
+            in_scan = False
+        if marker == _EOI:
+            n_restarts = (n_units - 1) // interval if interval and n_units > 0 else -1
+            if not ends:
+                return None
+            return _Coded(tuple(ends), start, zeros_are_plain, tuple(restarts), n_restarts, is_huffman)
+        length = int.from_bytes(content[at : at + 2], "big")
+        segment = content[at + 2 : at + length]
+        if marker == _DRI:
+            interval = int.from_bytes(segment[:2], "big")
+        if marker == _DHT:
+            first_symbols |= _read_first_symbols(segment)
+        if marker in _SOF:
+            is_huffman, n_units = marker in _SOF_HUFFMAN, _count_units(segment)
+        at += length
+        if marker == _SOS:
+            in_scan = True
+            if not start:
+                start, table = at, segment[2] & 15 if len(segment) > 2 else -1
+                zeros_are_plain = first_symbols.get(table, _END_OF_BLOCK) == _END_OF_BLOCK
+    return None
+
+
+def _read_first_symbols(tables: bytes) -> dict[int, int]:
+    """Reads the first symbol of each Huffman table for AC coefficients, by its number (ITU-T T.81, B.2.4.2).
+
+    class (4 bits), number (4 bits) | how many codes have 1 to 16 bits (16 bytes) | their symbols | next table …
+    """
+    found = {}
+    at = 0
+    while at + 18 <= len(tables):
+        kind, number = tables[at] >> 4, tables[at] & 15
+        if kind == 1:
+            found[number] = tables[at + 17]
+        at += 17 + sum(tables[at + 1 : at + 17])
+    return found
+
+
+def _count_units(frame: bytes) -> int:
+    """Counts the coded units (MCUs) of a frame with one scan (ITU-T T.81, A.2); -1 for a damaged header.
+
+    precision (1 byte) | height (2) | width (2) | n components (1) | id, factors (4 bits each), table …
+    """
+    height, width = int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big")
+    factors = [(byte >> 4, byte & 15) for byte in frame[7::3]]
+    if not factors or len(frame) < 6 or len(factors) != frame[5] or not all(h and v for h, v in factors):
+        return -1
+    across, down = (max(values) * 8 for values in zip(*factors, strict=True)) if len(factors) > 1 else (8, 8)
+    return -(-width // across) * -(-height // down)
