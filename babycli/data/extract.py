@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from babycli.data.copying import RESERVED_NAME, assembling
+from babycli.data.decoding import check_header
+from babycli.data.images import ImageError
 from babycli.data.names import folded_name
 from babycli.data.problems import Problem, ProblemKind
 from babycli.data.workers import chunks, map_in_processes
@@ -24,7 +26,8 @@ from babycli.files import explained
 from babycli.wording import listed
 
 _CHUNK = 256  # members that one task unpacks
-_MAX_RATIO = 1000  # DEFLATE packs at best 1032 to 1, and no image near that
+_MAX_RATIO = 1000  # DEFLATE packs at best 1032 to 1, and only an uncompressed image of one colour comes near that
+_MAX_TRIED_BYTES = 1 << 30  # of members that are packed so well, unpacked to see whether they are images
 _RATIO_COUNTS_BYTES = 1 << 20  # a smaller member does no harm
 _DRIVE = re.compile(r"[A-Za-z]:")
 _SPARE_BYTES = 64 << 20  # left free on the disk
@@ -53,8 +56,12 @@ class _Work:
 def check_members(archive: ZipArchive, members: Sequence[Member]) -> list[Problem]:
     """Finds the members that are not safe to unpack into any folder. The problems are sorted."""
     problems = []
+    left_bytes = _MAX_TRIED_BYTES
     for member in members:
         wrong = _wrong(member)
+        if wrong is None and member.size_bytes > max(_RATIO_COUNTS_BYTES, _MAX_RATIO * member.compressed_bytes):
+            left_bytes -= member.size_bytes
+            wrong = None if left_bytes >= 0 and _is_image(archive, member) else _as_bomb(member)
         if wrong is not None:
             problems.append(Problem("", wrong[0], f"{archive.path}/{member.name}", wrong[1]))
     names = [member.name for member in members if len(os.fsencode(member.name)) <= _MAX_NAME_BYTES]
@@ -107,10 +114,21 @@ def _wrong(member: Member) -> tuple[ProblemKind, str] | None:
         return ProblemKind.NOT_A_FILE, "a symbolic link"
     if member.size_bytes > MAX_MEMBER_BYTES:
         return ProblemKind.SUSPICIOUS_SIZE, f"it claims {member.size_bytes} bytes, more than any image has"
-    if member.size_bytes > max(_RATIO_COUNTS_BYTES, _MAX_RATIO * member.compressed_bytes):
-        detail = f"{member.compressed_bytes} bytes that claim to become {member.size_bytes}, as no image does"
-        return ProblemKind.SUSPICIOUS_SIZE, detail
     return None
+
+
+def _is_image(archive: ZipArchive, member: Member) -> bool:
+    """Tells whether a member is an image after all: a black BMP packs as well as a bomb."""
+    try:
+        check_header(archive.read(member), member.name)
+    except (MemberError, ImageError):
+        return False
+    return True
+
+
+def _as_bomb(member: Member) -> tuple[ProblemKind, str]:
+    detail = f"{member.compressed_bytes} bytes that claim to become {member.size_bytes}, as hardly any image does"
+    return ProblemKind.SUSPICIOUS_SIZE, detail
 
 
 def _collisions(archive: ZipArchive, names: Sequence[str]) -> list[Problem]:
