@@ -2,6 +2,7 @@
 #   make demo    installs into .venv and runs the whole way on the data and model that come with babycli
 #   make test    installs into .venv and runs the tests, but for the long ones
 # make test-long runs the long ones: the same as some short ones, with more draws, faults and kills.
+# make fuzz tries damaged files for an hour, or FUZZ_SECONDS; see tools/fuzz.py.
 # make faults runs the long form of the tests that plant faults in data and kill commands.
 # make kills kills an evaluation at 100 random moments, and lets it go on.
 # make latex compiles the tables that `babycli report --format latex` writes; needs Debian's texlive-latex-extra and
@@ -14,11 +15,12 @@ VENV ?= .venv
 # Processes that run tests: as many as there are processors, up to 8. WORKERS=0 runs all tests in one.
 WORKERS ?= logical
 LMMS_EVAL ?= 0.7.3
+FUZZ_SECONDS ?= 3600
 STAMP := $(VENV)/.installed
 # Many tests start Python, which shall not compile all modules anew each time.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(VENV)/bin/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test test-long faults kills latex bridge-check wrappers lint check completions clean
+.PHONY: demo test test-long fuzz faults kills latex bridge-check wrappers lint check completions clean
 
 demo: $(STAMP)
 	$(VENV)/bin/babycli demo
@@ -28,6 +30,9 @@ test: $(STAMP)
 
 test-long: $(STAMP)
 	$(PYTEST) -m long
+
+fuzz: $(STAMP)
+	$(VENV)/bin/python tools/fuzz.py --seconds $(FUZZ_SECONDS)
 
 faults: $(STAMP)
 	BABYCLI_FAULT_ROUNDS=500 BABYCLI_KILL_ROUNDS=50 $(VENV)/bin/python -m pytest tests/data/test_faults.py tests/data/test_kill.py

@@ -208,5 +208,5 @@ def _known(
 
 
 def _file_digest(store: ImageStore, algorithm: str, name: str) -> str | ImageError:
-    ((digest, _),) = store.digests([name], algorithm)
+    ((digest, _),) = store.digests([name], algorithm, [name] if _is_named_as_image(name) else ())
     return digest

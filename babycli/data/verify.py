@@ -33,9 +33,9 @@ from babycli.wording import Depth
 # What each depth cannot see. It sees all that the depths before it see.
 DEPTHS: Mapping[Depth, str] = {
     Depth.NAMES: "what is in a file of the right name",
-    Depth.HEADER: "damage between the start and the end of an image",
+    Depth.HEADER: "damage between the start and the end of a JPEG or PNG",
     Depth.CHECKSUM: "that the recorded bytes were wrong from the start",
-    Depth.DECODE: "another picture in the place of one of which no checksum is known",
+    Depth.DECODE: "without a checksum: another picture, or damage that changes a part of a JPEG and not its length",
 }
 
 VerifiedBy = Literal["hash", "stat"]

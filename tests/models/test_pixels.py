@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import random
+import resource
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,12 @@ import torch
 from PIL import Image
 
 from babycli.data.decoding import decode
+from babycli.errors import DataError
+from babycli.models.parts import pixels as parts_pixels
 from babycli.models.parts.pixels import PixelSpec, to_pixels
 from tests.checkpoints import write_checkpoint
+from tests.conftest import Babycli
+from tests.data.demo_copy import DemoCopy, make_dataset, replace
 from tests.models.loading import WORDS, load
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
@@ -71,6 +77,55 @@ def test_resizing_down_averages() -> None:
     row = strip(*[(0, 0, 0), (255, 255, 255)] * 224)
     middle = colours(to_pixels(row, PixelSpec(pad=False)))[0][100]
     assert all(abs(channel - 127.5) < 16 for channel in middle)
+
+
+@pytest.mark.parametrize("resample", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC])
+@pytest.mark.parametrize("size", [(3000, 2), (2, 3000), (1, 700), (700, 1), (301, 200), (200, 301)], ids=str)
+def test_padding_in_bands_gives_the_pixels_of_padding_whole(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], resample: Image.Resampling
+) -> None:
+    """The whole square, padded and resized by Pillow alone, is what the original does."""
+    monkeypatch.setattr(parts_pixels, "_MAX_PADDED", 1)
+    monkeypatch.setattr(parts_pixels, "_MAX_BAND", 5_000)
+    image = Image.frombytes("RGB", size, random.Random(str(size)).randbytes(size[0] * size[1] * 3))
+    square = Image.new("RGB", (max(size), max(size)), BACKGROUND)
+    square.paste(image, ((max(size) - size[0]) // 2, (max(size) - size[1]) // 2))
+    whole = np.asarray(square.resize((224, 224), resample))
+    for crop in (False, True):  # of a square, the middle is all of it
+        got = to_pixels(image, PixelSpec(pad=True, crop=crop, resample=resample)).numpy()
+        expected = (whole.transpose(2, 0, 1) / 255 - np.array(MEAN)[:, None, None]) / np.array(STD)[:, None, None]
+        assert np.abs(got - expected).max() < 1e-5
+
+
+def test_a_long_picture_takes_little_memory() -> None:
+    """As a square it would have 3.6 GB."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    pixels = to_pixels(Image.new("RGB", (30_000, 2), BACKGROUND), PixelSpec())
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000
+    assert colours(pixels[:, :1, :1]) == colours(pixels[:, 112:113, 112:113]) == [[BACKGROUND]]
+
+
+@pytest.mark.parametrize(
+    ("size", "spec"),
+    [((60_000, 1), PixelSpec(pad=False, crop=True)), ((1, 60_000), PixelSpec(pad=False, crop=True)),
+     ((1, 60_000), PixelSpec())],
+)  # fmt: skip
+def test_a_picture_too_thin_for_a_model_is_refused(size: tuple[int, int], spec: PixelSpec) -> None:
+    with pytest.raises(DataError, match=f"{size[0]:,} by {size[1]:,} pixels is too thin"):
+        to_pixels(Image.new("RGB", size), spec)
+
+
+def test_eval_names_the_picture_that_is_too_thin(babycli: Babycli, demo: DemoCopy, empty_folder: None) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (1, 60_000)).save(stream, "PNG")
+    replace(demo.frame, stream.getvalue())
+    make_dataset(demo)
+    words = [word for path in sorted(demo.labels.rglob("*.csv")) for word in path.read_text().replace(",", " ").split()]
+    folder = write_checkpoint(Path("model"), [*dict.fromkeys([*WORDS, *words])])
+    ran = babycli("eval", "--model", folder, "--tasks", "vtwt", "--output-path", "logs", "--device", "cpu")
+    assert ran.code == 3
+    assert demo.frame.name in ran.err
+    assert "too thin" in ran.err
 
 
 @pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (12, 200, 99), BACKGROUND])

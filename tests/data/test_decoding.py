@@ -1,0 +1,342 @@
+"""Images that are damaged, huge, cut off or only odd: what verify, eval, report and extract say of them.
+
+Pillow by itself tells which of them are pictures; the damaged ones are built byte by byte, or cut by the test.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import shutil
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from babycli.data.decoding import MAX_PIXELS, MAX_SIDE, decode
+from babycli.data.images import MAX_IMAGE_BYTES
+from tests.conftest import REPOSITORY, Babycli, Ran
+from tests.data.demo_copy import VTWT_FRAME, DemoCopy, make_dataset, replace
+
+pytestmark = pytest.mark.usefixtures("empty_folder")
+
+NOISE = Image.frombytes("RGB", (64, 48), random.Random(1).randbytes(64 * 48 * 3))
+RARE = ("GIF", "BMP", "TIFF", "PPM", "WEBP", "AVIF", "JPEG2000")
+
+
+def saved(kind: str, image: Image.Image = NOISE, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def pillow_reads(content: bytes) -> bool:
+    try:
+        Image.open(io.BytesIO(content)).convert("RGB")
+    except Exception:  # noqa: BLE001  # what it raises is what the test is about
+        return False
+    return True
+
+
+def verify(babycli: Babycli, content: bytes, depth: str) -> Ran:
+    """Of a folder with one image, x.jpg, in a list with its right checksum."""
+    folder = Path("folder")
+    folder.mkdir(exist_ok=True)
+    (folder / "x.jpg").write_bytes(content)
+    Path("list").write_text(f"{sha256(content).hexdigest()}  x.jpg\n")
+    return babycli("data", "verify", folder, "--manifest", "list", "--depth", depth)
+
+
+# ---------------------------------------------------------------- whatever Pillow raises
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">L", len(body)) + kind + body + struct.pack(">L", zlib.crc32(kind + body))
+
+
+def png(width: int, height: int, depth: int, colour: int, *chunks: bytes) -> bytes:
+    head = chunk(b"IHDR", struct.pack(">2L5B", width, height, depth, colour, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + b"".join(chunks) + chunk(b"IEND", b"")
+
+
+def tiff(*changed: tuple[int, int, int, bytes]) -> bytes:
+    """A grey picture of 8 x 8, its 64 bytes of pixels first, with some tags (number, type, count, value) changed."""
+    sound = {256: 8, 257: 8, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 8, 279: 64}
+    tags = {number: (4, 1, struct.pack("<L", value)) for number, value in sound.items()}
+    tags |= {number: (kind, count, value) for number, kind, count, value in changed}
+    directory, tail = struct.pack("<H", len(tags)), b""
+    end = 8 + 64 + 2 + 12 * len(tags) + 4
+    for number, (kind, count, value) in sorted(tags.items()):
+        if len(value) > 4:
+            value, tail = struct.pack("<L", end + len(tail)), tail + value
+        directory += struct.pack("<HHL", number, kind, count) + value
+    return b"II*\0" + struct.pack("<L", 72) + b"\x80" * 64 + directory + bytes(4) + tail
+
+
+def offset_as_a_float() -> bytes:
+    return tiff((273, 11, 1, struct.pack("<f", 8.5)))  # TypeError
+
+
+def palette_below_zero() -> bytes:
+    return tiff((262, 4, 1, struct.pack("<L", 3)), (320, 8, 768, b"\xff\xff" * 768))  # OverflowError
+
+
+def transparency_without_a_palette() -> bytes:
+    pixels = chunk(b"IDAT", zlib.compress(b"\0\0"))
+    return png(1, 1, 8, 3, chunk(b"tRNS", b"\0"), pixels)  # AssertionError
+
+
+DAMAGED = (offset_as_a_float, palette_below_zero, transparency_without_a_palette)
+
+
+def test_the_undamaged_tiff_is_sound(babycli: Babycli) -> None:
+    assert verify(babycli, tiff(), "decode").code == 0
+
+
+@pytest.mark.parametrize("make", DAMAGED)
+def test_verify_names_what_cannot_be_decoded(babycli: Babycli, make: object) -> None:
+    content = make()  # type: ignore[operator]
+    assert not pillow_reads(content)
+    ran = verify(babycli, content, "decode")
+    assert ran.code == 3
+    assert "Undecodable" in ran.out
+    assert "x.jpg" in ran.out
+    assert ran.err.count("Traceback") == 0
+
+
+def spoil_a_frame(demo: DemoCopy, content: bytes) -> None:
+    replace(demo.frame, content)
+    make_dataset(demo)
+
+
+EVAL = ("eval", "--model", "control:length", "--tasks", "vtwt", "--output-path", "logs")
+
+
+def test_eval_names_what_cannot_be_decoded(babycli: Babycli, demo: DemoCopy) -> None:
+    spoil_a_frame(demo, offset_as_a_float())
+    ran = babycli(*EVAL)
+    assert ran.code == 3
+    assert f"Undecodable: {Path('dataset/vtwt/images')}/{VTWT_FRAME}" in ran.err
+    assert "data verify" in ran.err
+
+
+def test_a_report_with_pictures_tells_what_cannot_be_decoded(babycli: Babycli, demo: DemoCopy) -> None:
+    make_dataset(demo)
+    for seed in "12":
+        words = ("--model", f"control:random?seed={seed}", "--tasks", "vtwt", "--output-path", "logs")
+        assert babycli("eval", *words).code == 0
+    for frame in demo.saycam.iterdir():
+        replace(frame, offset_as_a_float())
+    names = [f"control:random?seed={seed} (demo)" for seed in "12"]
+    words = ("--compare", *names, "--items", "--format", "html", "--with-images", "--output", "page.html")
+    ran = babycli("report", "logs", *words)
+    assert ran.code == 0, ran.err
+    assert "Undecodable" in Path("page.html").read_text()
+
+
+# ---------------------------------------------------------------- sizes
+
+
+def sparse(path: Path, size: int) -> None:
+    path.write_bytes(b"\xff\xd8\xff\xe0")
+    os.truncate(path, size)
+
+
+@pytest.mark.parametrize("depth", ["header", "decode"])
+@pytest.mark.parametrize("size", [MAX_IMAGE_BYTES + 1, 1 << 40])
+def test_a_file_larger_than_images_are_is_not_read(babycli: Babycli, size: int, depth: str) -> None:
+    verify(babycli, b"x", depth)
+    sparse(Path("folder/x.jpg"), size)
+    ran = babycli("data", "verify", "folder", "--manifest", "list", "--depth", depth)
+    assert ran.code == 3
+    assert "SuspiciousSize" in ran.out
+    assert f"{size:,} bytes" in ran.out
+
+
+@pytest.mark.parametrize(
+    "words", [EVAL, ("data", "verify"), ("data", "subset", "small"), ("data", "verify", "--depth", "decode")], ids=str
+)
+def test_a_frame_larger_than_images_are_is_refused_by_every_command(
+    babycli: Babycli, demo: DemoCopy, words: Sequence[str]
+) -> None:
+    demo.frame.unlink()
+    sparse(demo.frame, 1 << 40)
+    make_dataset(demo)
+    ran = babycli(*words)
+    assert ran.code == 3
+    assert "SuspiciousSize" in ran.out + ran.err
+    assert VTWT_FRAME in ran.out + ran.err
+
+
+@pytest.mark.parametrize(("width", "height"), [(40_000_000, 1), (1, MAX_SIDE + 1), (20_000, MAX_PIXELS // 20_000 + 1)])
+def test_an_image_of_too_many_pixels_is_refused_unread(babycli: Babycli, width: int, height: int) -> None:
+    ran = verify(babycli, png(width, height, 8, 2, chunk(b"IDAT", b"")), "header")
+    assert ran.code == 3
+    assert "SuspiciousSize folder/x.jpg" in ran.out
+    assert " pixels" in ran.out
+
+
+def test_a_jpeg_of_too_many_pixels_is_refused_unread(babycli: Babycli) -> None:
+    content = bytearray(saved("JPEG"))
+    at = content.index(b"\xff\xc0") + 5
+    content[at : at + 4] = struct.pack(">2H", 60_000, 50_000)
+    ran = verify(babycli, bytes(content), "header")
+    assert ran.code == 3
+    assert "SuspiciousSize" in ran.out
+
+
+# ---------------------------------------------------------------- cut off
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", *RARE])
+def test_header_sees_a_cut(babycli: Babycli, kind: str) -> None:
+    whole = saved(kind)
+    assert verify(babycli, whole, "header").code == 0
+    for share in (0.3, 0.6, 0.95):
+        content = whole[: int(len(whole) * share)]
+        assert not pillow_reads(content)
+        ran = verify(babycli, content, "header")
+        assert ran.code == 3, share
+        assert "x.jpg" in ran.out
+
+
+def test_a_cut_tiff_whose_directory_is_lost_is_not_called_no_image(babycli: Babycli) -> None:
+    ran = verify(babycli, saved("TIFF", compression="tiff_lzw")[:5000], "header")
+    assert ran.code == 3
+    assert "it begins as TIFF does" in ran.out
+
+
+def test_what_each_depth_does_not_see_is_said(babycli: Babycli) -> None:
+    verify(babycli, saved("JPEG"), "header")
+    told = {}
+    for depth in ("header", "decode"):
+        ran = babycli("data", "verify", "folder", "--manifest", "list", "--depth", depth, "--json")
+        told[depth] = json.loads(ran.out)["cannot_see"]
+    assert "a JPEG or PNG" in told["header"]
+    assert "a part of a JPEG" in told["decode"]
+
+
+# ---------------------------------------------------------------- odd, and whole
+
+
+def without_end(trailer: bytes) -> bytes:
+    content = saved("JPEG")
+    assert content.endswith(b"\xff\xd9")
+    return content[:-2] + trailer
+
+
+@pytest.mark.parametrize("depth", ["header", "decode"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        saved("PNG") + bytes(5000),
+        saved("PNG") + b"more of a larger picture" * 100,
+        without_end(b"a maker's own data" * 60),
+        saved("JPEG") + b"a maker's own data",
+        saved("GIF")[:-1],
+        saved("AVIF"),
+        saved("JPEG2000"),
+        saved("WEBP"),
+    ],
+    ids=["png with zeros", "png with data", "jpeg without end", "jpeg with data", "gif without end", *RARE[5:], "webp"],
+)
+def test_what_pillow_reads_whole_is_sound(babycli: Babycli, content: bytes, depth: str) -> None:
+    assert pillow_reads(content)
+    ran = verify(babycli, content, depth)
+    assert ran.code == 0, ran.out
+
+
+def test_a_jpeg_that_was_not_filled_up_is_cut_off(babycli: Babycli) -> None:
+    """Zeros are where a download stopped; Pillow takes them for pixels."""
+    whole = saved("JPEG")
+    assert pillow_reads(whole[:2000] + bytes(len(whole) - 2000))
+    ran = verify(babycli, whole[:2000] + bytes(len(whole) - 2000), "header")
+    assert ran.code == 3
+    assert "Truncated" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"\x00\x00\x00\x18ftypheic" + bytes(40), "HEIC"),
+        (b"\x00\x00\x00\x0cJXL \r\n\x87\n" + bytes(40), "JPEG XL"),
+        (b"<!DOCTYPE html><html>log in</html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+    ],
+)
+def test_what_is_no_image_here_is_named(babycli: Babycli, content: bytes, what: str) -> None:
+    ran = verify(babycli, content, "header")
+    assert ran.code == 3
+    assert what in ran.out
+    assert "JPEG 2000" in ran.out
+
+
+def test_what_macos_puts_beside_an_image_is_no_image(babycli: Babycli) -> None:
+    verify(babycli, saved("PNG"), "header")
+    double = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X" + bytes(60)
+    Path("folder/._x.jpg").write_bytes(double)
+    with Path("list").open("a") as stream:
+        stream.write(f"{sha256(double).hexdigest()}  ._x.jpg\n")
+    words = ("data", "verify", "folder", "--manifest", "list", "--depth", "decode")
+    assert babycli(*words).code == 0
+    Path("folder/._x.jpg").write_bytes(double + b"!")
+    assert babycli(*words).code == 4
+
+
+@pytest.mark.parametrize("kind", ["BMP", "TIFF", "PPM"])
+def test_a_picture_of_one_colour_in_a_zip_is_no_bomb(babycli: Babycli, kind: str) -> None:
+    content = saved(kind, Image.new("RGB", (1600, 1200)))
+    with zipfile.ZipFile("a.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        archive.writestr("mask.bmp", content)
+        packed = archive.infolist()[0].compress_size
+    assert len(content) > 1000 * packed
+    assert babycli("data", "extract", "a.zip", "out").code == 0
+    assert Path("out/mask.bmp").read_bytes() == content
+
+
+def test_no_library_speaks_to_the_user() -> None:
+    """Pillow warns in Python, and libtiff writes past it."""
+    folder = Path("folder")
+    folder.mkdir()
+    several_alphas = saved("PNG", NOISE.quantize(4), transparency=b"\x00\x40\x80\xff")
+    fax = bytearray(saved("TIFF", NOISE.convert("1"), compression="group4"))
+    fax[40:80] = bytes(40)
+    jpeg = saved("TIFF", compression="jpeg")
+    at = jpeg.index(b"\xff\xdb")
+    for i, content in enumerate((several_alphas, bytes(fax), jpeg[:at] + bytes(60) + jpeg[at + 60 :])):
+        (folder / f"{i}.png").write_bytes(content)
+    words = [sys.executable, "-m", "babycli", "data", "manifest", folder, "-o", "list"]
+    subprocess.run(words, check=True, capture_output=True)
+    words = [sys.executable, "-m", "babycli", "data", "verify", folder, "--manifest", "list", "--depth", "decode"]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ran.returncode in (0, 3)
+    for word in ("Warning", "site-packages", "JPEGLib", "Fax4Decode"):
+        assert word not in ran.stderr
+    assert len(ran.stderr.splitlines()) <= 2, ran.stderr
+
+
+# ---------------------------------------------------------------- pixels, and many more kinds of damage
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", *RARE])
+def test_pixels_are_pillow_s(kind: str) -> None:
+    content = saved(kind)
+    assert decode(content, "x").tobytes() == Image.open(io.BytesIO(content)).convert("RGB").tobytes()
+
+
+def test_a_thousand_damaged_images() -> None:
+    """`make fuzz` tries many more."""
+    words = [sys.executable, REPOSITORY / "tools" / "fuzz.py", "images", "--cases", "1000", "--seed", "1"]
+    ran = subprocess.run([*words, "--keep", "kept"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "1000 cases" in ran.stdout
+    shutil.rmtree("kept")
