@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from PIL import Image
@@ -42,15 +43,35 @@ _HOLE = bytes(64)  # more than two blocks, in which every coefficient would be -
 
 
 @dataclass(frozen=True, slots=True)
-class _Coded:
-    """Where the coded data are."""
+class _Scan:
+    """Where the data of a scan are."""
 
-    ends: tuple[int, ...]  # offset behind the data of each scan
-    start: int  # of the first one
+    start: int
+    end: int
+    restarts: bytes  # its restart markers, in their order
+    n_restarts: int | None  # how many there should be; None where it is not known
+
+    def is_in_order(self) -> bool:
+        """Tells whether the restart markers are those that there should be, numbered from 0 to 7 again and again."""
+        return self.n_restarts is None or self.restarts == bytes(0xD0 + i % 8 for i in range(self.n_restarts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Coded:
+    """The coded data of a picture."""
+
+    scans: tuple[_Scan, ...]
     zeros_are_plain: bool  # the code of a block that has one colour may begin with a zero
-    restarts: tuple[int, ...]  # the numbers of restart markers (0 to 7), in their order
-    n_restarts: int  # how many there should be; -1 where it is not known
     is_huffman: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What the frame header says."""
+
+    width: int
+    height: int
+    factors: Mapping[int, tuple[int, int]]  # by component: how many blocks it has across and down in a unit
 
 
 class _Pieces(io.BytesIO):
@@ -79,14 +100,16 @@ def check_coded_data(content: bytes) -> None:
     coded = _find_coded(content)
     if coded is None or not coded.is_huffman:
         Image.open(io.BytesIO(content), formats=("JPEG",)).load()
-    elif len(coded.ends) > 1:
+    elif not all(scan.is_in_order() for scan in coded.scans):
+        raise JpegError("parts of its data are missing, or not in order")
+    elif len(coded.scans) > 1:
         _check_scans(content, coded)
     else:
-        _check_scan(content, coded)
+        _check_scan(content, coded.scans[0], coded.zeros_are_plain)
 
 
-def _check_scan(content: bytes, coded: _Coded) -> None:
-    end = coded.ends[0]
+def _check_scan(content: bytes, scan: _Scan, zeros_are_plain: bool) -> None:
+    end = scan.end
     stream = _Pieces(content[:end] + _MORE, end)
     image = Image.open(stream, formats=("JPEG",))
     stream.is_slow = True
@@ -101,17 +124,16 @@ def _check_scan(content: bytes, coded: _Coded) -> None:
     left = content[stream.tell() : end]
     if len(set(left)) > 1:  # bytes of one kind are an encoder's padding
         raise JpegError("its data go on behind the end of the picture: a part of them is damaged")
-    if not coded.zeros_are_plain and content.find(_HOLE, coded.start, end) >= 0:
-        raise JpegError(f"its data have a hole at byte {content.find(_HOLE, coded.start, end)}")
-    if coded.n_restarts >= 0 and coded.restarts != tuple(i % 8 for i in range(coded.n_restarts)):
-        raise JpegError("parts of its data are missing, or not in order")
+    hole = content.find(_HOLE, scan.start, end)
+    if hole >= 0 and not zeros_are_plain:
+        raise JpegError(f"its data have a hole at byte {hole}")
 
 
 def _check_scans(content: bytes, coded: _Coded) -> None:
     parts, at = [], 0
-    for end in coded.ends:
-        parts += [content[at:end], _LONG_MORE]
-        at = end
+    for scan in coded.scans:
+        parts += [content[at : scan.end], _LONG_MORE]
+        at = scan.end
     longer = b"".join([*parts, content[at:]])
     picture = Image.open(io.BytesIO(content), formats=("JPEG",))
     other = Image.open(io.BytesIO(longer), formats=("JPEG",))
@@ -121,39 +143,40 @@ def _check_scans(content: bytes, coded: _Coded) -> None:
 
 def _find_coded(content: bytes) -> _Coded | None:
     """Finds the coded data; None where no end marker follows them."""
-    ends: list[int] = []
-    restarts: list[int] = []
+    scans: list[_Scan] = []
+    restarts = bytearray()
     start = interval = 0
-    n_units, is_huffman, zeros_are_plain = -1, False, True
+    frame = n_restarts = None
+    is_huffman, zeros_are_plain = False, True
     first_symbols: dict[int, int] = {}  # of the tables for AC coefficients: what a code of zeros alone means
-    at, in_scan = 2, False
+    at = 2
     while match := _MARKER.search(content, at):
         marker, at = content[match.start() + 1], match.end()
         if marker in _RST:
-            restarts.append(marker - 0xD0)
+            restarts.append(marker)
         if marker in _ALONE:
             continue
-        if in_scan:
-            ends.append(match.start())
-            in_scan = False
+        if start:
+            scans.append(_Scan(start, match.start(), bytes(restarts), n_restarts))
+            start = 0
         if marker == _EOI:
-            n_restarts = (n_units - 1) // interval if interval and n_units > 0 else -1
-            if not ends:
-                return None
-            return _Coded(tuple(ends), start, zeros_are_plain, tuple(restarts), n_restarts, is_huffman)
+            return _Coded(tuple(scans), zeros_are_plain, is_huffman) if scans else None
         length = int.from_bytes(content[at : at + 2], "big")
         segment = content[at + 2 : at + length]
+        at += length
         if marker == _DRI:
             interval = int.from_bytes(segment[:2], "big")
-        if marker == _DHT:
+        elif marker == _DHT:
             first_symbols |= _read_first_symbols(segment)
-        if marker in _SOF:
-            is_huffman, n_units = marker in _SOF_HUFFMAN, _count_units(segment)
-        at += length
-        if marker == _SOS:
-            in_scan = True
-            if not start:
-                start, table = at, segment[2] & 15 if len(segment) > 2 else -1
+        elif marker in _SOF:
+            is_huffman, frame = marker in _SOF_HUFFMAN, _read_frame(segment)
+        elif marker == _SOS:
+            start = at
+            restarts.clear()
+            n_units = _count_units(frame, segment) if frame is not None else 0
+            n_restarts = (n_units - 1) // interval if interval and n_units else None
+            if not scans:
+                table = segment[2] & 15 if len(segment) > 2 else -1
                 zeros_are_plain = first_symbols.get(table, _END_OF_BLOCK) == _END_OF_BLOCK
     return None
 
@@ -173,14 +196,28 @@ def _read_first_symbols(tables: bytes) -> dict[int, int]:
     return found
 
 
-def _count_units(frame: bytes) -> int:
-    """Counts the coded units (MCUs) of a frame with one scan (ITU-T T.81, A.2); -1 for a damaged header.
+def _read_frame(frame: bytes) -> _Frame | None:
+    """Reads a frame header (ITU-T T.81, B.2.2); None if it is damaged.
 
-    precision (1 byte) | height (2) | width (2) | n components (1) | id, factors (4 bits each), table …
+    precision (1 byte) | height (2) | width (2) | n components (1) | id (1), factors (4 bits each), table (1) | id …
     """
     height, width = int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big")
-    factors = [(byte >> 4, byte & 15) for byte in frame[7::3]]
-    if not factors or len(frame) < 6 or len(factors) != frame[5] or not all(h and v for h, v in factors):
-        return -1
-    across, down = (max(values) * 8 for values in zip(*factors, strict=True)) if len(factors) > 1 else (8, 8)
-    return -(-width // across) * -(-height // down)
+    factors = {number: (byte >> 4, byte & 15) for number, byte in zip(frame[6::3], frame[7::3], strict=False)}
+    is_whole = len(frame) >= 6 and len(factors) == frame[5] > 0 and all(h and v for h, v in factors.values())
+    return _Frame(width, height, factors) if is_whole else None
+
+
+def _count_units(frame: _Frame, scan: bytes) -> int:
+    """Counts the coded units (MCUs) of a scan from its header (ITU-T T.81, A.2); 0 for a damaged one.
+
+    A scan of several components has units of several blocks of 8 x 8; of one component, each of its blocks is a unit.
+    """
+    most_across = max(h for h, _ in frame.factors.values())
+    most_down = max(v for _, v in frame.factors.values())
+    if not scan or scan[0] != 1:
+        return -(-frame.width // (8 * most_across)) * -(-frame.height // (8 * most_down))
+    if len(scan) < 2 or scan[1] not in frame.factors:
+        return 0
+    across, down = frame.factors[scan[1]]
+    width, height = -(-frame.width * across // most_across), -(-frame.height * down // most_down)
+    return -(-width // 8) * -(-height // 8)

@@ -132,8 +132,8 @@ def test_eval_names_what_cannot_be_decoded(babycli: Babycli, demo: DemoCopy) -> 
 def test_a_report_with_pictures_tells_what_cannot_be_decoded(babycli: Babycli, demo: DemoCopy) -> None:
     make_dataset(demo)
     for seed in "12":
-        words = ("--model", f"control:random?seed={seed}", "--tasks", "vtwt", "--output-path", "logs")
-        assert babycli("eval", *words).code == 0
+        model = ("--model", f"control:random?seed={seed}")
+        assert babycli("eval", *model, "--tasks", "vtwt", "--output-path", "logs").code == 0
     for frame in demo.saycam.iterdir():
         replace(frame, offset_as_a_float())
     names = [f"control:random?seed={seed} (demo)" for seed in "12"]
@@ -314,9 +314,9 @@ def test_no_library_speaks_to_the_user() -> None:
     at = jpeg.index(b"\xff\xdb")
     for i, content in enumerate((several_alphas, bytes(fax), jpeg[:at] + bytes(60) + jpeg[at + 60 :])):
         (folder / f"{i}.png").write_bytes(content)
-    words = [sys.executable, "-m", "babycli", "data", "manifest", folder, "-o", "list"]
+    words = [sys.executable, "-m", "babycli", "data", "manifest", "folder", "-o", "list"]
     subprocess.run(words, check=True, capture_output=True)
-    words = [sys.executable, "-m", "babycli", "data", "verify", folder, "--manifest", "list", "--depth", "decode"]
+    words = [sys.executable, "-m", "babycli", "data", "verify", "folder", "--manifest", "list", "--depth", "decode"]
     ran = subprocess.run(words, capture_output=True, text=True, check=False)
     assert ran.returncode in (0, 3)
     for word in ("Warning", "site-packages", "JPEGLib", "Fax4Decode"):
@@ -335,7 +335,7 @@ def test_pixels_are_pillow_s(kind: str) -> None:
 
 def test_a_thousand_damaged_images() -> None:
     """`make fuzz` tries many more."""
-    words = [sys.executable, REPOSITORY / "tools" / "fuzz.py", "images", "--cases", "1000", "--seed", "1"]
+    words = [sys.executable, str(REPOSITORY / "tools" / "fuzz.py"), "images", "--cases", "1000", "--seed", "1"]
     ran = subprocess.run([*words, "--keep", "kept"], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "1000 cases" in ran.stdout
