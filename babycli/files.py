@@ -1,6 +1,7 @@
-"""Writing files so that none is ever half there, and no two commands write one at once.
+"""Reading what is a file, and writing files so that none is ever half there, and no two commands write one at once.
 
-Owns how a file takes its place in one step, locks, and clones. Never knows what is in a file.
+Owns what is refused in the place of a file (a pipe, a device, what claims too many bytes), how a file takes its place
+in one step, locks, and clones. Never knows what is in a file.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import glob
+import io
 import os
 import secrets
 import stat
@@ -35,6 +37,73 @@ _WAIT_S = 30
 _ASIDE = ".babycli.tmp"
 _LEFT_S = 3600  # what is older was left by a killed command
 _FICLONE = 0x40049409  # Linux: _IOW(0x94, 9, int)
+MAX_FILE_BYTES = 1 << 30  # no label file, list, lock, index or log is larger
+_PIECE_BYTES = 1 << 20
+HOLLOW_BYTES = 4 << 30  # a file this large may be hollow
+_HOLLOW_RATIO = 16  # more than any file system that compresses makes of pictures and films
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+class UnfitFileError(OSError):
+    """An OSError for what is no file that can be read, or claims too many bytes; ``strerror`` says which."""
+
+    def __init__(self, detail: str, path: Path | str) -> None:
+        super().__init__(errno.EINVAL, detail, str(path))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return UnfitFileError, (self.strerror, self.filename)
+
+
+def open_to_read(path: Path | str) -> io.BufferedReader:
+    """Opens a regular file, or a link to one, to read its bytes.
+
+    Raises OSError: UnfitFileError for a pipe, a socket or a device, without waiting for it.
+    """
+    _check_kind(os.stat(path), path)  # noqa: PTH116  # before opening: that alone may wait, or move a tape
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        _check_kind(os.fstat(fd), path)
+        return os.fdopen(fd, "rb")
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def read_file(path: Path | str, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """Reads a whole regular file. Raises OSError: UnfitFileError for what is none, or has more bytes than that."""
+    with open_to_read(path) as stream:
+        size_bytes = os.fstat(stream.fileno()).st_size
+        if size_bytes > max_bytes:
+            raise UnfitFileError(f"it has {size_bytes:,} bytes, and at most {max_bytes:,} are read", path)
+        content = stream.read(size_bytes + 1)
+        while len(content) > size_bytes and len(content) <= max_bytes:  # it grows, or it is one of /proc, which say 0
+            more = stream.read(_PIECE_BYTES)
+            if not more:
+                break
+            content += more
+    if len(content) > max_bytes:
+        raise UnfitFileError(f"it has more than {max_bytes:,} bytes, and no more are read", path)
+    return content
+
+
+def is_hollow(status: os.stat_result) -> bool:
+    """Tells whether most of a large file is a hole: bytes that nobody wrote, slow to read and worth nothing."""
+    blocks = getattr(status, "st_blocks", None)  # Windows has none
+    return blocks is not None and status.st_size >= HOLLOW_BYTES and blocks * 512 * _HOLLOW_RATIO < status.st_size
+
+
+def _check_kind(status: os.stat_result, path: Path | str) -> None:
+    if stat.S_ISREG(status.st_mode):
+        return
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    kind = next((words for is_kind, words in _KINDS if is_kind(status.st_mode)), "something else")
+    raise UnfitFileError(f"it is {kind}, not a file", path)
 
 
 def in_home(path: Path | str) -> Path:
@@ -125,7 +194,7 @@ def keep_old(path: Path) -> None:
     with explained(path):
         old = next(name for name in names if not os.path.lexists(name))
         if path.is_file():
-            write_atomically(old, path.read_bytes())
+            write_atomically(old, read_file(path))
         elif os.path.lexists(path):
             os.replace(path, old)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from babycli.errors import DataError
-from babycli.files import write_atomically
+from babycli.files import open_to_read, read_file, write_atomically
 
 _SCHEMA = 1
 _KEPT_FILES = 8  # a file for each list of checksums that a dataset was compared with
@@ -77,10 +77,12 @@ class VerifyIndex:
             self._stream = -1
         if complete and self._path is not None and self._n_lines != len(self._used):
             lines = [_to_line(self._header), *(_to_line([key, value]) for key, value in self._used.items())]
-            with contextlib.suppress(DataError):
+            with contextlib.suppress(OSError, DataError):
+                _check_file(self._path)
                 write_atomically(self._path, b"".join(lines))
 
     def _open(self, path: Path) -> int:
+        _check_file(path)
         if not self._found:
             write_atomically(path, _to_line(self._header))
             others = sorted(path.parent.glob("verified-*.jsonl"), key=lambda other: other.stat().st_mtime_ns)
@@ -96,7 +98,7 @@ class VerifyIndex:
         if self._path is None:
             return {}
         try:
-            lines = self._path.read_bytes().split(b"\n")
+            lines = read_file(self._path).split(b"\n")
         except OSError:
             return {}
         if _value(lines[0]) != self._header:
@@ -104,6 +106,12 @@ class VerifyIndex:
         self._n_lines = sum(bool(line) for line in lines[1:])
         values = [value for value in map(_value, lines[1:]) if isinstance(value, list) and len(value) == 2]
         return {key: value for key, value in values if isinstance(key, str)}
+
+
+def _check_file(path: Path) -> None:
+    """Raises an OSError for what is no file: a pipe or a device is not written to."""
+    if os.path.lexists(path):
+        open_to_read(path).close()
 
 
 def _to_line(value: object) -> bytes:
@@ -118,5 +126,5 @@ def _value(line: bytes) -> Any:
         return None
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from babycli.data.datasets import data_set_named, joint_data_set
-from babycli.data.labels import Labels, parse_labels, read_labels, why_not, with_item_problems
+from babycli.data.labels import MAX_LABEL_BYTES, Labels, parse_labels, read_labels, why_not, with_item_problems
 from babycli.data.manifest import LabelledTask, Published, Upstream, published
 from babycli.data.problems import ProblemKind, raise_for
 from babycli.errors import ChecksumError, DataError
-from babycli.files import keep_old, write_atomically
+from babycli.files import keep_old, read_file, write_atomically
 
 FETCH_TIMEOUT_S = 30
 
@@ -101,7 +101,7 @@ def _sound(path: Path, task: LabelledTask) -> bytes:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path, MAX_LABEL_BYTES)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
 

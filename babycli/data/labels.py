@@ -18,9 +18,11 @@ from babycli.data.problems import Problem, ProblemKind
 from babycli.data.rows import BOM, ParsedRows, PlacedRow, parse_rows
 from babycli.domain import ImageRef, Item, Row
 from babycli.errors import TaskError
+from babycli.files import read_file
 from babycli.foreign import explained_for
 from babycli.wording import listed
 
+MAX_LABEL_BYTES = 256 << 20  # of a label file: a thousand times the longest one
 _MEND = "docs/add_a_task.md has an example"
 
 
@@ -45,7 +47,7 @@ class Labels:
 def read_labels(path: Path, task: LabelledTask) -> Labels:
     """Reads a task's label file. A missing file or a malformed row is a problem in the result, not an exception."""
     try:
-        raw = path.read_bytes()
+        raw = read_file(path, MAX_LABEL_BYTES)
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         detail = "" if missing else str(error.strerror)

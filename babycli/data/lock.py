@@ -14,6 +14,7 @@ from typing import Any
 from babycli.data.problems import Problem, ProblemKind
 from babycli.data.root import DatasetRoot
 from babycli.errors import DataError
+from babycli.files import read_file
 
 LOCK_NAME = "babycli.lock"
 _SCHEMA = 1
@@ -65,7 +66,7 @@ def read_lock(root: DatasetRoot) -> Lock:
     """Reads the lock of a dataset; a lock without links if there is none. Raises DataError for a damaged one."""
     path = lock_path(root)
     try:
-        raw = path.read_bytes()
+        raw = read_file(path)
     except FileNotFoundError:
         return Lock({})
     except OSError as error:

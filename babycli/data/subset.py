@@ -28,7 +28,7 @@ from babycli.data.root import DatasetRoot
 from babycli.data.sources import link_command
 from babycli.data.verify import link_problem, open_link
 from babycli.errors import DataError
-from babycli.files import explained, write_atomically
+from babycli.files import explained, read_file, write_atomically
 from babycli.wording import LinkMode
 
 MANIFEST_NAME = "manifest-sha256.txt"
@@ -68,7 +68,7 @@ def make_subset(root: DatasetRoot, all_labels: Sequence[Labels], folder: Path, p
         LOCK_NAME: _lock_of(parts, of_sources).content,
     }
     own = dict(files)
-    files |= {labels.task.label_path: labels.path.read_bytes() for labels in all_labels}
+    files |= {labels.task.label_path: read_file(labels.path) for labels in all_labels}
     links = {part.link.path: _relative_target(part.link) for part in parts}
     with assembling(folder) as assembly:
         was_there = assembly.is_in_use
@@ -96,7 +96,7 @@ def _is_this(folder: Path, own: Mapping[str, bytes]) -> bool:
 
 def _file_content(path: Path) -> bytes | None:
     with explained(path):
-        return path.read_bytes() if path.is_file() else None
+        return read_file(path) if path.is_file() else None
 
 
 def _read_parts(root: DatasetRoot, all_labels: Sequence[Labels], progress: Callable[[int], None]) -> list[_Part]:

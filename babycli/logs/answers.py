@@ -44,6 +44,7 @@ from babycli.domain import (
     digest_of,
 )
 from babycli.errors import DataError
+from babycli.files import read_file
 
 _CHECK = b',"check":"%08x"}\n'
 _CHECK_BYTES = len(_CHECK % 0) - 1  # at the end of a line
@@ -120,7 +121,7 @@ def _to_fields(answered: Answered) -> dict[str, Any]:
 def _read(path: Path) -> Iterator[Answered | None]:
     """Reads the lines of a file, of any schema version; gives None for a damaged one. A torn last line is left out."""
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         raise DataError(f"cannot read the scores {path}: {error.strerror}") from error
     for line in content[: whole_bytes(content)].split(b"\n")[:-1]:

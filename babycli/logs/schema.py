@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from babycli.errors import DataError
+from babycli.files import read_file
 
 SCHEMA_VERSION = 2
 READABLE = (1, 2)
@@ -31,7 +32,7 @@ def check_schema(version: object) -> None:
 def read_run(folder: Path) -> dict[str, Any] | None:
     """Reads run.json of a folder; None if there is none, or none that can be read."""
     try:
-        run = orjson.loads((folder / RUN_FILE).read_bytes())
+        run = orjson.loads(read_file(folder / RUN_FILE))
     except (OSError, orjson.JSONDecodeError):
         return None
     return run if isinstance(run, dict) else None

@@ -23,6 +23,7 @@ from typing import Any
 
 from babycli.domain import Answer, Loglikelihood, Row, Similarity, Text
 from babycli.errors import TaskError
+from babycli.files import MAX_FILE_BYTES, open_to_read
 from babycli.foreign import explained_for
 from babycli.interop.lmms.findings import LmmsKind
 from babycli.logs.samples import Sample, decoded, doc_id_of, number_of, text_of_cell
@@ -157,8 +158,8 @@ def metric_field(line: Mapping[str, Any], task: Task) -> Mapping[str, Any]:
 def has_rows_of(path: Path, task: Task) -> bool | None:
     """Tells whether the first line of a samples file is of a row of this task; None where nothing can be read."""
     try:
-        with path.open("rb") as stream:
-            line = decoded(stream.readline())
+        with open_to_read(path) as stream:
+            line = decoded(stream.readline(MAX_FILE_BYTES))
     except (OSError, ValueError):
         return None
     fields = _row_of_fields(metric_field(line, task), task)
