@@ -6,6 +6,7 @@ Owns the words on the screen. The work is done in babycli/data/extract.py and su
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +28,8 @@ from babycli.data.zips import Member, ZipArchive
 from babycli.errors import DataError, UsageError
 from babycli.files import in_home
 from babycli.tasks import select_tasks
+
+SHOWN_OF_A_CAUSE = 20  # problems with the same cause, in a list
 
 
 def _folder(words: str) -> Path:
@@ -63,7 +66,7 @@ def unpack(
     refused = check_members(opened, members)
     _print(refused)
     if refused:
-        say(f"{len(refused)} of {len(members)} members are not safe to unpack, so nothing was")
+        say(f"{len(refused)} of {len(members)} members cannot be unpacked, or not safely, so nothing was")
         raise typer.Exit(exit_code(refused))
     with progress_bar("unpacking", sum(member.size_bytes for member in members), "B", scaled=True) as count:
         done = extract(opened, members, _folder(destination), count)
@@ -105,8 +108,16 @@ def _needed(
 
 
 def _print(problems: Sequence[Problem]) -> None:
+    """Prints the problems, a cause that many members share with the first of them only."""
+    causes = Counter((problem.task, problem.kind, problem.detail) for problem in problems)
+    shown: Counter[tuple[str, str, str]] = Counter()
     for problem in problems:
-        tell(problem)
+        cause = problem.task, problem.kind, problem.detail
+        shown[cause] += 1
+        if causes[cause] <= SHOWN_OF_A_CAUSE or shown[cause] < SHOWN_OF_A_CAUSE:
+            tell(problem)
+        elif shown[cause] == SHOWN_OF_A_CAUSE:
+            tell(f"{problem}; and {causes[cause] - SHOWN_OF_A_CAUSE} more of this kind")
 
 
 def subset(

@@ -13,7 +13,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import shutil
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from babycli.data.images import MAX_IMAGE_BYTES, ImageStore
 from babycli.data.problems import ProblemKind
 from babycli.data.workers import chunks, map_in_processes
 from babycli.errors import ChecksumError, DataError
-from babycli.files import clone, explained, locked
+from babycli.files import clone, explained, locked, read_file
 from babycli.wording import LinkMode
 
 CopyMode = Literal[LinkMode.COPY, LinkMode.HARDLINK, LinkMode.REFLINK]
@@ -64,20 +63,18 @@ class Assembly:
             if self.staging.is_symlink():
                 raise DataError(f"{self.staging} is in the way", "move it away")
             self.staging.mkdir(parents=True, exist_ok=True)
-            for parent_name, folders, others in os.walk(self.staging, topdown=False):
-                inside = os.path.relpath(parent_name, self.staging)
-                for name in [*others, *folders]:
-                    place, path = Path(parent_name, name), name if inside == "." else f"{inside}/{name}"
-                    if place.is_symlink():
-                        wanted = path in links
-                    elif place.is_dir():
-                        with contextlib.suppress(OSError):
-                            place.rmdir()  # only where nothing is left in it
-                        wanted = True
-                    else:
-                        wanted = path in files and place.is_file()
-                    if not wanted:
-                        place.unlink()
+            for place in _inside_out(self.staging):
+                path = str(place)[len(f"{self.staging}/") :]
+                if place.is_symlink():
+                    wanted = path in links
+                elif place.is_dir():
+                    with contextlib.suppress(OSError):
+                        place.rmdir()  # only where nothing is left in it
+                    wanted = True
+                else:
+                    wanted = path in files and place.is_file()
+                if not wanted:
+                    place.unlink()
 
     def finish(self, names: Iterable[str]) -> None:
         """Moves the files and links of these names to their places, in this order, over those that are there."""
@@ -90,7 +87,22 @@ class Assembly:
             with explained(place):
                 place.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(self.staging / name, place)
-        shutil.rmtree(self.staging, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            for place in [*_inside_out(self.staging), self.staging]:
+                place.rmdir()  # all files have been moved away
+
+
+def _inside_out(folder: Path) -> list[Path]:
+    """Lists all that is in a folder, each folder behind what is in it; however deep they are. Raises OSError."""
+    found: list[Path] = []
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                found.append(Path(entry.path))
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(found[-1])
+    return found[::-1]
 
 
 @contextlib.contextmanager
@@ -171,7 +183,7 @@ def _has(place: Path, sha256: str) -> bool:
     try:
         status = place.lstat()
         is_own = stat.S_ISREG(status.st_mode) and status.st_size <= MAX_IMAGE_BYTES
-        return is_own and hashlib.sha256(place.read_bytes()).hexdigest() == sha256
+        return is_own and hashlib.sha256(read_file(place)).hexdigest() == sha256
     except OSError:
         return False
 

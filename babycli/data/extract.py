@@ -6,7 +6,6 @@ Owns what is refused, and how files get there. Never writes outside of the folde
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import zlib
 from collections.abc import Callable, Sequence
@@ -17,19 +16,18 @@ from typing import Literal
 from babycli.data.copying import RESERVED_NAME, assembling
 from babycli.data.decoding import check_header
 from babycli.data.images import ImageError
-from babycli.data.names import folded_name
+from babycli.data.names import MAX_DEPTH, folded_name, why_not_written
 from babycli.data.problems import Problem, ProblemKind
 from babycli.data.workers import chunks, map_in_processes
-from babycli.data.zips import MAX_MEMBER_BYTES, Member, MemberError, ZipArchive
+from babycli.data.zips import MAX_MEMBER_BYTES, Member, MemberError, ZipArchive, unreadable_why
 from babycli.errors import DataError
-from babycli.files import explained
+from babycli.files import explained, read_file
 from babycli.wording import listed
 
 _CHUNK = 256  # members that one task unpacks
 _MAX_RATIO = 1000  # DEFLATE packs at best 1032 to 1, and only an uncompressed image of one colour comes near that
 _MAX_TRIED_BYTES = 1 << 30  # of members that are packed so well, unpacked to see whether they are images
 _RATIO_COUNTS_BYTES = 1 << 20  # a smaller member does no harm
-_DRIVE = re.compile(r"[A-Za-z]:")
 _SPARE_BYTES = 64 << 20  # left free on the disk
 _MAX_PART_BYTES = 255  # of a name between slashes, on most file systems
 _MAX_NAME_BYTES = 1024
@@ -64,7 +62,7 @@ def check_members(archive: ZipArchive, members: Sequence[Member]) -> list[Proble
             wrong = None if left_bytes >= 0 and _is_image(archive, member) else _as_bomb(member)
         if wrong is not None:
             problems.append(Problem("", wrong[0], f"{archive.path}/{member.name}", wrong[1]))
-    names = [member.name for member in members if len(os.fsencode(member.name)) <= _MAX_NAME_BYTES]
+    names = [member.name for member in members if len(member.name) <= _MAX_NAME_BYTES and _depth(member) <= MAX_DEPTH]
     return sorted([*problems, *_collisions(archive, sorted(names))])
 
 
@@ -97,19 +95,23 @@ def extract(archive: ZipArchive, members: Sequence[Member], folder: Path, progre
     return Extracted(len(members) - len(problems), len(left) - len(problems), tuple(sorted(problems)))
 
 
+def _depth(member: Member) -> int:
+    return member.name.count("/")
+
+
 def _wrong(member: Member) -> tuple[ProblemKind, str] | None:
     name = member.name
     parts = name.split("/")
+    why_unreadable = unreadable_why(member)
+    if why_unreadable:
+        return ProblemKind.UNREADABLE, f"{why_unreadable}; unpack the zip with another program and give the folder"
     if len(os.fsencode(name)) > _MAX_NAME_BYTES or max(len(os.fsencode(part)) for part in parts) > _MAX_PART_BYTES:
         return ProblemKind.UNSAFE_NAME, "a name that is too long for many disks"
-    if name.startswith("/") or _DRIVE.match(name):
-        return ProblemKind.UNSAFE_NAME, "an absolute name"
     if parts[0] == RESERVED_NAME:
         return ProblemKind.UNSAFE_NAME, "a name that babycli needs for itself"
-    if ".." in parts:
-        return ProblemKind.UNSAFE_NAME, "it leads out of the folder"
-    if any(character in name for character in "\\\0\n\r") or "" in parts or "." in parts:
-        return ProblemKind.UNSAFE_NAME, "a name that not every system reads alike"
+    why = why_not_written(name)
+    if why:
+        return ProblemKind.UNSAFE_NAME, why
     if member.is_symlink:
         return ProblemKind.NOT_A_FILE, "a symbolic link"
     if member.size_bytes > MAX_MEMBER_BYTES:
@@ -179,7 +181,7 @@ def _state(place: Path, member: Member) -> _State:
     try:
         if place.is_symlink() or not place.is_file() or place.stat().st_size != member.size_bytes:
             return "other"
-        return "same" if zlib.crc32(place.read_bytes()) == member.crc32 else "other"
+        return "same" if zlib.crc32(read_file(place)) == member.crc32 else "other"
     except OSError:
         return "other"
 

@@ -9,17 +9,21 @@ from __future__ import annotations
 import functools
 import os
 import stat
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from babycli.data.digests import new_hash
+from babycli.data.names import leads_astray
 from babycli.data.problems import ProblemKind
-from babycli.data.zips import MAX_MEMBER_BYTES, Member, MemberError, ZipArchive
+from babycli.data.zips import MAX_MEMBER_BYTES, Member, MemberError, ZipArchive, unreadable_why
 from babycli.errors import DataError
+from babycli.files import is_hollow
 
 _BUFFER_BYTES = 1 << 18
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not wait for its writer
+_FEW_LOOKUPS = 10_000  # in a zip: a twentieth of a second
 PROBES = 64  # names that are tried to choose a folder, which is then looked through whole
 MAX_IMAGE_BYTES = MAX_MEMBER_BYTES  # a larger file is not read as an image, in a folder as in a zip
 
@@ -54,7 +58,7 @@ class ImageStore(Protocol):
         """Reads the bytes of an image; an empty file is no image. Raises ImageError."""
 
     def scan(self) -> tuple[list[str], list[ImageError]]:
-        """Lists the names of all files there, sorted, and the folders that could not be read."""
+        """Lists the names of all files there, sorted, and what could not be looked into: folders, unsafe names."""
 
     def states(self, names: Sequence[str]) -> Iterator[os.stat_result | None]:
         """Gives the state of every file without reading it; None for one that is not there."""
@@ -161,6 +165,10 @@ class FolderStore:
                 if not stat.S_ISREG(state.st_mode):
                     yield self.problem(name) or ImageError(ProblemKind.NOT_A_FILE, path), state
                     continue
+                if is_hollow(state):
+                    detail = f"it claims {state.st_size:,} bytes, and nearly all of them are a hole on the disk"
+                    yield ImageError(ProblemKind.SUSPICIOUS_SIZE, path, detail), state
+                    continue
                 left = state.st_size
                 if left > MAX_IMAGE_BYTES and name in images:
                     yield _size_problem(left, path) or _changed(path), state
@@ -223,7 +231,15 @@ class ZipStore:
 
     def scan(self) -> tuple[list[str], list[ImageError]]:
         prefix = self._prefix
-        return sorted(name[len(prefix) :] for name in self.archive.names() if name.startswith(prefix)), []
+        names = [name[len(prefix) :] for name in self.archive.names() if name.startswith(prefix)]
+        problems = []
+        if not self.archive.is_plain:
+            why = {name: leads_astray(name) for name in names}
+            problems = [
+                ImageError(ProblemKind.UNSAFE_NAME, self.place(name), why[name]) for name in sorted(names) if why[name]
+            ]
+            names = [name for name in names if not why[name]]
+        return sorted(names), problems
 
     def states(self, names: Sequence[str]) -> Iterator[os.stat_result | None]:
         state = self.archive.state()  # a member cannot change without its archive
@@ -267,6 +283,9 @@ class ZipStore:
         problem = _size_problem(member.size_bytes, self.place(name))
         if problem is not None:
             raise problem
+        why = unreadable_why(member)
+        if why:
+            raise ImageError(ProblemKind.UNREADABLE, self.place(name), why)
         return member
 
     def _find_any(self, name: str) -> Member:
@@ -289,13 +308,35 @@ def open_store(place: Path, names: Sequence[str], index_folder: Path | None = No
 
 def open_zip_store(archive: ZipArchive, names: Sequence[str]) -> ZipStore:
     """Opens the folder of a zip that holds most of the names."""
-    stores = [ZipStore(archive, folder) for folder in archive.folders]
-    return max(stores, key=lambda store: n_probes_found(store, names))
+    probes = _probes(names)
+    if len(archive.folders) * len(probes) <= max(len(archive), _FEW_LOOKUPS):
+        stores = [ZipStore(archive, folder) for folder in archive.folders]
+        return max(stores, key=lambda store: n_probes_found(store, names))
+    found = _by_folder(archive, probes)
+    n_found = Counter(folder for folder, name in found if ZipStore(archive, folder).problem(name) is None)
+    return ZipStore(archive, max(archive.folders, key=n_found.__getitem__))
+
+
+def _by_folder(archive: ZipArchive, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Finds each folder with each of these names that it holds, in one walk: thousands of folders cost no look-ups."""
+    by_file_name: dict[str, list[str]] = {}
+    for name in names:
+        by_file_name.setdefault(name.rpartition("/")[2], []).append(name)
+    for there in set(archive.names()):
+        for name in by_file_name.get(there.rpartition("/")[2], ()):
+            if there == name:
+                yield "", name
+            elif there.endswith(f"/{name}"):
+                yield there[: -len(name) - 1], name
+
+
+def _probes(names: Sequence[str]) -> Sequence[str]:
+    return names[:: max(1, len(names) // PROBES)]
 
 
 def n_probes_found(store: ImageStore, names: Sequence[str]) -> int:
     """Counts how many of a few names, evenly spread, a store has: enough to choose between stores."""
-    return sum(store.problem(name) is None for name in names[:: max(1, len(names) // PROBES)])
+    return sum(store.problem(name) is None for name in _probes(names))
 
 
 def open_archive(path: Path, index_folder: Path | None = None) -> ZipArchive:

@@ -25,7 +25,7 @@ from babycli.data.root import DatasetRoot
 from babycli.data.sources import all_sources, source_named
 from babycli.data.zips import is_zip
 from babycli.errors import DataError, UsageError
-from babycli.files import locked, written_aside
+from babycli.files import locked, open_to_read, written_aside
 from babycli.wording import LinkMode
 
 _NO_IMAGES = {
@@ -35,6 +35,8 @@ _NO_IMAGES = {
     ProblemKind.UNDECODABLE,
     ProblemKind.SUSPICIOUS_SIZE,
 }
+_SPLIT_MARK = b"PK\x07\x08"  # at the start of the first part
+_PART = re.compile(r"\.(?:z\d\d+|\d{3})$", re.IGNORECASE)  # frames.z01 of Info-ZIP, frames.zip.001 of 7-Zip
 _IMAGES = "images"  # in the dataset folder: where images are put that are not merely linked
 
 
@@ -115,11 +117,27 @@ def check_source(given: Path, index_folder: Path | None = None) -> None:
     if given.is_dir():
         return
     if not is_zip(given):
-        raise DataError(
-            f"{given} is neither a folder of images nor a zip",
-            "check the path; if it should be a zip (Databrary's frames.txt is one), it was cut off: download it again",
-        )
+        raise _no_source(given)
     open_archive(given, index_folder)
+
+
+def _no_source(given: Path) -> DataError:
+    """Explains a path that is neither a folder nor a file that ends as a zip does."""
+    try:
+        with open_to_read(given) as stream:
+            head = stream.read(len(_SPLIT_MARK))
+    except OSError as error:
+        return DataError(f"cannot read {given}: {error.strerror}", "give a folder of images or a zip")
+    if head == _SPLIT_MARK or _PART.search(given.name):
+        return DataError(
+            f"{given} is one part of a split zip, and not the last",
+            "put all parts into one folder and join them:  zip -s 0 NAME.zip --out whole.zip   (of 7-Zip: "
+            "cat NAME.zip.0* > whole.zip)",
+        )
+    return DataError(
+        f"{given} is neither a folder of images nor a zip",
+        "check the path; if it should be a zip (Databrary's frames.txt is one), it was cut off: download it again",
+    )
 
 
 def candidates(given: Path, index_folder: Path | None = None) -> list[Path]:
@@ -247,6 +265,13 @@ def _best_place(root: DatasetRoot, asked: _Asked, folders: Mapping[str, list[Pat
         best = find_images(folders[link.source], names, root.index_folder)
         if not best.n_found:
             given = folders[link.source][0]
+            unreadable = [problem for problem in best.why.values() if problem.kind == ProblemKind.UNREADABLE]
+            if unreadable:
+                why = unreadable[0]
+                raise DataError(
+                    f"{given}: none of {len(names)} {source.title} can be read: {why.path}: {why.detail}",
+                    "unpack it with another program, and give the folder" if given.is_file() else "check the path",
+                )
             raise DataError(
                 f"{given} does not hold the {source.title}: none of {len(names)} names was found in it "
                 f"or in the folders directly in it, for instance {names[0]}",

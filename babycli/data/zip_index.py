@@ -8,15 +8,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import sys
 from array import array
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from babycli.errors import DataError
-from babycli.files import write_atomically
+from babycli.files import open_to_read, read_file, write_atomically
 
-_MAGIC = b"babycli zip index 1\n"
+_MAGIC = b"babycli zip index 2\n"
 _DIGEST_BYTES = 32
 
 
@@ -28,6 +29,7 @@ class Directory:
     positions: array[int]  # of its entry in the directory
     offsets: array[int]  # of all local headers in the file, sorted by themselves
     folders: list[str]  # sorted
+    is_plain: bool  # every name is ASCII and in its normal form, as the entry writes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +44,14 @@ class IndexKey:
 def load_directory(path: Path, key: IndexKey) -> Directory | None:
     """Reads an index; None if there is none, or if it is damaged or of another archive."""
     try:
-        raw = path.read_bytes()
+        raw = read_file(path)
     except OSError:
         return None
     body = memoryview(raw)[:-_DIGEST_BYTES]
     if not raw.startswith(_MAGIC) or hashlib.sha256(body).digest() != raw[-_DIGEST_BYTES:]:
         return None
     header_end = raw.index(b"\n", len(_MAGIC))
-    header = json.loads(raw[len(_MAGIC) : header_end])
+    header = json.loads(raw[len(_MAGIC) : header_end])  # sound, as its digest is
     if header["key"] != asdict(key) or header["byteorder"] != sys.byteorder:
         return None
     at = header_end + 1
@@ -60,7 +62,7 @@ def load_directory(path: Path, key: IndexKey) -> Directory | None:
         at += n * values.itemsize
         arrays.append(values)
     keys, positions, offsets = arrays
-    return Directory(keys, positions, offsets, header["folders"])
+    return Directory(keys, positions, offsets, header["folders"], header["plain"])
 
 
 def save_directory(path: Path, key: IndexKey, directory: Directory) -> None:
@@ -70,8 +72,11 @@ def save_directory(path: Path, key: IndexKey, directory: Directory) -> None:
         "key": asdict(key),
         "byteorder": sys.byteorder,
         "folders": directory.folders,
+        "plain": directory.is_plain,
         "lengths": [len(values) for values in arrays],
     }
     body = b"".join([_MAGIC, json.dumps(header).encode(), b"\n", *(values.tobytes() for values in arrays)])
-    with contextlib.suppress(DataError):
+    with contextlib.suppress(DataError, OSError):
+        if os.path.lexists(path):
+            open_to_read(path).close()  # a pipe or a device is not written to
         write_atomically(path, body + hashlib.sha256(body).digest())

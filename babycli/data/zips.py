@@ -1,15 +1,18 @@
 """Zip archives as they are delivered: the directory of names, and the bytes of one member, checked.
 
-Owns the format (PKWARE APPNOTE 6.3: stored and deflated members, zip64, an archive behind other bytes). Never writes an
-archive, and never unpacks more than a member says it holds. The standard library's reader takes several times as long
-and as much memory to open SAYCam's 600,285 frames (benchmarks/data.py), shares one file position between its readers,
-and reads overlapping members.
+Owns the format (PKWARE APPNOTE 6.3: stored, deflated, bzip2 and LZMA members, zip64) and its members' names. How the
+directory is found is in zip_end.py, how bytes are unpacked in unpacking.py. Never writes an archive, and never unpacks
+more than a member says it holds. The standard library's reader takes several times as long and as much memory to open
+SAYCam's 600,285 frames (benchmarks/data.py), shares one file position between its readers, and reads overlapping
+members.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shlex
 import struct
 import zlib
 from array import array
@@ -19,25 +22,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from babycli.data.names import MAX_DEPTH, leads_astray, normal_name
 from babycli.data.problems import ProblemKind
+from babycli.data.unpacking import METHODS, Unpacker, UnpackError, name_of_method
+from babycli.data.zip_end import ZipEnd, find_end
 from babycli.data.zip_index import Directory, IndexKey, load_directory, save_directory
 from babycli.errors import DataError
+from babycli.files import HOLLOW_BYTES, is_hollow, open_to_read
 
 MAX_MEMBER_BYTES = 1 << 28  # no image is larger than 256 MiB: a member that claims to be is an attack or damaged
-_END = struct.Struct("<4s4H2LH")  # end of central directory
-_END64_LOCATOR = struct.Struct("<4sLQL")
-_END64 = struct.Struct("<4sQ2H2L4Q")
 _ENTRY = struct.Struct("<4s4B4H3L5H2L")  # central directory file header
-_SCAN = struct.Struct("<L24x3H8xL")  # of an entry: its signature, lengths and offset
+_SCAN = struct.Struct("<L24x4H6xL")  # of an entry: its signature, lengths, disk and offset
 _ENTRY_SIGNATURE = 0x02014B50
 _LOCAL = struct.Struct("<4s5H3L2H")  # local file header
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF  # "see the zip64 field"
-_MAX_COMMENT_BYTES = 0xFFFF
 _MAX_NAME_BYTES = 4096  # no system has longer paths
-_MAX_DEPTH = 32  # images lie in no deeper folder
+_MAX_DIRECTORY_BYTES = 256 << 20  # of 3 million images; it is read at once
+_MEAN_ENTRY_BYTES = 80
 _ENCRYPTED, _UTF8 = 0x1, 0x800
-_STORED, _DEFLATED = 0, 8
-_UNIX = 3
+_STORED = 0
+_UNIX_SYSTEMS = (3, 19)  # Unix and macOS: names are bytes as on their disks, and a backslash is a letter like others
+_ZIP64_FIELD = 0x0001
+_NAME_FIELD = 0x7075  # Info-ZIP's: the name in UTF-8
+_MAYBE_NAME_FIELD = re.compile(rb"up..\x01", re.DOTALL)
+_ODD = (b"\\", b"//", b"./", b"\0")  # where they are in a name, it may have another form or lead astray
 _SYMLINK, _TYPE_OF_FILE = 0o120000, 0o170000
 
 _INDEXED_MEMBERS = 20_000  # a smaller archive opens at once
@@ -71,10 +79,8 @@ class Member:
 def is_zip(path: Path) -> bool:
     """Tells whether a file ends as a zip does, whatever its name. A file that cannot be read is not a zip."""
     try:
-        if not path.is_file():  # a pipe would wait for its writer
-            return False
-        with path.open("rb") as stream:
-            return _find_end(stream.fileno()) is not None
+        with open_to_read(path) as stream:
+            return find_end(stream.fileno()) is not None
     except OSError:
         return False
 
@@ -93,7 +99,8 @@ class ZipArchive:
         self.path = path
         self._index_folder = index_folder
         try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            with open_to_read(path) as stream:
+                self._fd = os.dup(stream.fileno())
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror}") from error
         try:
@@ -101,7 +108,7 @@ class ZipArchive:
         except OSError as error:
             raise self._broken(str(error.strerror)) from error
         except struct.error as error:
-            raise self._broken("its directory is damaged") from error
+            raise self._cut_off("its directory is damaged") from error
 
     def __del__(self) -> None:
         if hasattr(self, "_fd"):
@@ -114,6 +121,11 @@ class ZipArchive:
     def folders(self) -> list[str]:
         """Every folder in it, sorted; "" for the outermost."""
         return self._directory.folders
+
+    @property
+    def is_plain(self) -> bool:
+        """True if every name is ASCII and in its normal form, so that none leads astray."""
+        return self._directory.is_plain
 
     def __len__(self) -> int:
         """Counts the members, without folders."""
@@ -144,11 +156,18 @@ class ZipArchive:
         window, start = b"", 0
         for position in sorted(self._directory.positions):
             at = position - start + _ENTRY.size
-            if at > len(window) or at + int.from_bytes(window[at - 18 : at - 16], "little") > len(window):
+            end = at + _n_name_and_extra(window, at)
+            if at > len(window) or end > len(window):
                 window, start = os.pread(self._fd, _PIECE_BYTES, self._directory_start + position), position
                 at = _ENTRY.size
+                end = at + _n_name_and_extra(window, at)
             raw = window[at : at + int.from_bytes(window[at - 18 : at - 16], "little")]
-            yield raw.decode("ascii") if raw.isascii() else self._member(position).name
+            if self._directory.is_plain or (
+                raw.isascii() and not _is_odd(raw) and b"up" not in window[at + len(raw) : end]
+            ):
+                yield raw.decode("ascii")
+            else:
+                yield self._parse(window[at - _ENTRY.size : end]).name
 
     def state(self) -> os.stat_result:
         """Gives the size, times and inode of the file."""
@@ -172,41 +191,40 @@ class ZipArchive:
         """Reads a member of any size piece by piece, and checks its CRC-32 at the end. Raises MemberError."""
         self._check(member)
         try:
+            if member.size_bytes >= HOLLOW_BYTES and is_hollow(self.state()):
+                raise MemberError(f"it claims {member.size_bytes} bytes, and most of the zip is a hole on the disk")
             head = os.pread(self._fd, _LOCAL.size + len(member.raw_name), member.offset)
             start = member.offset + self._start(member, head)
             crc32, n_bytes = 0, 0
-            for piece in self._inflated(member, start):
+            for piece in self._unpacked_pieces(member, start):
                 crc32, n_bytes = zlib.crc32(piece, crc32), n_bytes + len(piece)
                 if n_bytes > member.size_bytes:
                     break
                 yield piece
-        except (OSError, zlib.error) as error:
+        except OSError as error:
             raise MemberError(f"it cannot be read: {error}") from error
+        except UnpackError as error:
+            raise MemberError(f"it cannot be unpacked: {error}") from error
         if n_bytes != member.size_bytes:
             raise MemberError(f"it holds other than the {member.size_bytes} bytes that the zip says")
         if crc32 != member.crc32:
             raise MemberError("its CRC-32 is not what the zip says", is_checksum=True)
 
     def _check(self, member: Member) -> None:
-        if member.flags & _ENCRYPTED:
-            raise MemberError("it is encrypted")
-        if member.method not in (_STORED, _DEFLATED):
-            raise MemberError(f"compression method {member.method} is not supported; only stored and deflated are")
+        why = unreadable_why(member)
+        if why:
+            raise MemberError(why)
         if not 0 <= member.offset < self._directory_start:
             raise MemberError("no member begins where the zip says")
 
-    def _inflated(self, member: Member, start: int) -> Iterator[bytes]:
-        stream = zlib.decompressobj(-zlib.MAX_WBITS) if member.method == _DEFLATED else None
+    def _unpacked_pieces(self, member: Member, start: int) -> Iterator[bytes]:
+        unpacker = Unpacker(member.method, member.size_bytes) if member.method != _STORED else None
         for at in range(0, member.compressed_bytes, _PIECE_BYTES):
             piece = os.pread(self._fd, min(_PIECE_BYTES, member.compressed_bytes - at), start + at)
-            if stream is None:
+            if unpacker is None:
                 yield piece
-                continue
-            while piece:
-                yield stream.decompress(piece, _PIECE_BYTES)
-                piece = stream.unconsumed_tail
-        while stream is not None and (piece := stream.decompress(b"", _PIECE_BYTES)):
-            yield piece  # the rest that the decompressor holds after the last input
+            else:
+                yield from unpacker.feed(piece, _PIECE_BYTES)
 
     def _packed(self, member: Member) -> bytes:
         # Most archives have at most 32 bytes of extra field there, so that one read is enough.
@@ -232,12 +250,11 @@ class ZipArchive:
 
     def _unpacked(self, member: Member, packed: bytes) -> bytes:
         content = packed
-        if member.method == _DEFLATED:
-            stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        if member.method != _STORED:
             try:
-                content = stream.decompress(packed, member.size_bytes + 1)
-            except zlib.error as error:
-                raise MemberError(f"it cannot be inflated: {error}") from error
+                content = Unpacker(member.method, member.size_bytes).whole(packed)
+            except UnpackError as error:
+                raise MemberError(f"it cannot be unpacked: {error}") from error
         if len(content) != member.size_bytes:
             raise MemberError(f"it holds other than the {member.size_bytes} bytes that the zip says")
         return content
@@ -251,56 +268,93 @@ class ZipArchive:
         return self._directory.offsets[following] if following < len(self._directory.offsets) else self._directory_start
 
     def _open(self) -> None:
-        end = _find_end(self._fd)
+        end = find_end(self._fd)
         if end is None:
-            raise self._broken("its end is missing, so it was cut off or is no zip")
-        n_entries, size, declared_start, end_at = end
-        self._directory_start = end_at - size
-        # Other bytes before the archive (in a self-extracting one) shift all offsets that it states.
-        self._shift = self._directory_start - declared_start
-        if self._directory_start < 0 or self._shift < 0:
-            raise self._broken("its directory lies outside of the file")
-        if self._index_folder is None or n_entries < _INDEXED_MEMBERS:
-            self._directory = self._read_directory(n_entries, size)
+            raise self._cut_off("its end is missing, so it was cut off or is no zip")
+        if end.is_part:
+            raise self._one_part()
+        if end.fault:
+            raise self._cut_off(end.fault)
+        if end.size_bytes > _MAX_DIRECTORY_BYTES:
+            detail = f"its directory claims {end.size_bytes:,} bytes; at most {_MAX_DIRECTORY_BYTES:,} are read"
+            raise DataError(f"cannot read the zip {self.path}: {detail}", "unpack it, and give the folder")
+        self._directory_start, self._shift = self._place_of_directory(end)
+        if self._index_folder is None or end.size_bytes < _INDEXED_MEMBERS * _MEAN_ENTRY_BYTES:
+            self._directory = self._read_directory(end)
             return
         place = hashlib.sha256(os.fsencode(os.path.realpath(self.path))).hexdigest()[:16]
-        index, key = self._index_folder / f"zip-{place}.index", self._index_key(size)
+        index, key = self._index_folder / f"zip-{place}.index", self._index_key(end.size_bytes)
         known = load_directory(index, key)
-        self._directory = known or self._read_directory(n_entries, size)
+        self._directory = known or self._read_directory(end)
         if known is None:
             save_directory(index, key, self._directory)
 
-    def _read_directory(self, n_entries: int, size: int) -> Directory:
-        """Walks the directory once: its entries have no fixed length."""
+    def _place_of_directory(self, end: ZipEnd) -> tuple[int, int]:
+        """Gives the directory's offset in the file, and how far all offsets that the archive states are shifted.
+
+        Other bytes before the archive (in a self-extracting one) shift them:
+
+            other bytes | members | directory | end
+                        ^ offset 0            ^ end.at
+        """
+        directory_start = end.at - end.size_bytes
+        shift = directory_start - end.declared_start
+        if not end.size_bytes and shift >= 0:
+            return directory_start, shift
+        first = os.pread(self._fd, 4, directory_start) if directory_start >= 0 else b""
+        fits_as_declared = shift and first != b"PK\x01\x02" and end.declared_start + end.size_bytes <= end.at
+        if fits_as_declared and os.pread(self._fd, 4, end.declared_start) == b"PK\x01\x02":
+            return end.declared_start, 0  # other bytes lie behind the directory: a signature, for one
+        if directory_start < 0 or shift < 0:
+            raise self._cut_off(
+                f"its directory should begin at byte {end.declared_start}, and the file is too short for that: bytes "
+                "before it are missing, as in the last part of a split zip"
+            )
+        if shift and end.n_behind and os.pread(self._fd, 4, 0) == b"PK\x03\x04":
+            raise self._cut_off("it was cut off behind another zip that is inside it")
+        return directory_start, shift
+
+    def _read_directory(self, end: ZipEnd) -> Directory:
+        """Walks the directory once: its entries have no fixed length.
+
+        Goes by the directory's size. The stated number of entries is not looked at: without a zip64 record, only its
+        last 16 bits are there (the macOS Archive Utility).
+        """
+        size = end.size_bytes
         directory = os.pread(self._fd, size, self._directory_start)
         if len(directory) != size:
-            raise self._broken("its directory is cut off")
+            raise self._cut_off("its directory is cut off")
         keyed: list[int] = []  # CRC-32 of the name << 40 | position: one sort orders both
         offsets = array("Q")
         folders = {b""}
         at = 0
         scan, crc32, shift, head = _SCAN.unpack_from, zlib.crc32, self._shift, _ENTRY.size
-        for _ in range(n_entries):
-            signature, n_name, n_extra, n_comment, offset = scan(directory, at)
+        has_name_fields = _MAYBE_NAME_FIELD.search(directory) is not None
+        is_plain = not has_name_fields
+        while at < size:
+            signature, n_name, n_extra, n_comment, disk, offset = scan(directory, at)
             if signature != _ENTRY_SIGNATURE:
-                raise self._broken(f"its directory is damaged at byte {self._directory_start + at}")
+                raise self._cut_off(f"its directory is damaged at byte {self._directory_start + at}")
+            if end.disk and disk not in (end.disk, _FULL16):
+                raise self._one_part()
             after_name = at + head + n_name
             name = directory[at + head : after_name]
             if offset == _FULL32:
                 offsets.append(self._parse(directory[at : after_name + n_extra]).offset)
             else:
                 offsets.append(offset + shift)
+            if has_name_fields or not name.isascii() or _is_odd(name):
+                is_plain = False
+                name = self._parse(directory[at : after_name + n_extra]).name.encode("utf-8", "surrogateescape")
             if name[-1:] != b"/":
                 if n_name > _MAX_NAME_BYTES:
-                    raise self._broken(f"it has a name of {n_name} bytes")
-                if b"/" in name and name.count(b"/") <= _MAX_DEPTH:
+                    raise self._cut_off(f"it has a name of {n_name} bytes")
+                if b"/" in name and name.count(b"/") <= MAX_DEPTH and (is_plain or not leads_astray(os.fsdecode(name))):
                     folders.add(name.rpartition(b"/")[0])
-                if not name.isascii():
-                    name = self._parse(directory[at : after_name + n_extra]).name.encode("utf-8", "surrogateescape")
                 keyed.append(crc32(name) << 40 | at)
             at = after_name + n_extra + n_comment
         if at != size:
-            raise self._broken(f"its directory has {size - at} bytes too many")
+            raise self._cut_off("its last entry goes on behind its directory")
         del directory
         keyed.sort()
         return Directory(
@@ -308,6 +362,7 @@ class ZipArchive:
             array("Q", [key & (1 << 40) - 1 for key in keyed]),
             array("Q", sorted(offsets)),
             sorted(os.fsdecode(folder) for folder in _with_parents(folders)),
+            is_plain,
         )
 
     def _index_key(self, directory_bytes: int) -> IndexKey:
@@ -332,63 +387,95 @@ class ZipArchive:
         made_by, flags, method, crc32 = fields[2], fields[5], fields[6], fields[9]
         compressed, size, n_name, attributes, offset = fields[10], fields[11], fields[12], fields[17], fields[18]
         raw_name = entry[_ENTRY.size : _ENTRY.size + n_name]
+        extra = entry[_ENTRY.size + n_name :]
         if _FULL32 in (compressed, size, offset):
-            wide = _zip64_field(entry[_ENTRY.size + n_name :])
+            wide = _extra_field(extra, _ZIP64_FIELD)
             values = iter(struct.unpack_from(f"<{len(wide) // 8}Q", wide))
             try:  # in this order, and only those that did not fit
                 size = next(values) if size == _FULL32 else size
                 compressed = next(values) if compressed == _FULL32 else compressed
                 offset = next(values) if offset == _FULL32 else offset
             except StopIteration:
-                raise self._broken("an entry lacks its zip64 field") from None
-        name = _decoded_name(raw_name, made_by, flags)
-        is_symlink = made_by == _UNIX and attributes >> 16 & _TYPE_OF_FILE == _SYMLINK
+                raise self._cut_off("an entry lacks its zip64 field") from None
+        name = _name_of(raw_name, made_by, flags, extra)
+        is_symlink = made_by in _UNIX_SYSTEMS and attributes >> 16 & _TYPE_OF_FILE == _SYMLINK
         return Member(raw_name, name, method, flags, crc32, compressed, size, offset + self._shift, is_symlink)
 
+    def _cut_off(self, detail: str) -> DataError:
+        return DataError(
+            f"cannot read the zip {self.path}: {detail}",
+            "download or copy it again; if that is the same, repair it with  zip -FF, or unpack it and give the folder",
+        )
+
     def _broken(self, detail: str) -> DataError:
-        return DataError(f"cannot read the zip {self.path}: {detail}", "download or copy it again")
+        return DataError(f"cannot read the zip {self.path}: {detail}", "copy it to another disk, or download it again")
+
+    def _one_part(self) -> DataError:
+        return DataError(
+            f"cannot read the zip {self.path}: it is one part of a split zip, and most members lie in other parts",
+            f"put all parts into one folder and join them:  zip -s 0 {shlex.quote(str(self.path))} --out whole.zip",
+        )
 
 
-def _find_end(fd: int) -> tuple[int, int, int, int] | None:
-    """Finds the directory: its number of entries, size, declared start and actual end; None for what is no zip."""
-    file_size = os.fstat(fd).st_size
-    start = max(0, file_size - _END.size - _MAX_COMMENT_BYTES)
-    tail = os.pread(fd, file_size - start, start)
-    at = tail.rfind(b"PK\x05\x06")
-    while at >= 0 and (at + _END.size > len(tail) or at + _END.size + _END.unpack_from(tail, at)[7] != len(tail)):
-        at = tail.rfind(b"PK\x05\x06", 0, at)
-    if at < 0:
-        return None
-    _, disk, _, _, n_entries, size, declared_start, _ = _END.unpack_from(tail, at)
-    end_at = start + at
-    if disk in (0, _FULL16) and (n_entries == _FULL16 or _FULL32 in (size, declared_start)):
-        locator = os.pread(fd, _END64_LOCATOR.size, max(0, end_at - _END64_LOCATOR.size))
-        if locator[:4] == b"PK\x06\x07":
-            # The locator's offset does not count bytes before the archive: look for the record right before it.
-            end_at -= _END64_LOCATOR.size + _END64.size
-            record = os.pread(fd, _END64.size, max(0, end_at))
-            if end_at < 0 or record[:4] != b"PK\x06\x06":
-                return None
-            fields = _END64.unpack(record)
-            n_entries, size, declared_start = fields[7], fields[8], fields[9]
-    return n_entries, size, declared_start, end_at
+def unreadable_why(member: Member) -> str:
+    """Tells why a member cannot be read, from its entry alone; "" if it can."""
+    if member.flags & _ENCRYPTED:
+        return "it is encrypted"
+    if member.method != _STORED and member.method not in METHODS:
+        known = ", ".join(["stored", *map(name_of_method, METHODS)])
+        return f"compression method {name_of_method(member.method)} is not supported; supported: {known}"
+    return ""
 
 
-def _zip64_field(extra: bytes) -> bytes:
+def _n_name_and_extra(window: bytes, at: int) -> int:
+    """Reads the lengths of an entry's name, which begins at ``at``, and of its extra fields; gives their sum."""
+    return int.from_bytes(window[at - 18 : at - 16], "little") + int.from_bytes(window[at - 16 : at - 14], "little")
+
+
+def _extra_field(extra: bytes, wanted: int) -> bytes:
     at = 0
     while at + 4 <= len(extra):
         kind, length = struct.unpack_from("<2H", extra, at)
-        if kind == 1:
+        if kind == wanted:
             return extra[at + 4 : at + 4 + length]
         at += 4 + length
     return b""
 
 
-def _decoded_name(raw: bytes, made_by: int, flags: int) -> str:
-    """Decodes a name: as UTF-8 if the entry or its maker's system says so, else as code page 437, the format's own."""
-    if flags & _UTF8 or made_by == _UNIX or raw.isascii():
-        return raw.decode("utf-8", "surrogateescape")
-    return raw.decode("cp437")
+def _is_odd(raw: bytes) -> bool:
+    """Tells whether a name may have another form than the entry writes, or a form that is not safe."""
+    return any(part in raw for part in _ODD) or raw[:1] == b"/" or raw[-1:] in (b"", b".")
+
+
+def _name_of(raw: bytes, made_by: int, flags: int, extra: bytes) -> str:
+    """Gives the name of a member in its normal form, as Info-ZIP's unzip does.
+
+    Bytes that say UTF-8, or come from a Unix disk, are UTF-8; others are code page 437, the format's own, where no
+    extra field has the name in UTF-8 (APPNOTE 4.6.9, valid while it fits the bytes of the entry). Where a system other
+    than Unix has written backslashes and no slash, they are the slashes (.NET until 4.6).
+    """
+    if flags & _UTF8:
+        name = raw.decode("utf-8", "surrogateescape")
+    elif (in_unicode := _unicode_name(raw, extra)) is not None:
+        name = in_unicode
+    elif made_by in _UNIX_SYSTEMS or raw.isascii():
+        name = raw.decode("utf-8", "surrogateescape")
+    else:
+        name = raw.decode("cp437")
+    if "\\" in name and "/" not in name and made_by not in _UNIX_SYSTEMS:
+        name = name.replace("\\", "/")
+    return normal_name(name)
+
+
+def _unicode_name(raw: bytes, extra: bytes) -> str | None:
+    """Reads the extra field with the name in UTF-8: version (1) | CRC-32 of the entry's name (4) | name."""
+    field = _extra_field(extra, _NAME_FIELD)
+    if len(field) <= 5 or field[0] != 1 or int.from_bytes(field[1:5], "little") != zlib.crc32(raw):
+        return None
+    try:
+        return field[5:].decode("utf-8")
+    except UnicodeDecodeError:
+        return None
 
 
 def _with_parents(folders: set[bytes]) -> set[bytes]:

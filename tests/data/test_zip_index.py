@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from babycli.data import zips
+from babycli.data.zip_end import ZipEnd
 from babycli.data.zips import ZipArchive
 from tests.conftest import Babycli
 from tests.data.demo_copy import DATASET, VTWT_FRAME, DemoCopy
@@ -40,9 +41,9 @@ def count_walks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     walks: list[int] = []
     real = ZipArchive._read_directory
 
-    def counted(self: ZipArchive, n_entries: int, size: int) -> object:
-        walks.append(n_entries)
-        return real(self, n_entries, size)
+    def counted(self: ZipArchive, end: ZipEnd) -> object:
+        walks.append(end.size_bytes)
+        return real(self, end)
 
     monkeypatch.setattr(ZipArchive, "_read_directory", counted)
     return walks

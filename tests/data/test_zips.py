@@ -166,7 +166,7 @@ def entry_at(path: Path) -> int:
     ("offset", "content", "detail"),
     [
         (8, struct.pack("<H", 1), "encrypted"),
-        (10, struct.pack("<H", 9), "method 9"),
+        (10, struct.pack("<H", 9), "method Deflate64"),
         (16, struct.pack("<L", 1), "CRC-32"),
         (24, struct.pack("<L", 1 << 29), "more than any image"),
         (24, struct.pack("<L", 5), "other than the 5 bytes"),
