@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from babycli.data.bags import Bag
 from babycli.data.checksums import ChecksumFile
 from babycli.data.examine import Contents, Examination, Finding, Listed, examine
 from babycli.data.images import ImageError, ImageStore
 from babycli.data.index import VerifyIndex
 from babycli.data.inventory import Inventory, Place, explain, look_for_needed, look_through
+from babycli.data.names import leads_astray
 from babycli.data.problems import ProblemKind
 from babycli.wording import Depth
 
@@ -70,8 +72,9 @@ def audit(
         done = True
     finally:
         index.close(complete=done)
+    bag = how.manifest.bag if how.manifest is not None else None
     findings = tuple(
-        tuple(_explained_findings(place, inventory, [*inventory.findings, *examined_findings], i, load))
+        tuple(_explained_findings(place, inventory, [*inventory.findings, *examined_findings], i, load, bag))
         for i, (place, inventory, examined_findings) in enumerate(
             zip(places, inventories, examined.findings, strict=True)
         )
@@ -163,10 +166,17 @@ def _algorithm(
 
 
 def _explained_findings(
-    place: Place, inventory: Inventory, findings: list[Finding], i: int, load: Callable[[], Sequence[Listed]]
+    place: Place,
+    inventory: Inventory,
+    findings: list[Finding],
+    i: int,
+    load: Callable[[], Sequence[Listed]],
+    bag: Bag | None,
 ) -> Iterable[Finding]:
+    fetched = bag.fetched() if bag is not None and inventory.prefix == "" else {}
+    unsafe = [Finding(ProblemKind.UNSAFE_NAME, name, "in fetch.txt") for name in fetched if leads_astray(name)]
     if not findings:
-        return []
+        return unsafe
     listed = load()[i]
     digests = listed.digests or {}
     if inventory.prefix is None:
@@ -177,7 +187,15 @@ def _explained_findings(
     prefix = inventory.prefix
     of_place = {name[len(prefix) :]: digest for name, digest in digests.items() if name.startswith(prefix)}
     unexpected = {finding.name: finding.digest for finding in findings if finding.kind == ProblemKind.UNEXPECTED}
-    return explain(findings, of_place, unexpected, unexpected.__getitem__)
+    explained = explain(findings, of_place, unexpected, unexpected.__getitem__)
+    return [*(_with_address(finding, fetched) for finding in explained), *unsafe]
+
+
+def _with_address(finding: Finding, fetched: Mapping[str, str]) -> Finding:
+    """Adds to a missing file the address that the bag's fetch.txt has for it."""
+    if finding.kind != ProblemKind.MISSING or finding.detail or finding.name not in fetched:
+        return finding
+    return replace(finding, detail=f"not fetched yet; fetch.txt has it at {fetched[finding.name]}")
 
 
 def _in_words_of_the_lock(finding: Finding) -> Finding:

@@ -2,12 +2,15 @@
 
 Owns those formats. Never hashes a file, and never decides what must be in a manifest.
 
-    sha256sum   <digest>  <name>      <digest> *<name>      SHA256 (<name>) = <digest>      with -z, a NUL ends a line
-    b3sum       <digest>  <name>                            BLAKE3 (<name>) = <digest>
-    BagIt       <digest> <name>, in manifest-<algorithm>.txt beside bagit.txt (RFC 8493)
+    sha256sum     <digest>  <name>      <digest> *<name>      SHA256 (<name>) = <digest>      with -z, a NUL ends a line
+    b3sum         <digest>  <name>                            BLAKE3 (<name>) = <digest>
+    sha256 -r     <digest> <name>       in every line, if in the first
+    openssl dgst                                              SHA256(<name>)= <digest>        SHA2-256(<name>)= <digest>
+    BagIt         <digest> <name>, in manifest-<algorithm>.txt beside bagit.txt (RFC 8493)
 
-A name with a backslash or a line end is escaped, and its line begins with a backslash (GNU coreutils); in BagIt a line
-end in a name is %0A or %0D, and a percent sign %25.
+They are read as ``sha256sum -c`` does (GNU coreutils): lines may be indented, lines with and without a tag mixed, and a
+name with a backslash or a line end is escaped, in a line that begins with a backslash. Stricter than that, a line that
+is none of these is an error. What Windows writes as UTF-16 is read, too.
 """
 
 from __future__ import annotations
@@ -16,22 +19,27 @@ import functools
 import hashlib
 import itertools
 import os
+import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from babycli.data.bags import BOM, Bag, find_bag, unescaped
 from babycli.data.digests import ALGORITHMS
 from babycli.errors import DataError
+from babycli.files import MAX_FILE_BYTES, UnfitFileError, open_to_read, read_file
 
-_LINE = re.compile(r"(?P<digest>[0-9a-fA-F]{64}) [ *](?P<name>.+)", re.DOTALL)
-_TAGGED = re.compile(r"(?P<tag>SHA256|BLAKE3) \((?P<name>.+)\) = (?P<digest>[0-9a-fA-F]{64})", re.DOTALL)
-_BAG_NAME = re.compile(r"(?:tag)?manifest-(?P<algorithm>[a-z0-9]+)\.txt")
-_BAG_LINE = re.compile(r"(?P<digest>[0-9a-fA-F]+)[ \t]+\*?(?P<name>.+)", re.DOTALL)
+_LINE = re.compile(r"(?P<digest>[0-9a-fA-F]{64})[ \t](?P<name>.+)", re.DOTALL)
+_TAGGED = re.compile(
+    r"(?P<tag>SHA256|SHA2-256|BLAKE3) ?\((?P<name>.+)\)[ \t]*=[ \t]*(?P<digest>[0-9a-fA-F]{64})", re.DOTALL
+)
+_TAGS = {"SHA256": "sha256", "SHA2-256": "sha256", "BLAKE3": "blake3"}
+_BAG_LINE = re.compile(r"(?P<digest>[0-9a-fA-F]+)\s+\**(?P<name>.+)", re.DOTALL)
+_OPEN_FILE = re.compile(r"/dev/(?:stdin|fd/\d+)|/proc/(?:self|\d+)/fd/\d+")  # that this process has open already
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}  # as GNU coreutils: such a line begins with a backslash
 _UNESCAPES = {escaped: plain for plain, escaped in _ESCAPES.items()}
-_BAG_UNESCAPES = {"%0A": "\n", "%0D": "\r", "%25": "%"}
-_BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
+_ODD = ("\\", "\r", "\0", "./", "//", "/.", "#")  # a list without these has plain lines, or is read line by line
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,28 +84,35 @@ class ChecksumFile:
 
     path: Path
     sha256: str
-    bag_algorithm: str | None  # of a BagIt manifest; None for any other
+    bag: Bag | None  # of a BagIt manifest; None for any other
     _content: bytes | None  # of a pipe, which can be read only once; None for a file
 
     @classmethod
     def open(cls, path: Path) -> ChecksumFile:
-        """Opens a manifest. Raises DataError for a file that cannot be read."""
-        bag = _BAG_NAME.fullmatch(path.name)
-        in_bag = bag is not None and bag["algorithm"] in ALGORITHMS and (path.parent / "bagit.txt").is_file()
-        algorithm = bag["algorithm"] if bag is not None and in_bag else None
+        """Opens a manifest. Raises DataError for a file that cannot be read.
+
+        A pipe that the shell has opened, as in ``--manifest <(...)``, is read; one with a name might never be written.
+        """
+        bag = find_bag(path)
         try:
-            with path.open("rb") as stream:
-                if path.is_file():
-                    return cls(path, hashlib.file_digest(stream, "sha256").hexdigest(), algorithm, None)
-                content = stream.read()
-                return cls(path, hashlib.sha256(content).hexdigest(), algorithm, content)
+            if _OPEN_FILE.match(str(path)) and not path.is_file():
+                with path.open("rb") as stream:
+                    content = stream.read(MAX_FILE_BYTES + 1)
+                if len(content) > MAX_FILE_BYTES:
+                    raise UnfitFileError(f"it gives more than {MAX_FILE_BYTES:,} bytes", path)
+                return cls(path, hashlib.sha256(content).hexdigest(), bag, content)
+            with open_to_read(path) as stream:
+                size_bytes = os.fstat(stream.fileno()).st_size
+                if size_bytes > MAX_FILE_BYTES:
+                    raise UnfitFileError(f"it has {size_bytes:,} bytes, and at most {MAX_FILE_BYTES:,} are read", path)
+                return cls(path, hashlib.file_digest(stream, "sha256").hexdigest(), bag, None)
         except OSError as error:
             raise _unreadable(path, error) from error
 
     @property
     def identity(self) -> str:
         """A text that is equal for two manifests that say the same."""
-        return f"{self.sha256} {self.bag_algorithm}"
+        return f"{self.sha256} {self.bag.algorithm} {self.bag.encoding}" if self.bag is not None else self.sha256
 
     @functools.cached_property
     def checksums(self) -> Checksums:
@@ -105,13 +120,13 @@ class ChecksumFile:
         content = self._content
         if content is None:
             try:
-                content = self.path.read_bytes()
+                content = read_file(self.path)
             except OSError as error:
                 raise _unreadable(self.path, error) from error
             if hashlib.sha256(content).hexdigest() != self.sha256:
                 raise DataError(f"the checksum manifest {self.path} changed while it was used", "run it again")
-        if self.bag_algorithm is not None:
-            return _parse_bag(content, str(self.path), self.bag_algorithm)
+        if self.bag is not None:
+            return _parse_bag(content, str(self.path), self.bag)
         return parse_checksums(content, str(self.path))
 
 
@@ -130,17 +145,18 @@ def checksum_text(digests: Mapping[str, str]) -> bytes:
 
 def parse_checksums(content: bytes, origin: str) -> Checksums:
     """Reads the lines of sha256sum or b3sum. Raises DataError naming ``origin``, the file, and the malformed line."""
+    content = _without_utf16(content, origin)
     text = os.fsdecode(content)
     digests = _plain_lines(text)
     if digests is not None:
         return Checksums(None, digests)
     end = "\0" if content.endswith(b"\0") else "\n"
-    return _Reader(origin).read(text.removeprefix(_BOM).split(end), escapes=end == "\n")
+    return _Reader(origin).read(text.removeprefix(BOM).split(end), escapes=end == "\n")
 
 
 def _plain_lines(text: str) -> dict[str, str] | None:
     """Reads all lines at once (SAYCam has 600,285), if each is plain and sound; else None: read it line by line."""
-    if not text.endswith("\n") or any(odd in text for odd in ("\\", "\r", "\0", "./", "#")):
+    if not text.endswith("\n") or any(odd in text for odd in _ODD):
         return None
     lines = text[:-1].split("\n")
     digests = {line[66:]: line[:64] for line in lines}
@@ -154,19 +170,41 @@ def _plain_lines(text: str) -> dict[str, str] | None:
     return digests if is_whole and is_plain else None
 
 
-def _parse_bag(content: bytes, origin: str, algorithm: str) -> Checksums:
+def _without_utf16(content: bytes, origin: str) -> bytes:
+    """Gives a list as its disk would have it, where Windows PowerShell has written it as UTF-16."""
+    if content[:2] == b"\xff\xfe" or (b"\t" <= content[:1] < b"\x7f" and content[1:2] == b"\0"):
+        encoding = "utf-16-le"
+    elif content[:2] == b"\xfe\xff" or (content[:1] == b"\0" and b"\t" <= content[1:2] < b"\x7f"):
+        encoding = "utf-16-be"
+    else:
+        return content
+    try:
+        return os.fsencode(content.decode(encoding))
+    except UnicodeError as error:
+        raise DataError(f"{origin} is UTF-16, and damaged: {error}", "write it again, as UTF-8") from error
+
+
+def _parse_bag(content: bytes, origin: str, bag: Bag) -> Checksums:
     reader = _Reader(origin)
-    for number, line in enumerate(os.fsdecode(content).removeprefix(_BOM).replace("\r", "\n").split("\n"), 1):
-        if not line:
+    for number, line in enumerate(bag.lines(content, origin), 1):
+        if not line.strip() or line.startswith("#"):
             continue
-        match = _BAG_LINE.fullmatch(line)
-        if match is None or len(match["digest"]) != ALGORITHMS[algorithm]:
-            raise reader.wrong(number, f"expected a digest of {algorithm} and a file name, got {line[:60]!r}")
-        name = re.sub(
-            "%(?:0A|0D|25)", lambda escaped: _BAG_UNESCAPES[escaped.group().upper()], match["name"], flags=re.I
-        )
-        reader.add(number, name, match["digest"], algorithm)
-    return Checksums(algorithm, reader.digests)
+        match = _BAG_LINE.fullmatch(line.lstrip())
+        if match is None or len(match["digest"]) != ALGORITHMS[bag.algorithm]:
+            raise reader.wrong(number, f"expected a digest of {bag.algorithm} and a file name, got {line[:60]!r}")
+        reader.add(number, unescaped(match["name"]), match["digest"])
+    return Checksums(bag.algorithm, reader.digests)
+
+
+def _listed_name(name: str) -> str:
+    """Gives the normal form of a name in a list: ``./a//b`` is ``a/b``, and ``a/../b`` is ``b``.
+
+    A name that leads out of the folder stays as it is, to be shown.
+    """
+    if not any(odd in name for odd in ("//", "./", "/.")):
+        return name
+    normal = posixpath.normpath(name)
+    return name if normal.startswith(("..", "/")) or normal == "." else normal
 
 
 class _Reader:
@@ -175,29 +213,47 @@ class _Reader:
     def __init__(self, origin: str) -> None:
         self._origin = origin
         self._algorithm: str | None = None
+        self._has_one_space: bool | None = None  # between digest and name; None before the first plain line
         self.digests: dict[str, str] = {}
 
     def read(self, lines: list[str], escapes: bool) -> Checksums:
         for number, raw in enumerate(lines, 1):
             line = raw.removesuffix("\r") if escapes else raw  # no name ends so: a carriage return in one is escaped
+            line = line.lstrip(" \t")
             if not line.strip() or line.startswith("#"):
                 continue
             plain = line.removeprefix("\\") if escapes else line
-            match = _TAGGED.fullmatch(plain) or _LINE.fullmatch(plain)
+            tagged = _TAGGED.fullmatch(plain)
+            match = tagged or _LINE.fullmatch(plain)
             if match is None:
                 raise self.wrong(number, f"expected a SHA-256 and a file name, got {line[:60]!r}")
-            name = match["name"]
+            if tagged:
+                self._tag(number, _TAGS[tagged["tag"]])
+            name = match["name"] if tagged else self._plain_name(number, match["name"])
             if plain != line:
                 name = re.sub(r"\\[\\nr]", lambda escaped: _UNESCAPES[escaped.group()], name)
-            tag = match.groupdict().get("tag")
-            self.add(number, name, match["digest"], tag.lower() if tag else None)
+            self.add(number, name, match["digest"])
         return Checksums(self._algorithm, self.digests)
 
-    def add(self, number: int, name: str, digest: str, algorithm: str | None) -> None:
-        name = name.removeprefix("./")
-        if self.digests and algorithm != self._algorithm:
-            raise self.wrong(number, f"{algorithm or 'plain'} among lines of another kind")
+    def _tag(self, number: int, algorithm: str) -> None:
+        if self._algorithm not in (None, algorithm):
+            raise self.wrong(number, f"{algorithm} among lines of {self._algorithm}")
         self._algorithm = algorithm
+
+    def _plain_name(self, number: int, rest: str) -> str:
+        """Reads the name behind a digest and a space. Whether a second sign stands before names, the first line tells.
+
+        If it could change from line to line, a name that begins with a space could pass for another.
+        """
+        has_one_space = len(rest) == 1 or rest[0] not in " *"
+        if rest == " " or (has_one_space and self._has_one_space is False):
+            raise self.wrong(number, f"expected a digest, two spaces and a file name, got ... {rest[:60]!r}")
+        if self._has_one_space is None:
+            self._has_one_space = has_one_space
+        return rest if self._has_one_space else rest[1:]
+
+    def add(self, number: int, name: str, digest: str) -> None:
+        name = _listed_name(name)
         if self.digests.setdefault(name, digest.lower()) != digest.lower():
             raise self.wrong(number, f"another digest for {name!r} than before")
 

@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from babycli.data.bags import PAYLOAD
 from babycli.data.checksums import ChecksumFile
 from babycli.data.examine import Finding
 from babycli.data.images import PROBES, ImageError, ImageStore
 from babycli.data.index import VerifyIndex
-from babycli.data.names import folded_name
+from babycli.data.names import folded_name, leads_astray
 from babycli.data.problems import ProblemKind
 from babycli.data.root import INDEX_FOLDER
 
@@ -100,11 +101,27 @@ def _its_business(
         names = names[:at] + names[at + 1 :]
     if "/" in own:
         return names
-    tops = index.get("tops")
-    if tops is None:
-        tops = sorted({name.split("/", 1)[0] if "/" in name else "" for name in manifest.checksums.by_name})
-        index.put("tops", tops)
-    return [name for name in names if (name.split("/", 1)[0] if "/" in name else "") in tops]
+    covers = index.get("covers")
+    if covers is None:
+        covers = _covered_by(manifest)
+        index.put("covers", covers)
+    tops, single = (frozenset(part) for part in covers)
+    return [name for name in names if (name.split("/", 1)[0] if "/" in name else "") in tops or name in single]
+
+
+def _covered_by(manifest: ChecksumFile) -> tuple[list[str], list[str]]:
+    """Gives the folders of a place, "" for the place itself, whose files a manifest right in it should all list.
+
+    Behind them, the other files that it lists. The manifests of a bag cover its payload and need not list other files;
+    a tag manifest never lists another one (RFC 8493, sections 2.1.3 and 2.2.1).
+    """
+    listed = manifest.checksums.by_name
+    if manifest.bag is None:
+        own = [name for name in listed if not leads_astray(name)]
+        return sorted({name.split("/", 1)[0] if "/" in name else "" for name in own}), []
+    if manifest.bag.lists_tags:
+        return [], sorted(listed)
+    return [PAYLOAD], sorted(name for name in listed if not name.startswith(f"{PAYLOAD}/"))
 
 
 def explain(
@@ -220,7 +237,7 @@ def _compare_names(
             where = places[i].store.place(name)
             if any(where.startswith(f"{problem.path}/") for problem in problems[i]):
                 continue  # it could not be looked for
-            is_unsafe = name.startswith("/") or ".." in name.split("/") or "\0" in name
+            is_unsafe = bool(leads_astray(name))
             if not is_unsafe and f"{places[i].store.identity}/{name}" == own:
                 continue  # the manifest, listed in itself while it was written
             missing.add((i, (ProblemKind.UNSAFE_NAME if is_unsafe else ProblemKind.MISSING).value, name))

@@ -92,7 +92,7 @@ def test_any_names_survive_the_round_trip(seed: int) -> None:
         os.fsdecode(bytes(rng.choice(b"ab \\\n\r*/.\xff\xc3\xa9") for _ in range(rng.randint(1, 12))))
         for _ in range(40)
     }
-    digests = {name: rng.randbytes(32).hex() for name in sorted(names) if not name.startswith("./")}
+    digests = {name: rng.randbytes(32).hex() for name in sorted(names) if os.path.normpath(name) == name}
     assert parse_checksums(checksum_text(digests), "text").by_name == digests
 
 

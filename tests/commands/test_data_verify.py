@@ -800,7 +800,7 @@ def test_a_manifest_made_one_folder_up_is_understood_or_refused(
         pytest.param(b"g" * 64 + b"  x.png\n", "line 1", id="not hexadecimal"),
         pytest.param(b"a" * 64 + b"\n", "line 1", id="no name"),
         pytest.param(b"d" * 32 + b"  x.png\n", "line 1", id="md5"),
-        pytest.param(b"\xff\xfe\x00", "line 1", id="not text"),
+        pytest.param(b"\xff\xfe\x00", "UTF-16", id="not text"),
     ],
 )
 def test_a_file_that_is_no_manifest_is_named_with_the_line(

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import blake3
@@ -109,10 +110,9 @@ def test_how_a_list_is_read(content: str, expected: dict[str, str]) -> None:
         (f"{A}  x\nhello\n", "line 2"),
         (f"{A}  x\n{B[1:]}  y\n", "line 2"),
         (f"{A}  x\n{B}  x\n", "line 2: another digest for 'x'"),
-        (f"{A}  x\nSHA256 (y) = {B}\n", "line 2"),
+        (f"{A}  x\n{B} y\n", "line 2"),
         (f"SHA256 (y) = {B}\nBLAKE3 (x) = {B}\n", "line 2"),
         (f"{A}  \n", "line 1"),
-        (f"{A} x\n", "line 1"),
         (f"{'g' * 64}  x\n", "line 1"),
     ],
 )
@@ -139,6 +139,67 @@ def test_a_name_that_leads_out_is_named_and_never_followed(babycli: Babycli, sou
     assert ran.code == 3
     assert ran.out.count("UnsafeName") == 1
     assert name.removeprefix("/") in ran.out
+
+
+def standard(digest: str, name: str) -> str:
+    return f"{digest}  {name}"
+
+
+DIALECTS: dict[str, tuple[str, Callable[[str, str], str]]] = {
+    "sha256 -r of BSD": ("", lambda digest, name: f"{digest} {name}"),
+    "a tab": ("", lambda digest, name: f"{digest}\t{name}"),
+    "indented": ("    ", standard),
+    "indented by a tab": ("\t", lambda digest, name: f"{digest} *{name}"),
+    "sha256sum --tag": ("", lambda digest, name: f"SHA256 ({name}) = {digest}"),
+    "openssl 1": ("", lambda digest, name: f"SHA256({name})= {digest}"),
+    "mixed": ("", lambda digest, name: standard(digest, name) if digest < "8" else f"SHA256 ({name}) = {digest}"),
+    "a shell loop": ("", lambda digest, name: standard(digest, "./" + name.replace("/", "//"))),
+    "a shell loop of BSD": ("", lambda digest, name: f"{digest} {name.replace('/', '/./')}"),
+    "one folder down": ("", lambda digest, name: standard(digest, "sub/../" + name)),
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_list_that_sha256sum_reads_is_read_alike(babycli: Babycli, source: Path, dialect: str) -> None:
+    (source / "line\nend.jpg").unlink()
+    indent, write = DIALECTS[dialect]
+    files = {n: c for n, c in FILES.items() if "\n" not in n}
+    lines = [indent + write(hashlib.sha256(content).hexdigest(), name) + "\n" for name, content in files.items()]
+    Path("list").write_text("".join(lines), encoding="utf-8")
+    if shutil.which("sha256sum"):
+        words = ["sha256sum", "-c", "--strict", "--quiet", "../list"]
+        assert subprocess.run(words, cwd=source, check=False).returncode == 0
+    assert compared(babycli, "list") == 0
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_list_that_windows_writes_is_read(babycli: Babycli, source: Path, encoding: str) -> None:
+    assert babycli("data", "manifest", source, "-o", "list").code == 0
+    text = Path("list").read_text("utf-8").replace("\n", "\r\n")
+    Path("list").write_bytes(text.encode(encoding))
+    assert compared(babycli, "list") == 0
+
+
+def test_names_that_begin_with_a_space_cannot_pass_for_others() -> None:
+    """As GNU coreutils have it: the first line tells how many signs stand between digest and name."""
+    assert dict(read(f"{A} x\n{B}  y\n".encode()).by_name) == {"x": A, " y": B}
+    assert dict(read(f"{A}  x\n{B}   y\n".encode()).by_name) == {"x": A, " y": B}
+    with pytest.raises(DataError, match="line 2: expected a digest, two spaces"):
+        read(f"{A}  x\n{B} y\n".encode())
+
+
+@pytest.mark.parametrize(
+    ("content", "algorithm"),
+    [
+        (f"{A}  x\nSHA256 (y) = {B}\n", "sha256"),
+        (f"SHA2-256(y)= {B}\n{A}  x\n", "sha256"),
+        (f"BLAKE3 (y) = {B}\n{A}  x\n", "blake3"),
+        (f"{A}  x\n{B}  y\n", None),
+    ],
+)
+def test_a_tag_tells_the_algorithm_of_all_lines(content: str, algorithm: str | None) -> None:
+    checksums = read(content.encode())
+    assert (checksums.algorithm, dict(checksums.by_name)) == (algorithm, {"x": A, "y": B})
 
 
 def test_a_list_made_some_folders_up_is_understood(babycli: Babycli, source: Path) -> None:

@@ -1,0 +1,106 @@
+"""BagIt bags, as far as a list of checksums in one needs them: its encoding, and which files are still to be fetched.
+
+Owns bagit.txt and fetch.txt (RFC 8493, sections 2.1.1 and 2.2.3). Never reads a manifest (checksums.py does), and never
+fetches a file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from babycli.data.digests import ALGORITHMS
+from babycli.errors import DataError
+from babycli.files import read_file
+
+PAYLOAD = "data"  # the folder that the manifests of a bag, all together, list whole
+_MANIFEST_NAME = re.compile(r"(?P<tag>tag)?manifest-(?P<algorithm>[a-z0-9]+)\.txt")
+_ENCODING_LINE = re.compile(r"^\s*Tag-File-Character-Encoding\s*:\s*(\S{1,40})\s*$", re.IGNORECASE | re.MULTILINE)
+_ENCODINGS = re.compile(  # those of text; Python has others, which unpack or compute
+    r"ascii|utf-(?:8|8-sig|16|16-le|16-be|32|32-le|32-be)|iso8859-\d+|cp\d+|koi8-[rut]|mac-roman|shift_jis|euc_(?:jp|kr)"
+    r"|gb(?:2312|k|18030)|big5(?:hkscs)?"
+)
+_FETCH_LINE = re.compile(r"(?P<url>\S+)[ \t]+(?P<length>\d+|-)[ \t]+(?P<name>.+)")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s]|file:", re.IGNORECASE)
+_UNESCAPES = {"%0A": "\n", "%0D": "\r", "%25": "%"}
+BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bag:
+    """The bag in which a manifest lies."""
+
+    folder: Path
+    algorithm: str  # of the manifest
+    encoding: str  # of the manifest and of fetch.txt, as Python names it
+    lists_tags: bool  # it is a tag manifest, which need not list all files beside it, and no other tag manifest
+
+    def lines(self, content: bytes, origin: str) -> list[str]:
+        """Decodes a tag file into its lines. Raises DataError naming ``origin``, the file."""
+        if self.encoding == "utf-8":
+            text = os.fsdecode(content)  # names are bytes on the disk, sound UTF-8 or not
+        else:
+            try:
+                text = content.decode(self.encoding)
+            except UnicodeError as error:
+                raise DataError(
+                    f"{origin} is not {self.encoding}, the encoding that bagit.txt beside it says: {error}",
+                    "put the encoding in bagit.txt right, or get the bag again",
+                ) from error
+        return text.removeprefix(BOM).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+    def fetched(self) -> Mapping[str, str]:
+        """Reads fetch.txt: the address of each file that the bag may lack, by name. Raises DataError."""
+        path = self.folder / "fetch.txt"
+        try:
+            content = read_file(path)
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error.strerror}") from error
+        urls = {}
+        for number, line in enumerate(self.lines(content, str(path)), 1):
+            if not line.strip():
+                continue
+            match = _FETCH_LINE.fullmatch(line.strip())
+            if match is None or not _URL.match(match["url"]):
+                raise DataError(f"{path}, line {number}: expected a URL, a length and a file name, got {line[:60]!r}")
+            urls[unescaped(match["name"])] = match["url"]
+        return urls
+
+
+def find_bag(manifest: Path) -> Bag | None:
+    """Finds the bag that a manifest belongs to, by its name and bagit.txt beside it; None for any other list.
+
+    Raises DataError for a bagit.txt that cannot be read, and for an encoding that is not known.
+    """
+    match = _MANIFEST_NAME.fullmatch(manifest.name)
+    path = manifest.parent / "bagit.txt"
+    if match is None or match["algorithm"] not in ALGORITHMS or not os.path.lexists(path):
+        return None
+    try:
+        content = read_file(path, 1 << 20)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    found = _ENCODING_LINE.search(content.decode("utf-8", "replace"))
+    stated = found[1] if found is not None else "UTF-8"
+    try:
+        encoding = codecs.lookup(stated).name
+    except (LookupError, ValueError):
+        encoding = ""
+    if not _ENCODINGS.fullmatch(encoding):
+        raise DataError(
+            f"{path}: the encoding {stated} is not known, so the names in {manifest} cannot be read",
+            "convert the manifest to UTF-8 with iconv, and name UTF-8 in bagit.txt",
+        )
+    encoding = "utf-8" if encoding == "utf-8-sig" else encoding
+    return Bag(manifest.parent, match["algorithm"], encoding, match["tag"] is not None)
+
+
+def unescaped(name: str) -> str:
+    """Reads a name of a tag file, in which a line end is %0A or %0D, and a percent sign %25."""
+    return re.sub("%(?:0A|0D|25)", lambda escaped: _UNESCAPES[escaped.group().upper()], name, flags=re.IGNORECASE)

@@ -1,0 +1,135 @@
+"""BagIt bags that bagit.py calls valid are valid, and of those it refuses only what is wrong is blamed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Babycli, Ran
+
+pytestmark = pytest.mark.usefixtures("empty_folder")
+
+BAG = Path("bag")
+PAYLOAD = {"data/a.jpg": b"one", "data/sub/é.jpg": b"two"}
+
+
+def lines(files: Mapping[str, bytes], algorithm: str = "sha256") -> str:
+    return "".join(f"{hashlib.new(algorithm, content).hexdigest()}  {name}\n" for name, content in files.items())
+
+
+def make_bag(encoding: str = "UTF-8", written: str = "utf-8", algorithms: tuple[str, ...] = ("sha256",)) -> None:
+    """A bag as bagit.py 1.9 writes one, with a tag manifest for each algorithm."""
+    for name, content in PAYLOAD.items():
+        Path(BAG, name).parent.mkdir(parents=True, exist_ok=True)
+        Path(BAG, name).write_bytes(content)
+    tags = {"bagit.txt": f"BagIt-Version: 1.0\nTag-File-Character-Encoding: {encoding}\n".encode()}
+    tags["bag-info.txt"] = "Payload-Oxum: 6.2\n".encode(written)
+    for algorithm in algorithms:
+        tags[f"manifest-{algorithm}.txt"] = lines(PAYLOAD, algorithm).encode(written)
+    for name, content in tags.items():
+        Path(BAG, name).write_bytes(content)
+    for algorithm in algorithms:
+        Path(BAG, f"tagmanifest-{algorithm}.txt").write_bytes(lines(tags, algorithm).encode(written))
+
+
+def verify(babycli: Babycli, manifest: str = "manifest-sha256.txt") -> Ran:
+    return babycli("data", "verify", BAG, "--manifest", BAG / manifest, "--no-index")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "written"),
+    [
+        ("UTF-8", "utf-8"),
+        ("utf-8", "utf-8-sig"),
+        ("ISO-8859-1", "latin-1"),
+        ("windows-1252", "cp1252"),
+        ("UTF-16", "utf-16"),
+        ("UTF-16LE", "utf-16-le"),
+        ("UTF-16BE", "utf-16-be"),
+    ],
+)
+def test_the_encoding_that_bagit_txt_says_is_heeded(babycli: Babycli, encoding: str, written: str) -> None:
+    make_bag(encoding, written)
+    assert [verify(babycli, name).code for name in ("manifest-sha256.txt", "tagmanifest-sha256.txt")] == [0, 0]
+    Path(BAG, "data/sub/é.jpg").write_bytes(b"2")
+    assert verify(babycli).code == 4
+
+
+@pytest.mark.parametrize("encoding", ["klingon", "zip", "unicode_escape", "punycode", "x" * 40])
+def test_an_encoding_that_is_not_known_is_named(babycli: Babycli, encoding: str) -> None:
+    make_bag(encoding)
+    ran = verify(babycli)
+    assert (ran.code, f"the encoding {encoding} is not known" in ran.err) == (3, True)
+
+
+def test_bytes_in_another_encoding_than_said_are_named(babycli: Babycli) -> None:
+    make_bag("ASCII")
+    ran = verify(babycli)
+    assert (ran.code, "bag/manifest-sha256.txt is not ascii" in ran.err) == (3, True)
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512", "md5"])
+def test_tag_manifests_of_several_algorithms_need_not_list_each_other(babycli: Babycli, algorithm: str) -> None:
+    make_bag(algorithms=("sha256", "sha512", "md5"))
+    ran = verify(babycli, f"tagmanifest-{algorithm}.txt")
+    assert (ran.code, ran.out) == (0, "bag  5 files\n")
+    Path(BAG, "more.txt").write_text("a tag file that no manifest lists is allowed")
+    assert verify(babycli, f"tagmanifest-{algorithm}.txt").code == 0
+    Path(BAG, "bag-info.txt").write_text("changed")
+    assert verify(babycli, f"tagmanifest-{algorithm}.txt").code == 4
+    Path(BAG, "bag-info.txt").unlink()
+    ran = verify(babycli, f"tagmanifest-{algorithm}.txt")
+    assert (ran.code, ran.out.count("Missing bag/bag-info.txt")) == (3, 1)
+
+
+@pytest.mark.parametrize("name", ["/tmp/foo", "../foo", "data/../../foo"])
+def test_of_a_bag_with_an_unsafe_name_only_that_is_blamed(babycli: Babycli, name: str) -> None:
+    make_bag()
+    with Path(BAG, "manifest-sha256.txt").open("a") as stream:
+        stream.write(lines({name: b"x"}))
+    ran = verify(babycli)
+    assert (ran.code, len(ran.out.splitlines())) == (3, 2)
+    assert ran.out.splitlines()[1].startswith("UnsafeName ")
+    assert ran.out.splitlines()[1].endswith(name)
+
+
+def test_names_are_read_as_bagit_py_reads_them(babycli: Babycli) -> None:
+    make_bag()
+    text = lines({"./data//a.jpg": b"one", "data/x/../sub/é.jpg": b"two"}).replace("  ", " \t **", 1)
+    Path(BAG, "manifest-sha256.txt").write_text(f"# of a tool\n\n  {text}", encoding="utf-8")
+    assert verify(babycli).code == 0
+    Path(BAG, "data/more.jpg").touch()
+    assert verify(babycli).out.count("Unexpected") == 1
+
+
+def test_a_file_that_is_still_to_be_fetched_is_missing_with_its_address(babycli: Babycli) -> None:
+    make_bag()
+    Path(BAG, "fetch.txt").write_text(
+        "https://example.org/a.jpg 3 data/a.jpg\nhttps://example.org/e - data/sub/é.jpg\n"
+    )
+    assert verify(babycli).code == 0
+    Path(BAG, "data/a.jpg").unlink()
+    ran = verify(babycli)
+    assert ran.code == 3
+    assert ran.out.splitlines()[1:] == [
+        "Missing bag/data/a.jpg: not fetched yet; fetch.txt has it at https://example.org/a.jpg"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("https://example.org/x 3 ../x", "UnsafeName bag/../x: in fetch.txt"),
+        ("https://example.org/x 3 /etc/x", "UnsafeName /etc/x: in fetch.txt"),
+        ("example 3 data/x", "fetch.txt, line 1: expected a URL"),
+        ("https://example.org/x", "fetch.txt, line 1: expected a URL"),
+    ],
+)
+def test_a_fetch_txt_that_is_not_safe_is_refused(babycli: Babycli, line: str, told: str) -> None:
+    make_bag()
+    Path(BAG, "fetch.txt").write_text(line + "\n")
+    ran = verify(babycli)
+    assert (ran.code, told in ran.out + ran.err) == (3, True)
