@@ -199,14 +199,19 @@ def keep_old(path: Path) -> None:
             os.replace(path, old)
 
 
+def raise_limit(error: OSError) -> None:
+    """Raises an error again that is a limit of the system's, so that no file is blamed for it."""
+    if error.errno in LIMITS:
+        raise error
+
+
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turns an OSError of the block into a DataError that names the path, but for a limit of the system's."""
     try:
         yield
     except OSError as error:
-        if error.errno in LIMITS:
-            raise
+        raise_limit(error)
         raise DataError(
             f"cannot write {path}: {error.strerror}",
             "make room or make that place writable, or name another (--data for the dataset, --output for a table)",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from babycli.data.digests import ALGORITHMS
 from babycli.errors import DataError
-from babycli.files import read_file
+from babycli.files import raise_limit, read_file
 
 PAYLOAD = "data"  # the folder that the manifests of a bag, all together, list whole
 _MANIFEST_NAME = re.compile(r"(?P<tag>tag)?manifest-(?P<algorithm>[a-z0-9]+)\.txt")
@@ -61,6 +61,7 @@ class Bag:
         except FileNotFoundError:
             return {}
         except OSError as error:
+            raise_limit(error)
             raise DataError(f"cannot read {path}: {error.strerror}") from error
         urls = {}
         for number, line in enumerate(self.lines(content, str(path)), 1):
@@ -85,6 +86,7 @@ def find_bag(manifest: Path) -> Bag | None:
     try:
         content = read_file(path, 1 << 20)
     except OSError as error:
+        raise_limit(error)
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     found = _ENCODING_LINE.search(content.decode("utf-8", "replace"))
     stated = found[1] if found is not None else "UTF-8"

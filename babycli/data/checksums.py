@@ -28,7 +28,7 @@ from pathlib import Path
 from babycli.data.bags import BOM, Bag, find_bag, unescaped
 from babycli.data.digests import ALGORITHMS
 from babycli.errors import DataError
-from babycli.files import MAX_FILE_BYTES, UnfitFileError, open_to_read, read_file
+from babycli.files import MAX_FILE_BYTES, UnfitFileError, open_to_read, raise_limit, read_file
 
 _LINE = re.compile(r"(?P<digest>[0-9a-fA-F]{64})[ \t](?P<name>.+)", re.DOTALL)
 _TAGGED = re.compile(
@@ -107,6 +107,7 @@ class ChecksumFile:
                     raise UnfitFileError(f"it has {size_bytes:,} bytes, and at most {MAX_FILE_BYTES:,} are read", path)
                 return cls(path, hashlib.file_digest(stream, "sha256").hexdigest(), bag, None)
         except OSError as error:
+            raise_limit(error)
             raise _unreadable(path, error) from error
 
     @property
@@ -122,6 +123,7 @@ class ChecksumFile:
             try:
                 content = read_file(self.path)
             except OSError as error:
+                raise_limit(error)
                 raise _unreadable(self.path, error) from error
             if hashlib.sha256(content).hexdigest() != self.sha256:
                 raise DataError(f"the checksum manifest {self.path} changed while it was used", "run it again")

@@ -19,7 +19,7 @@ from babycli.data.names import leads_astray
 from babycli.data.problems import ProblemKind
 from babycli.data.zips import MAX_MEMBER_BYTES, Member, MemberError, ZipArchive, unreadable_why
 from babycli.errors import DataError
-from babycli.files import is_hollow
+from babycli.files import is_hollow, raise_limit
 
 _BUFFER_BYTES = 1 << 18
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not wait for its writer
@@ -90,6 +90,7 @@ class FolderStore:
             detail = "a link that leads nowhere" if os.path.islink(path) else ""
             return ImageError(ProblemKind.MISSING, str(path), detail)
         except OSError as error:
+            raise_limit(error)
             return ImageError(ProblemKind.UNREADABLE, str(path), str(error.strerror))
         if not stat.S_ISREG(status.st_mode):
             return ImageError(ProblemKind.NOT_A_FILE, str(path), "a folder" if stat.S_ISDIR(status.st_mode) else "")
@@ -100,6 +101,7 @@ class FolderStore:
         try:
             fd = os.open(path, _FLAGS)
         except OSError as error:
+            raise_limit(error)
             raise self.problem(name) or ImageError(ProblemKind.UNREADABLE, path, str(error.strerror)) from error
         with os.fdopen(fd, "rb") as stream:
             status = os.fstat(fd)
@@ -108,6 +110,7 @@ class FolderStore:
             try:
                 content = stream.read(status.st_size)
             except OSError as error:
+                raise_limit(error)
                 raise ImageError(ProblemKind.UNREADABLE, path, str(error.strerror)) from error
         if len(content) != status.st_size:
             raise _changed(path)
@@ -133,6 +136,7 @@ class FolderStore:
                                 ImageError(ProblemKind.NOT_A_FILE, where, detail + "give that folder itself")
                             )
             except OSError as error:
+                raise_limit(error)
                 problems.append(ImageError(ProblemKind.UNREADABLE, str(error.filename), str(error.strerror)))
         names.sort()
         return names, problems
@@ -158,6 +162,7 @@ class FolderStore:
             try:
                 fd = os.open(path, _FLAGS)
             except OSError as error:
+                raise_limit(error)
                 yield self.problem(name) or ImageError(ProblemKind.UNREADABLE, path, str(error.strerror)), None
                 continue
             try:
@@ -180,6 +185,7 @@ class FolderStore:
                     if not left:
                         break  # a read that returns nothing would only confirm it
             except OSError as error:
+                raise_limit(error)
                 yield self.problem(name) or ImageError(ProblemKind.UNREADABLE, path, str(error.strerror)), state
             else:
                 yield _changed(path) if left else digest.hexdigest(), state
@@ -344,6 +350,7 @@ def open_archive(path: Path, index_folder: Path | None = None) -> ZipArchive:
     try:
         status = path.stat()
     except OSError as error:
+        raise_limit(error)
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     state = (status.st_size, status.st_mtime_ns, status.st_ino)
     return _open_archive(Path(os.path.realpath(path)), index_folder, *state)

@@ -18,7 +18,7 @@ from babycli.data.problems import Problem, ProblemKind
 from babycli.data.rows import BOM, ParsedRows, PlacedRow, parse_rows
 from babycli.domain import ImageRef, Item, Row
 from babycli.errors import TaskError
-from babycli.files import read_file
+from babycli.files import raise_limit, read_file
 from babycli.foreign import explained_for
 from babycli.wording import listed
 
@@ -49,6 +49,7 @@ def read_labels(path: Path, task: LabelledTask) -> Labels:
     try:
         raw = read_file(path, MAX_LABEL_BYTES)
     except OSError as error:
+        raise_limit(error)
         missing = isinstance(error, FileNotFoundError)
         detail = "" if missing else str(error.strerror)
         kind = ProblemKind.LABELS_MISSING if missing else ProblemKind.UNREADABLE

@@ -25,7 +25,7 @@ from babycli.data.root import DatasetRoot
 from babycli.data.sources import all_sources, source_named
 from babycli.data.zips import is_zip
 from babycli.errors import DataError, UsageError
-from babycli.files import locked, open_to_read, written_aside
+from babycli.files import locked, open_to_read, raise_limit, written_aside
 from babycli.wording import LinkMode
 
 _NO_IMAGES = {
@@ -127,6 +127,7 @@ def _no_source(given: Path) -> DataError:
         with open_to_read(given) as stream:
             head = stream.read(len(_SPLIT_MARK))
     except OSError as error:
+        raise_limit(error)
         return DataError(f"cannot read {given}: {error.strerror}", "give a folder of images or a zip")
     if head == _SPLIT_MARK or _PART.search(given.name):
         return DataError(
@@ -152,6 +153,7 @@ def candidates(given: Path, index_folder: Path | None = None) -> list[Path]:
         with os.scandir(given) as entries:  # 600,285 frames: no stat for each
             inside = sorted(e.name for e in entries if not e.name.startswith(".") and is_folder(e))
     except OSError as error:
+        raise_limit(error)
         raise DataError(f"cannot read the folder {given}: {error.strerror}") from error
     return [given, *(given / name for name in inside)]
 

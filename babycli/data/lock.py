@@ -14,7 +14,7 @@ from typing import Any
 from babycli.data.problems import Problem, ProblemKind
 from babycli.data.root import DatasetRoot
 from babycli.errors import DataError
-from babycli.files import read_file
+from babycli.files import raise_limit, read_file
 
 LOCK_NAME = "babycli.lock"
 _SCHEMA = 1
@@ -70,6 +70,7 @@ def read_lock(root: DatasetRoot) -> Lock:
     except FileNotFoundError:
         return Lock({})
     except OSError as error:
+        raise_limit(error)
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     try:
         document = json.loads(raw)

@@ -258,3 +258,15 @@ def test_a_home_of_nobody_is_a_name_like_any_other(
     ran = babycli(*words)
     assert ran.code in (0, 2, 3, 5)
     assert "~nosuchuser/" in ran.out + ran.err
+
+
+@pytest.mark.parametrize("n", [9, 11, 13, 16, 24])
+def test_with_few_open_files_no_file_is_blamed(n: int, dataset: Path, downloads: Path, tmp_path: Path) -> None:
+    """The work is done, or the limit is named."""
+    shell = f'ulimit -n {n}; exec timeout -k 5 60 "$@"'
+    for words in (("data", "verify", "--data", dataset, "--full"), ("data", "manifest", downloads, "-o", "list")):
+        done = started(*words, shell=shell, cwd=tmp_path)
+        if done.returncode:
+            assert done.returncode == 3
+            assert done.stderr.endswith("  mend: let a process open more files:  ulimit -n 1024\n")
+            assert "Unreadable" not in done.stdout
