@@ -28,7 +28,7 @@ from babycli.data.unpacking import METHODS, Unpacker, UnpackError, name_of_metho
 from babycli.data.zip_end import ZipEnd, find_end
 from babycli.data.zip_index import Directory, IndexKey, load_directory, save_directory
 from babycli.errors import DataError
-from babycli.files import HOLLOW_BYTES, is_hollow, open_to_read
+from babycli.files import HOLLOW_BYTES, is_hollow, open_to_read, raise_limit
 
 MAX_MEMBER_BYTES = 1 << 28  # no image is larger than 256 MiB: a member that claims to be is an attack or damaged
 _ENTRY = struct.Struct("<4s4B4H3L5H2L")  # central directory file header
@@ -102,10 +102,12 @@ class ZipArchive:
             with open_to_read(path) as stream:
                 self._fd = os.dup(stream.fileno())
         except OSError as error:
+            raise_limit(error)
             raise DataError(f"cannot read {path}: {error.strerror}") from error
         try:
             self._open()
         except OSError as error:
+            raise_limit(error)
             raise self._broken(str(error.strerror)) from error
         except struct.error as error:
             raise self._cut_off("its directory is damaged") from error
@@ -154,6 +156,15 @@ class ZipArchive:
     def names(self) -> Iterator[str]:
         """Reads the name of every member, in the order of the directory; much faster than members()."""
         window, start = b"", 0
+        if self._directory.is_plain:
+            for position in sorted(self._directory.positions):
+                at = position - start + _ENTRY.size
+                if at > len(window) or at + int.from_bytes(window[at - 18 : at - 16], "little") > len(window):
+                    window, start = os.pread(self._fd, _PIECE_BYTES, self._directory_start + position), position
+                    at = _ENTRY.size
+                raw = window[at : at + int.from_bytes(window[at - 18 : at - 16], "little")]
+                yield raw.decode("ascii")
+            return
         for position in sorted(self._directory.positions):
             at = position - start + _ENTRY.size
             end = at + _n_name_and_extra(window, at)
@@ -161,13 +172,7 @@ class ZipArchive:
                 window, start = os.pread(self._fd, _PIECE_BYTES, self._directory_start + position), position
                 at = _ENTRY.size
                 end = at + _n_name_and_extra(window, at)
-            raw = window[at : at + int.from_bytes(window[at - 18 : at - 16], "little")]
-            if self._directory.is_plain or (
-                raw.isascii() and not _is_odd(raw) and b"up" not in window[at + len(raw) : end]
-            ):
-                yield raw.decode("ascii")
-            else:
-                yield self._parse(window[at - _ENTRY.size : end]).name
+            yield self._parse(window[at - _ENTRY.size : end]).name
 
     def state(self) -> os.stat_result:
         """Gives the size, times and inode of the file."""
@@ -181,6 +186,7 @@ class ZipArchive:
         try:
             packed = self._packed(member)
         except OSError as error:
+            raise_limit(error)
             raise MemberError(f"it cannot be read: {error.strerror}") from error
         content = self._unpacked(member, packed)
         if zlib.crc32(content) != member.crc32:
@@ -202,6 +208,7 @@ class ZipArchive:
                     break
                 yield piece
         except OSError as error:
+            raise_limit(error)
             raise MemberError(f"it cannot be read: {error}") from error
         except UnpackError as error:
             raise MemberError(f"it cannot be unpacked: {error}") from error
@@ -327,6 +334,7 @@ class ZipArchive:
         keyed: list[int] = []  # CRC-32 of the name << 40 | position: one sort orders both
         offsets = array("Q")
         folders = {b""}
+        plain_folders = {b""}  # where one name is in its normal form, so are all others, but for a dot at the end
         at = 0
         scan, crc32, shift, head = _SCAN.unpack_from, zlib.crc32, self._shift, _ENTRY.size
         has_name_fields = _MAYBE_NAME_FIELD.search(directory) is not None
@@ -343,14 +351,29 @@ class ZipArchive:
                 offsets.append(self._parse(directory[at : after_name + n_extra]).offset)
             else:
                 offsets.append(offset + shift)
-            if has_name_fields or not name.isascii() or _is_odd(name):
+            folder, last = name.rpartition(b"/")[0], name[-1:]
+            is_known = folder in plain_folders and (folder or name[:1] != b"/") and last != b"." and name
+            if (
+                has_name_fields
+                or not name.isascii()
+                or b"\\" in name
+                or b"\0" in name
+                or not (is_known or not _is_odd(name))
+            ):
                 is_plain = False
                 name = self._parse(directory[at : after_name + n_extra]).name.encode("utf-8", "surrogateescape")
-            if name[-1:] != b"/":
+                last = name[-1:]
+                if last != b"/" and name.count(b"/") <= MAX_DEPTH and not leads_astray(os.fsdecode(name)):
+                    folders.add(name.rpartition(b"/")[0])
+            elif not is_known:
+                plain_folders.add(folder)
+                if last != b"/" and name.count(b"/") <= MAX_DEPTH:
+                    folders.add(folder)
+            elif last != b"/" and folder not in folders and name.count(b"/") <= MAX_DEPTH:
+                folders.add(folder)
+            if last != b"/":
                 if n_name > _MAX_NAME_BYTES:
                     raise self._cut_off(f"it has a name of {n_name} bytes")
-                if b"/" in name and name.count(b"/") <= MAX_DEPTH and (is_plain or not leads_astray(os.fsdecode(name))):
-                    folders.add(name.rpartition(b"/")[0])
                 keyed.append(crc32(name) << 40 | at)
             at = after_name + n_extra + n_comment
         if at != size:
