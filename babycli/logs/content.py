@@ -6,8 +6,12 @@ Owns what is unpacked and how a pointer is told. Never decodes JSON.
 from __future__ import annotations
 
 import errno
+import io
 import zlib
 from pathlib import Path
+from typing import Any
+
+from babycli.files import MAX_FILE_BYTES, read_file
 
 PACKED = (".gz", ".bz2", ".xz")
 _UNPACKED_BY_HAND = {".zst": "unzstd", ".zip": "unzip", ".lz4": "unlz4"}
@@ -27,7 +31,7 @@ def read_content(path: Path) -> bytes:
     if place.suffix in _UNPACKED_BY_HAND and place != path:
         unpack = _UNPACKED_BY_HAND[place.suffix]
         raise FileNotFoundError(errno.ENOENT, f"there is only {place.name}; unpack it:  {unpack} {place}")
-    content = place.read_bytes()
+    content = read_file(place)
     for start, (program, command) in _POINTERS.items():
         if content.startswith(start):
             raise FileNotFoundError(errno.ENOENT, f"is a pointer of {program}, not the file; fetch it:  {command}")
@@ -48,8 +52,12 @@ def _unpacked(content: bytes, place: Path) -> bytes:
     import gzip
     import lzma
 
-    unpack = {".gz": gzip.decompress, ".bz2": bz2.decompress, ".xz": lzma.decompress}[place.suffix]
+    opened: Any = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}[place.suffix]
     try:
-        return unpack(content)
+        with opened(io.BytesIO(content)) as stream:
+            unpacked: bytes = stream.read(MAX_FILE_BYTES + 1)
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
         raise OSError(errno.EIO, f"is no whole {place.suffix} file") from error
+    if len(unpacked) > MAX_FILE_BYTES:
+        raise OSError(errno.EFBIG, f"has more than {MAX_FILE_BYTES:,} bytes once it is unpacked, and no more are read")
+    return unpacked

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Self
 import orjson
 
 from babycli.errors import DataError, OutputError, ResumeError
-from babycli.files import in_home, lock_now, replace_file
+from babycli.files import in_home, lock_now, read_file, replace_file
 from babycli.logs.answers import Answered, Key, merged, to_line, whole_bytes
 from babycli.logs.schema import NAME_FORMAT, RUN_FILE, SCHEMA_VERSION, read_run
 
@@ -68,7 +68,7 @@ class RunLog:
             _check_own(self._scores_path)
             self._scores: BinaryIO = self._scores_path.open("ab")
             self._lock()
-            self._scores.truncate(whole_bytes(self._scores_path.read_bytes()))
+            self._scores.truncate(whole_bytes(read_file(self._scores_path)))
 
     def __enter__(self) -> Self:
         return self

@@ -23,7 +23,7 @@ from babycli.errors import DataError
 from babycli.logs.content import read_content
 from babycli.logs.fields import mapping
 from babycli.logs.identity import PROMPT_OPTION, Identity
-from babycli.logs.schema import RUN_FILE, check_schema, read_run
+from babycli.logs.schema import check_schema, read_run
 from babycli.report.findings import Finding
 from babycli.report.logged import (
     OURS,
@@ -41,7 +41,7 @@ from babycli.report.logged import (
 )
 from babycli.report.measure import Cell, measured
 from babycli.report.places import results_at
-from babycli.report.readers import programs, reader_of
+from babycli.report.readers import programs, reader_of, run_folders
 from babycli.report.samples import Samples, count_texts, decide
 from babycli.report.trials import TaskTrials, from_document
 from babycli.tasks import all_tasks
@@ -134,7 +134,7 @@ def nothing_to_report(folder: Path, unread: Sequence[Unread]) -> DataError:
 def unfinished_runs(folder: Path, files: Sequence[Path]) -> list[Unread]:
     """Finds the runs below a folder that have none of these results files."""
     done, unfinished = {file.parent for file in files}, []
-    for path in sorted(file.parent for file in folder.rglob(RUN_FILE)) if folder.is_dir() else ():
+    for path in run_folders(folder):
         if path not in done:
             status = (read_run(path) or {}).get("status")
             was = "was stopped" if status == "stopped" else "was stopped or is still going"

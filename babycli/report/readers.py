@@ -7,13 +7,14 @@ babycli starts.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from babycli.logs.content import plain_name
+from babycli.logs.schema import RUN_FILE
 
 if TYPE_CHECKING:
     from babycli.report.logged import Document, Labels, LoggedRun
@@ -46,14 +47,12 @@ def results_files(folder: Path) -> list[Path]:
     A packed one counts where the plain one is not there. What lies under such a name need not be a run. Links to
     folders are not followed, for they may lead back.
     """
-    found: list[Path] = []
-    folders = [folder]
-    while folders:
-        place = folders.pop()
-        entries = _entries(place)
-        found += _named_so(place, entries)
-        folders += [place / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    return sorted(found)
+    return sorted(path for place, entries in _folders(folder) for path in _named_so(place, entries))
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """Finds the folders with a run.json, the folder itself and those below it, sorted."""
+    return sorted(place for place, entries in _folders(folder) if any(entry.name == RUN_FILE for entry in entries))
 
 
 def results_files_in(folder: Path) -> list[Path]:
@@ -67,6 +66,16 @@ def _named_so(folder: Path, entries: Iterable[os.DirEntry[str]]) -> list[Path]:
     plain = {name: plain_name(folder / name) for name in there}
     named = [name for name in there if any(fnmatchcase(plain[name], pattern) for pattern in patterns)]
     return [folder / n for n in named if there[n].is_file() and (plain[n] == n or plain[n] not in there)]
+
+
+def _folders(folder: Path) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:
+    """Gives a folder and all below it with what is in them, however deep: pathlib's own walk recurses."""
+    folders = [folder]
+    while folders:
+        place = folders.pop()
+        entries = _entries(place)
+        yield place, entries
+        folders += [place / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -20,6 +20,7 @@ from transformers import AutoTokenizer
 
 from babycli.domain import CannotAnswer
 from babycli.errors import ModelError
+from babycli.files import read_file
 from babycli.models.parts import checkpoint
 from babycli.models.parts.transformers_calls import reading
 
@@ -118,7 +119,7 @@ class _SiglipPieces:
 
         self._model: Any = SentencePieceProcessor()
         with reading(f"cannot read the tokenizer {path}"):
-            self._model.load_from_serialized_proto(path.read_bytes())
+            self._model.load_from_serialized_proto(read_file(path))
         self._path = path
         self._lowers = bool(tokens.get("do_lower_case", True))
         self._shield = _token_text(tokens.get("unk_token"), "<unk>")

@@ -25,7 +25,7 @@ from transformers.utils.import_utils import DummyObject
 
 from babycli.domain import PICTURE, Context, ImageRef, Turn, ask
 from babycli.errors import ModelError, UsageError
-from babycli.files import in_home
+from babycli.files import in_home, read_file
 from babycli.models.parts.checkpoint import read_json_object
 from babycli.models.parts.transformers_calls import reading
 from babycli.wording import one_line
@@ -300,7 +300,7 @@ def _own_template(folder: Path, processor: Any) -> str:
 def _file_of_template(folder: Path, template: str) -> Path:
     """Finds the file of a checkpoint that holds the template in use; the folder if none holds it as it is."""
     for path in (folder / "chat_template.jinja", *sorted(folder.glob("additional_chat_templates/*.jinja"))):
-        if path.is_file() and path.read_text(encoding="utf-8") == template:
+        if path.is_file() and read_file(path).decode() == template:
             return path
     for name in ("chat_template.json", "processor_config.json", "tokenizer_config.json"):
         held = read_json_object(folder / name, missing_ok=True).get("chat_template")
@@ -314,7 +314,7 @@ def _template_in(name: str) -> str:
     """Reads the user's template: Jinja, or JSON with the key ``chat_template`` as in older checkpoints."""
     path = in_home(name)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path).decode()
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read chat_template={name}: {one_line(error)}") from error
     if path.suffix != ".json":

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from babycli.errors import ModelError
+from babycli.files import read_file
 from babycli.models.parts.checkpoint import read_json_object
 
 IMAGE_ID = -200  # stands for the image's positions in a list of ids
@@ -168,7 +169,7 @@ class _SentencePiece:
         self._legacy = legacy
         self._model: Any = SentencePieceProcessor()
         try:
-            proto = path.read_bytes()
+            proto = read_file(path)
             self._model.load_from_serialized_proto(proto if legacy else proto + _NO_DUMMY_PREFIX)
         except (OSError, RuntimeError) as error:
             raise ModelError(f"cannot read the tokenizer {path}: {error}") from error

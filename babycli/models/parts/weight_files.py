@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from babycli.errors import ModelError
+from babycli.files import read_file
 from babycli.models.parts.checkpoint import read_json_object
 from babycli.wording import listed
 
@@ -111,8 +112,8 @@ def check_is_whole(folder: Path) -> None:
 def index_shards(index: Path) -> list[str]:
     """Reads the names of the shards in an index. Raises ModelError."""
     try:
-        return [str(Path(name)) for name in sorted(set(json.loads(index.read_bytes())["weight_map"].values()))]
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        return [str(Path(name)) for name in sorted(set(json.loads(read_file(index))["weight_map"].values()))]
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise ModelError(f"{index} is not an index of weight files: {error!r}") from error
 
 
