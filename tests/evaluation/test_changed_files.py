@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from babycli.logs.answers import Answered
+from babycli.logs.runlog import RunLog
 from babycli.models.parts.llava_model import LlavaModel
+from tests.checkpoints import DEMO_WORDS, write_checkpoint
 from tests.conftest import Babycli
 from tests.evaluation.logs import lines, only_run
+from tests.hf_checkpoints import write_hf
+from tests.models.test_clip import write as write_clip
 
 FRAMES = Path("dataset/vtwt/images")
 VTWT = ("--tasks", "vtwt", "--batch-size", 4, "--batch-check", 0)
@@ -72,3 +78,36 @@ def told(logs: Path) -> list[dict[str, Any]]:
     """The answers of a run, each with what identifies it."""
     answers = lines(only_run(logs) / "scores.rank0.jsonl")
     return [line | {"key": repr((line["turns"], line.get("answer")))} for line in answers]
+
+
+def overwrite(path: Path, other: Path) -> None:
+    """In place, as a training that saves again does."""
+    with path.open("r+b") as stream:
+        stream.write(other.read_bytes())
+
+
+@pytest.mark.parametrize("kind", ["babyllava", "clip", "hf"])
+def test_weights_that_are_overwritten_change_nothing(
+    kind: str, linked: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writers: dict[str, Callable[[Path, int], Path]] = {
+        "babyllava": lambda folder, seed: write_checkpoint(folder, DEMO_WORDS, seed=seed),
+        "clip": lambda folder, seed: write_clip(folder, "clip", seed=seed),
+        "hf": lambda folder, seed: write_hf(folder, "qwen2_vl", seed=seed),
+    }
+    for name, seed in (("model", 1), ("other", 2)):
+        writers[kind](Path(name), seed)
+    sound = babycli("eval", "--model", "model", *VTWT, "--limit", 4, "--output-path", "sound")
+    assert sound.code == 0, sound.err
+    append = RunLog.append
+
+    def append_and_overwrite(self: RunLog, answered: Answered) -> None:
+        append(self, answered)
+        overwrite(Path("model/model.safetensors"), Path("other/model.safetensors"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunLog, "append", append_and_overwrite)
+        ran = babycli("eval", "--model", "model", *VTWT, "--limit", 4)
+    assert ran.code == 0, ran.err
+    assert Path("model/model.safetensors").read_bytes() == Path("other/model.safetensors").read_bytes()
+    assert told(Path("logs")) == told(Path("sound"))

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from babycli.errors import ModelError
+from babycli.files import read_file
 from babycli.wording import all_of, first_line, listed
 
 # Keys under which training programs keep the weights, one level down.
@@ -47,11 +48,13 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def read_json_object(path: Path, missing_ok: bool = False) -> dict[str, Any]:
     """Reads a JSON object from a file; empty if the file is missing and ``missing_ok``. Raises ModelError."""
-    if missing_ok and not path.is_file():
+    if missing_ok and not path.exists():
         return {}
     try:
-        loaded = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        loaded = json.loads(read_file(path))
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not JSON: {error}") from error
     if not isinstance(loaded, dict):
         raise ModelError(f"{path} is not a JSON object")
@@ -201,6 +204,13 @@ def module_digest(module: nn.Module) -> str:
         whole.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         whole.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return whole.hexdigest()
+
+
+def copy_from_files(module: Any) -> None:
+    """Copies the weights on the CPU, which may be mapped from a file: what becomes of the file then changes nothing."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.device.type == "cpu":
+            tensor.data = tensor.data.clone()
 
 
 def n_parameters(module: nn.Module) -> int:

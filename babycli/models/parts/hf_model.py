@@ -228,6 +228,7 @@ def load(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> HfModel:
     device_map = device_map_of(spec)
     network, notes = _read_network(folder, config, torch_dtype(spec.dtype), device_map)
     network = (network if device_map else network.to(spec.device)).eval()
+    checkpoint.copy_from_files(network)
     if spec.dtype == "float32":
         full_precision()
     own_template = [in_home(spec.args["chat_template"])] if "chat_template" in spec.args else []
