@@ -137,11 +137,11 @@ def _unreadable(path: Path, error: OSError) -> DataError:
 
 
 def checksum_text(digests: Mapping[str, str]) -> bytes:
-    """Writes the lines that ``sha256sum`` would write for these files."""
+    """Writes the lines that ``sha256sum`` would write for these files; ``-`` as ``./-``, for alone it is its input."""
     lines = []
     for name, digest in digests.items():
-        escaped = "".join(_ESCAPES.get(c, c) for c in name)
-        lines.append(f"{chr(92) if escaped != name else ''}{digest}  {escaped}\n")
+        escaped = "".join(_ESCAPES.get(c, c) for c in name) if name != "-" else "./-"
+        lines.append(f"{chr(92) if chr(92) in escaped else ''}{digest}  {escaped}\n")
     return os.fsencode("".join(lines))
 
 

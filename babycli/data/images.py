@@ -22,7 +22,6 @@ from babycli.errors import DataError
 from babycli.files import is_hollow, raise_limit
 
 _BUFFER_BYTES = 1 << 18
-_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not wait for its writer
 _FEW_LOOKUPS = 10_000  # in a zip: a twentieth of a second
 PROBES = 64  # names that are tried to choose a folder, which is then looked through whole
 MAX_IMAGE_BYTES = MAX_MEMBER_BYTES  # a larger file is not read as an image, in a folder as in a zip
@@ -99,7 +98,7 @@ class FolderStore:
     def read(self, name: str) -> bytes:
         path = f"{self._folder}/{name}"
         try:
-            fd = os.open(path, _FLAGS)
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not wait for its writer
         except OSError as error:
             raise_limit(error)
             raise self.problem(name) or ImageError(ProblemKind.UNREADABLE, path, str(error.strerror)) from error
@@ -160,7 +159,7 @@ class FolderStore:
         for name in names:
             path = prefix + name
             try:
-                fd = os.open(path, _FLAGS)
+                fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not wait for its writer
             except OSError as error:
                 raise_limit(error)
                 yield self.problem(name) or ImageError(ProblemKind.UNREADABLE, path, str(error.strerror)), None

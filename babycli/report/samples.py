@@ -179,7 +179,8 @@ def _not_whole(task: Task, item: Item, members: Sequence[Sample]) -> LeftOut | N
         why = task.why_undecidable(item.rows)
     if why:
         return LeftOut(item.item_id, why, max(0, task.rows_per_item - len(members)), False)
-    if not all(sample.answers for sample in members):
+    answered = [bool(sample.answers) for sample in members]
+    if not (any(answered) if task.n_row_answers is None else all(answered)):  # several rows may share their answers
         return LeftOut(item.item_id, "has scores that hold no number", 0, True)
     return None
 

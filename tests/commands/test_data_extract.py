@@ -385,7 +385,7 @@ def test_a_pipe_is_not_waited_for(babycli: Babycli, command: str) -> None:
     Path("list").write_text(f"{'0' * 64}  x\n")
     more = {"extract": "dest", "manifest": "-o m", "link": "", "verify": "--manifest list"}[command]
     ran = babycli("data", command, "pipe", *more.split())
-    assert (ran.code, "pipe is neither a folder of images nor a zip" in ran.err) == (3, True)
+    assert (ran.code, "cannot read pipe: it is a pipe, not a file" in ran.err) == (3, True)
 
 
 @pytest.mark.parametrize("offset", [1 << 31, (1 << 32) - 2])

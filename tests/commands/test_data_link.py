@@ -413,7 +413,7 @@ def test_missing_and_broken_images_are_told_apart(babycli: Babycli, demo: DemoCo
     other.unlink()
     ran = babycli(*demo.link_words, "--allow-missing")
     assert states_in(ran.out)["vtwt"] == "linked, images missing and broken"
-    assert f"    missing: {other.name}\n    broken: {VTWT_FRAME} (NotAnImage)\n" in ran.out
+    assert f"    missing: {other.name}\n    broken: {VTWT_FRAME} (NotAnImage: it is a web page" in ran.out
 
 
 def test_allow_missing_links_all_the_same_and_still_says_what_is_missing(babycli: Babycli, demo: DemoCopy) -> None:
