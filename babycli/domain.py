@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -127,6 +127,17 @@ def digest_of(content: Content) -> str:
 
 def _digest_of(image: ImageRef, sha256: Mapping[ImageRef, str]) -> str:
     return NO_PICTURE.name if image == NO_PICTURE else sha256[image]
+
+
+def as_prompt(parts: Sequence[object]) -> str:
+    """Gives the parts of a turn in the form of --prompt: words, and ``<image>`` for what are no words, a picture.
+
+    Pictures before all words are left out.
+    """
+    n_leading = next((i for i, part in enumerate(parts) if isinstance(part, str)), len(parts))
+    are_all_in_front = all(isinstance(part, str) for part in parts[n_leading:])
+    shown = parts[n_leading:] if are_all_in_front else parts
+    return "".join(part if isinstance(part, str) else IMAGE_PLACE for part in shown)
 
 
 def ask(prompt: str, *images: ImageRef) -> Context:

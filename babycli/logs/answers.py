@@ -3,11 +3,14 @@
 Owns writing and reading them, and the key that identifies a request. Never computes an answer and never decides which
 file is read.
 
-    {"turns": [["user", [{"image": sha256}, "words"]]], "answer": ..., "logprob_sum": ..., "n_tokens": ...,
-     "greedy": ..., "token_logprobs": [...], "input": ...}
-    {"turns": ..., "answer": ..., "similarity": ..., "input": ...}
-    {"turns": ..., "max_new_tokens": ..., "stop": [...], "text": ..., "token_ids": [...], "finite": ...}
+    {"turns": [["user", [{"image": sha256}, "words"]]], "prompt": "words", "text": ..., "logprob_sum": ...,
+     "n_tokens": ..., "greedy": ..., "token_logprobs": [...], "input": ...}
+    {"turns": ..., "prompt": ..., "text": ..., "similarity": ..., "input": ...}
+    {"turns": ..., "prompt": ..., "max_new_tokens": ..., "stop": [...], "generated": ..., "token_ids": [...],
+     "finite": ...}
     {"turns": ..., ..., "cannot": why}        in place of any of these
+
+``prompt`` is the last turn in the form of --prompt, for a reader; ``text`` is the answer that was scored.
 
 Each ends with ``"check": "<CRC-32 of the line without it>"``. A line that a disk or somebody has changed is damaged: it
 is passed over, as if the request had not been answered yet.
@@ -40,6 +43,7 @@ from babycli.domain import (
     Loglikelihood,
     Similarity,
     Text,
+    as_prompt,
     ask,
     digest_of,
 )
@@ -96,16 +100,16 @@ def to_line(answered: Answered) -> bytes:
 
 def _to_fields(answered: Answered) -> dict[str, Any]:
     key, answer = answered.key, answered.answer
-    line: dict[str, Any] = {"turns": answered.content}
+    line: dict[str, Any] = {"turns": answered.content, "prompt": _prompt(answered.content)}
     if isinstance(key, ScoreKey):
-        line["answer"] = key.answer
+        line["text"] = key.answer
     else:
         line |= {"max_new_tokens": key.max_new_tokens, "stop": key.stop}
     match answer:
         case CannotAnswer():
             return line | {"cannot": answer.why}
         case Text():
-            return line | {"text": answer.text, "token_ids": answer.token_ids, "finite": answer.is_finite}
+            return line | {"generated": answer.text, "token_ids": answer.token_ids, "finite": answer.is_finite}
         case Similarity():
             return line | {"similarity": _to_json(answer.value), "input": answered.input}
         case Loglikelihood():
@@ -149,6 +153,10 @@ def whole_bytes(content: bytes) -> int:
     return content.rfind(b"\n") + 1
 
 
+def _prompt(content: Content) -> str:
+    return as_prompt(content[-1][1]) if content else ""
+
+
 def _from_line(line: bytes) -> Answered:
     """Reads a line. Raises ValueError for one that fails its check, and others for odd fields."""
     fields = orjson.loads(line)
@@ -164,14 +172,14 @@ def _from_fields(line: dict[str, Any]) -> Answered:
     content = _parse_content(line["turns"])
     context = digest_of(content)
     key: Key
-    if "answer" in line:
-        key = ScoreKey(context, _string(line["answer"]))
+    if "text" in line:
+        key = ScoreKey(context, _string(line["text"]))
     else:
         key = WriteKey(context, int(line["max_new_tokens"]), tuple(map(_string, line["stop"])))
     if "cannot" in line:
         return Answered(key, content, CannotAnswer(_string(line["cannot"])))
     if isinstance(key, WriteKey):
-        return Answered(key, content, Text(_string(line["text"]), tuple(line["token_ids"]), line["finite"]))
+        return Answered(key, content, Text(_string(line["generated"]), tuple(line["token_ids"]), line["finite"]))
     return Answered(key, content, _parse_score(line), line["input"])
 
 

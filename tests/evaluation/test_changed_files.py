@@ -34,7 +34,9 @@ def own_frames(linked: Path) -> list[Path]:
 def swap(frames: list[Path]) -> None:
     contents = [path.read_bytes() for path in frames]
     for path, content in zip(frames, reversed(contents), strict=True):
-        path.write_bytes(content)
+        aside = Path(f"aside-{path.name}")
+        aside.write_bytes(content)
+        aside.replace(path)  # a file that is being written could be read half
 
 
 def swap_behind_the_first_batch(patch: pytest.MonkeyPatch, frames: list[Path]) -> None:
@@ -77,7 +79,7 @@ def test_pictures_that_are_swapped_end_the_run(
 def told(logs: Path) -> list[dict[str, Any]]:
     """The answers of a run, each with what identifies it."""
     answers = lines(only_run(logs) / "scores.rank0.jsonl")
-    return [line | {"key": repr((line["turns"], line.get("answer")))} for line in answers]
+    return [line | {"key": repr((line["turns"], line.get("text")))} for line in answers]
 
 
 def overwrite(path: Path, other: Path) -> None:

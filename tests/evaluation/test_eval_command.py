@@ -73,9 +73,9 @@ def test_the_log_holds_what_the_contract_says(linked: Path, babycli: Babycli, sm
     assert isinstance(text, str)
 
     scores = lines(folder / "scores.rank0.jsonl")
-    asked = {json.dumps([s["turns"], s.get("answer"), s.get("max_new_tokens")]) for s in scores}
+    asked = {json.dumps([s["turns"], s.get("text"), s.get("max_new_tokens")]) for s in scores}
     assert len(asked) == len(scores)
-    one = next(s for s in scores if "answer" in s)
+    one = next(s for s in scores if "text" in s)
     assert one["n_tokens"] == len(one["token_logprobs"])
     assert one["logprob_sum"] == pytest.approx(sum(one["token_logprobs"]))
 

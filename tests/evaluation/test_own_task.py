@@ -77,7 +77,9 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def told(folder: Path) -> list[tuple[Any, str]]:
     """All that was asked, and what was said, in no order."""
     return sorted(
-        (json.dumps(line["turns"]), line["text"]) for path in folder.glob("scores.rank*.jsonl") for line in lines(path)
+        (json.dumps(line["turns"]), line["generated"])
+        for path in folder.glob("scores.rank*.jsonl")
+        for line in lines(path)
     )
 
 
@@ -99,7 +101,7 @@ def test_two_turns_with_the_models_own_words(own: Path, baby: Path, babycli: Bab
     assert ran.code == 0, ran.err
     folder = only_run(Path("logs"))
     said = lines(folder / "scores.rank0.jsonl")
-    first = {json.dumps(line["turns"]): line["text"] for line in said if len(line["turns"]) == 1}
+    first = {json.dumps(line["turns"]): line["generated"] for line in said if len(line["turns"]) == 1}
     second = [line["turns"] for line in said if len(line["turns"]) == 3]
     assert len(first) == 5  # five pictures are seen first
     assert len(second) == N_ITEMS
@@ -238,7 +240,7 @@ def test_a_class_that_takes_several_gets_lists(own: Path, babycli: Babycli, monk
         "        return [f'{len(i)} pictures, {len(p)} turns' for i, p in zip(images, prompts)]\n"
     )
     assert babycli("eval", "--model", "several.py", *TASK).code == 0
-    texts = {line["text"] for line in lines(only_run(Path("logs")) / "scores.rank0.jsonl")}
+    texts = {line["generated"] for line in lines(only_run(Path("logs")) / "scores.rank0.jsonl")}
     assert texts == {"1 pictures, 1 turns", "3 pictures, 3 turns"}
 
 

@@ -150,7 +150,7 @@ def test_another_batch_size_gives_the_same_decisions(
 
 
 def request_of(line: Mapping[str, Any]) -> str:
-    return json.dumps([line["turns"], line.get("answer")])
+    return json.dumps([line["turns"], line.get("text")])
 
 
 def test_auto_goes_on_at_the_borders_it_began_with(

@@ -96,13 +96,13 @@ def test_a_torn_last_line_is_passed_over(tmp_path: Path) -> None:
         b"\n",
         b"\x00\x00\n",
         b'{"image": "a"}\n',
-        b'{"turns": 3, "answer": "ball", "similarity": 0.5, "input": "1"}\n',
-        b'{"turns": [["user", [3]]], "answer": "ball", "similarity": 0.5, "input": "1"}\n',
-        b'{"turns": [["somebody", ["words"]]], "answer": "ball", "similarity": 0.5, "input": "1"}\n',
-        b'{"turns": [["user", ["words"]]], "answer": 7, "similarity": 0.5, "input": "1"}\n',
-        b'{"turns": [["user", ["words"]]], "answer": "ball", "input": "1"}\n',
-        b'{"turns": [["user", ["words"]]], "max_new_tokens": 3, "stop": [], "text": "ball"}\n',
-        b'{"turns": [["user", ["words"]]], "answer": "ball", "cannot": 3}\n',
+        b'{"turns": 3, "text": "ball", "similarity": 0.5, "input": "1"}\n',
+        b'{"turns": [["user", [3]]], "text": "ball", "similarity": 0.5, "input": "1"}\n',
+        b'{"turns": [["somebody", ["words"]]], "text": "ball", "similarity": 0.5, "input": "1"}\n',
+        b'{"turns": [["user", ["words"]]], "text": 7, "similarity": 0.5, "input": "1"}\n',
+        b'{"turns": [["user", ["words"]]], "text": "ball", "input": "1"}\n',
+        b'{"turns": [["user", ["words"]]], "max_new_tokens": 3, "stop": [], "generated": "ball"}\n',
+        b'{"turns": [["user", ["words"]]], "text": "ball", "cannot": 3}\n',
         b'{"image": "a", "prompt": "", "text": "ball"}\n',
     ],
 )
@@ -142,17 +142,17 @@ def test_lines_by_hand() -> None:
     cases: list[tuple[Answered, dict[str, Any]]] = [
         (
             Answered(score, content, Loglikelihood((-1.5, math.nan), True), "0a"),
-            {"answer": "ball", "logprob_sum": None, "n_tokens": 2, "greedy": True}
+            {"text": "ball", "logprob_sum": None, "n_tokens": 2, "greedy": True}
             | {"token_logprobs": [-1.5, None], "input": "0a"},
         ),
         (
             Answered(score, content, Similarity(-math.inf), "0a"),
-            {"answer": "ball", "similarity": "-inf", "input": "0a"},
+            {"text": "ball", "similarity": "-inf", "input": "0a"},
         ),
-        (Answered(score, content, CannotAnswer("too long")), {"answer": "ball", "cannot": "too long"}),
+        (Answered(score, content, CannotAnswer("too long")), {"text": "ball", "cannot": "too long"}),
         (
             Answered(wish, content, Text("a ball", (4, 3), True)),
-            {"max_new_tokens": 5, "stop": ["\n"], "text": "a ball", "token_ids": [4, 3], "finite": True},
+            {"max_new_tokens": 5, "stop": ["\n"], "generated": "a ball", "token_ids": [4, 3], "finite": True},
         ),
         (
             Answered(wish, content, CannotAnswer("too long")),
@@ -162,7 +162,7 @@ def test_lines_by_hand() -> None:
     for one, fields in cases:
         line = orjson.loads(to_line(one))
         check = line.pop("check")
-        assert line == {"turns": turns} | fields
+        assert line == {"turns": turns, "prompt": "why?"} | fields
         assert check == f"{zlib.crc32(orjson.dumps(line)):08x}"
 
 

@@ -6,10 +6,9 @@ trained with (llava/conversation.py of BabyLLaVA @ b98f28f and BabyLLaVA-V2 @ 56
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from babycli.domain import IMAGE_PLACE, NO_PICTURE, Context, ImageRef, Part, Turn
+from babycli.domain import IMAGE_PLACE, NO_PICTURE, Context, ImageRef, Turn, as_prompt
 
 PLACE = "\N{OBJECT REPLACEMENT CHARACTER}"  # marks a picture in a text; it is removed from all words
 
@@ -71,7 +70,7 @@ TEMPLATES = {
 def words_of(turn: Turn) -> str:
     """Gives the words of a turn with PLACE for each picture. Pictures before all words get a line of their own."""
     parts = turn.parts
-    n_leading = _n_leading_pictures(parts)
+    n_leading = next((i for i, part in enumerate(parts) if not isinstance(part, ImageRef)), len(parts))
     rest = "".join(PLACE if isinstance(part, ImageRef) else part.replace(PLACE, "") for part in parts[n_leading:])
     return f"{' '.join([PLACE] * n_leading)}\n{rest}" if n_leading else rest
 
@@ -90,19 +89,8 @@ def shown(text: str, context: Context) -> str:
 
 
 def prompt_text(context: Context) -> str:
-    """Gives the words of the user's last turn in the form of --prompt, for models that get pictures and text apart.
-
-    ``<image>`` stands where a picture is; pictures before all words are left out.
-    """
-    parts = context.turns[-1].parts
-    n_leading = _n_leading_pictures(parts)
-    are_all_in_front = not any(isinstance(part, ImageRef) for part in parts[n_leading:])
-    shown_parts = parts[n_leading:] if are_all_in_front else parts
-    return "".join(IMAGE_PLACE if isinstance(part, ImageRef) else part for part in shown_parts)
-
-
-def _n_leading_pictures(parts: Sequence[Part]) -> int:
-    return next((i for i, part in enumerate(parts) if not isinstance(part, ImageRef)), len(parts))
+    """Gives the user's last turn in the form of --prompt, for models that get pictures and text apart."""
+    return as_prompt(context.turns[-1].parts)
 
 
 def filled(prompt: str, text: str) -> str:
