@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 from collections.abc import Callable
@@ -288,3 +289,17 @@ def test_settings_of_pictures_that_are_not_known_are_named(folder: Path, evaluat
     note = f"{folder / 'preprocessor_config.json'}: babycli does not know and does not use do_sharpen"
     assert note in evaluate("--model", folder).err
     assert note in babycli("models", "show", folder).out
+
+
+def test_no_library_warns_of_ids_that_nothing_reads(
+    folder: Path, babycli: Babycli, caplog: pytest.LogCaptureFixture
+) -> None:
+    """transformers' own defaults of some ids lie beyond a small vocabulary, SigLIP's even beyond its own."""
+    logger = logging.getLogger("transformers")
+    logger.addHandler(caplog.handler)
+    try:
+        assert babycli("models", "show", folder).code == 0
+        assert babycli("models", "show", "babyllava-tiny").code == 0
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert caplog.messages == []

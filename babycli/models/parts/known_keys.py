@@ -27,6 +27,7 @@ from babycli.wording import listed
 
 _MOST_CHARACTERS = 80  # of a value in a message
 _MOST_KEYS = 12  # in a note
+_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 class Effect(Enum):
@@ -72,10 +73,12 @@ def note_on_unknown(file: Path, names: Iterable[str]) -> tuple[str, ...]:
 def used_by(config_class: Any, settings: Mapping[str, Any], table: Table) -> dict[str, Any]:
     """Gives the settings with which to make a config of transformers: those that are used.
 
-    A key that the table does not know is among them if the class has a parameter of that name.
+    A key that the table does not know is among them if the class has a parameter of that name. Ids of tokens without
+    effect are none: the class's defaults may lie beyond the vocabulary, of which transformers would warn.
     """
     own = inspect.signature(config_class).parameters
-    return {
+    idle = [name for name in _IDS if name in own and name in table and table[name].effect is Effect.NONE]
+    return dict.fromkeys(idle) | {
         name: value
         for name, value in settings.items()
         if (table[name].effect is Effect.USED if name in table else name in own)

@@ -254,7 +254,6 @@ def _text_model(config: Mapping[str, Any], trunk: str, weights: dict[str, Tensor
     config_class: Any = GPT2Config if trunk == "transformer" else LlamaConfig
     model_class: Any = GPT2LMHeadModel if trunk == "transformer" else LlamaForCausalLM
     plain = used_by(config_class, config, GPT2 if trunk == "transformer" else LLAMA)
-    plain["pad_token_id"] = None  # nothing is padded, and its row may be cut off
     try:
         text_config = config_class(**plain)
         with torch.device("meta"):
