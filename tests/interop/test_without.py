@@ -14,22 +14,25 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.interop.lmms_logs import make_log
+from tests.written_once import written_once
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 FORMS = ("table", "md", "csv", "json", "latex", "html")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the package without interop/lmms, and a finished `babycli demo`."""
-    folder = tmp_path_factory.mktemp("without")
-    for name in ("babycli", "manifests"):
-        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.rmtree(folder / "babycli" / "interop" / "lmms")
-    ran = _run(folder, ["demo", "demo"])
-    assert ran.returncode == 0, ran.stderr
-    assert "Labeled-S" in ran.stdout
-    return folder
+
+    def write(folder: Path) -> None:
+        for name in ("babycli", "manifests"):
+            shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.rmtree(folder / "babycli" / "interop" / "lmms")
+        ran = _run(folder, ["demo", "demo"])
+        assert ran.returncode == 0, ran.stderr
+        assert "Labeled-S" in ran.stdout
+
+    return written_once(tmp_path_factory, "without", write)
 
 
 # Reads the words of commands line by line, and writes what came of each: many commands need Python started once.
@@ -45,7 +48,7 @@ for line in sys.stdin:
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def run(work: Path) -> Iterator[Run]:
     """A command of the copy, in a process of its own that all commands share."""
     python = [sys.executable, "-c", SERVER]
@@ -100,13 +103,13 @@ def test_own_runs_are_audited(run: Run) -> None:
     assert "nothing found" in ran.stdout
 
 
-def test_own_runs_are_compared(work: Path, run: Run) -> None:
+def test_own_runs_are_compared(work: Path, run: Run, tmp_path: Path) -> None:
     """A run with its twin under another name."""
-    shutil.copytree(work / "demo" / "logs", work / "both" / "one")
-    shutil.copytree(work / "demo" / "logs", work / "both" / "other")
-    (path,) = (work / "both" / "other").rglob("*_results.json")
+    shutil.copytree(work / "demo" / "logs", tmp_path / "both" / "one")
+    shutil.copytree(work / "demo" / "logs", tmp_path / "both" / "other")
+    (path,) = (tmp_path / "both" / "other").rglob("*_results.json")
     path.write_text(path.read_text().replace('"model_name": "babyllava-tiny"', '"model_name": "twin"'))
-    ran = run("report", "both", "--compare", "babyllava-tiny", "twin", "--items")
+    ran = run("report", tmp_path / "both", "--compare", "babyllava-tiny", "twin", "--items")
     assert ran.returncode == 0, ran.stderr
     assert "babyllava-tiny (demo) − twin (demo)" in ran.stdout
 
