@@ -35,7 +35,7 @@ LIMITS = {  # what the system refuses whichever file it is, and the mend
 }
 _WAIT_S = 30
 _ASIDE = ".babycli.tmp"
-_LEFT_S = 3600  # what is older was left by a killed command
+_LEFT_S = 3600  # where there are no locks, what is older was left by a killed command
 _FICLONE = 0x40049409  # Linux: _IOW(0x94, 9, int)
 MAX_FILE_BYTES = 1 << 30  # no label file, list, lock, index or log is larger
 _PIECE_BYTES = 1 << 20
@@ -145,14 +145,12 @@ def written_aside(path: Path, content: bytes) -> Iterator[Callable[[], None]]:
 
     It keeps the permissions of the file that it replaces.
     """
-    aside = aside_of(path)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_left(path)
-        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        aside, fd = _open_aside(path)
     try:
         with explained(path):
-            lock_now(fd)
             with contextlib.suppress(FileNotFoundError):
                 status = path.lstat()
                 if stat.S_ISREG(status.st_mode):
@@ -173,16 +171,45 @@ def written_aside(path: Path, content: bytes) -> Iterator[Callable[[], None]]:
         os.close(fd)
 
 
+def _open_aside(path: Path) -> tuple[Path, int]:
+    """Makes a fresh file beside a path, and locks it, which tells others that it is not a killed command's."""
+    while True:
+        aside = aside_of(path)
+        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        lock_now(fd)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(aside.lstat(), os.fstat(fd)):
+                return aside, fd
+        os.close(fd)  # another command has taken it for left over in the moment before it was locked
+
+
 def _remove_left(path: Path) -> None:
-    """Removes what killed commands have left beside a file."""
+    """Removes what killed commands have left beside a file: what nobody has locked or, without locks, what is old."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*{_ASIDE}"):
         with contextlib.suppress(OSError):
             fd = os.open(left, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
-                if time.time() - os.fstat(fd).st_mtime > _LEFT_S and lock_now(fd):
+                is_old = time.time() - os.fstat(fd).st_mtime > _LEFT_S
+                if is_old or (_HAS_LOCKS and _locks(fd)):
                     left.unlink()
             finally:
                 os.close(fd)
+
+
+def _locks(fd: int) -> bool:
+    """Tells whether a lock on an open file was free and is had now."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def remove_left_links(path: Path) -> None:
+    """Removes the links that a killed command has left beside a path; only for one who has locked the folder."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{_ASIDE}"):
+        if left.is_symlink():
+            left.unlink(missing_ok=True)
 
 
 def keep_old(path: Path) -> None:

@@ -73,17 +73,29 @@ def test_a_planted_file_is_neither_used_nor_waited_for(tmp_path: Path) -> None:
     assert aside_of(path) != aside_of(path)
 
 
-def test_what_killed_commands_left_goes_when_it_is_old(tmp_path: Path) -> None:
+def test_what_killed_commands_left_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "a[b]"
-    old, young, other = aside_of(path), aside_of(path), aside_of(tmp_path / "ab")
-    for left in (old, young, other):
-        left.write_bytes(b"half")
+    left, written, other = aside_of(path), aside_of(path), aside_of(tmp_path / "ab")
+    for each in (left, written, other):
+        each.write_bytes(b"half")
+    with written.open("ab") as stream:  # by a command that goes on
+        assert lock_now(stream.fileno())
+        write_atomically(path, b"new")
+    assert not left.exists()
+    assert written.exists()
+    assert other.exists()
+    assert is_aside(left, path)
+    assert not is_aside(other, path)
+    assert not is_aside(path, path)
+
+
+def test_without_locks_only_what_is_old_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_HAS_LOCKS", False)
+    path = tmp_path / "file"
+    old, young = aside_of(path), aside_of(path)
+    old.write_bytes(b"half")
+    young.write_bytes(b"half")
     os.utime(old, (0, 0))
-    os.utime(other, (0, 0))
     write_atomically(path, b"new")
     assert not old.exists()
     assert young.exists()
-    assert other.exists()
-    assert is_aside(old, path)
-    assert not is_aside(other, path)
-    assert not is_aside(path, path)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from babycli.errors import DataError
-from babycli.files import aside_of, explained, in_home
+from babycli.files import aside_of, explained, in_home, remove_left_links
 
 DEFAULT_FOLDER = "dataset"
 ENVIRONMENT_VARIABLE = "BABYCLI_DATA"
@@ -104,6 +104,7 @@ class DatasetRoot:
                 fresh = aside_of(place)
                 with explained(place):
                     place.parent.mkdir(parents=True, exist_ok=True)
+                    remove_left_links(place)
                     ready.append((fresh, place))
                     fresh.symlink_to(text, target_is_directory=True)
             for fresh, place in ready:
