@@ -139,6 +139,10 @@ def is_aside(path: Path, of: Path) -> bool:
     return path.parent == of.parent and path.name.startswith(f".{of.name}.") and path.name.endswith(_ASIDE)
 
 
+def _asides_of(path: Path) -> Iterator[Path]:
+    return path.parent.glob(f".{glob.escape(path.name)}.*{_ASIDE}")
+
+
 @contextlib.contextmanager
 def written_aside(path: Path, content: bytes) -> Iterator[Callable[[], None]]:
     """Writes a file beside its place, and gives the function that moves it there. Raises DataError.
@@ -185,29 +189,20 @@ def _open_aside(path: Path) -> tuple[Path, int]:
 
 def _remove_left(path: Path) -> None:
     """Removes what killed commands have left beside a file: what nobody has locked or, without locks, what is old."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*{_ASIDE}"):
+    for left in _asides_of(path):
         with contextlib.suppress(OSError):
             fd = os.open(left, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
                 is_old = time.time() - os.fstat(fd).st_mtime > _LEFT_S
-                if is_old or (_HAS_LOCKS and _locks(fd)):
+                if is_old or _flock(fd) is True:
                     left.unlink()
             finally:
                 os.close(fd)
 
 
-def _locks(fd: int) -> bool:
-    """Tells whether a lock on an open file was free and is had now."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
 def remove_left_links(path: Path) -> None:
     """Removes the links that a killed command has left beside a path; only for one who has locked the folder."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*{_ASIDE}"):
+    for left in _asides_of(path):
         if left.is_symlink():
             left.unlink(missing_ok=True)
 
@@ -250,13 +245,19 @@ def lock_now(fd: int) -> bool:
 
     Also gives True where there are no locks: NFS has none for folders, and other file systems have none at all.
     """
-    if _HAS_LOCKS:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:
-            pass
+    return _flock(fd) is not False
+
+
+def _flock(fd: int) -> bool | None:
+    """Locks an open file if nobody else has; gives True if it is locked now, None where there are no locks."""
+    if not _HAS_LOCKS:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
     return True
 
 
