@@ -213,7 +213,7 @@ class ModelRun:
             processes.gather(None)  # all that was computed is on the disk
             plan = processes.share(processes.together(functools.partial(next_plan, plan)))
         model.forget()
-        if processes.is_first:
+        if processes.is_first and len(plans) > 1:  # the first is in run.json already
             log.write_provenance(plan=plan_counts(plans))
         return how.timings
 
