@@ -170,6 +170,13 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Match:
+    """A request to tell how near two pictures are. The context shows them, and has no words."""
+
+    context: Context
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """A request for a greedy continuation of at most ``max_new_tokens``, cut off before the first text of ``stop``."""
 
@@ -178,7 +185,7 @@ class Write:
     stop: tuple[str, ...] = ()
 
 
-Request = Score | Write
+Request = Score | Match | Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +215,7 @@ class Loglikelihood:
 
 @dataclass(frozen=True, slots=True)
 class Similarity:
-    """The nearness of a text and an image in a dual encoder; higher is nearer. A cosine, or the model's own measure."""
+    """The nearness of a picture to a text, or to another; higher is nearer. A cosine, or the model's own measure."""
 
     value: float
 
@@ -224,6 +231,18 @@ class Text:
     text: str
     token_ids: tuple[int, ...]
     is_finite: bool  # no logit on the way was NaN
+    extra: tuple[str, ...] = ()  # replies of a recorded conversation that went on for longer than the item
+
+
+@dataclass(frozen=True, slots=True)
+class NoReply:
+    """The answer of a recorded conversation to a request for a text where it has none."""
+
+    is_beyond: bool  # it ended before; else it has nothing in this place
+
+    @property
+    def is_finite(self) -> bool:
+        return True  # it holds no number at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +256,7 @@ class CannotAnswer:
         return True  # it holds no number at all
 
 
-Answer = Loglikelihood | Similarity | Text | CannotAnswer
+Answer = Loglikelihood | Similarity | Text | NoReply | CannotAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +279,7 @@ class Outcome:
     is_tie: bool = False
     is_finite: bool = True
     is_answered: bool = True  # False: the model could not take one of its requests
+    n_no_answer: int = 0  # replies in which there is no answer: misses, counted apart
 
 
 MetricKind = Literal["share", "score"]
@@ -283,6 +303,7 @@ class Metric:
     bounds: tuple[float, float] | None = None  # of a score: the least and most that an item can get; None: any
     higher_is_better: bool = True
     log_tolerance: float = 1e-6  # how far a log's number may be from the number computed from its samples
+    twin_of: str = ""  # the metric that it equals as a rule: tables show it only where the two differ
 
     @property
     def is_share(self) -> bool:
@@ -328,6 +349,7 @@ class TaskResult:
     ties: int
     nonfinite: int
     unanswered: int
+    no_answer: int = 0  # replies in which there is no answer
     skipped: tuple[str, ...] = ()  # items left out because an image is missing
 
 

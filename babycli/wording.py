@@ -30,6 +30,20 @@ class Scoring(Vocabulary):
     REFERENCE = "reference"
 
 
+class AnswerWay(Vocabulary):
+    """A way in which a model gives an answer of a closed set."""
+
+    WRITTEN = "written"  # greedily, in words that are matched with the set
+    CHOSEN = "chosen"  # as the one of the set with the lowest mean loss, or the nearest
+
+
+class History(Vocabulary):
+    """The answers that a conversation goes on with."""
+
+    OWN = "own"
+    GOLD = "gold"
+
+
 class ControlKind(Vocabulary):
     BLIND = "blind"
     SHUFFLED = "shuffled"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from babycli.commands.chosen import SetOption, chosen_tasks
 from babycli.commands.options import (
     DataOption,
     ModelArgsOption,
@@ -29,6 +30,7 @@ from babycli.commands.progress import progress_bar
 from babycli.data.root import DatasetRoot
 from babycli.errors import ExitCode, ModelError, ResumeError, UntrustedResultError, UsageError
 from babycli.evaluation.batch_check import DEFAULT_TRIALS
+from babycli.evaluation.inputs import Dialogue
 from babycli.evaluation.prompts import parse_prompts
 from babycli.evaluation.run import Evaluated, Options
 from babycli.evaluation.suite import Failed
@@ -36,8 +38,7 @@ from babycli.evaluation.suite import evaluate as run_evaluation
 from babycli.evaluation.timings import as_table
 from babycli.logs.runlog import log_name
 from babycli.models import DEFAULT_MODEL, has_own_precision, matching
-from babycli.tasks import select_tasks
-from babycli.wording import ControlKind, Dtype, Scoring, one_of, whole_number
+from babycli.wording import AnswerWay, ControlKind, Dtype, History, Scoring, one_of, whole_number
 
 if TYPE_CHECKING:
     from babycli.report.gain import Suspicion
@@ -114,6 +115,30 @@ def evaluate(
         str,
         typer.Option("--scoring", metavar="|".join(Scoring), help="babycli's own way, or exactly the original code's."),
     ] = Scoring.FAIR,
+    data_set: SetOption = None,
+    answers: Annotated[
+        str | None,
+        typer.Option(
+            "--answers",
+            metavar=",".join(AnswerWay),
+            help="Where answers are of a closed set: what the model writes, or which it finds likeliest, or both.",
+            show_default=False,
+        ),
+    ] = None,
+    history: Annotated[
+        str,
+        typer.Option(
+            "--history",
+            metavar="|".join(History),
+            help="Whether a conversation goes on with the model's own answers, or with the right ones.",
+        ),
+    ] = History.OWN,
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-new-tokens", min=1, metavar="N", help="Of each text; default what the task says.", show_default=False
+        ),
+    ] = None,
     control: Annotated[
         str | None,
         typer.Option(
@@ -162,7 +187,8 @@ def evaluate(
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", hidden=True)] = False,
 ) -> None:
     """Evaluate a model on the BabyVLM tasks."""
-    chosen = select_tasks(tasks)
+    root = DatasetRoot.find(data)
+    chosen = chosen_tasks(root, tasks, data_set)
     args = parse_args(model_args)
     mode = one_of(scoring, Scoring, "--scoring")
     kind = None if control is None else one_of(control, ControlKind, "--control")
@@ -181,7 +207,7 @@ def evaluate(
         tasks=chosen,
         tasks_were_named=tasks is not None,
         tasks_words=tasks_words(tasks),
-        root=DatasetRoot.find(data),
+        root=root,
         output=output_path,
         limit=limit,
         batch_size=wanted_batch,
@@ -189,6 +215,8 @@ def evaluate(
         dtype=precision,
         given=frozenset(name for name, value in named.items() if value is not None),
         scoring=mode,
+        ways=None if answers is None else _ways(answers),
+        dialogue=Dialogue(one_of(history, History, "--history"), max_new_tokens),
         control=kind,
         skip_missing=skip_missing,
         prompts=parse_prompts(prompt or ()),
@@ -309,6 +337,11 @@ def _raise_if_above_chance(suspicions: Sequence[Suspicion], logs: Path) -> None:
             f"a control is above chance, so the labels or prompts may give answers away: {named}",
             f"see above which words do; so does  babycli report {logs}",
         )
+
+
+def _ways(text: str) -> tuple[AnswerWay, ...]:
+    words = dict.fromkeys(one_of(word.strip(), AnswerWay, "--answers") for word in text.split(","))
+    return tuple(way for way in AnswerWay if way in words)
 
 
 def _parse_batch_size(text: str) -> int | None:

@@ -60,7 +60,7 @@ def read_labels(path: Path, task: LabelledTask) -> Labels:
 def parse_labels(raw: bytes, path: Path, task: LabelledTask) -> Labels:
     """Reads the bytes of a label file, as read_labels() does; ``path`` is for messages."""
     known = published(task.name)
-    data_set = known.data_set_of(hashlib.sha256(raw).hexdigest()) if known is not None else OWN
+    data_set = known.data_set_of(hashlib.sha256(raw).hexdigest()) if known is not None else task.data_set or OWN
     parsed = parse_rows(raw, task.label_format, task.columns)
     rows = tuple(placed.row for placed in parsed.rows)
     items = _made_items(task, path, rows) if rows else []

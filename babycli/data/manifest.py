@@ -38,6 +38,10 @@ class LabelledTask(Protocol):
         """The path of its label file inside the dataset folder."""
 
     @property
+    def data_set(self) -> str:
+        """The set of data that it is bound to; "" for a task that has one set only."""
+
+    @property
     def label_format(self) -> str:
         """Either csv or json."""
 

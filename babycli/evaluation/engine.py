@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from babycli.domain import Answer, CannotAnswer, Context, Text
+from babycli.domain import Answer, CannotAnswer, Context, NoReply, Text
 from babycli.errors import DataError
 from babycli.evaluation.memory import Batching
 from babycli.evaluation.plan import Ask, Plan, Unit, Work
 from babycli.evaluation.prefetch import FeatureStore, Kept, OpenImage, Pictures
 from babycli.evaluation.timings import Timings
-from babycli.logs.answers import Answered, Key, ScoreKey, WriteKey
+from babycli.logs.answers import Answered, Key, MatchKey, ScoreKey, WriteKey
 from babycli.models.base import Abilities, Features, Model, Tokens
 
 Entry = TypeVar("Entry")
@@ -154,10 +154,13 @@ class _Computer:
             for batch in self._in_batches(rows):
                 if any(ask.key not in self._done for row in batch for text in row.texts for ask in text.asks):
                     self._score(batch)
+        for some in self._in_batches([ask for item in work for ask in item.matches]):
+            if any(ask.key not in self._done for ask in some):
+                self._match(some, features)
         for wishes in _by(self._wishes(work, features), lambda wish: wish.shape).values():
-            for some in self._in_batches(wishes):
-                if any(wish.key not in self._done for wish in some):
-                    self._write(some)
+            for wished in self._in_batches(wishes):
+                if any(wish.key not in self._done for wish in wished):
+                    self._write(wished)
         for item in work:
             self._how.features.used(item)
 
@@ -202,6 +205,7 @@ class _Computer:
         if why := _why_beyond(ask, self._model.info.abilities):
             return CannotAnswer(why)
         key = ask.key
+        assert isinstance(key, ScoreKey | WriteKey)
         what = (ask.wording, key.answer if isinstance(key, ScoreKey) else key.max_new_tokens)
         if what not in self._tokens:
             if isinstance(key, ScoreKey):
@@ -240,6 +244,21 @@ class _Computer:
             score = model.loglikelihood if _score_kind(model) == "loglikelihood" else model.similarity
             return [[x] for x in score(pictures, flat)]
 
+    def _match(self, batch: Sequence[Ask], features: Mapping[str, Features]) -> None:
+        """Compares the two pictures of each of some requests. Equal pairs have equal scores by themselves."""
+        able = [ask for ask in batch if not self._keeps_off(ask)]
+        pairs = [tuple(features[name] for name in ask.places) for ask in able]
+        scores = self._how.batching.halving(self._model.match, pairs) if pairs else []
+        for ask, pair, score in zip(able, pairs, scores, strict=True):
+            self._keep(Answered(ask.key, ask.content, score, sha256(b"match" + _joint_digest(pair)).hexdigest()[:32]))
+
+    def _keeps_off(self, ask: Ask) -> bool:
+        """Answers a request that the model cannot take, and tells whether it did."""
+        why = _why_beyond(ask, self._model.info.abilities)
+        if why:
+            self._keep(Answered(ask.key, ask.content, CannotAnswer(why)))
+        return bool(why)
+
     def _wishes(self, work: Sequence[Work], features: Mapping[str, Features]) -> list[_Wish]:
         wishes = []
         for item in work:
@@ -256,7 +275,7 @@ class _Computer:
         for wish, written in zip(batch, self._how.batching.halving(self._texts, batch), strict=True):
             self._keep(Answered(wish.key, wish.ask.content, _stopped(written, wish.key.stop)))
 
-    def _texts(self, batch: Sequence[_Wish]) -> list[Text | CannotAnswer]:
+    def _texts(self, batch: Sequence[_Wish]) -> list[Text | NoReply | CannotAnswer]:
         """Generates the texts behind contexts of one shape."""
         first = batch[0]
         keeps = self._keeps and first.ask.goes_on
@@ -277,6 +296,8 @@ def _why_beyond(ask: Ask, abilities: Abilities) -> str:
         return "an answer to be scored, and the model only writes"
     if isinstance(ask.key, WriteKey) and not abilities.writes:
         return "a text to be written, and the model only scores"
+    if isinstance(ask.key, MatchKey):
+        return "" if abilities.matches else "two pictures to be compared, and the model compares none"
     if abilities.max_images == 1 and not n_images and not abilities.blind:
         return "no picture, and the model takes one"
     return abilities.why_beyond(n_images, ask.wording.n_turns)
@@ -286,9 +307,9 @@ def _joint_digest(pictures: Sequence[Features]) -> bytes:
     return b"".join(features.digest for features in pictures)
 
 
-def _stopped(written: Text | CannotAnswer, stop: Sequence[str]) -> Text | CannotAnswer:
+def _stopped(written: Text | NoReply | CannotAnswer, stop: Sequence[str]) -> Text | NoReply | CannotAnswer:
     """Cuts a written text off before the first of the texts that end it."""
-    if isinstance(written, CannotAnswer):
+    if not isinstance(written, Text):
         return written
     ends = [at for text in stop if (at := written.text.find(text)) >= 0]
     return Text(written.text[: min(ends)], written.token_ids, written.is_finite) if ends else written

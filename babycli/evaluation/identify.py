@@ -15,7 +15,7 @@ from pathlib import Path
 import babycli
 from babycli.domain import PICTURE, AppliedControl, Context, ask
 from babycli.evaluation.inputs import Inputs, TaskInput
-from babycli.evaluation.prompts import OWN_WORDS, expected_of
+from babycli.evaluation.prompts import OWN_WORDS, answers_of
 from babycli.foreign import is_own
 from babycli.logs.identity import Data, Identity, ModelIdentity, Question, Software, TaskQuestion
 from babycli.models.base import Model, ModelSpec, args_with_effect
@@ -32,7 +32,14 @@ def identify(
     info = model.info
     return Identity(
         ModelIdentity(info.family, info.fingerprint, info.dtype, info.template, args_with_effect(spec.args)),
-        Question(spec.scoring, control, limit, {t.task.name: _question(t, model) for t in inputs.tasks}),
+        Question(
+            spec.scoring,
+            control,
+            limit,
+            {t.task.name: _question(t, model) for t in inputs.tasks},
+            inputs.dialogue.history,
+            inputs.dialogue.max_new_tokens,
+        ),
         Data(
             inputs.data_set,
             {t.task.name: t.labels.sha256 for t in inputs.tasks},
@@ -50,7 +57,7 @@ def _question(task_input: TaskInput, model: Model) -> TaskQuestion:
         skipped=task_input.skipped,
         prompt=prompt.text,
         rendered_prompt="" if prompt.origin == OWN_WORDS else model.render(_example(task_input)),
-        answers=next(words for words in model.info.abilities.words if words in expected_of(task)),
+        answers=answers_of(task, model.info.abilities),
         code=_code(task),
     )
 

@@ -27,13 +27,21 @@ from babycli.errors import ChecksumError, DataError, TaskError
 from babycli.evaluation.prompts import NO_PROMPT, Prompt
 from babycli.foreign import explained_for
 from babycli.tasks.base import Asking, Task
-from babycli.wording import Scoring
+from babycli.wording import History, Scoring
 
 Show = Callable[[Context], Context]  # changes a context, for a control
 
 
 def _as_it_is(context: Context) -> Context:
     return context
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """The way in which texts are written, as the user chose it."""
+
+    history: History = History.OWN
+    max_new_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,7 @@ class TaskInput:
     skipped: tuple[str, ...]  # ids of items that are left out because one of their pictures cannot be read
     prompt: Prompt = NO_PROMPT  # set once the model is known
     show: Show = _as_it_is  # set by a control
+    dialogue: Dialogue = Dialogue()
 
     @property
     def row_indices(self) -> list[int]:
@@ -53,7 +62,7 @@ class TaskInput:
         return sorted(i for item in self.items for i in item.row_indices)
 
     def asking(self, scoring: Scoring) -> Asking:
-        return Asking(self.prompt.text, scoring)
+        return Asking(self.prompt.text, scoring, self.dialogue.history, self.dialogue.max_new_tokens)
 
     def shown(self, request: Request) -> Request:
         """Gives a request as the model gets it, changed by the control if there is one."""
@@ -77,14 +86,23 @@ class Inputs:
     made_sha256: Mapping[ImageRef, str] = field(default_factory=dict)
 
     @property
+    def dialogue(self) -> Dialogue:
+        return self.tasks[0].dialogue  # that of all
+
+    @property
     def sha256(self) -> Mapping[ImageRef, str]:
         """The SHA-256 of all pictures that can be shown."""
         return {**self.own_sha256, **self.made_sha256}
 
-    def asking(self, prompts: Mapping[str, Prompt]) -> Inputs:
-        """Gives the inputs of the tasks that ``prompts`` names, with their prompts."""
-        tasks = [replace(t, prompt=prompts[t.task.name]) for t in self.tasks if t.task.name in prompts]
-        return replace(self, tasks=tuple(tasks))
+    def asking(self, tasks: Sequence[Task], prompts: Mapping[str, Prompt]) -> Inputs:
+        """Gives the inputs of those of its tasks that are among ``tasks``, as a model is asked in them."""
+        fitted = {(task.name, task.data_set): task for task in tasks}
+        asked = [
+            replace(t, task=fitted[t.task.name, t.task.data_set], prompt=prompts[t.task.name])
+            for t in self.tasks
+            if (t.task.name, t.task.data_set) in fitted
+        ]
+        return replace(self, tasks=tuple(asked))
 
     def open_image(self, image: ImageRef) -> Image:
         """Opens a picture that is shown. What is decoded are the bytes whose digest the run logs.
@@ -125,6 +143,7 @@ def read_inputs(
     skip_missing: bool,
     progress: Callable[[int], None],
     words: str = "",
+    dialogue: Dialogue = Dialogue(),
 ) -> Inputs:
     """Checks labels, links and pictures of the tasks, and reads every picture once for its digest.
 
@@ -153,6 +172,7 @@ def read_inputs(
         )
     places, sha256 = _read_pictures(prepared, stores, progress)
     _check_lock(root, prepared, stores, sha256, words)
+    prepared = [replace(task_input, dialogue=dialogue) for task_input in prepared]
     return Inputs(data_set.name, tuple(prepared), places, sha256)
 
 

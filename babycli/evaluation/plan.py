@@ -21,8 +21,8 @@ import heapq
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from babycli.domain import Content, Context, ImageRef, Request, Score, digest_of
-from babycli.logs.answers import Key, ScoreKey, WriteKey
+from babycli.domain import Content, Context, ImageRef, Match, Request, Score, digest_of
+from babycli.logs.answers import Key, MatchKey, ScoreKey, WriteKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,12 @@ class Work:
 
     images: Mapping[str, ImageRef]  # by SHA-256, in the order in which they are first read
     scores: tuple[Ask, ...]  # those of one context side by side
+    matches: tuple[Ask, ...]
     writes: tuple[Ask, ...]
 
     @property
     def asks(self) -> tuple[Ask, ...]:
-        return (*self.scores, *self.writes)
+        return (*self.scores, *self.matches, *self.writes)
 
     @property
     def goes_on(self) -> bool:
@@ -111,6 +112,8 @@ class Keys:
         context, _ = self._identity(request.context)
         if isinstance(request, Score):
             return ScoreKey(context, request.answer)
+        if isinstance(request, Match):
+            return MatchKey(context)
         return WriteKey(context, request.max_new_tokens, request.stop)
 
     def ask(self, request: Request, goes_on: bool) -> Ask:
@@ -134,7 +137,7 @@ def make_plan(
     """
     keys = Keys(sha256)
     scores: dict[tuple[str, ...], dict[str, dict[Key, Ask]]] = {}  # by pictures, then context
-    writes: dict[tuple[str, ...], dict[Key, Ask]] = {}
+    others: dict[tuple[str, ...], dict[Key, Ask]] = {}
     images: dict[tuple[str, ...], dict[str, ImageRef]] = {}
     for request in requests:
         ask = keys.ask(request, request in going_on)
@@ -144,12 +147,13 @@ def make_plan(
         if isinstance(ask.key, ScoreKey):
             scores.setdefault(shown, {}).setdefault(ask.key.context, {}).setdefault(ask.key, ask)
         else:
-            writes.setdefault(shown, {}).setdefault(ask.key, ask)
+            others.setdefault(shown, {}).setdefault(ask.key, ask)
     work = [
         Work(
             {sha: images[shown][sha] for sha in shown},
             tuple(ask for of_context in scores.get(shown, {}).values() for ask in of_context.values()),
-            tuple(writes.get(shown, {}).values()),
+            tuple(ask for key, ask in others.get(shown, {}).items() if isinstance(key, MatchKey)),
+            tuple(ask for key, ask in others.get(shown, {}).items() if isinstance(key, WriteKey)),
         )
         for shown in images
     ]
@@ -172,4 +176,4 @@ def _cost(unit: Unit) -> float:
     """Estimates the time that a unit takes, in encoded images; roughly right for a BabyLLaVA on a CPU."""
     n_images = sum(max(1, len(item.images)) for item in unit)
     n_tokens = sum(ask.key.max_new_tokens for item in unit for ask in item.writes if isinstance(ask.key, WriteKey))
-    return n_images + 0.1 * sum(len(item.scores) for item in unit) + 0.05 * n_tokens
+    return n_images + 0.1 * sum(len(item.scores) + len(item.matches) for item in unit) + 0.05 * n_tokens

@@ -12,8 +12,8 @@ from babycli.errors import ModelError, UsageError
 from babycli.logs.identity import PROMPT_OPTION
 from babycli.models.base import Abilities, ModelInfo
 from babycli.tasks import all_tasks
-from babycli.tasks.base import DEFAULT, Task
-from babycli.wording import did_you_mean
+from babycli.tasks.base import DEFAULT, Need, Task
+from babycli.wording import AnswerWay, did_you_mean
 
 OWN_WORDS = "task"
 _NEAR_MISS = 0.7  # how like a task's name a word must be to be taken for a misspelt one; "what=" is just a word
@@ -81,9 +81,18 @@ def choose_prompt(
     return Prompt(task.prompts[like], like) if like in task.prompts else Prompt(task.prompts.get(DEFAULT, ""))
 
 
+_EXPECTED: Mapping[Need, tuple[str, ...]] = {"score": ("loglikelihood", "similarity"), "write": ("generate",)}
+
+
 def expected_of(task: Task) -> tuple[str, ...]:
     """Gives the words of Abilities that can answer a task; a model needs one of them."""
-    return ("loglikelihood", "similarity") if task.needs.answer == "score" else ("generate",)
+    return _EXPECTED.get(task.needs.answer, (task.needs.answer,))
+
+
+def answers_of(task: Task, abilities: Abilities) -> str:
+    """Gives how a model answers a task that it can do: "loglikelihood", or "generate+loglikelihood" for two ways."""
+    score = next(words for words in abilities.words if words in expected_of(task))
+    return f"generate+{score}" if task.needs.writes_too else score
 
 
 def why_not(task: Task, abilities: Abilities) -> str:
@@ -91,17 +100,25 @@ def why_not(task: Task, abilities: Abilities) -> str:
     needs = task.needs
     if not set(expected_of(task)) & set(abilities.words):
         return f"expected is {' or '.join(expected_of(task))}, it offers {', '.join(abilities.words)}"
+    if needs.writes_too and not abilities.writes:
+        return f"expected is generate too, it offers {', '.join(abilities.words)}"
     beyond = abilities.why_beyond(needs.n_images, needs.n_turns)
     return f"it has up to {beyond}" if beyond else ""
 
 
 def doable_tasks(
-    tasks: Sequence[Task], were_named: bool, model: str, abilities: Abilities, say: Callable[[str], None]
+    tasks: Sequence[Task],
+    were_named: bool,
+    model: str,
+    abilities: Abilities,
+    say: Callable[[str], None],
+    ways: Sequence[AnswerWay] | None = None,
 ) -> list[Task]:
-    """Chooses the tasks that a model can do, and tells the user which are left out.
+    """Chooses the tasks that a model can do, as it is asked in them, and tells the user which are left out.
 
     Raises ModelError if it can do none of them, or not all of those that the user named.
     """
+    tasks = [task.fitted(ways, abilities.words) for task in tasks]
     reasons = {task.name: why_not(task, abilities) for task in tasks}
     doable = [task for task in tasks if not reasons[task.name]]
     beyond = [task for task in tasks if task not in doable]

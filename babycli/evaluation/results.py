@@ -64,6 +64,7 @@ def decide(task_input: TaskInput, played: Sequence[Played], scoring: Scoring) ->
         ties=sum(outcome.is_tie for outcome in outcomes),
         nonfinite=sum(not outcome.is_finite for outcome in outcomes),
         unanswered=sum(not outcome.is_answered for outcome in outcomes),
+        no_answer=sum(outcome.n_no_answer for outcome in outcomes),
         skipped=task_input.skipped,
     )
     replies = list(_replies(task, played))
@@ -145,7 +146,8 @@ def outcomes_document(decided: Sequence[Decided]) -> dict[str, Any]:
 
 def _outcomes(decided: Decided) -> dict[str, Any]:
     outcomes = decided.outcomes
-    return {
+    no_answer = {str(i): outcome.n_no_answer for i, outcome in enumerate(outcomes) if outcome.n_no_answer}
+    document = {
         "trials": [outcome.item_id for outcome in outcomes],
         "groups": groups_of([play.item for play in decided.played]),
         "values": {m.name: [outcome.values[m.name] for outcome in outcomes] for m in decided.input.task.metrics},
@@ -153,6 +155,7 @@ def _outcomes(decided: Decided) -> dict[str, Any]:
         "nonfinite": [i for i, outcome in enumerate(outcomes) if not outcome.is_finite],
         "unanswered": [i for i, outcome in enumerate(outcomes) if not outcome.is_answered],
     }
+    return document | ({"no_answer": no_answer} if no_answer else {})
 
 
 @functools.cache
@@ -264,6 +267,7 @@ def results_document(
         "ties": {r.task: r.ties for r in results},
         "nonfinite": {r.task: r.nonfinite for r in results},
         "unanswered": {r.task: r.unanswered for r in results},
+        "no_answer": {r.task: r.no_answer for r in results},
         "replies": {e.result.task: e.replies.to_document() for e in decided if e.replies is not None},
         "skipped": {r.task: list(r.skipped) for r in results},
         "chance": {r.task: {name: metric.chance for name, metric in r.metrics.items()} for r in results},

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 
-from babycli.domain import Answer, Exchange, ImageRef, Item, Outcome, Request, Score, Write
+from babycli.domain import Answer, Exchange, ImageRef, Item, Match, Outcome, Request, Score, Write
 from babycli.errors import TaskError
 from babycli.evaluation.inputs import Inputs, TaskInput
 from babycli.evaluation.plan import Keys, Plan, make_plan
@@ -143,8 +143,8 @@ def _cannot_play(task: Task, item: Item) -> str:
 def _check_requests(task: Task, item: Item, asked: Sequence[Request]) -> None:
     """Raises TaskError for what is no request, or one that nothing could answer."""
     what = _cannot_play(task, item)
-    if not asked or not all(isinstance(request, Score | Write) for request in asked):
-        raise TaskError(f"{what}: it asks {asked!r:.80}; expected is a list of Score and Write", _MEND)
+    if not asked or not all(isinstance(request, Score | Match | Write) for request in asked):
+        raise TaskError(f"{what}: it asks {asked!r:.80}; expected is a list of Score, Match and Write", _MEND)
     for request in asked:
         others = [image.name for image in request.context.images if image not in item.images]
         if others:

@@ -23,7 +23,7 @@ from babycli.evaluation.cache import AnswerCache
 from babycli.evaluation.controls import Controls
 from babycli.evaluation.distributed import Processes
 from babycli.evaluation.identify import identify
-from babycli.evaluation.inputs import Inputs
+from babycli.evaluation.inputs import Dialogue, Inputs
 from babycli.evaluation.memory import MORE_MEMORY, Batching, is_out_of_memory
 from babycli.evaluation.plan import Plan, shared_out
 from babycli.evaluation.prefetch import FeatureStore, Kept
@@ -49,7 +49,7 @@ from babycli.models import Resolved, free_bytes_on, load_model, memory_of
 from babycli.models.base import Model, ModelInfo, ModelSpec
 from babycli.tasks.base import Task
 from babycli.tasks.replies import Replies
-from babycli.wording import ControlKind, Scoring, listed
+from babycli.wording import AnswerWay, ControlKind, Scoring, listed
 
 UNIT_IMAGES = {"cpu": 16}  # with --batch-size auto, by device
 GPU_UNIT_IMAGES = 32  # of which several are computed at once where there is room
@@ -72,6 +72,8 @@ class Options:
     dtype: str
     given: frozenset[str]  # of device and dtype, those that the user named
     scoring: Scoring
+    ways: Sequence[AnswerWay] | None  # of answering, where tasks have a choice; None: theirs
+    dialogue: Dialogue
     control: ControlKind | None
     skip_missing: bool
     prompts: Mapping[str, str]  # by task, instead of the family's
@@ -126,21 +128,36 @@ class ModelRun:
         self._options, self._reporter, self._processes = shared.options, shared.reporter, shared.processes
         self.is_running = False  # requests may be under way in other processes
 
-    def evaluate(self, inputs: Inputs) -> list[Evaluated]:
-        """Loads the model, runs it and decides its tasks; gives [] in all processes but the first."""
-        options, reporter, processes = self._options, self._reporter, self._processes
-        controls, started = self._shared.controls, _utc_now()
-        spec = self._shared.spec(self._resolved, controls.arguments(options.model_args))
+    def evaluate(self, of_sets: Sequence[Inputs]) -> list[Evaluated]:
+        """Loads the model, runs it and decides its tasks, a run for each set of data.
+
+        Gives [] in all processes but the first.
+        """
+        options, reporter = self._options, self._reporter
+        started, arguments = _utc_now(), self._shared.controls.arguments(options.model_args)
+        spec = self._shared.spec(self._resolved, arguments)
         if options.control != ControlKind.CONSTANT:
             reporter.say(f"loading {spec.name} on {spec.device}{self._precision()}")
-            spec = replace(spec, trials=trials_of(inputs, options.prompts, options.scoring))
-        model = processes.together(lambda: _loaded(self._resolved, spec))
+            spec = replace(spec, trials=trials_of(of_sets[0], options.prompts, options.scoring))
+        model = self._processes.together(lambda: _loaded(self._resolved, spec))
         for note in model.info.notes:
             reporter.say(f"note: {note}")
-        inputs, control = processes.together(lambda: controls.apply(model, spec, inputs))
-        tasks = [task_input.task for task_input in inputs.tasks]
-        tasks = doable_tasks(tasks, options.tasks_were_named, spec.name, model.info.abilities, reporter.say)
-        inputs = inputs.asking(choose_prompts(tasks, model.info, options.prompts, reporter.say))
+        tasks = [task_input.task for inputs in of_sets for task_input in inputs.tasks]
+        abilities = model.info.abilities
+        tasks = doable_tasks(tasks, options.tasks_were_named, spec.name, abilities, reporter.say, options.ways)
+        prompts = choose_prompts(tasks, model.info, options.prompts, reporter.say)
+        done: list[Evaluated] = []
+        for inputs in of_sets:
+            asked = inputs.asking(tasks, prompts)
+            if asked.tasks:
+                done += self._evaluate(model, spec, asked, started)
+                started = _utc_now()
+        return done
+
+    def _evaluate(self, model: Model, spec: ModelSpec, inputs: Inputs, started: str) -> list[Evaluated]:
+        """Runs the model on one set of data."""
+        options, processes = self._options, self._processes
+        inputs, control = processes.together(lambda: self._shared.controls.apply(model, spec, inputs))
         identity = identify(inputs, model, spec, options.limit, control)
         rounds = Rounds(inputs, options.scoring)
         plan = rounds.plan

@@ -80,7 +80,12 @@ def _evaluate_all(shared: Shared) -> tuple[list[Evaluated], list[Failed]]:
     models = shared.controls.standing_in(models)
     with reporter.bar("reading images", None) as count:
         tasks = _tasks_of_any(models, options, reporter)
-        inputs = read_inputs(options.root, tasks, options.limit, options.skip_missing, count, options.tasks_words)
+        of_sets = [
+            read_inputs(
+                options.root, of_set, options.limit, options.skip_missing, count, options.tasks_words, options.dialogue
+            )
+            for of_set in _by_set(tasks)
+        ]
     done: list[Evaluated] = []
     failed: list[Failed] = []
     for i, resolved in enumerate(models, 1):
@@ -88,7 +93,7 @@ def _evaluate_all(shared: Shared) -> tuple[list[Evaluated], list[Failed]]:
             reporter.say(f"model {i} of {len(models)}: {resolved.name}")
         run = ModelRun(shared, resolved)
         try:
-            done += run.evaluate(inputs)
+            done += run.evaluate(of_sets)
         except (ModelError, ResumeError) as error:
             is_alone = isinstance(error, ProcessesGoneError) or (shared.processes.n > 1 and run.is_running)
             if len(models) == 1 or is_alone:
@@ -99,6 +104,14 @@ def _evaluate_all(shared: Shared) -> tuple[list[Evaluated], list[Failed]]:
     return done, failed
 
 
+def _by_set(tasks: Sequence[Task]) -> list[list[Task]]:
+    """Gathers the tasks by the set of data that they are bound to; those that are bound to none are together."""
+    gathered: dict[str, list[Task]] = {}
+    for task in tasks:
+        gathered.setdefault(task.data_set, []).append(task)
+    return list(gathered.values())
+
+
 def _tasks_of_any(models: Sequence[Resolved], options: Options, reporter: Reporter) -> Sequence[Task]:
     """Gives the tasks that any of the models can do, as far as that is known before they are loaded."""
     tasks = options.tasks
@@ -106,7 +119,9 @@ def _tasks_of_any(models: Sequence[Resolved], options: Options, reporter: Report
         family = local_family(models[0])
         if family is None:
             return tasks
-        return doable_tasks(tasks, options.tasks_were_named, models[0].name, family.abilities, reporter.say)
+        return doable_tasks(
+            tasks, options.tasks_were_named, models[0].name, family.abilities, reporter.say, options.ways
+        )
     if options.tasks_were_named:
         return tasks
     able: list[Abilities] = []
@@ -118,5 +133,5 @@ def _tasks_of_any(models: Sequence[Resolved], options: Options, reporter: Report
         if family is None:  # it may do anything
             return tasks
         able.append(family.abilities)
-    doable = [task for task in tasks if any(not why_not(task, abilities) for abilities in able)]
+    doable = [task for task in tasks if any(not why_not(task.fitted(options.ways, a.words), a) for a in able)]
     return doable or tasks

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Literal
 
 from babycli.evaluation.inputs import Inputs, TaskInput
 from babycli.evaluation.prompts import choose_prompt
@@ -44,4 +45,5 @@ def _trial(
         row_requests = [
             row_request for row_request in Rounds(alone, scoring).row_requests if len(row_request.pictures) == 1
         ]
-    return Trial(task.name, task.needs.answer, tuple(row_requests), inputs.open_image)
+    answer: Literal["score", "write"] = "write" if task.needs.answer == "write" else "score"
+    return Trial(task.name, answer, tuple(row_requests), inputs.open_image)

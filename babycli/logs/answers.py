@@ -8,7 +8,9 @@ file is read.
     {"turns": ..., "prompt": ..., "text": ..., "similarity": ..., "input": ...}
     {"turns": ..., "prompt": ..., "max_new_tokens": ..., "stop": [...], "generated": ..., "token_ids": [...],
      "finite": ...}
+    {"turns": ..., "prompt": ..., "match": true, "similarity": ..., "input": ...}       of two pictures
     {"turns": ..., ..., "cannot": why}        in place of any of these
+    {"turns": ..., "max_new_tokens": ..., ..., "no_reply": "null"}      of a recorded conversation; or "end"
 
 ``prompt`` is the last turn in the form of --prompt, for a reader; ``text`` is the answer that was scored.
 
@@ -41,6 +43,7 @@ from babycli.domain import (
     CannotAnswer,
     Content,
     Loglikelihood,
+    NoReply,
     Similarity,
     Text,
     as_prompt,
@@ -50,6 +53,7 @@ from babycli.domain import (
 from babycli.errors import DataError
 from babycli.files import read_file
 
+_NO_REPLY = {False: "null", True: "end"}  # by whether the recorded conversation ended before
 _CHECK = b',"check":"%08x"}\n'
 _CHECK_BYTES = len(_CHECK % 0) - 1  # at the end of a line
 
@@ -71,7 +75,14 @@ class WriteKey:
     stop: tuple[str, ...] = ()
 
 
-Key = ScoreKey | WriteKey
+@dataclass(frozen=True, slots=True)
+class MatchKey:
+    """The identity of a request to compare two pictures."""
+
+    context: str
+
+
+Key = ScoreKey | MatchKey | WriteKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +112,21 @@ def to_line(answered: Answered) -> bytes:
 def _to_fields(answered: Answered) -> dict[str, Any]:
     key, answer = answered.key, answered.answer
     line: dict[str, Any] = {"turns": answered.content, "prompt": _prompt(answered.content)}
-    if isinstance(key, ScoreKey):
-        line["text"] = key.answer
-    else:
-        line |= {"max_new_tokens": key.max_new_tokens, "stop": key.stop}
+    match key:
+        case ScoreKey():
+            line["text"] = key.answer
+        case MatchKey():
+            line["match"] = True
+        case WriteKey():
+            line |= {"max_new_tokens": key.max_new_tokens, "stop": key.stop}
     match answer:
         case CannotAnswer():
             return line | {"cannot": answer.why}
+        case NoReply():
+            return line | {"no_reply": _NO_REPLY[answer.is_beyond]}
         case Text():
-            return line | {"generated": answer.text, "token_ids": answer.token_ids, "finite": answer.is_finite}
+            written = {"generated": answer.text, "token_ids": answer.token_ids, "finite": answer.is_finite}
+            return line | written | ({"extra": answer.extra} if answer.extra else {})
         case Similarity():
             return line | {"similarity": _to_json(answer.value), "input": answered.input}
         case Loglikelihood():
@@ -174,12 +191,18 @@ def _from_fields(line: dict[str, Any]) -> Answered:
     key: Key
     if "text" in line:
         key = ScoreKey(context, _string(line["text"]))
+    elif "match" in line:
+        key = MatchKey(context)
     else:
         key = WriteKey(context, int(line["max_new_tokens"]), tuple(map(_string, line["stop"])))
     if "cannot" in line:
         return Answered(key, content, CannotAnswer(_string(line["cannot"])))
+    if "no_reply" in line:
+        return Answered(key, content, NoReply({text: beyond for beyond, text in _NO_REPLY.items()}[line["no_reply"]]))
     if isinstance(key, WriteKey):
-        return Answered(key, content, Text(_string(line["generated"]), tuple(line["token_ids"]), line["finite"]))
+        extra = tuple(map(_string, line.get("extra", ())))
+        written = Text(_string(line["generated"]), tuple(line["token_ids"]), line["finite"], extra)
+        return Answered(key, content, written)
     return Answered(key, content, _parse_score(line), line["input"])
 
 

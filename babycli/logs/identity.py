@@ -23,7 +23,7 @@ import orjson
 from babycli.domain import AppliedControl
 from babycli.logs.fields import mapping
 from babycli.models.base import args_with_effect
-from babycli.wording import Scoring
+from babycli.wording import History, Scoring
 
 PROMPT_OPTION = "--prompt"  # the origin of a prompt that the user gave
 _SHOWN = 16  # characters of a digest
@@ -48,7 +48,7 @@ class TaskQuestion:
     skipped: tuple[str, ...]
     prompt: str
     rendered_prompt: str
-    answers: str  # "loglikelihood", "similarity" or "generate"
+    answers: str  # "loglikelihood", "similarity", "match" or "generate", or two of them joined by "+"
     code: str = ""  # SHA-256 of the file of a user's own task; of ours the software says it
 
 
@@ -58,6 +58,8 @@ class Question:
     control: AppliedControl | None
     limit: int | None
     tasks: Mapping[str, TaskQuestion]
+    history: History = History.OWN  # what conversations go on with
+    max_new_tokens: int | None = None  # of each text; None: what the tasks say
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,8 @@ class Identity:
                 None if control is None else AppliedControl(**control),
                 question["limit"],
                 tasks,
+                History(question.get("history", History.OWN)),
+                question.get("max_new_tokens"),
             ),
             Data(**raw["data"]),
             Software(**raw["software"]),

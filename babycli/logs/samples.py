@@ -10,6 +10,9 @@ Owns the content of a line, written and read. Never opens a file and decides no 
     [0.27]                  of a similarity
     ["a red ball"]          of a text
     [{"cannot": why}]       of a request that the model could not take
+    [{"no_reply": "null"}]  of a turn in which a recorded conversation has nothing; "end" where it ended before
+
+Replies of a recorded conversation beyond an item's turns stand behind the text of the last turn.
 
 NaN and infinities are null, as JSON has no names for them.
 """
@@ -25,7 +28,7 @@ from typing import Any
 
 import orjson
 
-from babycli.domain import Answer, CannotAnswer, Loglikelihood, Row, Similarity, Text
+from babycli.domain import Answer, CannotAnswer, Loglikelihood, NoReply, Row, Similarity, Text
 from babycli.tasks.base import Task
 
 NO_OBJECT = "not a JSON object"
@@ -46,8 +49,10 @@ def response(answer: Answer) -> list[Any]:
     match answer:
         case CannotAnswer():
             return [{"cannot": answer.why}]
+        case NoReply():
+            return [{"no_reply": "end" if answer.is_beyond else "null"}]
         case Text():
-            return [answer.text]
+            return [answer.text, *answer.extra]
         case Similarity():
             return [answer.value]
         case Loglikelihood():
@@ -116,14 +121,17 @@ def number_of(value: object) -> float | None:
 
 def _answer(entry: object, task: Task) -> Answer:
     """Reads an entry of ``resps``. Raises ValueError for an entry that does not answer what the task asks."""
-    writes, scores = task.needs.answer == "write", task.needs.answer == "score"
+    writes = task.needs.answer == "write" or task.needs.writes_too
+    scores = task.needs.answer != "write"
     if task.needs.n_turns > 1:
         writes = scores = True
     match entry:
         case [{"cannot": str(why)}]:
             return CannotAnswer(why)
-        case [str(text)] if writes:
-            return Text(text, (), True)
+        case [{"no_reply": ("end" | "null") as end}] if writes:
+            return NoReply(end == "end")
+        case [str(text), *extra] if writes and all(isinstance(more, str) for more in extra):
+            return Text(text, (), True, tuple(map(str, extra)))
         case [value] if scores and (number := number_of(value)) is not None:
             return Similarity(number)
         case [value, bool(is_greedy)] if scores and (number := number_of(value)) is not None:

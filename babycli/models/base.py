@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 
 from PIL.Image import Image
 
-from babycli.domain import CannotAnswer, Context, ImageRef, Loglikelihood, Request, Row, Similarity, Text
+from babycli.domain import CannotAnswer, Context, ImageRef, Loglikelihood, NoReply, Request, Row, Similarity, Text
 from babycli.wording import Scoring
 
 # Arguments that say where a model comes from or lies, not what it computes.
@@ -39,12 +39,13 @@ class Abilities:
     shares_pixels: bool = False  # its pixels may be used by another model with an equal pixels_key
     shares_vision: bool = False  # its tower's output may be used by another model: see() and encode_seen()
     blind: str = ""  # how it does without pictures, in a few words for the log: "no image tokens"; "": it cannot
+    matches: bool = False  # it tells how near two pictures are: match()
     knows_rows: bool = False  # it is told of which rows its requests are: meet()
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The abilities in words for people: "loglikelihood", "similarity", "generate"."""
-        return (*self.scores, *(["generate"] if self.writes else []))
+        """The abilities in words for people: "loglikelihood", "similarity", "match", "generate"."""
+        return (*self.scores, *(["match"] if self.matches else []), *(["generate"] if self.writes else []))
 
     def why_beyond(self, n_images: int, n_turns: int) -> str:
         """Tells why this model cannot take so many pictures at once, or so many turns; "" where it can."""
@@ -269,6 +270,10 @@ class Model(ABC):
         """
         raise AssertionError(f"{self.info.family} is no dual encoder")
 
+    def match(self, pairs: Sequence[Pictures]) -> list[Similarity]:
+        """Compares the two pictures of each pair; a pair's score does not depend on its batch or its order."""
+        raise AssertionError(f"{self.info.family} compares no pictures")
+
     def read_texts(self, tokens: Sequence[Tokens]) -> None:  # noqa: B027  # most have nothing to do
         """Encodes texts for later, in batches that depend only on these texts and their order."""
 
@@ -278,7 +283,7 @@ class Model(ABC):
 
     def generate(
         self, pictures: Sequence[Pictures], tokens: Sequence[Tokens], max_new_tokens: int, keeps: bool = False
-    ) -> Sequence[Text | CannotAnswer]:
+    ) -> Sequence[Text | NoReply | CannotAnswer]:
         """Writes greedy continuations of contexts of equal ``batch_key``; ``keeps`` as for branches."""
         raise AssertionError(f"{self.info.family} writes nothing")
 

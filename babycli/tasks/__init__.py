@@ -1,4 +1,4 @@
-"""The registry of tasks: every module here with a ``TASK`` is one, and so is every entry point.
+"""The registry of tasks: every module here, or in a package here, with a ``TASK`` is one, and so is every entry point.
 
 Owns the registry, and finding the tasks that a user names. To add a task, write its file (and its manifest, if its
 labels are published); no list needs an edit. A user's own task is a file, ``path/to/file.py:TASK``, or an entry point
@@ -31,7 +31,7 @@ def all_tasks() -> Mapping[str, Task]:
 
 @functools.cache
 def _built_in() -> Mapping[str, Task]:
-    modules = [import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)]
+    modules = [import_module(info.name) for info in pkgutil.walk_packages(__path__, f"{__name__}.")]
     return {module.TASK.name: module.TASK for module in modules if "TASK" in vars(module)}
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from babycli.domain import (
     Answer,
@@ -20,6 +20,7 @@ from babycli.domain import (
     Item,
     Loglikelihood,
     Metric,
+    NoReply,
     Outcome,
     Request,
     Row,
@@ -27,11 +28,12 @@ from babycli.domain import (
     Text,
 )
 from babycli.tasks.groups import Grouping
-from babycli.wording import Scoring, number_or_text
+from babycli.wording import AnswerWay, History, Scoring, number_or_text
 
 DEFAULT = "default"  # the wording for a model family that a task has none for
 
 LabelFormat = Literal["csv", "json"]
+Need = Literal["score", "loglikelihood", "similarity", "match", "write"]
 # Yields requests, gets their answers in the same order, and then yields again or returns the outcome.
 Play = Generator[Sequence[Request], Sequence[Answer], Outcome]
 
@@ -48,9 +50,10 @@ class StructureProblem:
 class Needs:
     """The abilities that a task needs in a model."""
 
-    answer: Literal["score", "write"]  # a score is a loglikelihood or a similarity
+    answer: Need  # a score is a loglikelihood or a similarity
     n_images: int = 1  # in one context, at most
     n_turns: int = 1  # of the user, at most
+    writes_too: bool = False  # besides a score, a text
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class Asking:
 
     prompt: str = ""  # for the model; a task that brings its own words does not use it
     scoring: Scoring = Scoring.FAIR
+    history: History = History.OWN  # what a conversation goes on with
+    max_new_tokens: int | None = None  # of each text; None: as many as the task says
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,7 @@ class Benchmark:
     name: str  # as --tasks takes it, for all of its tasks: "babyvlm"
     title: str  # "BabyVLM"
     citation: str  # "Wang et al. 2025, arXiv 2504.09426"
+    has_sets: bool = False  # its tasks are asked on several sets of data, of which the user chooses: --set
 
 
 class Task(ABC):
@@ -86,6 +92,8 @@ class Task(ABC):
     needs: Needs
     prompts: Mapping[str, str] = {}  # by model family; none: the task brings its own words
     benchmark: Benchmark | None = None
+    data_set: str = ""  # the set of data that it is bound to, of a benchmark with several; see of_set()
+    ways: tuple[AnswerWay, ...] = ()  # in which its answers can be given; (): there is no choice
     order: int = 100  # its place in lists and tables; equal ones by name
 
     # The label file and the pictures.
@@ -120,6 +128,21 @@ class Task(ABC):
 
         With the same answers it must make the same requests: a continued run plays it again from the log.
         """
+
+    def of_set(self, data_set: str) -> Self:
+        """Gives the same task for another set of data: with its label file, and the link to its pictures.
+
+        Raises ValueError for a task that has one set only.
+        """
+        raise ValueError(f"{self.name} has one set of data")
+
+    def fitted(self, ways: Sequence[AnswerWay] | None, abilities: Collection[str]) -> Self:
+        """Gives the same task as a model is asked in it: its needs and metrics are those of the ways of answering.
+
+        ``abilities`` are the words of what the model can do ("generate", "loglikelihood", "similarity", "match");
+        without ``ways``, the task chooses.
+        """
+        return self
 
     def problems(self, rows: Sequence[Row]) -> list[StructureProblem]:
         """Finds the faults of the items of a label file; empty for a sound file."""
@@ -279,7 +302,7 @@ def choose_first_of_lowest(losses: Sequence[float], right: int) -> Choice:
 
 def text_of(answer: Answer) -> str:
     """Gives the text that a model wrote; "" if it could not answer."""
-    if isinstance(answer, CannotAnswer):
+    if isinstance(answer, CannotAnswer | NoReply):
         return ""
     assert isinstance(answer, Text)
     return answer.text

@@ -273,7 +273,7 @@ MISTAKES = [
     ("TASK = NewPicture()", "", "has no 'TASK'"),
     ("    unit", "    unit = = 1\n    unit", "SyntaxError"),
     (LABEL_PATH, "", "does not say its label_path"),
-    ("yield [Write(context, max_new_tokens=8)]", "yield []", "expected is a list of Score and Write"),
+    ("yield [Write(context, max_new_tokens=8)]", "yield []", "expected is a list of Score, Match and Write"),
     ('"words": float(len(remark.split()))', "", "expected is an Outcome with acc, words"),
     ('"acc": float(is_right)', '"acc": 1.5', "gives item item 0 1.5 of acc; expected is a number from 0 to 1"),
     ("        remark = text_of(answers[0])", "        remark = row['nothing']", "KeyError: 'nothing'"),

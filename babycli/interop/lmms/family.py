@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from PIL.Image import Image
 
-from babycli.domain import Context, Loglikelihood, Score, Text
+from babycli.domain import Context, Loglikelihood, Score, Text, Write
 from babycli.errors import ModelError, UsageError
 from babycli.foreign import fingerprint_of
 from babycli.interop.lmms import ABILITIES
@@ -289,7 +289,7 @@ def _try(wrapper: Wrapper, sign: Sign, trial: Trial) -> list[str]:
         prompt, request = prompt_text(row_request.request.context), row_request.request
         if isinstance(request, Score):
             questions.append(asker.score(seen, prompt, request.answer))
-        else:
+        elif isinstance(request, Write):
             questions.append(asker.write(seen, prompt, request.max_new_tokens))
     if trial.answer == "write":
         wrapper.generate(questions)

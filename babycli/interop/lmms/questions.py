@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL.Image import Image
 
-from babycli.domain import Row, Score
+from babycli.domain import Match, Row, Score
 from babycli.models.base import Features, RowRequest
 from babycli.models.parts.prompts import prompt_text
 
@@ -62,7 +62,9 @@ class Asker:
             self._n_rows[row_request.task] = max(self._n_rows.get(row_request.task, 0), row_request.row_index + 1)
         shown = {(task, row_index) for task, row_index, _ in self._documents}
         for row_request in row_requests:
-            if len(row_request.pictures) != 1:  # the engine answers for the wrapper that it cannot
+            if len(row_request.pictures) != 1 or isinstance(
+                row_request.request, Match
+            ):  # the engine answers for the wrapper that it cannot
                 continue
             (picture,), of_row = row_request.pictures, (row_request.task, row_request.row_index)
             if (*of_row, picture) not in self._documents:

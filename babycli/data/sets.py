@@ -1,0 +1,40 @@
+"""The sets of a benchmark that is asked on several sets of data: which of them are linked.
+
+    dataset/devcv/ego4d/baby_pv.json        a label file for each task
+    dataset/devcv/ego4d/images              the link to the pictures of the set
+
+Owns the layout, and finding the sets of a dataset folder. Never reads a label file.
+"""
+
+from __future__ import annotations
+
+import re
+
+from babycli.data.root import DatasetRoot
+from babycli.errors import UsageError
+from babycli.files import raise_limit
+
+_NAME = re.compile(r"[A-Za-z0-9_]+")
+
+
+def set_folder(benchmark: str, name: str) -> str:
+    """Gives the folder of a set inside the dataset folder."""
+    return f"{benchmark}/{name}"
+
+
+def checked_name(name: str) -> str:
+    """Checks the name of a set, and gives it. Raises UsageError."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} cannot name a set of data", "use letters, digits and _ only")
+    return name
+
+
+def linked_sets(root: DatasetRoot, benchmark: str) -> list[str]:
+    """Gives the names of the sets of a benchmark that have a label file in the dataset folder, sorted."""
+    folder = root.path / benchmark
+    try:
+        names = sorted(place.name for place in folder.iterdir())
+    except OSError as error:
+        raise_limit(error)
+        return []
+    return [name for name in names if _NAME.fullmatch(name) and any((folder / name).glob("*.json"))]
