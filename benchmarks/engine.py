@@ -101,7 +101,7 @@ class Plain:
             model: Any = load_model(resolved, spec)
         self._model, self._inputs = model, inputs
         prompts = {t.task.name: choose_prompt(t.task, model.info.family, {}, "", {}) for t in inputs.tasks}
-        self.requests = scores_of(inputs.asking(prompts))
+        self.requests = scores_of(inputs.asking([t.task for t in inputs.tasks], prompts))
 
     def score(self, request: Score) -> float:
         """The mean loss of one request."""

@@ -235,7 +235,7 @@ def expected(data: Path, tasks: Sequence[str], wording: str) -> list[Decided]:
     """What babycli's tasks make of the formula's answers."""
     chosen = [all_tasks()[name] for name in tasks]
     inputs = read_inputs(DatasetRoot(data), chosen, None, False, lambda _: None)
-    inputs = inputs.asking({task.name: Prompt(task.prompts[wording]) for task in chosen})
+    inputs = inputs.asking(chosen, {task.name: Prompt(task.prompts[wording]) for task in chosen})
     return [
         decide(of_task, [_played(of_task, item, inputs) for item in of_task.items], Scoring.FAIR)
         for of_task in inputs.tasks

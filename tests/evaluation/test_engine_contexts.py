@@ -100,6 +100,7 @@ def by_hand(request: Request) -> Answer:
         pixels = [(shade, 0, 0) for shade in shades]
         return Text(str(pixels[0] if len(pixels) == 1 else tuple(pixels))[: request.max_new_tokens], (), True)
     words = ["".join(p for p in turn.parts if isinstance(p, str)) for turn in request.context.turns]
+    assert isinstance(request, Score)
     n_letters = len("\n".join(words) + request.answer)
     return Loglikelihood((-(sum((i + 1) * shade for i, shade in enumerate(shades)) + n_letters / 100),), False)
 
@@ -357,8 +358,9 @@ def test_what_is_too_long_is_logged_with_its_reason_and_the_rest_is_answered(mod
 
 
 def test_a_reason_is_read_from_the_log_and_not_asked_for_again(tmp_path: Path) -> None:
-    requests: list[Request] = [Score(ask("", ref(1)), text) for text in ("ball", "red ball")] + [
-        Write(ask("", ref(1)), 5)
+    requests: list[Request] = [
+        *(Score(ask("", ref(1)), text) for text in ("ball", "red ball")),
+        Write(ask("", ref(1)), 5),
     ]
     model = FakeModel(loss, longest=6)
     whole = run(requests, model, how())
@@ -452,7 +454,7 @@ def test_a_context_without_pictures_needs_none() -> None:
         raise AssertionError("a picture is read")
 
     contexts = [ask("red <image>", ref(1)).without_images(), ask("words alone")]
-    requests: list[Request] = [Score(one, "ball") for one in contexts] + [Write(contexts[0], 5)]
+    requests: list[Request] = [*(Score(one, "ball") for one in contexts), Write(contexts[0], 5)]
     plan = make_plan(requests, {})
     assert (plan.n_images, plan.n_prefixes, len(plan.work)) == (0, 2, 1)
     answered: list[Answered] = []

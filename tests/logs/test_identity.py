@@ -11,7 +11,7 @@ import pytest
 
 from babycli.domain import AppliedControl
 from babycli.logs.identity import Data, Identity, ModelIdentity, Question, Software, TaskQuestion
-from babycli.wording import Scoring
+from babycli.wording import History, Scoring
 
 VTWT = TaskQuestion(1, 10, ("3", "7"), "What is it?", "USER: What is it?", "loglikelihood")
 CAPTION = TaskQuestion(2, 5, (), "", "", "generate")
@@ -31,6 +31,8 @@ def other(value: Any) -> Any:
     match value:
         case Scoring():
             return Scoring.REFERENCE
+        case History():
+            return History.GOLD
         case None:
             return "something"
         case str():
@@ -64,7 +66,7 @@ CHANGES = dict(changed(IDENTITY))
 
 def test_every_part_is_changed_here() -> None:
     """Else the tests below would not see a part that is new."""
-    assert len(CHANGES) == 39
+    assert len(CHANGES) == 41
     assert {"model fingerprint", "model args conv_template", "question control seed", "question limit"} <= set(CHANGES)
     assert {"question tasks vtwt rendered_prompt", "data images_sha256 vtwt", "software revision"} <= set(CHANGES)
 
