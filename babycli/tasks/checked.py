@@ -9,12 +9,12 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, get_args
 
 from babycli.data.names import is_safe_name
 from babycli.domain import Metric
 from babycli.errors import TaskError
-from babycli.tasks.base import Benchmark, Needs, Task
+from babycli.tasks.base import Benchmark, Need, Needs, Task
 from babycli.tasks.groups import Grouping
 
 MEND = "docs/add_a_task.md has an example"
@@ -58,7 +58,7 @@ def _faults(task: Any) -> Iterator[_Fault]:
     yield from _metrics_faults(task.metrics)
     if not isinstance(task.needs, Needs):
         yield "needs", task.needs, 'Needs("score") or Needs("write")'
-    elif task.needs.answer not in ("score", "write"):
+    elif task.needs.answer not in get_args(Need):
         yield "needs.answer", task.needs.answer, "'score' or 'write'"
     elif not (_is_count(task.needs.n_images, 0) and _is_count(task.needs.n_turns, 1)):
         yield "needs", task.needs, "whole numbers of images (0 or more) and turns (1 or more)"

@@ -1,0 +1,111 @@
+"""Memory: a conversation in which every picture but one is old, and the new one is to be touched.
+
+The first third of the turns are learning: each shows the picture that was new the turn before, and a new one. In the
+other two thirds, the testing, each learnt object comes back twice, beside a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from babycli.domain import Row
+from babycli.tasks.devcv import reference
+from babycli.tasks.devcv.answers import LETTER
+from babycli.tasks.devcv.dialogue import Credits, DevCVTask, counted
+from babycli.tasks.devcv.entries import Question, objects_of
+
+LEARNING, TESTING = "learning", "testing"
+
+
+class BabyMemory(DevCVTask):
+    name = "baby_memory"
+    title = "Memory"
+    question = "which picture is new, turn after turn"
+    unit = "conversations"
+    order = 20
+    kind = LETTER
+    metrics = (
+        *counted("acc_learning", "learning", "learn", 1 / 2),
+        *counted("acc_testing_raw", "testing", "test", 1 / 2),
+        *counted("acc_testing_adjusted", "testing, both turns of an object", "memory", 1 / 4, is_main=True),
+    )
+    max_new_tokens = 128
+    n_images = 29
+    n_turns = 15
+
+    def structure_faults(self, questions: Sequence[Question]) -> Iterator[str]:
+        if not questions or len(questions) % 3:
+            yield f"has {len(questions)} turns, should have three for each object: one to learn it and two to test it"
+        seen: set[str] = set()
+        for n, question in enumerate(questions, 1):
+            letters, objects = question.letters, [_name(thing) for thing in question.objects]
+            due = 1 if n == 1 else 2
+            if len(letters) != due:
+                yield f"offers {len(letters)} letters in turn {n}, should offer {due}"
+            if question.objects and len(objects) != len(letters):
+                yield f"has labels for {len(objects)} pictures in turn {n}, which offers {len(letters)}"
+            elif objects and self.right(question) in letters:
+                old = objects[letters.index(self.right(question) or "")]
+                others = [thing for thing in objects if thing != old]
+                if old in seen and not all(other in seen for other in others):
+                    yield f"has the answer {question.right} in turn {n}, whose label {old!r:.40} is not new"
+            seen.update(objects)
+
+    def count(self, credits: Credits, questions: Sequence[Question]) -> dict[str, float]:
+        hits = [credit.get(self.right(q) or "", 0.0) for credit, q in zip(credits, questions, strict=True)]
+        n = len(hits) // 3
+        remembered = [_product(hits[i] for i in turns) for turns in tested(questions).values()]
+        return {
+            "acc_learning": _mean(hits[:n]),
+            "acc_testing_raw": _mean(hits[n:]),
+            "acc_testing_adjusted": _mean(remembered),
+        }
+
+    def count_as_authors(
+        self, replies: Sequence[str | None], questions: Sequence[Question], row: Row
+    ) -> dict[str, float]:
+        counts = reference.memory(
+            [LETTER.extract(reply) for reply in replies],
+            [self.right(question) for question in questions],
+            objects_of(row),
+        )
+        return {
+            "acc_learning": counts.learning,
+            "acc_testing_raw": counts.raw,
+            "acc_testing_adjusted": counts.adjusted,
+        }
+
+
+def tested(questions: Sequence[Question]) -> dict[str, list[int]]:
+    """Gives the testing turns of each learnt object that comes back, by the object's name or else its picture."""
+    n = len(questions) // 3
+    learnt = {thing for question in questions[:n] for thing in _things(question)}
+    turns: dict[str, list[int]] = {}
+    for i, question in enumerate(questions[n:], n):
+        for thing in _things(question):
+            if thing in learnt:
+                turns.setdefault(thing, []).append(i)
+    return turns
+
+
+def _things(question: Question) -> list[str]:
+    return [_name(thing) for thing in question.objects] or list(question.pictured_options.values())
+
+
+def _name(thing: str) -> str:
+    """Gives the name of an object in the form in which names are compared."""
+    return " ".join(thing.casefold().split())
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def _product(values: Iterator[float]) -> float:
+    product = 1.0
+    for value in values:
+        product *= value
+    return product
+
+
+TASK = BabyMemory()

@@ -1,0 +1,22 @@
+"""Visual delayed response, all choices: through which of the eight sides and corners something leaves the frame."""
+
+from __future__ import annotations
+
+from babycli.tasks.devcv.dialogue import counted
+from babycli.tasks.devcv.single import Leaving
+
+
+class VDROpen(Leaving):
+    name = "baby_vdr_open"
+    title = "Visual Delayed Response (8 choices)"
+    short = "VDR 8"
+    question = "through which of 8 sides and corners the object leaves the frame"
+    order = 16
+    metrics = (
+        *counted("acc_exact", "exact", "exact", 1 / 8, is_main=True),
+        *counted("acc_adjacent", "exact or adjacent", "adj.", 3 / 8),
+    )
+    n_images = 10
+
+
+TASK = VDROpen()

@@ -1,0 +1,208 @@
+"""The answer that a careful person reads in a reply: a letter, a number, or a direction.
+
+Owns the fair reading of replies; docs/devcv.md tells its rules, and where they differ from the original's. A reply in
+which nothing, or more than one answer, can be read has none. Never compares an answer with the right one.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping
+
+# What follows the mark of an end is not of the reply any more.
+_END = re.compile(
+    r"<\|?/?(?:eos|s|end|im_end|eot_id|end_of_text|endoftext|end_of_turn)\|?>|\[(?:EOS|SEP)\]", re.IGNORECASE
+)
+_SPECIAL = re.compile(r"<\|?/?[a-z_]+\|?>|[\u200b\u200c\u200d\u2060\ufeff]", re.IGNORECASE)
+_APOSTROPHES = re.compile(r"[\u2018\u2019\u02bc]")
+
+_ALONE = re.compile(r"[^\w]*([A-Da-d])[^\w]*")
+_TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+_STATED = re.compile(
+    r"\b(?:answer|choice|option|letter)(?:\s+(?:is|was|would\s+be|will\s+be)\b\s*:?|\s*[:=-])\s*(?:(?:the\s+)?(?:option|letter)\s+)?",
+    re.IGNORECASE,
+)
+_MARKED_BEFORE = frozenset("([{\"'*`_<")
+_MARKED_AFTER = frozenset(")]}\"'*`:>")
+_CUES = frozenset({"option", "answer", "choice", "letter", "choose", "pick", "select", "image", "picture"})
+# Words behind an "A" that make it a name and no article: "A is right", "A because it has more".
+_NOT_AFTER_ARTICLE = frozenset(
+    {
+        "is",
+        "has",
+        "was",
+        "and",
+        "or",
+        "because",
+        "since",
+        "as",
+        "shows",
+        "contains",
+        "looks",
+        "matches",
+        "seems",
+        "appears",
+    }
+)
+
+
+def _tidy(reply: str) -> str:
+    """Gives a reply up to the mark of its end, without special tokens and invisible characters."""
+    ends = [found.start() for found in _END.finditer(reply) if reply[: found.start()].strip()]
+    whole = _SPECIAL.sub(" ", reply[: min(ends, default=len(reply))])
+    return _APOSTROPHES.sub("'", whole).strip()
+
+
+# ---------------------------------------------------------------- letters
+
+
+def letter_in(
+    reply: str, letters: Collection[str], words: Mapping[str, str] | None = None, by_number: bool = False
+) -> str | None:
+    """Reads a letter. A reply without one may give the words of an option or, if asked ``by_number``, its place."""
+    text = unicodedata.normalize("NFKC", _tidy(reply))
+    named = _letters_named(text)
+    if not named:
+        named = _options_in_words(text, words or {})
+    if not named and by_number:
+        place = number_in(text)
+        ordered = list(letters)
+        return ordered[place - 1] if place is not None and 1 <= place <= len(ordered) else None
+    return next(iter(named)) if len(named) == 1 and named <= set(letters) else None
+
+
+def _letters_named(text: str) -> set[str]:
+    """Finds the letters that a text names as options; of one that states its answer, those of the statement."""
+    if alone := _ALONE.fullmatch(text):
+        return {alone[1].upper()}
+    named = list(_mentions(text))
+    stated = {
+        letter for letter, start in named for found in _STATED.finditer(text) if _is_next(text, found.end(), start)
+    }
+    return stated if len(stated) == 1 else {letter for letter, _ in named}
+
+
+def _is_next(text: str, end: int, start: int) -> bool:
+    """Tells whether nothing but marks stands between two places."""
+    return end <= start and not any(character.isalnum() for character in text[end:start])
+
+
+def _mentions(text: str) -> Iterator[tuple[str, int]]:
+    """Gives each letter that a text names as an option, and where."""
+    tokens = list(_TOKEN.finditer(text))
+    shouts = text.isupper() and sum(len(token[0]) > 1 for token in tokens) > 1
+    for n, token in enumerate(tokens):
+        if len(token[0]) != 1 or token[0].upper() not in "ABCD":
+            continue
+        before, after = text[: token.start()], text[token.end() :]
+        if (before and (before[-1] == "_" or before[-1].isalnum())) or after[:1] == "_":
+            continue
+        if token[0] in "Aa" and _is_article(text, tokens, n, shouts):
+            continue
+        yield token[0].upper(), token.start()
+
+
+def _is_article(text: str, tokens: list[re.Match[str]], n: int, shouts: bool) -> bool:
+    """Tells whether an "a" is a word of a sentence and no option."""
+    token = tokens[n]
+    before, after = text[: token.start()].rstrip(), text[token.end() :]
+    is_marked = (before != "" and before[-1] in _MARKED_BEFORE) or after[:1] in _MARKED_AFTER
+    if is_marked or n + 1 == len(tokens) or not after[:1].isspace():
+        return False  # the last word of a text is no article, nor is one in front of a full stop
+    following, previous = tokens[n + 1][0], tokens[n - 1][0].lower() if n else ""
+    if previous in _CUES or following.lower() in _NOT_AFTER_ARTICLE:
+        return False
+    begins = not before or before[-1] in ".!?:;\n"
+    return token[0] == "a" or begins or shouts
+
+
+def _options_in_words(text: str, words: Mapping[str, str]) -> set[str]:
+    """Finds the options whose words a text has; of words within others, "left" in "top left", only the longer count."""
+    plain = " ".join(found[0].lower() for found in _TOKEN.finditer(text))
+    found: set[str] = set()
+    for letter, of_option in sorted(words.items(), key=lambda option: -len(option[1])):
+        short = _plain_option(of_option)
+        pattern = re.compile(rf"\b{re.escape(short)}\b")
+        if short and pattern.search(plain):
+            found.add(letter)
+            plain = pattern.sub(" ", plain)
+    return found
+
+
+def _plain_option(words: str) -> str:
+    """Gives the words of an option without those that say nothing: "the first image" -> "first image"."""
+    return " ".join(word[0].lower() for word in _TOKEN.finditer(words) if word[0].lower() not in ("the",))
+
+
+# ---------------------------------------------------------------- numbers
+
+_UNITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+          "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")  # fmt: skip
+_TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
+_ONES = {word: number for number, word in enumerate(_UNITS) if number} | {"dozen": 12}
+_NUMBER = re.compile(
+    r"(?P<sign>(?<![\w)])[-\u2212])?(?P<digits>\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?P<rest>[.,]\d+|[^\W\d_]+[\w]*)?|(?P<word>[^\W\d_]+)"
+)
+_NOT_COUNTED_BEFORE = frozenset({"no", "this", "that", "the", "each", "every", "any", "which", "another"})  # "no one"
+_TOTAL = re.compile(r"(?:\banswer(?:\s+is|\s*:)|\btotal(?:\s+of|\s+is|\s*:)|=)\s*", re.IGNORECASE)
+
+
+def number_in(reply: str) -> int | None:
+    """Reads a whole number, in digits or words."""
+    text = _tidy(reply)
+    found = list(_numbers(text))
+    total = {value for value, start in found for said in _TOTAL.finditer(text) if _is_next(text, said.end(), start)}
+    values = total if len(total) == 1 else {value for value, _ in found}
+    (value,) = values if len(values) == 1 else (None,)
+    return value
+
+
+def _numbers(text: str) -> Iterator[tuple[int | None, int]]:
+    """Gives each number of a text with its place; None for one that is not whole, or less than zero."""
+    previous, since = "", -1  # the word before, and the place of a "twenty" that a unit may follow
+    tens = 0
+    for found in _NUMBER.finditer(text):
+        word = (found["word"] or "").lower()
+        if tens and word in _UNITS[1:10] and re.fullmatch(r"[\s-]*", text[since : found.start()]):
+            yield tens + _UNITS.index(word), found.start()
+            tens, previous = 0, word
+            continue
+        if tens:
+            yield tens, since
+            tens = 0
+        if found["digits"]:
+            rest = found["rest"] or ""
+            is_whole = not rest or rest.lower() in ("x", "times")
+            if rest and not is_whole and rest[0] not in ".,":
+                previous = rest  # "1e3", "2nd": a word with digits in it
+                continue
+            value = int(found["digits"].replace(",", ""))
+            yield (value if is_whole and not found["sign"] else None), found.start()
+        elif word in _TENS:
+            tens, since = _TENS[word], found.end()
+        elif word == "zero" or (word in _ONES and not (word == "one" and previous in _NOT_COUNTED_BEFORE)):
+            yield _ONES.get(word, 0), found.start()
+        previous = word
+    if tens:
+        yield tens, since
+
+
+# ---------------------------------------------------------------- directions
+
+_WAYS = re.compile(
+    r"\b(?:(?P<v1>top|bottom)[\s-]*(?P<h1>left|right)|(?P<h2>left|right)[\s-]+(?P<v2>top|bottom)|(?P<alone>top|bottom|left|right))\b",
+    re.IGNORECASE,
+)
+
+
+def direction_in(reply: str) -> str | None:
+    """Reads a side or corner: "Top-Right.", "right top" and "the top right corner" are all "top right"."""
+    named = {_way(found) for found in _WAYS.finditer(_tidy(reply).replace("_", " "))}
+    return next(iter(named)) if len(named) == 1 else None
+
+
+def _way(found: re.Match[str]) -> str:
+    if found["alone"]:
+        return found["alone"].lower()
+    return f"{found['v1'] or found['v2']} {found['h1'] or found['h2']}".lower()
