@@ -177,12 +177,22 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class RowPlace:
+    """The place of a request in a run: its row, and which of the requests about this row it is."""
+
+    task: str
+    row_index: int  # in the label file, from 0
+    n: int  # from 0, over all turns
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """A request for a greedy continuation of at most ``max_new_tokens``, cut off before the first text of ``stop``."""
 
     context: Context
     max_new_tokens: int
     stop: tuple[str, ...] = ()
+    place: RowPlace | None = None  # set where answers belong to rows: of two equal requests, each has its own
 
 
 Request = Score | Match | Write
@@ -224,6 +234,10 @@ class Similarity:
         return math.isfinite(self.value)
 
 
+# The replies of a recorded conversation that went on for longer than the item, behind the last turn; None: no reply.
+Extra = tuple[str | None, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """A text that a model wrote."""
@@ -231,7 +245,7 @@ class Text:
     text: str
     token_ids: tuple[int, ...]
     is_finite: bool  # no logit on the way was NaN
-    extra: tuple[str, ...] = ()  # replies of a recorded conversation that went on for longer than the item
+    extra: Extra = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +253,7 @@ class NoReply:
     """The answer of a recorded conversation to a request for a text where it has none."""
 
     is_beyond: bool  # it ended before; else it has nothing in this place
+    extra: Extra = ()
 
     @property
     def is_finite(self) -> bool:

@@ -14,7 +14,7 @@ from row to row, and a model that ignores the image must tie exactly, not nearly
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -90,6 +90,10 @@ def run(
     If only a part of a unit is done, all its pictures are encoded again: the batches are always those of the plan.
     """
     abilities = model.info.abilities
+    if abilities.plays_back:
+        for ask in (ask for unit in units for item in unit for ask in item.asks if ask.key not in done):
+            on_answer(_played_back(ask, model))
+        return
     how.pixels.start(model.pixels_key if abilities.shares_pixels else None)
     how.seen.start(model.vision_key if how.seen.is_open and abilities.shares_vision else None)
     how.features.start(units)
@@ -289,6 +293,16 @@ class _Computer:
                 self._on_answer(answered)
 
 
+def _played_back(ask: Ask, model: Model) -> Answered:
+    """Answers a request from what was recorded, without a look at its pictures."""
+    key, why = ask.key, _why_beyond(ask, model.info.abilities)
+    if why:
+        return Answered(key, ask.content, CannotAnswer(why))
+    assert isinstance(key, WriteKey)
+    assert key.place is not None
+    return Answered(key, ask.content, _stopped(model.recorded(key.place), key.stop))
+
+
 def _why_beyond(ask: Ask, abilities: Abilities) -> str:
     """Tells why a model with these abilities cannot take a context, however short it is; "" where it can."""
     n_images = len(set(ask.places))
@@ -312,7 +326,7 @@ def _stopped(written: Text | NoReply | CannotAnswer, stop: Sequence[str]) -> Tex
     if not isinstance(written, Text):
         return written
     ends = [at for text in stop if (at := written.text.find(text)) >= 0]
-    return Text(written.text[: min(ends)], written.token_ids, written.is_finite) if ends else written
+    return replace(written, text=written.text[: min(ends)]) if ends else written
 
 
 def _in_rows(texts: Iterable[_Text]) -> Iterator[list[_Text]]:

@@ -114,7 +114,7 @@ class Keys:
             return ScoreKey(context, request.answer)
         if isinstance(request, Match):
             return MatchKey(context)
-        return WriteKey(context, request.max_new_tokens, request.stop)
+        return WriteKey(context, request.max_new_tokens, request.stop, request.place)
 
     def ask(self, request: Request, goes_on: bool) -> Ask:
         context = request.context

@@ -13,11 +13,12 @@ A continued run plays from the beginning, with the answers in its log, until an 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 
-from babycli.domain import Answer, Exchange, ImageRef, Item, Match, Outcome, Request, Score, Write
+from babycli.domain import Answer, Exchange, ImageRef, Item, Match, Outcome, Request, RowPlace, Score, Write
 from babycli.errors import TaskError
 from babycli.evaluation.inputs import Inputs, TaskInput
 from babycli.evaluation.plan import Keys, Plan, make_plan
@@ -55,7 +56,9 @@ class _Game:
 class Rounds:
     """The items of a run, played as far as their answers are known."""
 
-    def __init__(self, inputs: Inputs, scoring: Scoring) -> None:
+    def __init__(self, inputs: Inputs, scoring: Scoring, plays_back: bool = False) -> None:
+        """``plays_back``: the answers to equal requests differ from row to row, so each has its place."""
+        self._plays_back = plays_back
         self._sha256: Mapping[ImageRef, str] = inputs.sha256
         self._keys = Keys(self._sha256)
         self._games = [
@@ -117,7 +120,8 @@ class Rounds:
                 game.asked, game.outcome = [], _checked_outcome(task, game.item, end.value)
             else:
                 _check_requests(task, game.item, asked)
-                game.asked = [game.task.shown(request) for request in asked]
+                shown = [game.task.shown(request) for request in asked]
+                game.asked = _placed(game, shown) if self._plays_back else shown
 
 
 def _begun(task: TaskInput, item: Item, scoring: Scoring) -> Play:
@@ -128,12 +132,28 @@ def _begun(task: TaskInput, item: Item, scoring: Scoring) -> Play:
 def _row_requests(game: _Game, sha256: Mapping[ImageRef, str]) -> Iterator[RowRequest]:
     """Gives the rows of the requests that an item has sent; as in ``by_row``, each row has equally many."""
     item, task = game.item, game.task.task
-    per_row, rest = divmod(len(game.asked), len(item.rows))
-    for i, request in enumerate(game.asked):
-        of_row, n_in_row = (0, i) if rest or not per_row else divmod(i, per_row)
+    for request, (of_row, n_in_row) in zip(game.asked, _shared_by_rows(item, len(game.asked)), strict=True):
         row = row_as_logged(task, item.rows[of_row])
         pictures = tuple(sha256[image] for image in request.context.places)
         yield RowRequest(task.name, item.row_indices[of_row], row, n_in_row, request, pictures)
+
+
+def _placed(game: _Game, asked: Sequence[Request]) -> list[Request]:
+    """Gives the requests of a round with their places."""
+    item, before = game.item, [exchange.request for exchange in game.exchanges]
+    earlier = Counter(request.place.row_index for request in before if isinstance(request, Write) and request.place)
+    placed: list[Request] = []
+    for request, (of_row, n_in_row) in zip(asked, _shared_by_rows(item, len(asked)), strict=True):
+        row_index = item.row_indices[of_row]
+        place = RowPlace(game.task.task.name, row_index, earlier[row_index] + n_in_row)
+        placed.append(replace(request, place=place) if isinstance(request, Write) else request)
+    return placed
+
+
+def _shared_by_rows(item: Item, n: int) -> list[tuple[int, int]]:
+    """Gives, for each of so many requests, which row of the item it is about, and which of this row's it is."""
+    per_row, rest = divmod(n, len(item.rows))
+    return [(0, i) if rest or not per_row else divmod(i, per_row) for i in range(n)]
 
 
 def _cannot_play(task: Task, item: Item) -> str:

@@ -10,7 +10,8 @@ file is read.
      "finite": ...}
     {"turns": ..., "prompt": ..., "match": true, "similarity": ..., "input": ...}       of two pictures
     {"turns": ..., ..., "cannot": why}        in place of any of these
-    {"turns": ..., "max_new_tokens": ..., ..., "no_reply": "null"}      of a recorded conversation; or "end"
+    {"turns": ..., "max_new_tokens": ..., ..., "place": [task, row, n], "no_reply": "null"}
+                                    of a recorded conversation, whose answers belong to rows; or "end"
 
 ``prompt`` is the last turn in the form of --prompt, for a reader; ``text`` is the answer that was scored.
 
@@ -44,6 +45,7 @@ from babycli.domain import (
     Content,
     Loglikelihood,
     NoReply,
+    RowPlace,
     Similarity,
     Text,
     as_prompt,
@@ -73,6 +75,7 @@ class WriteKey:
     context: str
     max_new_tokens: int
     stop: tuple[str, ...] = ()
+    place: RowPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +122,16 @@ def _to_fields(answered: Answered) -> dict[str, Any]:
             line["match"] = True
         case WriteKey():
             line |= {"max_new_tokens": key.max_new_tokens, "stop": key.stop}
+            if key.place is not None:
+                line["place"] = [key.place.task, key.place.row_index, key.place.n]
     match answer:
         case CannotAnswer():
             return line | {"cannot": answer.why}
         case NoReply():
-            return line | {"no_reply": _NO_REPLY[answer.is_beyond]}
+            return line | {"no_reply": _NO_REPLY[answer.is_beyond]} | _extra_field(answer)
         case Text():
             written = {"generated": answer.text, "token_ids": answer.token_ids, "finite": answer.is_finite}
-            return line | written | ({"extra": answer.extra} if answer.extra else {})
+            return line | written | _extra_field(answer)
         case Similarity():
             return line | {"similarity": _to_json(answer.value), "input": answered.input}
         case Loglikelihood():
@@ -137,6 +142,10 @@ def _to_fields(answered: Answered) -> dict[str, Any]:
                 "token_logprobs": [_to_json(x) for x in answer.token_logprobs],
                 "input": answered.input,
             }
+
+
+def _extra_field(answer: Text | NoReply) -> dict[str, Any]:
+    return {"extra": answer.extra} if answer.extra else {}
 
 
 def _read(path: Path) -> Iterator[Answered | None]:
@@ -194,13 +203,15 @@ def _from_fields(line: dict[str, Any]) -> Answered:
     elif "match" in line:
         key = MatchKey(context)
     else:
-        key = WriteKey(context, int(line["max_new_tokens"]), tuple(map(_string, line["stop"])))
+        stop = tuple(map(_string, line["stop"]))
+        key = WriteKey(context, int(line["max_new_tokens"]), stop, _parse_place(line.get("place")))
     if "cannot" in line:
         return Answered(key, content, CannotAnswer(_string(line["cannot"])))
     if "no_reply" in line:
-        return Answered(key, content, NoReply({text: beyond for beyond, text in _NO_REPLY.items()}[line["no_reply"]]))
+        is_beyond = {text: beyond for beyond, text in _NO_REPLY.items()}[line["no_reply"]]
+        return Answered(key, content, NoReply(is_beyond, _parse_extra(line)))
     if isinstance(key, WriteKey):
-        extra = tuple(map(_string, line.get("extra", ())))
+        extra = _parse_extra(line)
         written = Text(_string(line["generated"]), tuple(line["token_ids"]), line["finite"], extra)
         return Answered(key, content, written)
     return Answered(key, content, _parse_score(line), line["input"])
@@ -220,6 +231,17 @@ def _parse_score(line: dict[str, Any]) -> Similarity | Loglikelihood:
     if "similarity" in line:
         return Similarity(_from_json(line["similarity"]))
     return Loglikelihood(tuple(_from_json(x) for x in line["token_logprobs"]), line["greedy"])
+
+
+def _parse_place(raw: Any) -> RowPlace | None:
+    if raw is None:
+        return None
+    task, row_index, n = raw
+    return RowPlace(_string(task), int(row_index), int(n))
+
+
+def _parse_extra(line: dict[str, Any]) -> tuple[str | None, ...]:
+    return tuple(None if reply is None else _string(reply) for reply in line.get("extra", ()))
 
 
 def _parse_content(turns: Any) -> Content:

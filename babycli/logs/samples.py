@@ -12,7 +12,7 @@ Owns the content of a line, written and read. Never opens a file and decides no 
     [{"cannot": why}]       of a request that the model could not take
     [{"no_reply": "null"}]  of a turn in which a recorded conversation has nothing; "end" where it ended before
 
-Replies of a recorded conversation beyond an item's turns stand behind the text of the last turn.
+Replies of a recorded conversation beyond an item's turns stand behind the answer of the last turn.
 
 NaN and infinities are null, as JSON has no names for them.
 """
@@ -24,7 +24,7 @@ import math
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
@@ -50,7 +50,7 @@ def response(answer: Answer) -> list[Any]:
         case CannotAnswer():
             return [{"cannot": answer.why}]
         case NoReply():
-            return [{"no_reply": "end" if answer.is_beyond else "null"}]
+            return [{"no_reply": "end" if answer.is_beyond else "null"}, *answer.extra]
         case Text():
             return [answer.text, *answer.extra]
         case Similarity():
@@ -128,12 +128,16 @@ def _answer(entry: object, task: Task) -> Answer:
     match entry:
         case [{"cannot": str(why)}]:
             return CannotAnswer(why)
-        case [{"no_reply": ("end" | "null") as end}] if writes:
-            return NoReply(end == "end")
-        case [str(text), *extra] if writes and all(isinstance(more, str) for more in extra):
-            return Text(text, (), True, tuple(map(str, extra)))
+        case [{"no_reply": ("end" | "null") as end}, *extra] if writes and _are_replies(extra):
+            return NoReply(end == "end", tuple(extra))
+        case [str(text), *extra] if writes and _are_replies(extra):
+            return Text(text, (), True, tuple(extra))
         case [value] if scores and (number := number_of(value)) is not None:
             return Similarity(number)
         case [value, bool(is_greedy)] if scores and (number := number_of(value)) is not None:
             return Loglikelihood((-number,), is_greedy)
     raise ValueError(f"holds {reprlib.repr(entry)}, which is no answer")
+
+
+def _are_replies(extra: list[object]) -> TypeGuard[list[str | None]]:
+    return all(reply is None or isinstance(reply, str) for reply in extra)

@@ -9,14 +9,25 @@ A user's own model is simpler than this: see docs/model_guide.md and plugin.py.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from PIL.Image import Image
 
-from babycli.domain import CannotAnswer, Context, ImageRef, Loglikelihood, NoReply, Request, Row, Similarity, Text
+from babycli.domain import (
+    CannotAnswer,
+    Context,
+    ImageRef,
+    Loglikelihood,
+    NoReply,
+    Request,
+    Row,
+    RowPlace,
+    Similarity,
+    Text,
+)
 from babycli.wording import Scoring
 
 # Arguments that say where a model comes from or lies, not what it computes.
@@ -41,6 +52,7 @@ class Abilities:
     blind: str = ""  # how it does without pictures, in a few words for the log: "no image tokens"; "": it cannot
     matches: bool = False  # it tells how near two pictures are: match()
     knows_rows: bool = False  # it is told of which rows its requests are: meet()
+    plays_back: bool = False  # it was asked before; its answers belong to rows: begin() and recorded()
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -66,6 +78,15 @@ class RowRequest:
     n_in_row: int  # of the requests about this row, which one, from 0
     request: Request  # as the model gets it
     pictures: tuple[str, ...]  # the SHA-256 of the picture in each place of its context
+
+
+@dataclass(frozen=True, slots=True)
+class AskedTask:
+    """A task of a run, for a model that plays back."""
+
+    name: str
+    n_turns: tuple[int, ...]  # of the user, in each row of the label file
+    row_indices: tuple[int, ...]  # of the rows that are asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +311,21 @@ class Model(ABC):
     def meet(self, row_requests: Sequence[RowRequest]) -> None:  # noqa: B027
         """Learns of which rows the requests of the next round are; only of a model that ``knows_rows``."""
 
+    def recorded_tasks(self, known: Collection[str]) -> frozenset[str] | None:
+        """Gives the tasks that it has answers for; None if it does not know of which they are.
+
+        Raises DataError for one that is not among all ``known`` tasks; only of a model that ``plays_back``.
+        """
+        raise AssertionError(f"{self.info.family} plays nothing back")
+
+    def begin(self, asked: Sequence[AskedTask]) -> Sequence[str]:
+        """Learns the tasks of a run; gives notes for the user. Raises DataError for answers that belong to no row."""
+        raise AssertionError(f"{self.info.family} plays nothing back")
+
+    def recorded(self, place: RowPlace) -> Text | NoReply:
+        """Gives the answer to a request of a run that has begun; only of a model that ``plays_back``."""
+        raise AssertionError(f"{self.info.family} plays nothing back")
+
     def forget(self) -> None:  # noqa: B027
         """Frees all that was kept of contexts."""
 
@@ -313,7 +349,7 @@ class MemoryProbe(Protocol):
 
 class Loader(Protocol):
     def __call__(self, spec: ModelSpec, place: Path) -> Model:
-        """Loads a model. Raises ModelError if it cannot be loaded, UsageError for a bad argument.
+        """Loads a model. Raises ModelError if it cannot be loaded, UsageError for a bad argument, DataError for data.
 
         ``place`` is the checkpoint folder, already fetched, or ``spec.source`` for a family without checkpoints.
         """

@@ -174,6 +174,10 @@ class Task(ABC):
     def main_metric(self) -> Metric:
         return next((metric for metric in self.metrics if metric.is_main), self.metrics[0])
 
+    def n_turns_of(self, row: Row) -> int:
+        """Tells how many turns of the user there are in the item of a row."""
+        return self.needs.n_turns
+
     def miss(self, item: Item) -> Outcome:
         """Gives the outcome of an item with a request that could not be answered."""
         return Outcome(item.item_id, dict.fromkeys((m.name for m in self.metrics), 0.0), is_answered=False)
