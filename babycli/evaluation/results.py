@@ -54,10 +54,13 @@ class Decided:
 def decide(task_input: TaskInput, played: Sequence[Played], scoring: Scoring) -> Decided:
     """Computes the numbers of a task, all of whose items have been played."""
     task = task_input.task
-    outcomes = [play.outcome for play in played]
+    items, outcomes = [play.item for play in played], [play.outcome for play in played]
     result = TaskResult(
         task=task.name,
-        metrics={m.name: _estimate(task, m, [o.values[m.name] for o in outcomes], scoring) for m in task.metrics},
+        metrics={
+            m.name: _estimate(task, m, [o.values[m.name] for o in outcomes], task.chance_of(m, items), scoring)
+            for m in task.metrics
+        },
         n_units=len(outcomes),
         n_rows=len(task_input.row_indices),
         n_rows_in_file=len(task_input.labels.rows),
@@ -81,19 +84,21 @@ def _replies(task: Task, played: Sequence[Played]) -> Iterator[Reply]:
                     yield Reply(row_index, exchange.answer.text, task.target(row))
 
 
-def _estimate(task: Task, metric: Metric, values: Sequence[float], scoring: Scoring) -> Estimate:
+def _estimate(
+    task: Task, metric: Metric, values: Sequence[float], chance: float | None, scoring: Scoring
+) -> Estimate:
     """Computes a mean with its uncertainty: Wilson's interval for a share of items, bootstrap for any other score."""
     centre = mean(values)
     if scoring == Scoring.REFERENCE and task.reference_is_float32:
         centre = as_float32(centre)
     stderr = standard_error(values)
     if metric.is_share:
-        return Estimate(centre, stderr, wilson95(centre, len(values)), metric.chance)
+        return Estimate(centre, stderr, wilson95(centre, len(values)), chance)
     if stderr is None:
-        return Estimate(centre, None, None, metric.chance)
+        return Estimate(centre, None, None, chance)
     import numpy as np  # which other commands need not wait for
 
-    return Estimate(centre, stderr, bootstrap95(np.array(values), SEED), metric.chance)
+    return Estimate(centre, stderr, bootstrap95(np.array(values), SEED), chance)
 
 
 def sample_lines(decided: Decided, model: Model) -> Iterator[dict[str, Any]]:

@@ -178,6 +178,13 @@ class Task(ABC):
         """Tells how many turns of the user there are in the item of a row."""
         return self.needs.n_turns
 
+    def chance_of(self, metric: Metric, items: Sequence[Item]) -> float | None:
+        """Gives what guessing gives in a metric on these items; None where nothing can be guessed.
+
+        A task overrides it if that depends on the items; its metric then has no chance of its own.
+        """
+        return metric.chance
+
     def miss(self, item: Item) -> Outcome:
         """Gives the outcome of an item with a request that could not be answered."""
         return Outcome(item.item_id, dict.fromkeys((m.name for m in self.metrics), 0.0), is_answered=False)

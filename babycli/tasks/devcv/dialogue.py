@@ -230,6 +230,9 @@ class DevCVTask(Task):
     def why_undecidable(self, rows: Sequence[Row]) -> str:
         return super().why_undecidable(rows) or next((fault for row in rows for fault in self._faults(row)), "")
 
+    def n_turns_of(self, row: Row) -> int:
+        return len(questions_of(row))
+
     def target(self, row: Row) -> str:
         return " ".join(question.right for question in questions_of(row))
 
@@ -393,5 +396,5 @@ def _replies(turns: Sequence[Turn], n_turns: int) -> list[str | None]:
         _reply(turn.written) for turn in turns if not (isinstance(turn.written, NoReply) and turn.written.is_beyond)
     ]
     replies += [""] * (n_turns - len(turns))  # not reached: an exception in the original, which gives ""
-    extra = [text for turn in turns if isinstance(turn.written, Text) for text in turn.written.extra]
+    extra = [text for turn in turns if isinstance(turn.written, Text | NoReply) for text in turn.written.extra]
     return replies + extra

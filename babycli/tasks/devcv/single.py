@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from babycli.domain import Context, ImageRef, Match, Request, Row, Score, Turn, ask
+from babycli.domain import Context, ImageRef, Item, Match, Metric, Request, Row, Score, Turn, ask
 from babycli.tasks.devcv import reference
 from babycli.tasks.devcv.answers import DIRECTION, LETTER, NUMBER, Kind
 from babycli.tasks.devcv.clusters import NUMBER as TRUE_NUMBER
@@ -68,10 +68,14 @@ class SamePicture(LetterTask):
 
 
 class Counting(OneAnswer):
-    """How many there are."""
+    """How many there are. Chance is what the number that is right most often gives: who guesses can do no better."""
 
     kind = NUMBER
     groupings = (*DevCVTask.groupings, TRUE_NUMBER)
+
+    def chance_of(self, metric: Metric, items: Sequence[Item]) -> float | None:
+        numbers = [item.groups[TRUE_NUMBER.name] for item in items]
+        return max(map(numbers.count, set(numbers))) / len(numbers) if numbers else None
 
     def more_groups(self, row: Row) -> dict[str, str]:
         return {TRUE_NUMBER.name: next((self.right(question) or "" for question in questions_of(row)), "")}
