@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from accelerate import init_empty_weights
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from babycli.errors import ModelError
 from babycli.models.parts import checkpoint
 from babycli.models.parts.known_keys import CLIP_VISION, used_by
-from babycli.models.parts.vision import ResNeXt, ResNeXtSpec, ViT, ViTSpec, torchvision_names
+from babycli.models.parts.vision import ResNeXt, ResNeXtSpec, ViT, ViTSpec, other_tokens, torchvision_names
+from babycli.wording import listed
 
 # The errors of PyTorch and transformers for settings that describe no model.
 BAD_SETTINGS = (TypeError, ValueError, KeyError, AttributeError, ZeroDivisionError, RuntimeError, AssertionError)
@@ -31,24 +32,28 @@ class Tower:
     size: int
     what: str  # for people
     settings: str  # all that its output depends on, besides weights and picture
+    notes: tuple[str, ...] = ()  # for a reader of the numbers
 
 
 def baby_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor] | None, names: Collection[str] = ()) -> Tower:
-    """Builds a ResNeXt-50 or ViT-L/16 from weights with torchvision's or DINO's names; without any, on the meta device.
+    """Builds a ResNeXt-50 or ViT-L/16 from weights with torchvision's or timm's names; without any, on the meta device.
 
-    The names of the weights tell which of the two it is; without them, that in ``mm_vision_tower`` does. Raises
-    ModelError.
+    The names of the weights tell which of the two it is, and whether it has LayerScale; without them, config.json has
+    to: its ``mm_vision_tower``, or the width of the tower. Raises ModelError.
     """
     # babycli's own extension, for the bundled small model: the shape of a tower other than the published one.
     shape = config.get("mm_vision_tower_shape", {})
     renamed = None if weights is None else torchvision_names(weights)
-    seen = torchvision_names(dict.fromkeys(names)) if renamed is None else renamed
-    is_vit = "class_token" in seen if seen else "vit" in str(config.get("mm_vision_tower"))
+    given = names if weights is None else weights
+    seen = torchvision_names(dict.fromkeys(given))
+    is_vit = "class_token" in seen if seen else _means_vit(config)
     try:
         with init_empty_weights():
             if is_vit:
                 vit = ViTSpec(**shape)
                 name = "ViT-L/16" if vit == ViTSpec() else f"ViT, {vit.layers} layers"
+                if any(name.endswith(".ls_1.gamma") for name in seen):
+                    vit, name = replace(vit, is_scaled=True), f"{name} with LayerScale"
                 parts: tuple[nn.Module, int, int, str] = (ViT(vit), vit.positions, vit.hidden_size, name)
             else:
                 resnext = ResNeXtSpec.from_config(shape)
@@ -62,7 +67,21 @@ def baby_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor] | None, 
         counters = frozenset(name for name in module.state_dict() if name.endswith("num_batches_tracked"))
         checkpoint.check_names(module, renamed, "vision tower", counters)
         module.load_state_dict(checkpoint.with_counters(module, renamed), assign=True)
-    return Tower(module, n_positions, size, f"{name}, {n_positions} positions of {size}", settings)
+    notes = _on_other_tokens(given)
+    return Tower(module, n_positions, size, f"{name}, {n_positions} positions of {size}", settings, notes)
+
+
+def _means_vit(config: Mapping[str, Any]) -> bool:
+    """Tells whether config.json means a ViT: by the tower's name, or where that says nothing by its width."""
+    name = str(config.get("mm_vision_tower")).lower()
+    if "resnext" in name or "vit" in name:
+        return "resnext" not in name
+    return config.get("mm_hidden_size") == ViTSpec().hidden_size
+
+
+def _on_other_tokens(names: Collection[str]) -> tuple[str, ...]:
+    others = other_tokens(names)
+    return (f"of the vision tower's weights not used, as in the original: {listed(others)}",) if others else ()
 
 
 class ClipFeatures(nn.Module):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -127,14 +127,24 @@ class ViTSpec:
     heads: int = 16
     patch_size: int = 16
     image_size: int = 224
+    is_scaled: bool = False  # with LayerScale (Touvron et al. 2021, arXiv 2103.17239), as DINOv2 trains them
 
     @property
     def positions(self) -> int:
         return (self.image_size // self.patch_size) ** 2 + 1
 
 
+class LayerScale(nn.Module):
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(hidden_size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gamma
+
+
 class ViTBlock(nn.Module):
-    def __init__(self, hidden_size: int, heads: int) -> None:
+    def __init__(self, hidden_size: int, heads: int, is_scaled: bool = False) -> None:
         super().__init__()
         self.ln_1 = nn.LayerNorm(hidden_size, eps=1e-6)
         self.self_attention = nn.MultiheadAttention(hidden_size, heads, batch_first=True)
@@ -146,11 +156,12 @@ class ViTBlock(nn.Module):
             nn.Identity(),
             nn.Linear(4 * hidden_size, hidden_size),
         )
+        self.ls_1, self.ls_2 = (LayerScale(hidden_size) if is_scaled else nn.Identity() for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.ln_1(x)
-        x = x + self.self_attention(y, y, y, need_weights=False)[0]
-        out: Tensor = x + self.mlp(self.ln_2(x))
+        x = x + self.ls_1(self.self_attention(y, y, y, need_weights=False)[0])
+        out: Tensor = x + self.ls_2(self.mlp(self.ln_2(x)))
         return out
 
 
@@ -158,7 +169,9 @@ class ViTEncoder(nn.Module):
     def __init__(self, spec: ViTSpec) -> None:
         super().__init__()
         self.pos_embedding = nn.Parameter(torch.zeros(1, spec.positions, spec.hidden_size))
-        blocks = {f"encoder_layer_{i}": ViTBlock(spec.hidden_size, spec.heads) for i in range(spec.layers)}
+        blocks = {
+            f"encoder_layer_{i}": ViTBlock(spec.hidden_size, spec.heads, spec.is_scaled) for i in range(spec.layers)
+        }
         self.layers = nn.Sequential(OrderedDict(blocks))
         self.ln = nn.LayerNorm(spec.hidden_size, eps=1e-6)
 
@@ -188,30 +201,40 @@ _TIMM_TO_TORCHVISION = (
     (r"^patch_embed\.proj\.", "conv_proj."),
     (r"^norm\.", "encoder.ln."),
     (r"^blocks\.(\d+)\.norm([12])\.", r"encoder.layers.encoder_layer_\1.ln_\2."),
+    (r"^blocks\.(\d+)\.ls([12])\.", r"encoder.layers.encoder_layer_\1.ls_\2."),
     (r"^blocks\.(\d+)\.mlp\.fc1\.", r"encoder.layers.encoder_layer_\1.mlp.0."),
     (r"^blocks\.(\d+)\.mlp\.fc2\.", r"encoder.layers.encoder_layer_\1.mlp.3."),
     (r"^blocks\.(\d+)\.attn\.qkv\.", r"encoder.layers.encoder_layer_\1.self_attention.in_proj_"),
     (r"^blocks\.(\d+)\.attn\.proj\.", r"encoder.layers.encoder_layer_\1.self_attention.out_proj."),
 )
 # Parts of pre-training and classification checkpoints that are not the trunk; a tower does not use them.
-_NOT_TRUNK = re.compile(r"^(head|heads|fc)\.")
+_NOT_TRUNK = re.compile(r"^(head|heads|fc|dino_head|ibot_head)\.")
+# Tokens of DINOv2's training, or of a ViT trained with registers. The original's tower has no place for them.
+_OTHER_TOKENS = frozenset({"register_tokens", "reg_token", "mask_token"})
+_WRAPPER = re.compile(r"^(module\.|backbone\.|encoder\.(?!layers\.|ln\.|pos_embedding))+")
 
 
 def torchvision_names(by_name: Mapping[str, Thing]) -> dict[str, Thing]:
     """Gives the trunk's weights of a DINO checkpoint (eminorhan/dino_*), or facts on them, under torchvision's names.
 
-    Wrapper prefixes (``module.``, ``backbone.``, and ``encoder.`` unless it belongs to torchvision's ViT) are removed;
-    the projection head and any classifier are left out.
+    So do those of DINOv2, in timm's names. Wrapper prefixes (``module.``, ``backbone.``, and ``encoder.`` unless it
+    belongs to torchvision's ViT) are removed; projection heads, any classifier, and the tokens that ``other_tokens``
+    names are left out.
     """
     renamed = {}
     for name, thing in by_name.items():
-        plain = re.sub(r"^(module\.|backbone\.|encoder\.(?!layers\.|ln\.|pos_embedding))+", "", name)
-        if _NOT_TRUNK.match(plain):
+        plain = _WRAPPER.sub("", name)
+        if _NOT_TRUNK.match(plain) or plain in _OTHER_TOKENS:
             continue
         for pattern, replacement in _TIMM_TO_TORCHVISION:
             plain = re.sub(pattern, replacement, plain)
         renamed[plain] = thing
     return renamed
+
+
+def other_tokens(names: Iterable[str]) -> list[str]:
+    """Gives the names of register and mask tokens, which are no part of a tower here."""
+    return [name for name in names if _WRAPPER.sub("", name) in _OTHER_TOKENS]
 
 
 def projector(kind: str, vision_size: int, text_size: int, bias: bool = True) -> nn.Module:
