@@ -1,7 +1,9 @@
-"""BabyLLaVA (Wang et al. 2025, arXiv 2504.09426): a vision tower, a projector, and a GPT-2 or Llama.
+"""BabyLLaVA (Wang et al. 2025, arXiv 2504.09426) and BabyLLaVA-V2 (arXiv 2512.10932): a tower, a projector, and a GPT-2
+or Llama.
 
-Owns which configs are BabyLLaVA's and where its tower comes from. Never scores anything: parts/llava_model.py does.
-Checked against BabyLLaVA @ e783c78 and @ 45d046e, driven by babylmms-eval @ 82118a8.
+Owns which checkpoints are BabyLLaVA's and where their tower comes from. Never scores anything: parts/llava_model.py
+does. Checked against BabyLLaVA @ e783c78 and @ 45d046e, driven by babylmms-eval @ 82118a8, and BabyLLaVA-V2 @ 5634e58,
+driven by BabyVLM-Leaderboard-2026 @ f147421.
 
 torch and transformers are imported on use, so that listing families stays quick.
 """
@@ -27,15 +29,34 @@ _TEXT_MODELS = {
     "llava_llama": "model",
     "llava": "model",
 }  # model_type -> trunk name
-_TOWER_NAME = re.compile(r"resnext50|vitl16|^wkvong/")
+# Names of towers that are BabyLLaVA's, and of others that hold "vit" as well.
+_TOWER_NAME = re.compile(r"resnext|vit|\.pth$|^wkvong/", re.IGNORECASE)
+_OTHER_TOWER_NAME = re.compile(r"clip|eva|^openai/|^laion/", re.IGNORECASE)
 
 
 def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
-    """Tells whether a config is LLaVA-style with a tower other than CLIP (with CLIP it would be LLaVA itself)."""
-    kind = str(config.get("model_type"))
+    """Tells whether a checkpoint is LLaVA-style with a tower other than CLIP (with CLIP it would be LLaVA itself).
+
+    The names of the weights tell which tower it is. What config.json calls it is the path of a file on its authors'
+    machine, or nothing at all ("vit_scratch"), and counts only where no tower is among the weights that are here.
+    """
+    kind, name = str(config.get("model_type")), config.get("mm_vision_tower")
     if kind == "llava_gpt2":
         return True
-    return kind in _TEXT_MODELS and bool(_TOWER_NAME.search(str(config.get("mm_vision_tower", ""))))
+    if kind not in _TEXT_MODELS or (name is None and "vision_config" in config):  # the latter is transformers' format
+        return False
+    if tower := _tower_names(folder, _TEXT_MODELS[kind]):
+        return not any(weight.startswith("vision_model.") for weight in tower)
+    return isinstance(name, str) and bool(_TOWER_NAME.search(name)) and not _OTHER_TOWER_NAME.search(name)
+
+
+def _tower_names(folder: Path, trunk: str) -> list[str]:
+    """Gives the names of the tower's weights in the files of a folder; none where these are not here."""
+    from babycli.models.parts.llava_network import tower_prefix
+    from babycli.models.parts.origins import names_of_weights
+
+    prefix = tower_prefix(trunk)
+    return [name.removeprefix(prefix) for name in names_of_weights(folder) if name.startswith(prefix)]
 
 
 def load(spec: ModelSpec, place: Path) -> LlavaModel:
@@ -65,6 +86,7 @@ def load(spec: ModelSpec, place: Path) -> LlavaModel:
             notes.append(f"the vision tower is {file}")
         notes += found.notes(*files)
         tower = baby_tower(config, tower_weights)
+        notes += tower.notes
         network = llava_network.assemble(config, source.trunk, source.n_tokens, tower, shares)
     except ModelError as error:  # the parts do not know the name of the checkpoint
         raise ModelError(f"{place}: {error.message}", error.mend) from error
@@ -86,7 +108,7 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
     tower = baby_tower(config, None, () if "vision_tower" in spec.args else names)
     network = llava_network.assemble(config, source.trunk, source.n_tokens, tower, None)
     home = _tower_origin(spec, config, bool(seen.stored.dtypes), bool(names))
-    return llava_loading.sketch(source, network, tower, seen, [home], [])
+    return llava_loading.sketch(source, network, tower, seen, [home], tower.notes)
 
 
 def _tower_origin(spec: ModelSpec, config: Mapping[str, Any], is_known: bool, is_there: bool) -> Origin:
@@ -125,7 +147,7 @@ def _tower_name(config: Mapping[str, Any]) -> str:
 
 FAMILY = Family(
     name="babyllava",
-    summary="BabyLLaVA: ResNeXt-50 or ViT-L/16 with GPT-2 or Llama, in the format its authors publish",
+    summary="BabyLLaVA and BabyLLaVA-V2: ResNeXt-50 or ViT-L/16 with GPT-2 or Llama, in their authors' format",
     abilities=LLAVA_ABILITIES,
     arguments={
         "pretrained": "folder or hub id of the checkpoint",

@@ -16,7 +16,14 @@ from babycli.files import in_home
 from babycli.models.base import Origin
 from babycli.models.parts import checkpoint
 from babycli.models.parts.checkpoint import Stored
-from babycli.models.parts.weight_files import SINGLES, check_is_whole, find_weights, index_shards
+from babycli.models.parts.weight_files import (
+    SINGLES,
+    check_is_whole,
+    find_weights,
+    index_shards,
+    named_by_config,
+    weight_map,
+)
 from babycli.wording import listed
 
 # The kinds of files beside the weights, by their names; the first that fits counts.
@@ -65,6 +72,18 @@ def glimpse(folder: Path, source: str) -> Glimpse:
     where = ", ".join([*around, stored.dtype])
     left_out = tuple(path.name for path in found.left_out)
     return Glimpse(Origin("weights", where, found.paths), stored, left_out)
+
+
+def names_of_weights(folder: Path) -> list[str]:
+    """Gives the names of all weights of a folder, as far as its files are here and can be read."""
+    indexes = [folder / f"{single}.index.json" for single in SINGLES if not (folder / single).is_file()]
+    index = next((path for path in indexes if path.is_file()), None)
+    try:
+        if index is not None and named_by_config(folder) is None:
+            return list(checkpoint.unwrapped(dict.fromkeys(weight_map(index))))
+        return list(glimpse(folder, str(folder)).stored.dtypes)
+    except ModelError:  # the loader will say what is wrong
+        return []
 
 
 def _none(why: str) -> Glimpse:

@@ -111,8 +111,14 @@ def check_is_whole(folder: Path) -> None:
 
 def index_shards(index: Path) -> list[str]:
     """Reads the names of the shards in an index. Raises ModelError."""
+    return sorted({str(Path(file)) for file in weight_map(index).values()})
+
+
+def weight_map(index: Path) -> dict[str, str]:
+    """Reads which shard holds each weight from an index. Raises ModelError."""
     try:
-        return [str(Path(name)) for name in sorted(set(json.loads(read_file(index))["weight_map"].values()))]
+        by_name = json.loads(read_file(index))["weight_map"].items()
+        return {str(name): str(Path(file)) for name, file in by_name}
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise ModelError(f"{index} is not an index of weight files: {error!r}") from error
 
