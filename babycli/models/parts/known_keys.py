@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from babycli.errors import ModelError
 from babycli.wording import listed
@@ -91,7 +91,7 @@ def shown(value: object) -> str:
     return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -185,7 +185,7 @@ COMMON: Table = (
 
 # ------------------------------------------------------------ language models
 
-_TOKENS = _used("eos_token_id") | _idle("bos_token_id pad_token_id")
+_TOKENS = _used("eos_token_id") | _idle("bos_token_id pad_token_id unk_token_id")
 LLAMA: Table = (
     COMMON
     | _TOKENS

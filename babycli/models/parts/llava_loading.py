@@ -17,7 +17,7 @@ from babycli.models.parts import checkpoint
 from babycli.models.parts.answers import stop_ids
 from babycli.models.parts.device_memory import free_bytes_of
 from babycli.models.parts.kept_prefixes import KeptPrefixes
-from babycli.models.parts.known_keys import Table, check_keys, note_on_unknown
+from babycli.models.parts.known_keys import Table, check_keys, is_number, note_on_unknown
 from babycli.models.parts.llava_abilities import LLAVA_ABILITIES
 from babycli.models.parts.llava_model import LlavaModel
 from babycli.models.parts.llava_network import LlavaNetwork, parts_of
@@ -25,7 +25,7 @@ from babycli.models.parts.origins import Glimpse, of_settings
 from babycli.models.parts.pixels import PixelSpec
 from babycli.models.parts.placement import device_map_of, spread
 from babycli.models.parts.precision import full_precision
-from babycli.models.parts.prompts import TEMPLATES, shown
+from babycli.models.parts.prompts import SEVERAL_TURNS, TEMPLATES, default_template, shown
 from babycli.models.parts.tokenizer import Tokenizer, load_tokenizer
 from babycli.models.parts.towers import Tower
 from babycli.models.parts.vision import quicken
@@ -44,6 +44,7 @@ class Source:
     n_tokens: int | None  # rows of the vocabulary to keep; None for all
     tokenizer: Tokenizer
     template: str  # a key of TEMPLATES
+    template_says: str  # why it is this one
     pads: bool  # pictures are padded to squares; else the tower's own way makes them square
     notes: tuple[str, ...]  # for a reader of the numbers
 
@@ -62,7 +63,8 @@ def make_source(
 
     ``unknown_keys`` are those of config.json that no table has. Raises UsageError or ModelError.
     """
-    template = spec.args.get("conv_template", "plain")
+    default = default_template(tokenizer.eos, _n_read(config))
+    template = spec.args.get("conv_template", default)
     one_of(template, sorted(TEMPLATES), "conv_template")
     aspect = spec.args.get("image_aspect_ratio", config.get("image_aspect_ratio") or "square")
     if aspect not in ("pad", "square"):
@@ -70,7 +72,19 @@ def make_source(
         raise kind(f"image_aspect_ratio {aspect!r} is not supported", "one of: pad, square")
     device_map_of(spec)
     notes = note_on_unknown(folder / "config.json", unknown_keys)
-    return Source(family, spec, folder, config, trunk, n_tokens, tokenizer, template, aspect == "pad", notes)
+    says = "the default"
+    if "conv_template" in spec.args:
+        says = "as conv_template= says"
+    elif template == SEVERAL_TURNS:
+        says = f"as for BabyLLaVA-V2: it reads {_n_read(config):,} positions, and {tokenizer.eos} ends a text"
+        notes = (*notes, f"the conversation template is {template}, {says}; conv_template= would set another")
+    return Source(family, spec, folder, config, trunk, n_tokens, tokenizer, template, says, aspect == "pad", notes)
+
+
+def _n_read(config: Mapping[str, Any]) -> float:
+    """Gives the number of positions that the original reads of an input; 0 where config.json does not say it."""
+    limits = (config.get(key) for key in ("max_position_embeddings", "n_positions", "tokenizer_model_max_length"))
+    return min((limit for limit in limits if is_number(limit)), default=0)
 
 
 def read_source(
@@ -127,7 +141,7 @@ def finish(
         spec.scoring,
         pixels,
         stops,
-        strips=source.family == "babyllava",
+        strips=source.family == "babyllava" and source.template != SEVERAL_TURNS,
         kept=KeptPrefixes(free_bytes_of(spec.device) // 4),
     )
 
@@ -152,7 +166,6 @@ def sketch(
     """
     template = TEMPLATES[source.template]
     stored = source.config.get("torch_dtype") or source.config.get("dtype")
-    says = "as conv_template= says" if "conv_template" in source.spec.args else "the default"
     unread = [name for name in ("tokenizer.json", "tokenizer.model") if name != source.tokenizer.file.name]
     settings = [file for file in _setting_files(source.folder) if file.name not in unread]
     return Outline(
@@ -163,6 +176,11 @@ def sketch(
         abilities=LLAVA_ABILITIES,
         render=lambda context: shown(template.render(context), context),
         notes=(*notes, *source.notes),
-        origins=(seen.origin, *homes, *of_settings(settings), Origin("template", f"{source.template}, {says}")),
+        origins=(
+            seen.origin,
+            *homes,
+            *of_settings(settings),
+            Origin("template", f"{source.template}, {source.template_says}"),
+        ),
         left_out=(*seen.left_out, *(name for name in unread if (source.folder / name).is_file())),
     )

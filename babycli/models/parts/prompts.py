@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from babycli.domain import IMAGE_PLACE, NO_PICTURE, Context, ImageRef, Turn, as_prompt
 
+_READ_BY_THE_FIRST = 2048  # positions; all published checkpoints of the first version
 PLACE = "\N{OBJECT REPLACEMENT CHARACTER}"  # marks a picture in a text; it is removed from all words
 
 
@@ -33,20 +34,21 @@ class Template:
         Of a turn without words, only the role name is left, without its separator or terminator, as in the original:
 
             " USER: q1 ASSISTANT:USER: q2 ASSISTANT:"
-        """
-        text = self.system + (self.separator if self.user else "")
-        for turn in context.turns:
-            words = words_of(turn)
-            if turn.role == "model":
-                text += self._reply(words) if words else ""
-            elif self.user:
-                text += (f"{self.user}: {words}{self.separator}" if words else f"{self.user}:") + f"{self.assistant}:"
-            elif words:
-                text += words + self.separator
-        return text if answer is None else text + self._reply(answer)
 
-    def _reply(self, words: str) -> str:
-        return (" " if self.user else "") + words.replace(PLACE, "") + self.terminator
+        It counts turns, and not whose they are: separator and terminator take turns. Behind two turns of the user in a
+        row, the second has the terminator, and what follows has the separator:
+
+            " USER: q1 USER: q2<eos>ASSISTANT:"
+        """
+        said = [(turn.role, words_of(turn)) for turn in context.turns]
+        said.append(("model", "" if answer is None else answer.replace(PLACE, "")))
+        text = self.system + (self.separator if self.user else "")
+        for i, (role, words) in enumerate(said):
+            name = f"{self.user if role == 'user' else self.assistant}:" if self.user else ""
+            is_said = bool(words) or (answer is not None and i == len(context.turns))
+            space = " " if name else ""
+            text += f"{name}{space}{words}{self.terminator if i % 2 else self.separator}" if is_said else name
+        return text
 
 
 _VICUNA = Template(
@@ -58,6 +60,8 @@ _VICUNA = Template(
     terminator="</s>",
 )
 
+SEVERAL_TURNS = "baby_v1"  # that of BabyLLaVA-V2
+
 TEMPLATES = {
     "plain": Template(),
     "baby_plain": Template(separator=" ", terminator="<eos>"),
@@ -65,6 +69,17 @@ TEMPLATES = {
     "v1": _VICUNA,
     "vicuna_v1": _VICUNA,
 }
+
+
+def default_template(end_of_text: str | None, n_read: float) -> str:
+    """Gives the name of the template for a checkpoint whose user names none.
+
+    ``end_of_text`` is the token with which its tokenizer ends a text, ``n_read`` the number of positions that it reads
+    of an input. BabyLLaVA's first version read 2,048, a single picture among them, and was evaluated with "plain". The
+    second reads 8,192, several turns with pictures, and the terminator of its template is the end of a text.
+    """
+    ends = TEMPLATES[SEVERAL_TURNS].terminator
+    return SEVERAL_TURNS if end_of_text == ends and n_read > _READ_BY_THE_FIRST else "plain"
 
 
 def words_of(turn: Turn) -> str:

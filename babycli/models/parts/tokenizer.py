@@ -57,6 +57,7 @@ class Tokenizer:
         self._cleans_up = cleans_up
         self._wraps = wraps  # puts every text between <sos> and <eos> (tokenizer_class LlavaGPT2Tokenizer)
         self.size = backend.size
+        self.eos = special.eos  # the token that ends a text, as it is written; None if there is none
         self.bos_id = backend.id_of(special.bos) if special.bos else None
         self.eos_id = backend.id_of(special.eos) if special.eos else None
 
