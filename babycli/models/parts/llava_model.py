@@ -6,7 +6,9 @@ answer is right. Checked against BabyLLaVA @ e783c78 and @ 45d046e, driven by ba
 
 from __future__ import annotations
 
+import bisect
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +24,7 @@ from babycli.models.parts import answers, checkpoint
 from babycli.models.parts.device_memory import on_device
 from babycli.models.parts.feature_digests import row_digests
 from babycli.models.parts.kept_prefixes import Element, KeptPrefix, KeptPrefixes, Reused, row_of, stacked
+from babycli.models.parts.llava_lengths import Lengths
 from babycli.models.parts.llava_network import LlavaNetwork
 from babycli.models.parts.pixels import PixelSpec, to_pixels
 from babycli.models.parts.precision import torch_dtype
@@ -44,6 +47,7 @@ class _Prefix:
     tokens: LlavaTokens
     pictures: Pictures
     elements: tuple[Element, ...]
+    n_read: int  # of these, those that lie wholly before the place where the original cuts its input off
     parent: tuple[Element, ...]
     reused: Reused
 
@@ -70,8 +74,9 @@ class LlavaModel(Model):
         self._scoring = scoring
         self._pixel_spec = pixel_spec
         self._stop_ids = stop_ids
-        self._strips = strips  # BabyLLaVA's wrapper strips spaces from a caption's ends, LLaVA's does not
+        self._strips = strips  # BabyLLaVA's first wrapper strips spaces from a caption's ends, the others do not
         self._template = TEMPLATES[info.template]
+        self._lengths = Lengths.of(network, scoring)
         self._kept = kept
         self._ends_all_texts = tokenizer.encode_pieces(["a"])[-1:] == [tokenizer.eos_id]  # with <eos>
         self.info = info
@@ -137,9 +142,12 @@ class LlavaModel(Model):
 
     def _tokens(self, context: Context, ids: list[int], n_answer: int, n_new: int) -> LlavaTokens | CannotAnswer:
         ids = self._begun(self._without_hidden(context, ids), n_answer)
-        why = self._why_too_long(ids, n_new)
+        self._check_ids(ids)
+        why = self._lengths.why_too_long(ids, n_answer, n_new)
         if why:
             return CannotAnswer(why)
+        n_lost = min(n_answer, self._lengths.n_cut(ids))  # of the answer, in the original
+        ids, n_answer = ids[: len(ids) - n_lost], n_answer - n_lost
         n_extra = ids.count(IMAGE_ID) * (self._network.n_positions - 1)
         parent = context.parent
         before = self._begun(self._without_hidden(parent, self._prompt_ids(parent)), 0) if parent is not None else []
@@ -162,8 +170,10 @@ class LlavaModel(Model):
             return answers.scored(logits, wanted)
 
     def _embedded(self, ids: Sequence[Sequence[int]], pictures: Sequence[Pictures]) -> Tensor:
+        """Embeds ids and pictures; with reference scoring, as far as the original reads them."""
         shown_here = [[features.data for features in row] for row in pictures]
-        return self._network.embed([list(row) for row in ids], shown_here, torch.device(self.info.device))
+        whole = self._network.embed([list(row) for row in ids], shown_here, torch.device(self.info.device))
+        return whole[:, : whole.shape[1] - self._lengths.n_cut(ids[0])]
 
     def loglikelihood_of_branches(
         self, pictures: Sequence[Pictures], branches: Sequence[Sequence[Tokens]], keeps: bool = False
@@ -256,10 +266,12 @@ class LlavaModel(Model):
                 output = self._network.generate(embedded, max_new_tokens, self._stop_ids, past)
                 texts = self._written(output)
                 for k, (prefix, text) in enumerate(zip(some, texts, strict=True)):
-                    # The last written token has not been read by the network.
-                    new = text.token_ids[:-1]
-                    layers = row_of(output.past_key_values, k, embedded.shape[1] + len(new))
-                    read = KeptPrefix((*prefix.elements, *new), layers)
+                    # The last written token has not been read by the network. Behind a context that was cut off,
+                    # what was written does not continue its elements.
+                    is_whole = prefix.n_read == len(prefix.elements)
+                    elements = prefix.elements[: prefix.n_read] + (text.token_ids[:-1] if is_whole else ())
+                    layers = row_of(output.past_key_values, k, self._n_positions_of(elements))
+                    read = KeptPrefix(elements, layers)
                     self._kept.keep(prefix.elements, prefix.parent, read)
             results |= zip(members, texts, strict=True)
         return [results[i] for i in range(len(prefixes))]
@@ -268,9 +280,15 @@ class LlavaModel(Model):
         assert isinstance(tokens, LlavaTokens)
         elements = _elements(tokens.prefix, pictures)
         parent = _elements(tokens.parent, pictures)
-        return _Prefix(
-            tokens, pictures, elements, parent, self._kept.reuse(parent, elements, self._network.n_positions)
-        )
+        n_read = len(elements)
+        if n_cut := self._lengths.n_cut(tokens.prefix):
+            ends = list(itertools.accumulate(self._n_positions_of([element]) for element in elements))
+            n_read = bisect.bisect_right(ends, ends[-1] - n_cut)
+        reused = self._kept.reuse(parent, elements[:n_read], self._network.n_positions)
+        return _Prefix(tokens, pictures, elements, n_read, parent, reused)
+
+    def _n_positions_of(self, elements: Sequence[Element]) -> int:
+        return sum(self._network.n_positions if isinstance(element, bytes) else 1 for element in elements)
 
     def _read_on(self, prefixes: Sequence[_Prefix]) -> tuple[Tensor, Any]:
         """Reads the rest of contexts of which equally much was read before.
@@ -320,26 +338,14 @@ class LlavaModel(Model):
         text = self._tokenizer.decode(ids)
         return text.strip() if self._strips else text
 
-    def _why_too_long(self, ids: list[int], n_new: int) -> str:
-        """Tells why a sequence is too long; "" if it is not. Raises ModelError for ids without an embedding."""
-        network = self._network
-        rows = network.n_rows
-        beyond = sorted({i for i in ids if i >= rows})
+    def _check_ids(self, ids: list[int]) -> None:
+        """Raises ModelError for ids without an embedding."""
+        beyond = sorted({i for i in ids if i >= self._network.n_rows})
         if beyond:
             raise ModelError(
-                f"the tokenizer gives ids {beyond} but the checkpoint embeds only {rows} tokens",
+                f"the tokenizer gives ids {beyond} but the checkpoint embeds only {self._network.n_rows} tokens",
                 "check that tokenizer and weights come from the same training run",
             )
-        n_read = len(ids) + ids.count(IMAGE_ID) * (network.n_positions - 1)
-        length = n_read + n_new
-        if network.max_length is not None and length > network.max_length:
-            return f"a sequence of {length} positions does not fit the model's {network.max_length}"
-        if network.longest_input is not None and n_read > network.longest_input:
-            return (
-                f"an input of {n_read} positions is cut off by the original after {network.longest_input} "
-                "(tokenizer_model_max_length)"
-            )
-        return ""
 
 
 def _as_features(encoded: Tensor) -> list[Features]:

@@ -42,6 +42,7 @@ class LlavaNetwork(nn.Module):
         self.text = text
         self.n_positions = tower.n_positions  # that an image takes in the sequence
         self.max_length: int | None = getattr(text.config, "max_position_embeddings", None)
+        self.has_places = isinstance(text, GPT2LMHeadModel)  # a table of them, which ends; Llama computes them
         self.longest_input: float | None = None  # behind which the original cuts off what it reads
         self.generation_settings: dict[str, Any] = {}  # generation_config.json, for instance a repetition penalty
 
