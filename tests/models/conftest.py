@@ -12,6 +12,15 @@ from tests.conftest import Babycli, Ran
 Evaluate = Callable[..., Ran]
 
 
+@pytest.fixture(scope="session")
+def devcv(shared: Path) -> Path:
+    """The reference data of the DevCV Toolbox."""
+    folder = shared / "reference" / "devcv"
+    if not folder.is_dir():
+        pytest.skip("the reference data have no DevCV")
+    return folder
+
+
 @pytest.fixture
 def evaluate(babycli: Babycli, dataset: Path, tmp_path: Path) -> Evaluate:
     """`babycli eval` with the given words on a trial of Labeled-S, or on other tasks if the words say so."""

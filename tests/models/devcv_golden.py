@@ -1,7 +1,7 @@
 """The lines that the authors' code of BabyLLaVA-V2 computed on small checkpoints, with these checkpoints and pictures.
 
-Owns reading them, and the conversations that they were asked. Never runs a model. ../shared/reference/devcv has the lines
-and the scripts that write the rest; 0.6 GB for each of the two builds of the tower.
+Owns reading them, and the conversations that they were asked. Never runs a model. ../shared/reference/devcv has the
+lines and the scripts that write the rest; 0.6 GB for each of the two builds of the tower.
 """
 
 from __future__ import annotations

@@ -52,13 +52,19 @@ def resnext(weights: Weights, pixels: Tensor, depths: Sequence[int], groups: int
 
 
 def vit(weights: Weights, pixels: Tensor, layers: int, heads: int, patch_size: int) -> Tensor:
-    """One picture -> (1 + patches, hidden), class token first; LayerNorm with eps 1e-6, exact GELU."""
+    """One picture -> (1 + patches, hidden), class token first; LayerNorm with eps 1e-6, exact GELU.
+
+    With LayerScale, if its weights are there: what attention and MLP add is multiplied first.
+    """
 
     def norm(x: Tensor, name: str) -> Tensor:
         return F.layer_norm(x, x.shape[-1:], weights[f"{name}.weight"], weights[f"{name}.bias"], eps=1e-6)
 
     def linear(x: Tensor, name: str) -> Tensor:
         return F.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+    def scaled(x: Tensor, name: str) -> Tensor:
+        return x * weights.get(f"{name}.gamma", torch.ones(x.shape[-1]))
 
     patches = F.conv2d(pixels[None], weights["conv_proj.weight"], weights["conv_proj.bias"], stride=patch_size)
     x = torch.cat([weights["class_token"][0], patches[0].flatten(1).T]) + weights["encoder.pos_embedding"][0]
@@ -68,8 +74,9 @@ def vit(weights: Weights, pixels: Tensor, layers: int, heads: int, patch_size: i
         qkv = F.linear(norm(x, f"{name}.ln_1"), attention["in_proj_weight"], attention["in_proj_bias"])
         q, k, v = (part.view(len(x), heads, -1).transpose(0, 1) for part in qkv.chunk(3, dim=-1))
         mixed = (q @ k.transpose(1, 2) / math.sqrt(q.shape[-1])).softmax(-1) @ v
-        x = x + linear(mixed.transpose(0, 1).flatten(1), f"{name}.self_attention.out_proj")
-        x = x + linear(F.gelu(linear(norm(x, f"{name}.ln_2"), f"{name}.mlp.0")), f"{name}.mlp.3")
+        attended = linear(mixed.transpose(0, 1).flatten(1), f"{name}.self_attention.out_proj")
+        x = x + scaled(attended, f"{name}.ls1")
+        x = x + scaled(linear(F.gelu(linear(norm(x, f"{name}.ln_2"), f"{name}.mlp.0")), f"{name}.mlp.3"), f"{name}.ls2")
     return norm(x, "encoder.ln")
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,6 +12,7 @@ from babycli.models.base import Model
 from babycli.models.parts.prompts import PLACE, TEMPLATES, pieces_of, shown
 from babycli.wording import Scoring
 from tests.checkpoints import write_checkpoint
+from tests.models.devcv_golden import item_of, lines_of, talk_in
 from tests.models.loading import WORDS, asked, context_and_answer, filler, load, read, tokenize
 
 VICUNA = (
@@ -109,6 +108,16 @@ def test_a_reply_without_words_leaves_nothing(name: str, text: str) -> None:
     assert text_of(name, ask("q1").followed_by("", "q2")) == text
 
 
+def test_separator_and_terminator_take_turns_whoever_speaks() -> None:
+    """Two questions in a row: conversation.py counts messages, and gives the second one the terminator."""
+    asked_twice = Context((*ask("q1").turns, *ask("q2").turns))
+    assert text_of("baby_v1", asked_twice) == " USER: q1 USER: q2<eos>ASSISTANT:"
+    assert text_of("baby_v1", asked_twice, "a") == " USER: q1 USER: q2<eos>ASSISTANT: a "
+    assert text_of("baby_plain", asked_twice, "a") == "q1 q2<eos>a "
+    later = asked_twice.followed_by("a", "q3")
+    assert text_of("baby_v1", later) == " USER: q1 USER: q2<eos>ASSISTANT: a USER: q3<eos>ASSISTANT:"
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -142,34 +151,6 @@ def test_a_sign_for_a_picture_in_somebodys_words_is_none() -> None:
 # ---------------------------------------------------------------- what the authors' code made of conversations
 
 
-def talk_in(item: dict[str, Any], replies: Sequence[str]) -> Context:
-    """An item of a label sample, as far as ``replies`` go, and what is asked then.
-
-    ``<image>`` says where a picture goes; where nothing does, the pictures stand in front.
-    """
-    names = iter(item["image"])
-    asked = [turn["value"] for turn in item["conversations"] if turn["from"] == "human"]
-    contexts: list[Context] = []
-    for question in asked[: len(replies) + 1]:
-        n_places = question.count("<image>")
-        images = [ImageRef("devcv", next(names)) for _ in range(n_places)] if n_places else []
-        if not n_places and len(asked) == 1:
-            images = [ImageRef("devcv", name) for name in names]
-        said = ask(question, *images)
-        if contexts:
-            said = contexts[-1].followed_by(replies[len(contexts) - 1], *said.turns[0].parts)
-        contexts.append(said)
-    return contexts[-1]
-
-
-@pytest.fixture(scope="module")
-def devcv(shared: Path) -> Path:
-    folder = shared / "reference" / "devcv"
-    if not folder.is_dir():
-        pytest.skip("the reference data have no DevCV")
-    return folder
-
-
 @pytest.fixture(scope="module")
 def reader(devcv: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
     """A model with the template and the tokenizer of the recorded lines; its weights have no part in ids."""
@@ -182,19 +163,13 @@ def reader(devcv: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
     return load(folder, conv_template="baby_v1")
 
 
-def recorded(devcv: Path, *kinds: str) -> list[dict[str, Any]]:
-    lines = (devcv / "golden" / "model" / "devcv_dev.jsonl").read_text().splitlines()
-    return [line for line in map(json.loads, lines) if line["kind"] in kinds]
-
-
 def test_every_recorded_turn_is_read_as_the_authors_code_reads_it(devcv: Path, reader: Model) -> None:
     """Several pictures, up to 15 turns with the model's own words, replies without words among them."""
     n_turns = n_empty = most_images = 0
-    for line in recorded(devcv, "generate", "multi_round"):
-        items = json.loads((devcv / "data" / line["source"] / line["split"] / f"{line['task']}.json").read_text())
+    for line in lines_of(devcv, "", "generate", "multi_round"):
         replies = [turn["response"] for turn in line["turns"]]
         for i, turn in enumerate(line["turns"]):
-            context = talk_in(items[line["item"]], replies[:i])
+            context = talk_in(item_of(devcv, line), replies[:i])
             assert reader.render(context) == turn["prompt"]
             tokens = read(reader, context, 1)
             assert list(tokens.ids) == turn["input_ids"]
@@ -211,7 +186,7 @@ def test_every_recorded_answer_is_read_as_the_authors_code_reads_it(
 ) -> None:
     """The same in both ways of scoring: no <eos> ends a prompt here."""
     model = load(reader.info.source, conv_template="baby_v1", scoring=scoring)
-    lines = recorded(devcv, "loglikelihood")
+    lines = lines_of(devcv, "", "loglikelihood")
     assert len(lines) == 12
     for line in lines:
         assert model.render(asked()) == line["context_prompt"]

@@ -218,7 +218,7 @@ _LLAVA_BOTH = (
     | _bound(
         "tokenizer_model_max_length",  # longer inputs are cut off by the original
         Effect.USED,
-        lambda value: value is None or (is_number(value) and value > 0),  # type: ignore[operator]
+        lambda value: value is None or (is_number(value) and value > 0),
         "a number of positions",
     )
     | _only("mm_patch_merge_type", None, "flat")

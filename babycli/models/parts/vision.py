@@ -234,7 +234,7 @@ def torchvision_names(by_name: Mapping[str, Thing]) -> dict[str, Thing]:
 
 def other_tokens(names: Iterable[str]) -> list[str]:
     """Gives the names of register and mask tokens, which are no part of a tower here."""
-    return [name for name in names if _WRAPPER.sub("", name) in _OTHER_TOKENS]
+    return sorted(name for name in names if _WRAPPER.sub("", name) in _OTHER_TOKENS)
 
 
 def projector(kind: str, vision_size: int, text_size: int, bias: bool = True) -> nn.Module:
