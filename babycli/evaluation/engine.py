@@ -252,9 +252,11 @@ class _Computer:
         """Compares the two pictures of each of some requests. Equal pairs have equal scores by themselves."""
         able = [ask for ask in batch if not self._keeps_off(ask)]
         pairs = [tuple(features[name] for name in ask.places) for ask in able]
-        scores = self._how.batching.halving(self._model.match, pairs) if pairs else []
+        with self._how.timings.of("vision"):
+            scores = self._how.batching.halving(self._model.match, pairs)
         for ask, pair, score in zip(able, pairs, scores, strict=True):
-            self._keep(Answered(ask.key, ask.content, score, sha256(b"match" + _joint_digest(pair)).hexdigest()[:32]))
+            in_any_order = _joint_digest(sorted(pair, key=lambda features: features.digest))
+            self._keep(Answered(ask.key, ask.content, score, sha256(b"match" + in_any_order).hexdigest()[:32]))
 
     def _keeps_off(self, ask: Ask) -> bool:
         """Answers a request that the model cannot take, and tells whether it did."""
@@ -311,7 +313,9 @@ def _why_beyond(ask: Ask, abilities: Abilities) -> str:
     if isinstance(ask.key, WriteKey) and not abilities.writes:
         return "a text to be written, and the model only scores"
     if isinstance(ask.key, MatchKey):
-        return "" if abilities.matches else "two pictures to be compared, and the model compares none"
+        if not abilities.matches:
+            return "two pictures to be compared, and the model compares none"
+        return "" if len(ask.places) == 2 else f"two pictures to be compared, and {len(ask.places)} are shown"
     if abilities.max_images == 1 and not n_images and not abilities.blind:
         return "no picture, and the model takes one"
     return abilities.why_beyond(n_images, ask.wording.n_turns)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from babycli.models.parts.clip_model import ClipModel
 
 _KINDS = ("clip", "siglip")  # model_type of a whole model; its halves alone have others
-ABILITIES = Abilities(scores=("similarity",), shares_pixels=True)
+ABILITIES = Abilities(scores=("similarity",), shares_pixels=True, matches=True)
 
 
 def recognises(folder: Path, config: Mapping[str, Any]) -> bool:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from babycli.models.parts.lightning import Lightning
     from babycli.models.parts.pixels import PixelSpec
 
-ABILITIES = Abilities(scores=("similarity",), shares_pixels=True)
+ABILITIES = Abilities(scores=("similarity",), shares_pixels=True, matches=True)
 MAX_TOKENS = 25  # <sos> and <eos> included; the original cuts longer utterances
 TEXTS = ("utterance", "word")
 NORMALISES = "normalize_features"  # an argument of the training run, and of --model-args where the file has none
@@ -117,6 +117,12 @@ class Cvcl(Model):
 
     def similarity(self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> list[Similarity]:
         return self._texts.similarity([row[0] for row in pictures], tokens)
+
+    def match(self, pairs: Sequence[Pictures]) -> list[Similarity]:
+        """Compares two pictures by the cosine of their vectors, whether or not the model normalises them."""
+        from babycli.models.parts.dual_encoder import cosines
+
+        return cosines(pairs)
 
     def _encode_texts(self, ids: Sequence[tuple[int, ...]]) -> Tensor:
         import torch

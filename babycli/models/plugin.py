@@ -7,6 +7,7 @@ trusts it: a wrong number of answers, text for numbers or a loss for a log-proba
         def __init__(self, device, dtype, **args): ...              # args: --model-args, all text
         def loglikelihood(self, images, prompts, texts): ...        # per pair: log-probabilities of the text's tokens
         def similarity(self, images, texts): ...                    # or, per pair: a number, higher is nearer
+        def match(self, images, others): ...                        # per pair of pictures: a number, higher is nearer
         def generate(self, images, prompts, max_new_tokens): ...    # per image: a text
         def encode(self, images): ...                               # optional: the others get its result as images
         max_images = 1                                              # more, or None: then each image is a list of them
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
 GROUP = "babycli.models"
 SCORERS: tuple[Scores, ...] = ("loglikelihood", "similarity")
-METHODS = (*SCORERS, "generate")
+METHODS = (*SCORERS, "match", "generate")
 ROUNDING = 1e-3  # by which a log-probability may exceed 0 in half precision
 
 
@@ -128,6 +129,11 @@ class PluginModel(Model):
         images, texts = self._images(pictures), [filled(_words_of(t.prompt), t.text) for t in asked]
         answers = self._answers("similarity", len(texts), images, texts)
         return [Similarity(self._number("similarity", answer)) for answer in answers]
+
+    def match(self, pairs: Sequence[Pictures]) -> list[Similarity]:
+        images, others = ([pair[i].data for pair in pairs] for i in (0, 1))
+        answers = self._answers("match", len(pairs), images, others)
+        return [Similarity(self._number("match", answer)) for answer in answers]
 
     def generate(
         self, pictures: Sequence[Pictures], tokens: Sequence[Tokens], max_new_tokens: int, keeps: bool = False
@@ -273,6 +279,7 @@ def _abilities(user_class: _UserClass) -> Abilities:
     return Abilities(
         scores=tuple(name for name in SCORERS if name in offered),
         writes="generate" in offered,
+        matches="match" in offered,
         max_images=_bound(user_class, "max_images"),
         max_turns=_bound(user_class, "max_turns"),
     )
@@ -295,7 +302,7 @@ def _own_prompts(user_class: _UserClass) -> dict[str, str]:
 FAMILY = Family(
     name="plugin",
     summary="your own model: path/to/file.py:Class, or an entry point babycli.models; docs/model_guide.md",
-    abilities=Abilities(scores=SCORERS, writes=True, max_images=None, max_turns=None),
+    abilities=Abilities(scores=SCORERS, writes=True, max_images=None, max_turns=None, matches=True),
     arguments={},
     recognises=lambda folder, config: False,
     load=load,

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
+from torch import Tensor
 from transformers import (
     CLIPConfig,
     CLIPImageProcessorPil,
@@ -88,11 +89,28 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write(tmp_path / "model", request.param)
 
 
+def network_of(folder: Path) -> Any:
+    """transformers' own class, called directly."""
+    kind = json.loads((folder / "config.json").read_text())["model_type"]
+    network_class: Any = CLIPModel if kind == "clip" else SiglipModel
+    return network_class.from_pretrained(folder).eval()
+
+
+def vector(folder: Path, network: Any, seed: int) -> Tensor:
+    """Of one picture, by the image encoder and, in a CLIP, the projection."""
+    kind = json.loads((folder / "config.json").read_text())["model_type"]
+    processor: Any = (CLIPImageProcessorPil if kind == "clip" else SiglipImageProcessorPil).from_pretrained(folder)
+    with torch.inference_mode():
+        pixels = processor(picture(seed), return_tensors="pt")["pixel_values"]
+        pooled = network.vision_model(pixels).pooler_output
+        found: Tensor = network.visual_projection(pooled) if kind == "clip" else pooled
+    return found[0]
+
+
 def direct(folder: Path, seed: int, text: str) -> float:
     """The cosine out of transformers' own logits for one picture and one text."""
     kind = json.loads((folder / "config.json").read_text())["model_type"]
-    network_class: Any = CLIPModel if kind == "clip" else SiglipModel
-    network = network_class.from_pretrained(folder).eval()
+    network = network_of(folder)
     processor: Any = (CLIPImageProcessorPil if kind == "clip" else SiglipImageProcessorPil).from_pretrained(folder)
     vocab = {word: i for i, word in enumerate([*SPECIAL, *WORDS])}
     words = [vocab[word] for word in text.split()]
@@ -128,7 +146,7 @@ def test_cosines_are_those_of_transformers(folder: Path) -> None:
     assert scores(model, range(3), TEXTS, 1) == pytest.approx(expected, abs=1e-6)
     assert scores(model, range(3), TEXTS, 3) == pytest.approx(expected, abs=1e-6)
     assert max(expected) - min(expected) > 1e-3
-    assert model.info.abilities.words == ("similarity",)
+    assert model.info.abilities.words == ("similarity", "match")
 
 
 def test_the_batch_does_not_matter(folder: Path) -> None:
@@ -144,6 +162,21 @@ def test_equal_pictures_and_equal_texts_tie(folder: Path) -> None:
     tokens = tokenize(model, "", "ball")
     assert similarity(model, [one], [tokens]) == similarity(model, [other, again], [tokens] * 2)[1:]
     assert tokenize(model, "", "zebra") == tokenize(model, "", "horse")  # both unknown to the vocabulary
+
+
+def test_two_pictures_are_compared_by_their_vectors(folder: Path) -> None:
+    """By transformers' own class, in either order, in any batch."""
+    model, network = load(folder), network_of(folder)
+    vectors = [vector(folder, network, seed) for seed in range(4)]
+    features = model.encode([model.preprocess(picture(seed)) for seed in range(4)])
+    chosen = [(a, b) for a in range(4) for b in range(4)]
+    together = model.match([(features[a], features[b]) for a, b in chosen])
+    for (a, b), score in zip(chosen, together, strict=True):
+        expected = torch.cosine_similarity(vectors[a], vectors[b], dim=0)
+        assert score.value == pytest.approx(float(expected), abs=1e-6)
+        assert model.match([(features[b], features[a])]) == [score]
+    assert [together[chosen.index((a, a))].value for a in range(4)] == pytest.approx([1.0] * 4, abs=1e-15)
+    assert len({score.value for score in together}) > 6
 
 
 def test_a_prompt_is_filled_with_the_text(folder: Path) -> None:
@@ -166,6 +199,8 @@ def test_nan_weights_give_no_number(folder: Path) -> None:
     model = load(folder)
     assert any("NaN" in note for note in model.info.notes)
     assert all(math.isnan(value) for value in scores(model, range(2), TEXTS, 2))
+    one, other = model.encode([model.preprocess(picture(seed)) for seed in range(2)])
+    assert all(math.isnan(score.value) for score in model.match([(one, other), (one, one)]))
 
 
 def test_a_text_that_does_not_fit_is_not_cut(folder: Path) -> None:

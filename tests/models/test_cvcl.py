@@ -17,8 +17,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from babycli.models.base import Model
+from babycli.models.base import Features, Model
 from babycli.models.cvcl import MAX_TOKENS, split_words
+from babycli.models.parts.dual_encoder import cosines
 from babycli.models.parts.vision import ResNeXt, ResNeXtSpec
 from tests.conftest import Babycli
 from tests.models.conftest import Evaluate
@@ -29,6 +30,7 @@ from tests.models.test_bad_checkpoints import assert_explained
 WORDS = ("ball", "red", "cat", "do", "n't", "it", "'s", ".")
 VOCAB = {word: i for i, word in enumerate(("<pad>", "<unk>", "<sos>", "<eos>", *WORDS))}
 SIZE = 16
+BIAS = "vision_encoder.model.fc.bias"
 
 
 def weights_of(seed: int) -> dict[str, Tensor]:
@@ -81,19 +83,24 @@ def score(model: Model, seed: int, text: str) -> float:
     return similarity(model, [features], [tokenize(model, "", text)])[0].value
 
 
-def slow(weights: dict[str, Tensor], seed: int, ids: list[int], cosine: bool) -> float:
-    """One picture, one text; the ResNeXt written out, the text's mean taken over all 25 places as the original does."""
+def seen(weights: dict[str, Tensor], seed: int) -> Tensor:
+    """The vector of one picture; the ResNeXt written out."""
     image = picture(seed).resize((224, 224), Image.Resampling.BICUBIC)
     pixels = torch.tensor(list(image.tobytes()), dtype=torch.float32).view(224, 224, 3).permute(2, 0, 1) / 255
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     pixels = (pixels - mean[:, None, None]) / std[:, None, None]
     vision = {n.removeprefix("vision_encoder.model."): w for n, w in weights.items() if n.startswith("vision")}
     with torch.inference_mode():
-        seen = resnext(vision, pixels, (3, 4, 6, 3), 32).mean(0)
-        seen = vision["fc.weight"] @ seen + vision["fc.bias"]
-        padded = ids + [0] * (MAX_TOKENS - len(ids))
-        said = weights["text_encoder.embedding.weight"][padded].sum(0) / len(ids)
-    return float(seen @ said / (seen.norm() * said.norm() if cosine else 1))
+        mean_of_positions = resnext(vision, pixels, (3, 4, 6, 3), 32).mean(0)
+        return vision["fc.weight"] @ mean_of_positions + vision["fc.bias"]
+
+
+def slow(weights: dict[str, Tensor], seed: int, ids: list[int], cosine: bool) -> float:
+    """One picture, one text, whose mean is taken over all 25 places as the original does."""
+    shown = seen(weights, seed)
+    padded = ids + [0] * (MAX_TOKENS - len(ids))
+    said = weights["text_encoder.embedding.weight"][padded].sum(0) / len(ids)
+    return float(shown @ said / (shown.norm() * said.norm() if cosine else 1))
 
 
 # ---------------------------------------------------------------- words
@@ -134,6 +141,27 @@ def test_similarity_is_that_of_the_slow_path(cosine: bool, weights: dict[str, Te
         for text in ("ball", "red cat"):
             ids = list(tokenize(model, "", text).ids)
             assert score(model, seed, text) == pytest.approx(slow(weights, seed, ids, cosine), rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("cosine", [True, False])
+def test_two_pictures_are_compared_by_the_cosine(cosine: bool, weights: dict[str, Tensor], tmp_path: Path) -> None:
+    """Whatever a picture and a text are compared by. The bias makes the pictures differ by more than rounding."""
+    weights = weights | {BIAS: weights[BIAS] - seen(weights, 2)}
+    save(tmp_path / "model" / "cvcl.ckpt", weights, normalize_features=cosine)
+    write_json(tmp_path / "model" / "vocab.json", VOCAB)
+    model = load(tmp_path / "model")
+    one, other = model.encode([model.preprocess(picture(seed)) for seed in range(2)])
+    expected = float(torch.cosine_similarity(seen(weights, 0), seen(weights, 1), dim=0))
+    scores = model.match([(one, other), (other, one), (other, other)])
+    assert [score.value for score in scores] == pytest.approx([expected, expected, 1.0], abs=1e-5)
+    assert scores[0] == scores[1]
+    assert scores[0].value < 0.9
+
+
+def test_a_vector_without_a_direction_is_near_nothing() -> None:
+    shown = [Features(torch.tensor(row), b"") for row in ([0.0, 0.0], [3.0, 4.0], [math.inf, 1.0], [-math.inf, 1.0])]
+    pairs = [(shown[0], shown[1]), (shown[0], shown[0]), (shown[2], shown[1]), (shown[2], shown[3])]
+    assert all(math.isnan(score.value) for score in cosines(pairs))
 
 
 @pytest.mark.parametrize("n", [16, pytest.param(64, marks=pytest.mark.long)])

@@ -15,6 +15,7 @@ from PIL import Image
 
 from babycli import domain
 from babycli.domain import PICTURE
+from babycli.errors import ModelError
 from babycli.foreign import import_file
 from babycli.models import plugin
 from babycli.models.plugin import PluginModel
@@ -336,6 +337,39 @@ def test_a_bound_must_be_a_whole_number(attribute: str, value: str, evaluate: Ev
     code = SEVERAL.format(**{"images": 1, "turns": 1} | {attribute: value})
     ran = evaluate("--model", write(tmp_path / "several.py", code))
     assert_explained(ran, 5, "several.py", f"max_{attribute} is {value}", "whole number from 1 on, or None")
+
+
+# ---------------------------------------------------------------- two pictures
+
+
+def test_two_pictures_are_compared_by_their_encodings(tmp_path: Path) -> None:
+    code = """
+        class Mine:
+            def __init__(self, device, dtype): ...
+
+            def encode(self, images):
+                return [image.getpixel((0, 0))[0] for image in images]
+
+            def match(self, images, others):
+                return [-abs(one - other) for one, other in zip(images, others)]
+    """
+    model = load(write(tmp_path / "mine.py", code))
+    assert model.info.abilities.words == ("match",)
+    one, other = model.encode([model.preprocess(image) for image in (A, B)])
+    scores = model.match([(one, other), (one, one), (other, one)])
+    assert [score.value for score in scores] == [-255.0, 0.0, -255.0]
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [("return [1.0]", ["match returned 1 answers for 2 requests"]), ("return ['a'] * 2", ["'a'", "numbers"])],
+)
+def test_wrong_numbers_for_two_pictures(body: str, names: list[str], tmp_path: Path) -> None:
+    model = load(write(tmp_path / "mine.py", of("match(self, images, others)", body)))
+    one, other = model.encode([model.preprocess(image) for image in (A, B)])
+    with pytest.raises(ModelError) as refused:
+        model.match([(one, other), (one, one)])
+    assert all(name in str(refused.value) for name in names)
 
 
 # ---------------------------------------------------------------- what is wrong

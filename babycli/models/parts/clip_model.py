@@ -2,7 +2,8 @@
 
 Owns the methods of the model. Never reads a checkpoint and never decides which answer is right.
 
-The cosine orders pairs as the model's own logits do, which are  exp(logit_scale) * cosine (+ logit_bias).
+The cosine orders pairs as the model's own logits do, which are  exp(logit_scale) * cosine (+ logit_bias). Two pictures
+are compared by the cosine of their vectors.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from babycli.models.base import Features, Model, ModelInfo, Pictures, Tokens
 from babycli.models.parts.clip_images import ImageReader
 from babycli.models.parts.clip_texts import TextReader
 from babycli.models.parts.device_memory import on_device
-from babycli.models.parts.dual_encoder import TextVectors, as_features
+from babycli.models.parts.dual_encoder import TextVectors, as_features, cosines
 from babycli.models.parts.precision import torch_dtype
 from babycli.models.parts.prompts import filled, prompt_text
 
@@ -62,6 +63,9 @@ class ClipModel(Model):
 
     def similarity(self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> list[Similarity]:
         return self._vectors.similarity([row[0] for row in pictures], tokens)
+
+    def match(self, pairs: Sequence[Pictures]) -> list[Similarity]:
+        return cosines(pairs)
 
     def _encode_texts(self, ids: Sequence[tuple[int, ...]]) -> Tensor:
         # No attention mask: CLIP's texts are not padded, and SigLIP learned with its padding in sight.

@@ -1,6 +1,7 @@
 """The common part of dual encoders: one vector for a picture, one for a text, and their product.
 
-Owns the products, and keeping the vectors of texts. Never knows how a vector is made: the families do.
+Owns the products, of a picture with a text and of two pictures, and keeping the vectors of texts. Never knows how a
+vector is made: the families do.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Protocol
 from torch import Tensor
 
 from babycli.domain import Similarity
-from babycli.models.base import Features, Tokens
+from babycli.models.base import Features, Pictures, Tokens
 
 TEXTS_AT_ONCE = 64
 
@@ -50,10 +51,29 @@ class TextVectors:
     def similarity(self, features: Sequence[Features], tokens: Sequence[Tokens]) -> list[Similarity]:
         """Computes dot products, each summed alone and rounded once: equal vectors have equal values in any batch."""
         self.read(tokens)
-        return [
-            Similarity(math.fsum((f.data.double() * self._known[t.ids].double()).tolist()))
-            for f, t in zip(features, tokens, strict=True)
-        ]
+        return [Similarity(_product(f.data, self._known[t.ids])) for f, t in zip(features, tokens, strict=True)]
+
+
+def cosines(pairs: Sequence[Pictures]) -> list[Similarity]:
+    """Computes the cosine of the two vectors of each pair: the same in any batch and in either order.
+
+    The vectors may have any length. A zero row has no direction, so its cosine is NaN.
+    """
+    return [Similarity(_cosine(one.data, other.data)) for one, other in pairs]
+
+
+def _cosine(one: Tensor, other: Tensor) -> float:
+    lengths = math.sqrt(_product(one, one)) * math.sqrt(_product(other, other))
+    return _product(one, other) / lengths if lengths else math.nan
+
+
+def _product(one: Tensor, other: Tensor) -> float:
+    """Computes a dot product whose terms are added exactly and rounded once; NaN for infinities of both signs."""
+    terms = (one.double() * other.double()).tolist()
+    try:
+        return math.fsum(terms)
+    except ValueError:
+        return math.nan
 
 
 def _ready(vectors: Tensor, normalise: bool) -> Tensor:
