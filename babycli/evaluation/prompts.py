@@ -102,7 +102,8 @@ def why_not(task: Task, abilities: Abilities) -> str:
         return f"expected is {' or '.join(expected_of(task))}, it offers {', '.join(abilities.words)}"
     if needs.writes_too and not abilities.writes:
         return f"expected is generate too, it offers {', '.join(abilities.words)}"
-    beyond = abilities.why_beyond(needs.n_images, needs.n_turns)
+    # A model that compares pictures takes two for that, however many it takes in a context with words.
+    beyond = "" if needs.answer == "match" else abilities.why_beyond(needs.n_images, needs.n_turns)
     return f"it has up to {beyond}" if beyond else ""
 
 

@@ -16,6 +16,7 @@ from babycli.domain import Metric
 from babycli.errors import TaskError
 from babycli.tasks.base import Benchmark, Need, Needs, Task
 from babycli.tasks.groups import Grouping
+from babycli.wording import any_of
 
 MEND = "docs/add_a_task.md has an example"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # it becomes part of the names of files, and of keys in logs
@@ -59,7 +60,7 @@ def _faults(task: Any) -> Iterator[_Fault]:
     if not isinstance(task.needs, Needs):
         yield "needs", task.needs, 'Needs("score") or Needs("write")'
     elif task.needs.answer not in get_args(Need):
-        yield "needs.answer", task.needs.answer, "'score' or 'write'"
+        yield "needs.answer", task.needs.answer, any_of(map(repr, get_args(Need)))
     elif not (_is_count(task.needs.n_images, 0) and _is_count(task.needs.n_turns, 1)):
         yield "needs", task.needs, "whole numbers of images (0 or more) and turns (1 or more)"
     yield from _data_faults(task)

@@ -74,7 +74,7 @@ def test_a_name_with_points_and_dashes(babycli: Babycli) -> None:
             "its cluster is 'child'; expected is the name of one of its groupings",
         ),
         ('Needs("write", n_images=3, n_turns=2)', '"score"', "its needs is 'score'; expected is Needs(\"score\")"),
-        ('Needs("write"', 'Needs("say"', "its needs.answer is 'say'; expected is 'score' or 'write'"),
+        ('Needs("write"', 'Needs("say"', "its needs.answer is 'say'; expected is 'score', 'loglikelihood'"),
         ("n_turns=2", 'n_turns="2"', "expected is whole numbers of images (0 or more) and turns (1 or more)"),
         ('"share"', '"percent"', "its metrics[0].kind is 'percent'; expected is 'share' or 'score'"),
         ("chance=1 / 2", "chance=50", "its metrics[0].chance is 50; expected is None or a finite number from 0 to 1"),
