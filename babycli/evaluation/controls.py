@@ -1,8 +1,10 @@
 """Controls: runs that show how much of a score a model gets without looking at the pictures.
 
-    --control shuffled    every picture is replaced by another of its task and kind
+    --control shuffled    every picture is replaced by another of its task and kind; one that is shown in several
+                          places of a context by another in each, so that equal pictures are not equal any more
     --control blind       the model sees no picture: its family leaves it out of the context, or a plane of the
-                          picture's mean colour stands in its place
+                          picture's mean colour stands in its place; where a task shows several pictures, one plane of
+                          all its pictures' mean colour stands for each of them, so that colours cannot be compared
     --control constant    every score is the same; the log has the model's name, but the model is not loaded
 
 Owns how each control changes a context. Never scores anything: a control is a model and inputs like any other, so that
@@ -12,6 +14,9 @@ replaces a picture has a digest of its own, never that of a file.
 
 from __future__ import annotations
 
+import functools
+import itertools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -34,8 +39,11 @@ _HOW_OF_MODELS = {
     "constant": "every score is the same",
     "random": "a score is drawn for each image and text",
     "length": "the longest text wins",
+    "letter": "it always answers",  # and what
+    "pixels": "the picture wins that is nearest in 32 x 32 colours",
 }
 _PLANES = "mean colour"  # the source name of the pictures that are drawn here
+_ONE_PLANE = f"{_PLANES}; one for all where a task shows several"
 
 Say = Callable[[str], None]
 Bar = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
@@ -71,17 +79,21 @@ class Controls:
         elif blind_how:
             shown, how = _showing(inputs, lambda task: Context.without_images), blind_how
         else:
-            shown, how = self._in_mean_colours(inputs), _PLANES
+            shown = self._in_mean_colours(inputs)
+            how = _ONE_PLANE if any(map(_shows_several, inputs.tasks)) else _PLANES
         self._say(f"control {self._kind} of {spec.name}: {how}")
         return shown, AppliedControl(self._kind, how, SEED)
 
     def _shuffled(self, inputs: Inputs) -> Inputs:
         def show(task: TaskInput) -> Callable[[Context], Context]:
-            others = shuffled(task, inputs.own_sha256)
+            @functools.cache
+            def others(place: int) -> Mapping[ImageRef, ImageRef]:
+                return shuffled(task, inputs.own_sha256, place)
+
             for source, link in sorted(task.task.links.items(), key=lambda item: item[1]):
-                if any(i == other and i.source == source for i, other in others.items()):
+                if any(i == other and i.source == source for i, other in others(0).items()):
                     self._say(f"note: {link} has one image only, which stays where it is")
-            return lambda context: context.showing(lambda image: image if image == PICTURE else others[image])
+            return lambda context: _by_place(context, lambda image, place: others(place)[image])
 
         return _showing(inputs, show)
 
@@ -89,13 +101,17 @@ class Controls:
         if self._planes is None:
             with self._bar("taking mean colours", len(set(inputs.own_sha256.values()))) as count:
                 self._planes = _planes(inputs, count)
-        planes = {image: self._planes[digest] for image, digest in inputs.own_sha256.items()}
+        own = {image: self._planes[digest] for image, digest in inputs.own_sha256.items()}
+        drawn: dict[ImageRef, Callable[[], Image.Image]] = {}
 
-        def plane(image: ImageRef) -> ImageRef:
-            return image if image == PICTURE else planes[image].image
+        def show(task: TaskInput) -> Callable[[Context], Context]:
+            planes = own
+            if _shows_several(task):
+                planes = dict.fromkeys(own, _Plane.of_all([own[image] for image in task.images]))
+            drawn.update((plane.image, plane.picture) for plane in planes.values())
+            return lambda context: _by_place(context, lambda image, place: planes[image].image)
 
-        shown = _showing(inputs, lambda task: lambda context: context.showing(plane))
-        drawn = {mean_plane.image: mean_plane.picture for mean_plane in planes.values()}
+        shown = _showing(inputs, show)
         return replace(shown, made=drawn, made_sha256={image: f"{image.source} {image.name}" for image in drawn})
 
 
@@ -104,15 +120,30 @@ def _showing(inputs: Inputs, show: Callable[[TaskInput], Callable[[Context], Con
     return replace(inputs, tasks=tuple(replace(task, show=show(task)) for task in inputs.tasks))
 
 
-def shuffled(task: TaskInput, own_sha256: Mapping[ImageRef, str]) -> dict[ImageRef, ImageRef]:
-    """Gives the picture to show in place of each picture of a task: another one behind the same link, so of its kind.
+def _by_place(context: Context, other: Callable[[ImageRef, int], ImageRef]) -> Context:
+    """Gives the context with ``other(picture, place)`` in each place, counted from 0; what stands for any stays."""
+    places = itertools.count()
+    return context.showing(lambda image: image if image == PICTURE else other(image, next(places)))
 
-    Pictures of equal bytes count as one. They are put in an order that looks random but depends on SEED, link and
-    bytes alone, so that it is the same with every Python, and each is replaced by the next:
+
+def _shows_several(task: TaskInput) -> bool:
+    """Tells whether a task shows several pictures together, which could be compared."""
+    needs = task.task.needs
+    return needs.answer == "match" or needs.n_images > 1
+
+
+def shuffled(task: TaskInput, own_sha256: Mapping[ImageRef, str], place: int = 0) -> dict[ImageRef, ImageRef]:
+    """Gives the picture to show in a place of a context instead of each picture of a task.
+
+    It is another one behind the same link, so of the same kind. Pictures of equal bytes count as one. They are put in
+    an order that looks random but depends on SEED, link and bytes alone, so that it is the same with every Python. In
+    the first place, each is replaced by the next; in each further place, by the one after that:
 
         names     a  b  c  d         a and d are one picture
         order     [c] [a d] [b]
-        shown     c -> a,  a -> b,  d -> b,  b -> c
+        place 0   c -> a,  a -> b,  d -> b,  b -> c
+        place 1   c -> b,  a -> c,  d -> c,  b -> a
+        place 2   as place 0: no picture is ever shown as itself
     """
     shown: dict[ImageRef, ImageRef] = {}
     for source, link in task.task.links.items():
@@ -121,7 +152,8 @@ def shuffled(task: TaskInput, own_sha256: Mapping[ImageRef, str]) -> dict[ImageR
         for image in images:
             first.setdefault(own_sha256[image], image)
         order = sorted(first, key=lambda digest: sha256(f"{SEED} {link} {digest}".encode()).digest())
-        after = dict(zip(order, [*order[1:], *order[:1]], strict=True))
+        step = 1 + place % max(1, len(order) - 1)
+        after = dict(zip(order, [*order[step:], *order[:step]], strict=True))
         shown |= {image: first[after[own_sha256[image]]] for image in images}
     return shown
 
@@ -139,6 +171,15 @@ class _Plane:
         """Makes the plane with the size and mean colour of an RGB picture; halves are rounded up."""
         red, green, blue = (int(mean + 0.5) for mean in ImageStat.Stat(picture).mean)
         return cls(picture.width, picture.height, (red, green, blue))
+
+    @classmethod
+    def of_all(cls, planes: Sequence[_Plane]) -> _Plane:
+        """Makes one plane for many: with the mean of their colours and their most frequent size, of such the least."""
+        sizes = Counter((plane.width, plane.height) for plane in planes)
+        width, height = min(sizes, key=lambda size: (-sizes[size], size))
+        bands = zip(*[plane.colour for plane in planes], strict=True)
+        red, green, blue = (int(sum(band) / len(planes) + 0.5) for band in bands)
+        return cls(width, height, (red, green, blue))
 
     @property
     def image(self) -> ImageRef:
@@ -169,4 +210,5 @@ def _of_control_model(model: Model, spec: ModelSpec) -> AppliedControl | None:
     if model.info.family != "control":
         return None
     named = control_models.parse(spec.source, spec.args)
-    return AppliedControl(named.kind, _HOW_OF_MODELS[named.kind], named.seed)
+    how = f"{_HOW_OF_MODELS[named.kind]} {named.pick}".rstrip()
+    return AppliedControl(named.kind, how, named.seed)

@@ -84,10 +84,10 @@ def refs(source: str, *names: str) -> list[ImageRef]:
     return [ImageRef(source, name) for name in names]
 
 
-def shuffled_in(own: Mapping[ImageRef, str]) -> dict[ImageRef, ImageRef]:
-    """The picture to show in the place of each, of a task that has them all."""
+def shuffled_in(own: Mapping[ImageRef, str], place: int = 0) -> dict[ImageRef, ImageRef]:
+    """The picture to show instead of each, of a task that has them all."""
     item = Item("0", (0,), ({},), tuple(own))
-    return shuffled(TaskInput(Shown(), cast(Any, None), (item,), ()), own)
+    return shuffled(TaskInput(Shown(), cast(Any, None), (item,), ()), own, place)
 
 
 # ---------------------------------------------------------------- shuffled
@@ -108,6 +108,9 @@ def test_the_permutation_is_the_same_on_every_machine() -> None:
     # By hand: the SHA-256 of "0 vtwt/images aaa..." begins with 83, that of b with 2a, of c with 4c, of d with cb.
     expected = {"b": "c", "c": "a", "a": "d", "d": "b"}
     assert {ref.name: other.name for ref, other in shuffled_in(own).items()} == expected
+    second, third = {"b": "a", "c": "d", "a": "b", "d": "c"}, {"b": "d", "c": "b", "a": "c", "d": "a"}
+    for place, wanted in enumerate((expected, second, third, expected, second)):
+        assert {ref.name: other.name for ref, other in shuffled_in(own, place).items()} == wanted
 
 
 def test_pictures_of_equal_bytes_count_as_one() -> None:

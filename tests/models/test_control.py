@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.models.conftest import Evaluate
-from tests.models.loading import load, picture, similarity, tokenize
+from tests.models.loading import load, picture, similarity, tokenize, written
 from tests.models.test_bad_checkpoints import assert_explained
 
 ALL_TRIALS = ("--tasks", "labeled_s,vtwt,baby_winoground,saycam_caption", "--limit", 1000)
@@ -80,6 +82,63 @@ def test_random_depends_on_picture_and_text() -> None:
     ]
 
 
+def test_a_pair_of_pictures_has_one_score_in_either_order() -> None:
+    for name in ("control:random?seed=1", "control:constant"):
+        model = load(name)
+        one, other, third = model.encode([model.preprocess(picture(seed)) for seed in range(3)])
+        scores = model.match([(one, other), (other, one), (one, third), (one, one)])
+        assert scores[0] == scores[1] == model.match([(one, other)])[0]
+        assert len(set(scores)) == (3 if "random" in name else 1)
+    assert load("control:length").info.abilities.words == ("similarity", "generate")
+
+
+@pytest.mark.parametrize(("pick", "ids"), [("A", "A"), ("top+left", "top left"), ("top left", "top left"), ("3", "3")])
+def test_one_answer_for_all(pick: str, ids: str) -> None:
+    model = load(f"control:letter?pick={pick}")
+    features = model.encode([model.preprocess(picture(seed)) for seed in range(2)])
+    texts = written(model, features, "Which? (A) this (B) that", 5)
+    assert [text.text for text in texts] == [ids, ids]
+    answers = [ids, ids.lower(), f" {ids}", "B", f"{ids}{ids}", ""]
+    tokens = [tokenize(model, "Which? (A) this (B) that", answer) for answer in answers]
+    values = [score.value for score in similarity(model, [features[0]] * len(tokens), tokens)]
+    assert values == [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+    assert load("control:letter", pick=ids).info.fingerprint == model.info.fingerprint
+    assert load("control:letter").info.fingerprint == load("control:letter?pick=A").info.fingerprint
+    assert load("control:letter?pick=B").info.fingerprint != model.info.fingerprint
+
+
+def test_colours_are_compared_by_hand() -> None:
+    """Areas of 2 by 3 pixels are averaged to 32 by 32; the mean absolute difference of the 3,072 values is summed."""
+    model = load("control:pixels")
+    assert model.info.abilities.words == ("match",)
+    images = [picture(seed, 64, 96) for seed in range(3)] + [Image.new("RGB", (64, 96), (10, 20, 30))]
+    means = [np.asarray(image, dtype=float).reshape(32, 3, 32, 2, 3).mean((1, 3)) for image in images]
+    features = model.encode([model.preprocess(image) for image in images])
+    for i in range(4):
+        for j in range(4):
+            (score,) = model.match([(features[i], features[j])])
+            assert score.value == pytest.approx(-np.abs(means[i] - means[j]).mean(), abs=0.5)
+            assert (score.value == 0) == (i == j)
+            assert [score] == model.match([(features[j], features[i])])
+
+
+@pytest.mark.parametrize(
+    ("colour", "other", "value"),
+    [("black", "white", -255.0), ((0, 0, 9), (0, 3, 0), -4.0), ((200, 0, 0), (0, 0, 0), -200 / 3), ("red", "red", 0.0)],
+)
+def test_planes_of_any_shape_are_compared_exactly(colour: Any, other: Any, value: float) -> None:
+    model = load("control:pixels")
+    planes = [Image.new("RGB", (70, 33), colour), Image.new("RGB", (5, 9), other)]
+    one, two = model.encode([model.preprocess(plane) for plane in planes])
+    assert model.match([(one, two)])[0].value == value
+    assert (one.digest == two.digest) == (value == 0)
+
+
+def test_colours_answer_no_question_with_words(evaluate: Evaluate) -> None:
+    ran = evaluate("--model", "control:pixels", "--tasks", "labeled_s,saycam_caption")
+    assert_explained(ran, 5, "cannot do labeled_s, saycam_caption", "it offers match")
+
+
 @pytest.mark.parametrize(
     ("words", "names"),
     [
@@ -89,6 +148,13 @@ def test_random_depends_on_picture_and_text() -> None:
         (["control:random?sed=3"], ["sed=3"]),
         (["control:random?seed=-1"], ["'-1'"]),
         (["control:length?seed=1"], ["seed=1"]),
+        (["control:length", "--model-args", "seed=1"], ["control:length' with seed"]),
+        (["control:pixels?pick=A"], ["pick=A"]),
+        (["control:random?pick=A"], ["pick=A"]),
+        (["control:letter?seed=1"], ["seed=1"]),
+        (["control:letter?pick="], ["of at most 40 characters, not ''"]),
+        (["control:letter?pick=%07"], ["not '\\x07'"]),
+        (["control:letter?pick=" + "a" * 41], ["aaaa"]),
         (["control:constant", "--model-args", "sed=1"], ["'sed'", "Did you mean 'seed'?"]),
         (["control"], ["names a family"]),
         (["control", "--model-args", "pretrained=x"], ["takes no pretrained="]),
