@@ -16,42 +16,27 @@ _END = re.compile(
 )
 _SPECIAL = re.compile(r"<\|?/?[a-z_]+\|?>|[\u200b\u200c\u200d\u2060\ufeff]", re.IGNORECASE)
 _APOSTROPHES = re.compile(r"[\u2018\u2019\u02bc]")
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")  # Chinese, Japanese, Korean: a word is not bounded
 
 _ALONE = re.compile(r"[^\w]*([A-Da-d])[^\w]*")
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _STATED = re.compile(
-    r"\b(?:answer|choice|option|letter)(?:\s+(?:is|was|would\s+be|will\s+be)\b\s*:?|\s*[:=-])\s*(?:(?:the\s+)?(?:option|letter)\s+)?",
+    r"\b(?:answer|choice|option|letter)(?:\s+(?:is|was|would\s+be|will\s+be)\b\s*:?|\s*[:=-])\s*"
+    r"(?:(?:the\s+)?(?:option|letter)\s+)?",
     re.IGNORECASE,
 )
 _MARKED_BEFORE = frozenset("([{\"'*`_<")
 _MARKED_AFTER = frozenset(")]}\"'*`:>")
-_CUES = frozenset({"option", "answer", "choice", "letter", "choose", "pick", "select", "image", "picture"})
-# Words behind an "A" that make it a name and no article: "A is right", "A because it has more".
-_NOT_AFTER_ARTICLE = frozenset(
-    {
-        "is",
-        "has",
-        "was",
-        "and",
-        "or",
-        "because",
-        "since",
-        "as",
-        "shows",
-        "contains",
-        "looks",
-        "matches",
-        "seems",
-        "appears",
-    }
-)
+_CUE = re.compile(r"option|answer|choice|letter|choose|chose|pick|select|say|so|with|image|picture", re.IGNORECASE)
+# A word behind an "A" that makes it a name and no article: "A is right", "A because it has more".
+_VERB = re.compile(r"is|has|was|and|or|because|since|as|shows|contains|looks|matches|seems|appears", re.IGNORECASE)
 
 
 def _tidy(reply: str) -> str:
     """Gives a reply up to the mark of its end, without special tokens and invisible characters."""
     ends = [found.start() for found in _END.finditer(reply) if reply[: found.start()].strip()]
     whole = _SPECIAL.sub(" ", reply[: min(ends, default=len(reply))])
-    return _APOSTROPHES.sub("'", whole).strip()
+    return _UNSPACED.sub(" ", _APOSTROPHES.sub("'", whole)).strip()
 
 
 # ---------------------------------------------------------------- letters
@@ -98,7 +83,8 @@ def _mentions(text: str) -> Iterator[tuple[str, int]]:
         before, after = text[: token.start()], text[token.end() :]
         if (before and (before[-1] == "_" or before[-1].isalnum())) or after[:1] == "_":
             continue
-        if token[0] in "Aa" and _is_article(text, tokens, n, shouts):
+        is_denied = n > 0 and tokens[n - 1][0].lower() in ("not", "isn't")
+        if is_denied or (token[0] in "Aa" and _is_article(text, tokens, n, shouts)):
             continue
         yield token[0].upper(), token.start()
 
@@ -108,13 +94,24 @@ def _is_article(text: str, tokens: list[re.Match[str]], n: int, shouts: bool) ->
     token = tokens[n]
     before, after = text[: token.start()].rstrip(), text[token.end() :]
     is_marked = (before != "" and before[-1] in _MARKED_BEFORE) or after[:1] in _MARKED_AFTER
-    if is_marked or n + 1 == len(tokens) or not after[:1].isspace():
-        return False  # the last word of a text is no article, nor is one in front of a full stop
-    following, previous = tokens[n + 1][0], tokens[n - 1][0].lower() if n else ""
-    if previous in _CUES or following.lower() in _NOT_AFTER_ARTICLE:
+    previous = tokens[n - 1][0].lower() if n else ""
+    if is_marked or _CUE.fullmatch(previous) or _ends_a_statement(text, token.start()):
+        follows_article = token[0] == "a" and after[:1].isspace() and previous not in ("option", "letter", "image")
+        return follows_article and not is_marked and n + 1 < len(tokens) and not _VERB.fullmatch(tokens[n + 1][0])
+    if n + 1 == len(tokens):  # the last word is no article if a sign follows it, else the reply was cut off
+        return token[0] == "a" and not after.strip()
+    if not after[:1].isspace():
         return False
+    following = tokens[n + 1][0]
+    if len(following) == 1 and following.upper() in "ABCD":
+        return token[0].isupper() != following.isupper()  # "A C" names two, "a C" one
     begins = not before or before[-1] in ".!?:;\n"
-    return token[0] == "a" or begins or shouts
+    return not _VERB.fullmatch(following) and (token[0] == "a" or begins or shouts)
+
+
+def _ends_a_statement(text: str, start: int) -> bool:
+    """Tells whether "the answer is" stands right in front of a place."""
+    return any(_is_next(text, found.end(), start) for found in _STATED.finditer(text))
 
 
 def _options_in_words(text: str, words: Mapping[str, str]) -> set[str]:
@@ -131,8 +128,9 @@ def _options_in_words(text: str, words: Mapping[str, str]) -> set[str]:
 
 
 def _plain_option(words: str) -> str:
-    """Gives the words of an option without those that say nothing: "the first image" -> "first image"."""
-    return " ".join(word[0].lower() for word in _TOKEN.finditer(words) if word[0].lower() not in ("the",))
+    """Gives the words of an option without those that say nothing: "the first image" -> "first"."""
+    own = (word[0].lower() for word in _TOKEN.finditer(words))
+    return " ".join(word for word in own if word not in ("the", "image", "picture"))
 
 
 # ---------------------------------------------------------------- numbers
@@ -144,6 +142,7 @@ _ONES = {word: number for number, word in enumerate(_UNITS) if number} | {"dozen
 _NUMBER = re.compile(
     r"(?P<sign>(?<![\w)])[-\u2212])?(?P<digits>\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?P<rest>[.,]\d+|[^\W\d_]+[\w]*)?|(?P<word>[^\W\d_]+)"
 )
+_MULTIPLE = re.compile(r"\s+(?:hundred|thousand|million)", re.IGNORECASE)
 _NOT_COUNTED_BEFORE = frozenset({"no", "this", "that", "the", "each", "every", "any", "which", "another"})  # "no one"
 _TOTAL = re.compile(r"(?:\banswer(?:\s+is|\s*:)|\btotal(?:\s+of|\s+is|\s*:)|=)\s*", re.IGNORECASE)
 
@@ -160,8 +159,8 @@ def number_in(reply: str) -> int | None:
 
 def _numbers(text: str) -> Iterator[tuple[int | None, int]]:
     """Gives each number of a text with its place; None for one that is not whole, or less than zero."""
-    previous, since = "", -1  # the word before, and the place of a "twenty" that a unit may follow
-    tens = 0
+    previous, since_word = "", -1  # the word before, and where it ends
+    tens, since = 0, -1  # a "twenty" that a unit may follow, and where it ends
     for found in _NUMBER.finditer(text):
         word = (found["word"] or "").lower()
         if tens and word in _UNITS[1:10] and re.fullmatch(r"[\s-]*", text[since : found.start()]):
@@ -173,36 +172,44 @@ def _numbers(text: str) -> Iterator[tuple[int | None, int]]:
             tens = 0
         if found["digits"]:
             rest = found["rest"] or ""
-            is_whole = not rest or rest.lower() in ("x", "times")
-            if rest and not is_whole and rest[0] not in ".,":
-                previous = rest  # "1e3", "2nd": a word with digits in it
+            is_whole = not rest or rest.lower() in ("x", "times") or not rest.strip(".,0")
+            is_in_word = (rest[:1].isalpha() and not is_whole) or (
+                since_word == found.start() and previous not in ("", "x")
+            )
+            if is_in_word:  # "1e3", "2nd", "B1"
+                previous = rest
                 continue
             value = int(found["digits"].replace(",", ""))
             yield (value if is_whole and not found["sign"] else None), found.start()
         elif word in _TENS:
             tens, since = _TENS[word], found.end()
         elif word == "zero" or (word in _ONES and not (word == "one" and previous in _NOT_COUNTED_BEFORE)):
-            yield _ONES.get(word, 0), found.start()
-        previous = word
+            is_multiplied = _MULTIPLE.match(text, found.end())  # "ten thousand"
+            yield None if is_multiplied else _ONES.get(word, 0), found.start()
+        previous, since_word = word, found.end()
     if tens:
         yield tens, since
 
 
 # ---------------------------------------------------------------- directions
 
+_SIDES = {"upper": "top", "up": "top", "lower": "bottom", "down": "bottom"}
 _WAYS = re.compile(
-    r"\b(?:(?P<v1>top|bottom)[\s-]*(?P<h1>left|right)|(?P<h2>left|right)[\s-]+(?P<v2>top|bottom)|(?P<alone>top|bottom|left|right))\b",
+    r"\b(?:(?P<v1>top|bottom|upper|lower|up|down)[\s-]*(?P<h1>left|right)|(?P<h2>left|right)[\s-]+(?P<v2>top|bottom)"
+    r"|(?P<alone>top|bottom|left|right))\b",
     re.IGNORECASE,
 )
 
 
 def direction_in(reply: str) -> str | None:
     """Reads a side or corner: "Top-Right.", "right top" and "the top right corner" are all "top right"."""
-    named = {_way(found) for found in _WAYS.finditer(_tidy(reply).replace("_", " "))}
+    text = unicodedata.normalize("NFKC", _tidy(reply)).replace("_", " ")
+    named = {_way(found) for found in _WAYS.finditer(text)}
     return next(iter(named)) if len(named) == 1 else None
 
 
 def _way(found: re.Match[str]) -> str:
     if found["alone"]:
         return found["alone"].lower()
-    return f"{found['v1'] or found['v2']} {found['h1'] or found['h2']}".lower()
+    upright, across = (found["v1"] or found["v2"]).lower(), (found["h1"] or found["h2"]).lower()
+    return f"{_SIDES.get(upright, upright)} {across}"
