@@ -20,7 +20,7 @@ from babycli.models import BUNDLED, DEFAULT_MODEL, all_families, outline_model, 
 from babycli.models.base import ModelSpec, Outline
 from babycli.models.plugin import plugins
 from babycli.tasks import all_tasks
-from babycli.tasks.base import DEFAULT
+from babycli.tasks.base import DEFAULT, Task
 from babycli.wording import Scoring
 
 models_app = typer.Typer(help="List the model families, or show one model.", invoke_without_command=True)
@@ -48,7 +48,9 @@ def tasks(as_json: JsonOption = False) -> None:
     for task in all_tasks().values():
         tell(f"{task.name:<16} {task.title}: {task.question}")
         for metric in task.metrics:
-            chance = "no chance level" if metric.chance is None else f"chance {_shown_value(metric, metric.chance)}"
+            depends = type(task).chance_of is not Task.chance_of
+            unknown = "chance depends on the items" if depends else "no chance level"
+            chance = unknown if metric.chance is None else f"chance {_shown_value(metric, metric.chance)}"
             tell(f"{'':<16}   {metric.name:<30} {chance}")
 
 

@@ -55,6 +55,7 @@ class TaskInput:
     prompt: Prompt = NO_PROMPT  # set once the model is known
     show: Show = _as_it_is  # set by a control
     dialogue: Dialogue = Dialogue()
+    is_recorded: bool = False  # set once the model is known: it plays back what was said elsewhere
 
     @property
     def row_indices(self) -> list[int]:
@@ -62,7 +63,8 @@ class TaskInput:
         return sorted(i for item in self.items for i in item.row_indices)
 
     def asking(self, scoring: Scoring) -> Asking:
-        return Asking(self.prompt.text, scoring, self.dialogue.history, self.dialogue.max_new_tokens)
+        dialogue = self.dialogue
+        return Asking(self.prompt.text, scoring, dialogue.history, dialogue.max_new_tokens, self.is_recorded)
 
     def shown(self, request: Request) -> Request:
         """Gives a request as the model gets it, changed by the control if there is one."""
@@ -94,11 +96,11 @@ class Inputs:
         """The SHA-256 of all pictures that can be shown."""
         return {**self.own_sha256, **self.made_sha256}
 
-    def asking(self, tasks: Sequence[Task], prompts: Mapping[str, Prompt]) -> Inputs:
+    def asking(self, tasks: Sequence[Task], prompts: Mapping[str, Prompt], is_recorded: bool = False) -> Inputs:
         """Gives the inputs of those of its tasks that are among ``tasks``, as a model is asked in them."""
         fitted = {(task.name, task.data_set): task for task in tasks}
         asked = [
-            replace(t, task=fitted[t.task.name, t.task.data_set], prompt=prompts[t.task.name])
+            replace(t, task=fitted[t.task.name, t.task.data_set], prompt=prompts[t.task.name], is_recorded=is_recorded)
             for t in self.tasks
             if (t.task.name, t.task.data_set) in fitted
         ]

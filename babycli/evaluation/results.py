@@ -84,9 +84,7 @@ def _replies(task: Task, played: Sequence[Played]) -> Iterator[Reply]:
                     yield Reply(row_index, exchange.answer.text, task.target(row))
 
 
-def _estimate(
-    task: Task, metric: Metric, values: Sequence[float], chance: float | None, scoring: Scoring
-) -> Estimate:
+def _estimate(task: Task, metric: Metric, values: Sequence[float], chance: float | None, scoring: Scoring) -> Estimate:
     """Computes a mean with its uncertainty: Wilson's interval for a share of items, bootstrap for any other score."""
     centre = mean(values)
     if scoring == Scoring.REFERENCE and task.reference_is_float32:

@@ -148,7 +148,7 @@ class ModelRun:
         prompts = choose_prompts(tasks, model.info, options.prompts, reporter.say)
         done: list[Evaluated] = []
         for inputs in of_sets:
-            asked = inputs.asking(tasks, prompts)
+            asked = inputs.asking(tasks, prompts, abilities.plays_back)
             if asked.tasks:
                 done += self._evaluate(model, spec, asked, started)
                 started = _utc_now()

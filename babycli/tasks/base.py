@@ -64,6 +64,7 @@ class Asking:
     scoring: Scoring = Scoring.FAIR
     history: History = History.OWN  # what a conversation goes on with
     max_new_tokens: int | None = None  # of each text; None: as many as the task says
+    is_recorded: bool = False  # what is written was said elsewhere: no decoder put blanks around it
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ class Direction(Kind):
         return reading.direction_in(reply)
 
     def extract(self, reply: str | None) -> str | None:
-        return reply.lower() if reply else None
+        return reply.lower() if reply and reply.lower() in DIRECTIONS else None
 
 
 LETTER, NUMBER, DIRECTION = Letter(), Number(), Direction()

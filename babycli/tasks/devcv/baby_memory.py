@@ -7,14 +7,14 @@ other two thirds, the testing, each learnt object comes back twice, beside a new
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from babycli.domain import Row
 from babycli.tasks.devcv import reference
 from babycli.tasks.devcv.answers import LETTER
-from babycli.tasks.devcv.dialogue import Credits, DevCVTask, counted
+from babycli.tasks.devcv.dialogue import DevCVTask, counted
 from babycli.tasks.devcv.entries import Question, objects_of
-
-LEARNING, TESTING = "learning", "testing"
+from babycli.tasks.devcv.turns import Credits
 
 
 class BabyMemory(DevCVTask):
@@ -29,6 +29,7 @@ class BabyMemory(DevCVTask):
         *counted("acc_testing_raw", "testing", "test", 1 / 2),
         *counted("acc_testing_adjusted", "testing, both turns of an object", "memory", 1 / 4, is_main=True),
     )
+    legend = "learn: learning turns; test: testing turns; memory: objects of which both testing turns are right"
     max_new_tokens = 128
     n_images = 29
     n_turns = 15
@@ -54,12 +55,15 @@ class BabyMemory(DevCVTask):
     def count(self, credits: Credits, questions: Sequence[Question]) -> dict[str, float]:
         hits = [credit.get(self.right(q) or "", 0.0) for credit, q in zip(credits, questions, strict=True)]
         n = len(hits) // 3
-        remembered = [_product(hits[i] for i in turns) for turns in tested(questions).values()]
+        remembered = [hits[i] * hits[k] for i, k in pairs(questions)]
         return {
             "acc_learning": _mean(hits[:n]),
             "acc_testing_raw": _mean(hits[n:]),
             "acc_testing_adjusted": _mean(remembered),
         }
+
+    def place(self, turn: int, n_turns: int) -> dict[str, Any]:
+        return super().place(turn, n_turns) | {"phase": "learning" if turn < n_turns // 3 else "testing"}
 
     def count_as_authors(
         self, replies: Sequence[str | None], questions: Sequence[Question], row: Row
@@ -76,20 +80,27 @@ class BabyMemory(DevCVTask):
         }
 
 
-def tested(questions: Sequence[Question]) -> dict[str, list[int]]:
-    """Gives the testing turns of each learnt object that comes back, by the object's name or else its picture."""
+def pairs(questions: Sequence[Question]) -> list[tuple[int, int]]:
+    """Gives the two testing turns of each learnt object that comes back in exactly two.
+
+    The old picture of a turn is the one that is not to be touched. It is known by its label or, in an entry without
+    labels, by the name of its file.
+    """
     n = len(questions) // 3
-    learnt = {thing for question in questions[:n] for thing in _things(question)}
+    learnt = {thing for question in questions[:n] for thing in _things(question).values()}
     turns: dict[str, list[int]] = {}
     for i, question in enumerate(questions[n:], n):
-        for thing in _things(question):
-            if thing in learnt:
-                turns.setdefault(thing, []).append(i)
-    return turns
+        right = LETTER.right(question)
+        for thing in {thing for letter, thing in _things(question).items() if letter != right} & learnt:
+            turns.setdefault(thing, []).append(i)
+    return [(of_thing[0], of_thing[1]) for of_thing in turns.values() if len(of_thing) == 2]
 
 
-def _things(question: Question) -> list[str]:
-    return [_name(thing) for thing in question.objects] or list(question.pictured_options.values())
+def _things(question: Question) -> dict[str, str]:
+    """Gives what each letter stands for: a label, or the name of a picture."""
+    if question.objects:
+        return dict(zip(question.letters, map(_name, question.objects), strict=False))
+    return question.pictured_options
 
 
 def _name(thing: str) -> str:
@@ -99,13 +110,6 @@ def _name(thing: str) -> str:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else 0.0
-
-
-def _product(values: Iterator[float]) -> float:
-    product = 1.0
-    for value in values:
-        product *= value
-    return product
 
 
 TASK = BabyMemory()

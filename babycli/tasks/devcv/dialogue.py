@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 from babycli.data.sets import set_folder
@@ -27,14 +27,11 @@ from babycli.domain import (
     Exchange,
     ImageRef,
     Item,
-    Loglikelihood,
     Metric,
-    NoReply,
     Outcome,
     Request,
     Row,
     Score,
-    Similarity,
     Text,
     Write,
 )
@@ -45,14 +42,12 @@ from babycli.tasks.base import (
     Play,
     StructureProblem,
     Task,
-    choose,
     is_unanswered,
-    loss_of,
-    text_of,
 )
 from babycli.tasks.devcv.answers import Kind
 from babycli.tasks.devcv.clusters import SHARED, recording_of, shared_groups
 from babycli.tasks.devcv.entries import Question, faults, pictures_of, questions_of
+from babycli.tasks.devcv.turns import Credits, Turn, replies_of
 from babycli.tasks.groups import SESSION, Grouping
 from babycli.tasks.sessions import day_of
 from babycli.wording import AnswerWay, History, Scoring
@@ -60,9 +55,9 @@ from babycli.wording import AnswerWay, History, Scoring
 DEVCV = Benchmark("devcv", "DevCV Toolbox", "Wang et al. 2025, arXiv 2512.10932", has_sets=True)
 _REFERENCE, _CHOSEN = "_reference", "_chosen"  # behind the name of a metric
 _LETTERS_ONLY = 32  # tokens that a reply to a question of one turn may have
-_SCORED = (
-    "A written reply was matched with the answers of its question; a reply without an answer, or with several, was "
-    "wrong. An answer was chosen by the lowest mean loss per token among the answers of its question."
+SCORED = (
+    "A written reply counted for the one answer of its question that it names, and a reply that names none or several "
+    "as wrong; a chosen answer was that of the lowest mean loss per token among the answers of the question."
 )
 Compares = Literal["", "similarity", "match"]
 
@@ -78,42 +73,6 @@ def counted(name: str, title: str, short: str, chance: float | None, is_main: bo
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A question with what the model answered, in the ways that it was asked in."""
-
-    question: Question
-    closed_set: tuple[str, ...]
-    written: Answer | None  # None: it was not asked to write
-    scores: tuple[Answer, ...] = ()  # of the closed set
-
-    @property
-    def losses(self) -> list[float] | None:
-        """The losses of the closed set; None where the model could not give them."""
-        scores = [score for score in self.scores if isinstance(score, Loglikelihood | Similarity)]
-        return (
-            [loss_of(score, Scoring.FAIR) for score in scores] if scores and len(scores) == len(self.scores) else None
-        )
-
-    @property
-    def chosen(self) -> dict[str, float]:
-        """The credit of each answer of the closed set: 1 for the lowest loss, shared if several have it."""
-        losses = self.losses or []
-        credits = {answer: choose(losses, i).credit for i, answer in enumerate(self.closed_set[: len(losses)])}
-        return {answer: credit for answer, credit in credits.items() if credit}
-
-    @property
-    def reply(self) -> str:
-        """The words with which the conversation goes on: those written or, if none were asked for, those chosen."""
-        if self.written is not None:
-            return text_of(self.written).strip()
-        return next(iter(self.chosen), "")
-
-
-# What was answered in each turn: the credit that each answer gets, nothing where there was none.
-Credits = Sequence[Mapping[str, float]]
-
-
 class DevCVTask(Task):
     """A task of the DevCV Toolbox. Its class says the kind of answers, and how they are counted."""
 
@@ -124,7 +83,8 @@ class DevCVTask(Task):
     groupings: tuple[Grouping, ...] = (SHARED, SESSION)
     cluster = SHARED.name
     item_columns = ("id",)
-    scored = _SCORED
+    scored = SCORED
+    tie_rule = "chosen answers that share the lowest loss share the credit"
     ways: tuple[AnswerWay, ...] = (AnswerWay.WRITTEN, AnswerWay.CHOSEN)
     kind: Kind
     max_new_tokens = _LETTERS_ONLY
@@ -269,11 +229,11 @@ class DevCVTask(Task):
             context = question.context(self.source, context, reply)
             requests = self._requests(question, context, asking)
             answers = yield requests
-            turns.append(self._turn(question, requests, answers))
+            turns.append(self._turn(question, requests, answers, asking.is_recorded))
             if is_unanswered(answers):  # what comes later is longer still
                 break
             reply = question.right if asking.history == History.GOLD else turns[-1].reply
-        return self._outcome(item, questions, turns, asking.scoring)
+        return self._outcome(item, questions, turns, asking)
 
     def _requests(self, question: Question, context: Context, asking: Asking) -> list[Request]:
         if self.compares:
@@ -290,16 +250,19 @@ class DevCVTask(Task):
         """Gives the requests to a dual encoder, one for each answer of the closed set; none if it cannot answer."""
         return []
 
-    def _turn(self, question: Question, requests: Sequence[Request], answers: Sequence[Answer]) -> Turn:
+    def _turn(
+        self, question: Question, requests: Sequence[Request], answers: Sequence[Answer], is_recorded: bool
+    ) -> Turn:
         writes = isinstance(requests[0], Write) and not self.compares
-        return Turn(question, self.closed_set(question), answers[0] if writes else None, tuple(answers[writes:]))
+        written = answers[0] if writes else None
+        return Turn(question, self.closed_set(question), written, tuple(answers[writes:]), is_recorded)
 
-    def _outcome(self, item: Item, questions: Sequence[Question], turns: Sequence[Turn], scoring: Scoring) -> Outcome:
+    def _outcome(self, item: Item, questions: Sequence[Question], turns: Sequence[Turn], asking: Asking) -> Outcome:
         values: dict[str, float] = {}
         if AnswerWay.WRITTEN in self.ways:
-            by_authors = self.count_as_authors(_replies(turns, len(questions)), questions, item.rows[0])
+            by_authors = self.count_as_authors(replies_of(turns, len(questions)), questions, item.rows[0])
             fair = self.count(_padded([self._credit(turn) for turn in turns], questions), questions)
-            values |= by_authors if scoring == Scoring.REFERENCE else fair
+            values |= by_authors if asking.scoring == Scoring.REFERENCE else fair
             values |= {name + _REFERENCE: value for name, value in by_authors.items()}
         if AnswerWay.CHOSEN in self.ways:
             chosen = self.count(_padded([turn.chosen for turn in turns], questions), questions)
@@ -311,7 +274,7 @@ class DevCVTask(Task):
             is_tie=any(len(turn.chosen) > 1 and self.right(turn.question) in turn.chosen for turn in turns),
             is_finite=all(answer.is_finite for answer in answers),
             is_answered=not is_unanswered(answers) and len(turns) == len(questions) > 0,
-            n_no_answer=sum(self._lacks_answer(turn, scoring) for turn in turns),
+            n_no_answer=sum(self._lacks_answer(turn, asking.scoring) for turn in turns),
         )
 
     def _credit(self, turn: Turn) -> dict[str, float]:
@@ -327,7 +290,7 @@ class DevCVTask(Task):
 
     def extract(self, turn: Turn) -> str | None:
         """Gives the answer that the authors' code takes from what was written."""
-        return self.kind_of(turn.question).extract(_reply(turn.written))
+        return self.kind_of(turn.question).extract(turn.words)
 
     def _lacks_answer(self, turn: Turn, scoring: Scoring) -> bool:
         if turn.written is None or isinstance(turn.written, CannotAnswer) or not turn.written.is_finite:
@@ -337,15 +300,18 @@ class DevCVTask(Task):
     # ------------------------------------------------------------ logs
 
     def sample_fields(self, row: Row, exchanges: Sequence[Exchange], outcome: Outcome) -> dict[str, Any]:
-        turns = self._turns_of(row, exchanges)
-        fields: dict[str, Any] = {}
-        for name, value in outcome.values.items():
-            is_chosen = name.endswith(_CHOSEN)
-            fields[name] = {
-                "score": value,
-                "turns": [self._chosen_field(t) if is_chosen else self._written_field(t) for t in turns],
-            }
-        return fields
+        turns, n_turns = self._turns_of(row, exchanges), self.n_turns_of(row)
+        places = [self.place(i, n_turns) for i in range(len(turns))]
+        written = [place | self._written_field(turn) for place, turn in zip(places, turns, strict=True)]
+        chosen = [place | self._chosen_field(turn) for place, turn in zip(places, turns, strict=True)]
+        return {
+            name: {"score": value, "turns": chosen if name.endswith(_CHOSEN) else written}
+            for name, value in outcome.values.items()
+        }
+
+    def place(self, turn: int, n_turns: int) -> dict[str, Any]:
+        """Gives the place of a turn, counted from 0, for the log."""
+        return {"turn": turn + 1}
 
     def _turns_of(self, row: Row, exchanges: Sequence[Exchange]) -> list[Turn]:
         """Gathers the exchanges of an item by turn."""
@@ -354,25 +320,35 @@ class DevCVTask(Task):
         for exchange in exchanges:
             by_turn[exchange.request.context.n_turns - 1].append(exchange)
         return [
-            self._turn(question, [e.request for e in of_turn], [e.answer for e in of_turn])
+            self._turn(question, [e.request for e in of_turn], [e.answer for e in of_turn], _are_recorded(of_turn))
             for question, of_turn in zip(questions, by_turn, strict=True)
             if of_turn
         ]
 
     def _written_field(self, turn: Turn) -> dict[str, Any]:
+        right = self.right(turn.question)
         return {
-            "gold": self.right(turn.question),
-            "reply": _reply(turn.written),
+            "gold": right,
+            "reply": turn.words,
             "extracted": self.read(turn),
             "extracted_reference": self.extract(turn),
+            "hit": self._credit(turn).get(right or "", 0.0),
+            "hit_reference": float(right is not None and self.extract(turn) == right),
         }
 
     def _chosen_field(self, turn: Turn) -> dict[str, Any]:
+        right = self.right(turn.question)
         return {
-            "gold": self.right(turn.question),
+            "gold": right,
             "chosen": list(turn.chosen),
-            "losses": dict(zip(turn.closed_set, turn.losses or (), strict=False)),
+            "losses": turn.losses,
+            "hit": turn.chosen.get(right or "", 0.0),
         }
+
+
+def _are_recorded(exchanges: Sequence[Exchange]) -> bool:
+    """Tells whether answers were recorded elsewhere: they belong to a row then, and so do their requests."""
+    return any(isinstance(e.request, Write) and e.request.place is not None for e in exchanges)
 
 
 def _session(row: Row) -> str:
@@ -383,18 +359,3 @@ def _session(row: Row) -> str:
 def _padded(credits: Credits, questions: Sequence[Question]) -> Credits:
     """Gives the credits of all turns, none for those that were not reached."""
     return [*credits, *({} for _ in questions[len(credits) :])]
-
-
-def _reply(answer: Answer | None) -> str | None:
-    """Gives what was written; None for a reply that a recorded conversation lacks, "" for one that was not possible."""
-    return None if answer is None or isinstance(answer, NoReply) else text_of(answer)
-
-
-def _replies(turns: Sequence[Turn], n_turns: int) -> list[str | None]:
-    """Gives the replies as a model's code returns them: as many as there are, also more or fewer than turns."""
-    replies = [
-        _reply(turn.written) for turn in turns if not (isinstance(turn.written, NoReply) and turn.written.is_beyond)
-    ]
-    replies += [""] * (n_turns - len(turns))  # not reached: an exception in the original, which gives ""
-    extra = [text for turn in turns if isinstance(turn.written, Text | NoReply) for text in turn.written.extra]
-    return replies + extra

@@ -12,8 +12,9 @@ from babycli.domain import Context, ImageRef, Item, Match, Metric, Request, Row,
 from babycli.tasks.devcv import reference
 from babycli.tasks.devcv.answers import DIRECTION, LETTER, NUMBER, Kind
 from babycli.tasks.devcv.clusters import NUMBER as TRUE_NUMBER
-from babycli.tasks.devcv.dialogue import Credits, DevCVTask
+from babycli.tasks.devcv.dialogue import SCORED, DevCVTask
 from babycli.tasks.devcv.entries import Question, questions_of
+from babycli.tasks.devcv.turns import Credits
 
 _WORD = re.compile(r"image of '(.+?)'", re.IGNORECASE | re.DOTALL)
 
@@ -85,6 +86,8 @@ class Leaving(DevCVTask):
     """Where something leaves the frame. The originals of the NIH offer letters instead, which are counted as such."""
 
     kind = DIRECTION
+    scored = f"{SCORED} Blanks around a written direction were dropped first, which is not published."
+    legend = "exact: the direction itself; adj.: that or one beside it"
 
     def kind_of(self, question: Question) -> Kind:
         return LETTER if question.letters else DIRECTION
@@ -105,5 +108,5 @@ class Leaving(DevCVTask):
         if any(question.letters for question in questions):
             share = reference.share_right([LETTER.extract(reply) for reply in replies], right)
             return {"acc_exact": share, "acc_adjacent": share}
-        exact, adjacent = reference.directions([reply.strip() if reply else reply for reply in replies], right)
+        exact, adjacent = reference.directions(replies, right)
         return {"acc_exact": exact, "acc_adjacent": adjacent}
