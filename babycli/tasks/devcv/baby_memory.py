@@ -43,6 +43,8 @@ class BabyMemory(DevCVTask):
             due = 1 if n == 1 else 2
             if len(letters) != due:
                 yield f"offers {len(letters)} letters in turn {n}, should offer {due}"
+            if len(question.pictures) != len(letters):
+                yield f"shows {len(question.pictures)} pictures in turn {n}, which offers {len(letters)}"
             if question.objects and len(objects) != len(letters):
                 yield f"has labels for {len(objects)} pictures in turn {n}, which offers {len(letters)}"
             elif objects and self.right(question) in letters:

@@ -142,6 +142,18 @@ def faults(row: Row) -> Iterator[str]:
     if any(IMAGE_PLACE in text for role, text in _messages(row) if role != "human"):
         yield "has a place for a picture in an answer"
     yield from _label_faults(row, len(conversations) // 2)
+    for key in ("notes", "split", "gif"):
+        if not isinstance(row.get(key), str | None):
+            yield f"has the {key} {row[key]!r:.40}, should have a text"
+    if not _is_box(row.get("bb")):
+        yield f"has the bb {row['bb']!r:.60}, should have four numbers"
+
+
+def _is_box(value: object) -> bool:
+    """Tells whether a value is a bounding box, or there is none. Nothing reads it."""
+    return value is None or (
+        isinstance(value, list) and len(value) == 4 and all(type(number) in (int, float) for number in value)
+    )
 
 
 def _label_faults(row: Row, n_turns: int) -> Iterator[str]:

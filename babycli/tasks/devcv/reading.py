@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 _END = re.compile(
     r"<\|?/?(?:eos|s|end|im_end|eot_id|end_of_text|endoftext|end_of_turn)\|?>|\[(?:EOS|SEP)\]", re.IGNORECASE
 )
+_THOUGHT = re.compile(r"<think>.*?(?:</think>|$)", re.DOTALL)
 _SPECIAL = re.compile(r"<\|?/?[a-z_]+\|?>|[\u200b\u200c\u200d\u2060\ufeff]", re.IGNORECASE)
 _APOSTROPHES = re.compile(r"[\u2018\u2019\u02bc]")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")  # Chinese, Japanese, Korean: a word is not bounded
@@ -33,7 +34,8 @@ _VERB = re.compile(r"is|has|was|and|or|because|since|as|shows|contains|looks|mat
 
 
 def _tidy(reply: str) -> str:
-    """Gives a reply up to the mark of its end, without special tokens and invisible characters."""
+    """Gives a reply up to the mark of its end, without thoughts, special tokens and invisible characters."""
+    reply = _THOUGHT.sub(" ", reply)
     ends = [found.start() for found in _END.finditer(reply) if reply[: found.start()].strip()]
     whole = _SPECIAL.sub(" ", reply[: min(ends, default=len(reply))])
     return _UNSPACED.sub(" ", _APOSTROPHES.sub("'", whole)).strip()

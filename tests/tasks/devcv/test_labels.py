@@ -60,6 +60,9 @@ def message(row: dict[str, Any], n: int, **fields: object) -> dict[str, Any]:
 
 
 BROKEN = [
+    ("baby_count", COUNT | {"bb": [1, 2, 3]}, "has the bb [1, 2, 3]"),
+    ("baby_count", COUNT | {"notes": 3}, "has the notes 3"),
+    ("baby_memory", message(memory(), 2, value="(A) <image> <image>"), "shows 2 pictures in turn 2, which offers 1"),
     (
         "baby_leftright",
         change(LEFTRIGHT, lambda r: r["image"].pop()),

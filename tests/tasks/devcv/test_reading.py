@@ -53,6 +53,8 @@ PLACES = {"A": "the first image", "B": "the second image", "C": "the third image
         ("The answer is B, because A is smaller", "B"),
         ("答案是B", "B"),
         ('{"answer": "D"}', "D"),
+        ("<think>A or B? It has more.</think>B", "B"),
+        ("<think>A or", None),
         # The article, and contractions.
         ("a cat", None),
         ("A cat", None),
