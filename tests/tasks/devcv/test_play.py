@@ -285,12 +285,13 @@ def test_memory_counts_objects_of_which_both_turns_are_right() -> None:
 
 def test_memory_knows_objects_whatever_the_number_of_replies() -> None:
     task = all_tasks()["baby_memory"]
-    for replies, fair, by_authors in [
+    cases: list[tuple[list[str | None], tuple[float, ...], tuple[float, ...]]] = [
         (["A", "B", "A", "B", "B"], (1, 0.75, 0.5), (1, 0.75, 0.5)),
         (["A", "B", "A", "B"], (1, 0.5, 0), (1, 0.6, 0)),  # four replies: the authors' learning is one turn
         (["A", "B", "A", "B", "B", "A", "A", "A"], (1, 1, 1), (1, 1, 1 / 3)),
         ([None, "B", "A", "B", "B", "A"], (0.5, 1, 1), (0.5, 1, 1)),
-    ]:
+    ]
+    for replies, fair, by_authors in cases:
         names = ("acc_learning", "acc_testing_raw", "acc_testing_adjusted")
         ours, _ = played(task, memory(), replies)
         theirs, _ = played(task, memory(), replies, Scoring.REFERENCE)
