@@ -40,7 +40,7 @@ def question(where: str) -> Question:
     return Question(f"Which?{wish} {offered}", (), "")
 
 
-@pytest.mark.parametrize(("kind", "reply", "where", "fair", "authors"), rows())
+@pytest.mark.parametrize(("kind", "reply", "where", "fair", "authors"), list(rows()))
 def test_the_tables_are_true(kind: Kind, reply: str, where: str, fair: str, authors: str) -> None:
     assert (kind.read(reply, question(where)) or "none") == fair
     assert (kind.extract(reply) or "none") == authors
