@@ -122,7 +122,8 @@ def show(
     stored = f", stored as {outline.stored_dtype}" if outline.stored_dtype else ""
     tell(f"{model}: {outline.family}, offers {', '.join(outline.abilities.words)}")
     chooses = all_families()[outline.family].has_own_precision
-    tell(f"  runs in {'what its own code chooses, or in --dtype' if chooses else dtype}{stored}")
+    if not outline.abilities.plays_back:
+        tell(f"  runs in {'what its own code chooses, or in --dtype' if chooses else dtype}{stored}")
     for part in outline.parts:
         tell(f"  {part.name:<16} {'' if part.n_parameters is None else f'{part.n_parameters:,}':>15}  {part.what}")
     tell(f"  {'parameters':<16} {'not known' if total is None else f'{total:,}':>15}")

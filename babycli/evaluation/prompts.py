@@ -142,7 +142,7 @@ def choose_prompts(
     """Chooses the prompt of every task; tells the user where a model family has no prompt of its own."""
     chosen = {t.name: choose_prompt(t, info.family, info.prompts, info.prompts_like, overrides) for t in tasks}
     defaults = [task for task, prompt in chosen.items() if prompt.origin == DEFAULT]
-    if defaults:
+    if defaults and not info.abilities.plays_back:
         is_generative = {"loglikelihood", "generate"} & set(info.abilities.words)
         text = "the image and no words" if is_generative else "no words"
         say(

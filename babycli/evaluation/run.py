@@ -26,6 +26,7 @@ from babycli.evaluation.identify import identify
 from babycli.evaluation.inputs import Dialogue, Inputs
 from babycli.evaluation.memory import MORE_MEMORY, Batching, is_out_of_memory
 from babycli.evaluation.plan import Plan, shared_out
+from babycli.evaluation.playback import begin, check_control, recorded_tasks
 from babycli.evaluation.prefetch import FeatureStore, Kept
 from babycli.evaluation.prompts import choose_prompts, doable_tasks
 from babycli.evaluation.results import (
@@ -145,6 +146,9 @@ class ModelRun:
         tasks = [task_input.task for inputs in of_sets for task_input in inputs.tasks]
         abilities = model.info.abilities
         tasks = doable_tasks(tasks, options.tasks_were_named, spec.name, abilities, reporter.say, options.ways)
+        if abilities.plays_back:
+            check_control(spec.name, options.control)
+            tasks = recorded_tasks(tasks, options.tasks_were_named, spec.name, model, reporter.say)
         prompts = choose_prompts(tasks, model.info, options.prompts, reporter.say)
         done: list[Evaluated] = []
         for inputs in of_sets:
@@ -157,9 +161,11 @@ class ModelRun:
     def _evaluate(self, model: Model, spec: ModelSpec, inputs: Inputs, started: str) -> list[Evaluated]:
         """Runs the model on one set of data."""
         options, processes = self._options, self._processes
+        if model.info.abilities.plays_back:
+            processes.together(lambda: begin(model, inputs, self._reporter.say))
         inputs, control = processes.together(lambda: self._shared.controls.apply(model, spec, inputs))
         identity = identify(inputs, model, spec, options.limit, control)
-        rounds = Rounds(inputs, options.scoring)
+        rounds = Rounds(inputs, options.scoring, model.info.abilities.plays_back)
         plan = rounds.plan
         about = provenance(inputs, plan, model, spec, identity)
         self._check_agreement(plan, model.info)
