@@ -298,7 +298,7 @@ class ModelRun:
     def _cached(self, info: ModelInfo, identity: Identity, log: RunLog) -> Iterator[Mapping[Key, Answered]]:
         """Gives the answers of the cache for the block, and adds those of the log to the cache afterwards."""
         folder = self._options.cache
-        if folder is None or not self._processes.is_first:
+        if folder is None or info.abilities.plays_back or not self._processes.is_first:
             yield {}
             return
         if info.n_parameters is None:

@@ -86,7 +86,7 @@ class ReplayModel(Model):
                 raise DataError(
                     f"{self._recording.place(line)}: there is no task {line.task!r:.80}."
                     f"{did_you_mean(line.task, list(known))}",
-                    "babycli tasks   lists them",
+                    "babycli tasks   lists them; a task of your own is known where --tasks names its file",
                 )
             named.add(line.task or "")
         return None if "" in named else frozenset(named)
