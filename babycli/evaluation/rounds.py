@@ -56,9 +56,7 @@ class _Game:
 class Rounds:
     """The items of a run, played as far as their answers are known."""
 
-    def __init__(self, inputs: Inputs, scoring: Scoring, plays_back: bool = False) -> None:
-        """``plays_back``: the answers to equal requests differ from row to row, so each has its place."""
-        self._plays_back = plays_back
+    def __init__(self, inputs: Inputs, scoring: Scoring) -> None:
         self._sha256: Mapping[ImageRef, str] = inputs.sha256
         self._keys = Keys(self._sha256)
         self._games = [
@@ -121,7 +119,7 @@ class Rounds:
             else:
                 _check_requests(task, game.item, asked)
                 shown = [game.task.shown(request) for request in asked]
-                game.asked = _placed(game, shown) if self._plays_back else shown
+                game.asked = _placed(game, shown) if game.task.is_recorded else shown
 
 
 def _begun(task: TaskInput, item: Item, scoring: Scoring) -> Play:
@@ -139,7 +137,7 @@ def _row_requests(game: _Game, sha256: Mapping[ImageRef, str]) -> Iterator[RowRe
 
 
 def _placed(game: _Game, asked: Sequence[Request]) -> list[Request]:
-    """Gives the requests of a round with their places."""
+    """Gives the requests of a round with their places: what was recorded belongs to rows, be requests equal."""
     item, before = game.item, [exchange.request for exchange in game.exchanges]
     earlier = Counter(request.place.row_index for request in before if isinstance(request, Write) and request.place)
     placed: list[Request] = []

@@ -165,7 +165,7 @@ class ModelRun:
             processes.together(lambda: begin(model, inputs, self._reporter.say))
         inputs, control = processes.together(lambda: self._shared.controls.apply(model, spec, inputs))
         identity = identify(inputs, model, spec, options.limit, control)
-        rounds = Rounds(inputs, options.scoring, model.info.abilities.plays_back)
+        rounds = Rounds(inputs, options.scoring)
         plan = rounds.plan
         about = provenance(inputs, plan, model, spec, identity)
         self._check_agreement(plan, model.info)
