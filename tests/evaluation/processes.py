@@ -30,6 +30,8 @@ class Evaluation:
     def __init__(self, *words: object, more: Mapping[str, str] | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory()
         outputs = [Path(self._folder.name) / name for name in ("out", "err")]
+        for output in outputs:
+            output.touch()  # it may be killed before it has said a word
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **(more or {})}
         typed = ["babycli", "eval", *map(str, words)]
         self._out, self._err = outputs

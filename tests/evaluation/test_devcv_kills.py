@@ -29,6 +29,7 @@ N_ROUNDS = int(os.environ.get("BABYCLI_KILL_ROUNDS", "2"))
 WORDS = [*("Touch", "the", "new", "image", ".", "Let", "'", "s", "try", "more", "(A)", "(B)", "A", "B", "a", "b")]
 WORDS += ["ball", "red", "cat", "dog", "blue", "house", "sun", "tree"]
 N_ITEMS, N_LEARNT, N_TURNS = 3, 5, 15
+N_ANSWERS = N_ITEMS * N_TURNS
 PLAYED = ("--tasks", "baby_memory", "--set", "drawn", "--max-new-tokens", 4, "--batch-size", 2)
 FINAL = ("results.json", "outcomes.json", "samples_baby_memory.jsonl")
 # Of a results file, what tells when and where it was written.
@@ -130,10 +131,13 @@ def test_the_undisturbed_run_is_worth_comparing_with(undisturbed: Path) -> None:
 def wait_until(n: int, processes: Sequence[Evaluation]) -> None:
     """Until so many answers are on disk, or the run is over."""
     while any(process.poll() is None for process in processes):
-        found = list(Path("logs").glob("*/*/scores.rank*.jsonl"))
-        if found and sum(path.read_bytes().count(b"\n") for path in found) >= n:
+        if n_answers() >= n:
             return
         time.sleep(0.002)
+
+
+def n_answers() -> int:
+    return sum(path.read_bytes().count(b"\n") for path in Path("logs").glob("*/*/scores.rank*.jsonl"))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
@@ -152,8 +156,10 @@ def test_kills_in_the_middle_of_memory_change_nothing(
     words = words_of(talking, drawn, "logs")
     n_killed = 0
     for _ in range(N_ROUNDS):
+        n_before = n_answers()
         processes = start(n_processes, *words)
-        wait_until(rng.randrange(N_ITEMS * N_TURNS + 3), processes)  # beyond the last: while results are written
+        # One beyond the last: while results are written.
+        wait_until(rng.randint(min(n_before + 1, N_ANSWERS), N_ANSWERS + 1), processes)
         time.sleep(rng.uniform(0, 0.02))
         for process in rng.sample(processes, n_processes):
             process.send_signal(signal.SIGKILL)
