@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from babycli.logs.runlog import RunLog
 from tests.conftest import Babycli
@@ -298,8 +299,7 @@ def test_max_new_tokens_is_another_setting(talk: Path, babycli: Babycli) -> None
     ran = babycli("report", "logs")
     assert ran.code == 0, ran.err
     rows = [row for row in ran.out.splitlines() if row.startswith(" replay:told.jsonl")]
-    assert len(rows) == 2
-    assert sum("max new tokens 3" in row for row in rows) == 1
+    assert len({row.rsplit(maxsplit=1)[0] for row in rows}) == len(rows) == 2
 
 
 def test_an_unfinished_run_with_other_max_new_tokens_is_a_conflict(
@@ -317,3 +317,46 @@ def test_an_unfinished_run_with_other_max_new_tokens_is_a_conflict(
     assert babycli("eval", *WORDS, "--max-new-tokens", 0).code == 2
     assert babycli("eval", *WORDS, "--max-new-tokens", 3).code == 0
     assert len(list(Path("logs").rglob("run.json"))) == 1
+
+
+def counting(n: int) -> list[dict[str, Any]]:
+    talk = [{"from": "human", "value": "<image> How many balls do you see?"}, {"from": "gpt", "value": "2"}]
+    return [{"id": "count_1", "conversations": talk, "image": ["a.png"]}] * n
+
+
+@pytest.fixture
+def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working folder with two sets of one task: in each all items are the same, down to their ids."""
+    monkeypatch.chdir(tmp_path)
+    for n, name in ((3, "one"), (2, "other")):
+        images = Path("dataset/devcv", name, "images")
+        images.mkdir(parents=True)
+        Image.new("RGB", (4, 4), "red").save(images / "a.png")
+        (images.parent / "baby_count.json").write_text(json.dumps(counting(n)))
+
+
+def test_items_that_are_the_same_are_told_apart(counted: None, babycli: Babycli) -> None:
+    Path("told.jsonl").write_text("\n".join(line(i, reply) for i, reply in enumerate(["two", "three", "2"])))
+    ran = babycli("eval", "--model", "replay:told.jsonl", "--tasks", "baby_count", "--set", "one")
+    assert ran.code == 0, ran.err
+    (path,) = only_run().glob("*_outcomes.json")
+    assert read_json(path)["tasks"]["baby_count"]["values"]["acc"] == [1.0, 0.0, 1.0]
+
+
+def test_a_file_is_of_one_set(counted: None, babycli: Babycli) -> None:
+    Path("told.jsonl").write_text("\n".join(line(i, "2", task="baby_count") for i in range(3)))
+    words = ("eval", "--model", "replay:told.jsonl", "--tasks", "baby_count")
+    ran = babycli(*words)
+    assert_explained(ran, 2)
+    assert "does not say of which set its items are, and baby_count is asked on one, other" in ran.err
+    ran = babycli(*words, "--set", "other")
+    assert_explained(ran, 3)
+    assert "told.jsonl, line 3: there is no item 2 of baby_count: its label file has 2, 0 to 1" in ran.err
+    assert babycli(*words, "--set", "one").code == 0
+
+
+def test_answers_that_were_not_written_cannot_be_chosen(counted: None, babycli: Babycli) -> None:
+    Path("told.jsonl").write_text(line(0, "2"))
+    ran = babycli("eval", "--model", "replay:told.jsonl", "--tasks", "baby_count", "--answers", "written,chosen")
+    assert_explained(ran, 5)
+    assert "cannot do baby_count" in ran.err
