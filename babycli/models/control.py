@@ -34,7 +34,7 @@ from babycli.domain import Context, Similarity, Text
 from babycli.errors import UsageError
 from babycli.models.base import Abilities, Family, Features, Model, ModelInfo, ModelSpec, Outline, Pictures, Tokens
 from babycli.models.parts.pictures import picture_digest
-from babycli.models.parts.prompts import filled, prompt_text
+from babycli.models.parts.prompts import all_words, filled
 from babycli.wording import did_you_mean, whole_number
 
 PREFIX = "control:"
@@ -73,7 +73,7 @@ class ControlModel(Model):
         self.info = info
 
     def render(self, context: Context) -> str:
-        return _all_words(context)
+        return all_words(context)
 
     def preprocess(self, image: Image) -> bytes:
         return picture_digest(image)
@@ -82,7 +82,7 @@ class ControlModel(Model):
         return [Features(digest, digest) for digest in pixels]
 
     def tokenize(self, context: Context, answer: str) -> Tokens:
-        text = answer if self._control.kind == "letter" else filled(_all_words(context), answer)
+        text = answer if self._control.kind == "letter" else filled(all_words(context), answer)
         ids = tuple(text.encode())
         return Tokens(ids, len(ids), 0)
 
@@ -105,7 +105,7 @@ class ControlModel(Model):
         return [Similarity(self._score(b"".join(sorted(f.digest for f in pair)), b"\0match")) for pair in pairs]
 
     def read(self, context: Context, max_new_tokens: int) -> Tokens:
-        return Tokens(tuple(_all_words(context).encode()), 0, 0)
+        return Tokens(tuple(all_words(context).encode()), 0, 0)
 
     def generate(
         self, pictures: Sequence[Pictures], tokens: Sequence[Tokens], max_new_tokens: int, keeps: bool = False
@@ -132,7 +132,7 @@ class PixelsModel(Model):
         self.info = info
 
     def render(self, context: Context) -> str:
-        return _all_words(context)
+        return all_words(context)
 
     def preprocess(self, image: Image) -> Image:
         return image.resize((EDGE, EDGE), Resampling.BOX)
@@ -148,11 +148,6 @@ def _difference(one: Image, other: Image) -> float:
     """Computes the mean absolute difference of two RGB pictures of one size; sums are of whole numbers, so exact."""
     sums = ImageStat.Stat(ImageChops.difference(one, other)).sum
     return float(sum(sums)) / (3 * one.width * one.height)
-
-
-def _all_words(context: Context) -> str:
-    """Gives all words of a context, a line for each turn."""
-    return "\n".join(prompt_text(Context((turn,))) for turn in context.turns)
 
 
 def _seen(pictures: Pictures) -> bytes:
@@ -182,7 +177,7 @@ def load(spec: ModelSpec, place: Path) -> ControlModel | PixelsModel:
 
 def outline(spec: ModelSpec, place: Path) -> Outline:
     control = parse(spec.source, spec.args)
-    return Outline("control", (), None, "none", ABILITIES_OF[control.kind], _all_words)
+    return Outline("control", (), None, "none", ABILITIES_OF[control.kind], all_words)
 
 
 def parse(source: str, args: Mapping[str, Any]) -> Control:

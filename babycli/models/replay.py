@@ -37,7 +37,7 @@ from babycli.models.base import (
     Outline,
     Part,
 )
-from babycli.models.parts.prompts import prompt_text
+from babycli.models.parts.prompts import all_words
 from babycli.wording import did_you_mean, listed
 
 PREFIX = "replay:"
@@ -107,7 +107,7 @@ class ReplayModel(Model):
         return NoReply(False, extra) if reply is None else Text(reply, (), True, extra)
 
     def render(self, context: Context) -> str:
-        return _render(context)
+        return all_words(context)
 
     def preprocess(self, image: Image) -> None:
         raise AssertionError("what was recorded needs no picture")
@@ -234,7 +234,7 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
     recording = read_recording(_path(spec.source))
     by_task = Counter(line.task or "the task that is run" for line in recording.lines)
     parts = tuple(Part("replies", f"{n:,} items of {task}", None) for task, n in by_task.items())
-    return Outline("replay", parts, None, "none", ABILITIES, _render)
+    return Outline("replay", parts, None, "none", ABILITIES, all_words)
 
 
 def _path(source: str) -> Path:
@@ -242,11 +242,6 @@ def _path(source: str) -> Path:
     if not path:
         raise UsageError(f"--model {PREFIX} names no file", f"write  --model {PREFIX}FILE.jsonl")
     return in_home(path)
-
-
-def _render(context: Context) -> str:
-    """Gives all words of a context, a line for each turn."""
-    return "\n".join(prompt_text(Context((turn,))) for turn in context.turns)
 
 
 FAMILY = Family(

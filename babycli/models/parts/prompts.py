@@ -108,6 +108,11 @@ def prompt_text(context: Context) -> str:
     return as_prompt(context.turns[-1].parts)
 
 
+def all_words(context: Context) -> str:
+    """Gives all words of a context, a line for each turn, for models that have no template."""
+    return "\n".join(prompt_text(Context((turn,))) for turn in context.turns)
+
+
 def filled(prompt: str, text: str) -> str:
     """Fills a prompt for a dual encoder: the text goes in place of ``{}``, else behind the prompt, if there is one.
 
