@@ -38,7 +38,7 @@ faults: $(STAMP)
 	BABYCLI_FAULT_ROUNDS=500 BABYCLI_KILL_ROUNDS=50 $(VENV)/bin/python -m pytest tests/data/test_faults.py tests/data/test_kill.py
 
 kills: $(STAMP)
-	BABYCLI_KILL_ROUNDS=100 $(VENV)/bin/python -m pytest tests/evaluation/test_resume.py -k kills
+	BABYCLI_KILL_ROUNDS=100 $(VENV)/bin/python -m pytest tests/evaluation/test_resume.py tests/evaluation/test_devcv_kills.py -k kills
 
 latex: $(STAMP)
 	BABYCLI_TEST_LATEX=1 $(VENV)/bin/python -m pytest tests/report/test_latex.py

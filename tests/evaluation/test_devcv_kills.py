@@ -141,9 +141,11 @@ def n_answers() -> int:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+@pytest.mark.parametrize("n_rounds", [N_ROUNDS, pytest.param(20, marks=pytest.mark.long)])
 @pytest.mark.parametrize("n_processes", [1, 2])
 def test_kills_in_the_middle_of_memory_change_nothing(
     n_processes: int,
+    n_rounds: int,
     undisturbed: Path,
     talking: Path,
     drawn: Path,
@@ -152,10 +154,10 @@ def test_kills_in_the_middle_of_memory_change_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     due = final(only_run(undisturbed))
-    rng = random.Random(f"kills {N_ROUNDS} in {n_processes}")
+    rng = random.Random(f"kills {n_rounds} in {n_processes}")
     words = words_of(talking, drawn, "logs")
     n_killed = 0
-    for _ in range(N_ROUNDS):
+    for _ in range(n_rounds):
         n_before = n_answers()
         processes = start(n_processes, *words)
         # One beyond the last: while results are written.
@@ -173,4 +175,4 @@ def test_kills_in_the_middle_of_memory_change_nothing(
     folder = only_run(Path("logs"))
     assert final(folder) == due
     assert read_json(folder / "run.json")["status"] == "done"
-    assert n_killed >= N_ROUNDS // 2
+    assert n_killed >= n_rounds // 2
