@@ -10,8 +10,10 @@ from typing import Annotated
 
 import typer
 
+from babycli.commands.options import say
 from babycli.data.root import DatasetRoot
 from babycli.data.sets import checked_name, linked_sets
+from babycli.data.verify import can_be_fetched
 from babycli.errors import DataError
 from babycli.tasks import select_tasks
 from babycli.tasks.base import Task
@@ -28,34 +30,50 @@ SetOption = Annotated[
 ]
 
 
-def chosen_tasks(root: DatasetRoot, names: str | None, sets: str | None = None) -> list[Task]:
+def chosen_tasks(
+    root: DatasetRoot, names: str | None, sets: str | None = None, needs_labels: bool = False
+) -> list[Task]:
     """Gives the tasks of --tasks, on the sets of --set; without them, all for which there may be data.
 
     A task of a benchmark with several sets is there once for each set. Unless it is named itself, it is left out of a
-    set that has no label file for it. Raises UsageError for an unknown name, DataError for a set that is not linked.
+    set that has no label file for it. With ``needs_labels`` so is every other task that is not named, whose label file
+    is not there and cannot be fetched, which is said. Raises UsageError for an unknown name, DataError for a set that
+    is not linked.
     """
-    wanted = None if sets is None else _wanted(sets)
-    tasks: list[Task] = []
     named = set() if names is None else {name.strip() for name in names.split(",")}
-    selected = select_tasks(names)
-    for task in selected:
-        if task.benchmark is not None and task.benchmark.has_sets:
-            on_sets = list(_on_sets(root, task, wanted))
-            there = [bound for bound in on_sets if (root.path / bound.label_path).exists()]
-            tasks += on_sets if task.name in named else there
-        else:
-            tasks.append(task)
+    tasks = [
+        task
+        for task in all_bound_tasks(root, names, sets)
+        if not task.data_set or task.name in named or (root.path / task.label_path).exists()
+    ]
     if names is None and any(task.data_set for task in tasks):
         # Who has linked nothing but such sets does not want the others.
         others = [task for task in tasks if not task.data_set]
-        if not any((root.path / task.label_path).exists() for task in others):
+        if sets is not None or not any((root.path / task.label_path).exists() for task in others):
             tasks = [task for task in tasks if task.data_set]
+    if needs_labels and names is None:
+        absent = [task for task in tasks if not can_be_fetched(task) and not (root.path / task.label_path).exists()]
+        for task in absent:
+            say(f"{task.name} is left out: there is no {root.path / task.label_path}")
+        tasks = [task for task in tasks if task not in absent]
     # If nothing is linked at all, the first that is missed is told with the command that links it.
-    return tasks or selected
+    return tasks or select_tasks(names)
 
 
-def _wanted(sets: str) -> list[str]:
-    return [checked_name(name.strip()) for name in dict.fromkeys(sets.split(","))]
+def all_bound_tasks(root: DatasetRoot, names: str | None, sets: str | None = None) -> list[Task]:
+    """Gives the tasks of --tasks, each on every set of --set or, without it, on every set that is linked.
+
+    A set need not have a label file for a task. Where none is linked, a task is there on its own set. Raises UsageError
+    for an unknown name, DataError for a set that is not linked.
+    """
+    wanted = None if sets is None else [checked_name(name.strip()) for name in dict.fromkeys(sets.split(","))]
+    tasks: list[Task] = []
+    for task in select_tasks(names):
+        if task.benchmark is not None and task.benchmark.has_sets:
+            tasks += _on_sets(root, task, wanted)
+        else:
+            tasks.append(task)
+    return tasks
 
 
 def _on_sets(root: DatasetRoot, task: Task, wanted: Sequence[str] | None) -> Iterator[Task]:

@@ -13,22 +13,44 @@ from typing import Annotated
 
 import typer
 
+from babycli.commands.chosen import SetOption, all_bound_tasks, chosen_tasks
 from babycli.commands.data_copy import subset, unpack
+from babycli.commands.data_sets import (
+    DevcvImagesOption,
+    DevcvOption,
+    SplitOption,
+    read_given,
+    ready_sets,
+    say_equal_pictures,
+    tell_labels,
+)
 from babycli.commands.data_verify import (
-    chosen_tasks,
     is_demo,
     links_document,
     sound_labels,
     verify,
     write_manifest,
 )
-from babycli.commands.options import DataOption, FromOption, JsonOption, TasksOption, print_json, say, tasks_words, tell
+from babycli.commands.options import (
+    DataOption,
+    FromOption,
+    JsonOption,
+    TasksOption,
+    name_width,
+    print_json,
+    say,
+    tasks_words,
+    tell,
+)
 from babycli.commands.progress import progress_bar
+from babycli.data.finding import check_source
 from babycli.data.images import ImageError, ZipStore
 from babycli.data.label_files import get_labels
-from babycli.data.linking import LinkChoices, LinkReport, check_source, link_images
-from babycli.data.manifest import LabelledTask, links_of
+from babycli.data.labels import Labels
+from babycli.data.linking import LabelFile, LinkChoices, LinkReport, link_images
+from babycli.data.manifest import LabelledTask, full_name, links_of
 from babycli.data.root import DatasetRoot
+from babycli.data.set_linking import remove_linked_labels
 from babycli.data.sources import MAIN, all_sources, source_named
 from babycli.data.verify import Options, TaskSummary, link_problem, verify_dataset
 from babycli.errors import DataError, ExitCode, UsageError
@@ -43,16 +65,21 @@ app.command("extract")(unpack)
 app.command("subset")(subset)
 
 SHOWN_NAMES = 5
+SET_WORDS = "babycli data link --devcv SET=DIR"
 
 
 @app.command()
 def labels(labels_from: FromOption = None, tasks: TasksOption = None, data: DataOption = None) -> None:
     """Fetch the label files, or import them; checked against the manifests."""
     root = DatasetRoot.find(data)
-    chosen = select_tasks(tasks)
-    done = get_labels(root.path, chosen, _checked_source(labels_from), replace=True)
+    selected = select_tasks(tasks)
+    chosen = [task for task in selected if not task.data_set]
+    done = get_labels(root.path, chosen, _checked_source(labels_from), replace=True) if chosen else {}
     for task in chosen:
         tell(f"{task.name:<16} {done[task.name]:<14} {root.path / task.label_path}")
+    if len(chosen) < len(selected) and tasks is not None:
+        names = listed((task.name for task in selected if task.data_set), most=len(selected))
+        say(f"label files of {names} come with their pictures:  {SET_WORDS}{root.words}")
 
 
 def _checked_source(source: Path | None) -> Path | None:
@@ -88,6 +115,9 @@ def link(
             show_default=False,
         ),
     ] = None,
+    devcv: DevcvOption = None,
+    devcv_images: DevcvImagesOption = None,
+    split: SplitOption = None,
     labels_from: FromOption = None,
     tasks: TasksOption = None,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Link even where images are missing.")] = False,
@@ -101,26 +131,32 @@ def link(
     data: DataOption = None,
 ) -> None:
     """Check folders or zips of images against the labels, then link them into the dataset folder."""
-    named = {"saycam": saycam, "labeled_s": labeled_s, "synthetic": synthetic}
-    chosen = select_tasks(tasks)
-    given = {name: in_home(path) for name, path in named.items() if path is not None}
-    given |= _given_by_name(source or [], given, chosen)
-    if not given:
-        raise UsageError("nothing to link", "babycli data link path/to/saycam_images")
-    choices_of_links = LinkChoices(allow_missing, one_of(mode, LinkMode, "mode"), relative)
     root = DatasetRoot.find(data)
+    named = {"saycam": saycam, "labeled_s": labeled_s, "synthetic": synthetic}
+    given = {name: in_home(path) for name, path in named.items() if path is not None}
+    given |= _given_by_name(source or [], given, all_bound_tasks(root, tasks))
+    given_sets = read_given(devcv or [], devcv_images or [], split)
+    if not given and not given_sets:
+        raise UsageError("nothing to link", f"babycli data link path/to/saycam_images   or   {SET_WORDS}")
+    choices_of_links = LinkChoices(allow_missing, one_of(mode, LinkMode, "mode"), relative)
     for path in given.values():
         check_source(path, root.index_folder if root.path.is_dir() else None)
-    done = set(get_labels(root.path, chosen, _checked_source(labels_from), replace=False).values())
-    if done - {"already there", "not there"}:
-        say(f"label files: {', '.join(sorted(done - {'not there'}))} into {root.path}")
-    chosen = chosen_tasks(root, tasks)
-    all_labels = [sound_labels(root, task) for task in chosen]
+    all_labels = _labels_there(root, tasks, given, labels_from) if given else []
+    sets = ready_sets(root, given_sets, tasks)
+    files = {full_name(file.labels.task): file for ready in sets for file in ready.files}
+    all_labels = [labels for labels in all_labels if full_name(labels.task) not in files]
+    all_labels += [file.labels for file in files.values()]
+    given |= {ready.source: ready.images for ready in sets}
     with progress_bar("reading images", unit=" images") as count:
-        linked = link_images(root, all_labels, given, choices_of_links, count)
+        linked = link_images(root, all_labels, given, choices_of_links, count, list(files.values()))
     reports = linked.reports
-    for task in chosen:
-        _print_task(root, task, [report for report in reports if report.task == task.name])
+    width = name_width(full_name(labels.task) for labels in all_labels)
+    for labels in all_labels:
+        name = full_name(labels.task)
+        of_task = [report for report in reports if report.task == name]
+        _print_task(root, labels.task, of_task, width, files.get(name), allow_missing)
+        if name in files:
+            say_equal_pictures(labels, of_task)
     if linked.changed:
         say(
             f"{len(linked.changed)} images have other bytes than when they were linked before: {listed(linked.changed)}"
@@ -131,6 +167,19 @@ def link(
     lacking = [report for report in reports if report.found and report.found.missing and report.was_given]
     if lacking and not allow_missing:
         raise typer.Exit(ExitCode.DATA)
+
+
+def _labels_there(
+    root: DatasetRoot, tasks: str | None, given: Mapping[str, Path], labels_from: Path | None
+) -> list[Labels]:
+    """Gets label files that are missing, and reads those of the tasks that may be linked to the given folders."""
+    chosen = [task for task in select_tasks(tasks) if not task.data_set]
+    if chosen:
+        done = set(get_labels(root.path, chosen, _checked_source(labels_from), replace=False).values())
+        if done - {"already there", "not there"}:
+            say(f"label files: {', '.join(sorted(done - {'not there'}))} into {root.path}")
+    there = chosen_tasks(root, tasks, needs_labels=True)
+    return [sound_labels(root, task) for task in there if not task.data_set or given.keys() & task.links.keys()]
 
 
 def _given_by_name(words: Sequence[str], given: Mapping[str, Path], tasks: Sequence[LabelledTask]) -> dict[str, Path]:
@@ -149,8 +198,17 @@ def _given_by_name(words: Sequence[str], given: Mapping[str, Path], tasks: Seque
     return folders
 
 
-def _print_task(root: DatasetRoot, task: LabelledTask, reports: Sequence[LinkReport]) -> None:
-    broken = [link_problem(root, task.name, report.link) for report in reports]
+def _print_task(
+    root: DatasetRoot,
+    task: LabelledTask,
+    reports: Sequence[LinkReport],
+    width: int,
+    file: LabelFile | None,
+    allow_missing: bool,
+) -> None:
+    name = full_name(task)
+    broken = [link_problem(root, name, report.link) for report in reports]
+    is_withheld = file is not None and not allow_missing and not all(report.is_complete for report in reports)
     places = [report.found for report in reports if report.found]
     is_lacking = {
         "missing": any(len(best.missing) > len(best.broken) for best in places),
@@ -158,15 +216,17 @@ def _print_task(root: DatasetRoot, task: LabelledTask, reports: Sequence[LinkRep
     }
     lacking = [word for word, holds in is_lacking.items() if holds]
     wanted = [report for report, problem in zip(reports, broken, strict=True) if problem and report.action == "wanted"]
-    if any(report.action in ("incomplete", "withheld") for report in reports):
+    if is_withheld or any(report.action in ("incomplete", "withheld") for report in reports):
         state = "NOT LINKED"
     elif any(broken):
         state = "wants " + " and ".join(source_named(report.link.source).title for report in wanted)
     else:
         state = f"linked, images {' and '.join(lacking)}" if lacking else "ready"
-    tell(f"{task.name:<16} {state}")
+    tell(f"{name:<{width}} {state}")
     for report in reports:
         _print_link(root, report)
+        if file is not None:
+            tell_labels(file, report)
 
 
 def _print_link(root: DatasetRoot, report: LinkReport) -> None:
@@ -210,18 +270,21 @@ def _say_wanted(saycam: Path | None, reports: Sequence[LinkReport], words: str) 
 
 
 @app.command()
-def status(tasks: TasksOption = None, as_json: JsonOption = False, data: DataOption = None) -> None:
+def status(
+    tasks: TasksOption = None, data_set: SetOption = None, as_json: JsonOption = False, data: DataOption = None
+) -> None:
     """Show what is there: label files, links and where they lead, and which tasks are ready."""
     root = DatasetRoot.find(data)
     with progress_bar("looking for images", unit=" images") as count:
-        summaries = verify_dataset(root, select_tasks(tasks), Options(depth=Depth.NAMES), count).tasks
+        summaries = verify_dataset(root, chosen_tasks(root, tasks, data_set), Options(depth=Depth.NAMES), count).tasks
     if as_json:
         print_json({s.task: _status_document(s) for s in summaries})
         return
     tell(f"dataset folder: {root.path}" + ("" if root.path.is_dir() else "  (not there yet)"))
+    width = name_width(summary.task for summary in summaries)
     for summary in summaries:
         state = "not ready" if summary.problems else "ready"
-        tell(f"{summary.task:<16} {state}" + ("  (demo)" if is_demo(summary) else ""))
+        tell(f"{summary.task:<{width}} {state}" + ("  (demo)" if is_demo(summary) else ""))
         for link_summary in summary.links:
             counted = (
                 f"  {link_summary.n_sound} of {link_summary.n_images} images there" if summary.images_checked else ""
@@ -245,11 +308,23 @@ def _status_document(summary: TaskSummary) -> dict[str, object]:
 
 
 @app.command()
-def unlink(tasks: TasksOption = None, data: DataOption = None) -> None:
-    """Remove the links from the dataset folder. Images, label files and real folders stay."""
+def unlink(tasks: TasksOption = None, data_set: SetOption = None, data: DataOption = None) -> None:
+    """Remove the links from the dataset folder. Images, label files and real folders stay.
+
+    Label files that were linked with their images go too, unless they were changed since.
+    """
     root = DatasetRoot.find(data)
-    for path in dict.fromkeys(link.path for task in select_tasks(tasks) for link in links_of(task)):
-        if root.remove_link(path):
+    chosen = all_bound_tasks(root, tasks, data_set)
+    of_sets = [task for task in all_bound_tasks(root, None) if task.data_set]
+    gone = remove_linked_labels(root, [task.label_path for task in chosen if task.data_set])
+    for label_path, is_gone in gone.items():
+        tell(f"removed {root.path / label_path}" if is_gone else f"kept    {root.path / label_path}, not as linked")
+    still = [task for task in of_sets if (root.path / task.label_path).exists()]
+    held = {path for task in still for path in task.links.values()}
+    for path in dict.fromkeys(link.path for task in chosen for link in links_of(task)):
+        if path in held:
+            tell(f"kept    {root.path / path}, for the other tasks of its set")
+        elif root.remove_link(path):
             tell(f"removed {root.path / path}")
         elif root.link_state(path) == "folder":
             tell(f"kept    {root.path / path}, a real folder")

@@ -13,21 +13,21 @@ from typing import Annotated
 
 import typer
 
-from babycli.commands.data_verify import chosen_tasks, sound_labels
+from babycli.commands.chosen import SetOption, chosen_tasks
+from babycli.commands.data_verify import sound_labels
 from babycli.commands.options import DataOption, FromOption, TasksOption, say, tasks_words, tell
 from babycli.commands.progress import progress_bar
 from babycli.data.extract import check_members, extract
+from babycli.data.finding import check_source
 from babycli.data.images import ImageError, open_archive, open_zip_store
 from babycli.data.label_files import get_labels
-from babycli.data.linking import check_source
-from babycli.data.manifest import LabelledTask, links_of
+from babycli.data.manifest import LabelledTask, full_name, links_of
 from babycli.data.problems import Problem, exit_code
 from babycli.data.root import DatasetRoot
 from babycli.data.subset import MANIFEST_NAME, make_subset
 from babycli.data.zips import Member, ZipArchive
 from babycli.errors import DataError, UsageError
 from babycli.files import in_home
-from babycli.tasks import select_tasks
 
 SHOWN_OF_A_CAUSE = 20  # problems with the same cause, in a list
 
@@ -45,6 +45,7 @@ def unpack(
     only_needed: Annotated[bool, typer.Option("--only-needed", help="Only the images that tasks read.")] = False,
     source: FromOption = None,
     tasks: TasksOption = None,
+    data_set: SetOption = None,
     data: DataOption = None,
 ) -> None:
     """Unpack a zip, checked and in parallel; interrupted, the same command goes on."""
@@ -57,8 +58,9 @@ def unpack(
     opened = open_archive(archive, root.index_folder)
     lacking: list[Problem] = []
     if only_needed:
-        get_labels(root.path, select_tasks(tasks), source, replace=False)
-        members, lacking = _needed(opened, root, chosen_tasks(root, tasks))
+        chosen = chosen_tasks(root, tasks, data_set)
+        get_labels(root.path, [task for task in chosen if not task.data_set], source, replace=False)
+        members, lacking = _needed(opened, root, chosen_tasks(root, tasks, data_set, needs_labels=True))
     else:
         members = list(opened.members())
     if not members:
@@ -98,7 +100,7 @@ def _needed(
                 try:
                     member = store.member(name)
                 except ImageError as error:
-                    problems.append(Problem(task.name, error.kind, error.path, error.detail))
+                    problems.append(Problem(full_name(task), error.kind, error.path, error.detail))
                 else:
                     members[member.name] = member
             lacking += problems if len(problems) < len(names) else []
@@ -123,11 +125,12 @@ def _print(problems: Sequence[Problem]) -> None:
 def subset(
     destination: Annotated[str, typer.Argument(metavar="DEST", help="New dataset folder.", show_default=False)],
     tasks: TasksOption = None,
+    data_set: SetOption = None,
     data: DataOption = None,
 ) -> None:
     """Copy just the images that tasks read, with labels, links and checksums: a dataset folder for a cluster."""
     root = DatasetRoot.find(data)
-    all_labels = [sound_labels(root, task) for task in chosen_tasks(root, tasks)]
+    all_labels = [sound_labels(root, task) for task in chosen_tasks(root, tasks, data_set, needs_labels=True)]
     with progress_bar("copying", unit=" images") as count:
         result = make_subset(root, all_labels, _folder(destination), count)
     if result.was_there:

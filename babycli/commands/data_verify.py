@@ -14,15 +14,25 @@ from typing import Annotated
 
 import typer
 
-from babycli.commands.options import DataOption, JsonOption, TasksOption, print_json, say, tasks_words, tell
+from babycli.commands.chosen import SetOption, chosen_tasks
+from babycli.commands.options import (
+    DataOption,
+    JsonOption,
+    TasksOption,
+    name_width,
+    print_json,
+    say,
+    tasks_words,
+    tell,
+)
 from babycli.commands.progress import progress_bar
 from babycli.data.checksums import ChecksumFile, checksum_text
 from babycli.data.datasets import data_set_named
+from babycli.data.finding import check_source
 from babycli.data.hashing import hash_files
 from babycli.data.images import ImageError, open_store
 from babycli.data.labels import Labels
-from babycli.data.linking import check_source
-from babycli.data.manifest import LabelledTask
+from babycli.data.manifest import LabelledTask, full_name
 from babycli.data.problems import Problem, ProblemKind, exit_code, raise_for
 from babycli.data.root import DatasetRoot
 from babycli.data.sources import link_command, source_named
@@ -39,25 +49,9 @@ from babycli.data.verify import (
 )
 from babycli.errors import DataError, UsageError
 from babycli.files import is_aside, write_atomically
-from babycli.tasks import select_tasks
-from babycli.tasks.base import Task
 from babycli.wording import Depth, one_of
 
 SHOWN_PROBLEMS = 1_000
-
-
-def chosen_tasks(root: DatasetRoot, names: str | None) -> list[Task]:
-    """Gives the tasks of --tasks; without it all, except those whose labels cannot be fetched and are not there.
-
-    Raises UsageError for an unknown name.
-    """
-    tasks = select_tasks(names)
-    if names is not None:
-        return tasks
-    absent = [task for task in tasks if not can_be_fetched(task) and not (root.path / task.label_path).exists()]
-    for task in absent:
-        say(f"{task.name} is left out: there is no {root.path / task.label_path}")
-    return [task for task in tasks if task not in absent]
 
 
 def sound_labels(root: DatasetRoot, task: LabelledTask) -> Labels:
@@ -97,6 +91,7 @@ def verify(
     full: Annotated[bool, typer.Option("--full", help="Read files again that have not changed since.")] = False,
     no_index: Annotated[bool, typer.Option("--no-index", help="Neither use nor keep the findings of verify.")] = False,
     tasks: TasksOption = None,
+    data_set: SetOption = None,
     as_json: JsonOption = False,
     data: DataOption = None,
 ) -> None:
@@ -126,7 +121,7 @@ def verify(
         use_index=not no_index,
     )
     root = DatasetRoot.find(data)
-    chosen = chosen_tasks(root, tasks) if source is None else []
+    chosen = chosen_tasks(root, tasks, data_set, needs_labels=True) if source is None else []
     with progress_bar("checking", unit=" files") as count:
         if source is None:
             verified = verify_dataset(root, chosen, options, count)
@@ -136,8 +131,9 @@ def verify(
     if as_json:
         print_json(_verify_document(verified))
     else:
+        width = name_width(summary.task for summary in verified.tasks)
         for summary in verified.tasks:
-            tell(_verify_line(summary))
+            tell(_verify_line(summary, width))
         if source is not None:
             tell(f"{source}  {verified.n_files} files")
         for problem in verified.problems[:SHOWN_PROBLEMS]:
@@ -155,12 +151,12 @@ def verify(
     raise typer.Exit(exit_code(verified.problems))
 
 
-def _verify_line(summary: TaskSummary) -> str:
+def _verify_line(summary: TaskSummary, width: int) -> str:
     rows = f"{summary.n_rows} rows" + (" (demo)" if is_demo(summary) else "")
     if not summary.images_checked:
-        return f"{summary.task:<16} {rows}; images not checked until the label file is right"
+        return f"{summary.task:<{width}} {rows}; images not checked until the label file is right"
     images = ", ".join(f"{s.n_sound} of {s.n_images} {source_named(s.link.source).title} sound" for s in summary.links)
-    return f"{summary.task:<16} {rows}; {images}"
+    return f"{summary.task:<{width}} {rows}; {images}"
 
 
 def is_demo(summary: TaskSummary) -> bool:
@@ -181,11 +177,11 @@ def _mending(root: DatasetRoot, tasks: Sequence[LabelledTask], problems: Sequenc
     """Gives the command or step to take first: label files before images, which cannot be checked without them."""
     label_files = {str(root.path / task.label_path) for task in tasks}
     of_labels = {p.task for p in problems if p.subject in label_files or p.kind == ProblemKind.UNSAFE_NAME}
-    doubtful = [task for task in tasks if task.name in of_labels]
+    doubtful = [task for task in tasks if full_name(task) in of_labels]
     if doubtful:
         return labels_mend(root, next((task for task in doubtful if can_be_fetched(task)), doubtful[0]))
     wanting = {problem.task for problem in problems}
-    of_images = [task for task in tasks if task.name in wanting] or tasks
+    of_images = [task for task in tasks if full_name(task) in wanting] or tasks
     link = link_command([source for task in of_images for source in task.links], root.words + words)
     if any(problem.kind == ProblemKind.CHECKSUM for problem in problems):
         return f"put the right files back; if those that are there are right:  {link}"

@@ -10,6 +10,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -87,6 +88,11 @@ def parse_args(text: str) -> dict[str, str]:
             raise UsageError(f"cannot read {part!r} in --model-args", "write it as  --model-args key=value,key=value")
         parsed[key] = value
     return parsed
+
+
+def name_width(names: Iterable[str]) -> int:
+    """Gives the width of a column with these names of tasks."""
+    return max([16, *map(len, names)])
 
 
 def tasks_words(names: str | None) -> str:

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from babycli.data.sources import source_modules
 
 OWN = "own"  # of tasks whose label files nobody has published
+DEMO = "demo"
 
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """A set of data. The ``DATA_SET`` of a file in babycli/data/sources/ is one."""
+    """A set of data. The ``DATA_SET`` of a file in babycli/data/sources/ is one; ``DATA_SETS`` are several."""
 
     name: str  # as logs have it: "saycam"
     title: str  # "SAYCam"
@@ -30,6 +31,7 @@ class DataSet:
 def all_data_sets() -> Mapping[str, DataSet]:
     """Gives every set of data by name, in the order of tables."""
     sets = [module.DATA_SET for module in source_modules() if "DATA_SET" in vars(module)]
+    sets += [known for module in source_modules() if "DATA_SETS" in vars(module) for known in module.DATA_SETS]
     return {known.name: known for known in sorted([*sets, DataSet(OWN, "Own data", order=2)], key=_order)}
 
 

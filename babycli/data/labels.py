@@ -7,12 +7,12 @@ knows which rows make an item.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from babycli.data.datasets import OWN
-from babycli.data.manifest import LabelledTask, Published, published
+from babycli.data.datasets import DEMO, OWN
+from babycli.data.manifest import LabelledTask, Published, full_name, is_of_demo, published
 from babycli.data.names import is_safe_name
 from babycli.data.problems import Problem, ProblemKind
 from babycli.data.rows import BOM, ParsedRows, PlacedRow, parse_rows
@@ -53,37 +53,61 @@ def read_labels(path: Path, task: LabelledTask) -> Labels:
         missing = isinstance(error, FileNotFoundError)
         detail = "" if missing else str(error.strerror)
         kind = ProblemKind.LABELS_MISSING if missing else ProblemKind.UNREADABLE
-        return Labels(task, path, "", None, (), [], (Problem(task.name, kind, str(path), detail),))
+        return Labels(task, path, "", None, (), [], (Problem(full_name(task), kind, str(path), detail),))
     return parse_labels(raw, path, task)
 
 
 def parse_labels(raw: bytes, path: Path, task: LabelledTask) -> Labels:
     """Reads the bytes of a label file, as read_labels() does; ``path`` is for messages."""
-    known = published(task.name)
-    data_set = known.data_set_of(hashlib.sha256(raw).hexdigest()) if known is not None else task.data_set or OWN
+    known, name, sha256 = published(task.name), full_name(task), hashlib.sha256(raw).hexdigest()
+    if known is not None:
+        data_set = known.data_set_of(sha256)
+    else:
+        data_set = DEMO if is_of_demo(task.name, sha256) else task.data_set or OWN
     parsed = parse_rows(raw, task.label_format, task.columns)
     rows = tuple(placed.row for placed in parsed.rows)
-    items = _made_items(task, path, rows) if rows else []
-    problems = [Problem(task.name, ProblemKind.LABELS_MALFORMED, str(path), detail) for detail in parsed.wrong]
+    # Items that anybody may have made are of any form: items() need not take those that problems() names.
+    of_items = _item_problems(task, path, rows) if task.data_set else []
+    items = _made_items(task, path, rows) if rows and not of_items else []
+    problems = [Problem(name, ProblemKind.LABELS_MALFORMED, str(path), detail) for detail in parsed.wrong]
     if known is not None and data_set is None:
-        problems.insert(0, Problem(task.name, ProblemKind.LABELS_CHECKSUM, str(path), why_not(raw, known)))
+        problems.insert(0, Problem(name, ProblemKind.LABELS_CHECKSUM, str(path), why_not(raw, known)))
         if not parsed.wrong and len(rows) not in (known.n_rows, known.demo_n_rows):
             detail = f"{len(rows)} rows, should be {known.n_rows}"
-            problems.append(Problem(task.name, ProblemKind.LABELS_MALFORMED, str(path), detail))
+            problems.append(Problem(name, ProblemKind.LABELS_MALFORMED, str(path), detail))
     elif not rows and not parsed.wrong:
-        problems.append(Problem(task.name, ProblemKind.LABELS_MALFORMED, str(path), "it has no rows"))
+        problems.append(Problem(name, ProblemKind.LABELS_MALFORMED, str(path), "it has no rows"))
     problems += _repeated_ids(task, path, parsed, items)
     problems += _unsafe_names(task, path, parsed, items)
-    return Labels(task, path, hashlib.sha256(raw).hexdigest(), data_set, rows, items, tuple(problems))
+    problems += of_items
+    return Labels(task, path, sha256, data_set, rows, items, tuple(problems))
 
 
 def with_item_problems(labels: Labels) -> Labels:
     """Gives the same labels, with the problems of their items added to those of the file."""
-    task, path = labels.task, str(labels.path)
+    if labels.task.data_set:
+        return labels  # they are there already
+    of_items = _item_problems(labels.task, labels.path, labels.rows)
+    return replace(labels, problems=(*labels.problems, *of_items))
+
+
+def _item_problems(task: LabelledTask, path: Path, rows: Sequence[Row]) -> list[Problem]:
     with explained_for(task, f"{task.name}: problems() fails for {path}", TaskError):
-        details = [str(problem.detail) for problem in (task.problems(labels.rows) if labels.rows else ())]
-    malformed = [Problem(task.name, ProblemKind.TRIAL, path, detail) for detail in details]
-    return replace(labels, problems=(*labels.problems, *malformed))
+        details = [str(problem.detail) for problem in (task.problems(rows) if rows else ())]
+    return [Problem(full_name(task), ProblemKind.TRIAL, str(path), detail) for detail in details]
+
+
+def equal_pictures(
+    labels: Labels, item: Item, digest_of: Callable[[ImageRef], str | None]
+) -> Iterator[tuple[ImageRef, ImageRef]]:
+    """Gives pairs of an item's pictures that have the same bytes, where they must differ; None has other bytes."""
+    for group in labels.task.distinct(item):
+        first: dict[str, ImageRef] = {}
+        for image in dict.fromkeys(group):
+            digest = digest_of(image)
+            other = first.setdefault(digest, image) if digest else image
+            if other != image:
+                yield other, image
 
 
 def why_not(raw: bytes, known: Published) -> str:
@@ -164,7 +188,7 @@ def _repeated_ids(task: LabelledTask, path: Path, parsed: ParsedRows, items: Seq
     for item_id, of_id in places.items():
         if len(of_id) > 1:
             detail = f"{len(of_id)} items have the id {item_id!r}: {listed(of_id)}"
-            yield Problem(task.name, ProblemKind.LABELS_MALFORMED, str(path), detail)
+            yield Problem(full_name(task), ProblemKind.LABELS_MALFORMED, str(path), detail)
 
 
 def _unsafe_names(task: LabelledTask, path: Path, parsed: ParsedRows, items: Sequence[Item]) -> Iterator[Problem]:
@@ -182,7 +206,7 @@ def _unsafe_names(task: LabelledTask, path: Path, parsed: ParsedRows, items: Seq
             is_safe = isinstance(image.name, str) and is_safe_name(image.name)  # in JSON it may be anything
             if not is_safe and image.name not in names[:i]:
                 for place in _places_in_file(image, of_item):
-                    yield Problem(task.name, ProblemKind.UNSAFE_NAME, str(image.name), f"in {place} of {path}")
+                    yield Problem(full_name(task), ProblemKind.UNSAFE_NAME, str(image.name), f"in {place} of {path}")
 
 
 def _places_in_file(image: ImageRef, rows: Sequence[PlacedRow]) -> list[str]:

@@ -1,7 +1,6 @@
 """Linking the folders or zips that a user gives into the dataset folder: find, count and read images, then link.
 
-Owns finding the place that holds the named images, and what the lock records of them. Never changes an image, and never
-follows a name out of the given folder.
+Owns which links are set, and what the lock records of the images behind them. Never changes an image.
 """
 
 from __future__ import annotations
@@ -15,58 +14,27 @@ from pathlib import Path
 from typing import Literal
 
 from babycli.data.copying import assembling, lacking, put_images
+from babycli.data.finding import Found, candidates, find_images
 from babycli.data.hashing import hash_each
-from babycli.data.images import ImageError, ImageStore, is_folder, n_probes_found, open_archive, open_store
+from babycli.data.images import ImageError
 from babycli.data.labels import Labels
-from babycli.data.lock import Lock, LockedLink, lock_path, read_lock
-from babycli.data.manifest import Link, links_of
+from babycli.data.lock import Lock, LockedLabels, LockedLink, lock_path, read_lock
+from babycli.data.manifest import Link, full_name, links_of
 from babycli.data.problems import ProblemKind
 from babycli.data.root import DatasetRoot
 from babycli.data.sources import all_sources, source_named
-from babycli.data.zips import is_zip
 from babycli.errors import DataError, UsageError
-from babycli.files import locked, open_to_read, raise_limit, written_aside
+from babycli.files import (
+    explained,
+    keep_old,
+    locked,
+    read_file,
+    write_atomically,
+    written_aside,
+)
 from babycli.wording import LinkMode
 
-_NO_IMAGES = {
-    ProblemKind.EMPTY,
-    ProblemKind.NOT_AN_IMAGE,
-    ProblemKind.TRUNCATED,
-    ProblemKind.UNDECODABLE,
-    ProblemKind.SUSPICIOUS_SIZE,
-}
-_SPLIT_MARK = b"PK\x07\x08"  # at the start of the first part
-_PART = re.compile(r"\.(?:z\d\d+|\d{3})$", re.IGNORECASE)  # frames.z01 of Info-ZIP, frames.zip.001 of 7-Zip
 _IMAGES = "images"  # in the dataset folder: where images are put that are not merely linked
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The best folder or zip for a link, the names that are no whole images there, and the digests of the others."""
-
-    folder: Path
-    names: tuple[str, ...]  # that are looked for
-    missing: tuple[str, ...]  # names that are not there as whole images
-    why: Mapping[str, ImageError]  # for each of the missing: what is wrong
-    store: ImageStore
-    sha256: Mapping[str, str]  # of every image that is there; empty until they are read
-
-    def of_names(self, names: Sequence[str]) -> Found:
-        """Gives the same place for some of the names: those of one task, where several tasks read it."""
-        return replace(self, names=tuple(names), missing=tuple(sorted(set(self.missing).intersection(names))))
-
-    @property
-    def broken(self) -> tuple[str, ...]:
-        """The missing names under which there is a file, but no whole image."""
-        return tuple(name for name in self.missing if self.why[name].kind in _NO_IMAGES)
-
-    @property
-    def n_names(self) -> int:
-        return len(self.names)
-
-    @property
-    def n_found(self) -> int:
-        return len(self.names) - len(self.missing)
 
 
 LinkAction = Literal["linked", "unchanged", "incomplete", "wanted", "kept", "withheld"]
@@ -89,6 +57,19 @@ class LinkReport:
     found: Found | None
     was_given: bool  # the user named a folder in which its images are looked for
 
+    @property
+    def is_complete(self) -> bool:
+        return self.found is not None and not self.found.missing
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFile:
+    """A label file that comes with its images: it is put in its place when they are linked."""
+
+    labels: Labels
+    content: bytes
+    record: LockedLabels
+
 
 @dataclass(frozen=True, slots=True)
 class LinkChoices:
@@ -108,65 +89,6 @@ class Linked:
     changed: tuple[str, ...]  # images that had other bytes when they were linked before
 
 
-def check_source(given: Path, index_folder: Path | None = None) -> None:
-    """Checks that a path is a folder or a zip that can be read. Raises DataError."""
-    if not os.path.exists(given):  # unlike Path.exists, false for a name that is too long
-        if os.path.islink(given):
-            raise DataError(f"{given} is a link that leads nowhere: {os.readlink(given)}", "check the path")
-        raise DataError(f"there is no folder {given}", "check the path")
-    if given.is_dir():
-        return
-    if not is_zip(given):
-        raise _no_source(given)
-    open_archive(given, index_folder)
-
-
-def _no_source(given: Path) -> DataError:
-    """Explains a path that is neither a folder nor a file that ends as a zip does."""
-    try:
-        with open_to_read(given) as stream:
-            head = stream.read(len(_SPLIT_MARK))
-    except OSError as error:
-        raise_limit(error)
-        return DataError(f"cannot read {given}: {error.strerror}", "give a folder of images or a zip")
-    if head == _SPLIT_MARK or _PART.search(given.name):
-        return DataError(
-            f"{given} is one part of a split zip, and not the last",
-            "put all parts into one folder and join them:  zip -s 0 NAME.zip --out whole.zip   (of 7-Zip: "
-            "cat NAME.zip.0* > whole.zip)",
-        )
-    return DataError(
-        f"{given} is neither a folder of images nor a zip",
-        "check the path; if it should be a zip (Databrary's frames.txt is one), it was cut off: download it again",
-    )
-
-
-def candidates(given: Path, index_folder: Path | None = None) -> list[Path]:
-    """Lists the places where images may lie: the zip alone, or the folder and, sorted, the folders in it.
-
-    Raises DataError for what is neither.
-    """
-    check_source(given, index_folder)
-    if given.is_file():
-        return [given]
-    try:
-        with os.scandir(given) as entries:  # 600,285 frames: no stat for each
-            inside = sorted(e.name for e in entries if not e.name.startswith(".") and is_folder(e))
-    except OSError as error:
-        raise_limit(error)
-        raise DataError(f"cannot read the folder {given}: {error.strerror}") from error
-    return [given, *(given / name for name in inside)]
-
-
-def find_images(places: Sequence[Path], names: Sequence[str], index_folder: Path) -> Found:
-    """Finds the place where most of the names are files, the first of equals. ``names`` must not be empty."""
-    stores = {place: open_store(place, names, index_folder) for place in places}
-    best = max(places, key=lambda place: n_probes_found(stores[place], names))
-    store = stores[best]
-    why = {name: problem for name in names if (problem := store.problem(name)) is not None}
-    return Found(best, tuple(names), tuple(why), why, store, {})
-
-
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """A link with the names of all images that tasks read through it."""
@@ -181,16 +103,18 @@ def link_images(
     given: Mapping[str, Path],
     choices: LinkChoices,
     progress: Callable[[int], None],
+    label_files: Sequence[LabelFile] = (),
 ) -> Linked:
     """Checks every link of every task against the given folders and zips, then sets the links that may be set.
 
     A source that may lie inside another one is looked for there if no folder is given for it. A task that misses images
     in a given folder gets no link at all, except with ``allow_missing``, or for a link with which another task is
-    complete; an image that cannot be read, is cut off or is no image counts as missing. Then the lock is written.
+    complete; an image that cannot be read, is cut off or is no image counts as missing. Of ``label_files``, which are
+    of tasks in ``labels``, those of complete tasks are written, with ``allow_missing`` all. Then the lock is written.
     ``progress`` gets counts of images read. Raises DataError for a path that is no folder or zip, and for a folder in
     which no image is found.
     """
-    with locked(root.path):
+    with locked(root.path, makes=bool(label_files)):
         earlier = read_lock(root)
         folders = {source: candidates(path, root.index_folder) for source, path in given.items()}
         asked = _all_asked(labels)
@@ -206,8 +130,13 @@ def link_images(
         }
         texts = _link_texts(root, to_set, choices, progress)
         as_before = {path for path, text in texts.items() if root.link_text(path) == text}
-        lock = _new_lock(root, places, texts, earlier)
+        complete = {report.task for report in reports if report.is_complete or choices.allow_missing}
+        to_write = [file for file in label_files if full_name(file.labels.task) in complete]
+        recorded = {**earlier.labels, **{file.labels.task.label_path: file.record for file in to_write}}
+        lock = _new_lock(root, places, texts, earlier, recorded)
         with written_aside(lock_path(root), lock.content) as put_lock_in_place:
+            for file in to_write:
+                _put_labels(root.path / file.labels.task.label_path, file.content)
             root.set_links({path: text for path, text in texts.items() if path not in as_before})
             if lock != earlier:
                 put_lock_in_place()
@@ -243,7 +172,7 @@ def _reports(
     allowed: set[str] = set()
     for of_task in labels:
         own = [(link, _view(places[link.path], of_task, link)) for link in links_of(of_task.task)]
-        views += [(of_task.task.name, link, view) for link, view in own]
+        views += [(full_name(of_task.task), link, view) for link, view in own]
         if choices.allow_missing or not any(view.missing for _, view in own if view is not None):
             allowed.update(link.path for link, _ in own)
     reports = []
@@ -353,7 +282,22 @@ def _own_folder(root: DatasetRoot, source: str, mode: LinkMode, sha256: Mapping[
     return root.path / _IMAGES / f"{source}-{digest[:12]}"
 
 
-def _new_lock(root: DatasetRoot, behind: Mapping[str, Found | None], texts: Mapping[str, str], earlier: Lock) -> Lock:
+def _put_labels(place: Path, content: bytes) -> None:
+    """Writes a label file; another one that was there is kept beside it."""
+    with explained(place):
+        is_same = place.is_file() and read_file(place) == content
+    if not is_same:
+        keep_old(place)
+        write_atomically(place, content)
+
+
+def _new_lock(
+    root: DatasetRoot,
+    behind: Mapping[str, Found | None],
+    texts: Mapping[str, str],
+    earlier: Lock,
+    labels: Mapping[str, LockedLabels],
+) -> Lock:
     """Records the images behind every link now. A link that was not touched keeps its earlier record."""
     n_files: dict[str, int] = {}
     links = {}
@@ -367,7 +311,7 @@ def _new_lock(root: DatasetRoot, behind: Mapping[str, Found | None], texts: Mapp
             links[path] = LockedLink(texts.get(path, ""), identity, n_files[identity], sha256)
         elif before is not None and before.target == root.link_text(path):
             links[path] = before
-    return Lock(links)
+    return Lock(links, labels)
 
 
 def _recorded_besides(before: LockedLink | None, text: str, place: Found) -> dict[str, str]:

@@ -1,4 +1,5 @@
-"""The lock of a dataset: a record of the images behind each link, by which a later change is noticed.
+"""The lock of a dataset: a record of the images behind each link, by which a later change is noticed; and of the label
+files that were linked with their images.
 
 Owns babycli.lock, a JSON file in the dataset folder, which `data link` writes. Never reads an image: digests are given.
 """
@@ -7,17 +8,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from babycli.data.manifest import LabelledTask, full_name
 from babycli.data.problems import Problem, ProblemKind
 from babycli.data.root import DatasetRoot
 from babycli.errors import DataError
 from babycli.files import raise_limit, read_file
+from babycli.wording import all_of
 
 LOCK_NAME = "babycli.lock"
-_SCHEMA = 1
+_SCHEMA = 2  # of a lock with label files; without them it is 1, as ever
+_KNOWN_SCHEMAS = (1, _SCHEMA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +35,18 @@ class LockedLink:
 
 
 @dataclass(frozen=True, slots=True)
+class LockedLabels:
+    """A record of a label file that was linked with its images."""
+
+    sha256: str  # as it was written
+    origin: str  # the path of the user's file, perhaps in a zip
+    origin_sha256: str  # another one where names of images were rewritten
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
     links: Mapping[str, LockedLink]  # by the link's place in the dataset folder
+    labels: Mapping[str, LockedLabels] = field(default_factory=dict)  # by the label file's place there
 
     @property
     def content(self) -> bytes:
@@ -47,7 +61,10 @@ class Lock:
             }
             for path, link in sorted(self.links.items())
         }
-        return json.dumps({"schema": _SCHEMA, "links": links}, indent=1).encode() + b"\n"
+        document: dict[str, Any] = {"schema": _SCHEMA if self.labels else 1, "links": links}
+        if self.labels:
+            document["labels"] = {path: asdict(labels) for path, labels in sorted(self.labels.items())}
+        return json.dumps(document, indent=1).encode() + b"\n"
 
 
 def lock_path(root: DatasetRoot) -> Path:
@@ -62,6 +79,15 @@ def lock_problem(task: str, place: str, recorded: str | None, digest: str) -> Pr
     return Problem(task, ProblemKind.CHECKSUM, place, detail)
 
 
+def labels_problem(lock: Lock, task: LabelledTask, path: Path, sha256: str) -> Problem | None:
+    """Gives the problem of a label file at ``path`` that is not as it was linked; None if it is, or was not."""
+    recorded = lock.labels.get(task.label_path)
+    if recorded is None or recorded.sha256 == sha256:
+        return None
+    detail = f"its SHA-256 is {sha256[:16]}…, was {recorded.sha256[:16]}… when it was linked"
+    return Problem(full_name(task), ProblemKind.LABELS_CHECKSUM, str(path), detail)
+
+
 def read_lock(root: DatasetRoot) -> Lock:
     """Reads the lock of a dataset; a lock without links if there is none. Raises DataError for a damaged one."""
     path = lock_path(root)
@@ -74,12 +100,13 @@ def read_lock(root: DatasetRoot) -> Lock:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     try:
         document = json.loads(raw)
-        if document["schema"] != _SCHEMA:
+        if document["schema"] not in _KNOWN_SCHEMAS:
             raise DataError(
-                f"{path} is of schema {document['schema']}, and this babycli knows {_SCHEMA}",
+                f"{path} is of schema {document['schema']}, and this babycli knows {all_of(map(str, _KNOWN_SCHEMAS))}",
                 "use the babycli that wrote it, or remove it and link again",
             )
-        return Lock({place: _link(entry) for place, entry in document["links"].items()})
+        labels = {place: _labels(entry) for place, entry in document.get("labels", {}).items()}
+        return Lock({place: _link(entry) for place, entry in document["links"].items()}, labels)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         mend = f"babycli data link SAYCAM-FOLDER{root.words}  (writes it anew; move the damaged one away first)"
         raise DataError(f"{path} is damaged: {error!r}", mend) from error
@@ -90,3 +117,7 @@ def _link(entry: Any) -> LockedLink:
     if len(digests) != entry["images"]:
         raise ValueError(f"{len(digests)} digests, should be {entry['images']}")
     return LockedLink(str(entry["target"]), str(entry["source"]), int(entry["files"]), digests)
+
+
+def _labels(entry: Any) -> LockedLabels:
+    return LockedLabels(str(entry["sha256"]), str(entry["origin"]), str(entry["origin_sha256"]))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from babycli.domain import Item, Row
+from babycli.domain import ImageRef, Item, Row
 
 _NO_LABELS = ("demo", "baselines")  # manifests of the demo's data, and of babycli/report/baselines.py
 
@@ -59,6 +59,9 @@ class LabelledTask(Protocol):
     def problems(self, rows: Sequence[Row]) -> Sequence[ItemProblem]:
         """Finds the faults of the items of these rows."""
 
+    def distinct(self, item: Item) -> Sequence[Sequence[ImageRef]]:
+        """Gives groups of an item's pictures, in each of which no two may have the same bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -101,6 +104,11 @@ class Published:
         return "demo" if sha256 == self.demo_sha256 else None
 
 
+def full_name(task: LabelledTask) -> str:
+    """Gives a name that no other task has: of a task that is bound to a set of data ``baby_pv@ego4d``."""
+    return f"{task.name}@{task.data_set}" if task.data_set else task.name
+
+
 def links_of(task: LabelledTask) -> tuple[Link, ...]:
     """Lists the links of a task, in the order in which it names them."""
     return tuple(Link(path, source) for source, path in task.links.items())
@@ -120,7 +128,7 @@ def manifests_folder() -> Path:
 @functools.cache
 def manifests() -> Mapping[str, Published]:
     """Gives all that is published, by task name."""
-    demo = _read_manifest("demo")["labels"]
+    demo = _demo_labels()
     known = {}
     for path in sorted(manifests_folder().glob("*.json")):
         if path.stem in _NO_LABELS:
@@ -140,11 +148,23 @@ def manifests() -> Mapping[str, Published]:
     return known
 
 
+def is_of_demo(task_name: str, sha256: str) -> bool:
+    """Tells whether a label file with this digest is the demo's for a task."""
+    of_demo = _demo_labels().get(task_name)
+    return of_demo is not None and of_demo["sha256"] == sha256
+
+
 def demo_digests(source: str) -> Mapping[str, str]:
     """Gives the SHA-256 of every picture of the demo that stands in for one of a source, by name."""
     digests: dict[str, str] = _read_manifest("demo")["images"]
     prefix = f"{source}/"
     return {name.removeprefix(prefix): digest for name, digest in digests.items() if name.startswith(prefix)}
+
+
+@functools.cache
+def _demo_labels() -> Mapping[str, Mapping[str, Any]]:
+    labels: dict[str, dict[str, Any]] = _read_manifest("demo")["labels"]
+    return labels
 
 
 def _read_manifest(name: str) -> Any:

@@ -3,12 +3,13 @@
     dataset/devcv/ego4d/baby_pv.json        a label file for each task
     dataset/devcv/ego4d/images              the link to the pictures of the set
 
-Owns the layout, and finding the sets of a dataset folder. Never reads a label file.
+Owns the layout, finding the sets of a dataset folder, and the names that sets may have. Never reads a label file.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from babycli.data.root import DatasetRoot
 from babycli.errors import UsageError
@@ -27,6 +28,18 @@ def checked_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise UsageError(f"{name!r} cannot name a set of data", "use letters, digits and _ only")
     return name
+
+
+def name_of_folder(folder: str, known: Iterable[str]) -> str:
+    """Gives the name of the set that a user's folder of this name is for: a known one that it has in it, else its own.
+
+    Gives "" where no name can be made of it.
+    """
+    words = folder.lower()
+    inside = [name for name in known if re.search(rf"(?<![a-z]){re.escape(name)}(?![a-z])", words)]
+    if len(inside) == 1:
+        return inside[0]
+    return re.sub(r"[^A-Za-z0-9_]+", "_", folder).strip("_")
 
 
 def linked_sets(root: DatasetRoot, benchmark: str) -> list[str]:

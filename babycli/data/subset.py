@@ -22,7 +22,7 @@ from babycli.data.hashing import hash_each
 from babycli.data.images import ImageError, ImageStore
 from babycli.data.labels import Labels
 from babycli.data.lock import LOCK_NAME, Lock, LockedLink, lock_problem, read_lock
-from babycli.data.manifest import Link, links_of
+from babycli.data.manifest import Link, full_name, links_of
 from babycli.data.problems import Problem, raise_for
 from babycli.data.root import DatasetRoot
 from babycli.data.sources import link_command
@@ -65,7 +65,7 @@ def make_subset(root: DatasetRoot, all_labels: Sequence[Labels], folder: Path, p
     # In the order in which they are moved into an existing folder: the first two tell what it is going to be.
     files = {
         MANIFEST_NAME: checksum_text(dict(sorted(listing.items()))),
-        LOCK_NAME: _lock_of(parts, of_sources).content,
+        LOCK_NAME: _lock_of(root, parts, of_sources, all_labels).content,
     }
     own = dict(files)
     files |= {labels.task.label_path: read_file(labels.path) for labels in all_labels}
@@ -108,15 +108,15 @@ def _read_parts(root: DatasetRoot, all_labels: Sequence[Labels], progress: Calla
     for labels in all_labels:
         task = labels.task
         for link in links_of(task):
-            broken = link_problem(root, task.name, link)
+            broken = link_problem(root, full_name(task), link)
             again = link_command(task.links, root.words)
-            mend = f"{again}   (or choose other tasks than {task.name} with --tasks)"
+            mend = f"{again}   (or choose other tasks than {full_name(task)} with --tasks)"
             raise_for([broken] if broken is not None else [], mend)
             own = labels.image_names(link.path)
             links.setdefault(link.path, link)
             names.setdefault(link.path, set()).update(own)
             for name in own:
-                readers.setdefault((link.path, name), task.name)
+                readers.setdefault((link.path, name), full_name(task))
     for path, link in links.items():
         stores[path] = open_link(root, link, sorted(names[path]))
     digests = hash_each({path: (stores[path], sorted(names[path])) for path in links}, progress)
@@ -159,10 +159,17 @@ def _relative_target(link: Link) -> str:
     return os.path.relpath(_folder_of(link.source), PurePosixPath(link.path).parent)
 
 
-def _lock_of(parts: Sequence[_Part], of_sources: Mapping[str, Mapping[str, str]]) -> Lock:
+def _lock_of(
+    root: DatasetRoot,
+    parts: Sequence[_Part],
+    of_sources: Mapping[str, Mapping[str, str]],
+    all_labels: Sequence[Labels],
+) -> Lock:
     links = {}
     for part in parts:
         folder = _folder_of(part.link.source)
         n_files = len(of_sources[part.link.source])
         links[part.link.path] = LockedLink(_relative_target(part.link), folder, n_files, part.sha256)
-    return Lock(links)
+    copied = [labels.task.label_path for labels in all_labels]
+    recorded = read_lock(root).labels
+    return Lock(links, {path: recorded[path] for path in copied if path in recorded})

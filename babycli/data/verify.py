@@ -9,7 +9,7 @@ files must be just those of the manifest), else from the lock that `data link` w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,9 +19,9 @@ from babycli.data.datasets import data_set_named
 from babycli.data.examine import Finding
 from babycli.data.images import ImageStore, open_archive, open_store
 from babycli.data.inventory import Place
-from babycli.data.labels import Labels, read_labels, with_item_problems
-from babycli.data.lock import Lock, LockedLink, read_lock
-from babycli.data.manifest import LabelledTask, Link, demo_digests, links_of, published
+from babycli.data.labels import Labels, equal_pictures, read_labels, with_item_problems
+from babycli.data.lock import Lock, LockedLink, labels_problem, read_lock
+from babycli.data.manifest import LabelledTask, Link, demo_digests, full_name, links_of, published
 from babycli.data.problems import SHOWN, Problem, ProblemKind
 from babycli.data.root import DatasetRoot
 from babycli.data.sources import link_command, reads_main, source_named
@@ -109,9 +109,17 @@ def link_problem(root: DatasetRoot, task: str, link: Link) -> Problem | None:
     return None
 
 
-def checked_labels(root: DatasetRoot, task: LabelledTask) -> Labels:
-    """Reads a task's labels, with the problems of the file and of its items."""
-    return with_item_problems(read_labels(root.path / task.label_path, task))
+def checked_labels(root: DatasetRoot, task: LabelledTask, lock: Lock | None = None) -> Labels:
+    """Reads a task's labels, with the problems of the file and of its items.
+
+    Label files that were linked with their images are compared with the lock, which is read if it is not given.
+    """
+    labels = read_labels(root.path / task.label_path, task)
+    if task.data_set and labels.sha256:
+        lock = read_lock(root) if lock is None else lock
+        changed = labels_problem(lock, task, labels.path, labels.sha256)
+        labels = replace(labels, problems=(changed, *labels.problems)) if changed is not None else labels
+    return with_item_problems(labels)
 
 
 def can_be_fetched(task: LabelledTask) -> bool:
@@ -124,6 +132,8 @@ def labels_mend(root: DatasetRoot, task: LabelledTask) -> str:
     """Gives what mends the label file of a task."""
     if can_be_fetched(task):
         return f"babycli data labels{root.words}"
+    if task.data_set:
+        return link_command(task.links, root.words)
     path = root.path / task.label_path
     return f"put {path} right" if path.exists() else f"write {path}, the label file of {task.name}"
 
@@ -146,12 +156,13 @@ def verify_dataset(
     root: DatasetRoot, tasks: Sequence[LabelledTask], options: Options, progress: Callable[[int], None]
 ) -> Verified:
     """Checks every task. ``progress`` gets counts of files. Raises DataError where nothing can be compared."""
-    lock = read_lock(root) if options.depth not in (Depth.NAMES, Depth.HEADER) else Lock({})
-    all_labels = [checked_labels(root, task) for task in tasks]
+    compares = options.depth not in (Depth.NAMES, Depth.HEADER)
+    lock = read_lock(root) if compares or any(task.data_set for task in tasks) else Lock({})
+    all_labels = [checked_labels(root, task, lock) for task in tasks]
     problems = [problem for labels in all_labels for problem in labels.problems]
     linked: list[_Linked] = []
     for labels in all_labels:
-        task = labels.task.name
+        task = full_name(labels.task)
         for link in links_of(labels.task):
             broken = link_problem(root, task, link)
             if broken is not None:
@@ -164,7 +175,7 @@ def verify_dataset(
     places, recorded_of, place_of = _distinct_places(linked, compares=depth in (Depth.CHECKSUM, Depth.DECODE))
     if options.depth == Depth.CHECKSUM and options.manifest is None and None in recorded_of:
         bare = {entry.task for entry, at in zip(linked, place_of, strict=True) if recorded_of[at] is None}
-        raise _nothing_to_compare_with([task for task in tasks if task.name in bare], sorted(problems))
+        raise _nothing_to_compare_with([task for task in tasks if full_name(task) in bare], sorted(problems))
     how = Audit(
         depth,
         options.manifest,
@@ -302,25 +313,25 @@ def _duplicates(
     actual = {(key, finding.name): finding.digest for key, findings in of_links.items() for finding in findings}
     problems = []
     for labels in all_labels:
-        task = labels.task
+        task, name = labels.task, full_name(labels.task)
+
+        def digest_of(image: ImageRef, name: str = name, links: Mapping[str, str] = task.links) -> str | None:
+            key = (name, links[image.source])
+            return actual.get((key, image.name)) or known.get(key, {}).get(image.name)
+
         for item in labels.items if not labels.problems else ():
-            first: dict[str, ImageRef] = {}
-            for image in dict.fromkeys(item.images):
-                key = (task.name, task.links[image.source])
-                digest = actual.get((key, image.name)) or known.get(key, {}).get(image.name)
-                other = first.setdefault(digest, image) if digest else image
-                if other != image:
-                    same = stores[task.name, task.links[other.source]].place(other.name)
-                    detail = f"the same bytes as {same}, in trial {item.item_id}, where they must differ"
-                    place = stores[key].place(image.name)
-                    problems.append(Problem(task.name, ProblemKind.DUPLICATE, place, detail))
+            for other, image in equal_pictures(labels, item, digest_of):
+                same = stores[name, task.links[other.source]].place(other.name)
+                detail = f"the same bytes as {same}, in trial {item.item_id}, where they must differ"
+                place = stores[name, task.links[image.source]].place(image.name)
+                problems.append(Problem(name, ProblemKind.DUPLICATE, place, detail))
     return problems
 
 
 def _task_summary(
     root: DatasetRoot, labels: Labels, of_links: Mapping[_LinkKey, Sequence[Finding]], problems: Sequence[Problem]
 ) -> TaskSummary:
-    task = labels.task.name
+    task = full_name(labels.task)
     links = []
     for link in links_of(labels.task):
         names = labels.image_names(link.path) if not labels.problems else []

@@ -16,8 +16,8 @@ from babycli.data.datasets import OWN, joint_data_set
 from babycli.data.decoding import check_header, decode
 from babycli.data.images import ImageStore
 from babycli.data.labels import Labels
-from babycli.data.lock import lock_problem, read_lock
-from babycli.data.manifest import links_of
+from babycli.data.lock import Lock, lock_problem, read_lock
+from babycli.data.manifest import full_name, links_of
 from babycli.data.problems import Problem, raise_for
 from babycli.data.root import DatasetRoot
 from babycli.data.sources import link_command
@@ -155,14 +155,15 @@ def read_inputs(
     words = root.words + words
     stores: dict[str, ImageStore] = {}  # by link
     prepared = []
+    lock = read_lock(root)
     for task in tasks:
-        labels = checked_labels(root, task)
+        labels = checked_labels(root, task, lock)
         raise_for(list(labels.problems), labels_mend(root, task))
         links = links_of(task)
-        broken = [p for p in (link_problem(root, task.name, link) for link in links) if p is not None]
+        broken = [p for p in (link_problem(root, full_name(task), link) for link in links) if p is not None]
         raise_for(
             broken,
-            f"{link_command(task.links, words)}   (or choose other tasks than {task.name} with --tasks)",
+            f"{link_command(task.links, words)}   (or choose other tasks than {full_name(task)} with --tasks)",
         )
         stores |= {link.path: open_link(root, link, labels.image_names(link.path)) for link in links}
         prepared.append(_select(task, labels, stores, limit, skip_missing, f"babycli data verify{words}"))
@@ -173,7 +174,7 @@ def read_inputs(
             f"{root.path} mixes label files of the demo with those of SAYCam", f"babycli data labels{root.words}"
         )
     places, sha256 = _read_pictures(prepared, stores, progress)
-    _check_lock(root, prepared, stores, sha256, words)
+    _check_lock(lock, prepared, stores, sha256, words)
     prepared = [replace(task_input, dialogue=dialogue) for task_input in prepared]
     return Inputs(data_set.name, tuple(prepared), places, sha256)
 
@@ -224,20 +225,20 @@ def _read_pictures(
 
 
 def _check_lock(
-    root: DatasetRoot,
+    lock: Lock,
     prepared: Sequence[TaskInput],
     stores: Mapping[str, ImageStore],
     sha256: Mapping[ImageRef, str],
     words: str,
 ) -> None:
     """Checks that every picture is the one that was linked. Raises ChecksumError."""
-    locked = read_lock(root).links
+    locked = lock.links
     problems: list[Problem] = []
     for task_input in prepared:
         for image in task_input.images:
             link = task_input.task.links[image.source]
             recorded = locked[link].sha256.get(image.name) if link in locked else None
-            problem = lock_problem(task_input.task.name, stores[link].place(image.name), recorded, sha256[image])
+            problem = lock_problem(full_name(task_input.task), stores[link].place(image.name), recorded, sha256[image])
             problems += [problem] if problem is not None else []
     raise_for(
         sorted(problems),
@@ -256,7 +257,7 @@ def _select(
         for image in _each_once(item.images):
             missing = stores[task.links[image.source]].problem(image.name)
             if missing is not None:
-                problem = Problem(task.name, missing.kind, missing.path, missing.detail)
+                problem = Problem(full_name(task), missing.kind, missing.path, missing.detail)
                 problems.setdefault(item.item_id, []).append(problem)
     if problems and not skip_missing:
         several = sorted({problem for of_item in problems.values() for problem in of_item})

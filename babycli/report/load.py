@@ -19,6 +19,7 @@ from babycli.data.datasets import OWN
 from babycli.data.labels import read_labels
 from babycli.data.manifest import published
 from babycli.data.root import DatasetRoot
+from babycli.data.sets import linked_sets
 from babycli.errors import DataError
 from babycli.logs.content import read_content
 from babycli.logs.fields import mapping
@@ -46,6 +47,7 @@ from babycli.report.samples import Samples, count_texts, decide
 from babycli.report.trials import TaskTrials, from_document
 from babycli.tasks import all_tasks
 from babycli.tasks.about import About, about, is_known, learn
+from babycli.tasks.base import Task
 from babycli.tasks.replies import Replies
 from babycli.wording import Scoring, any_of, listed
 
@@ -143,9 +145,22 @@ def unfinished_runs(folder: Path, files: Sequence[Path]) -> list[Unread]:
 
 
 def label_rows_of(root: DatasetRoot) -> LabelRows:
-    """Reads the label files in a dataset folder; one that should be another is left out."""
-    read = {name: read_labels(root.path / task.label_path, task) for name, task in all_tasks().items()}
+    """Reads the label files in a dataset folder; one that should be another is left out.
+
+    So are those of a task with label files of several sets: logs of other programs do not say which one they are of.
+    """
+    tasks = {name: _on_its_set(root, task) for name, task in all_tasks().items()}
+    read = {name: read_labels(root.path / task.label_path, task) for name, task in tasks.items() if task is not None}
     return {name: labels.rows for name, labels in read.items() if labels.data_set is not None}
+
+
+def _on_its_set(root: DatasetRoot, task: Task) -> Task | None:
+    """Gives a task on the one set that it has a label file of, as it is if it has no sets; None for several or none."""
+    if task.benchmark is None or not task.benchmark.has_sets:
+        return task
+    on_sets = [task.of_set(name) for name in linked_sets(root, task.benchmark.name)]
+    there = [bound for bound in on_sets if (root.path / bound.label_path).exists()]
+    return there[0] if len(there) == 1 else None
 
 
 def _read(file: Path, labels: Labels, shared: Shared) -> tuple[Run, list[str]]:

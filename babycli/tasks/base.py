@@ -17,6 +17,7 @@ from babycli.domain import (
     Answer,
     CannotAnswer,
     Exchange,
+    ImageRef,
     Item,
     Loglikelihood,
     Metric,
@@ -148,6 +149,10 @@ class Task(ABC):
     def problems(self, rows: Sequence[Row]) -> list[StructureProblem]:
         """Finds the faults of the items of a label file; empty for a sound file."""
         return []
+
+    def distinct(self, item: Item) -> Sequence[Sequence[ImageRef]]:
+        """Gives groups of an item's pictures, in each of which no two may have the same bytes."""
+        return (item.images,)
 
     def why_undecidable(self, rows: Sequence[Row]) -> str:
         """Tells why rows of a log, which may lack rows and columns, are no whole item; "" if they are one."""

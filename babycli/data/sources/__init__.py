@@ -2,7 +2,8 @@
 
 Owns the registry, and the words that ask the user for a source. To add a source, write its file; no list needs an edit.
 A source that only a user's own task names needs no file: it is shown by its name, or described with register(). A
-module may have a ``DATA_SET`` as well, see datasets.py.
+module may have a ``DATA_SET`` as well, see datasets.py. One with a ``source_for(name)`` describes sources whose names
+a user makes up.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def all_sources() -> Mapping[str, Source]:
 
 def source_named(name: str) -> Source:
     """Gives the source of that name; a source with nothing but the name if nobody has described it."""
-    return all_sources().get(name) or Source(name, f"{name} images")
+    return all_sources().get(name) or _made_up(name) or Source(name, f"{name} images")
 
 
 def reads_main(sources: Iterable[str]) -> bool:
@@ -53,6 +54,11 @@ def register(source: Source) -> None:
     if source.name in _built_in():
         raise UsageError(f"there is a source {source.name!r} already", "give yours a name of its own")
     _registered[source.name] = source
+
+
+def _made_up(name: str) -> Source | None:
+    makers = (module.source_for for module in source_modules() if "source_for" in vars(module))
+    return next((source for maker in makers if (source := maker(name)) is not None), None)
 
 
 @functools.cache

@@ -187,6 +187,13 @@ class DevCVTask(Task):
         if len(questions) != 1:
             yield f"has {len(questions)} turns, should have 1"
 
+    def distinct(self, item: Item) -> list[list[ImageRef]]:
+        """Gives the options of each turn: a query may be its right option, and memory shows old pictures again."""
+        return [
+            [ImageRef(self.source, name) for name in question.pictured_options.values()]
+            for question in questions_of(item.rows[0])
+        ]
+
     def why_undecidable(self, rows: Sequence[Row]) -> str:
         return super().why_undecidable(rows) or next((fault for row in rows for fault in self._faults(row)), "")
 
