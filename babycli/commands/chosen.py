@@ -35,17 +35,16 @@ def chosen_tasks(
 ) -> list[Task]:
     """Gives the tasks of --tasks, on the sets of --set; without them, all for which there may be data.
 
-    A task of a benchmark with several sets is there once for each set. Unless it is named itself, it is left out of a
-    set that has no label file for it. With ``needs_labels`` so is every other task that is not named, whose label file
-    is not there and cannot be fetched, which is said. Raises UsageError for an unknown name, DataError for a set that
-    is not linked.
+    A task of a benchmark with several sets is there once for each set that has a label file for it. One that is named
+    itself is there on all sets of --set and, without that, where no set has a label file for it. With ``needs_labels``
+    every other task that is not named is left out if its label file is not there and cannot be fetched, which is said.
+    Raises UsageError for an unknown name, DataError for a set that is not linked.
     """
     named = set() if names is None else {name.strip() for name in names.split(",")}
-    tasks = [
-        task
-        for task in all_bound_tasks(root, names, sets)
-        if not task.data_set or task.name in named or (root.path / task.label_path).exists()
-    ]
+    bound = all_bound_tasks(root, names, sets)
+    there = {(task.name, task.data_set) for task in bound if (root.path / task.label_path).exists()}
+    wanted = named if sets is not None else named - {name for name, _ in there}
+    tasks = [task for task in bound if not task.data_set or task.name in wanted or (task.name, task.data_set) in there]
     if names is None and any(task.data_set for task in tasks):
         # Who has linked nothing but such sets does not want the others.
         others = [task for task in tasks if not task.data_set]

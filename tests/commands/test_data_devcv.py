@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from babycli.data import manifest
 from tests.conftest import Babycli
 from tests.data.demo_copy import DATASET, DemoCopy, snapshot
 from tests.data.devcv_sets import (
@@ -593,3 +594,52 @@ def test_saycam_and_a_set_in_one_command(babycli: Babycli, demo: DemoCopy, toolb
 def test_a_lock_without_sets_is_as_it_ever_was(babycli: Babycli, demo: DemoCopy) -> None:
     assert babycli(*demo.link_words).code == 0
     assert (lock()["schema"], sorted(lock())) == (1, ["links", "schema"])
+
+
+# --- the demo, and how folders are given ---------------------------------------------------------------------------
+
+
+def test_label_files_of_the_demo_make_the_set_demo(
+    babycli: Babycli, toolbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = dict(zip(TASKS, TOOLBOX, strict=True))
+    digests = {task: hashlib.sha256((toolbox / name).read_bytes()).hexdigest() for task, name in names.items()}
+    of_demo = {task: {"sha256": digest, "rows": 1} for task, digest in digests.items()}
+    monkeypatch.setattr(manifest, "_demo_labels", lambda: of_demo)
+    ran = babycli("data", "link", "--devcv", toolbox)
+    assert ran.code == 0, ran.err
+    assert "is linked as the set 'demo', as its label files are the demo's" in ran.err
+    assert sets_linked() == ["demo"]
+    assert json.loads(babycli("data", "status", "--json").out)["baby_count@demo"]["data"] == "demo"
+    of_demo["baby_count"]["sha256"] = "0"
+    assert babycli("data", "link", "--devcv", f"demo={toolbox}").code == 2
+
+
+def test_the_folder_may_be_the_one_that_one_is_in(
+    babycli: Babycli, toolbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(toolbox)
+    assert babycli("data", "link", "--devcv", ".", "--data", toolbox.parent / "data").code == 0
+    assert (toolbox.parent / "data/devcv/ego4d/images").readlink() == toolbox
+
+
+def test_pictures_in_a_zip_apart_from_their_labels(babycli: Babycli, tmp_path: Path) -> None:
+    labels = write_labels(tmp_path / "ego4d/count_test.json", [count(0), count(1)]).parent
+    archive = zip_folder(write_pictures(tmp_path / "pictures", [count(0), count(1)]), tmp_path / "pictures.zip")
+    ran = babycli("data", "link", "--devcv", labels, "--devcv-images", archive)
+    assert ran.code == 0, ran.err
+    assert (DATASET / "devcv/ego4d/baby_count.json").read_bytes() == (labels / "count_test.json").read_bytes()
+    assert babycli("data", "verify").code == 0
+    ran = babycli("eval", "--model", "control:constant", "--tasks", "baby_count")
+    assert ran.code == 0, ran.err
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", None])
+def test_what_is_no_folder_is_refused(babycli: Babycli, tmp_path: Path, content: bytes | None) -> None:
+    given = tmp_path / "ego4d.zip"
+    if content is not None:
+        given.write_bytes(content)
+    ran = babycli("data", "link", "--devcv", given)
+    assert ran.code == 3
+    assert str(given) in ran.err
+    assert not DATASET.exists()

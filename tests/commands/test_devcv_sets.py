@@ -260,3 +260,14 @@ def test_sets_alone_do_not_ask_for_saycam(babycli: Babycli, two: tuple[Path, Pat
         "baby_count@nih",
         "baby_pv@nih",
     ]
+
+
+@pytest.mark.usefixtures("two")
+def test_a_task_that_one_set_lacks_is_that_of_the_others(babycli: Babycli) -> None:
+    told = json.loads(babycli("data", "status", "--json", "--tasks", "baby_memory,baby_count").out)
+    assert sorted(told) == ["baby_count@ego4d", "baby_count@nih", "baby_memory@ego4d"]
+    assert problems_in(babycli, "--tasks", "baby_memory", "--set", "nih") == [("baby_memory@nih", "LabelsMissing")]
+    ran = babycli("eval", "--model", "control:constant", "--tasks", "baby_localize")
+    assert ran.code == 3
+    assert "LabelsMissing dataset/devcv/ego4d/baby_localize.json" in ran.err
+    assert "babycli data link --devcv ego4d=DIR" in ran.err
