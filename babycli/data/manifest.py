@@ -161,7 +161,6 @@ def demo_digests(source: str) -> Mapping[str, str]:
     return {name.removeprefix(prefix): digest for name, digest in digests.items() if name.startswith(prefix)}
 
 
-@functools.cache
 def _demo_labels() -> Mapping[str, Mapping[str, Any]]:
     labels: dict[str, dict[str, Any]] = _read_manifest("demo")["labels"]
     return labels
