@@ -3,8 +3,8 @@
 Owns following the names of label files, and rewriting them where they do not lead from the folder that is linked.
 Never opens a picture, and never follows a name out of the given folder.
 
-A name is followed from the label file's folder; from a folder beside it that is called as the label file is; and from
-the given folder. All names of a label file are followed from the same place: the one from which most of them lead to a
+A name is followed from the label file's folder; from a folder beside it that is called as the label file is, or
+``images``, as in a dataset folder; and from the given folder. All names of a label file are followed from the same place: the one from which most of them lead to a
 file, the first of equals. An absolute path is of another machine: of its endings, the longest that is a file counts.
 """
 
@@ -25,6 +25,7 @@ from babycli.data.set_files import Tree
 from babycli.domain import Row
 from babycli.errors import DataError
 
+IMAGES_FOLDER = "images"
 IMAGES = "image"  # the key of an item under which its pictures are named
 _OF_WINDOWS = re.compile(r"[A-Za-z]:[\\/]")
 
@@ -45,7 +46,8 @@ def follow(tree: Tree, label_name: str, rows: Sequence[Row]) -> Led:
     names = list(dict.fromkeys(name for row in rows for name in picture_names(row)))
     label = PurePosixPath(label_name)
     above = "" if str(label.parent) == "." else str(label.parent)
-    places = list(dict.fromkeys([above, posixpath.join(above, label.stem), "", label.stem]))
+    beside = (posixpath.join(above, folder) for folder in (label.stem, IMAGES_FOLDER))
+    places = list(dict.fromkeys([above, *beside, "", label.stem, IMAGES_FOLDER]))
     relative = [name for name in names if not _is_absolute(name)]
     place = _best_place(tree, places, relative)
     paths: dict[str, str] = {}

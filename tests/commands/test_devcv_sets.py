@@ -271,3 +271,14 @@ def test_a_task_that_one_set_lacks_is_that_of_the_others(babycli: Babycli) -> No
     assert ran.code == 3
     assert "LabelsMissing dataset/devcv/ego4d/baby_localize.json" in ran.err
     assert "babycli data link --devcv ego4d=DIR" in ran.err
+
+
+def test_a_set_is_linked_from_another_dataset_folder(babycli: Babycli, two: tuple[Path, Path]) -> None:
+    assert babycli("data", "subset", "cluster").code == 0
+    ran = babycli("data", "link", "--devcv", "cluster/devcv/nih", "--data", "again")
+    assert ran.code == 0, ran.err
+    assert states(ran.out) == {"baby_pv@nih": "ready", "baby_count@nih": "ready"}
+    labels = Path("again/devcv/nih/baby_count.json")
+    assert labels.read_bytes() == (two[1] / "count.json").read_bytes()
+    name = json.loads(labels.read_bytes())[0]["image"][0]
+    assert (Path("again/devcv/nih/images") / name).read_bytes() == (two[1] / name).read_bytes()
