@@ -4,8 +4,9 @@ Owns following the names of label files, and rewriting them where they do not le
 Never opens a picture, and never follows a name out of the given folder.
 
 A name is followed from the label file's folder; from a folder beside it that is called as the label file is, or
-``images``, as in a dataset folder; and from the given folder. All names of a label file are followed from the same place: the one from which most of them lead to a
-file, the first of equals. An absolute path is of another machine: of its endings, the longest that is a file counts.
+``images``, as in a dataset folder; and from the given folder. All names of a label file are followed from the same
+place: the one from which most of them lead to a file, the first of equals. An absolute path is of another machine: of
+its endings, the longest that is a file counts.
 """
 
 from __future__ import annotations
