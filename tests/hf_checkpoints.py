@@ -216,6 +216,84 @@ def llava_qwen2() -> tuple[Any, Any, Any, dict[str, Any]]:
     )
 
 
+def qwen2_5_vl() -> tuple[Any, Any, Any, dict[str, Any]]:
+    """As Qwen2-VL, with attention in windows of the picture."""
+    tokenizer = make_tokenizer(START, "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+    marks = ids_of(
+        tokenizer,
+        image_token_id="<|image_pad|>",
+        video_token_id="<|video_pad|>",
+        vision_start_token_id="<|vision_start|>",
+        vision_end_token_id="<|vision_end|>",
+    )
+    rope = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0}
+    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 4, "patch_size": 7}
+    config = LIBRARY.Qwen2_5_VLConfig(
+        text_config=text_settings(tokenizer, rope_parameters=rope),
+        vision_config=vision | {"window_size": 28, "out_hidden_size": 32, "fullatt_block_indexes": [1]},
+        **marks,
+    )
+    images = LIBRARY.Qwen2VLImageProcessorPil(patch_size=7, min_pixels=14 * 14, max_pixels=14 * 14 * 12)
+    return LIBRARY.Qwen2_5_VLForConditionalGeneration(config), tokenizer, images, {}
+
+
+def llava_onevision() -> tuple[Any, Any, Any, dict[str, Any]]:
+    """A picture alone is cut into tiles; of several, each is one tile."""
+    tokenizer = make_tokenizer(START, "<image>", "<video>")
+    grid = [[28, 56], [56, 28], [56, 56]]
+    config = LIBRARY.LlavaOnevisionConfig(
+        text_config={"model_type": "qwen2"} | text_settings(tokenizer),
+        vision_config={"model_type": "siglip_vision_model", "image_size": 28, "patch_size": 7}
+        | {"vision_use_head": False}
+        | VISION,
+        vision_feature_select_strategy="full",
+        vision_feature_layer=-1,
+        image_grid_pinpoints=grid,
+        **ids_of(tokenizer, image_token_index="<image>", video_token_index="<video>"),
+    )
+    images = LIBRARY.LlavaOnevisionImageProcessorPil(size={"height": 28, "width": 28}, image_grid_pinpoints=grid)
+    keys = {"num_image_tokens": 16, "vision_feature_select_strategy": "full"}
+    return LIBRARY.LlavaOnevisionForConditionalGeneration(config), tokenizer, images, keys
+
+
+# The templates of published checkpoints, as far as they decide where words and pictures go.
+
+# Qwen2.5-VL: a system prompt if there is none.
+WITH_SYSTEM = (
+    "{% for message in messages %}"
+    "{% if loop.first and message['role'] != 'system' %}<|im_start|>system\nBe kind.<|im_end|>\n{% endif %}"
+    "<|im_start|>{{ message['role'] }}\n"
+    "{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+    "{% elif 'text' in part %}{{ part['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+# SmolVLM and Idefics3: a space behind the name, unless a picture comes first.
+COLON_SPACE = (
+    "<|im_start|>{% for message in messages %}{{ message['role'] | capitalize }}"
+    "{% if message['content'][0]['type'] == 'image' %}{{ ':' }}{% else %}{{ ': ' }}{% endif %}"
+    "{% for part in message['content'] %}{% if part['type'] == 'text' %}{{ part['text'] }}"
+    "{% elif part['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}<end_of_utterance>\n{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
+)
+# Gemma 3: sides must alternate, and each piece of words is stripped.
+STRIPPED = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Roles must alternate') }}"
+    "{% endif %}<|im_start|>{{ 'model' if message['role'] == 'assistant' else message['role'] }}\n"
+    "{% for part in message['content'] %}{% if part['type'] == 'image' %}{{ '<start_of_image>' }}"
+    "{% elif part['type'] == 'text' %}{{ part['text'] | trim }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>model\n{% endif %}"
+)
+# LLaVA-OneVision and LLaVA-NeXT: of each message first all pictures, then all words, each piece on a line.
+PICTURES_FIRST = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + ' ' }}"
+    "{% for part in message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>' }}{% endfor %}"
+    "{% for part in message['content'] | selectattr('type', 'equalto', 'text') %}{{ '\n' + part['text'] }}{% endfor %}"
+    "{{ '<|im_end|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
 USER, ASSISTANT = f"{START}user\n", f"{END}\n{START}assistant\n"
 QWEN_PICTURE = "<|vision_start|><|image_pad|><|vision_end|>"
 KINDS = {
@@ -245,13 +323,23 @@ KINDS = {
 }
 
 
-def write_hf(folder: Path, kind: str, seed: int = 0) -> Path:
-    """A checkpoint folder as transformers saves it.
+# Further ones, which only the tests of several pictures need.
+MORE_KINDS = {
+    "qwen2_5_vl": Kind(qwen2_5_vl, "Qwen2_5_VLProcessor", WITH_SYSTEM, USER, QWEN_PICTURE, ASSISTANT, all_in_one=False),
+    "llava_onevision": Kind(
+        llava_onevision, "LlavaOnevisionProcessor", PICTURES_FIRST, USER, "<image>", ASSISTANT, all_in_one=False
+    ),
+}
+
+
+def write_hf(folder: Path, kind: str, seed: int = 0, template: str = "") -> Path:
+    """A checkpoint folder as transformers saves it, with a chat template instead of the kind's own if one is given.
 
     Where no video processor is needed, the processor writes its own files: all in one, as transformers 5 does. For the
     others they are written one by one, as older versions did.
     """
-    one = KINDS[kind]
+    one = (KINDS | MORE_KINDS)[kind]
+    template = template or one.template
     torch.manual_seed(seed)
     network, tokenizer, images, keys = one.make()
     with torch.no_grad():
@@ -262,11 +350,11 @@ def write_hf(folder: Path, kind: str, seed: int = 0) -> Path:
     network.generation_config.pad_token_id = tokenizer.pad_token_id
     network.save_pretrained(folder)
     if one.all_in_one:
-        tokenizer.chat_template = one.template
+        tokenizer.chat_template = template
         getattr(LIBRARY, one.processor)(image_processor=images, tokenizer=tokenizer, **keys).save_pretrained(folder)
     else:
         tokenizer.save_pretrained(folder)
         images.save_pretrained(folder)
         (folder / "processor_config.json").write_text(json.dumps({"processor_class": one.processor} | keys))
-    (folder / "chat_template.jinja").write_text(one.template)
+    (folder / "chat_template.jinja").write_text(template)
     return folder

@@ -190,12 +190,12 @@ def own(downloads: Path, babycli: Babycli, tmp_path: Path, monkeypatch: pytest.M
     Path("same.py").write_text(TASK)
     Path("grey.py").write_text(OWN_CLASS)
     names = sorted(path.name for path in (downloads / "saycam_images").iterdir())
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": f"item {i}", "image": [names[(i * i + 7 * k * (i > 0)) % len(names)] for k in range(4)], "right": i % 3}
         for i in range(N_ITEMS)
     ]
-    for row in rows[5:8]:  # the query itself is among the options
-        row["image"][1 + row["right"]] = row["image"][0]
+    for i in (5, 6, 7):  # the query itself is among the options
+        rows[i]["image"][1 + rows[i]["right"]] = rows[i]["image"][0]
     folder = tmp_path / "labels" / "same"
     folder.mkdir(parents=True)
     (folder / "same.json").write_text(json.dumps(rows))

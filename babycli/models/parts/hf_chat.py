@@ -7,6 +7,7 @@ pads, never runs code out of a checkpoint, and never reads a video, so it does n
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -50,6 +51,10 @@ _SETTINGS = (
     "vocab.txt",
     "tekken.json",
 )
+# Words by which it is found where a template puts pictures; and the answers, see Chat._grown.
+_SPOKEN = ("alphaword", "betaword", "gammaword")
+_IN_PLACE, _IN_FRONT = (False, True, True, False), (True, False, False, False)
+_BEHIND, _IN_SECOND_TURN = (False, False, False, True), (False, False, True, False)
 _TEMPLATE_MEND = "give one:  --model-args chat_template=PATH"
 _LOCAL = {"trust_remote_code": False, "local_files_only": True}
 # Some functions of these classes have no types.
@@ -71,7 +76,7 @@ class Chat:
         """Renders the conversation up to the answer; a picture is still one token.
 
         picture, "What is it?"             parts go into the message as they are
-        "", picture, " a what?"            empty parts are left out
+        "", picture, " a what?"            empty parts are left out, unless there is no other
         """
         return self._rendered([_message(turn) for turn in context.turns])
 
@@ -103,12 +108,48 @@ class Chat:
         options = {"add_special_tokens": False} if bare else self._options(text)
         return list(self.tokenizer(text, **options)["input_ids"])
 
-    def why_ambiguous(self, context: Context, ids: Sequence[int]) -> str:
-        """Tells which token that stands for a picture is among the words of a rendered context; "" for none."""
+    def why_unreadable(self, context: Context, ids: Sequence[int]) -> str:
+        """Tells why a rendered context does not show its pictures, each in one place; "" if it does.
+
+        A token that stands for a picture is among its words, or the template has left a picture out.
+        """
         n_places, counts = len(context.places), Counter(ids)
         found = [token for token, n in self._marks.items() if counts[token] > n * n_places]
-        names = ", ".join(self.tokenizer.convert_ids_to_tokens(found))
-        return f"its words hold {names}, which stands for a picture" if found else ""
+        if found:
+            names = ", ".join(self.tokenizer.convert_ids_to_tokens(found))
+            return f"its words hold {names}, which stands for a picture"
+        n_shown = max((counts[token] // n for token, n in self._marks.items()), default=n_places)
+        return f"its chat template shows {n_shown} of {n_places} pictures" if n_shown < n_places else ""
+
+    def notes(self) -> tuple[str, ...]:
+        """Tells, for a reader of the numbers, where the template puts pictures if that is not where they are said."""
+        one, two, three = _SPOKEN
+        turn = (one, PICTURE, two, PICTURE, three)
+        talk = Context((Turn("user", (one,)), Turn("model", (two,)), Turn("user", (PICTURE, three))))
+        notes = []
+        where = self._grown(Context((Turn("user", turn),)))
+        if where != _IN_PLACE:
+            place = {_IN_FRONT: "in front of its words", _BEHIND: "behind its words"}.get(where, "elsewhere")
+            notes.append(f"its chat template puts all pictures of a turn {place}, not where they are said")
+        try:
+            where = self._grown(talk)
+        except ModelError as error:
+            notes.append(f"its chat template cannot write two turns: {error.message}")
+        else:
+            if where not in (_IN_SECOND_TURN, _BEHIND):
+                notes.append("its chat template puts the pictures of a later turn elsewhere")
+        return tuple(notes)
+
+    def _grown(self, context: Context) -> tuple[bool, ...]:
+        """Tells where a context with pictures is longer than without: before, between and behind the words of _SPOKEN.
+
+        one <image> two <image> three      in place:   (False, True, True, False)
+        <image><image> one two three       in front:   (True, False, False, False)
+        """
+        words = [tuple(part for part in turn.parts if isinstance(part, str)) for turn in context.turns]
+        bare = Context(tuple(Turn(turn.role, parts) for turn, parts in zip(context.turns, words, strict=True)))
+        pieces = [re.split("|".join(_SPOKEN), self.render(each)) for each in (context, bare)]
+        return tuple(len(a) > len(b) for a, b in zip(*pieces, strict=False))
 
     @functools.cached_property
     def _marks(self) -> Counter[int]:
@@ -147,6 +188,8 @@ def _message(turn: Turn) -> dict[str, Any]:
             content.append({"type": "image"})
         elif part:
             content.append({"type": "text", "text": part})
+    if not content:  # the model has said nothing; some templates look at the first part
+        content = [{"type": "text", "text": ""}]
     return {"role": {"user": "user", "model": "assistant"}[turn.role], "content": content}
 
 

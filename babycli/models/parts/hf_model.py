@@ -43,6 +43,7 @@ class ChatTokens(Tokens):
     """A request with its text, which the processor needs to put in the tokens of its pictures."""
 
     text: str
+    is_plain: bool  # of one turn, with one picture at most: what every checkpoint can take
 
 
 class HfModel(Model):
@@ -90,20 +91,34 @@ class HfModel(Model):
 
         A picture is one token (6) here; the processor replaces it by many later. The answer stays at the end.
         """
-        rendered = self._chat.render(context)
+        rendered = self._rendered(context)
+        if isinstance(rendered, CannotAnswer):
+            return rendered
         whole = rendered + ("" if rendered[-1:].isspace() else " ") + answer
         prompt_ids, ids = self._chat.ids(rendered), self._chat.ids(whole)
         n_answer = len(ids) - answers.common_prefix(prompt_ids, ids)
-        if why := self._chat.why_ambiguous(context, ids):
+        if why := self._chat.why_unreadable(context, ids):
             return CannotAnswer(why)
-        return ChatTokens(tuple(ids), n_answer, (len(ids), len(context.places), n_answer), whole)
+        key = (len(ids), len(context.places), n_answer)
+        return ChatTokens(tuple(ids), n_answer, key, whole, _is_plain(context))
 
     def read(self, context: Context, max_new_tokens: int) -> ChatTokens | CannotAnswer:
-        rendered = self._chat.render(context)
+        rendered = self._rendered(context)
+        if isinstance(rendered, CannotAnswer):
+            return rendered
         ids = self._chat.ids(rendered)
-        if why := self._chat.why_ambiguous(context, ids):
+        if why := self._chat.why_unreadable(context, ids):
             return CannotAnswer(why)
-        return ChatTokens(tuple(ids), 0, (len(ids), len(context.places)), rendered)
+        return ChatTokens(tuple(ids), 0, (len(ids), len(context.places)), rendered, _is_plain(context))
+
+    def _rendered(self, context: Context) -> str | CannotAnswer:
+        """Renders a context; CannotAnswer for one of several turns or pictures that the template refuses."""
+        try:
+            return self._chat.render(context)
+        except ModelError as error:
+            if _is_plain(context):
+                raise
+            return CannotAnswer(error.message)
 
     def loglikelihood(
         self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]
@@ -119,7 +134,7 @@ class HfModel(Model):
         requests = cast(Sequence[ChatTokens], tokens)
         rows = [self._inputs(shown, t) for shown, t in zip(pictures, requests, strict=True)]
         for row, request in zip(rows, requests, strict=True):
-            if row["input_ids"][0, -n:].tolist() != list(request.ids[-n:]):
+            if not isinstance(row, CannotAnswer) and row["input_ids"][0, -n:].tolist() != list(request.ids[-n:]):
                 raise ModelError(f"{self._chat.folder}: its processor changes the answer in {request.text[-80:]!r}")
         results, fitting = self._sorted_out(rows, 0)
         with torch.inference_mode():
@@ -144,16 +159,29 @@ class HfModel(Model):
                     results[i] = Text(text, tuple(ids), not any(nans[: len(ids)]))
         return [results[i] for i in range(len(rows))]
 
-    def _inputs(self, pictures: Pictures, tokens: ChatTokens) -> dict[str, Tensor]:
-        return self._chat.inputs(tokens.text, [features.data for features in pictures])
+    def _inputs(self, pictures: Pictures, tokens: ChatTokens) -> dict[str, Tensor] | CannotAnswer:
+        """Makes the network's input; CannotAnswer for several turns or pictures that the processor refuses."""
+        try:
+            return self._chat.inputs(tokens.text, [features.data for features in pictures])
+        except ModelError as error:
+            if tokens.is_plain:
+                raise
+            return CannotAnswer(error.message)
 
     def _sorted_out(
-        self, rows: Sequence[dict[str, Tensor]], n_new: int
+        self, rows: Sequence[dict[str, Tensor] | CannotAnswer], n_new: int
     ) -> tuple[dict[int, Any], dict[int, dict[str, Tensor]]]:
-        """Divides rows into those that do not fit, with their answers, and those that do; both by index."""
-        reasons = {i: self._why_too_long(row, n_new) for i, row in enumerate(rows)}
-        too_long = {i: CannotAnswer(why) for i, why in reasons.items() if why}
-        return too_long, {i: row for i, row in enumerate(rows) if i not in too_long}
+        """Divides rows into those that the model cannot take, with their answers, and the others; both by index."""
+        refused: dict[int, Any] = {}
+        fitting: dict[int, dict[str, Tensor]] = {}
+        for i, row in enumerate(rows):
+            if isinstance(row, CannotAnswer):
+                refused[i] = row
+            elif why := self._why_too_long(row, n_new):
+                refused[i] = CannotAnswer(why)
+            else:
+                fitting[i] = row
+        return refused, fitting
 
     def _batches(self, rows: Mapping[int, dict[str, Tensor]]) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
         """Gathers the rows that may be computed together; gives their indices and a batch. Nothing is padded.
@@ -202,6 +230,10 @@ class HfModel(Model):
         return f"a sequence of {length} positions does not fit the model's {self._max_length}" if is_too_long else ""
 
 
+def _is_plain(context: Context) -> bool:
+    return len(context.turns) == 1 and len(context.places) <= 1
+
+
 class _NanWatch(LogitsProcessor):
     """A watcher of the logits of every step: it changes none, and remembers which rows held NaN."""
 
@@ -232,7 +264,7 @@ def load(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> HfModel:
     if spec.dtype == "float32":
         full_precision()
     own_template = [in_home(spec.args["chat_template"])] if "chat_template" in spec.args else []
-    notes += [*notes_on_broken(network.parameters()), *found.notes()]
+    notes += [*chat.notes(), *notes_on_broken(network.parameters()), *found.notes()]
     if spec.scoring == Scoring.REFERENCE:
         notes.append("scored as with --scoring fair: there is no original to follow")
     info = ModelInfo(
@@ -271,6 +303,7 @@ def outline(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> Outline:
             Origin("template", "the checkpoint's own" if chat.origin.parent == folder else "", (chat.origin,)),
         ),
         left_out=seen.left_out,
+        notes=chat.notes(),
     )
 
 
