@@ -53,8 +53,11 @@ _SETTINGS = (
 )
 # Words by which it is found where a template puts pictures; and the answers, see Chat._grown.
 _SPOKEN = ("alphaword", "betaword", "gammaword")
-_IN_PLACE, _IN_FRONT = (False, True, True, False), (True, False, False, False)
-_BEHIND, _IN_SECOND_TURN = (False, False, False, True), (False, False, True, False)
+_Grown = tuple[bool, ...]
+_IN_PLACE: _Grown = (False, True, True, False)
+_IN_FRONT: _Grown = (True, False, False, False)
+_BEHIND: _Grown = (False, False, False, True)
+_IN_SECOND_TURN: _Grown = (False, False, True, False)
 _TEMPLATE_MEND = "give one:  --model-args chat_template=PATH"
 _LOCAL = {"trust_remote_code": False, "local_files_only": True}
 # Some functions of these classes have no types.
@@ -140,7 +143,7 @@ class Chat:
                 notes.append("its chat template puts the pictures of a later turn elsewhere")
         return tuple(notes)
 
-    def _grown(self, context: Context) -> tuple[bool, ...]:
+    def _grown(self, context: Context) -> _Grown:
         """Tells where a context with pictures is longer than without: before, between and behind the words of _SPOKEN.
 
         one <image> two <image> three      in place:   (False, True, True, False)
