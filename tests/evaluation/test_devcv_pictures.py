@@ -19,6 +19,7 @@ from transformers import CLIPImageProcessorPil, SiglipImageProcessorPil
 
 from tests.conftest import Babycli
 from tests.evaluation.logs import lines, only_run, read_json, results, samples
+from tests.llava_checkpoints import TOWER, write_llava, write_tower
 from tests.models.test_clip import network_of
 from tests.models.test_clip import write as write_clip
 from tests.models.test_cvcl import VOCAB, save, weights_of
@@ -194,6 +195,19 @@ def test_the_nearest_picture_is_that_of_transformers(name: str, small_set: Path,
             nearest = "ABC"[expected.index(max(expected))]
             assert line["acc_chosen"]["turns"][0]["chosen"] == [nearest]
             assert line["acc_chosen"]["score"] == float(nearest == each["conversations"][1]["value"])
+
+
+def test_llava_is_asked_in_the_template_that_it_knows(small_set: Path, babycli: Babycli) -> None:
+    """Words that bring no roles get them; BabyVLM's prompts for LLaVA bring their own."""
+    write_tower(small_set / TOWER)
+    model = write_llava(small_set / "llava")
+    ran = babycli("eval", "--model", model, "--set", "small", "--tasks", "baby_localize", "--limit", 1)
+    assert ran.code in (0, 7), ran.err
+    prompt = samples(only_run(), "baby_localize")[0]["prompt"]
+    system, words = prompt.split(" USER: ")
+    assert system.startswith("A chat between a curious user")
+    assert words == f"{LABELS['baby_localize'][0]['conversations'][0]['value']} ASSISTANT:"
+    assert read_json(only_run() / "run.json")["model"]["template"] == "llava"
 
 
 # ---------------------------------------------------------------- control models

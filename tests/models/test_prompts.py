@@ -10,6 +10,7 @@ import pytest
 from babycli.domain import Context, ImageRef, ask
 from babycli.models.base import Model
 from babycli.models.parts.prompts import PLACE, TEMPLATES, pieces_of, shown
+from babycli.tasks.babyvlm import CAPTION, CHOICE
 from babycli.wording import Scoring
 from tests.checkpoints import write_checkpoint
 from tests.models.devcv_golden import item_of, lines_of, talk_in
@@ -26,6 +27,7 @@ ASKED = {
     "baby_v1": " USER: <image>\n ASSISTANT:",
     "v1": f"{VICUNA} USER: <image>\n ASSISTANT:",
     "vicuna_v1": f"{VICUNA} USER: <image>\n ASSISTANT:",
+    "llava": f"{VICUNA} USER: <image>\n ASSISTANT:",
 }
 ANSWERED = {
     "plain": "<image>\n ball",
@@ -33,6 +35,7 @@ ANSWERED = {
     "baby_v1": " USER: <image>\n ASSISTANT:  ball<eos>",
     "v1": f"{VICUNA} USER: <image>\n ASSISTANT:  ball</s>",
     "vicuna_v1": f"{VICUNA} USER: <image>\n ASSISTANT:  ball</s>",
+    "llava": f"{VICUNA} USER: <image>\n ASSISTANT:  ball</s>",
 }
 
 
@@ -81,12 +84,24 @@ TALKS = {
     "baby_v1": " USER: q1 ASSISTANT: a1<eos>USER: q2 ASSISTANT:",
     "v1": f"{VICUNA} USER: q1 ASSISTANT: a1</s>USER: q2 ASSISTANT:",
     "vicuna_v1": f"{VICUNA} USER: q1 ASSISTANT: a1</s>USER: q2 ASSISTANT:",
+    "llava": f"{VICUNA} USER: q1 ASSISTANT: a1</s>USER: q2 ASSISTANT:",
 }
 
 
 @pytest.mark.parametrize("name", TALKS)
 def test_two_turns(name: str) -> None:
     assert text_of(name, TALK) == TALKS[name]
+
+
+@pytest.mark.parametrize("prompt", [CHOICE["llava"], CAPTION["llava"]])
+def test_prompts_of_llava_that_bring_the_roles_are_read_as_they_are(prompt: str) -> None:
+    """Those of BabyVLM, whose code gave them to LLaVA without a template. In vicuna_v1 they would have two sets."""
+    assert text_of("llava", asked(prompt)) == prompt
+    assert text_of("llava", asked(prompt), " ball") == f"{prompt} ball"
+    assert text_of("vicuna_v1", asked(prompt)).count("USER:") == 2
+    words = "Touch the new image. (A) <image> (B) <image>"  # of a task that brings its own
+    talk = ask(words, ImageRef("", "a"), ImageRef("", "b")).followed_by("A", "And now?")
+    assert text_of("llava", talk) == f"{VICUNA} USER: {words} ASSISTANT: A</s>USER: And now? ASSISTANT:"
 
 
 def test_two_turns_with_an_answer() -> None:

@@ -25,7 +25,7 @@ from babycli.models.parts.origins import Glimpse, of_settings
 from babycli.models.parts.pixels import PixelSpec
 from babycli.models.parts.placement import device_map_of, spread
 from babycli.models.parts.precision import full_precision
-from babycli.models.parts.prompts import SEVERAL_TURNS, TEMPLATES, default_template, shown
+from babycli.models.parts.prompts import LLAVA, SEVERAL_TURNS, TEMPLATES, default_template, shown
 from babycli.models.parts.tokenizer import Tokenizer, load_tokenizer
 from babycli.models.parts.towers import Tower
 from babycli.models.parts.vision import quicken
@@ -63,7 +63,7 @@ def make_source(
 
     ``unknown_keys`` are those of config.json that no table has. Raises UsageError or ModelError.
     """
-    default = default_template(tokenizer.eos, _n_read(config))
+    default = default_template(tokenizer.eos, _n_read(config)) if family == "babyllava" else LLAVA
     template = spec.args.get("conv_template", default)
     one_of(template, sorted(TEMPLATES), "conv_template")
     aspect = spec.args.get("image_aspect_ratio", config.get("image_aspect_ratio") or "square")

@@ -6,7 +6,7 @@ trained with (llava/conversation.py of BabyLLaVA @ b98f28f and BabyLLaVA-V2 @ 56
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from babycli.domain import IMAGE_PLACE, NO_PICTURE, Context, ImageRef, Turn, as_prompt
 
@@ -23,6 +23,7 @@ class Template:
     assistant: str = ""
     separator: str = ""
     terminator: str = ""
+    keeps_roles: bool = False  # words that bring "USER:" and all that belongs to it are read as they are
 
     def render(self, context: Context, answer: str | None = None) -> str:
         """Renders the context, with PLACE for each picture; with an ``answer``, that and the terminator follow.
@@ -40,6 +41,8 @@ class Template:
 
             " USER: q1 USER: q2<eos>ASSISTANT:"
         """
+        if self.keeps_roles and any(f"{self.user}:" in words_of(turn) for turn in context.turns if turn.role == "user"):
+            return _PLAIN.render(context, answer)
         said = [(turn.role, words_of(turn)) for turn in context.turns]
         said.append(("model", "" if answer is None else answer.replace(PLACE, "")))
         text = self.system + (self.separator if self.user else "")
@@ -51,6 +54,7 @@ class Template:
         return text
 
 
+_PLAIN = Template()
 _VICUNA = Template(
     system="A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user's questions.",
@@ -61,13 +65,15 @@ _VICUNA = Template(
 )
 
 SEVERAL_TURNS = "baby_v1"  # that of BabyLLaVA-V2
+LLAVA = "llava"  # BabyVLM's prompts for LLaVA-1.5 bring the roles; what tasks say in their own words does not
 
 TEMPLATES = {
-    "plain": Template(),
+    "plain": _PLAIN,
     "baby_plain": Template(separator=" ", terminator="<eos>"),
     "baby_v1": Template(user="USER", assistant="ASSISTANT", separator=" ", terminator="<eos>"),
     "v1": _VICUNA,
     "vicuna_v1": _VICUNA,
+    LLAVA: replace(_VICUNA, keeps_roles=True),
 }
 
 
