@@ -156,7 +156,6 @@ def _seen(pictures: Pictures) -> bytes:
 
 def load(spec: ModelSpec, place: Path) -> ControlModel | PixelsModel:
     control = parse(spec.source, spec.args)
-    is_blind = control.kind != "pixels"
     info = ModelInfo(
         family="control",
         source=spec.source,
@@ -166,18 +165,27 @@ def load(spec: ModelSpec, place: Path) -> ControlModel | PixelsModel:
         device=spec.device,
         template="none",
         abilities=ABILITIES_OF[control.kind],
-        notes=(
-            "a control: it does not know what is in the image"
-            if is_blind
-            else "a control: it compares colours, and does not read",
-        ),
+        notes=_notes(control),
     )
-    return ControlModel(control, info) if is_blind else PixelsModel(info)
+    return PixelsModel(info) if control.kind == "pixels" else ControlModel(control, info)
+
+
+def _notes(control: Control) -> tuple[str, ...]:
+    """Tells what it is and, as no model's answer is like it, what its texts are worth."""
+    if control.kind == "pixels":
+        return ("a control: it compares colours, and does not read",)
+    texts = {
+        "random": 'it writes words at random: no letter, number or direction is among them, but the word "a"',
+        "letter": f"it writes {control.pick!r} and nothing else; it chooses that, and all tie where it is no answer",
+    }
+    caption = f"it writes {CAPTION!r}, in which no letter, number or direction is an answer"
+    return ("a control: it does not know what is in the image", texts.get(control.kind, caption))
 
 
 def outline(spec: ModelSpec, place: Path) -> Outline:
     control = parse(spec.source, spec.args)
-    return Outline("control", (), None, "none", ABILITIES_OF[control.kind], all_words)
+    abilities = ABILITIES_OF[control.kind]
+    return Outline("control", (), None, "none", abilities, all_words, notes=_notes(control))
 
 
 def parse(source: str, args: Mapping[str, Any]) -> Control:

@@ -19,10 +19,12 @@ from transformers import CLIPImageProcessorPil, SiglipImageProcessorPil
 
 from tests.conftest import Babycli
 from tests.evaluation.logs import lines, only_run, read_json, results, samples
+from tests.hf_checkpoints import write_hf
 from tests.llava_checkpoints import TOWER, write_llava, write_tower
 from tests.models.test_clip import network_of
 from tests.models.test_clip import write as write_clip
 from tests.models.test_cvcl import VOCAB, save, weights_of
+from tests.models.test_hf_several import Direct
 from tests.written_once import written_once
 
 COMPARED = ("baby_pv", "baby_leftright", "baby_spatialdetails")
@@ -208,6 +210,36 @@ def test_llava_is_asked_in_the_template_that_it_knows(small_set: Path, babycli: 
     assert system.startswith("A chat between a curious user")
     assert words == f"{LABELS['baby_localize'][0]['conversations'][0]['value']} ASSISTANT:"
     assert read_json(only_run() / "run.json")["model"]["template"] == "llava"
+
+
+@pytest.mark.parametrize("name", ["qwen2_5_vl", pytest.param("llava_onevision", marks=pytest.mark.long)])
+def test_a_chat_model_plays_them_as_transformers_would(name: str, small_set: Path, babycli: Babycli) -> None:
+    """Four pictures in a question, and 29 in the 15 turns of a conversation with its own replies."""
+    model = write_hf(small_set / name, name)
+    words = ("--tasks", "baby_leftright,baby_memory", "--limit", 1, "--answers", "written,chosen")
+    ran = babycli("eval", "--model", model, "--set", "small", *words, "--max-new-tokens", 3)
+    assert ran.code in (0, 7), ran.err
+    folder = only_run()
+    assert results(folder)["unanswered"] == {"baby_leftright": 0, "baby_memory": 0}
+    direct = Direct(name, model)
+    for task in ("baby_leftright", "baby_memory"):
+        (line,) = samples(folder, task)
+        images = [Image.open(Path("dataset/devcv/small/images") / image) for image in line["doc"]["image"]]
+        left = list(line["resps"])
+        said: list[str] = []
+        for turn in line["doc"]["conversations"][::2]:
+            said.append(turn["value"])
+            shown = [image.convert("RGB") for image in images[: "".join(said).count("<image>")]]
+            messages = direct.messages(said, shown)
+            ((reply,), *losses), left = left[: 1 + turn["value"].count("(")], left[1 + turn["value"].count("(") :]
+            if len(said) in (1, 9, 29):  # the first, a middle and the last turn
+                for letter, (loss, _) in zip("ABC", losses, strict=False):
+                    logprobs = direct.logprobs(messages, shown, letter)
+                    assert loss == pytest.approx(-sum(logprobs) / len(logprobs), abs=1e-5)
+                written = direct.tokenizer.decode(direct.written(messages, 3), skip_special_tokens=True)
+                assert reply == written.strip()
+            said.append(reply)
+        assert left == []
 
 
 # ---------------------------------------------------------------- control models

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.conftest import Babycli
 from tests.models.conftest import Evaluate
 from tests.models.loading import load, picture, similarity, tokenize, written
 from tests.models.test_bad_checkpoints import assert_explained
@@ -132,6 +133,22 @@ def test_planes_of_any_shape_are_compared_exactly(colour: Any, other: Any, value
     one, two = model.encode([model.preprocess(plane) for plane in planes])
     assert model.match([(one, two)])[0].value == value
     assert (one.digest == two.digest) == (value == 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("constant", "it writes 'look at that .', in which no letter"),
+        ("random?seed=1", 'but the word "a"'),
+        ("letter?pick=3", "it writes '3' and nothing else"),
+        ("pixels", "it compares colours, and does not read"),
+    ],
+)
+def test_show_and_the_log_say_what_its_answers_are(name: str, says: str, babycli: Babycli) -> None:
+    ran = babycli("models", "show", f"control:{name}")
+    assert ran.code == 0, ran.err
+    assert says in " ".join(ran.out.split())
+    assert any(says in note for note in load(f"control:{name}").info.notes)
 
 
 def test_colours_answer_no_question_with_words(evaluate: Evaluate) -> None:
