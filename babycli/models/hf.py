@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from babycli.errors import ModelError
 from babycli.models.base import DEVICE_MAP_HELP, Family, ModelSpec, Outline
 from babycli.models.parts.hf_abilities import ABILITIES
+from babycli.wording import one_of
 
 if TYPE_CHECKING:
     from babycli.models.parts.hf_chat import Chat
@@ -64,7 +65,8 @@ def _config_and_chat(spec: ModelSpec, place: Path) -> tuple[Any, Chat]:
             "give --model the folder alone, and the family that reads it is found",
         )
     config = hf_chat.read_config(place)
-    return config, hf_chat.read_chat(place, config, spec.args.get("chat_template"))
+    cuts = one_of(spec.args.get("tiles", "true"), ("true", "false"), "tiles") == "true"
+    return config, hf_chat.read_chat(place, config, spec.args.get("chat_template"), cuts)
 
 
 FAMILY = Family(
@@ -75,6 +77,7 @@ FAMILY = Family(
         "pretrained": "folder or hub id of the checkpoint",
         "device_map": DEVICE_MAP_HELP,
         "chat_template": "file with a chat template (Jinja), instead of the checkpoint's",
+        "tiles": "false: no picture is cut into tiles (SmolVLM, Idefics3, InternVL), so that more of them fit",
     },
     recognises=recognises,
     load=load,

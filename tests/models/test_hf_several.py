@@ -8,6 +8,7 @@ and pictures where those of published checkpoints do.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,8 @@ from tests.hf_checkpoints import (
     write_hf,
 )
 from tests.models.conftest import Evaluate
-from tests.models.loading import load, read, tokenize
+from tests.models.loading import edit_json, load, read, tokenize
+from tests.models.test_bad_checkpoints import assert_explained
 from tests.models.test_hf import PICTURES, context_of, places_of
 
 TEMPLATES = {
@@ -109,12 +111,14 @@ class Direct:
         text: str = self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         return text
 
-    def logprobs(self, messages: list[dict[str, Any]], images: Sequence[Image.Image], answer: str) -> list[float]:
+    def logprobs(
+        self, messages: list[dict[str, Any]], images: Sequence[Image.Image], answer: str, **settings: bool
+    ) -> list[float]:
         text = self.text(messages)
         gap = "" if text[-1:].isspace() else " "
         bos = self.tokenizer.bos_token
-        adds = {} if bos is None else {"add_special_tokens": not text.startswith(bos)}
-        inputs = self.processor(text=[text + gap + answer], images=[list(images)], return_tensors="pt", **adds)
+        more = settings if bos is None else {**settings, "add_special_tokens": not text.startswith(bos)}
+        inputs = self.processor(text=[text + gap + answer], images=[list(images)], return_tensors="pt", **more)
         n = len(self.tokenizer(gap + answer, add_special_tokens=False)["input_ids"])
         ids = inputs["input_ids"][0]
         assert self.tokenizer.decode(ids[-n:]) == gap + answer
@@ -315,3 +319,45 @@ def test_a_reply_without_words_goes_on(made: Callable[[str], Pair]) -> None:
     rendered = made("smolvlm").ours.render(talk)
     assert rendered.endswith("<image>What?<end_of_utterance>\nAssistant: <end_of_utterance>\nUser: Where?"
                              "<end_of_utterance>\nAssistant:")  # fmt: skip
+
+
+# ---------------------------------------------------------------- pictures that are not cut into tiles
+
+
+@pytest.mark.parametrize(("name", "setting"), [("smolvlm", "do_image_splitting"), ("internvl", "crop_to_patches")])
+def test_without_tiles_pictures_are_read_as_transformers_does(
+    name: str, setting: str, made: Callable[[str], Pair]
+) -> None:
+    pair = made(name)
+    uncut = load(pair.folder, tiles="false")
+    turns, shown = ASKED["four pictures"]
+    images = [PICTURES[i] for i in shown]
+    messages = pair.direct.messages(turns, images)
+    tokens = tokenize(uncut, context_of(turns), "A")
+    (score,) = uncut.loglikelihood([places_of(uncut, images)], [tokens])
+    assert isinstance(score, Loglikelihood)
+    without, cut = (pair.direct.logprobs(messages, images, "A", **{setting: cuts}) for cuts in (False, True))
+    assert score.token_logprobs == pytest.approx(without, abs=1e-5)
+    assert without != pytest.approx(cut, abs=1e-4)
+
+
+def test_tiles_must_be_a_setting_of_the_checkpoint(made: Callable[[str], Pair], evaluate: Evaluate) -> None:
+    ran = evaluate("--model", made("gemma3").folder, "--model-args", "tiles=false")
+    assert_explained(ran, 2, "tiles=false", "has no setting for tiles")
+    ran = evaluate("--model", made("smolvlm").folder, "--model-args", "tiles=no")
+    assert_explained(ran, 2, "unknown tiles 'no'")
+
+
+def test_what_does_not_fit_is_told_of_tiles(made: Callable[[str], Pair], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(made("smolvlm").folder, tmp_path / "short"))
+    config = json.loads((folder / "config.json").read_text())
+    edit_json(folder / "config.json", text_config=config["text_config"] | {"max_position_embeddings": 100})
+    turns, shown = ASKED["four pictures"]
+    images = [PICTURES[i] for i in shown]
+    answers: list[Loglikelihood | CannotAnswer] = []
+    for model in (load(folder), load(folder, tiles="false")):
+        answers += model.loglikelihood([places_of(model, images)], [tokenize(model, context_of(turns), "A")])
+    refused, score = answers
+    assert isinstance(refused, CannotAnswer)
+    assert refused.why.endswith("the model's 100; tiles=false among --model-args would make pictures shorter")
+    assert isinstance(score, Loglikelihood)

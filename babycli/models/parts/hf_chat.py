@@ -51,6 +51,8 @@ _SETTINGS = (
     "vocab.txt",
     "tekken.json",
 )
+# The names that image processors have for cutting a picture into tiles.
+_TILING = ("do_image_splitting", "crop_to_patches")
 # Words by which it is found where a template puts pictures; and the answers, see Chat._grown.
 _SPOKEN = ("alphaword", "betaword", "gammaword")
 _Grown = tuple[bool, ...]
@@ -68,12 +70,20 @@ _SOUNDS: Any = AutoFeatureExtractor
 class Chat:
     """The chat of a checkpoint, which turns a conversation of words and pictures into the network's input."""
 
-    def __init__(self, folder: Path, processor: Any, template: str, origin: Path) -> None:
+    def __init__(self, folder: Path, processor: Any, template: str, origin: Path, cuts_pictures: bool) -> None:
         self.folder = folder
         self.origin = origin  # the file that holds the template
         self.tokenizer: Any = processor.tokenizer
         self._processor = processor
         self._template = template
+        tiling = [name for name in _TILING if hasattr(processor.image_processor, name)]
+        if not (tiling or cuts_pictures):
+            raise UsageError(
+                f"tiles=false: {folder} has no setting for tiles; expected is {' or '.join(_TILING)}",
+                "leave tiles=false out",
+            )
+        self.cuts_pictures = bool(tiling) and cuts_pictures
+        self._uncut = {} if cuts_pictures else dict.fromkeys(tiling, False)
 
     def render(self, context: Context) -> str:
         """Renders the conversation up to the answer; a picture is still one token.
@@ -167,7 +177,7 @@ class Chat:
         It is made for this text alone, so that nothing is padded. ``images`` has a picture for each place.
         """
         with reading(f"{self.folder}: its processor fails"):
-            shown = {"images": [list(images)]} if images else {}
+            shown = {"images": [list(images)], **self._uncut} if images else {}
             output = self._processor(text=[text], **shown, return_tensors="pt", **self._options(text))
         inputs = dict(output)
         lists = [name for name, value in inputs.items() if not isinstance(value, Tensor)]
@@ -209,8 +219,12 @@ def read_config(folder: Path) -> Any:
     return config
 
 
-def read_chat(folder: Path, config: Any, template: str | None) -> Chat:
-    """Reads the chat of a checkpoint folder, with the user's template file if one is named. Raises ModelError."""
+def read_chat(folder: Path, config: Any, template: str | None, cuts_pictures: bool = True) -> Chat:
+    """Reads the chat of a checkpoint folder, with the user's template file if one is named.
+
+    Without ``cuts_pictures``, no picture is cut into tiles, whatever the checkpoint says. Raises ModelError, and
+    UsageError where it has no such setting.
+    """
     for file in setting_files(folder):
         if file.suffix == ".json":
             read_json_object(file)  # names a file that is no JSON, as transformers does not always do
@@ -218,9 +232,9 @@ def read_chat(folder: Path, config: Any, template: str | None) -> Chat:
         processor = _read_processor(folder, config)
     if template is None:
         own = _own_template(folder, processor)
-        chat = Chat(folder, processor, own, _file_of_template(folder, own))
+        chat = Chat(folder, processor, own, _file_of_template(folder, own), cuts_pictures)
     else:
-        chat = Chat(folder, processor, _template_in(template), in_home(template))
+        chat = Chat(folder, processor, _template_in(template), in_home(template), cuts_pictures)
     chat.check()
     return chat
 

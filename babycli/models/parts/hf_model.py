@@ -226,8 +226,10 @@ class HfModel(Model):
                 "check that tokenizer and weights come from the same training run",
             )
         length = ids.shape[1] + n_new
-        is_too_long = self._max_length is not None and length > self._max_length
-        return f"a sequence of {length} positions does not fit the model's {self._max_length}" if is_too_long else ""
+        if self._max_length is None or length <= self._max_length:
+            return ""
+        hint = "; tiles=false among --model-args would make pictures shorter" if self._chat.cuts_pictures else ""
+        return f"a sequence of {length} positions does not fit the model's {self._max_length}{hint}"
 
 
 def _is_plain(context: Context) -> bool:
