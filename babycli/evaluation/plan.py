@@ -33,7 +33,7 @@ class Ask:
     content: Content
     wording: Context
     places: tuple[str, ...]  # the SHA-256 of the picture in each place of the wording
-    goes_on: bool  # a longer context that begins with this one may follow
+    goes_on: bool  # of a conversation: longer contexts may begin with this one, and it with a shorter one
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,8 @@ class Plan:
     """The work of a round, sorted by how much each piece asks; equal pieces keep the order of their first requests."""
 
     work: tuple[Work, ...]
+    later: frozenset[str] = frozenset()  # the SHA-256 of the pictures that conversations may show in later rounds
+    begins: bool = True  # no context goes on from one of an earlier round
 
     @property
     def asks(self) -> list[Ask]:
@@ -133,7 +135,7 @@ def make_plan(
 ) -> Plan:
     """Makes the plan for some requests. ``sha256`` must hold every picture asked about.
 
-    ``going_on`` are the requests whose contexts may be continued later.
+    ``going_on`` are the requests of conversations.
     """
     keys = Keys(sha256)
     scores: dict[tuple[str, ...], dict[str, dict[Key, Ask]]] = {}  # by pictures, then context

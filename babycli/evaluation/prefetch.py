@@ -65,8 +65,9 @@ class Kept:
 class FeatureStore:
     """Features of pictures that are shown again: in other contexts, or in the next turns of a conversation.
 
-    Up to ``max_bytes``; pictures beyond that are encoded again when they are needed. A picture keeps the digest of its
-    first encoding, so that pictures with equal features stay equal.
+    Up to ``max_bytes``; pictures beyond that are encoded again when they are needed. Those that only later rounds may
+    show make room for the others. A picture keeps the digest of its first encoding, so that pictures with equal
+    features stay equal.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -75,6 +76,7 @@ class FeatureStore:
         self._digests: dict[str, bytes] = {}
         self._uses: Counter[str] = Counter()
         self._going_on: set[str] = set()
+        self.later: frozenset[str] = frozenset()  # pictures that later rounds may show
 
     def start(self, units: Sequence[Unit]) -> None:
         """Counts how often each picture of these units will be needed."""
@@ -88,13 +90,18 @@ class FeatureStore:
 
     def will_keep(self, sha256: str) -> bool:
         """Tells whether a picture is needed more than once, so that its features may be used again."""
-        return self._uses[sha256] > 1 or sha256 in self._going_on
+        return self._uses[sha256] > 1 or sha256 in self._going_on or sha256 in self.later
 
     def keep(self, sha256: str, features: Features) -> Features:
         """Gives the features that are to be used, and keeps them if they will be needed again and there is room."""
         features = Features(features.data, self._digests.setdefault(sha256, features.digest), sha256)
         size = _size_of(features)
-        if self.will_keep(sha256) and sha256 not in self._kept and size <= self._left:
+        if not self.will_keep(sha256) or sha256 in self._kept:
+            return features
+        if size > self._left and self._is_needed_now(sha256):
+            for other in [other for other in self._kept if not self._is_needed_now(other)]:
+                self._drop(other)
+        if size <= self._left:
             self._left -= size
             self._kept[sha256] = features
         return features
@@ -107,6 +114,9 @@ class FeatureStore:
                 self._drop(sha256)
 
     def _is_needed(self, sha256: str) -> bool:
+        return self._is_needed_now(sha256) or sha256 in self.later
+
+    def _is_needed_now(self, sha256: str) -> bool:
         return self._uses[sha256] > 0 or sha256 in self._going_on
 
     def _drop(self, sha256: str) -> None:

@@ -7,6 +7,13 @@ Owns the plays. Never computes an answer and never reads a log: the answers are 
     round 2                        item 2 asks d            only these requests; a context may begin with one that was
     answers                        item 2 is decided        read before
 
+Conversations are played some at a time, from their first turns to their last, for what is kept of them (keys and values
+of all that was read, features of pictures) fills the memory: 250 conversations of 15 turns do not fit into it.
+
+    round 1    all items of one turn, and conversations 1 to 8
+    2 to 15    conversations 1 to 8
+    16 to 30   conversations 9 to 16
+
 A continued run plays from the beginning, with the answers in its log, until an answer is missing.
 """
 
@@ -24,7 +31,7 @@ from babycli.evaluation.inputs import Inputs, TaskInput
 from babycli.evaluation.plan import Keys, Plan, make_plan
 from babycli.foreign import explained_for
 from babycli.logs.answers import Key
-from babycli.models.base import RowRequest
+from babycli.models.base import Model, RowRequest
 from babycli.tasks.base import Play, Task, row_as_logged
 from babycli.wording import Scoring, listed
 
@@ -51,20 +58,30 @@ class _Game:
     asked: list[Request] = field(default_factory=list)  # the requests of this round, as the model gets them
     exchanges: list[Exchange] = field(default_factory=list)
     outcome: Outcome | None = None
+    n_rounds: int = 0
+
+    @property
+    def is_talk(self) -> bool:
+        return self.task.task.needs.n_turns > 1
 
 
 class Rounds:
-    """The items of a run, played as far as their answers are known."""
+    """The items of a run, played as far as their answers are known.
 
-    def __init__(self, inputs: Inputs, scoring: Scoring) -> None:
+    ``n_talks`` conversations are played at a time; None: all.
+    """
+
+    def __init__(self, inputs: Inputs, scoring: Scoring, n_talks: int | None = None) -> None:
         self._sha256: Mapping[ImageRef, str] = inputs.sha256
         self._keys = Keys(self._sha256)
         self._games = [
             _Game(task, item, _begun(task, item, scoring)) for task in inputs.tasks for item in _in_file_order(task)
         ]
-        self._n = 0
+        self._n_talks = n_talks
         for game in self._games:
             self._advance(game, None)
+        self._playing = [game for game in self._games if not game.is_talk and game.outcome is None]
+        self._playing += self._next_talks()
 
     @property
     def is_over(self) -> bool:
@@ -73,35 +90,41 @@ class Rounds:
     @property
     def requests(self) -> list[Request]:
         """All requests of this round."""
-        return [request for game in self._games for request in game.asked]
+        return [request for game in self._playing for request in game.asked]
 
     @property
     def plan(self) -> Plan:
         """The plan of this round."""
-        going_on = {
-            request
-            for game in self._games
-            for request in game.asked
-            if request.context.n_turns < game.task.task.needs.n_turns
-        }
-        return make_plan(self.requests, self._sha256, going_on)
+        talks = [game for game in self._games if game.is_talk and game.outcome is None]
+        going_on = {request for game in self._playing if game.is_talk for request in game.asked}
+        images = {image for game in talks for image in game.item.images}
+        later = frozenset(self._sha256[image] for image in images if image in self._sha256)
+        begins = all(request.context.n_turns == 1 for request in going_on)
+        return replace(make_plan(self.requests, self._sha256, going_on), later=later, begins=begins)
 
     @property
     def row_requests(self) -> list[RowRequest]:
         """The row of each request of this round, in the same order."""
-        return [row_request for game in self._games for row_request in _row_requests(game, self._sha256)]
+        return [row_request for game in self._playing for row_request in _row_requests(game, self._sha256)]
 
     def tell(self, answers: Mapping[Key, Answer]) -> None:
         """Gives every item the answers to its requests, and begins the next round. Raises TaskError."""
-        self._n += 1
-        if self._n >= MAX_ROUNDS:
-            (name, *_) = [game.task.task.name for game in self._games if game.outcome is None]
-            raise TaskError(f"{name} still asks after {MAX_ROUNDS} rounds", "let its play return an outcome")
-        for game in self._games:
-            if game.outcome is None:
-                own_answers = [answers[self._keys.of(request)] for request in game.asked]
-                game.exchanges += [Exchange(r, a) for r, a in zip(game.asked, own_answers, strict=True)]
-                self._advance(game, own_answers)
+        for game in self._playing:
+            game.n_rounds += 1
+            if game.n_rounds >= MAX_ROUNDS:
+                what = f"{game.task.task.name} still asks after {MAX_ROUNDS} rounds"
+                raise TaskError(what, "let its play return an outcome")
+            own_answers = [answers[self._keys.of(request)] for request in game.asked]
+            game.exchanges += [Exchange(r, a) for r, a in zip(game.asked, own_answers, strict=True)]
+            self._advance(game, own_answers)
+        self._playing = [game for game in self._playing if game.outcome is None]
+        if not any(game.is_talk for game in self._playing):
+            self._playing += self._next_talks()
+
+    def _next_talks(self) -> list[_Game]:
+        """Gives the conversations that begin now, in the order of the files."""
+        waiting = [game for game in self._games if game.is_talk and game.outcome is None]
+        return waiting[: self._n_talks]
 
     def played(self, task: TaskInput) -> list[Played]:
         """Gives the played items of a task, in its order."""
@@ -120,6 +143,14 @@ class Rounds:
                 _check_requests(task, game.item, asked)
                 shown = [game.task.shown(request) for request in asked]
                 game.asked = _placed(game, shown) if game.task.is_recorded else shown
+
+
+def talks_at_once(inputs: Inputs, model: Model, most: int) -> int:
+    """Gives the number of conversations to be played at a time: ``most``, unless the model can keep fewer."""
+    needs = [task_input.task.needs for task_input in inputs.tasks]
+    n_images, n_turns = max(n.n_images for n in needs), max(n.n_turns for n in needs)
+    room = model.room_for_conversations(n_images, n_turns) if n_turns > 1 else None
+    return most if room is None else max(1, min(most, room))
 
 
 def _begun(task: TaskInput, item: Item, scoring: Scoring) -> Play:

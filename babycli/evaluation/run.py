@@ -40,7 +40,7 @@ from babycli.evaluation.results import (
     sample_lines,
 )
 from babycli.evaluation.resume import find_unfinished
-from babycli.evaluation.rounds import Rounds
+from babycli.evaluation.rounds import Rounds, talks_at_once
 from babycli.evaluation.timings import PHASES, Phase, Timings
 from babycli.evaluation.trials import trials_of
 from babycli.logs.answers import Answered, Key
@@ -165,7 +165,9 @@ class ModelRun:
             processes.together(lambda: begin(model, inputs, self._reporter.say))
         inputs, control = processes.together(lambda: self._shared.controls.apply(model, spec, inputs))
         identity = identify(inputs, model, spec, options.limit, control)
-        rounds = Rounds(inputs, options.scoring)
+        unit_images = options.batch_size or UNIT_IMAGES.get(spec.device, GPU_UNIT_IMAGES)
+        n_talks = processes.n * processes.share(talks_at_once(inputs, model, unit_images))
+        rounds = Rounds(inputs, options.scoring, n_talks=n_talks)
         plan = rounds.plan
         about = provenance(inputs, plan, model, spec, identity)
         self._check_agreement(plan, model.info)
@@ -230,6 +232,9 @@ class ModelRun:
         plans: list[Plan] = []
         while plan is not None:
             plans.append(plan)
+            how.features.later = plan.later
+            if plan.begins:
+                model.forget()  # other conversations
             if model.info.abilities.knows_rows:
                 model.meet(processes.share(rounds.row_requests if processes.is_first else []))
             self._run(plan, len(plans), model, inputs, how, log, cached)

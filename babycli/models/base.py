@@ -326,6 +326,10 @@ class Model(ABC):
         """Gives the answer to a request of a run that has begun; only of a model that ``plays_back``."""
         raise AssertionError(f"{self.info.family} plays nothing back")
 
+    def room_for_conversations(self, n_images: int, n_turns: int) -> int | None:
+        """Estimates how many conversations of so many pictures and turns it can keep; None where nothing is kept."""
+        return None
+
     def forget(self) -> None:  # noqa: B027
         """Frees all that was kept of contexts."""
 

@@ -55,6 +55,10 @@ class KeptPrefixes:
         self._gone_on_from: dict[tuple[Element, ...], None] = {}  # the oldest first
         self._n_bytes = 0
 
+    @property
+    def max_bytes(self) -> int:
+        return self._max_bytes
+
     def reuse(self, parent: tuple[Element, ...], elements: Sequence[Element], image_positions: int) -> Reused:
         """Gives the kept text of ``parent``, as far as ``elements`` begin with it, but never the last element.
 

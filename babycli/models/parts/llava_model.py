@@ -32,6 +32,8 @@ from babycli.models.parts.prompts import TEMPLATES, pieces_of, shown
 from babycli.models.parts.tokenizer import IMAGE_ID, Tokenizer
 from babycli.wording import Scoring
 
+_WORDS_OF_A_TURN = 64  # tokens of a question and its reply, or rather fewer
+
 
 @dataclass(frozen=True, slots=True)
 class LlavaTokens(Tokens):
@@ -215,6 +217,10 @@ class LlavaModel(Model):
         rows = [answers.until_stop(row, self._stop_ids) for row in output.sequences.tolist()]
         return [Text(self._caption(row), tuple(row), ok) for row, ok in zip(rows, finite, strict=True)]
 
+    def room_for_conversations(self, n_images: int, n_turns: int) -> int | None:
+        n_positions = n_images * self._network.n_positions + n_turns * _WORDS_OF_A_TURN
+        return self._kept.max_bytes // (n_positions * self._network.bytes_per_position)
+
     def forget(self) -> None:
         self._kept.clear()
 
@@ -284,7 +290,8 @@ class LlavaModel(Model):
         if n_cut := self._lengths.n_cut(tokens.prefix):
             ends = list(itertools.accumulate(self._n_positions_of([element]) for element in elements))
             n_read = bisect.bisect_right(ends, ends[-1] - n_cut)
-        reused = self._kept.reuse(parent, elements[:n_read], self._network.n_positions)
+        kept = [self._kept.reuse(key, elements[:n_read], self._network.n_positions) for key in (elements, parent)]
+        reused = max(kept, key=lambda reused: reused.n_elements)
         return _Prefix(tokens, pictures, elements, n_read, parent, reused)
 
     def _n_positions_of(self, elements: Sequence[Element]) -> int:

@@ -50,6 +50,14 @@ class LlavaNetwork(nn.Module):
     def n_rows(self) -> int:
         return int(self.text.get_input_embeddings().weight.shape[0])
 
+    @property
+    def bytes_per_position(self) -> int:
+        """The size of the keys and values of one position, in all layers."""
+        config = self.text.config
+        n_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        return int(2 * config.num_hidden_layers * n_heads * size * self.text.dtype.itemsize)
+
     def encode_images(self, pixels: Tensor) -> Tensor:
         """Encodes pixels: (n, 3, 224, 224) -> (n, positions, hidden)."""
         out: Tensor = self.connector(self.tower(pixels))
