@@ -1,7 +1,8 @@
 """Checkpoints of published shapes with seeded random weights, for benchmarks: no hub is needed.
 
 BabyLLaVA: ResNeXt-50 32x4d, a two-layer projector and a GPT-2 of 8 layers and 256 units (7.18 million parameters with a
-vocabulary of 2,350 words, as in arXiv 2504.09426). LLaVA-1.5-7B: CLIP ViT-L/14 at 336 pixels and Vicuna's Llama.
+vocabulary of 2,350 words, as in arXiv 2504.09426). BabyLLaVA-V2: ViT-L/16 and TinyLlama's Llama. LLaVA-1.5-7B: CLIP
+ViT-L/14 at 336 pixels and Vicuna's Llama.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from babycli.models.parts.vision import ResNeXt, ResNeXtSpec, projector
+from babycli.models.parts.vision import ResNeXt, ResNeXtSpec, ViT, ViTSpec, projector
 
 SPECIAL = ("<pad>", "<unk>", "<sos>", "<eos>")
 BABY_TEXT: dict[str, Any] = {"n_embd": 256, "n_layer": 8, "n_head": 8, "n_positions": 1024}
@@ -39,6 +40,23 @@ class LlavaShape:
     vision_heads: int = 16
     image_size: int = 336
     patch: int = 14
+
+
+@dataclass(frozen=True, slots=True)
+class BabyShape:
+    """Sizes of a BabyLLaVA-V2's language model; the defaults are those of the published one."""
+
+    hidden: int = 2048
+    inner: int = 5632
+    layers: int = 22
+    heads: int = 32
+    kept_heads: int = 4  # whose keys and values are shared by the others
+
+    @classmethod
+    def cut_to(cls, hidden: int) -> BabyShape:
+        """A narrower one: as many layers, heads as wide, eight of which share keys and values."""
+        heads = hidden // 64
+        return cls(hidden, hidden * 11 // 4, heads=heads, kept_heads=max(1, heads // 8))
 
 
 SMALL_LLAVA = LlavaShape(128, 352, 2, 4, 400, 64, 256, 3, 4, 56, 14)
@@ -84,6 +102,49 @@ def write_babyllava(folder: Path, words: Sequence[str], seed: int) -> Path:
     tokenizer: dict[str, Any] = {"version": "1.0", "added_tokens": added, "model": model}
     nothing: dict[str, Any] = dict.fromkeys(("truncation", "padding", "normalizer", "post_processor", "decoder"))
     _json(folder / "tokenizer.json", tokenizer | nothing | {"pre_tokenizer": {"type": "Whitespace"}})
+    names: dict[str, Any] = {"bos_token": "<sos>", "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>"}
+    _json(folder / "tokenizer_config.json", names | {"tokenizer_class": "PreTrainedTokenizerFast"})
+    return folder
+
+
+def write_babyllava_v2(folder: Path, texts: Iterable[str], shape: BabyShape, dtype: torch.dtype) -> Path:
+    """A BabyLLaVA-V2 with a byte-level BPE of some texts, in the format that its authors publish."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=1000, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(list(texts), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing("<sos> $A", special_tokens=[("<sos>", 2)])
+    text: dict[str, Any] = {"vocab_size": tokenizer.get_vocab_size(), "hidden_size": shape.hidden} | {
+        "intermediate_size": shape.inner,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kept_heads,
+        "max_position_embeddings": 8192,
+        "rms_norm_eps": 1e-5,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+        "tie_word_embeddings": False,
+    }
+    torch.manual_seed(0)
+    parts: dict[str, nn.Module] = {
+        "model.vision_tower.vision_tower.": ViT(ViTSpec()),
+        "model.mm_projector.": projector("mlp2x_gelu", 1024, shape.hidden),
+        "": LlamaForCausalLM(LlamaConfig(**text)),
+    }
+    weights = {prefix + name: t.to(dtype) for prefix, part in parts.items() for name, t in part.state_dict().items()}
+    _write(folder, weights)
+    settings: dict[str, Any] = {"model_type": "llava_llama", "image_aspect_ratio": "pad", "mm_hidden_size": 1024}
+    settings |= {"mm_projector_type": "mlp2x_gelu", "mm_use_im_patch_token": False, "mm_vision_tower": "vit_scratch"}
+    _json(folder / "config.json", text | settings | {"tokenizer_model_max_length": 8192})
+    (folder / "tokenizer.json").write_text(tokenizer.to_str())
     names: dict[str, Any] = {"bos_token": "<sos>", "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>"}
     _json(folder / "tokenizer_config.json", names | {"tokenizer_class": "PreTrainedTokenizerFast"})
     return folder
