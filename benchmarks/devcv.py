@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +63,7 @@ def memory_item(n: int, pool: Sequence[str], rng: np.random.Generator) -> dict[s
         fresh = learnt[turn] if turn < N_LEARNT else next(new)
         shown.append([name, fresh] if rng.random() < 0.5 else [fresh, name])
     seen: set[str] = set()
-    said = []
+    said: list[dict[str, str]] = []
     for pictures in shown:
         right = next(i for i, name in enumerate(pictures) if name not in seen)
         seen |= set(pictures)
@@ -73,7 +73,7 @@ def memory_item(n: int, pool: Sequence[str], rng: np.random.Generator) -> dict[s
     return {"id": f"memory_{n}", "labels": labels, "conversations": said, "image": [f"images/{name}" for name in names]}
 
 
-def choice_item(n: int, question: str, names: Sequence[str]) -> dict[str, Any]:
+def choice_item(n: int, question: str, names: Iterable[str]) -> dict[str, Any]:
     said = [{"from": "human", "value": question}, {"from": "gpt", "value": "A"}]
     return {"id": f"item_{n}", "conversations": said, "image": [f"images/{name}" for name in names]}
 
@@ -93,8 +93,8 @@ def write_set(data: Path, n_items: int, n_pictures: int) -> list[dict[str, Any]]
     real = "Which image has more of thing? (A) <image> (B) <image>"
     tasks = {
         "baby_memory": talks,
-        "baby_pv": [choice_item(i, pv, rng.permutation(pool)[:4]) for i in range(2 * n_items)],
-        "baby_compare_real": [choice_item(i, real, rng.permutation(pool)[:2]) for i in range(2 * n_items)],
+        "baby_pv": [choice_item(i, pv, rng.choice(pool, 4, replace=False)) for i in range(2 * n_items)],
+        "baby_compare_real": [choice_item(i, real, rng.choice(pool, 2, replace=False)) for i in range(2 * n_items)],
     }
     for task, items in tasks.items():
         (folder / f"{task}.json").write_text(json.dumps([_beside(item) for item in items]))

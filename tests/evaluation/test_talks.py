@@ -132,7 +132,7 @@ def test_how_many_at_a_time_changes_no_answer(
         assert told(other) == told(plain)
         assert results(other)["results"] == results(plain)["results"]
     with monkeypatch.context() as patch:  # nothing can be kept
-        patch.setattr(KeptPrefixes, "max_bytes", property(lambda kept: 0))
+        patch.setattr(KeptPrefixes, "max_bytes", 0)
         patch.setattr(KeptPrefixes, "keep", lambda *args: None)
         assert told(evaluated(babycli, checkpoint, data, tmp_path / "none")) == told(plain)
 
@@ -156,5 +156,5 @@ def test_a_model_plays_as_many_as_it_can_keep(checkpoint: Path, monkeypatch: pyt
     model = load(checkpoint)
     n_positions = 29 * N_POSITIONS + 15 * 64
     for kept_bytes, n in ((10 * n_positions * 256, 10), (n_positions * 256 - 1, 0)):
-        monkeypatch.setattr(KeptPrefixes, "max_bytes", property(lambda kept, kept_bytes=kept_bytes: kept_bytes))
+        monkeypatch.setattr(KeptPrefixes, "max_bytes", kept_bytes)
         assert model.room_for_conversations(29, 15) == n

@@ -521,3 +521,9 @@ def test_the_keys_that_other_configs_do_not_use(name: str, tmp_path: Path) -> No
             write_json(folder / "config.json", whole | {key: "odd"})
             with pytest.raises(ModelError, match=key):
                 load(folder)
+
+
+def test_every_key_of_a_babyllava_v2_is_known(devcv: Path) -> None:
+    """config.json as the authors' trainer writes it."""
+    config = json.loads((devcv / "golden" / "model" / "assets" / "config_example.json").read_text())
+    assert known_keys.check_keys(Path("config.json"), config, known_keys.BABYLLAVA_LLAMA) == []
