@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
 import re
 from collections import Counter
@@ -21,7 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from babycli.errors import ModelError
-from babycli.files import read_file
+from babycli.files import is_hollow, open_to_read, read_file
+from babycli.models.parts.pickles import check_nesting
 from babycli.wording import all_of, first_line, listed
 
 # Keys under which training programs keep the weights, one level down.
@@ -30,6 +32,11 @@ _LEVELS = ("teacher", "state_dict", "model_state_dict", "model", "module")
 _WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "base_model.model.")
 _UNMERGED = re.compile(r"\.(lora_[A-Za-z]\w*|base_layer|modules_to_save|original_module)\.")  # PEFT's names
 SAVE_PLAIN = "save the model itself, without what the training wrapped around it, and give that folder"
+MAX_LAYERS = 1_000
+# num_hidden_layers, n_layer, depth, depths, encoder_layers; not mm_vision_select_layer
+_DEPTH = re.compile(r"(?:^|_)(?:layers|n_layer|depths?|num_layer)$")
+_FLOATS = ("float32", "bfloat16", "float16", "float64")
+_WHOLE = re.compile(r"(?:u?int\d+|bool|[IU]\d+|BOOL)$")  # torch's names, and those of safetensors
 _LFS_POINTER = b"version https://git-lfs"
 _SAFETENSORS_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"} | {
     "F8_E4M3": "float8_e4m3fn",
@@ -43,7 +50,23 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Reads config.json of a checkpoint folder. Raises ModelError."""
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} is not a checkpoint: it has no config.json")
-    return read_json_object(folder / "config.json")
+    config = read_json_object(folder / "config.json")
+    check_depths(config, folder / "config.json")
+    return config
+
+
+def check_depths(settings: Mapping[str, Any], file: Path, within: str = "") -> None:
+    """Checks that no part of a model is said to have more layers than any model has. Raises ModelError.
+
+    A network is built before its weights are read: one of a billion layers would never be.
+    """
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            check_depths(value, file, f"{within}{name}.")
+        elif _DEPTH.search(name):
+            counts = [n for n in (value if isinstance(value, list) else [value]) if isinstance(n, int | float)]
+            if any(n > MAX_LAYERS for n in counts):
+                raise ModelError(f"{file}: {within}{name} is {value!r:.80}; expected are at most {MAX_LAYERS:,} layers")
 
 
 def read_json_object(path: Path, missing_ok: bool = False) -> dict[str, Any]:
@@ -70,6 +93,7 @@ def read_weights(files: Iterable[Path]) -> dict[str, Tensor]:
     for file in files:
         loaded = _read_safetensors(file) if file.suffix == ".safetensors" else _read_pickle(file).weights
         check_merged(loaded, file)
+        check_formats({name: str(tensor.dtype).removeprefix("torch.") for name, tensor in loaded.items()}, file)
         weights.update(loaded)
     return unwrapped(weights)
 
@@ -128,6 +152,23 @@ def check_merged(names: Collection[str], place: Path) -> None:
         )
 
 
+def check_formats(dtypes: Mapping[str, str], place: Path) -> None:
+    """Checks that weights are stored in formats that networks compute in. Raises ModelError.
+
+    Counters, positions and masks may be of whole numbers. ``dtypes`` are torch's names, or those of safetensors.
+    """
+    odd = [
+        f"{name} as {dtype}"
+        for name, dtype in dtypes.items()
+        if dtype not in _FLOATS and not (_WHOLE.match(dtype) and not name.endswith("weight"))
+    ]
+    if odd:
+        raise ModelError(
+            f"{place} stores {len(odd)} of {len(dtypes)} weights in a format that is not read here: {listed(odd, 2)}",
+            f"save them as one of {', '.join(_FLOATS)}",
+        )
+
+
 def _read_safetensors(file: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -157,6 +198,7 @@ class _Pickled:
 
 def _read_pickle(file: Path, device: str = "cpu") -> _Pickled:
     try:
+        check_nesting(file)
         loaded = torch.load(file, map_location=device, weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise _unreadable(file, error) from error
@@ -184,15 +226,29 @@ def _unreadable(file: Path, error: Exception) -> ModelError:
             f"cannot read the weights {file}: it is a pointer of Git LFS, not the file itself",
             f"fetch it:  git -C {file.parent} lfs pull",
         )
+    if isinstance(error, pickle.UnpicklingError):  # torch's text recommends to run whatever is in the file
+        return ModelError(
+            f"cannot read the weights {file}: it is no pickle, or it holds more than weights, and babycli runs no code "
+            "out of a checkpoint",
+            "save the weights alone, best as safetensors (model.save_pretrained, or save_model of safetensors.torch)",
+        )
     return ModelError(f"cannot read the weights {file}: {first_line(error)}")
 
 
 def fingerprint(files: Iterable[Path]) -> str:
-    """Gives the SHA-256 over the names and bytes of a checkpoint's files: same fingerprint, same model."""
+    """Gives the SHA-256 over the names and bytes of a checkpoint's files: same fingerprint, same model.
+
+    Raises ModelError for a file that cannot be read, and for one that is mostly a hole.
+    """
     whole = hashlib.sha256()
     for file in sorted(files, key=lambda f: f.name):
-        with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        try:
+            with open_to_read(file) as stream:
+                if is_hollow(os.fstat(stream.fileno())):
+                    raise ModelError(f"{file} is a hole for the most part, so it is no file of a checkpoint")
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise ModelError(f"cannot read {file}: {error.strerror}") from error
         whole.update(f"{file.name}\0{digest}\n".encode())
     return whole.hexdigest()
 
@@ -230,10 +286,20 @@ def check_names(module: nn.Module, weights: Mapping[str, Tensor], what: str, ign
         for name in sorted(expected.keys() & weights.keys())
         if tuple(weights[name].shape) != expected[name]
     ]
+    no_floats = [
+        f"{name} is {str(weights[name].dtype).removeprefix('torch.')}"
+        for name, tensor in module.state_dict().items()
+        if name in weights and tensor.is_floating_point() and not weights[name].is_floating_point()
+    ]
     renaming = why_unexpected(unexpected, missing)
     problems = [
         f"{len(names)} {label}: {listed(names, 1 if renaming else 5)}"
-        for names, label in ((missing, "missing"), (unexpected, "unexpected"), (reshaped, "of a wrong shape"))
+        for names, label in (
+            (missing, "missing"),
+            (unexpected, "unexpected"),
+            (reshaped, "of a wrong shape"),
+            (no_floats, "no floating-point numbers"),
+        )
         if names
     ]
     if problems:

@@ -247,8 +247,8 @@ def projector(kind: str, vision_size: int, text_size: int, bias: bool = True) ->
     if kind == "identity":
         return nn.Identity()
     match = re.fullmatch(r"mlp([1-9]\d*)x_gelu", kind)
-    if match is None:
-        raise ValueError(f"mm_projector_type {kind!r} is not one of linear, identity, mlp<N>x_gelu")
+    if match is None or len(match[1]) > 2:
+        raise ValueError(f"mm_projector_type {kind!r:.40} is not one of linear, identity, mlp<N>x_gelu with N < 100")
     layers: list[nn.Module] = [nn.Linear(vision_size, text_size, bias)]
     for _ in range(int(match.group(1)) - 1):
         layers += [nn.GELU(), nn.Linear(text_size, text_size, bias)]

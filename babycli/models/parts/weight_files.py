@@ -21,7 +21,7 @@ from typing import Any
 from babycli.errors import ModelError
 from babycli.files import read_file
 from babycli.models.parts.checkpoint import read_json_object
-from babycli.wording import listed
+from babycli.wording import listed, shortened
 
 SINGLES = ("model.safetensors", "pytorch_model.bin")  # each before its own index of shards
 ADAPTER_CONFIG = "adapter_config.json"
@@ -118,6 +118,9 @@ def weight_map(index: Path) -> dict[str, str]:
     """Reads which shard holds each weight from an index. Raises ModelError."""
     try:
         by_name = json.loads(read_file(index))["weight_map"].items()
+        for _, file in by_name:
+            if "\0" in file or not file.isprintable():
+                raise ValueError(f"{file!r:.80} names no file")
         return {str(name): str(Path(file)) for name, file in by_name}
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise ModelError(f"{index} is not an index of weight files: {error!r}") from error
@@ -153,8 +156,13 @@ def _named_and_there(folder: Path) -> list[str]:
 
 
 def _shards(index: Path) -> list[Path]:
-    paths = [index.parent / name for name in index_shards(index)]
-    missing = [path.name for path in paths if not path.is_file()]
+    names = index_shards(index)
+    if not names:
+        raise ModelError(f"{index} names no file of weights", "copy the index of the training run into the folder")
+    paths = [index.parent / name for name in names]
+    for path in paths:
+        _check_inside(path, index)
+    missing = [shortened(path.name) for path in paths if not _is_file(path)]
     if missing:
         whole = [name for name in SINGLES if (index.parent / name).is_file()]
         raise ModelError(
@@ -163,6 +171,24 @@ def _shards(index: Path) -> list[Path]:
             "copy them into the folder" + (f", or remove {index.name} to read {whole[0]}" if whole else ""),
         )
     return paths
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113  # pathlib raises OSError for too long a name
+
+
+def _check_inside(path: Path, index: Path) -> None:
+    """Checks that a shard lies in the folder of its index, or is a file of the hub's cache. Raises ModelError."""
+    folder = index.parent
+    is_inside = Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))
+    real, real_folder = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
+    # The cache:  models--a--b/snapshots/<commit>/NAME -> ../../blobs/<digest>
+    blobs = real_folder.parent.parent / "blobs"
+    if not is_inside or not (real.is_relative_to(real_folder) or real.parent == blobs):
+        raise ModelError(
+            f"{index} names {shortened(str(path))}, which is outside the checkpoint's folder",
+            "copy the shard into the folder",
+        )
 
 
 def _with_others(read: Iterable[Path], known: set[Path]) -> WeightFiles:
