@@ -154,5 +154,10 @@ def first_line(error: BaseException, otherwise: str = "") -> str:
 
 def one_line(error: BaseException) -> str:
     """Gives an error's text on one line, no longer than a message may be."""
-    text = " ".join(str(error).split()) or repr(error)
+    return shortened(str(error)) or repr(error)
+
+
+def shortened(text: str) -> str:
+    """Gives a text on one line, no longer than a message may be."""
+    text = " ".join(text.split())
     return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."

@@ -27,7 +27,9 @@ from transformers.utils.import_utils import DummyObject
 from babycli.domain import PICTURE, Context, ImageRef, Turn, ask
 from babycli.errors import ModelError, UsageError
 from babycli.files import in_home, read_file
+from babycli.models.parts import checkpoint
 from babycli.models.parts.checkpoint import read_json_object
+from babycli.models.parts.tokenizer_trial import try_tokenizer
 from babycli.models.parts.transformers_calls import reading
 from babycli.wording import one_line
 
@@ -119,7 +121,8 @@ class Chat:
     def ids(self, text: str, bare: bool = False) -> list[int]:
         """Makes the ids of a rendered text, in which a picture is one token; ``bare`` adds no special tokens."""
         options = {"add_special_tokens": False} if bare else self._options(text)
-        return list(self.tokenizer(text, **options)["input_ids"])
+        with reading(f"{self.folder}: its tokenizer fails"):
+            return list(self.tokenizer(text, **options)["input_ids"])
 
     def why_unreadable(self, context: Context, ids: Sequence[int]) -> str:
         """Tells why a rendered context does not show its pictures, each in one place; "" if it does.
@@ -208,6 +211,7 @@ def _message(turn: Turn) -> dict[str, Any]:
 
 def read_config(folder: Path) -> Any:
     """Reads config.json with transformers. Raises ModelError for a model that cannot score an answer here."""
+    checkpoint.read_config(folder)
     with reading(f"{folder / 'config.json'}: transformers cannot read it"):
         config = AutoConfig.from_pretrained(folder, **_LOCAL)
         writes_apart = config.is_encoder_decoder or config.get_text_config(decoder=True).is_encoder_decoder
@@ -296,6 +300,8 @@ def _check_image_processor(folder: Path) -> None:
 
 
 def _read_tokenizer(folder: Path) -> Any:
+    if (folder / "tokenizer.json").is_file():
+        try_tokenizer(folder / "tokenizer.json")
     with reading(f"{folder}: cannot read its tokenizer"):
         return AutoTokenizer.from_pretrained(folder, **_LOCAL)
 

@@ -8,7 +8,8 @@ for a GPT-2 checkpoint and ignore its tokenizer.json, so the files are read dire
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +17,10 @@ from typing import Any, Protocol
 from babycli.errors import ModelError
 from babycli.files import read_file
 from babycli.models.parts.checkpoint import read_json_object
+from babycli.models.parts.tokenizer_trial import is_panic, try_tokenizer
+from babycli.wording import one_line
 
+_MEND = "copy the tokenizer files of the training run into that folder"
 IMAGE_ID = -200  # stands for the image's positions in a list of ids
 
 
@@ -114,7 +118,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     else:
         raise ModelError(
             f"the checkpoint {folder} has no tokenizer: neither tokenizer.json nor tokenizer.model is there",
-            "copy the tokenizer files of the training run into that folder",
+            _MEND,
         )
     return Tokenizer(file, backend, special, cleans_up, wraps=name == "LlavaGPT2Tokenizer")
 
@@ -126,6 +130,8 @@ class _Tokenizers:
         from tokenizers import AddedToken
         from tokenizers import Tokenizer as Backend
 
+        try_tokenizer(path)
+        self._path = path
         # The library raises bare Exception for a malformed file, so its text is all there is to go by.
         try:
             self._backend: Any = Backend.from_file(str(path))
@@ -142,10 +148,22 @@ class _Tokenizers:
         self.size = int(self._backend.get_vocab_size(with_added_tokens=True))
 
     def encode(self, text: str) -> list[int]:
-        return list(self._backend.encode(text).ids)
+        with self._called():
+            return list(self._backend.encode(text).ids)
 
     def decode(self, ids: list[int]) -> str:
-        return str(self._backend.decode(ids, skip_special_tokens=True))
+        with self._called():
+            return str(self._backend.decode(ids, skip_special_tokens=True))
+
+    @contextmanager
+    def _called(self) -> Iterator[None]:
+        """Names the file where the library fails: it raises bare Exception, and panics with a BaseException."""
+        try:
+            yield
+        except BaseException as error:
+            if type(error) is not Exception and not is_panic(error):
+                raise
+            raise ModelError(f"the tokenizer {self._path} fails: {one_line(error)}", _MEND) from error
 
     def id_of(self, token: str) -> int | None:
         token_id: int | None = self._backend.token_to_id(token)
@@ -245,11 +263,17 @@ def _special_tokens(folder: Path, config: dict[str, Any]) -> SpecialTokens:
 
     named = {key: text_of(config.get(key)) or text_of(token_map.get(key)) for key in _NAMED}
     listed = [config.get(key) or token_map.get(key) or [] for key in _MORE]
+    for key, tokens in zip(_MORE, listed, strict=True):
+        if not isinstance(tokens, list | dict):
+            raise ModelError(f"{folder}: {key} of its tokenizer is {tokens!r:.80}; expected is a list of tokens", _MEND)
     more = [text_of(t) for tokens in listed for t in (tokens.values() if isinstance(tokens, dict) else tokens)]
     added = {a.text: a for a in _declared_with_ids(folder, config)}
     for text in (*named.values(), *more):
         if text:
             added[text] = Added(text, True, added[text].token_id if text in added else None)
+    for text in added:
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise ModelError(f"{folder}: the token {text!r} of its tokenizer holds half of a character", _MEND)
     return SpecialTokens(
         named["bos_token"], named["eos_token"], named["unk_token"], named["pad_token"], tuple(added.values())
     )

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from transformers.utils import logging
 
 from babycli.errors import BabycliError, ModelError
+from babycli.models.parts.tokenizer_trial import is_panic
 from babycli.models.parts.towers import BAD_SETTINGS
 from babycli.wording import one_line
 
@@ -43,9 +44,9 @@ def reading(failure: str) -> Iterator[None]:
             yield
     except BabycliError:
         raise
-    except Exception as error:
-        # The tokenizers library raises a bare Exception. If a GPU runs out of memory, the file is not to blame.
-        is_fault = isinstance(error, _FAULTS) or type(error) is Exception
+    except BaseException as error:
+        # The tokenizers library raises a bare Exception, or panics. If a GPU is out of memory, no file is to blame.
+        is_fault = isinstance(error, _FAULTS) or type(error) is Exception or is_panic(error)
         if not is_fault or type(error).__name__ == "OutOfMemoryError":
             raise
         raise ModelError(f"{failure}: {one_line(error)}") from error

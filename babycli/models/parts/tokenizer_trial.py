@@ -1,0 +1,86 @@
+"""Trying a tokenizer.json in a process of its own, before this process reads it.
+
+Owns that process and its limits. The library is written in Rust: a file that it does not expect can make it panic, take
+all memory, run for ever, or end the process as a whole. Never gives a tokenizer: tokenizer.py and hf_chat.py read it.
+"""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from babycli.errors import ModelError
+from babycli.files import read_file
+from babycli.wording import shortened
+
+TRIAL_S = 60
+_TRIAL_BYTES = 8 << 30
+_MEND = "copy the tokenizer files of the training run into that folder"
+_TRIAL = f"""
+import sys
+file, *sys.path = sys.argv[1:]
+try:
+    import resource
+    resource.setrlimit(resource.RLIMIT_AS, ({_TRIAL_BYTES}, {_TRIAL_BYTES}))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+except ImportError:
+    pass
+from tokenizers import Tokenizer
+try:
+    tokenizer = Tokenizer.from_file(file)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    for text in ("", " ", "USER: Which of them is a ball? (A) ", "a\\n b"):
+        tokenizer.decode(tokenizer.encode(text).ids)
+except BaseException as error:
+    print(f"{{type(error).__name__}}: {{error}}")
+    sys.exit(1)
+"""
+
+
+def is_panic(error: BaseException) -> bool:
+    """Tells whether an error is a panic of a library in Rust, which is no Exception."""
+    return type(error).__name__ == "PanicException"
+
+
+def try_tokenizer(file: Path) -> None:
+    """Reads a tokenizer.json and a few texts with it. Raises ModelError if that cannot be done."""
+    try:
+        content = read_file(file)
+    except OSError as error:
+        raise ModelError(f"cannot read the tokenizer {file}: {error.strerror}", _MEND) from error
+    if why := _why_unfit(content):
+        raise ModelError(f"cannot use the tokenizer {file}: {why}", _MEND)
+
+
+@functools.lru_cache(maxsize=64)
+def _why_unfit(content: bytes) -> str:
+    """Tells why a tokenizer cannot be used; "" if it can."""
+    with tempfile.TemporaryDirectory(prefix="babycli-") as folder:
+        file = Path(folder) / "tokenizer.json"
+        file.write_bytes(content)
+        return _tried(file)
+
+
+def _tried(file: Path) -> str:
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-I", "-c", _TRIAL, str(file), *sys.path],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            timeout=TRIAL_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"after {TRIAL_S} s it was not read yet"
+    if tried.returncode and tried.stdout:
+        return shortened(tried.stdout)
+    if tried.returncode:
+        last = (tried.stderr.strip().splitlines() or ["no reason was given"])[-1]
+        return f"it ends the process that reads it: {shortened(last)}"
+    return ""
