@@ -51,6 +51,7 @@ def load(spec: ModelSpec, place: Path) -> ClipModel:
     images = load_image_reader(place, network.config)
     notes = clip_network.fill(place, network, checkpoint.read_weights(found.paths), spec.dtype) + notes + images.notes
     network = network.to(spec.device).eval()
+    checkpoint.copy_from_files(network)
     if spec.dtype == "float32":
         full_precision()
     info = ModelInfo(

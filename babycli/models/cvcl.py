@@ -168,6 +168,7 @@ def load(spec: ModelSpec, place: Path) -> Cvcl:
         raise ModelError(f"{file} embeds {rows} words, the vocabulary goes beyond: {listed(beyond)}")
     n_parameters = checkpoint.n_parameters(network)
     network = network.to(spec.device).eval()
+    checkpoint.copy_from_files(network)
     if spec.dtype == "float32":
         full_precision()
         quicken(network["trunk"], spec.device)

@@ -88,12 +88,13 @@ def overwrite(path: Path, other: Path) -> None:
         stream.write(other.read_bytes())
 
 
-@pytest.mark.parametrize("kind", ["babyllava", "clip", "hf"])
+@pytest.mark.parametrize("kind", ["babyllava", "llama", "clip", "hf"])
 def test_weights_that_are_overwritten_change_nothing(
     kind: str, linked: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writers: dict[str, Callable[[Path, int], Path]] = {
         "babyllava": lambda folder, seed: write_checkpoint(folder, DEMO_WORDS, seed=seed),
+        "llama": lambda folder, seed: write_checkpoint(folder, DEMO_WORDS, seed=seed, trunk="model"),
         "clip": lambda folder, seed: write_clip(folder, "clip", seed=seed),
         "hf": lambda folder, seed: write_hf(folder, "qwen2_vl", seed=seed),
     }

@@ -17,13 +17,15 @@ from typing import Any, cast
 import torch
 from PIL.Image import Image
 from torch import Tensor, nn
-from transformers import AutoModelForImageTextToText, LogitsProcessor, LogitsProcessorList
+from transformers import AutoModelForImageTextToText, GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from babycli.domain import CannotAnswer, Context, Loglikelihood, Text
 from babycli.errors import ModelError
 from babycli.files import in_home
 from babycli.models.base import Features, Model, ModelInfo, ModelSpec, Origin, Outline, Part, Pictures, Tokens
 from babycli.models.parts import answers, checkpoint
+from babycli.models.parts.greedy import FILE as GENERATION
+from babycli.models.parts.greedy import Greedy, read_greedy
 from babycli.models.parts.hf_abilities import ABILITIES
 from babycli.models.parts.hf_chat import Chat, setting_files
 from babycli.models.parts.origins import glimpse, of_settings
@@ -61,7 +63,7 @@ class HfModel(Model):
         self._max_length: int | None = getattr(text_config, "max_position_embeddings", None)
         self._n_rows = int(network.get_input_embeddings().weight.shape[0])
         declared = network.generation_config.eos_token_id
-        self._stop_ids = answers.stop_ids(declared, chat.folder / "generation_config.json")
+        self._stop_ids = answers.stop_ids(declared, chat.folder / GENERATION)
         self.info = info
 
     def render(self, context: Context) -> str:
@@ -206,7 +208,7 @@ class HfModel(Model):
         return logits[:, -n_answer - 1 : -1]
 
     def _greedy(self, batch: dict[str, Tensor], max_new_tokens: int, watch: _NanWatch) -> list[list[int]]:
-        """Runs transformers' greedy search with the checkpoint's own settings, except those of sampling."""
+        """Runs transformers' greedy search with those settings of the checkpoint that it follows."""
         settings = copy.deepcopy(self._network.generation_config)
         with reading(f"{self._chat.folder}: captions cannot be generated, see its generation_config.json"):
             settings.update(do_sample=False, num_beams=1, max_new_tokens=max_new_tokens)
@@ -258,15 +260,18 @@ class _NanWatch(LogitsProcessor):
 def load(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> HfModel:
     """Loads the model of a checkpoint folder whose config and chat have been read."""
     found = find_weights(folder)
-    _check_readable(folder, checkpoint.look_into(found.paths))
+    stored = checkpoint.look_into(found.paths)
+    checkpoint.check_formats(stored.dtypes, folder)
+    _check_readable(folder, stored)
     device_map = device_map_of(spec)
-    network, notes = _read_network(folder, config, torch_dtype(spec.dtype), device_map)
+    own = read_greedy(folder)  # first, because transformers may refuse the file for what greedy search does not follow
+    network, notes = _read_network(folder, config, torch_dtype(spec.dtype), device_map, own)
     network = (network if device_map else network.to(spec.device)).eval()
     checkpoint.copy_from_files(network)
     if spec.dtype == "float32":
         full_precision()
     own_template = [in_home(spec.args["chat_template"])] if "chat_template" in spec.args else []
-    notes += [*chat.notes(), *notes_on_broken(network.parameters()), *found.notes()]
+    notes += [*chat.notes(), *own.notes, *notes_on_broken(network.parameters()), *found.notes()]
     if spec.scoring == Scoring.REFERENCE:
         notes.append("scored as with --scoring fair: there is no original to follow")
     info = ModelInfo(
@@ -325,8 +330,11 @@ def _check_readable(folder: Path, stored: checkpoint.Stored) -> None:
         )
 
 
-def _read_network(folder: Path, config: Any, dtype: torch.dtype, device_map: str | None) -> tuple[Any, list[str]]:
+def _read_network(
+    folder: Path, config: Any, dtype: torch.dtype, device_map: str | None, greedy: Greedy
+) -> tuple[Any, list[str]]:
     """Reads the network with all its weights; gives it and notes on weights that are not used. Raises ModelError."""
+    settings = {"generation_config": GenerationConfig.from_dict(dict(greedy.followed))} if greedy.is_declared else {}
     with reading(f"{folder}: transformers cannot load it"):
         network, report = _AUTO.from_pretrained(
             folder,
@@ -337,6 +345,7 @@ def _read_network(folder: Path, config: Any, dtype: torch.dtype, device_map: str
             local_files_only=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are counted below
+            **settings,
         )
     spare = sorted(report["unexpected_keys"])
     checkpoint.check_merged(spare, folder)

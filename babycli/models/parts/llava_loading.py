@@ -16,6 +16,8 @@ from babycli.models.base import ModelInfo, ModelSpec, Origin, Outline
 from babycli.models.parts import checkpoint
 from babycli.models.parts.answers import stop_ids
 from babycli.models.parts.device_memory import free_bytes_of
+from babycli.models.parts.greedy import FILE as GENERATION
+from babycli.models.parts.greedy import read_greedy
 from babycli.models.parts.kept_prefixes import KeptPrefixes
 from babycli.models.parts.known_keys import Table, check_keys, is_number, note_on_unknown
 from babycli.models.parts.llava_abilities import LLAVA_ABILITIES
@@ -116,6 +118,8 @@ def finish(
     if spec.dtype == "float32":
         full_precision()
         quicken(network.tower, spec.device)
+    checkpoint.copy_from_files(network)
+    greedy = read_greedy(folder)
     kept = dict.fromkeys([*files, *_setting_files(folder)])
     info = ModelInfo(
         family=source.family,
@@ -126,14 +130,12 @@ def finish(
         device=spec.device,
         template=source.template,
         abilities=LLAVA_ABILITIES,
-        notes=(*notes, *source.notes),
+        notes=(*notes, *source.notes, *greedy.notes),
     )
     network.longest_input = source.config.get("tokenizer_model_max_length")
-    generation = checkpoint.read_json_object(folder / "generation_config.json", missing_ok=True)
-    network.generation_settings = generation
-    key = "eos_token_id"
-    declared = generation.get(key, source.config.get(key, source.tokenizer.eos_id))
-    stops = stop_ids(declared, folder / ("generation_config.json" if key in generation else "config.json"))
+    network.greedy, key = greedy.followed, "eos_token_id"
+    declared = greedy.followed.get(key, source.config.get(key, source.tokenizer.eos_id))
+    stops = stop_ids(declared, folder / (GENERATION if key in greedy.followed else "config.json"))
     return LlavaModel(
         network,
         source.tokenizer,

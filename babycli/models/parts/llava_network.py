@@ -26,7 +26,6 @@ from babycli.models.parts.towers import BAD_SETTINGS, Tower
 from babycli.models.parts.vision import projector
 
 # Settings that greedy search does not use.
-_SAMPLING = frozenset({"do_sample", "temperature", "top_p", "top_k", "max_length", "max_new_tokens"})
 # Masks and constants that older versions of transformers saved with the weights; they are computed anew.
 _LEGACY_BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
 
@@ -44,7 +43,7 @@ class LlavaNetwork(nn.Module):
         self.max_length: int | None = getattr(text.config, "max_position_embeddings", None)
         self.has_places = isinstance(text, GPT2LMHeadModel)  # a table of them, which ends; Llama computes them
         self.longest_input: float | None = None  # behind which the original cuts off what it reads
-        self.generation_settings: dict[str, Any] = {}  # generation_config.json, for instance a repetition penalty
+        self.greedy: Mapping[str, Any] = {}  # of generation_config.json, for instance a repetition penalty
 
     @property
     def n_rows(self) -> int:
@@ -159,7 +158,7 @@ class LlavaNetwork(nn.Module):
         """
         mask = torch.ones(embedded.shape[:2], dtype=torch.long, device=embedded.device)
         settings = GenerationConfig.from_dict(
-            {k: v for k, v in self.generation_settings.items() if k not in _SAMPLING}
+            dict(self.greedy)
             | {
                 "do_sample": False,
                 "num_beams": 1,
