@@ -118,9 +118,7 @@ def test_doctor_notices_a_broken_torchvision(babycli: Babycli, tmp_path: Path, m
 def test_every_task_of_one_set_has_a_manifest_and_every_manifest_a_task() -> None:
     of_one_set = {name for name, task in all_tasks().items() if not task.data_set}
     assert set(manifests()) == of_one_set
-    assert sorted(path.stem for path in manifests_folder().glob("*.json")) == sorted(
-        [*of_one_set, "demo", "baselines"]
-    )
+    assert sorted(path.stem for path in manifests_folder().glob("*.json")) == sorted([*of_one_set, "demo", "baselines"])
 
 
 def test_demo_runs_the_commands_a_user_would_and_beats_chance(babycli: Babycli, tmp_path: Path) -> None:
