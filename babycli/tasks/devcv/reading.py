@@ -26,8 +26,9 @@ _STATED = re.compile(
     r"(?:(?:the\s+)?(?:option|letter)\s+)?",
     re.IGNORECASE,
 )
-_MARKED_BEFORE = frozenset("([{\"'*`_<")
-_MARKED_AFTER = frozenset(")]}\"'*`:>")
+_FIRST = re.compile(r"[\W_]*")  # all before the first letter or digit
+_MARKED_BEFORE = "([{\"'*`_<"
+_MARKED_AFTER = ")]}\"'*`:>"
 _CUE = re.compile(r"option|answer|choice|letter|choose|chose|pick|select|say|so|with|image|picture", re.IGNORECASE)
 # A word behind an "A" that makes it a name and no article: "A is right", "A because it has more".
 _VERB = re.compile(r"is|has|was|and|or|because|since|as|shows|contains|looks|matches|seems|appears", re.IGNORECASE)
@@ -63,57 +64,60 @@ def _letters_named(text: str) -> set[str]:
     """Finds the letters that a text names as options; of one that states its answer, those of the statement."""
     if alone := _ALONE.fullmatch(text):
         return {alone[1].upper()}
-    named = list(_mentions(text))
-    stated = {
-        letter for letter, start in named for found in _STATED.finditer(text) if _is_next(text, found.end(), start)
-    }
+    stating = _follow(_STATED, text)
+    named = list(_mentions(text, stating))
+    stated = {letter for letter, start in named if start in stating}
     return stated if len(stated) == 1 else {letter for letter, _ in named}
 
 
-def _is_next(text: str, end: int, start: int) -> bool:
-    """Tells whether nothing but marks stands between two places."""
-    return end <= start and not any(character.isalnum() for character in text[end:start])
+def _follow(pattern: re.Pattern[str], text: str) -> set[int]:
+    """Gives the places of the first letter or digit behind each place where a pattern is found."""
+    places: set[int] = set()
+    for found in pattern.finditer(text):
+        first = _FIRST.match(text, found.end())
+        places.add(first.end() if first else len(text))
+    return places
 
 
-def _mentions(text: str) -> Iterator[tuple[str, int]]:
-    """Gives each letter that a text names as an option, and where."""
+def _mentions(text: str, stating: Collection[int]) -> Iterator[tuple[str, int]]:
+    """Gives each letter that a text names as an option, and where; ``stating`` are places behind "the answer is"."""
     tokens = list(_TOKEN.finditer(text))
     shouts = text.isupper() and sum(len(token[0]) > 1 for token in tokens) > 1
     for n, token in enumerate(tokens):
         if len(token[0]) != 1 or token[0].upper() not in "ABCD":
             continue
-        before, after = text[: token.start()], text[token.end() :]
-        if (before and (before[-1] == "_" or before[-1].isalnum())) or after[:1] == "_":
+        if _is_of_word(text[token.start() - 1 : token.start()]) or text[token.end() : token.end() + 1] == "_":
             continue
         is_denied = n > 0 and tokens[n - 1][0].lower() in ("not", "isn't")
-        if is_denied or (token[0] in "Aa" and _is_article(text, tokens, n, shouts)):
+        if is_denied or (token[0] in "Aa" and _is_article(text, tokens, n, shouts, token.start() in stating)):
             continue
         yield token[0].upper(), token.start()
 
 
-def _is_article(text: str, tokens: list[re.Match[str]], n: int, shouts: bool) -> bool:
+def _is_of_word(character: str) -> bool:
+    return character == "_" or character.isalnum()
+
+
+def _is_article(text: str, tokens: list[re.Match[str]], n: int, shouts: bool, is_stated: bool) -> bool:
     """Tells whether an "a" is a word of a sentence and no option."""
     token = tokens[n]
-    before, after = text[: token.start()].rstrip(), text[token.end() :]
-    is_marked = (before != "" and before[-1] in _MARKED_BEFORE) or after[:1] in _MARKED_AFTER
+    between = text[tokens[n - 1].end() if n else 0 : token.start()]  # the word before and this one
+    sign, after = between.rstrip()[-1:], text[token.end() : token.end() + 1]
     previous = tokens[n - 1][0].lower() if n else ""
-    if is_marked or _CUE.fullmatch(previous) or _ends_a_statement(text, token.start()):
-        follows_article = token[0] == "a" and after[:1].isspace() and previous not in ("option", "letter", "image")
-        return follows_article and not is_marked and n + 1 < len(tokens) and not _VERB.fullmatch(tokens[n + 1][0])
-    if n + 1 == len(tokens):  # the last word is no article if a sign follows it, else the reply was cut off
-        return token[0] == "a" and not after.strip()
-    if not after[:1].isspace():
+    following = tokens[n + 1][0] if n + 1 < len(tokens) else ""
+    if (sign and sign in _MARKED_BEFORE) or (after and after in _MARKED_AFTER):
         return False
-    following = tokens[n + 1][0]
+    if _CUE.fullmatch(previous) or is_stated:
+        may_be_article = token[0] == "a" and after.isspace() and previous not in ("option", "letter", "image")
+        return may_be_article and following != "" and not _VERB.fullmatch(following)
+    if not following:  # the last word is no article if a sign follows it, else the reply was cut off
+        return token[0] == "a" and not text[token.end() :].strip()
+    if not after.isspace():
+        return False
     if len(following) == 1 and following.upper() in "ABCD":
         return token[0].isupper() != following.isupper()  # "A C" names two, "a C" one
-    begins = not before or before[-1] in ".!?:;\n"
+    begins = n == 0 or (sign != "" and sign in ".!?:;") or "\n" in between
     return not _VERB.fullmatch(following) and (token[0] == "a" or begins or shouts)
-
-
-def _ends_a_statement(text: str, start: int) -> bool:
-    """Tells whether "the answer is" stands right in front of a place."""
-    return any(_is_next(text, found.end(), start) for found in _STATED.finditer(text))
 
 
 def _options_in_words(text: str, words: Mapping[str, str]) -> set[str]:
@@ -153,7 +157,8 @@ def number_in(reply: str) -> int | None:
     """Reads a whole number, in digits or words."""
     text = _tidy(reply)
     found = list(_numbers(text))
-    total = {value for value, start in found for said in _TOTAL.finditer(text) if _is_next(text, said.end(), start)}
+    behind = _follow(_TOTAL, text)
+    total = {value for value, start in found if start in behind}
     values = total if len(total) == 1 else {value for value, _ in found}
     (value,) = values if len(values) == 1 else (None,)
     return value
@@ -162,15 +167,15 @@ def number_in(reply: str) -> int | None:
 def _numbers(text: str) -> Iterator[tuple[int | None, int]]:
     """Gives each number of a text with its place; None for one that is not whole, or less than zero."""
     previous, since_word = "", -1  # the word before, and where it ends
-    tens, since = 0, -1  # a "twenty" that a unit may follow, and where it ends
+    tens, place, since = 0, -1, -1  # a "twenty" that a unit may follow, where it begins, and where it ends
     for found in _NUMBER.finditer(text):
         word = (found["word"] or "").lower()
         if tens and word in _UNITS[1:10] and re.fullmatch(r"[\s-]*", text[since : found.start()]):
-            yield tens + _UNITS.index(word), found.start()
+            yield tens + _UNITS.index(word), place
             tens, previous = 0, word
             continue
         if tens:
-            yield tens, since
+            yield tens, place
             tens = 0
         if found["digits"]:
             rest = found["rest"] or ""
@@ -184,13 +189,13 @@ def _numbers(text: str) -> Iterator[tuple[int | None, int]]:
             value = int(found["digits"].replace(",", ""))
             yield (value if is_whole and not found["sign"] else None), found.start()
         elif word in _TENS:
-            tens, since = _TENS[word], found.end()
+            tens, place, since = _TENS[word], found.start(), found.end()
         elif word == "zero" or (word in _ONES and not (word == "one" and previous in _NOT_COUNTED_BEFORE)):
             is_multiplied = _MULTIPLE.match(text, found.end())  # "ten thousand"
             yield None if is_multiplied else _ONES.get(word, 0), found.start()
         previous, since_word = word, found.end()
     if tens:
-        yield tens, since
+        yield tens, place
 
 
 # ---------------------------------------------------------------- directions

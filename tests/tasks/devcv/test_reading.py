@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 
@@ -133,6 +134,8 @@ def test_a_number_counts_where_the_question_wants_one() -> None:
         ("有3个", 3),
         ("1 red and 2 green, total: 3", 3),
         ("The answer is 5, not 4", 5),
+        ("2 and 18, total: twenty", 20),
+        ("20 and 1, total: twenty one", 21),
         ("", None),
         ("many", None),
         ("someone", None),
@@ -190,3 +193,12 @@ def test_replies_of_one_letter_or_number_are_read_alike(devcv: Path) -> None:
     assert len(numbers) > 20
     assert all(letter_in(line["text"], "ABCD") == line["letter"] for line in letters if line["text"].strip())
     assert all(number_in(line["text"]) == line["number"] for line in numbers)
+
+
+@pytest.mark.parametrize("words", ["a ", "(A)", "the answer is ", "1,", "twenty ", "total: ", "no one ", "top "])
+def test_a_reply_of_any_length_is_read_at_once(words: str) -> None:
+    long = words * (40_000 // len(words))
+    start = perf_counter()
+    letter_in(long, "ABC", QUARTERS, by_number=True)
+    direction_in(long)
+    assert perf_counter() - start < 2
