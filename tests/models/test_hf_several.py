@@ -216,6 +216,11 @@ BEHIND = chatml("").replace("<|im_end|>", ALL_PICTURES + "<|im_end|>", 1)
 AT_THE_START = "{% for message in messages %}" + ALL_PICTURES + "{% endfor %}" + chatml("")
 ONE_TURN = "{% if messages | length > 1 %}{{ raise_exception('one message only') }}{% endif %}"
 ONE_TURN += chatml(PICTURE_WRITTEN)
+ONE_PICTURE = (
+    "{% for message in messages %}"
+    "{% if message['content'] | selectattr('type', 'equalto', 'image') | list | length > 1 %}"
+    "{{ raise_exception('one image only') }}{% endif %}{% endfor %}" + chatml(PICTURE_WRITTEN)
+)
 FIRST_PICTURES_ONLY = chatml(PICTURE_WRITTEN).replace(
     "{% if part['type'] == 'image' %}" + PICTURE_WRITTEN,
     "{% if part['type'] == 'image' %}{% if message is sameas messages[0] %}" + PICTURE_WRITTEN + "{% endif %}",
@@ -246,10 +251,11 @@ def test_the_log_and_show_say_that_pictures_are_moved(
         (BEHIND, ["all pictures of a turn behind its words"]),
         (AT_THE_START, ["all pictures of a turn in front of its words", "pictures of a later turn elsewhere"]),
         (ONE_TURN, ["cannot write two turns: ", "one message only"]),
+        (ONE_PICTURE, ["cannot write two pictures: ", "one image only"]),
         (FIRST_PICTURES_ONLY, ["pictures of a later turn elsewhere"]),
         (chatml(PICTURE_WRITTEN), []),
     ],
-    ids=["behind", "at the start", "one turn", "first pictures only", "in place"],
+    ids=["behind", "at the start", "one turn", "one picture", "first pictures only", "in place"],
 )
 def test_other_places(template: str, notes: list[str], made: Callable[[str], Pair], tmp_path: Path) -> None:
     file = tmp_path / "own.jinja"
@@ -281,6 +287,17 @@ def test_turns_that_a_template_cannot_write_are_an_answer(
     several = context_of(["<image> or <image>?"])
     (score,) = model.loglikelihood([places_of(model, PICTURES[:2])], [tokenize(model, several, "ball")])
     assert isinstance(score, Loglikelihood)
+
+
+def test_pictures_that_a_template_cannot_write_are_an_answer(made: Callable[[str], Pair], tmp_path: Path) -> None:
+    """And the checkpoint is asked what it can write."""
+    file = tmp_path / "own.jinja"
+    file.write_text(ONE_PICTURE)
+    model = load(made("qwen2_5_vl").folder, chat_template=file)
+    refused = model.read(context_of(["<image> or <image>?"]), 4)
+    assert isinstance(refused, CannotAnswer)
+    assert "one image only" in refused.why
+    read(model, TWO_TURNS, 4)
 
 
 def test_pictures_that_a_processor_refuses_are_an_answer(

@@ -140,19 +140,19 @@ class Chat:
     def notes(self) -> tuple[str, ...]:
         """Tells, for a reader of the numbers, where the template puts pictures if that is not where they are said."""
         one, two, three = _SPOKEN
-        turn = (one, PICTURE, two, PICTURE, three)
-        talk = Context((Turn("user", (one,)), Turn("model", (two,)), Turn("user", (PICTURE, three))))
+        in_one_turn = (Turn("user", (one, PICTURE, two, PICTURE, three)),)
+        in_two_turns = (Turn("user", (one,)), Turn("model", (two,)), Turn("user", (PICTURE, three)))
         notes = []
-        where = self._grown(Context((Turn("user", turn),)))
-        if where != _IN_PLACE:
-            place = {_IN_FRONT: "in front of its words", _BEHIND: "behind its words"}.get(where, "elsewhere")
-            notes.append(f"its chat template puts all pictures of a turn {place}, not where they are said")
-        try:
-            where = self._grown(talk)
-        except ModelError as error:
-            notes.append(f"its chat template cannot write two turns: {error.message}")
-        else:
-            if where not in (_IN_SECOND_TURN, _BEHIND):
+        for what, turns in (("two pictures", in_one_turn), ("two turns", in_two_turns)):
+            try:
+                where = self._grown(Context(turns))
+            except ModelError as error:  # what it can write is still asked
+                notes.append(f"its chat template cannot write {what}: {error.message}")
+                continue
+            if turns == in_one_turn and where != _IN_PLACE:
+                place = {_IN_FRONT: "in front of its words", _BEHIND: "behind its words"}.get(where, "elsewhere")
+                notes.append(f"its chat template puts all pictures of a turn {place}, not where they are said")
+            if turns == in_two_turns and where not in (_IN_SECOND_TURN, _BEHIND):
                 notes.append("its chat template puts the pictures of a later turn elsewhere")
         return tuple(notes)
 
