@@ -21,7 +21,7 @@ from babycli.models.base import ModelSpec, Outline
 from babycli.models.plugin import plugins
 from babycli.tasks import all_tasks
 from babycli.tasks.base import DEFAULT, Task
-from babycli.wording import Scoring
+from babycli.wording import AnswerWay, Scoring
 
 models_app = typer.Typer(help="List the model families, or show one model.", invoke_without_command=True)
 
@@ -45,13 +45,23 @@ def tasks(as_json: JsonOption = False) -> None:
         ]
         print_json(listed)
         return
+    width = max(map(len, all_tasks()))
     for task in all_tasks().values():
-        tell(f"{task.name:<16} {task.title}: {task.question}")
-        for metric in task.metrics:
-            depends = type(task).chance_of is not Task.chance_of
-            unknown = "chance depends on the items" if depends else "no chance level"
-            chance = unknown if metric.chance is None else f"chance {_shown_value(metric, metric.chance)}"
-            tell(f"{'':<16}   {metric.name:<30} {chance}")
+        tell(f"{task.name:<{width}} {task.title}: {task.question}")
+        as_written = task.fitted((AnswerWay.WRITTEN,), ("generate",)) if task.ways else task
+        for metric in as_written.metrics:
+            if not metric.twin_of:
+                tell(f"{'':<{width}}   {metric.name:<30} {_chance(task, metric)}")
+        if task.ways:
+            tell(f"{'':<{width}}   --answers {' or '.join(task.ways)}")
+
+
+def _chance(task: Task, metric: Metric) -> str:
+    """Says what guessing gives."""
+    if metric.chance is not None:
+        return f"chance {_shown_value(metric, metric.chance)}"
+    depends = type(task).chance_of is not Task.chance_of
+    return "chance depends on the items" if depends else "no chance level"
 
 
 def _shown_value(metric: Metric, value: float) -> str:
@@ -131,8 +141,12 @@ def show(
         tell(f"  note: {note}")
     _print_origins(outline, in_home(resolved.source))
     tell(f"prompts, template {outline.template}:")
+    own_words = [task for task, prompt in asked.items() if prompt["origin"] == OWN_WORDS]
     for task, prompt in asked.items():
-        tell(f"  {task:<16} {prompt['rendered']!r}" + ("" if prompt["origin"] != DEFAULT else "  (default)"))
+        if task not in own_words:
+            tell(f"  {task:<16} {prompt['rendered']!r}" + ("" if prompt["origin"] != DEFAULT else "  (default)"))
+    if own_words:
+        tell(f"  in the words of the label file: {', '.join(own_words)}")
 
 
 def _print_origins(outline: Outline, home: Path) -> None:

@@ -70,7 +70,8 @@ def test_tasks_lists_every_metric_and_its_chance(babycli: Babycli) -> None:
     assert {task["rows"] for task in listed if task["benchmark"] == "devcv"} == {None}
     (counting,) = [task for task in listed if task["name"] == "baby_count"]
     assert counting["chance"] == dict.fromkeys(("acc", "acc_reference", "acc_chosen"))
-    assert "acc_chosen                     chance depends on the items" in out
+    assert "acc                            chance depends on the items\n" in out
+    assert "--answers written or chosen\n" in out
 
 
 def test_a_task_need_not_be_part_of_the_demo(babycli: Babycli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,18 @@ import pytest
 
 from babycli.data import examine, images
 from tests.conftest import Babycli
-from tests.data.demo_copy import DATASET, VTWT_FRAME, DemoCopy, make_dataset, replace, snapshot
+from tests.data.demo_copy import DATASET, VTWT_FRAME, DemoCopy, copy_demo, make_dataset, replace, snapshot
 from tests.data.zipped import zip_folder
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
 INDEX = DATASET / ".babycli"
+
+
+@pytest.fixture
+def demo(downloads: Path, tmp_path: Path) -> DemoCopy:
+    """Copies: a hard link that another process makes changes the time of a file that both share."""
+    return copy_demo(downloads, tmp_path / "downloads", copies=True)
 
 
 @pytest.fixture
@@ -46,7 +52,7 @@ def test_the_second_verify_reads_no_file(babycli: Babycli, old: DemoCopy, monkey
 
 
 def test_files_that_were_just_written_are_not_trusted(babycli: Babycli, demo: DemoCopy) -> None:
-    make_dataset(demo)  # links files, which changes their ctime
+    make_dataset(demo)
     for _ in range(2):
         assert verified(babycli) == (0, "hash", [])
     time.sleep(2.1)

@@ -49,11 +49,14 @@ def test_a_babyllava_without_its_weights(trunk: str, babycli: Babycli, tmp_path:
     assert found["n_parameters"] == expected == sum(part["n_parameters"] for part in found["parts"])
     assert [part["name"] for part in found["parts"]] == ["vision tower", "projector", "language model"]
     assert (found["dtype"], found["stored_dtype"]) == ("float16", "bfloat16")
-    assert set(found["prompts"]) == {"labeled_s", "vtwt", "baby_winoground", "saycam_caption"}
+    own = {name for name, prompt in found["prompts"].items() if prompt["origin"] != "task"}
+    assert own == {"labeled_s", "vtwt", "baby_winoground", "saycam_caption"}
+    assert found["prompts"]["baby_memory"]["rendered"] == ""
     assert found["prompts"]["vtwt"]["rendered"] == " USER: <image>\n ASSISTANT:"
     text = babycli("models", "show", folder).out
     assert f"{expected:,}" in text
     assert "runs in float32, stored as bfloat16" in text
+    assert "in the words of the label file: baby_pv, baby_localize, " in text
 
 
 def test_the_published_shape(babycli: Babycli, tmp_path: Path) -> None:
