@@ -96,7 +96,7 @@ def _evidence(run: LoggedRun, logged: LoggedTask) -> _Evidence:
     samples, task = logged.samples(), logged.task
     n_there = len({sample.doc_id for sample in samples.lines})
     # For texts both ways agree, unless a row counts twice; METEOR takes its time.
-    is_other = logged.scoring == Scoring.REFERENCE and (_is_choice(task) or n_there < len(samples.lines))
+    is_other = logged.scoring == Scoring.REFERENCE and (_has_two_rules(task) or n_there < len(samples.lines))
     return _Evidence(
         run,
         logged,
@@ -108,7 +108,12 @@ def _evidence(run: LoggedRun, logged: LoggedTask) -> _Evidence:
 
 
 def _is_choice(task: Task) -> bool:
-    return task.needs.answer == "score"
+    return task.needs.answer != "write"
+
+
+def _has_two_rules(task: Task) -> bool:
+    """Tells whether fair scoring and the original's can differ: in ties, or in what counts as an answer."""
+    return _is_choice(task) or bool(task.ways)
 
 
 def _values(evidence: _Evidence) -> list[AuditedMetric]:
@@ -117,6 +122,8 @@ def _values(evidence: _Evidence) -> list[AuditedMetric]:
     audited = []
     for metric in evidence.task.metrics:
         logged = evidence.logged.metrics.get(metric.name)
+        if metric.twin_of and logged is None:
+            continue  # fair scoring has it beside the other, the log has one number
         value = mean([outcome.values[metric.name] for outcome in fair.outcomes]) if is_whole else None
         if evidence.is_blind_to_nonfinite:
             value = logged if evidence.logged.scoring == Scoring.FAIR else None
@@ -283,7 +290,7 @@ def _logged(evidence: _Evidence) -> Finding | None:
     if is_partial or not evidence.samples.is_comparable or evidence.is_blind_to_nonfinite:
         return None
     ways = [fair]
-    if evidence.logged.scoring == Scoring.REFERENCE and _is_choice(evidence.task):
+    if evidence.logged.scoring == Scoring.REFERENCE and _has_two_rules(evidence.task):
         ways = [decide(evidence.samples, Scoring.REFERENCE)]
     if evidence.as_logged is not None:
         ways.append(evidence.as_logged)

@@ -55,7 +55,9 @@ def _of_task(row: TableRow, task: str, by: str) -> Breakdown | None:
     trials, kind = row.trials(task), about(task).grouping(by)
     if trials is None or kind is None or not kind.is_offered or by not in trials.groups:
         return None
-    metric = about(task).main_metric
+    metric = about(task).main_of(trials.values)
+    if metric is None:
+        return None
     names = list(dict.fromkeys(trials.groups[by]))
     numbers = codes(trials.groups[by])
     groups = [_score(name, trials.values[metric.name][numbers == i], metric, kind) for i, name in enumerate(names)]

@@ -161,7 +161,7 @@ def compare(rows: Sequence[TableRow]) -> list[Comparison]:
                 raise DataError(
                     f"{task}: {first.label} and {second.label} {problem}", "evaluate both on the same data and limit"
                 )
-            for metric in (metric for of, metric in shared if of == task):
+            for metric in (m for of, m in shared if of == task and not metric_of(task, m).twin_of):
                 found.append((first, second, task, metric, paired(one.trials[task], other.trials[task], metric)))
     adjusted = holm([each[-1].p_value for each in found])
     return [Comparison(*each, p_holm=p) for each, p in zip(found, adjusted, strict=True)]
@@ -196,9 +196,9 @@ def best_of_columns(rows: Sequence[TableRow], columns: Sequence[Column]) -> Mapp
     """
     found: dict[Column, tuple[str, dict[str, Paired]]] = {}
     for column in columns:
-        of_column = [row for row in rows if column in row.cells and not row.control]
+        metric = metric_of(*column)
+        of_column = [row for row in rows if column in row.cells and not row.control and not metric.twin_of]
         if len(of_column) > 1:
-            metric = metric_of(*column)
             best = max(of_column, key=lambda row: goodness(metric, row.cells[column].value))
             others = _paired_with(best, [row for row in of_column if row is not best], column)
             if others is not None:

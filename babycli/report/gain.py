@@ -19,6 +19,7 @@ from babycli.tasks.about import about, metric_of
 from babycli.tasks.groups import Grouping
 
 N_SHOWN = 5
+_UNREADING = ("letter", "pixels")  # controls that answer without reading
 _LUCKY = "random"  # a seed of control:random is above its interval once in 40 by luck: that tells nothing of the labels
 
 
@@ -51,6 +52,7 @@ class Suspicion:
     cell: Cell
     give_aways: tuple[GiveAway, ...]  # the words or groups that the excess comes from, largest first
     by: Grouping | None  # the kind of group that they are; None where the trials are not known, or have none
+    is_unread: bool  # the control answers without the question
     is_by_ties: bool  # most of its trials are ties, which only the original's rules count as right
 
 
@@ -62,7 +64,8 @@ def visual_gain(row: TableRow, rows: Sequence[TableRow]) -> Gain | None:
         for task in run.trials:
             other = next((each for each in reversed(blind) if _is_control_of(each, run, task)), None)
             if other is not None:
-                metrics = [metric for of, metric in run.cells if of == task]
+                both = run.trials[task].values.keys() & other.trials[task].values.keys()
+                metrics = [m for of, m in run.cells if of == task and m in both and not metric_of(task, m).twin_of]
                 found |= {(task, metric): paired(run.trials[task], other.trials[task], metric) for metric in metrics}
     return Gain(row.label, found) if found else None
 
@@ -81,13 +84,20 @@ def suspicions(rows: Sequence[TableRow]) -> list[Suspicion]:
         if not row.control or row.control == _LUCKY:
             continue
         for (task, metric), cell in row.cells.items():
-            if cell.chance is None or cell.interval is None or not _is_above(metric_of(task, metric), cell):
+            described = metric_of(task, metric)
+            if described.twin_of or cell.chance is None or cell.interval is None or not _is_above(described, cell):
                 continue
             trials = row.trials(task)
             is_by_ties = 2 * cell.n_ties > cell.n_units
             by = None if trials is None else giving_away(trials)
-            away = () if trials is None or by is None or is_by_ties else give_aways(trials, metric, by)[:N_SHOWN]
-            found.append(Suspicion(row.label, task, metric, cell, tuple(away), by, is_by_ties))
+            away = (
+                ()
+                if trials is None or by is None or is_by_ties
+                else give_aways(trials, metric, by, cell.chance)[:N_SHOWN]
+            )
+            found.append(
+                Suspicion(row.label, task, metric, cell, tuple(away), by, row.control in _UNREADING, is_by_ties)
+            )
     return found
 
 
@@ -106,7 +116,7 @@ def giving_away(trials: TaskTrials) -> Grouping | None:
     return next(phrases, None) or next((kind for kind in kinds if kind.is_drawn and not kind.is_derived), None)
 
 
-def give_aways(trials: TaskTrials, metric: str, by: Grouping) -> list[GiveAway]:
+def give_aways(trials: TaskTrials, metric: str, by: Grouping, chance: float) -> list[GiveAway]:
     """Gives the words, or the groups, in whose trials the excess over chance adds up to most; none without excess."""
     described = metric_of(trials.task, metric)
     of_right: dict[str, list[float]] = {}
@@ -119,7 +129,7 @@ def give_aways(trials: TaskTrials, metric: str, by: Grouping) -> list[GiveAway]:
     ways = []
     for what in of_right.keys() | of_wrong.keys():
         of_both = [*of_right.get(what, ()), *of_wrong.get(what, ())]
-        excess = goodness(described, sum(of_both) - (described.chance or 0.0) * len(of_both))
+        excess = goodness(described, sum(of_both) - chance * len(of_both))
         if excess > 0:
             n_right = len(of_right.get(what, ()))
             ways.append(GiveAway(what, len(of_both), n_right, sum(of_both) / len(of_both), excess))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Tone = Literal["", "quiet", "alarm"]
 MAX_FLOAT_LINES = 45  # of LaTeX that fit on a page
 MIN_NAME = 12  # columns of a terminal that names get at least
-MARKS = "=!?-*^"  # behind a number: see tables.py for their meaning
+MARKS = "=!?~-*^"  # behind a number: see tables.py for their meaning
 
 
 @dataclass(frozen=True, slots=True)

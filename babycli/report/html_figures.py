@@ -197,7 +197,8 @@ def learning_curves(table: Table) -> Curves:
     found = training_runs(table.rows)
     order = sorted(found, key=lambda name: (len(found[name]), found[name][-1].runs[0].date), reverse=True)
     kept = {name: found[name] for name in order[:N_SERIES]}
-    columns = [column for column in table.columns if column[1] == about(column[0]).main_metric.name]
+    main = {task: about(task).main_of(metric for of, metric in table.columns if of == task) for task in table.tasks}
+    columns = [(task, metric.name) for task, metric in main.items() if metric is not None]
     by_column = {column: _curves_of(column, kept) for column in columns}
     series = [
         Series(name, len(rows), tuple(of[name] for of in by_column.values() if name in of))

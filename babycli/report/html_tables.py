@@ -6,7 +6,7 @@ Owns what stands in which cell. Never writes markup: page.html.j2 does.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
@@ -25,6 +25,8 @@ from babycli.report.tables import (
     heading,
     metrics_of,
     notes,
+    overall_chances,
+    overall_texts,
     suspicion_headline,
     suspicion_note,
 )
@@ -136,24 +138,40 @@ def summary(table: Table) -> Summary:
     of_suspicions = {suspicion_note(suspicion) for suspicion in table.suspicions}
     stamp = table.data_note
     told = [note for note in notes(table) if note not in of_suspicions and note != stamp]
+    none = (Number(),) * len(table.overall_columns)
     published = [
-        Line(row.label, "published", False, tuple(_published(c, row.values.get(c)) for c in table.columns))
+        Line(row.label, "published", False, (*none, *(_published(c, row.values.get(c)) for c in table.columns)))
         for row in table.published
     ]
     return Summary(
         data=data_set_named(table.data).title,
         scales=", ".join(values.with_scales(metrics_of(table.explained), "×", "%")),
         stamp=stamp,
-        groups=tuple(_groups(table)),
+        groups=(*_overall_groups(table), *_groups(table)),
         lines=(*(_line(table, row) for row in table.rows), *published),
-        chance=tuple(
-            "" if (chance := table.chance(c)) is None else values.number(metric_of(*c), chance) for c in table.columns
+        chance=(
+            *overall_chances(table),
+            *(
+                "" if (chance := table.chance(c)) is None else values.number(metric_of(*c), chance)
+                for c in table.columns
+            ),
         ),
-        n=tuple("/".join(str(n) for n in table.units(c)) for c in table.columns),
+        n=(*("" for _ in none), *("/".join(str(n) for n in table.units(c)) for c in table.columns)),
         notes=tuple(_folded(note) for note in told),
         suspects=tuple(_suspect(suspicion) for suspicion in table.suspicions),
         has_gains=bool(table.gains),
     )
+
+
+def _overall_groups(table: Table) -> list[Group]:
+    heads = [mean.heading for mean in table.overall_columns]
+    return [Group(over, (Head(under, f"{over} {under}"),)) for over, under in heads]
+
+
+def _overall_numbers(table: Table, row: TableRow) -> Iterator[Number]:
+    for mean, text in zip(table.overall_columns, overall_texts(table, row), strict=True):
+        value = mean.value(table.overalls.get(row.label, ()))
+        yield Number() if value is None else Number(sort=f"{value:.9g}", value=text)
 
 
 def _groups(table: Table) -> list[Group]:
@@ -173,7 +191,8 @@ def _line(table: Table, row: TableRow) -> Line:
         for c in table.columns
     )
     alarming = bool(suspicious) or any(_is_alarming(cell) for cell in cells.values())
-    return Line(row.label, "control" if row.control else "measured", alarming, numbers)
+    kind: Literal["measured", "control"] = "control" if row.control else "measured"
+    return Line(row.label, kind, alarming, (*_overall_numbers(table, row), *numbers))
 
 
 def _is_alarming(cell: Cell) -> bool:

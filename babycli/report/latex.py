@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from babycli.report import values
+from babycli.report import overall, values
 from babycli.report.compare import BOOTSTRAP, MCNEMAR, Best, Paired, best_of_columns
 from babycli.report.differences import stars
 from babycli.report.grid import latex_table, latex_text
@@ -17,6 +17,7 @@ from babycli.report.measure import Cell
 from babycli.report.provisos import provisos
 from babycli.report.rows import Column, TableRow
 from babycli.report.tables import (
+    NO_ANSWER,
     UNANSWERED,
     Table,
     counts_told,
@@ -24,12 +25,15 @@ from babycli.report.tables import (
     lower_gain_note,
     lower_notes,
     metrics_of,
+    overall_chances,
+    overall_texts,
     scores_of,
 )
 from babycli.tasks.about import About, about, in_order, metric_of
 from babycli.tasks.groups import Grouping
 from babycli.wording import all_of, any_of
 
+_COUNTED = (UNANSWERED, NO_ANSWER)  # misses of another kind than a wrong answer
 PREAMBLE = (
     "% Needs in the preamble:",
     r"%   \usepackage{booktabs,siunitx,etoolbox,graphicx,longtable}",
@@ -41,13 +45,15 @@ PREAMBLE = (
 def as_environment(table: Table, number: int) -> str:
     """Writes a table environment; ``number`` tells several in one file apart."""
     best = best_of_columns(table.rows, table.columns)
+    none = [""] * len(table.overall_columns)
+    chances = [f"{{{text}}}" if text else "" for text in overall_chances(table)]
     last = [
-        " & ".join(["chance", *(_plain(c, table.chance(c)) for c in table.columns)]) + r" \\",
-        " & ".join(["$n$", *("{" + "/".join(map(str, table.units(c))) + "}" for c in table.columns)]) + r" \\",
+        " & ".join(["chance", *chances, *(_plain(c, table.chance(c)) for c in table.columns)]) + r" \\",
+        " & ".join(["$n$", *none, *("{" + "/".join(map(str, table.units(c))) + "}" for c in table.columns)]) + r" \\",
     ]
     of_others = [
         " & ".join(
-            [rf"\textit{{{latex_text(row.label)}}}\textsuperscript{{\dag}}"]
+            [rf"\textit{{{latex_text(row.label)}}}\textsuperscript{{\dag}}", *none]
             + [_plain(c, row.values.get(c)) for c in table.columns]
         )
         + r" \\"
@@ -60,7 +66,8 @@ def as_environment(table: Table, number: int) -> str:
     post = r"table-space-text-post={$^{***}$}"
     numbers = "".join(f"*{{{len(list(alike))}}}{{S[table-format={kind},{post}]}}" for kind, alike in kinds)
     label = f"tab:{_benchmarks(table)}{suffix}"
-    return "\n".join([*latex_table(_caption(table, best), label, f"l{numbers}", _heads(table.columns), body), ""])
+    kinds_of_all = f"l{'r' * len(none)}{numbers}"
+    return "\n".join([*latex_table(_caption(table, best), label, kinds_of_all, _heads(table), body), ""])
 
 
 def _benchmarks(table: Table) -> str:
@@ -69,30 +76,33 @@ def _benchmarks(table: Table) -> str:
     return "-".join(re.sub(r"[^A-Za-z0-9]+", "-", name) for name in names) or "results"
 
 
-def _heads(columns: Sequence[Column]) -> list[str]:
-    """Writes the heads, tasks over metrics; a task of several columns is underlined."""
+def _heads(table: Table) -> list[str]:
+    """Writes the heads, tasks over metrics, means over tasks first; a task of several columns is underlined."""
     overs, rules = [], []
     at = 2
-    for over, group in groupby(heading(c)[0] for c in columns):
+    heads = [*(mean.heading for mean in table.overall_columns), *(heading(column) for column in table.columns)]
+    for over, group in groupby(over for over, _ in heads):
         width = len(list(group))
         overs.append(rf"\multicolumn{{{width}}}{{c}}{{{latex_text(over)}}}")
         rules.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
         at += width
-    unders = ["{" + latex_text(heading(c)[1]) + "}" for c in columns]
+    unders = ["{" + latex_text(under) + "}" for _, under in heads]
     return [" & ".join(["", *overs]) + r" \\", "".join(rules), " & ".join(["model", *unders]) + r" \\"]
 
 
 def _row(row: TableRow, table: Table, best: Mapping[Column, Best]) -> list[str]:
     cells = [row.cells.get(c) for c in table.columns]
+    means = [f"{{{text}}}" for text in overall_texts(table, row)]
+    none = [""] * len(means)
     shown = [_number(c, cell, row.label, best.get(c)) for cell, c in zip(cells, table.columns, strict=True)]
     halves = [_half(c, cell) for cell, c in zip(cells, table.columns, strict=True)]
-    lines = [" & ".join([latex_text(row.label), *shown]) + r" \\"]
+    lines = [" & ".join([latex_text(row.label), *means, *shown]) + r" \\"]
     if any(halves):
-        lines.append(" & ".join(["", *halves]) + r" \\")
+        lines.append(" & ".join(["", *none, *halves]) + r" \\")
     gain = table.gains.get(row.label)
     if gain is not None:
         texts = [_gain(c, gain.by_column.get(c)) for c in table.columns]
-        lines.append(" & ".join([r"\quad\scriptsize visual gain", *texts]) + r" \\")
+        lines.append(" & ".join([r"\quad\scriptsize visual gain", *none, *texts]) + r" \\")
     return lines
 
 
@@ -106,8 +116,7 @@ def _number(column: Column, cell: Cell | None, label: str, best: Best | None) ->
         text = rf"\bfseries {text}" if best.is_clear else text
     elif best is not None and label in best.p_holm and best.is_clear_of(label):
         marks = stars(best.p_holm[label])
-    if cell.n_unanswered:
-        marks += UNANSWERED.sign
+    marks += "".join(latex_text(mark.sign) for mark in _COUNTED if mark.count(cell))
     return text + (f"{{$^{{{marks}}}$}}" if marks else "")
 
 
@@ -144,8 +153,9 @@ def _caption(table: Table, best: Mapping[Column, Best]) -> str:
     scales = ", ".join(values.with_scales(metrics_of(explained)))
     sentences = [table.data_note] if table.data_note else []
     percent = " in %" if any(metric.is_share for metric in metrics_of(explained)) else ""
-    lead = f"Scores{percent}{f' ({scales})' if scales else ''}"
+    lead = f"Scores{f' on {table.title}' if table.title else ''}{percent}{f' ({scales})' if scales else ''}"
     sentences.append(f"{lead} with the wider arm of the 95 % interval below. n: {units}.")
+    sentences += overall.notes([(label, mean) for label, of_row in table.overalls.items() for mean in of_row])
     sentences += lower_notes(table)
     cells = [cell for row in table.rows for cell in row.cells.values()]
     if any(cell.ci95_clustered for cell in cells):
@@ -162,8 +172,9 @@ def _caption(table: Table, best: Mapping[Column, Best]) -> str:
         sentences.append(f"Visual gain: score less that of the same model without the image.{lower_gain_note(table)}")
     if any(cell.n_nonfinite or cell.fair_value is not None for cell in cells):
         sentences.append("!: not to be trusted, see the report.")
-    if unanswered := counts_told(table, UNANSWERED):
-        sentences.append(f"{UNANSWERED.sign}: {UNANSWERED.meaning(explained)}: {unanswered}.")
+    for mark in _COUNTED:
+        if counted := counts_told(table, mark):
+            sentences.append(f"{mark.sign}: {mark.meaning(explained)}: {counted}.")
     if table.suspicions:
         told = ", ".join(
             f"{s.label} on {about(s.task).title} ({values.number(metric_of(s.task, s.metric), s.cell.value)})"

@@ -38,6 +38,7 @@ from babycli.report.logged import (
     read_document,
     read_own,
     stamp,
+    ways_of,
     why_no_run,
 )
 from babycli.report.measure import Cell, measured
@@ -46,10 +47,10 @@ from babycli.report.readers import programs, reader_of, run_folders
 from babycli.report.samples import Samples, count_texts, decide
 from babycli.report.trials import TaskTrials, from_document
 from babycli.tasks import all_tasks
-from babycli.tasks.about import About, about, is_known, learn
+from babycli.tasks.about import About, about, is_known, is_of_chosen, learn
 from babycli.tasks.base import Task
 from babycli.tasks.replies import Replies
-from babycli.wording import Scoring, any_of, listed
+from babycli.wording import AnswerWay, History, Scoring, any_of, listed
 
 EVALUATE = "run  babycli eval  first, or name the folder given to --output-path"
 Shared = dict[tuple[str, ...], tuple[str, ...]]  # one copy of what many runs have alike: ids and groups
@@ -80,6 +81,23 @@ class Run:
     replies: Mapping[str, Replies] = field(default_factory=dict)  # what the model wrote, counted, by task
     wrapper: str = ""  # the model's code as another program names it
     offset: int = 0  # rows that another program passed over first
+
+    @property
+    def ways(self) -> tuple[AnswerWay, ...]:
+        """The ways in which its answers were given; () where its tasks leave no choice, or the log does not say it."""
+        tasks = self.identity.question.tasks if self.identity else {}
+        having = [asked for name, asked in tasks.items() if name in all_tasks() and all_tasks()[name].ways]
+        return tuple(dict.fromkeys(way for asked in having for way in ways_of(asked.answers)))
+
+    @property
+    def history(self) -> History:
+        """What its conversations went on with."""
+        return self.identity.question.history if self.identity else History.OWN
+
+    @property
+    def max_new_tokens(self) -> int | None:
+        """How much each text could hold at most; None: as much as the task says."""
+        return self.identity.question.max_new_tokens if self.identity else None
 
     @property
     def is_ours(self) -> bool:
@@ -282,7 +300,7 @@ def _cell(fields: Mapping[str, Any], trials: TaskTrials | None, task: str, metri
         cell = measured(trials, metric, value, n_skipped)
         if cell.fair_value is not None:
             raise ValueError(f"{task} {metric} is {value}, its trials give {cell.fair_value}")
-        return cell
+        return cell if cell.chance is not None else replace(cell, chance=_chance(chance))  # it may depend on the items
     interval = fields["ci95"][task][metric]
     stderr = fields["results"][task].get(f"{metric}_stderr,none")
     return Cell(
@@ -292,10 +310,17 @@ def _cell(fields: Mapping[str, Any], trials: TaskTrials | None, task: str, metri
         n_nonfinite=int(fields["nonfinite"][task]),
         n_unanswered=int(fields.get("unanswered", {}).get(task, 0)),
         n_skipped=n_skipped,
-        chance=None if chance is None else float(chance),
+        n_no_answer=0 if is_of_chosen(metric) else int(fields.get("no_answer", {}).get(task, 0)),
+        chance=_chance(chance),
         stderr=stderr if isinstance(stderr, float) and math.isfinite(stderr) else None,
         ci95=None if interval is None else (float(interval[0]), float(interval[1])),
     )
+
+
+def _chance(logged: object) -> float | None:
+    if logged is not None and not isinstance(logged, int | float):
+        raise TypeError(f"{logged!r} is no chance level")
+    return None if logged is None else float(logged)
 
 
 def _read_foreign(document: Document, labels: Labels, shared: Shared) -> tuple[Run, list[str]]:

@@ -28,10 +28,12 @@ from babycli.report.findings import Finding, Kind
 from babycli.report.readers import programs, reader_of
 from babycli.report.samples import Samples, decide, read_samples
 from babycli.tasks import all_tasks
-from babycli.tasks.base import Task
-from babycli.wording import Scoring, any_of, listed
+from babycli.tasks.base import Asking, Task
+from babycli.wording import AnswerWay, History, Scoring, any_of, listed
 
 OURS = "babycli"
+_WRITTEN = "generate"  # among the words of a log for how a task was answered
+_SET = re.compile(r"[A-Za-z0-9_]+")
 _DATED = re.compile(r"[0-9]{8}_[0-9]{4,6}_.*results\.json|results_[0-9]{4}-?[0-9]{2}-?[0-9]{2}.*\.json")
 LabelRows = Mapping[str, Sequence[Row]]  # the label rows of each task, where the user has them
 Labels = Callable[[], LabelRows]
@@ -233,6 +235,7 @@ def read_own(document: Document) -> LoggedRun:
     results, config = mapping(fields.get("results")), mapping(fields.get("config"))
     scoring = Scoring.REFERENCE if fields.get("scoring") == Scoring.REFERENCE else Scoring.FAIR
     limit = given_limit(config)
+    tasks = {name: _as_asked(document, task) for name, task in all_tasks().items() if name in results}
     named = (text(fields.get("model_name")), text(fields.get("model_name_sanitized")), folder_name(path))
     return LoggedRun(
         path=path,
@@ -241,11 +244,42 @@ def read_own(document: Document) -> LoggedRun:
         date=date_of(document),
         limit=limit,
         model_args=text(config.get("model_args")),
-        tasks={n: _own_task(document, task, limit, scoring) for n, task in all_tasks().items() if n in results},
+        tasks={name: _own_task(document, task, limit, scoring) for name, task in tasks.items()},
         unknown_tasks=unknown_tasks(fields, all_tasks()),
         is_control=bool(fields.get("control")),
         faults=(*faults_of(document), *samples_without_results(document)),
     )
+
+
+def ways_of(answers: str) -> tuple[AnswerWay, ...]:
+    """Gives the ways in which a task was answered, as an identity has it: "generate", "generate+loglikelihood"."""
+    words = answers.split("+") if answers else []
+    written = [AnswerWay.WRITTEN] if _WRITTEN in words else []
+    return (*written, *([AnswerWay.CHOSEN] if len(words) > len(written) else []))
+
+
+def on_set(task: Task, data: str) -> Task:
+    """Gives a task for the set of data that a log names; the task itself where it has no such sets."""
+    has_sets = task.benchmark is not None and task.benchmark.has_sets
+    return task.of_set(data) if has_sets and _SET.fullmatch(data) else task
+
+
+def _as_asked(document: Document, task: Task) -> Task:
+    """Gives a task as the model of a run of ours was asked in it: on its set of data, with its ways of answering."""
+    bound = on_set(task, text(document.fields.get("data")))
+    answers = text(mapping(mapping(_question(document).get("tasks")).get(task.name)).get("answers"))
+    return bound.fitted(ways_of(answers), answers.split("+")) if bound.ways and answers else bound
+
+
+def _question(document: Document) -> Mapping[str, Any]:
+    return mapping(mapping(document.fields.get("identity")).get("question"))
+
+
+def _asking(document: Document) -> Asking:
+    """Gives the way the items of a run of ours were played."""
+    question = _question(document)
+    history = History.GOLD if question.get("history") == History.GOLD else History.OWN
+    return Asking(history=history, max_new_tokens=count(question.get("max_new_tokens")))
 
 
 def _own_task(document: Document, task: Task, limit: int | float | None, scoring: Scoring) -> LoggedTask:
@@ -273,7 +307,7 @@ def _own_task(document: Document, task: Task, limit: int | float | None, scoring
         skipped=tuple(str(item_id) for item_id in skipped) if isinstance(skipped, list) else (),
         scoring=scoring,
         samples_path=samples,
-        samples=functools.partial(read_samples, samples, task, n_rows),
+        samples=functools.partial(read_samples, samples, task, n_rows, asking=_asking(document)),
         faults=(*faults, *of_labels),
     )
 

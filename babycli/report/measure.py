@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from babycli.report.trials import Floats, TaskTrials
 from babycli.stats import bootstrap95, clustered95, clustered_stderr, wilson95
-from babycli.tasks.about import metric_of
+from babycli.tasks.about import is_of_chosen, metric_of
 
 Interval = tuple[float, float]
 SEED = 0  # of the bootstrap
@@ -27,6 +27,7 @@ class Cell:
     n_nonfinite: int = 0
     n_unanswered: int = 0
     n_skipped: int = 0
+    n_no_answer: int = 0  # replies without an answer in them
     chance: float | None = None
     stderr: float | None = None  # of independent trials
     ci95: Interval | None = None  # of independent trials: Wilson's of a share, bootstrap of a score
@@ -69,6 +70,7 @@ def measured(trials: TaskTrials, metric: str, value: float | None = None, n_skip
         n_nonfinite=len(trials.nonfinite),
         n_unanswered=len(trials.unanswered),
         n_skipped=n_skipped,
+        n_no_answer=0 if is_of_chosen(metric) else sum(trials.no_answer.values()),
         chance=described.chance,
     )
     if not math.isclose(about.value, fair, abs_tol=_AGREES * max(1.0, abs(fair))):

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from babycli.report.load import Run
 from babycli.report.measure import Cell
 from babycli.report.trials import TaskTrials
-from babycli.wording import natural_order
+from babycli.tasks.about import about
+from babycli.wording import AnswerWay, History, all_of, natural_order
 
 Column = tuple[str, str]  # task, metric
 PROMPT_CHARS = 32  # of a prompt in the name of a row
@@ -73,14 +74,14 @@ def make_rows(runs: Sequence[Run]) -> list[TableRow]:
     for run in runs:
         alike = by_settings.setdefault((*settings(run), run.control), [])
         for row in alike:
-            if not any(run.cells.keys() & of.cells.keys() for of in row):
+            if all(_go_together(run, of) for of in row):
                 row.append(run)
                 break
         else:
             alike.append([run])
             merged.append(alike[-1])
     names = [_name(row[0]) for row in merged]
-    # Runs of another program may have the weights in common, and differ in the code that read them.
+    # Runs may have the weights in common, and differ in the code that read them, or in the ways of answering.
     names = [_name(row[0], names.count(n) > 1) for n, row in zip(names, merged, strict=True)]
     labels = [f"{n} {row[0].date}" if names.count(n) > 1 else n for n, row in zip(names, merged, strict=True)]
     rows = [TableRow(label, tuple(row)) for label, row in zip(labels, merged, strict=True)]
@@ -89,18 +90,30 @@ def make_rows(runs: Sequence[Run]) -> list[TableRow]:
     )
 
 
+def _go_together(run: Run, other: Run) -> bool:
+    """Tells whether runs of equal settings can share a row: of other tasks, and with answers given in the same ways."""
+    tasks = {task for task, _ in run.cells}
+    ways = {way for each in (run, other) if (way := each.ways)}
+    return len(ways) < 2 and not any(task in tasks for task, _ in other.cells)
+
+
 def settings(run: Run) -> tuple[object, ...]:
     """Gives what two runs must have in common to be of one model; its control apart.
 
     Of a run of babycli that is its identity, less what belongs to a task: of prompts, those that the user gave.
     """
+    return (run.data, run.history, run.max_new_tokens, *settings_of_scores(run))
+
+
+def settings_of_scores(run: Run) -> tuple[object, ...]:
+    """Gives what they must have in common on other sets of data, where the answers were given and not written."""
     asked = frozenset(asked_words(run).items())
     if run.identity is None:
         asked_for = (run.limit, run.offset, run.args, asked)
-        return (run.program, run.data, run.model, run.wrapper, run.scoring, *asked_for)
+        return (run.program, run.model, run.wrapper, run.scoring, *asked_for)
     model = run.identity.model
     weights = (model.family, model.fingerprint, model.dtype, model.template, run.args)
-    return (run.program, run.data, run.model, weights, run.scoring, run.limit, asked)
+    return (run.program, run.model, weights, run.scoring, run.limit, asked)
 
 
 def asked_words(run: Run) -> dict[str, tuple[str, ...]]:
@@ -128,16 +141,19 @@ def training_runs(rows: Sequence[TableRow]) -> dict[str, list[TableRow]]:
     return {name: of for name, of in found.items() if len({row.step for row in of}) > 1}
 
 
-def _name(run: Run, with_wrapper: bool = False) -> str:
+def _name(run: Run, in_full: bool = False) -> str:
     """Names a run by the last two parts of the model's path and every setting that is not the default."""
-    is_wrapped = with_wrapper and run.wrapper not in ("", run.model)
+    is_wrapped = in_full and run.wrapper not in ("", run.model)
     marks = [
         *([] if run.is_ours else [f"{run.program} {run.wrapper}" if is_wrapped else run.program]),
-        *(["demo"] if run.data == "demo" else []),
+        *([run.data] if run.data == "demo" or _has_other_sets(run) else []),
         *([f"control: {run.control}"] if run.control and not run.model.startswith("control:") else []),
         *([run.scoring] if run.scoring != "fair" and run.is_ours else []),
         *([f"limit {run.limit:g}"] if run.limit is not None else []),
         *([f"offset {run.offset}"] if run.offset else []),
+        *([f"history {run.history}"] if run.history != History.OWN else []),
+        *([f"{run.max_new_tokens} new tokens"] if run.max_new_tokens is not None else []),
+        *([f"answers {all_of(run.ways)}"] if run.ways and (in_full or _only_chose(run)) else []),
         *([run.dtype] if run.dtype not in ("float32", "") else []),
         *run.args,
         *(
@@ -146,6 +162,18 @@ def _name(run: Run, with_wrapper: bool = False) -> str:
         ),
     ]
     return "/".join(run.model.strip("/").split("/")[-2:]) + (f" ({', '.join(marks)})" if marks else "")
+
+
+def _only_chose(run: Run) -> bool:
+    """Tells whether a model that scores texts, and so could be asked to write them, only chose among answers."""
+    asked = run.identity.question.tasks.values() if run.identity else ()
+    return run.ways == (AnswerWay.CHOSEN,) and any("loglikelihood" in task.answers for task in asked)
+
+
+def _has_other_sets(run: Run) -> bool:
+    """Tells whether a task of it is asked on several sets of data, so that a name without the set would be of all."""
+    benchmarks = (about(task).benchmark for task, _ in run.cells)
+    return any(benchmark is not None and benchmark.has_sets for benchmark in benchmarks)
 
 
 def _shortened(prompt: str) -> str:

@@ -25,6 +25,7 @@ from babycli.wording import Scoring, listed
 
 # Reads the samples, one a row, that a line tells of; raises ValueError that says what is wrong with it.
 Parse = Callable[[Mapping[str, Any], Task], Sequence[Sample]]
+_AS_IT_IS = Asking()  # with nothing of the user's
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Samples:
     n_unread: int  # lines left out: not readable, or of rows that no label file has
     findings: tuple[Finding, ...]
     is_comparable: bool = True  # the logged number was computed from what stands here, as it is understood here
+    asking: Asking = _AS_IT_IS  # how its items were played, but for the scoring
 
     def tidy(self) -> list[Sample]:
         """Gives each row once, in the order of the label file: several GPUs log rank by rank, and repeat rows."""
@@ -80,6 +82,7 @@ def read_samples(
     n_rows: int | None,
     parse: Parse = lambda line, task: (parse_line(line, task),),
     lines_of: Callable[[bytes], list[bytes]] = lambda content: content.split(b"\n"),
+    asking: Asking = _AS_IT_IS,
 ) -> Samples:
     """Reads a samples file. ``n_rows`` is how many rows the label file has, None where nothing says it.
 
@@ -116,7 +119,7 @@ def read_samples(
     if unknown:
         detail = f"doc_id {listed(unknown)}, and the label file has {n_rows} rows; left out"
         findings.append(Finding(task.name, Kind.ROWS_UNKNOWN, detail))
-    read = Samples(task, tuple(samples), len(wrong) + len(unknown), ())
+    read = Samples(task, tuple(samples), len(wrong) + len(unknown), (), asking=asking)
     return replace(read, findings=tuple(findings + _repeated(read)))
 
 
@@ -135,16 +138,16 @@ def count_texts(samples: Samples) -> Replies | None:
 
 def decide(samples: Samples, scoring: Scoring) -> Decided:
     """Decides every item that is whole, rows in the order of the label file, each counted once."""
-    return _decide(samples.task, samples.tidy(), scoring)
+    return _decide(samples.task, samples.tidy(), replace(samples.asking, scoring=scoring))
 
 
 def decide_as_logged(samples: Samples) -> Decided:
     """Decides as the original does: rows in the order of the file, and one that is logged twice is an item twice."""
     in_order = samples.each_once() if samples.task.rows_per_item > 1 else samples.lines
-    return _decide(samples.task, in_order, Scoring.REFERENCE)
+    return _decide(samples.task, in_order, replace(samples.asking, scoring=Scoring.REFERENCE))
 
 
-def _decide(task: Task, samples: Sequence[Sample], scoring: Scoring) -> Decided:
+def _decide(task: Task, samples: Sequence[Sample], asking: Asking) -> Decided:
     decided = Decided(task, items := [], outcomes := [], answers := [], left_out := [])
     for item in _named_as_in_the_label_file(task, samples):
         members = [samples[i] for i in item.row_indices]
@@ -153,7 +156,7 @@ def _decide(task: Task, samples: Sequence[Sample], scoring: Scoring) -> Decided:
         if lacking is None:
             with explained_for(task, f"{task.name}: play() fails for item {item.item_id} of a log", TaskError):
                 try:
-                    outcome = replay(task, item, Asking(scoring=scoring), given)
+                    outcome = replay(task, item, asking, given)
                 except ValueError as error:
                     lacking = LeftOut(item.item_id, str(error), 0, False)
         if lacking is not None:

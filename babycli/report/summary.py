@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from babycli.report.latex import PREAMBLE, as_environment
+from babycli.report.records import records
 from babycli.report.sheet import Sheet
-from babycli.report.tables import Table, as_grid, records
+from babycli.report.tables import Table, as_grid
 
 
 def sheet(tables: Sequence[Table]) -> Sheet:

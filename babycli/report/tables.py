@@ -12,16 +12,16 @@ from babycli.data.datasets import data_set_named
 from babycli.domain import Metric
 from babycli.report import values
 from babycli.report.baselines import Baselines, PublishedRow
-from babycli.report.compare import Paired, is_significant
 from babycli.report.gain import Gain, Suspicion, suspicions, visual_gain
 from babycli.report.grid import Grid, Line
 from babycli.report.load import Run
 from babycli.report.measure import Cell
-from babycli.report.provisos import provisos, software_of
+from babycli.report.overall import RANKED, Overall, chance_of, overalls
+from babycli.report.overall import notes as overall_notes
+from babycli.report.provisos import provisos
 from babycli.report.rows import Column, TableRow, make_rows
-from babycli.stats import holm
 from babycli.tasks.about import About, about, in_order, metric_of, with_siblings
-from babycli.wording import all_of
+from babycli.wording import AnswerWay, all_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,12 @@ UNANSWERED = Mark(
     "could not be answered",
     lambda tasks: "too long for the model, or a picture too many; they count as misses",
 )
+NO_ANSWER = Mark(
+    "~",
+    lambda cell: cell.n_no_answer,
+    "replies without an answer",
+    lambda tasks: "replies without an answer in them; they count as wrong",
+)
 MARKS = (
     Mark("=", lambda cell: cell.n_ties, "ties", _ties_mean),
     Mark(
@@ -54,10 +60,35 @@ MARKS = (
         lambda tasks: "NON-FINITE scores: do not trust this number",
     ),
     UNANSWERED,
+    NO_ANSWER,
     Mark("-", lambda cell: cell.n_skipped, "left out", lambda tasks: "trials left out because images are missing"),
 )
 _NOT_FAIR = "*"
 _SUSPICIOUS = "^"
+
+
+@dataclass(frozen=True, slots=True)
+class OverallColumn:
+    """A column of means over tasks, of answers given in one way: over all of a leaderboard, or those that were run."""
+
+    way: AnswerWay
+    is_of_all: bool
+
+    @property
+    def heading(self) -> tuple[str, str]:
+        under = f"of {len(RANKED)}" if self.is_of_all else "of run"
+        return "overall" if self.is_of_all else "mean", under if self.way == AnswerWay.WRITTEN else str(self.way)
+
+    def value(self, of_row: Sequence[Overall]) -> float | None:
+        """Gives the number of a row; None where it has none."""
+        overall = next((overall for overall in of_row if overall.way == self.way), None)
+        return None if overall is None else overall.of_all if self.is_of_all else overall.of_run
+
+    def text(self, of_row: Sequence[Overall]) -> str:
+        """Writes the number times 100, as the leaderboard does; behind a mean of those run, how many they are."""
+        value = self.value(of_row)
+        n = sum(overall.n_run for overall in of_row if overall.way == self.way)
+        return "" if value is None else f"{100 * value:.2f}{'' if self.is_of_all else f' ({n})'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +101,14 @@ class Table:
     gains: Mapping[str, Gain]  # by the label of the row
     suspicions: tuple[Suspicion, ...]
     baselines: Baselines | None
+    overalls: Mapping[str, tuple[Overall, ...]]  # by the label of the row
+    title: str  # the name of the data, where tables of several sets may stand side by side; else ""
+
+    @property
+    def overall_columns(self) -> list[OverallColumn]:
+        """The columns of means over tasks; none where it has no tasks of a leaderboard."""
+        ways = {overall.way for of_row in self.overalls.values() for overall in of_row}
+        return [OverallColumn(way, is_of_all) for way in AnswerWay if way in ways for is_of_all in (True, False)]
 
     @property
     def data_note(self) -> str:
@@ -86,8 +125,10 @@ class Table:
         return [row for row in (self.baselines.rows if self.baselines else ()) if row.label != "chance"]
 
     def chance(self, column: Column) -> float | None:
-        metric = metric_of(*column)
-        return metric.chance
+        known = metric_of(*column).chance
+        # Of some metrics it depends on the items.
+        logged = {row.cells[column].chance for row in self.rows if column in row.cells} if known is None else set()
+        return next(iter(logged)) if len(logged) == 1 else known
 
     @property
     def tasks(self) -> list[str]:
@@ -106,22 +147,35 @@ class Table:
 def make_tables(runs: Sequence[Run], baselines: Baselines | None = None) -> list[Table]:
     """Makes a table per set of data, SAYCam first: demo numbers never stand beside real or published ones."""
     tables = []
+    has_sets = any(task.benchmark and task.benchmark.has_sets for task in in_order(t for r in runs for t, _ in r.cells))
+    of_each = {data: make_rows([run for run in runs if run.data == data]) for data in {run.data for run in runs}}
+    every = [row for rows in of_each.values() for row in rows]
     for data in sorted({run.data for run in runs}, key=lambda name: (data_set_named(name).order, name)):
         of_data = [run for run in runs if run.data == data]
         published = baselines if baselines and baselines.data_set == data else None
         present = {column for run in of_data for column in run.cells}
         present |= {column for row in (published.rows if published else ()) for column in row.values}
-        rows = tuple(make_rows(of_data))
+        rows = tuple(of_each[data])
         gains = {row.label: gain for row in rows if (gain := visual_gain(row, rows)) is not None}
-        columns = tuple(column for column in _all_columns(present) if column in present)
-        tables.append(Table(data, columns, rows, gains, tuple(suspicions(rows)), published))
+        columns = tuple(c for c in in_table_order(present) if c in present and not _is_as_its_twin(c, rows))
+        means = {row.label: found for row in rows if (found := overalls(row, every))}
+        title = data_set_named(data).title if has_sets else ""
+        tables.append(Table(data, columns, rows, gains, tuple(suspicions(rows)), published, means, title))
     return tables
 
 
-def _all_columns(present: Iterable[Column]) -> list[Column]:
+def in_table_order(present: Iterable[Column]) -> list[Column]:
     """Gives all columns of the tasks that are there, in the order of a table."""
     tasks = in_order(task for task, _ in present)
     return [(task.name, metric.name) for task in tasks for metric in task.metrics]
+
+
+def _is_as_its_twin(column: Column, rows: Sequence[TableRow]) -> bool:
+    """Tells whether a metric is the twin of another and nowhere differs from it, so that a column would say nothing."""
+    task, metric = column
+    twin = metric_of(task, metric).twin_of
+    both = ((row.cells[column], row.cells.get((task, twin))) for row in rows if column in row.cells)
+    return bool(twin) and all(other is not None and cell.value == other.value for cell, other in both)
 
 
 def heading(column: Column) -> tuple[str, str]:
@@ -153,31 +207,50 @@ def scores_of(tasks: Sequence[About]) -> list[str]:
 def as_grid(table: Table) -> Grid:
     """Lays out model rows with their uncertainty, then published rows, then chance and n."""
     body: list[Line] = []
+    means = table.overall_columns
+    none = ("",) * len(means)
     for row in table.rows:
         suspicious = {(s.task, s.metric) for s in table.suspicions if s.label == row.label}
         cells = row.cells
         shown = (_number(c, cells.get(c)) + (_SUSPICIOUS if c in suspicious else "") for c in table.columns)
-        body.append(Line(row.label, tuple(shown), "alarm" if _is_alarming(row) or suspicious else ""))
-        body.append(Line(" ± 95 %", tuple(_half(c, cells.get(c)) for c in table.columns), "quiet"))
+        body.append(
+            Line(row.label, (*overall_texts(table, row), *shown), "alarm" if _is_alarming(row) or suspicious else "")
+        )
+        body.append(Line(" ± 95 %", (*none, *(_half(c, cells.get(c)) for c in table.columns)), "quiet"))
         gain = table.gains.get(row.label)
         if gain is not None:
             pairs = [(c, gain.by_column.get(c)) for c in table.columns]
             gains = tuple("" if pair is None else _difference(c, pair.difference) for c, pair in pairs)
             ends = [tuple("" if p is None else _difference(c, p.ci95[end]) for c, p in pairs) for end in (0, 1)]
-            body.append(Line(" visual gain", gains))
-            body.append(Line(" 95 % from", ends[0], "quiet"))
-            body.append(Line(" to", ends[1], "quiet"))
+            body.append(Line(" visual gain", (*none, *gains)))
+            body.append(Line(" 95 % from", (*none, *ends[0]), "quiet"))
+            body.append(Line(" to", (*none, *ends[1]), "quiet"))
     published = [
-        Line(f"{row.label} (published)", tuple(_number_or_none(c, row.values.get(c)) for c in table.columns))
+        Line(f"{row.label} (published)", (*none, *(_number_or_none(c, row.values.get(c)) for c in table.columns)))
         for row in table.published
     ]
+    chances = tuple(_number_or_none(c, table.chance(c)) for c in table.columns)
     last = [
-        Line("chance", tuple(_number_or_none(c, table.chance(c)) for c in table.columns)),
-        Line("n", tuple(_units(table.units(c)) for c in table.columns)),
+        Line("chance", (*overall_chances(table), *chances)),
+        Line("n", (*none, *(_units(table.units(c)) for c in table.columns))),
     ]
     sections = tuple(tuple(lines) for lines in (body, published, last) if lines)
-    heads = tuple(short_heading(c) for c in table.columns)
-    return Grid("model", heads, sections, (*notes(table), *_legends(table)))
+    heads = (*(mean.heading for mean in means), *(short_heading(c) for c in table.columns))
+    return Grid("model", heads, sections, (*notes(table), *_legends(table)), table.title)
+
+
+def overall_texts(table: Table, row: TableRow) -> list[str]:
+    """Writes the means over tasks of a row."""
+    return [mean.text(table.overalls.get(row.label, ())) for mean in table.overall_columns]
+
+
+def overall_chances(table: Table) -> list[str]:
+    """Writes the chance level of each mean over tasks, as far as it is known."""
+    levels = chance_of(list(AnswerWay), table.chance)
+    return [
+        f"{100 * levels[mean.way]:.2f}" if mean.is_of_all and mean.way in levels else ""
+        for mean in table.overall_columns
+    ]
 
 
 def _legends(table: Table) -> list[str]:
@@ -226,6 +299,7 @@ def notes(table: Table) -> list[str]:
     told = [table.data_note] if table.data_note else []
     explained = table.explained
     told.append(f"{scales_note(explained)} n in {_units_told(explained)}, not rows.")
+    told += overall_notes([(label, overall) for label, of_row in table.overalls.items() for overall in of_row])
     told += lower_notes(table)
     told += _n_notes(table)
     told += _interval_notes(table)
@@ -263,7 +337,10 @@ def notes(table: Table) -> list[str]:
 
 def counts_told(table: Table, mark: Mark) -> str:
     """Lists what a mark stands for in each row and task: ``lab/model vtwt 3``; "" where nothing has it."""
-    counts = {(row.label, task): mark.count(cell) for row in table.rows for (task, _), cell in row.cells.items()}
+    counts: dict[tuple[str, str], int] = {}
+    for row in table.rows:
+        for (task, _), cell in row.cells.items():
+            counts[row.label, task] = max(mark.count(cell), counts.get((row.label, task), 0))
     return ", ".join(f"{label} {task} {n}" for (label, task), n in counts.items() if n)
 
 
@@ -330,11 +407,12 @@ def suspicion_headline(suspicion: Suspicion) -> str:
     assert cell.interval is not None
     assert cell.chance is not None
     why = (
-        "Most of its trials are ties, which reference scoring counts as right where the right one comes first"
-        if suspicion.is_by_ties
-        else "It does not see the right image, so words or labels may give answers away (one control in 40 is above by "
-        "luck)"
+        "It does not see the right image, so words or labels may give answers away (one control in 40 is above by luck)"
     )
+    if suspicion.is_unread:
+        why = "A control that never reads the question solves it"
+    elif suspicion.is_by_ties:
+        why = "Most of its trials are ties, which reference scoring counts as right where the right one comes first"
     side = "ABOVE" if metric.higher_is_better else "BETTER THAN"
     return (
         f"A CONTROL {side} CHANCE: {suspicion.label} gets {values.number(metric, cell.value)} on {suspicion.task} "
@@ -355,90 +433,3 @@ def suspicion_note(suspicion: Suspicion) -> str:
         for way in suspicion.give_aways
     )
     return f"{lead}, most in the trials with the {'word' if is_word else suspicion.by.title} {ways}"
-
-
-def records(table: Table) -> list[dict[str, object]]:
-    """Makes a record per row and metric, with full precision: what csv and json carry."""
-    found: list[dict[str, object]] = []
-    for row in table.rows:
-        gain = table.gains.get(row.label)
-        adjusted = _adjusted(gain)
-        for run in row.runs:
-            for column, cell in sorted(run.cells.items(), key=lambda item: table.columns.index(item[0])):
-                of_gain = gain.by_column.get(column) if gain else None
-                found.append(_record(table.data, run, column, cell) | _gain_record(of_gain, adjusted.get(column)))
-    for published in table.baselines.rows if table.baselines else ():
-        for column, value in published.values.items():
-            empty: dict[str, object] = dict.fromkeys(found[0]) if found else {}
-            task, metric = column
-            found.append(
-                empty
-                | {"model": published.label, "data": table.data, "task": task, "metric": metric, "value": value}
-                | {"chance": table.chance(column), "program": "published"}
-                | {"results": table.baselines.source if table.baselines else ""}
-            )
-    return found
-
-
-def _adjusted(gain: Gain | None) -> dict[Column, float]:
-    if gain is None:
-        return {}
-    return dict(zip(gain.by_column, holm([p.p_value for p in gain.by_column.values()]), strict=True))
-
-
-def _record(data: str, run: Run, column: Column, cell: Cell) -> dict[str, object]:
-    task, metric = column
-    plain, clustered = cell.ci95 or (None, None), cell.ci95_clustered or (None, None)
-    return {
-        "model": run.model,
-        "data": data,
-        "task": task,
-        "metric": metric,
-        "value": cell.value,
-        "chance": cell.chance,
-        "ci95_low": plain[0],
-        "ci95_high": plain[1],
-        "stderr": cell.stderr,
-        "ci95_clustered_low": clustered[0],
-        "ci95_clustered_high": clustered[1],
-        "stderr_clustered": cell.stderr_clustered,
-        "n_clusters": cell.n_clusters,
-        "n_units": cell.n_units,
-        "unit": about(task).unit,
-        "ties": cell.n_ties,
-        "nonfinite": cell.n_nonfinite,
-        "unanswered": cell.n_unanswered,
-        "skipped": cell.n_skipped,
-        "fair_value": _fair_value(run, task, cell),
-        "control": run.control or None,
-        "scoring": run.scoring,
-        "dtype": run.dtype,
-        "limit": run.limit,
-        "offset": run.offset or None,
-        "model_args": ",".join(run.args),
-        "prompt": run.own_prompts.get(task),
-        "software": software_of(run),
-        "date": run.date,
-        "program": run.program,
-        "wrapper": run.wrapper or None,
-        "results": str(run.path),
-    }
-
-
-def _fair_value(run: Run, task: str, cell: Cell) -> float | None:
-    """Gives what fair scoring would; None where that is not known: of a reference run, or without the trials."""
-    if cell.fair_value is not None:
-        return cell.fair_value
-    is_fair = run.scoring == "fair" or not run.is_ours  # whose trials are decided anew
-    return cell.value if is_fair and task in run.trials else None
-
-
-def _gain_record(gain: Paired | None, p_holm: float | None) -> dict[str, object]:
-    low, high = gain.ci95 if gain else (None, None)
-    return {
-        "visual_gain": gain.difference if gain else None,
-        "visual_gain_low": low,
-        "visual_gain_high": high,
-        "visual_gain_p_holm": p_holm,
-        "visual_gain_significant": None if gain is None or p_holm is None else is_significant(gain, p_holm),
-    }

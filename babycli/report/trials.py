@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ class TaskTrials:
     ties: tuple[int, ...]  # places of the trials in which the right candidate shares the best score
     nonfinite: tuple[int, ...]
     unanswered: tuple[int, ...] = ()  # the model could not take a request of them
+    no_answer: Mapping[int, int] = field(default_factory=dict)  # by trial, the replies without an answer in them
 
     @property
     def n(self) -> int:
@@ -64,6 +65,7 @@ def from_outcomes(task: Task, items: Sequence[Item], outcomes: Sequence[Outcome]
         tuple(i for i, o in enumerate(outcomes) if o.is_tie),
         tuple(i for i, o in enumerate(outcomes) if not o.is_finite),
         tuple(i for i, o in enumerate(outcomes) if not o.is_answered),
+        {i: o.n_no_answer for i, o in enumerate(outcomes) if o.n_no_answer},
     )
 
 
@@ -98,7 +100,9 @@ def from_document(document: Mapping[str, Any], shared: dict[tuple[str, ...], tup
             low, high = about(task).metric(metric).limits
             if not bool((np.isfinite(of_trials) & (of_trials >= low) & (of_trials <= high)).all()):
                 raise ValueError(f"{task} has values of {metric} outside of {low:g} to {high:g}")
-        found[task] = TaskTrials(task, ids, values, groups, ties, nonfinite, unanswered)
+        no_answer = {int(place): _count(n) for place, n in raw.get("no_answer", {}).items()}
+        _places(tuple(no_answer), len(ids))
+        found[task] = TaskTrials(task, ids, values, groups, ties, nonfinite, unanswered, no_answer)
     return found
 
 
@@ -107,3 +111,10 @@ def _places(raw: Sequence[int], n: int) -> tuple[int, ...]:
     if not all(isinstance(place, int) and 0 <= place < n for place in raw) or len(set(raw)) != len(raw):
         raise ValueError(f"{raw!r} are not places of {n} trials")
     return tuple(raw)
+
+
+def _count(raw: object) -> int:
+    """Checks a count of replies. Raises ValueError."""
+    if not isinstance(raw, int) or isinstance(raw, bool) or raw < 1:
+        raise ValueError(f"{raw!r} is no number of replies")
+    return raw

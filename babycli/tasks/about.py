@@ -16,6 +16,7 @@ from babycli.tasks import all_tasks
 from babycli.tasks.base import Benchmark, Task
 from babycli.tasks.groups import KINDS, Grouping
 
+_CHOSEN = "_chosen"  # ends the names of metrics of answers that are chosen, where written ones have metrics too
 _FUNCTIONS = ("day_of", "halves")  # of a Grouping: no document holds them
 
 
@@ -105,6 +106,17 @@ class About:
         """Gives the metric of that name. Raises KeyError."""
         return {metric.name: metric for metric in self.metrics}[name]
 
+    def main_of(self, names: Iterable[str]) -> Metric | None:
+        """Gives the metric to show of those that a run has; None where it has none."""
+        there = [metric for metric in self.metrics if metric.name in set(names)]
+        chosen = f"{self.main_metric.name}{_CHOSEN}"
+        first = [m for m in there if m == self.main_metric] or [m for m in there if m.name == chosen]
+        return next(iter([*first, *there]), None)
+
+    def main_chosen(self) -> Metric | None:
+        """Gives the main metric of answers that are chosen, where written ones have metrics of their own."""
+        return next((m for m in self.metrics if m.name == f"{self.main_metric.name}{_CHOSEN}"), None)
+
     def grouping(self, name: str) -> Grouping | None:
         """Gives the kind of group of that name; None where its items have no such groups."""
         return next((grouping for grouping in self.groupings if grouping.name == name), None)
@@ -139,6 +151,11 @@ def about(task: str) -> About:
 def metric_of(task: str, metric: str) -> Metric:
     """Gives a metric of a task. Raises KeyError."""
     return about(task).metric(metric)
+
+
+def is_of_chosen(metric: str) -> bool:
+    """Tells whether a metric is of answers that are chosen, where a task has others for written ones."""
+    return metric.endswith(_CHOSEN)
 
 
 def known() -> list[About]:

@@ -1,0 +1,139 @@
+"""The records of a summary: a line for each row and metric with full precision, which csv and json carry.
+
+Owns their fields. Never lays out a table; means over tasks, which are no metric of a task, are records too.
+"""
+
+from __future__ import annotations
+
+from babycli.report.compare import Paired, is_significant
+from babycli.report.gain import Gain
+from babycli.report.load import Run
+from babycli.report.measure import Cell
+from babycli.report.overall import BENCHMARK, Overall
+from babycli.report.provisos import software_of
+from babycli.report.rows import Column
+from babycli.report.tables import Table, in_table_order
+from babycli.stats import holm
+from babycli.tasks.about import about
+from babycli.wording import AnswerWay, History
+
+
+def records(table: Table) -> list[dict[str, object]]:
+    """Makes a record per row and metric, with full precision: what csv and json carry."""
+    found: list[dict[str, object]] = []
+    places = {column: i for i, column in enumerate(in_table_order(c for row in table.rows for c in row.cells))}
+    for row in table.rows:
+        gain = table.gains.get(row.label)
+        adjusted = _adjusted(gain)
+        for run in row.runs:
+            for column, cell in sorted(run.cells.items(), key=lambda item: places[item[0]]):
+                of_gain = gain.by_column.get(column) if gain else None
+                found.append(_record(table.data, run, column, cell) | _gain_record(of_gain, adjusted.get(column)))
+        found += [
+            dict.fromkeys(found[0]) | _overall_record(table.data, row.runs[0], overall)
+            for overall in table.overalls.get(row.label, ())
+        ]
+    for published in table.baselines.rows if table.baselines else ():
+        for column, value in published.values.items():
+            empty: dict[str, object] = dict.fromkeys(found[0]) if found else {}
+            task, metric = column
+            found.append(
+                empty
+                | {"model": published.label, "data": table.data, "task": task, "metric": metric, "value": value}
+                | {"chance": table.chance(column), "program": "published"}
+                | {"results": table.baselines.source if table.baselines else ""}
+            )
+    return found
+
+
+def _overall_record(data: str, run: Run, overall: Overall) -> dict[str, object]:
+    """Makes the record of a mean over tasks, of which ``n_units`` were run; a missing one counts 0."""
+    return {
+        "model": run.model,
+        "data": data,
+        "task": BENCHMARK,
+        "metric": "overall" if overall.way == AnswerWay.WRITTEN else f"overall_{overall.way}",
+        "value": overall.of_all,
+        "n_units": overall.n_run,
+        "unit": "tasks",
+        "mean_of_run": overall.of_run,
+        "missing": ",".join(overall.missing) or None,
+        "control": run.control or None,
+        "scoring": run.scoring,
+        "dtype": run.dtype,
+        "limit": run.limit,
+        "model_args": ",".join(run.args),
+        "date": run.date,
+        "program": run.program,
+        "results": str(run.path),
+    }
+
+
+def _adjusted(gain: Gain | None) -> dict[Column, float]:
+    if gain is None:
+        return {}
+    return dict(zip(gain.by_column, holm([p.p_value for p in gain.by_column.values()]), strict=True))
+
+
+def _record(data: str, run: Run, column: Column, cell: Cell) -> dict[str, object]:
+    task, metric = column
+    plain, clustered = cell.ci95 or (None, None), cell.ci95_clustered or (None, None)
+    return {
+        "model": run.model,
+        "data": data,
+        "task": task,
+        "metric": metric,
+        "value": cell.value,
+        "chance": cell.chance,
+        "ci95_low": plain[0],
+        "ci95_high": plain[1],
+        "stderr": cell.stderr,
+        "ci95_clustered_low": clustered[0],
+        "ci95_clustered_high": clustered[1],
+        "stderr_clustered": cell.stderr_clustered,
+        "n_clusters": cell.n_clusters,
+        "n_units": cell.n_units,
+        "unit": about(task).unit,
+        "ties": cell.n_ties,
+        "nonfinite": cell.n_nonfinite,
+        "unanswered": cell.n_unanswered,
+        "no_answer": cell.n_no_answer,
+        "skipped": cell.n_skipped,
+        "fair_value": _fair_value(run, task, cell),
+        "control": run.control or None,
+        "scoring": run.scoring,
+        "dtype": run.dtype,
+        "limit": run.limit,
+        "offset": run.offset or None,
+        "model_args": ",".join(run.args),
+        "answers": ",".join(run.ways) or None,
+        "history": str(run.history) if run.history != History.OWN else None,
+        "max_new_tokens": run.max_new_tokens,
+        "prompt": run.own_prompts.get(task),
+        "software": software_of(run),
+        "date": run.date,
+        "program": run.program,
+        "wrapper": run.wrapper or None,
+        "results": str(run.path),
+        "mean_of_run": None,
+        "missing": None,
+    }
+
+
+def _fair_value(run: Run, task: str, cell: Cell) -> float | None:
+    """Gives what fair scoring would; None where that is not known: of a reference run, or without the trials."""
+    if cell.fair_value is not None:
+        return cell.fair_value
+    is_fair = run.scoring == "fair" or not run.is_ours  # whose trials are decided anew
+    return cell.value if is_fair and task in run.trials else None
+
+
+def _gain_record(gain: Paired | None, p_holm: float | None) -> dict[str, object]:
+    low, high = gain.ci95 if gain else (None, None)
+    return {
+        "visual_gain": gain.difference if gain else None,
+        "visual_gain_low": low,
+        "visual_gain_high": high,
+        "visual_gain_p_holm": p_holm,
+        "visual_gain_significant": None if gain is None or p_holm is None else is_significant(gain, p_holm),
+    }
