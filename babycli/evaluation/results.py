@@ -17,7 +17,7 @@ import orjson
 
 from babycli import __version__
 from babycli.data.datasets import data_set_named
-from babycli.domain import Estimate, Exchange, Metric, Outcome, Row, TaskResult, Text, ask
+from babycli.domain import Estimate, Exchange, Metric, Outcome, Row, TaskResult, ask
 from babycli.errors import TaskError
 from babycli.evaluation.inputs import Inputs, TaskInput, digest_of_places
 from babycli.evaluation.plan import Plan
@@ -29,7 +29,7 @@ from babycli.logs.schema import SCHEMA_VERSION
 from babycli.models.base import Model, ModelSpec
 from babycli.stats import bootstrap95, mean, standard_error, wilson95
 from babycli.tasks.about import About
-from babycli.tasks.base import Task, as_float32, by_row, groups_of, row_as_logged
+from babycli.tasks.base import Task, as_float32, by_row, groups_of, row_as_logged, texts_of
 from babycli.tasks.replies import Replies, Reply, count_replies
 from babycli.wording import Scoring
 
@@ -79,9 +79,7 @@ def _replies(task: Task, played: Sequence[Played]) -> Iterator[Reply]:
     for play in played:
         item = play.item
         for row_index, row, exchanges in zip(item.row_indices, item.rows, by_row(item, play.exchanges), strict=True):
-            for exchange in exchanges:
-                if isinstance(exchange.answer, Text):
-                    yield Reply(row_index, exchange.answer.text, task.target(row))
+            yield from task.replies(row_index, row, texts_of([exchange.answer for exchange in exchanges]))
 
 
 def _estimate(task: Task, metric: Metric, values: Sequence[float], chance: float | None, scoring: Scoring) -> Estimate:

@@ -90,14 +90,11 @@ def suspicions(rows: Sequence[TableRow]) -> list[Suspicion]:
             trials = row.trials(task)
             is_by_ties = 2 * cell.n_ties > cell.n_units
             by = None if trials is None else giving_away(trials)
-            away = (
-                ()
-                if trials is None or by is None or is_by_ties
-                else give_aways(trials, metric, by, cell.chance)[:N_SHOWN]
-            )
-            found.append(
-                Suspicion(row.label, task, metric, cell, tuple(away), by, row.control in _UNREADING, is_by_ties)
-            )
+            is_unread = row.control in _UNREADING
+            away: list[GiveAway] = []
+            if trials is not None and by is not None and not (is_unread or is_by_ties):
+                away = give_aways(trials, metric, by, cell.chance)[:N_SHOWN]
+            found.append(Suspicion(row.label, task, metric, cell, tuple(away), by, is_unread, is_by_ties))
     return found
 
 

@@ -116,7 +116,7 @@ def _of_way(row: TableRow, others: Sequence[TableRow], way: AnswerWay) -> Overal
     values = {}
     for task in RANKED:
         column = _column(task, way)
-        if task != WINOGROUND and column in cells:
+        if task != WINOGROUND and column is not None and column in cells:
             values[task] = cells[column].value
     values = {task: value for task, value in values.items() if math.isfinite(value)}
     if not values:

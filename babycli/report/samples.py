@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from babycli.domain import Answer, Item, Outcome, Text
+from babycli.domain import Answer, Item, Outcome
 from babycli.errors import TaskError
 from babycli.foreign import explained_for
 from babycli.logs.content import read_content
 from babycli.logs.samples import Sample, decoded, parse_line
 from babycli.report.findings import Finding, Kind
 from babycli.report.trials import TaskTrials, from_outcomes
-from babycli.tasks.base import Asking, Task, replay
+from babycli.tasks.base import Asking, Task, replay, texts_of
 from babycli.tasks.replies import Replies, Reply, count_replies
 from babycli.wording import Scoring, listed
 
@@ -37,6 +37,7 @@ class Samples:
     n_unread: int  # lines left out: not readable, or of rows that no label file has
     findings: tuple[Finding, ...]
     is_comparable: bool = True  # the logged number was computed from what stands here, as it is understood here
+    texts: tuple[Reply, ...] = ()  # of lines that were left out: what the model wrote is known all the same
     asking: Asking = _AS_IT_IS  # how its items were played, but for the scoring
 
     def tidy(self) -> list[Sample]:
@@ -126,13 +127,12 @@ def read_samples(
 def count_texts(samples: Samples) -> Replies | None:
     """Counts what the model wrote; None where it wrote nothing."""
     task = samples.task
-    replies = []
+    replies = list(samples.texts)
     for sample in samples.tidy():
-        texts = [answer.text for answer in sample.answers if isinstance(answer, Text)]
+        texts = texts_of(sample.answers)
         if texts:
-            with explained_for(task, f"{task.name}: target() fails for row {sample.doc_id} of a log", TaskError):
-                target = task.target(sample.row)
-            replies += [Reply(sample.doc_id, text, target) for text in texts]
+            with explained_for(task, f"{task.name}: replies() fails for row {sample.doc_id} of a log", TaskError):
+                replies += task.replies(sample.doc_id, sample.row, texts)
     return count_replies(replies) if replies else None
 
 

@@ -5,6 +5,7 @@ Owns what stands in which cell and what a reader is told below it. Never reads a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from babycli.domain import Metric
 from babycli.report import values
 from babycli.report.baselines import Baselines, PublishedRow
 from babycli.report.gain import Gain, Suspicion, suspicions, visual_gain
-from babycli.report.grid import Grid, Line
+from babycli.report.grid import Grid, Line, Tone
 from babycli.report.load import Run
 from babycli.report.measure import Cell
 from babycli.report.overall import RANKED, Overall, chance_of, overalls
@@ -175,7 +176,7 @@ def _is_as_its_twin(column: Column, rows: Sequence[TableRow]) -> bool:
     task, metric = column
     twin = metric_of(task, metric).twin_of
     both = ((row.cells[column], row.cells.get((task, twin))) for row in rows if column in row.cells)
-    return bool(twin) and all(other is not None and cell.value == other.value for cell, other in both)
+    return bool(twin) and all(other is not None and math.isclose(cell.value, other.value) for cell, other in both)
 
 
 def heading(column: Column) -> tuple[str, str]:
@@ -213,9 +214,8 @@ def as_grid(table: Table) -> Grid:
         suspicious = {(s.task, s.metric) for s in table.suspicions if s.label == row.label}
         cells = row.cells
         shown = (_number(c, cells.get(c)) + (_SUSPICIOUS if c in suspicious else "") for c in table.columns)
-        body.append(
-            Line(row.label, (*overall_texts(table, row), *shown), "alarm" if _is_alarming(row) or suspicious else "")
-        )
+        tone: Tone = "alarm" if _is_alarming(row) or suspicious else ""
+        body.append(Line(row.label, (*overall_texts(table, row), *shown), tone))
         body.append(Line(" ± 95 %", (*none, *(_half(c, cells.get(c)) for c in table.columns)), "quiet"))
         gain = table.gains.get(row.label)
         if gain is not None:

@@ -29,6 +29,7 @@ from babycli.domain import (
     Text,
 )
 from babycli.tasks.groups import Grouping
+from babycli.tasks.replies import Reply
 from babycli.wording import AnswerWay, History, Scoring, number_or_text
 
 DEFAULT = "default"  # the wording for a model family that a task has none for
@@ -163,6 +164,13 @@ class Task(ABC):
     def target(self, row: Row) -> str:
         """Gives the right answer, for the log."""
         return ""
+
+    def replies(self, place: int, row: Row, texts: Sequence[str | None]) -> list[Reply]:
+        """Gives what was written for the row in that place of the label file, in the order asked, to be counted.
+
+        None stands for a text that a recorded conversation does not have.
+        """
+        return [Reply(place, text, self.target(row)) for text in texts if text is not None]
 
     def sample_fields(self, row: Row, exchanges: Sequence[Exchange], outcome: Outcome) -> dict[str, Any]:
         """Gives the fields that a row's line in the samples log has for each metric."""
@@ -323,6 +331,13 @@ def text_of(answer: Answer) -> str:
         return ""
     assert isinstance(answer, Text)
     return answer.text
+
+
+def texts_of(answers: Sequence[Answer]) -> list[str | None]:
+    """Gives the texts among the answers of a row; None for one that a recorded conversation does not have."""
+    return [
+        answer.text if isinstance(answer, Text) else None for answer in answers if isinstance(answer, Text | NoReply)
+    ]
 
 
 def finite(answers: Sequence[Answer]) -> bool:

@@ -32,6 +32,7 @@ class Reply:
     row: int  # the place of its row in the label file, from 0
     text: str
     target: str = ""  # the right answer, where there is one
+    answer: str = ""  # what is read in the text, where it is one of a closed set
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Replies:
     n_same: int = 0  # that are the same text, that of most replies
     n_same_due: int = 0  # of them, those whose right answer it is
     same: str = ""  # that text
+    is_same_answer: bool = False  # it is not the text that is the same, but the answer that is read in it
 
     @property
     def is_broken(self) -> bool:
@@ -57,7 +59,7 @@ class Replies:
 
     @property
     def is_constant(self) -> bool:
-        """Tells whether all replies are the same text, or most are it beyond those whose right answer it is."""
+        """Tells whether all replies say the same, or most do beyond those whose right answer it is."""
         return self.n_same > 1 and (self.n_same == self.n or 2 * (self.n_same - self.n_same_due) > self.n)
 
     def remarks(self, sees: bool = True) -> tuple[str, ...]:
@@ -74,7 +76,8 @@ class Replies:
                 f"{_shown(self.error)}"
             )
         if sees and self.is_constant:
-            found.append(f"{self.n_same} of {self.n} replies are the same text: {_shown(self.same)}")
+            what = "give the same answer" if self.is_same_answer else "are the same text"
+            found.append(f"{self.n_same} of {self.n} replies {what}: {_shown(self.same)}")
         return tuple(found)
 
     def to_document(self) -> dict[str, Any]:
@@ -93,9 +96,10 @@ def count_replies(replies: Iterable[Reply]) -> Replies:
     empty = [is_empty(reply.text) for reply in ordered]
     errors = [reply for reply in ordered if is_error_message(reply.text)]
     n_longest, first = _longest_run(empty)
-    words = Counter(_words(reply.text) for reply, lacks in zip(ordered, empty, strict=True) if not lacks)
+    words = Counter(_said(reply) for reply, lacks in zip(ordered, empty, strict=True) if not lacks)
     ((most, n_same),) = words.most_common(1) or [("", 0)]
-    of_most = [reply for reply in ordered if n_same and _words(reply.text) == most]
+    of_most = [reply for reply in ordered if n_same and _said(reply) == most]
+    is_same_answer = len({_words(reply.text) for reply in of_most}) > 1
     return Replies(
         n=len(ordered),
         n_empty=sum(empty),
@@ -106,7 +110,8 @@ def count_replies(replies: Iterable[Reply]) -> Replies:
         error_row=errors[0].row if errors else 0,
         n_same=n_same,
         n_same_due=sum(_words(reply.target) == most for reply in of_most),
-        same=of_most[0].text if of_most else "",
+        same=(of_most[0].answer if is_same_answer else of_most[0].text) if of_most else "",
+        is_same_answer=is_same_answer,
     )
 
 
@@ -118,6 +123,10 @@ def is_empty(text: str) -> bool:
 def is_error_message(text: str) -> bool:
     """Tells whether a text is the message of an exception that somebody's code wrote in the place of an answer."""
     return _ERROR_MESSAGE.match(text) is not None
+
+
+def _said(reply: Reply) -> str:
+    return _words(reply.answer or reply.text)
 
 
 def _words(text: str) -> str:
