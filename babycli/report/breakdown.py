@@ -13,9 +13,10 @@ from babycli.domain import Metric
 from babycli.errors import DataError
 from babycli.report import values
 from babycli.report.grid import Grid, Line
+from babycli.report.notes import scales_note
 from babycli.report.rows import TableRow
 from babycli.report.sheet import Sheet
-from babycli.report.tables import heading, scales_note
+from babycli.report.tables import heading
 from babycli.report.trials import Floats, codes
 from babycli.stats import mean_test, wilson95
 from babycli.tasks.about import about, in_order, known, with_siblings

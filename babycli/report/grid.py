@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Tone = Literal["", "quiet", "alarm"]
 MAX_FLOAT_LINES = 45  # of LaTeX that fit on a page
 MIN_NAME = 12  # columns of a terminal that names get at least
+MAX_NAME = 20  # and as many where a part of a name is so long
 MARKS = "=!?~-*^"  # behind a number: see tables.py for their meaning
 
 
@@ -53,7 +54,9 @@ def as_text(grid: Grid, width: int, is_terminal: bool) -> str:
     widths = [max(map(len, (*head, *column))) for head, column in zip(grid.heads, columns, strict=True)]
     if grid.title:
         console.print(grid.title, style="bold")
-    for block in _blocks(grid, widths, width - MIN_NAME - 2):
+    names = [part for line in lines for part in re.findall(r"[^-/_ ,]+[-/_ ,]*", line.label)]
+    wide = MIN_NAME if grid.left else max(MIN_NAME, min(MAX_NAME, max(map(len, names), default=0)))
+    for block in _blocks(grid, widths, width - wide - 2):
         room = width - sum(widths[i] + 2 for i in block if i not in grid.left) - 2
         console.print(_rich_table(grid, block, columns, room))
     for note in grid.notes:
@@ -77,16 +80,31 @@ def _printable(grid: Grid) -> Grid:
 
 def _blocks(grid: Grid, widths: Sequence[int], room: int) -> list[list[int]]:
     """Chooses the columns that stand side by side; columns of words are folded, and take what room there is."""
+    needed = [0 if i in grid.left else wide + 2 for i, wide in enumerate(widths)]
     blocks: list[list[int]] = [[]]
     used = 0
-    for i, wide in enumerate(widths):
-        needed = 0 if i in grid.left else wide + 2
-        if blocks[-1] and used + needed > room:
-            blocks.append([])
-            used = 0
-        blocks[-1].append(i)
-        used += needed
+    for group in _under_one_head(grid.heads):
+        wide = sum(needed[i] for i in group)
+        for n, i in enumerate(group):
+            # A group that fits into a block is not divided.
+            is_full = used + needed[i] > room or (n == 0 and used + wide > room >= wide)
+            if blocks[-1] and is_full:
+                blocks.append([])
+                used = 0
+            blocks[-1].append(i)
+            used += needed[i]
     return blocks
+
+
+def _under_one_head(heads: Sequence[tuple[str, str]]) -> list[list[int]]:
+    """Gathers neighbouring columns with equal upper heads; a column without one is alone."""
+    groups: list[list[int]] = []
+    for i, (over, _) in enumerate(heads):
+        if groups and over and heads[i - 1][0] == over:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    return groups
 
 
 def _rich_table(grid: Grid, block: Sequence[int], columns: Sequence[Sequence[str]], room: int) -> RichTable:

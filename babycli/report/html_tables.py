@@ -18,18 +18,10 @@ from babycli.report.breakdown import Breakdown, break_down
 from babycli.report.compare import Paired
 from babycli.report.gain import Suspicion
 from babycli.report.measure import Cell, Interval
+from babycli.report.notes import notes, suspicion_headline, suspicion_note
 from babycli.report.rows import Column, TableRow
-from babycli.report.tables import (
-    MARKS,
-    Table,
-    heading,
-    metrics_of,
-    notes,
-    overall_chances,
-    overall_texts,
-    suspicion_headline,
-    suspicion_note,
-)
+from babycli.report.table_grid import overall_chances, overall_texts
+from babycli.report.tables import MARKS, Table, heading, metrics_of
 from babycli.tasks.about import drawn_groupings, known, metric_of
 from babycli.wording import any_of
 

@@ -14,21 +14,11 @@ from babycli.report.compare import BOOTSTRAP, MCNEMAR, Best, Paired, best_of_col
 from babycli.report.differences import stars
 from babycli.report.grid import latex_table, latex_text
 from babycli.report.measure import Cell
+from babycli.report.notes import counts_told, lower_gain_note, lower_notes
 from babycli.report.provisos import provisos
 from babycli.report.rows import Column, TableRow
-from babycli.report.tables import (
-    NO_ANSWER,
-    UNANSWERED,
-    Table,
-    counts_told,
-    heading,
-    lower_gain_note,
-    lower_notes,
-    metrics_of,
-    overall_chances,
-    overall_texts,
-    scores_of,
-)
+from babycli.report.table_grid import overall_chances, overall_texts
+from babycli.report.tables import NO_ANSWER, UNANSWERED, Table, heading, metrics_of, scores_of
 from babycli.tasks.about import About, about, in_order, metric_of
 from babycli.tasks.groups import Grouping
 from babycli.wording import all_of, any_of

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from babycli.report.latex import PREAMBLE, as_environment
 from babycli.report.records import records
 from babycli.report.sheet import Sheet
-from babycli.report.tables import Table, as_grid
+from babycli.report.table_grid import as_grid
+from babycli.report.tables import Table
 
 
 def sheet(tables: Sequence[Table]) -> Sheet:

@@ -1,6 +1,6 @@
-"""The summary table: models down, metrics across, chance in its own row.
+"""The summary tables: which rows and columns they have, and what is marked in them.
 
-Owns what stands in which cell and what a reader is told below it. Never reads a log; grid.py lays it out.
+Owns the table of a set of data. Never reads a log; table_grid.py and notes.py make texts of it, html_tables.py a page.
 """
 
 from __future__ import annotations
@@ -11,18 +11,14 @@ from dataclasses import dataclass
 
 from babycli.data.datasets import data_set_named
 from babycli.domain import Metric
-from babycli.report import values
 from babycli.report.baselines import Baselines, PublishedRow
 from babycli.report.gain import Gain, Suspicion, suspicions, visual_gain
-from babycli.report.grid import Grid, Line, Tone
 from babycli.report.load import Run
 from babycli.report.measure import Cell
-from babycli.report.overall import RANKED, Overall, chance_of, overalls
-from babycli.report.overall import notes as overall_notes
-from babycli.report.provisos import provisos
+from babycli.report.overall import RANKED, Overall, overalls
 from babycli.report.rows import Column, TableRow, make_rows
 from babycli.tasks.about import About, about, in_order, metric_of, with_siblings
-from babycli.wording import AnswerWay, all_of
+from babycli.wording import AnswerWay
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +60,8 @@ MARKS = (
     NO_ANSWER,
     Mark("-", lambda cell: cell.n_skipped, "left out", lambda tasks: "trials left out because images are missing"),
 )
-_NOT_FAIR = "*"
-_SUSPICIOUS = "^"
+NOT_FAIR = "*"
+SUSPICIOUS = "^"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +186,6 @@ def short_heading(column: Column) -> tuple[str, str]:
     return about(column[0]).short, metric_of(*column).short
 
 
-def scales_note(tasks: Sequence[About]) -> str:
-    """Says in which units the metrics of these tasks are shown: ``Shares of 100 %; METEOR x 100.``"""
-    return f"{'; '.join(values.with_scales(metrics_of(tasks), shares='Shares of 100 %'))}."
-
-
 def metrics_of(tasks: Sequence[About]) -> list[Metric]:
     """Gives the metrics of several tasks, in the order of a table."""
     return [metric for task in tasks for metric in task.metrics]
@@ -203,233 +194,3 @@ def metrics_of(tasks: Sequence[About]) -> list[Metric]:
 def scores_of(tasks: Sequence[About]) -> list[str]:
     """Gives the names of the metrics that are no shares, each once: ``METEOR``."""
     return list(dict.fromkeys(metric.title for metric in metrics_of(tasks) if not metric.is_share))
-
-
-def as_grid(table: Table) -> Grid:
-    """Lays out model rows with their uncertainty, then published rows, then chance and n."""
-    body: list[Line] = []
-    means = table.overall_columns
-    none = ("",) * len(means)
-    for row in table.rows:
-        suspicious = {(s.task, s.metric) for s in table.suspicions if s.label == row.label}
-        cells = row.cells
-        shown = (_number(c, cells.get(c)) + (_SUSPICIOUS if c in suspicious else "") for c in table.columns)
-        tone: Tone = "alarm" if _is_alarming(row) or suspicious else ""
-        body.append(Line(row.label, (*overall_texts(table, row), *shown), tone))
-        body.append(Line(" ± 95 %", (*none, *(_half(c, cells.get(c)) for c in table.columns)), "quiet"))
-        gain = table.gains.get(row.label)
-        if gain is not None:
-            pairs = [(c, gain.by_column.get(c)) for c in table.columns]
-            gains = tuple("" if pair is None else _difference(c, pair.difference) for c, pair in pairs)
-            ends = [tuple("" if p is None else _difference(c, p.ci95[end]) for c, p in pairs) for end in (0, 1)]
-            body.append(Line(" visual gain", (*none, *gains)))
-            body.append(Line(" 95 % from", (*none, *ends[0]), "quiet"))
-            body.append(Line(" to", (*none, *ends[1]), "quiet"))
-    published = [
-        Line(f"{row.label} (published)", (*none, *(_number_or_none(c, row.values.get(c)) for c in table.columns)))
-        for row in table.published
-    ]
-    chances = tuple(_number_or_none(c, table.chance(c)) for c in table.columns)
-    last = [
-        Line("chance", (*overall_chances(table), *chances)),
-        Line("n", (*none, *(_units(table.units(c)) for c in table.columns))),
-    ]
-    sections = tuple(tuple(lines) for lines in (body, published, last) if lines)
-    heads = (*(mean.heading for mean in means), *(short_heading(c) for c in table.columns))
-    return Grid("model", heads, sections, (*notes(table), *_legends(table)), table.title)
-
-
-def overall_texts(table: Table, row: TableRow) -> list[str]:
-    """Writes the means over tasks of a row."""
-    return [mean.text(table.overalls.get(row.label, ())) for mean in table.overall_columns]
-
-
-def overall_chances(table: Table) -> list[str]:
-    """Writes the chance level of each mean over tasks, as far as it is known."""
-    levels = chance_of(list(AnswerWay), table.chance)
-    return [
-        f"{100 * levels[mean.way]:.2f}" if mean.is_of_all and mean.way in levels else ""
-        for mean in table.overall_columns
-    ]
-
-
-def _legends(table: Table) -> list[str]:
-    """Says what the short heads of tasks with several columns mean."""
-    legends = []
-    for task in in_order(table.tasks):
-        if len(task.metrics) > 1 and task.short != task.title:
-            derived = "; ".join(f"{m.short}: {m.title}" for m in task.metrics if m.short != m.title)
-            told = [f"{task.short}: {task.title}", task.legend or derived]
-            legends.append(f"{'; '.join(text for text in told if text)}.")
-    return legends
-
-
-def _units(counts: Sequence[int]) -> str:
-    return "differs" if len(counts) > 1 else "".join(map(str, counts))
-
-
-def _is_alarming(row: TableRow) -> bool:
-    if any(replies.is_broken for run in row.runs for replies in run.replies.values()):
-        return True
-    return any(cell.n_nonfinite or cell.fair_value is not None for cell in row.cells.values())
-
-
-def _number_or_none(column: Column, value: float | None) -> str:
-    return "" if value is None else values.number(metric_of(*column), value)
-
-
-def _number(column: Column, cell: Cell | None) -> str:
-    if cell is None:
-        return ""
-    marks = "".join(mark.sign for mark in MARKS if mark.count(cell))
-    return values.number(metric_of(*column), cell.value) + marks + (_NOT_FAIR if cell.fair_value is not None else "")
-
-
-def _difference(column: Column, value: float) -> str:
-    return values.difference(metric_of(*column), value)
-
-
-def _half(column: Column, cell: Cell | None) -> str:
-    half = None if cell is None else cell.half_width
-    return "" if half is None else values.half_width(metric_of(*column), half)
-
-
-def notes(table: Table) -> list[str]:
-    """Says what a reader must know, one line each."""
-    told = [table.data_note] if table.data_note else []
-    explained = table.explained
-    told.append(f"{scales_note(explained)} n in {_units_told(explained)}, not rows.")
-    told += overall_notes([(label, overall) for label, of_row in table.overalls.items() for overall in of_row])
-    told += lower_notes(table)
-    told += _n_notes(table)
-    told += _interval_notes(table)
-    cells = [(row.label, column, cell) for row in table.rows for column, cell in row.cells.items()]
-    for mark in MARKS:
-        if listed := counts_told(table, mark):
-            told.append(f"{mark.sign}  {mark.meaning(explained)}: {listed}")
-    unfair = [
-        f"{label} {column[0]} {values.number(metric_of(*column), cell.fair_value)}"
-        for label, column, cell in cells
-        if cell.fair_value is not None
-    ]
-    if unfair:
-        told.append(
-            f"{_NOT_FAIR}  not what fair scoring of its own samples gives: {', '.join(unfair)}; "
-            "babycli report --audit says why"
-        )
-    if any(run.scoring == "reference" and run.is_ours for run in table.runs):
-        told.append("(reference): scored as the original code does, its way with ties and NaN included.")
-    if any(run.limit is not None for run in table.runs):
-        told.append("(limit N): only the first N trials of each task; of lmms-eval, rows.")
-    if any(run.offset for run in table.runs):
-        told.append("(offset M): the first M rows of each task were passed over, so these are other trials.")
-    told += provisos(table.runs)
-    if table.gains:
-        told.append(
-            "visual gain: the score less that of the same model without the image, on the same trials, with its "
-            f"paired 95 % interval.{lower_gain_note(table)}"
-        )
-    told += [suspicion_note(each) for each in table.suspicions]
-    if table.baselines is not None:
-        told.append(f"(published): {table.baselines.title}, {table.baselines.source}; {table.baselines.note}.")
-    return told
-
-
-def counts_told(table: Table, mark: Mark) -> str:
-    """Lists what a mark stands for in each row and task: ``lab/model vtwt 3``; "" where nothing has it."""
-    counts: dict[tuple[str, str], int] = {}
-    for row in table.rows:
-        for (task, _), cell in row.cells.items():
-            counts[row.label, task] = max(mark.count(cell), counts.get((row.label, task), 0))
-    return ", ".join(f"{label} {task} {n}" for (label, task), n in counts.items() if n)
-
-
-def _units_told(tasks: Sequence[About]) -> str:
-    """Lists what one item is called: ``trials (instances, captions)``."""
-    first, *others = dict.fromkeys(task.unit for task in tasks)
-    return f"{first} ({', '.join(others)})" if others else first
-
-
-def lower_notes(table: Table) -> list[str]:
-    """Says of which metrics less is better; nothing where there are none."""
-    lower = [column for column in table.columns if not metric_of(*column).higher_is_better]
-    return [f"Less is better: {', '.join(' '.join(short_heading(column)) for column in lower)}."] if lower else []
-
-
-def lower_gain_note(table: Table) -> str:
-    """Says which sign of a visual gain is good where less is better; "" where there is no such gain."""
-    columns = {column for gain in table.gains.values() for column in gain.by_column}
-    is_less = any(not metric_of(*column).higher_is_better for column in columns)
-    return " Where less is better, a gain below 0 is the good one." if is_less else ""
-
-
-def _n_notes(table: Table) -> list[str]:
-    """Says the n of every row, of the tasks in which it differs."""
-    found = []
-    for task in dict.fromkeys(task for task, _ in table.columns):
-        counts = {row.label: cell.n_units for row in table.rows for (of, _), cell in row.cells.items() if of == task}
-        if len(set(counts.values())) > 1:
-            found.append(f"n of {task}: {', '.join(f'{label} {n}' for label, n in counts.items())}")
-    return found
-
-
-def _interval_notes(table: Table) -> list[str]:
-    cells = [cell for row in table.rows for cell in row.cells.values()]
-    notes = []
-    if any(cell.ci95_clustered for cell in cells):
-        clusters = {
-            f"{heading((task, metric))[0]} by {about(task).cluster} ({cell.n_clusters})"
-            for row in table.rows
-            for (task, metric), cell in row.cells.items()
-            if cell.ci95_clustered
-        }
-        notes.append(
-            "± how far the 95 % interval reaches on its wider side; trials are not independent, so by cluster: "
-            f"{_listed(clusters)}."
-        )
-    if any(cell.ci95 and not cell.ci95_clustered for cell in cells):
-        lead = "± without clusters" if notes else "± how far the 95 % interval reaches on its wider side"
-        is_share = any(metric.is_share for metric in metrics_of(table.explained))
-        ways = ["Wilson's for shares of trials"] if is_share else []
-        if scores := scores_of(table.explained):
-            ways.append(f"bootstrap for {all_of(scores)}")
-        notes.append(f"{lead}: {', '.join(ways)}.")
-    return notes
-
-
-def _listed(texts: set[str]) -> str:
-    return ", ".join(sorted(texts))
-
-
-def suspicion_headline(suspicion: Suspicion) -> str:
-    """Says that a control is above chance."""
-    cell, metric = suspicion.cell, metric_of(suspicion.task, suspicion.metric)
-    assert cell.interval is not None
-    assert cell.chance is not None
-    why = (
-        "It does not see the right image, so words or labels may give answers away (one control in 40 is above by luck)"
-    )
-    if suspicion.is_unread:
-        why = "A control that never reads the question solves it"
-    elif suspicion.is_by_ties:
-        why = "Most of its trials are ties, which reference scoring counts as right where the right one comes first"
-    side = "ABOVE" if metric.higher_is_better else "BETTER THAN"
-    return (
-        f"A CONTROL {side} CHANCE: {suspicion.label} gets {values.number(metric, cell.value)} on {suspicion.task} "
-        f"{suspicion.metric} {values.interval(metric, cell.interval)}, chance is {values.number(metric, cell.chance)}. "
-        f"{why}"
-    )
-
-
-def suspicion_note(suspicion: Suspicion) -> str:
-    """Says the same, with what gives the answers away."""
-    lead = f"{_SUSPICIOUS}  {suspicion_headline(suspicion)}"
-    if suspicion.by is None or not suspicion.give_aways:
-        return lead
-    metric, is_word = metric_of(suspicion.task, suspicion.metric), suspicion.by.halves is not None
-    ways = "; ".join(
-        f"{way.what} ({values.number(metric, way.score)} of {way.n_trials}"
-        + (f", in the right phrase of {way.n_right})" if is_word else ")")
-        for way in suspicion.give_aways
-    )
-    return f"{lead}, most in the trials with the {'word' if is_word else suspicion.by.title} {ways}"

@@ -1,0 +1,219 @@
+"""The sentences below a summary: what a reader must know before believing or comparing its numbers.
+
+Owns these sentences, for terminals, pages and papers. Never lays out a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from babycli.domain import Metric
+from babycli.report import overall, values
+from babycli.report.gain import Suspicion
+from babycli.report.provisos import provisos
+from babycli.report.rows import Column
+from babycli.report.tables import (
+    MARKS,
+    NOT_FAIR,
+    SUSPICIOUS,
+    Mark,
+    Table,
+    heading,
+    metrics_of,
+    scores_of,
+    short_heading,
+)
+from babycli.tasks.about import About, about, in_order, is_of_chosen, metric_of
+from babycli.wording import all_of
+
+_MANY = 4  # tasks that are told one by one
+
+
+def notes(table: Table) -> list[str]:
+    """Says what a reader must know, one line each."""
+    told = [table.data_note] if table.data_note else []
+    explained = table.explained
+    told.append(f"{scales_note(explained)} n in {_units_told(explained)}, not rows.")
+    told += overall.notes([(label, mean) for label, of_row in table.overalls.items() for mean in of_row])
+    told += lower_notes(table)
+    told += _n_notes(table)
+    told += _interval_notes(table)
+    cells = [(row.label, column, cell) for row in table.rows for column, cell in row.cells.items()]
+    for mark in MARKS:
+        if listed := counts_told(table, mark):
+            told.append(f"{mark.sign}  {mark.meaning(explained)}: {listed}")
+    unfair = [
+        f"{label} {column[0]} {values.number(metric_of(*column), cell.fair_value)}"
+        for label, column, cell in cells
+        if cell.fair_value is not None
+    ]
+    if unfair:
+        told.append(
+            f"{NOT_FAIR}  not what fair scoring of its own samples gives: {', '.join(unfair)}; "
+            "babycli report --audit says why"
+        )
+    if any(run.scoring == "reference" and run.is_ours for run in table.runs):
+        told.append("(reference): scored as the original code does, its way with ties and NaN included.")
+    if any(run.limit is not None for run in table.runs):
+        told.append("(limit N): only the first N trials of each task; of lmms-eval, rows.")
+    if any(run.offset for run in table.runs):
+        told.append("(offset M): the first M rows of each task were passed over, so these are other trials.")
+    told += provisos(table.runs)
+    if table.gains:
+        told.append(
+            "visual gain: the score less that of the same model without the image, on the same trials, with its "
+            f"paired 95 % interval.{lower_gain_note(table)}"
+        )
+    told += [suspicion_note(each) for each in table.suspicions]
+    if table.baselines is not None:
+        told.append(f"(published): {table.baselines.title}, {table.baselines.source}; {table.baselines.note}.")
+    return told
+
+
+def legends(table: Table) -> list[str]:
+    """Says what the short heads of tasks and metrics mean, as far as they are shown."""
+    told, names = [], []
+    shown = [metric_of(*column) for column in table.columns]
+    for task in in_order(table.tasks):
+        own = [metric for metric in task.metrics if metric in shown and not _is_variant(metric)]
+        if len(task.metrics) > 1 and task.short != task.title:
+            names.append(f"{task.short}: {task.title}")
+        derived = "; ".join(f"{m.short}: {m.title}" for m in own if m.short != m.title)
+        meaning = task.legend or derived
+        if len(own) > 1 and meaning:
+            lead = f"{task.short}: {task.title}; " if task.short != task.title else f"{task.short}: "
+            names = [name for name in names if name != lead.removesuffix("; ")]
+            told.append(f"{lead}{meaning}.")
+    if any(metric.twin_of for metric in shown):
+        told.append("(ref.): by the rules of the authors' code, where these give another number.")
+    if any(is_of_chosen(metric.name) for metric in shown):
+        told.append("(chosen): not written; the answer of the closed set that the model prefers.")
+    return [*([f"{'; '.join(names)}."] if names else []), *told]
+
+
+def _is_variant(metric: Metric) -> bool:
+    return bool(metric.twin_of) or is_of_chosen(metric.name)
+
+
+def counts_told(table: Table, mark: Mark) -> str:
+    """Lists what a mark stands for in each row and task: ``lab/model vtwt 3``; "" where nothing has it.
+
+    A row with many tasks is named once: ``lab/model vtwt 3, labeled_s 2; lab/other vtwt 5``.
+    """
+    counts: dict[tuple[str, str], int] = {}
+    for row in table.rows:
+        for (task, _), cell in row.cells.items():
+            counts[row.label, task] = max(mark.count(cell), counts.get((row.label, task), 0))
+    found: dict[str, list[str]] = {}
+    for (label, task), n in counts.items():
+        if n:
+            found.setdefault(label, []).append(f"{task} {n}")
+    has_many = any(len(of_row) > 1 for of_row in found.values())
+    return ("; " if has_many else ", ").join(f"{label} {', '.join(of_row)}" for label, of_row in found.items())
+
+
+def _units_told(tasks: Sequence[About]) -> str:
+    """Lists what one item is called: ``trials (instances, captions)``."""
+    first, *others = dict.fromkeys(task.unit for task in tasks)
+    return f"{first} ({', '.join(others)})" if others else first
+
+
+def lower_notes(table: Table) -> list[str]:
+    """Says of which metrics less is better; nothing where there are none."""
+    lower = [column for column in table.columns if not metric_of(*column).higher_is_better]
+    return [f"Less is better: {', '.join(' '.join(short_heading(column)) for column in lower)}."] if lower else []
+
+
+def lower_gain_note(table: Table) -> str:
+    """Says which sign of a visual gain is good where less is better; "" where there is no such gain."""
+    columns = {column for gain in table.gains.values() for column in gain.by_column}
+    is_less = any(not metric_of(*column).higher_is_better for column in columns)
+    return " Where less is better, a gain below 0 is the good one." if is_less else ""
+
+
+def _n_notes(table: Table) -> list[str]:
+    """Says the n of every row, of the tasks in which it differs."""
+    found = []
+    for task in dict.fromkeys(task for task, _ in table.columns):
+        counts = {row.label: cell.n_units for row in table.rows for (of, _), cell in row.cells.items() if of == task}
+        if len(set(counts.values())) > 1:
+            found.append(f"n of {task}: {', '.join(f'{label} {n}' for label, n in counts.items())}")
+    return found
+
+
+def _interval_notes(table: Table) -> list[str]:
+    cells = [cell for row in table.rows for cell in row.cells.values()]
+    notes = []
+    if any(cell.ci95_clustered for cell in cells):
+        notes.append(
+            "± how far the 95 % interval reaches on its wider side; trials are not independent, so by cluster: "
+            f"{_clusters_told(table)}."
+        )
+    if any(cell.ci95 and not cell.ci95_clustered for cell in cells):
+        lead = "± without clusters" if notes else "± how far the 95 % interval reaches on its wider side"
+        is_share = any(metric.is_share for metric in metrics_of(table.explained))
+        ways = ["Wilson's for shares of trials"] if is_share else []
+        if scores := scores_of(table.explained):
+            ways.append(f"bootstrap for {all_of(scores)}")
+        notes.append(f"{lead}: {', '.join(ways)}.")
+    return notes
+
+
+def _clusters_told(table: Table) -> str:
+    """Lists the kinds of clusters and how many there are: ``Labeled-S by category (22), VTWT by session (74)``.
+
+    Where many tasks have clusters of one kind, the kind is told once, and the tasks by their short names.
+    """
+    by_kind: dict[str, dict[Column, int]] = {}
+    for row in table.rows:
+        for column, cell in row.cells.items():
+            if cell.ci95_clustered:
+                by_kind.setdefault(about(column[0]).cluster, {})[column] = cell.n_clusters or 0
+    told = set()
+    for kind, counts in by_kind.items():
+        if len({task for task, _ in counts}) <= _MANY:
+            told |= {f"{heading(column)[0]} by {kind} ({n})" for column, n in counts.items()}
+        else:
+            tasks = dict.fromkeys(f"{short_heading(column)[0]} {n}" for column, n in counts.items())
+            grouping = about(next(iter(counts))[0]).grouping(kind)
+            told.add(f"{grouping.title if grouping else kind} ({', '.join(tasks)})")
+    return ", ".join(sorted(told))
+
+
+def suspicion_headline(suspicion: Suspicion) -> str:
+    """Says that a control is above chance."""
+    cell, metric = suspicion.cell, metric_of(suspicion.task, suspicion.metric)
+    assert cell.interval is not None
+    assert cell.chance is not None
+    why = (
+        "It does not see the right image, so words or labels may give answers away (one control in 40 is above by luck)"
+    )
+    if suspicion.is_unread:
+        why = "A control that never reads the question solves it"
+    elif suspicion.is_by_ties:
+        why = "Most of its trials are ties, which reference scoring counts as right where the right one comes first"
+    side = "ABOVE" if metric.higher_is_better else "BETTER THAN"
+    return (
+        f"A CONTROL {side} CHANCE: {suspicion.label} gets {values.number(metric, cell.value)} on {suspicion.task} "
+        f"{suspicion.metric} {values.interval(metric, cell.interval)}, chance is {values.number(metric, cell.chance)}. "
+        f"{why}"
+    )
+
+
+def suspicion_note(suspicion: Suspicion) -> str:
+    """Says the same, with what gives the answers away."""
+    lead = f"{SUSPICIOUS}  {suspicion_headline(suspicion)}"
+    if suspicion.by is None or not suspicion.give_aways:
+        return lead
+    metric, is_word = metric_of(suspicion.task, suspicion.metric), suspicion.by.halves is not None
+    ways = "; ".join(
+        f"{way.what} ({values.number(metric, way.score)} of {way.n_trials}"
+        + (f", in the right phrase of {way.n_right})" if is_word else ")")
+        for way in suspicion.give_aways
+    )
+    return f"{lead}, most in the trials with the {'word' if is_word else suspicion.by.title} {ways}"
+
+
+def scales_note(tasks: Sequence[About]) -> str:
+    """Says in which units the metrics of these tasks are shown: ``Shares of 100 %; METEOR x 100.``"""
+    return f"{'; '.join(values.with_scales(metrics_of(tasks), shares='Shares of 100 %'))}."
