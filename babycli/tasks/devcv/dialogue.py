@@ -49,6 +49,7 @@ from babycli.tasks.devcv.clusters import SHARED, recording_of, shared_groups
 from babycli.tasks.devcv.entries import Question, faults, pictures_of, questions_of
 from babycli.tasks.devcv.turns import Credits, Turn, replies_of
 from babycli.tasks.groups import SESSION, Grouping
+from babycli.tasks.replies import Reply
 from babycli.tasks.sessions import day_of
 from babycli.wording import AnswerWay, History, Scoring
 
@@ -202,6 +203,13 @@ class DevCVTask(Task):
 
     def target(self, row: Row) -> str:
         return " ".join(question.right for question in questions_of(row))
+
+    def replies(self, place: int, row: Row, texts: Sequence[str | None]) -> list[Reply]:
+        return [
+            Reply(place, text, self.right(question) or "", self.kind_of(question).read(text, question) or "")
+            for question, text in zip(questions_of(row), texts, strict=False)
+            if text is not None
+        ]
 
     # ------------------------------------------------------------ answers
 
