@@ -41,7 +41,7 @@ def our_log(losses: Losses, scoring: Scoring, limit: int | None = None, as_simil
         "skipped": {task: [] for task in TASKS},
     }
     lines: dict[str, list[dict[str, Any]]] = {}
-    for name, task in all_tasks().items():
+    for name, task in ((name, all_tasks()[name]) for name in all_tasks() if name in TASKS):
         rows, of_task, outcomes = LABELS[name], [], []
         for item in task.items(rows)[:limit]:
             answers = [_answers(name, i, losses, as_similarity) for i in item.row_indices]

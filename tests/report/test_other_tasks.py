@@ -494,7 +494,7 @@ def test_an_unknown_kind_of_group_names_all_kinds(logs: Path, babycli: Babycli) 
     ran = babycli("report", logs, "--by", "shades")
     assert ran.code == 2
     assert "Did you mean 'shade'?" in ran.err
-    assert "one of: category, session, word, shade" in ran.err
+    assert "one of: category, session, word, number, shade" in ran.err
 
 
 def test_an_unknown_kind_of_group_is_a_usage_error_without_logs_too(tmp_path: Path, babycli: Babycli) -> None:
