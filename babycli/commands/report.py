@@ -53,6 +53,15 @@ def report(
             show_default=False,
         ),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help="With --format leaderboard: the model, as a table calls it, where logs have several.",
+            show_default=False,
+        ),
+    ] = None,
     baselines: Annotated[
         str | None,
         typer.Option("--baselines", metavar="paper", help="Add published rows, marked as such.", show_default=False),
@@ -86,6 +95,8 @@ def report(
     """
     wanted_form = forms()[one_of(form, forms(), "format")]
     _check(wanted_form, compared, items, by, audit, with_images, plot, baselines)
+    if model is not None and not isinstance(wanted_form, ModelForm):
+        raise UsageError("--model is for forms of one model's scores", "add  --format leaderboard")
     if tasks is not None:
         select_tasks(tasks)  # from now on they are known
     from babycli.report.writing import Wanted, write  # reads numbers with NumPy, which other commands need not wait for
@@ -100,6 +111,7 @@ def report(
         compared=named,
         items=items,
         by=by,
+        model=model,
         baselines=baselines,
         plot=plot,
         audit=audit,

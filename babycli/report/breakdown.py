@@ -6,8 +6,10 @@ Owns the grouping. Groups differ in size, so each has its own n and interval.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+
+import numpy as np
 
 from babycli.domain import Metric
 from babycli.errors import DataError
@@ -17,11 +19,14 @@ from babycli.report.notes import scales_note
 from babycli.report.rows import TableRow
 from babycli.report.sheet import Sheet
 from babycli.report.tables import heading
-from babycli.report.trials import Floats, codes
+from babycli.report.trials import Floats
+from babycli.report.turns import turn_scores
 from babycli.stats import mean_test, wilson95
 from babycli.tasks.about import about, in_order, known, with_siblings
 from babycli.tasks.groups import Grouping
+from babycli.wording import natural_order
 
+RIGHT = "right"  # what a turn is or is not, in the place of a metric
 MAX_COLUMNS = 6  # that fit into 80 columns beside the names of the groups
 
 
@@ -54,17 +59,31 @@ def break_down(rows: Sequence[TableRow], by: str) -> list[Breakdown]:
 
 def _of_task(row: TableRow, task: str, by: str) -> Breakdown | None:
     trials, kind = row.trials(task), about(task).grouping(by)
-    if trials is None or kind is None or not kind.is_offered or by not in trials.groups:
+    if trials is None or kind is None or not (kind.is_of_turns or (kind.is_offered and by in trials.groups)):
         return None
     metric = about(task).main_of(trials.values)
     if metric is None:
         return None
+    if kind.is_of_turns:
+        of_turns = _by_turn(row, task, metric)
+        # The first metric of a task with turns is of single ones, so its chance level is theirs.
+        of_one = replace(metric, title=RIGHT, short=RIGHT, chance=about(task).metrics[0].chance)
+        return Breakdown(row, task, of_one, kind, of_turns) if of_turns else None
     names = list(dict.fromkeys(trials.groups[by]))
-    numbers = codes(trials.groups[by])
-    groups = [_score(name, trials.values[metric.name][numbers == i], metric, kind) for i, name in enumerate(names)]
+    if all(name.isdecimal() for name in names):
+        names.sort(key=int)
+    of_trials = np.array(trials.groups[by])
+    groups = [_score(name, trials.values[metric.name][of_trials == name], metric, kind) for name in names]
     if kind.day_of is not None:
         groups.sort(key=lambda group: group.group)
     return Breakdown(row, task, metric, kind, tuple(groups))
+
+
+def _by_turn(row: TableRow, task: str, metric: Metric) -> tuple[GroupScore, ...]:
+    """Gives the score of each turn, with Wilson's interval over conversations."""
+    run = row.run_of(task)
+    scores = [] if run is None else turn_scores(run.path, task, metric.name, run.scoring)
+    return tuple(GroupScore(str(of.turn), of.value, of.n, wilson95(of.value, of.n), None) for of in scores)
 
 
 def _score(name: str, of_trials: Floats, metric: Metric, kind: Grouping) -> GroupScore:
@@ -92,8 +111,8 @@ def as_grids(breakdowns: Sequence[Breakdown]) -> list[Grid]:
 def _grid(breakdowns: Sequence[Breakdown], n_before: int) -> Grid:
     first = breakdowns[0]
     names = list(dict.fromkeys(group.group for breakdown in breakdowns for group in breakdown.groups))
-    if first.by.day_of is not None:
-        names.sort()
+    if first.by.day_of is not None or all(name.isdecimal() for name in names):
+        names.sort(key=natural_order)
     scores = [{group.group: group for group in breakdown.groups} for breakdown in breakdowns]
     lines = []
     for name in names:
@@ -107,6 +126,7 @@ def _grid(breakdowns: Sequence[Breakdown], n_before: int) -> Grid:
     labels = [breakdown.row.label for breakdown in breakdowns]
     legend = [f"[{i}] {label}" for i, label in zip(numbers, labels, strict=True)] if many else labels
     over, under = heading((first.task, first.metric.name))
+    under = RIGHT if first.by.is_of_turns else under  # in a turn, the answer is right or not
     scales = scales_note(with_siblings([first.task]))
     notes = [*legend, f"{scales} Few trials in a group tell little: --format csv has intervals."]
     notes += _time_notes(breakdowns)
@@ -130,7 +150,7 @@ def records(breakdowns: Sequence[Breakdown]) -> list[dict[str, object]]:
         {
             "model": breakdown.row.label,
             "task": breakdown.task,
-            "metric": breakdown.metric.name,
+            "metric": RIGHT if breakdown.by.is_of_turns else breakdown.metric.name,
             "by": breakdown.by.name,
             "group": group.group,
             "recorded_on": None if group.day is None else str(group.day),

@@ -226,12 +226,7 @@ def find_rows(names: Sequence[str], rows: Sequence[TableRow]) -> list[TableRow]:
     """
     found: list[TableRow] = []
     for name in names:
-        fitting = _fitting(name, rows)
-        if not fitting:
-            labels = [row.label for row in rows]
-            raise UsageError(
-                f"no run is of a model {name!r}.{did_you_mean(name, labels)}", f"one of: {', '.join(labels[:20])}"
-            )
+        fitting = rows_of(name, rows)
         if len(fitting) > 1:
             raise UsageError(
                 f"{name!r} fits {len(fitting)} rows: {', '.join(row.label for row in fitting[:5])}",
@@ -241,6 +236,17 @@ def find_rows(names: Sequence[str], rows: Sequence[TableRow]) -> list[TableRow]:
     if len(found) < 2:
         raise UsageError("--compare needs two different models", "write  --compare A B")
     return found
+
+
+def rows_of(name: str, rows: Sequence[TableRow]) -> list[TableRow]:
+    """Finds the rows that a name fits. Raises UsageError where there are none."""
+    fitting = _fitting(name, rows)
+    if not fitting:
+        labels = [row.label for row in rows]
+        raise UsageError(
+            f"no run is of a model {name!r}.{did_you_mean(name, labels)}", f"one of: {', '.join(labels[:20])}"
+        )
+    return fitting
 
 
 def _lies_at(run: Run, place: Path) -> bool:

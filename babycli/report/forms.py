@@ -65,11 +65,11 @@ class PageForm:
 
 @dataclass(frozen=True, slots=True)
 class ModelForm:
-    """Writes the scores of one model, and refuses others."""
+    """Writes the scores of one model, and refuses others: the rows that the user chose, and all that there are."""
 
     name: str
     extension: str
-    write: Callable[[Sequence[TableRow], Say], str]
+    write: Callable[[Sequence[TableRow], Sequence[TableRow], Say], str]
 
 
 Form = SheetForm | PageForm | ModelForm

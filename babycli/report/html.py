@@ -26,7 +26,7 @@ from babycli.report.grid import Grid
 from babycli.report.html_images import IMAGES_WARNING, MAX_PICTURES, Images, Picture
 from babycli.report.load import Unread
 from babycli.report.tables import Table, heading, metrics_of
-from babycli.tasks.about import About, drawn_groupings, in_order, with_siblings
+from babycli.tasks.about import About, in_order, with_siblings
 from babycli.wording import all_of
 
 __all__ = ["IMAGES_WARNING", "Images", "page"]
@@ -50,6 +50,7 @@ class _Part:
     forests: tuple[html_figures.Forest, ...]
     heats: tuple[html_tables.Heat, ...]
     curves: html_figures.Curves
+    turns: html_figures.Curves
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,6 @@ def page(
         differences=_differences(comparisons),
         items=[_items(each, pictures, ids) for each in listed],
         of_scores=_of_scores(with_siblings(each.comparison.task for each in listed)),
-        drawn=all_of(drawn_groupings()),
         pictures=[(ids[key], picture) for key, picture in pictures.items() if key in ids],
         with_pictures=images is not None,
         unread=unread,
@@ -144,6 +144,7 @@ def _part(number: int, table: Table) -> _Part:
         forests=tuple(html_figures.forests(table)),
         heats=tuple(html_tables.heat_maps(table)),
         curves=html_figures.learning_curves(table),
+        turns=html_figures.turn_curves(table),
     )
 
 

@@ -12,10 +12,11 @@ from typing import Literal
 
 from babycli.domain import Metric
 from babycli.report import values
+from babycli.report.breakdown import GroupScore, break_down
 from babycli.report.measure import Cell
 from babycli.report.rows import Column, TableRow, training_runs
 from babycli.report.tables import Table, heading
-from babycli.tasks.about import about, metric_of
+from babycli.tasks.about import about, drawn_groupings, metric_of
 
 WIDTH = 360  # as wide as a small phone; a figure is scaled to the place that it has
 N_MARKS = 40  # rows of a forest plot: what can still be looked through
@@ -208,7 +209,6 @@ def learning_curves(table: Table) -> Curves:
 
 
 def _curves_of(column: Column, kept: Mapping[str, Sequence[TableRow]]) -> dict[str, Curve]:
-    """Draws all of them on the same axes, so that they can be held side by side."""
     metric = metric_of(*column)
     steps: dict[str, list[tuple[int, Cell]]] = {}
     for name, rows in kept.items():
@@ -216,12 +216,44 @@ def _curves_of(column: Column, kept: Mapping[str, Sequence[TableRow]]) -> dict[s
         of_series = [(step, cell) for step, cell in known if math.isfinite(cell.value)]
         if len({step for step, _ in of_series}) > 1:
             steps[name] = of_series
+    return _curves(" ".join(heading(column)), metric, "step", "checkpoints", steps)
+
+
+def turn_curves(table: Table) -> Curves:
+    """Draws the score of each turn of the tasks that have several, for the best N_SERIES rows.
+
+    The rows are those of the models; controls are drawn where there is nothing else.
+    """
+    found = [each for kind in drawn_groupings() for each in break_down(table.rows, kind) if each.by.is_of_turns]
+    series: list[Series] = []
+    n_left_out = 0
+    for task in dict.fromkeys(each.task for each in found):
+        of_task = [each for each in found if each.task == task and not each.row.control]
+        of_task = of_task or [each for each in found if each.task == task]
+        of_task.sort(key=lambda each: -each.row.cells[each.task, each.metric.name].value)
+        kept = of_task[:N_SERIES]
+        n_left_out += len(of_task) - len(kept)
+        steps = {each.row.label: [_at_turn(group) for group in each.groups] for each in kept}
+        title, metric = f"{about(task).title}, turn by turn", kept[0].metric
+        curves = _curves(title, metric, "turn", "turns", {k: of for k, of in steps.items() if len(of) > 1})
+        series += [Series(label, len(steps[label]), (curve,)) for label, curve in curves.items()]
+    return Curves(tuple(series), n_left_out)
+
+
+def _at_turn(group: GroupScore) -> tuple[int, Cell]:
+    return int(group.group), Cell(group.value, group.n_trials, ci95=group.ci95)
+
+
+def _curves(
+    title: str, metric: Metric, step_word: str, steps_word: str, steps: Mapping[str, Sequence[tuple[int, Cell]]]
+) -> dict[str, Curve]:
+    """Draws all series on the same axes, so that they can be held side by side."""
     if not steps:
         return {}
     cells = [cell for of_series in steps.values() for _, cell in of_series]
     axis = _axis(metric, [end for cell in cells for end in (cell.value, *(cell.interval or ()))])
     all_steps = sorted({step for of_series in steps.values() for step, _ in of_series})
-    is_log = all_steps[0] > 0 and all_steps[-1] >= _LOG_FROM * all_steps[0]
+    is_log = step_word == "step" and all_steps[0] > 0 and all_steps[-1] >= _LOG_FROM * all_steps[0]
     scale = (lambda step: math.log(step)) if is_log else float
 
     def x(step: float) -> float:
@@ -231,12 +263,11 @@ def _curves_of(column: Column, kept: Mapping[str, Sequence[TableRow]]) -> dict[s
         return axis.between(value, _CURVE_BOTTOM, _CURVE_TOP)
 
     lines = {name: _points((x(s), y(c.value)) for s, c in of_series) for name, of_series in steps.items()}
-    title = " ".join(heading(column))
     return {
         name: Curve(
             title=title,
-            told=f"{title} over {len(of_series)} checkpoints: "
-            + "; ".join(_told(metric, f"step {step}", cell.value, cell.interval) for step, cell in of_series)
+            told=f"{title} over {len(of_series)} {steps_word}: "
+            + "; ".join(_told(metric, f"{step_word} {step}", cell.value, cell.interval) for step, cell in of_series)
             + ("." if metric.chance is None else f". Chance is {values.number(metric, metric.chance)}."),
             x_ticks=_step_ticks(all_steps, x),
             y_ticks=tuple(Tick(y(at), text) for at, text in axis.ticks),
@@ -245,7 +276,7 @@ def _curves_of(column: Column, kept: Mapping[str, Sequence[TableRow]]) -> dict[s
             line=lines[name],
             others=tuple(line for other, line in lines.items() if other != name),
             points=tuple(
-                Point(x(s), y(c.value), _told(metric, f"step {s}", c.value, c.interval)) for s, c in of_series
+                Point(x(s), y(c.value), _told(metric, f"{step_word} {s}", c.value, c.interval)) for s, c in of_series
             ),
             last=Tick(y(of_series[-1][1].value), values.number(metric, of_series[-1][1].value)),
             is_log=is_log,

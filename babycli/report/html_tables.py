@@ -14,7 +14,7 @@ from typing import Literal
 from babycli.data.datasets import data_set_named
 from babycli.domain import Metric
 from babycli.report import values
-from babycli.report.breakdown import Breakdown, break_down
+from babycli.report.breakdown import RIGHT, Breakdown, break_down
 from babycli.report.compare import Paired
 from babycli.report.gain import Suspicion
 from babycli.report.measure import Cell, Interval
@@ -269,7 +269,7 @@ def _heat(breakdowns: Sequence[Breakdown]) -> Heat:
         scores = {group.group: group.value for group in each.groups}
         lines.append(HeatLine(each.row.label, tuple(_heat_cell(metric, scores.get(name)) for name in counts)))
     return Heat(
-        title=f"{' '.join(heading(column))} by {first.by.name}",
+        title=f"{heading(column)[0]} {RIGHT if first.by.is_of_turns else heading(column)[1]} by {first.by.name}",
         told=_heat_told(metric),
         by=first.by.name,
         heads=tuple(Head(name, f"n {'/'.join(map(str, sorted(ns)))}") for name, ns in counts.items()),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from babycli.report.trials import Floats, TaskTrials
 from babycli.stats import bootstrap95, clustered95, clustered_stderr, wilson95
-from babycli.tasks.about import is_of_chosen, metric_of
+from babycli.tasks.about import about, is_of_chosen, metric_of
 
 Interval = tuple[float, float]
 SEED = 0  # of the bootstrap
@@ -63,23 +63,23 @@ def measured(trials: TaskTrials, metric: str, value: float | None = None, n_skip
     values = trials.values[metric]
     fair = float(values.mean())
     described = metric_of(trials.task, metric)
-    about = Cell(
+    cell = Cell(
         value=fair if value is None else value,
         n_units=trials.n,
-        n_ties=len(trials.ties),
+        n_ties=len(trials.ties) if is_of_chosen(metric) or about(trials.task).main_chosen() is None else 0,
         n_nonfinite=len(trials.nonfinite),
         n_unanswered=len(trials.unanswered),
         n_skipped=n_skipped,
         n_no_answer=0 if is_of_chosen(metric) else sum(trials.no_answer.values()),
         chance=described.chance,
     )
-    if not math.isclose(about.value, fair, abs_tol=_AGREES * max(1.0, abs(fair))):
-        return replace(about, fair_value=fair)
+    if not math.isclose(cell.value, fair, abs_tol=_AGREES * max(1.0, abs(fair))):
+        return replace(cell, fair_value=fair)
     is_share = described.is_share
-    plain = wilson95(about.value, trials.n) if is_share else bootstrap95(values, SEED) if trials.n > 1 else None
+    plain = wilson95(cell.value, trials.n) if is_share else bootstrap95(values, SEED) if trials.n > 1 else None
     clusters = trials.clusters
     return replace(
-        about,
+        cell,
         stderr=plain_stderr(values),
         ci95=plain,
         stderr_clustered=None if clusters is None else clustered_stderr(values, clusters),

@@ -16,7 +16,7 @@ from babycli.errors import DataError
 from babycli.files import write_atomically
 from babycli.report import audit_sheet, breakdown, differences, plots, summary
 from babycli.report.baselines import read_baselines
-from babycli.report.compare import Comparison, compare, find_rows
+from babycli.report.compare import Comparison, compare, find_rows, rows_of
 from babycli.report.forms import Everything, Form, ModelForm, PageForm, SheetForm, Terminal, forms
 from babycli.report.load import Logs, label_rows_of, load_logs, unfinished_runs
 from babycli.report.sheet import Sheet
@@ -35,6 +35,7 @@ class Wanted:
     compared: Sequence[str]
     items: bool
     by: str | None
+    model: str | None  # the rows that a form for one model is to have; None: all
     baselines: str | None
     plot: Path | None
     audit: bool
@@ -62,7 +63,7 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
             pictures_of = wanted.root if wanted.with_images else None
             text = wanted.form.write(Everything(tables, comparisons, wanted.items, logs.unread, pictures_of), say)
         case ModelForm():
-            text = wanted.form.write(rows, say)
+            text = wanted.form.write(rows if wanted.model is None else rows_of(wanted.model, rows), rows, say)
     _put(text, wanted, say)
     if wanted.plot is not None:
         plots.draw(wanted.plot, tables, comparisons, wanted.by)

@@ -28,6 +28,7 @@ class Grouping:
     day_of: Callable[[str], date | None] | None = None  # gives a group's day, if it has one; names sort by day
     dated_by: str = ""  # the event of that day: "recording"
     age: str = ""  # the quantity that grows from day to day: "the child's age"
+    is_of_turns: bool = False  # its groups are no items, but the turns of them: the first, the second ...
     halves: Halves | None = None  # for a pair of phrases: gives the words only in the right one, and only in the wrong
 
 
@@ -38,4 +39,6 @@ SESSION = Grouping(
 WORD = Grouping("word", "word in which the phrases differ", is_drawn=True, is_derived=True)
 PHRASES = Grouping("phrases", "pair of phrases", is_offered=False, halves=only_in)
 
-KINDS = (CATEGORY, SESSION, WORD, PHRASES)  # those that come with babycli
+TURN = Grouping("turn", "turn", is_drawn=True, is_of_turns=True)
+
+KINDS = (CATEGORY, SESSION, WORD, PHRASES, TURN)  # those that come with babycli

@@ -59,10 +59,10 @@ def _recognises(document: Document) -> bool:
     return is_a_run(document)
 
 
-def _write_leaderboard(rows: Sequence[TableRow], say: Say) -> str:
+def _write_leaderboard(rows: Sequence[TableRow], every: Sequence[TableRow], say: Say) -> str:
     from babycli.interop.lmms.leaderboard import write
 
-    return write(rows, say)
+    return write(rows, every, say)
 
 
 FAMILY = Family(

@@ -1,7 +1,7 @@
-"""Scores for the BabyVLM 2026 leaderboard.
+"""Scores for a leaderboard: those of DevCV tasks where a report has some, else those of BabyVLM's.
 
-Owns the format that its collator takes: ``{"results": {"<task>": {"<metric>": fraction}}}``. The leaderboard's
-``baby_winoground`` is another task (version 2 of the benchmark) under the same name, so ours never goes into it.
+Owns the choice, and entries of BabyVLM's tasks: ``{"results": {"<task>": {"<metric>": fraction}}}``. Such an entry
+never has ``baby_winoground``, a name that two editions of the benchmark share; a file of devcv_scores.py may have it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from babycli.data.datasets import data_set_named
 from babycli.data.manifest import manifests
 from babycli.errors import DataError, UntrustedResultError, UsageError
+from babycli.interop.lmms import devcv_scores
 from babycli.report.forms import Say, as_json
 from babycli.report.provisos import provisos
 from babycli.report.rows import TableRow
@@ -25,18 +26,22 @@ WHY_LEFT_OUT = (
 )
 
 
-def write(rows: Sequence[TableRow], say: Say) -> str:
+def write(rows: Sequence[TableRow], every: Sequence[TableRow], say: Say) -> str:
     """Writes the entry of one model; its controls are passed over, and tasks of other benchmarks are left out.
+
+    ``rows`` are those that the user chose of ``every`` row.
 
     Raises UsageError for several models, DataError for numbers that are not of the whole published data, and
     UntrustedResultError for such as no leaderboard should show.
     """
+    if of_devcv := devcv_scores.ranked_rows(rows):
+        return devcv_scores.write(of_devcv, every, say)
     rows = [row for row in rows if not row.control] or rows
     if len(rows) != 1:
         labels = "\n  ".join(row.label for row in rows[:20])
         raise UsageError(
             f"a leaderboard entry is of one model, here are {len(rows)}:\n  {labels}",
-            "name one run's folder:  babycli report logs/MODEL/DATE --format leaderboard",
+            "name one run's folder:  babycli report logs/MODEL/DATE --format leaderboard,  or choose with --model",
         )
     (row,) = rows
     if row.control:

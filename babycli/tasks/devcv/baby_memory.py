@@ -15,6 +15,7 @@ from babycli.tasks.devcv.answers import LETTER
 from babycli.tasks.devcv.dialogue import DevCVTask, counted
 from babycli.tasks.devcv.entries import Question, objects_of
 from babycli.tasks.devcv.turns import Credits
+from babycli.tasks.groups import TURN
 
 
 class BabyMemory(DevCVTask):
@@ -30,6 +31,7 @@ class BabyMemory(DevCVTask):
         *counted("acc_testing_adjusted", "testing, both turns of an object", "memory", 1 / 4, is_main=True),
     )
     legend = "learn: learning turns; test: testing turns; memory: objects of which both testing turns are right"
+    groupings = (*DevCVTask.groupings, TURN)
     max_new_tokens = 128
     n_images = 29
     n_turns = 15

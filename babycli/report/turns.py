@@ -1,0 +1,84 @@
+"""Scores by turn: which share of conversations has the right answer in their first turn, in their second, and so on.
+
+Owns reading the turns from the samples of a run, where tasks of several turns log each of them. A turn that was not
+reached counts as wrong. Never decides a turn: the samples say what was read in each reply.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from babycli.logs.content import read_content
+from babycli.logs.fields import mapping
+from babycli.logs.samples import decoded
+from babycli.report.logged import stamp
+from babycli.wording import Scoring
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedTurn:
+    """What a samples file says of a turn."""
+
+    right: str
+    said: str  # the reply; "" where an answer was chosen, and nothing written
+    read: str  # the answer that was found in it; "" for none
+    credit: float  # what it counted, from 0 to 1
+
+
+@dataclass(frozen=True, slots=True)
+class TurnScore:
+    turn: int  # from 1
+    value: float
+    n: int  # conversations that have so many turns
+
+
+def turn_scores(results: Path, task: str, metric: str, scoring: str) -> list[TurnScore]:
+    """Gives the score of each turn, by what the metric counts; nothing where the samples do not tell of turns."""
+    conversations = logged_turns(results, task, metric, scoring).values()
+    longest = max((len(turns) for turns in conversations), default=0)
+    of_turns = [[turns[i].credit for turns in conversations if len(turns) > i] for i in range(longest)]
+    return [TurnScore(i, sum(credits) / len(credits), len(credits)) for i, credits in enumerate(of_turns, 1)]
+
+
+@functools.lru_cache(maxsize=64)
+def logged_turns(results: Path, task: str, metric: str, scoring: str) -> Mapping[str, Sequence[LoggedTurn]]:
+    """Reads the turns of each item, by its place in the label file; damaged lines are passed over."""
+    try:
+        content = read_content(results.with_name(f"{stamp(results)}_samples_{task}.jsonl"))
+    except (OSError, ValueError):  # the second for a name of a task that no file can have
+        return {}
+    found = {}
+    for raw in content.split(b"\n"):
+        try:
+            line = decoded(raw)
+        except ValueError:
+            continue
+        turns = mapping(line.get(metric)).get("turns")
+        if isinstance(turns, list):
+            by_authors = scoring == Scoring.REFERENCE
+            read = [_turn(mapping(turn), by_authors) for turn in turns]
+            n_due = _n_turns(line)
+            found[str(line.get("doc_id"))] = [*read, *(LoggedTurn("", "", "", 0.0) for _ in range(n_due - len(read)))]
+    return found
+
+
+def _turn(logged: Mapping[str, Any], by_authors: bool) -> LoggedTurn:
+    right, chosen = _text(logged.get("gold")), logged.get("chosen")
+    if isinstance(chosen, list):
+        return LoggedTurn(right, "", " or ".join(map(_text, chosen)), 1 / len(chosen) if right in chosen else 0.0)
+    read = _text(logged.get("extracted_reference" if by_authors else "extracted"))
+    return LoggedTurn(right, _text(logged.get("reply")), read, float(bool(right) and read == right))
+
+
+def _n_turns(line: Mapping[str, Any]) -> int:
+    """Counts the turns that an item has, in the form of its label row; 0 where that does not tell."""
+    messages = mapping(line.get("doc")).get("conversations")
+    return sum(mapping(each).get("from") == "human" for each in messages) if isinstance(messages, list) else 0
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
