@@ -19,6 +19,7 @@ from babycli.report.logged import logged_items
 from babycli.report.provisos import provisos
 from babycli.report.sheet import Lines, Sheet
 from babycli.report.tables import UNANSWERED, heading
+from babycli.report.turns import LoggedTurn, logged_turns
 from babycli.tasks.about import about, in_order, metric_of
 
 
@@ -28,7 +29,7 @@ class Item:
 
     trial_id: str
     about: Mapping[str, str]  # what of its label row tells a reader which it is
-    image: ImageRef | None  # its first picture; None where the log does not name it
+    images: tuple[ImageRef, ...]  # those that a reader needs: of an item with turns all, else the first
 
 
 def p_text(p: float) -> str:
@@ -155,8 +156,26 @@ def _record(comparison: Comparison) -> dict[str, object]:
 def _item_record(comparison: Comparison) -> dict[str, object]:
     first, second = items(comparison)
     return {
-        "items_only_first": [{"trial": item.trial_id} | dict(item.about) for item in first],
-        "items_only_second": [{"trial": item.trial_id} | dict(item.about) for item in second],
+        "items_only_first": [_item_document(comparison, item) for item in first],
+        "items_only_second": [_item_document(comparison, item) for item in second],
+    }
+
+
+def _item_document(comparison: Comparison, item: Item) -> dict[str, object]:
+    of_first, of_second = turns(comparison, item.trial_id)
+    of_turns = [_turn_document(*both) for both in zip(of_first, of_second, strict=False)]
+    return {"trial": item.trial_id, **item.about, **({"turns": of_turns} if of_turns else {})}
+
+
+def _turn_document(first: LoggedTurn, second: LoggedTurn) -> dict[str, str]:
+    """Makes the record of a turn: what was asked, and what each said and was understood to say."""
+    return {
+        "question": first.question,
+        "right": first.right,
+        "first_said": first.said,
+        "first_read": first.read,
+        "second_said": second.said,
+        "second_read": second.read,
     }
 
 
@@ -183,10 +202,22 @@ def _logged_items(results: Path, task: str, ids: tuple[str, ...]) -> dict[str, d
 
 def _item(task: str, trial_id: str, logged: domain.Item | None) -> Item:
     if logged is None:
-        return Item(trial_id, {}, None)
+        return Item(trial_id, {}, ())
     row = logged.rows[0]
     fields = {column: str(row[column]) for column in about(task).item_columns if row.get(column)}
-    return Item(trial_id, fields, next((image for image in logged.images if image.name), None))
+    named = tuple(dict.fromkeys(image for image in logged.images if image.name))
+    benchmark = about(task).benchmark
+    return Item(trial_id, fields, named if benchmark is not None and benchmark.has_sets else named[:1])
+
+
+def turns(comparison: Comparison, trial_id: str) -> tuple[Sequence[LoggedTurn], Sequence[LoggedTurn]]:
+    """Gives the turns of a trial as both models answered them; none where their logs do not tell of turns."""
+    runs = [row.run_of(comparison.task) for row in (comparison.first, comparison.second)]
+    first, second = (
+        () if run is None else logged_turns(run.path, comparison.task, comparison.metric, run.scoring).get(trial_id, ())
+        for run in runs
+    )
+    return first, second
 
 
 def item_lines(comparisons: Sequence[Comparison]) -> Lines:

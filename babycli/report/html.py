@@ -26,6 +26,7 @@ from babycli.report.grid import Grid
 from babycli.report.html_images import IMAGES_WARNING, MAX_PICTURES, Images, Picture
 from babycli.report.load import Unread
 from babycli.report.tables import Table, heading, metrics_of
+from babycli.report.turns import LoggedTurn
 from babycli.tasks.about import About, in_order, with_siblings
 from babycli.wording import all_of
 
@@ -73,12 +74,30 @@ class _Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class _ItemLine:
-    trial_id: str
-    texts: tuple[str, ...]
+class _Shown:
+    """A picture of an item."""
+
     image: str
     picture: Picture
     picture_id: str  # of its one copy in the page; empty where there is none
+
+
+@dataclass(frozen=True, slots=True)
+class _TurnLine:
+    """A turn of an item: what was asked, and what two models said."""
+
+    question: str
+    right: str
+    said: str
+    said_by_other: str
+
+
+@dataclass(frozen=True, slots=True)
+class _ItemLine:
+    trial_id: str
+    texts: tuple[str, ...]
+    pictures: tuple[_Shown, ...]
+    turns: tuple[_TurnLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +228,7 @@ def _pictures(listed: Sequence[_Listed], images: Images) -> dict[_PictureKey, Pi
     """Reads the pictures by task and reference, each once however often it is listed."""
     wanted: dict[str, list[ImageRef]] = {}
     for each in listed:
-        wanted.setdefault(each.comparison.task, []).extend(item.image for item in each.items if item.image is not None)
+        wanted.setdefault(each.comparison.task, []).extend(image for item in each.items for image in item.images)
     found: dict[_PictureKey, Picture] = {}
     for task, of_task in wanted.items():
         left = MAX_PICTURES - sum(bool(picture.uri) for picture in found.values())
@@ -226,11 +245,28 @@ def _items(
     fields = tuple(dict.fromkeys(field for item in listed.items for field in item.about))
     lines = []
     for item in listed.items:
-        picture, picture_id, name = Picture("", 0, 0, "the log does not name it"), "", ""
-        if item.image is not None:
-            key = (comparison.task, item.image)
-            picture, picture_id, name = pictures.get(key, picture), ids.get(key, ""), item.image.name
+        unnamed = Picture("", 0, 0, "the log does not name it")
+        keys = [(comparison.task, image) for image in item.images]
+        shown = [_Shown(key[1].name, pictures.get(key, unnamed), ids.get(key, "")) for key in keys]
         texts = tuple(item.about.get(field, "") for field in fields)
-        lines.append(_ItemLine(item.trial_id, texts, name, picture, picture_id))
+        turns = _turns(listed, item.trial_id)
+        lines.append(_ItemLine(item.trial_id, texts, tuple(shown or [_Shown("", unnamed, "")]), turns))
     title = " ".join(heading((comparison.task, comparison.metric)))
     return _Items(title, listed.label, listed.other, tuple(field.replace("_", " ") for field in fields), tuple(lines))
+
+
+def _turns(listed: _Listed, trial_id: str) -> tuple[_TurnLine, ...]:
+    """Puts what both models said in an item side by side; nothing where the logs do not tell of turns."""
+    of_both = differences.turns(listed.comparison, trial_id)
+    if listed.label != listed.comparison.first.label:
+        of_both = of_both[::-1]
+    return tuple(
+        _TurnLine(one.question, one.right, _said(one), _said(other)) for one, other in zip(*of_both, strict=False)
+    )
+
+
+def _said(turn: LoggedTurn) -> str:
+    """Writes what was said, and what was read in it where that is not the same: ``It is a dog → no answer``."""
+    if not turn.said or turn.said.strip().casefold() == turn.read.casefold():
+        return turn.read or "no answer"
+    return f"{turn.said} → {turn.read or 'no answer'}"

@@ -85,7 +85,7 @@ class Curve:
     others: tuple[str, ...]
     points: tuple[Point, ...]
     last: Tick
-    is_log: bool
+    x_title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def forests(table: Table) -> list[Forest]:
     """Draws one for each metric: the best N_MARKS rows of it, best first."""
     cells = [(row, row.cells) for row in table.rows]
     found = []
-    for column in table.columns:
+    for column in (column for column in table.columns if not metric_of(*column).twin_of):
         rows = [_measured(row, of[column]) for row, of in cells if column in of]
         for each in table.published:
             if column in each.values:
@@ -279,7 +279,7 @@ def _curves(
                 Point(x(s), y(c.value), _told(metric, f"{step_word} {s}", c.value, c.interval)) for s, c in of_series
             ),
             last=Tick(y(of_series[-1][1].value), values.number(metric, of_series[-1][1].value)),
-            is_log=is_log,
+            x_title="turn" if step_word == "turn" else f"training step{' (logarithmic)' if is_log else ''}",
         )
         for name, of_series in steps.items()
     }

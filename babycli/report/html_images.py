@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from babycli.data.decoding import decode
@@ -20,6 +20,8 @@ from babycli.data.root import DatasetRoot
 from babycli.data.verify import link_problem, open_link
 from babycli.domain import ImageRef
 from babycli.errors import DataError
+from babycli.report.logged import on_set
+from babycli.tasks import all_tasks
 from babycli.tasks.about import about
 
 IMAGES_WARNING = (
@@ -64,7 +66,7 @@ class Images:
 
     def _store(self, task: str, source: str, names: Sequence[str]) -> ImageStore | str:
         """Opens what the link of a source leads to; where it leads nowhere, says what is wrong with it."""
-        path = about(task).links.get(source)
+        path = _links(task, source).get(source)
         if path is None:
             return f"nothing says where pictures of {source or 'that task'} lie"
         link = Link(path, source)
@@ -75,6 +77,14 @@ class Images:
             return open_link(self.root, link, names)
         except DataError as error:
             return error.message
+
+
+def _links(task: str, source: str) -> Mapping[str, str]:
+    """Gives where pictures of a task lie; of one that is asked on several sets, those of the set of this source."""
+    known, benchmark = all_tasks().get(task), about(task).benchmark
+    if known is None or benchmark is None or not benchmark.has_sets:
+        return about(task).links
+    return on_set(known, source.removeprefix(f"{benchmark.name}_")).links
 
 
 def _read(store: ImageStore | str, name: str) -> Picture:

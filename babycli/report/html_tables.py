@@ -22,7 +22,7 @@ from babycli.report.notes import notes, suspicion_headline, suspicion_note
 from babycli.report.rows import Column, TableRow
 from babycli.report.table_grid import overall_chances, overall_texts
 from babycli.report.tables import MARKS, Table, heading, metrics_of
-from babycli.tasks.about import drawn_groupings, known, metric_of
+from babycli.tasks.about import drawn_groupings, is_of_chosen, known, metric_of
 from babycli.wording import any_of
 
 N_HEAT = 40  # rows of a heat map
@@ -167,11 +167,13 @@ def _overall_numbers(table: Table, row: TableRow) -> Iterator[Number]:
 
 
 def _groups(table: Table) -> list[Group]:
-    headings = [heading(column) for column in table.columns]
-    return [
-        Group(task, tuple(Head(metric, f"{task} {metric}") for _, metric in of))
-        for task, of in groupby(headings, key=lambda each: each[0])
-    ]
+    heads = []
+    for column in table.columns:
+        task, metric = heading(column)
+        described = metric_of(*column)
+        is_variant = described.twin_of or is_of_chosen(described.name)
+        heads.append((task, Head(described.short if is_variant else metric, f"{task} {metric}")))
+    return [Group(task, tuple(head for _, head in of)) for task, of in groupby(heads, key=lambda each: each[0])]
 
 
 def _line(table: Table, row: TableRow) -> Line:

@@ -35,6 +35,7 @@ def notes(table: Table) -> list[str]:
     explained = table.explained
     told.append(f"{scales_note(explained)} n in {_units_told(explained)}, not rows.")
     told += overall.notes([(label, mean) for label, of_row in table.overalls.items() for mean in of_row])
+    told += _variant_notes(table)
     told += lower_notes(table)
     told += _n_notes(table)
     told += _interval_notes(table)
@@ -84,11 +85,17 @@ def legends(table: Table) -> list[str]:
             lead = f"{task.short}: {task.title}; " if task.short != task.title else f"{task.short}: "
             names = [name for name in names if name != lead.removesuffix("; ")]
             told.append(f"{lead}{meaning}.")
+    return [*([f"{'; '.join(names)}."] if names else []), *told]
+
+
+def _variant_notes(table: Table) -> list[str]:
+    """Says what columns beside those of written answers are."""
+    told, shown = [], [metric_of(*column) for column in table.columns]
     if any(metric.twin_of for metric in shown):
         told.append("(ref.): by the rules of the authors' code, where these give another number.")
     if any(is_of_chosen(metric.name) for metric in shown):
         told.append("(chosen): not written; the answer of the closed set that the model prefers.")
-    return [*([f"{'; '.join(names)}."] if names else []), *told]
+    return told
 
 
 def _is_variant(metric: Metric) -> bool:

@@ -23,6 +23,7 @@ from babycli.wording import Scoring
 class LoggedTurn:
     """What a samples file says of a turn."""
 
+    question: str
     right: str
     said: str  # the reply; "" where an answer was chosen, and nothing written
     read: str  # the answer that was found in it; "" for none
@@ -59,25 +60,31 @@ def logged_turns(results: Path, task: str, metric: str, scoring: str) -> Mapping
             continue
         turns = mapping(line.get(metric)).get("turns")
         if isinstance(turns, list):
-            by_authors = scoring == Scoring.REFERENCE
-            read = [_turn(mapping(turn), by_authors) for turn in turns]
-            n_due = _n_turns(line)
-            found[str(line.get("doc_id"))] = [*read, *(LoggedTurn("", "", "", 0.0) for _ in range(n_due - len(read)))]
+            asked = [*_questions(line), *("" for _ in turns)]
+            reached = [_turn(q, mapping(turn), scoring) for q, turn in zip(asked, turns, strict=False)]
+            lost = [LoggedTurn(question, "", "", "", 0.0) for question in _questions(line)[len(reached) :]]
+            found[str(line.get("doc_id"))] = [*reached, *lost]
     return found
 
 
-def _turn(logged: Mapping[str, Any], by_authors: bool) -> LoggedTurn:
+def _turn(question: str, logged: Mapping[str, Any], scoring: str) -> LoggedTurn:
     right, chosen = _text(logged.get("gold")), logged.get("chosen")
     if isinstance(chosen, list):
-        return LoggedTurn(right, "", " or ".join(map(_text, chosen)), 1 / len(chosen) if right in chosen else 0.0)
-    read = _text(logged.get("extracted_reference" if by_authors else "extracted"))
-    return LoggedTurn(right, _text(logged.get("reply")), read, float(bool(right) and read == right))
+        credit = 1 / len(chosen) if right in chosen else 0.0
+        return LoggedTurn(question, right, "", " or ".join(map(_text, chosen)), credit)
+    read = _text(logged.get("extracted_reference" if scoring == Scoring.REFERENCE else "extracted"))
+    return LoggedTurn(question, right, _text(logged.get("reply")), read, float(bool(right) and read == right))
 
 
-def _n_turns(line: Mapping[str, Any]) -> int:
-    """Counts the turns that an item has, in the form of its label row; 0 where that does not tell."""
+def _questions(line: Mapping[str, Any]) -> list[str]:
+    """Lists what the user says in an item, in the form of its label row; nothing where that does not tell."""
     messages = mapping(line.get("doc")).get("conversations")
-    return sum(mapping(each).get("from") == "human" for each in messages) if isinstance(messages, list) else 0
+    humans = (
+        (mapping(each) for each in messages if mapping(each).get("from") == "human")
+        if isinstance(messages, list)
+        else ()
+    )
+    return [_text(human.get("value")) for human in humans]
 
 
 def _text(value: object) -> str:
