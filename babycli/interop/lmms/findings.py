@@ -13,4 +13,5 @@ class LmmsKind(StrEnum):
     TWICE = "the same task twice"
     SIGN = "log-probabilities in the place of losses"
     STRINGS = "strings where numbers belong"
+    EXCEPTIONS = "exceptions turned into empty replies"
     PROMPT = "prompt fell back to the default"

@@ -8,7 +8,8 @@ one. Never writes, never raises for what a file holds: what is wrong with it is 
     <folder>/results_<date>.json    samples_<task>_<date>.jsonl       lm-evaluation-harness
 
 A task is ours under its own name, as BabyVLM's fork has it: a sample is a label row; and under that name behind
-``babycli_``, as `babycli bridge lmms` has it: a sample is a trial, and the scoring is ours.
+``babycli_``, as `babycli bridge lmms` has it: a sample is a trial, and the scoring is ours. Those of the DevCV Toolbox
+have the names of its own fork, where a sample is a conversation and answers are written.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 
 from babycli.data.datasets import OWN, data_set_named
 from babycli.interop.lmms.bridged_lines import read_bridged_samples
+from babycli.interop.lmms.conversation_lines import read_conversations
 from babycli.interop.lmms.findings import LmmsKind
 from babycli.interop.lmms.sample_lines import has_rows_of, read_lmms_samples
 from babycli.interop.lmms.trial_documents import PREFIX
@@ -47,7 +49,7 @@ from babycli.report.logged import (
 from babycli.report.samples import Samples
 from babycli.tasks import all_tasks
 from babycli.tasks.base import Task
-from babycli.wording import Scoring
+from babycli.wording import AnswerWay, Scoring
 
 LMMS = "lmms-eval"
 HARNESS = "lm-evaluation-harness"
@@ -55,6 +57,34 @@ RESULTS_OF_0_2 = "results.json"
 
 # The second edition of the benchmark has a task of this name too, with other data, and without this metric.
 _TWO_EDITIONS = {"baby_winoground": "positive_context_group_score"}
+_WRITES = "generate"
+# Items of test sets, by task: those of Ego4D, and those that the leaderboard's organizers hold back.
+_N_ITEMS: Mapping[str, Mapping[str, int]] = {
+    "ego4d": {
+        "baby_pv": 346,
+        "baby_localize": 992,
+        "baby_leftright": 1009,
+        "baby_spatialdetails": 1852,
+        "baby_vdr_binary": 356,
+        "baby_vdr_open": 356,
+        "baby_compare_real": 939,
+        "baby_compare_synthetic": 1049,
+        "baby_count": 1015,
+        "baby_memory": 200,
+    },
+    "saycam": {
+        "baby_pv": 1132,
+        "baby_localize": 2100,
+        "baby_leftright": 2265,
+        "baby_spatialdetails": 1243,
+        "baby_vdr_binary": 465,
+        "baby_vdr_open": 465,
+        "baby_compare_real": 2199,
+        "baby_compare_synthetic": 1832,
+        "baby_count": 3019,
+        "baby_memory": 250,
+    },
+}
 _OTHERS = ("eval", "plan")  # what a log of Inspect has besides ``results``
 _DATE = re.compile(r"[0-9]{4,8}_[0-9]{4,6}(?=_)")  # before the name of a folder of 0.1 or 0.2
 
@@ -108,11 +138,18 @@ class _Entry:
             return results.with_name(f"samples_{self.name}_{stamp(results)}.jsonl")
         return results.with_name(f"{stamp(results)}_samples_{self.name}.jsonl")
 
+    @property
+    def is_conversation(self) -> bool:
+        """Tells whether it is a task of the DevCV Toolbox."""
+        return AnswerWay.WRITTEN in self.task.ways
+
     def reading(self, labels: Labels, n_rows: int | None, logged: Mapping[str, float]) -> Callable[[], Samples]:
         """Gives what reads its samples; ``logged`` are its numbers, by metric."""
         if self.is_bridged:
             sign = text(self.metadata.get("sign"))
             return lambda: read_bridged_samples(self.samples_path, self.task, n_rows, self._rows(labels), sign)
+        if self.is_conversation:
+            return lambda: read_conversations(self.samples_path, self.task, n_rows, self._rows(labels))
         return lambda: read_lmms_samples(self.samples_path, self.task, n_rows, self._rows(labels), logged)
 
     def _rows(self, labels: Labels) -> Any:
@@ -148,12 +185,13 @@ def read(document: Document, labels: Labels) -> LoggedRun:
     for name, task in all_tasks().items():
         if not _is_readable(task):
             continue
+        task = _as_asked(task)
         there = [_Entry(document, task, logged_as) for logged_as in (PREFIX + name, name) if logged_as in results]
         seen |= {entry.name for entry in there}
         ours = [entry for entry in there if _is_ours(entry)]
         if ours:
             tasks[name] = _task(ours[0], labels)
-            data = data or text(ours[0].metadata.get("data"))
+            data = data or text(ours[0].metadata.get("data")) or _set_of(ours[0])
         for entry in there:
             if entry not in ours:
                 why = "it lacks our task's metrics and samples, so it may be the leaderboard's task (V2)"
@@ -187,8 +225,16 @@ def _program(document: Document) -> str:
 
 
 def _is_readable(task: Task) -> bool:
-    """Tells whether lmms-eval can log a task: as many answers with every row, none of which waits for another."""
-    return task.n_row_answers is not None and task.needs.n_turns == 1
+    """Tells whether lmms-eval can log a task: as many answers with every row, none of which waits for another.
+
+    Or those of the DevCV Toolbox, of which its fork logs all replies of a conversation together.
+    """
+    return AnswerWay.WRITTEN in task.ways or (task.n_row_answers is not None and task.needs.n_turns == 1)
+
+
+def _as_asked(task: Task) -> Task:
+    """Gives a task as lmms-eval asks it: where answers can be given in several ways, they are written."""
+    return task.fitted((AnswerWay.WRITTEN,), (_WRITES,)) if AnswerWay.WRITTEN in task.ways else task
 
 
 def _task(entry: _Entry, labels: Labels) -> LoggedTask:
@@ -216,6 +262,13 @@ def _task(entry: _Entry, labels: Labels) -> LoggedTask:
         offset=window.start if window is not None else 0,
         images_sha256=text(entry.metadata.get("images_sha256")),
     )
+
+
+def _set_of(entry: _Entry) -> str:
+    """Tells the set of data of a DevCV task by how many items its label file has; "" where that fits no known set."""
+    n_samples = mapping(mapping(entry.document.fields.get("n-samples")).get(entry.name))
+    n = count(n_samples.get("original"))
+    return next((name for name, counts in _N_ITEMS.items() if n is not None and counts.get(entry.task.name) == n), "")
 
 
 def _config(fields: Mapping[str, Any]) -> Mapping[str, Any]:

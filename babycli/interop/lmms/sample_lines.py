@@ -185,7 +185,7 @@ def _row(line: Mapping[str, Any], field: Mapping[str, Any], task: Task) -> Row:
 def _caption(line: Mapping[str, Any], field: Mapping[str, Any]) -> str:
     caption = field.get("pred")
     for key in ("filtered_resps", "resps"):
-        leaves = _leaves(line.get(key)) if caption is None else []
+        leaves = leaves_of(line.get(key)) if caption is None else []
         caption = leaves[0] if leaves else caption
     if not isinstance(caption, str):
         raise ValueError("holds no caption")
@@ -214,7 +214,7 @@ def _scores(answers: object) -> tuple[list[Answer], bool]:
     """
     scores: list[Answer] = []
     is_text = False
-    for leaf in _leaves(answers):
+    for leaf in leaves_of(answers):
         if isinstance(leaf, bool) or leaf in ("True", "False"):
             if scores and isinstance(scores[-1], Similarity):
                 scores[-1] = _loss(scores[-1].value, leaf in (True, "True"))
@@ -247,7 +247,7 @@ def _parsed(leaf: object) -> float | None:
         return None
 
 
-def _leaves(value: object) -> list[Any]:
+def leaves_of(value: object) -> list[Any]:
     """Gives the values in nested lists, in order."""
     leaves, stack = [], [value] if value is not None else []
     while stack:
