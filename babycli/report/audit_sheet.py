@@ -94,11 +94,18 @@ def _mend(faulty: Sequence[RunAudit], kinds: Collection[StrEnum]) -> str:
 
 def _grid(audited: RunAudit) -> Grid:
     run = audited.run
-    lines = tuple(_line(metric) for metric in audited.metrics)
+    lines = tuple(_line(metric) for metric in audited.metrics if not _is_as_its_twin(metric, audited.metrics))
     notes = [f"{'' if not f.task else f.task + ': '}{f.kind}: {f.detail}" for f in audited.findings]
     heads = (("", "logged"), ("fair", "scoring"), ("", "n"))
     title = f"{run.model} ({run.program}, {run.date})\n{run.path}" if run.tasks or run.unknown_tasks else str(run.path)
     return Grid("task", heads, (lines,) if lines else (), tuple(notes or ["nothing found"]), title)
+
+
+def _is_as_its_twin(metric: AuditedMetric, others: Sequence[AuditedMetric]) -> bool:
+    """Tells whether a metric is the twin of another and equal to it here, so that its line would say nothing."""
+    twin = metric_of(metric.task, metric.metric).twin_of
+    alike = (o for o in others if (o.task, o.metric) == (metric.task, twin))
+    return any((o.logged, o.fair) == (metric.logged, metric.fair) for o in alike)
 
 
 def _line(metric: AuditedMetric) -> Line:

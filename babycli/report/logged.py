@@ -24,6 +24,7 @@ from babycli.logs.content import plain_name, read_content
 from babycli.logs.fields import count, mapping, number, text
 from babycli.logs.samples import NO_OBJECT, decoded, doc_id_of, text_of_cell
 from babycli.logs.schema import RUN_FILE
+from babycli.models import all_families
 from babycli.report.findings import Finding, Kind
 from babycli.report.readers import programs, reader_of
 from babycli.report.samples import Samples, decide, read_samples
@@ -279,7 +280,10 @@ def _asking(document: Document) -> Asking:
     """Gives the way the items of a run of ours were played."""
     question = _question(document)
     history = History.GOLD if question.get("history") == History.GOLD else History.OWN
-    return Asking(history=history, max_new_tokens=count(question.get("max_new_tokens")))
+    model = mapping(mapping(document.fields.get("identity")).get("model"))
+    family = all_families().get(text(model.get("family")))
+    is_recorded = family is not None and family.abilities.plays_back
+    return Asking(history=history, max_new_tokens=count(question.get("max_new_tokens")), is_recorded=is_recorded)
 
 
 def _own_task(document: Document, task: Task, limit: int | float | None, scoring: Scoring) -> LoggedTask:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from babycli.logs.content import read_content
-from babycli.logs.fields import mapping
+from babycli.logs.fields import mapping, number
 from babycli.logs.samples import decoded
 from babycli.report.logged import stamp
 from babycli.wording import Scoring
@@ -70,10 +70,15 @@ def logged_turns(results: Path, task: str, metric: str, scoring: str) -> Mapping
 def _turn(question: str, logged: Mapping[str, Any], scoring: str) -> LoggedTurn:
     right, chosen = _text(logged.get("gold")), logged.get("chosen")
     if isinstance(chosen, list):
-        credit = 1 / len(chosen) if right in chosen else 0.0
-        return LoggedTurn(question, right, "", " or ".join(map(_text, chosen)), credit)
-    read = _text(logged.get("extracted_reference" if scoring == Scoring.REFERENCE else "extracted"))
-    return LoggedTurn(question, right, _text(logged.get("reply")), read, float(bool(right) and read == right))
+        return LoggedTurn(question, right, "", " or ".join(map(_text, chosen)), _credit(logged.get("hit")))
+    by_authors = "_reference" if scoring == Scoring.REFERENCE else ""
+    read, hit = _text(logged.get(f"extracted{by_authors}")), logged.get(f"hit{by_authors}")
+    return LoggedTurn(question, right, _text(logged.get("reply")), read, _credit(hit))
+
+
+def _credit(logged: object) -> float:
+    value = number(logged)
+    return float(value) if value is not None and 0 <= value <= 1 else 0.0
 
 
 def _questions(line: Mapping[str, Any]) -> list[str]:
