@@ -1,7 +1,7 @@
 """A small dataset folder of the DevCV Toolbox, made for tests of reports: all eleven tasks, drawn pictures.
 
 Owns what is in it, and a model that sees it. Its label files have the published form; what they ask is made up, and the
-colour of an entry's first picture tells the answer: its red is 16 times the place of the answer among all of its kind.
+first pixel of an entry's first picture tells the answer: its red is 16 times the place of the answer among its kind.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ def _place(answer: str) -> int:
 def _draw(path: Path, place: int) -> None:
     if not path.exists():
         digest = hashlib.sha256(path.name.encode()).digest()
-        Image.new("RGB", (8, 8), (16 * place, digest[0], digest[1])).save(path)
+        image = Image.new("RGB", (8, 8), (128, 128, 128))
+        image.putpixel((0, 0), (16 * place, digest[0], digest[1]))
+        image.save(path)
 
 
 def _entry(task: str, i: int, n_pictures: int, text: str, answer: str) -> Entry:
@@ -163,7 +165,7 @@ class Seer:
         if "new one" in text:
             shown = seen[-text.count("<image>"):]
             new = [picture not in seen[: len(seen) - len(shown)] for picture in shown]
-            return "AB"[new.index(True) if shown[-1][2] % self.misses else 0]
+            return "AB"[new.index(True) if any(new) and shown[-1][2] % self.misses else 0]
         if "How many" in text:
             return str(1 + place)
         return WAYS[place % 8] if "leave" in text else "ABCD"[place % 4]
@@ -173,5 +175,6 @@ class Scorer(Seer):
     """The same, and the losses of answers."""
 
     def loglikelihood(self, images, prompts, texts):
-        return [[-0.5 if self.answer(i, p).lower() == t.strip().lower() else -1.5] for i, p, t in zip(images, prompts, texts)]
+        said = [self.answer(*asked).lower() for asked in zip(images, prompts)]
+        return [[-0.5 if answer == text.strip().lower() else -1.5] for answer, text in zip(said, texts)]
 '''

@@ -35,6 +35,16 @@ def ranked_rows(rows: Iterable[TableRow]) -> list[TableRow]:
     return [row for row in rows if any(task != WINOGROUND and _written(row, task) for task in RANKED)]
 
 
+def refuse_chosen(rows: Iterable[TableRow]) -> None:
+    """Raises DataError for a row whose answers in these tasks were chosen and never written."""
+    for row in rows:
+        if any(task in RANKED and task != WINOGROUND for task, _ in row.cells):
+            raise DataError(
+                f"the answers of {row.label} were chosen, and the leaderboard counts written ones",
+                "evaluate with  --answers written",
+            )
+
+
 def write(rows: Sequence[TableRow], every: Sequence[TableRow], say: Say) -> str:
     """Writes the file of one model on one set of data; Baby Winoground may come from another of ``every`` row.
 

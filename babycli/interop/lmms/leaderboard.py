@@ -36,6 +36,7 @@ def write(rows: Sequence[TableRow], every: Sequence[TableRow], say: Say) -> str:
     """
     if of_devcv := devcv_scores.ranked_rows(rows):
         return devcv_scores.write(of_devcv, every, say)
+    devcv_scores.refuse_chosen(rows)
     rows = [row for row in rows if not row.control] or rows
     if len(rows) != 1:
         labels = "\n  ".join(row.label for row in rows[:20])
