@@ -50,6 +50,7 @@ class _Part:
     summary: html_tables.Summary
     forests: tuple[html_figures.Forest, ...]
     heats: tuple[html_tables.Heat, ...]
+    drawn: str  # by what kinds of groups
     curves: html_figures.Curves
     turns: html_figures.Curves
 
@@ -157,11 +158,13 @@ def page(
 
 
 def _part(number: int, table: Table) -> _Part:
+    heats = html_tables.heat_maps(table)
     return _Part(
         anchor=f"part{number}",
         summary=html_tables.summary(table),
         forests=tuple(html_figures.forests(table)),
-        heats=tuple(html_tables.heat_maps(table)),
+        heats=tuple(heats),
+        drawn=all_of(dict.fromkeys(heat.by for heat in heats)),
         curves=html_figures.learning_curves(table),
         turns=html_figures.turn_curves(table),
     )

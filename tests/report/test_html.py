@@ -122,7 +122,7 @@ def test_the_page_has_all_parts(write: Any, tmp_path: Path) -> None:
         "By category and word",
         "Demo data",
         "Scores and intervals",
-        "By category and word",
+        "By word",
         "Differences",
         "Items",
         "Methods",
@@ -319,7 +319,7 @@ class TestImages:
     ) -> Any:
         assert babycli(*link_words, "--data", tmp_path / "data").code == 0
         refs = [ImageRef("saycam", name) for name in self.NAMES]
-        found = [differences.Item(str(i), {"image": ref.name}, ref) for i, ref in enumerate(refs)]
+        found = [differences.Item(str(i), {"image": ref.name}, (ref,)) for i, ref in enumerate(refs)]
         monkeypatch.setattr(differences, "items", lambda comparison: (found, found[:1]))
         for i in range(2):
             write_run(tmp_path / "logs", f"m{i}", drawn(i, {"vtwt": 0.6}, {"vtwt": 60}))

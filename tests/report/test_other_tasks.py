@@ -494,7 +494,7 @@ def test_an_unknown_kind_of_group_names_all_kinds(logs: Path, babycli: Babycli) 
     ran = babycli("report", logs, "--by", "shades")
     assert ran.code == 2
     assert "Did you mean 'shade'?" in ran.err
-    assert "one of: category, session, word, number, shade" in ran.err
+    assert "one of: category, session, word, number, turn, shade" in ran.err
 
 
 def test_an_unknown_kind_of_group_is_a_usage_error_without_logs_too(tmp_path: Path, babycli: Babycli) -> None:
@@ -599,7 +599,7 @@ def test_heat_colours_go_from_chance_to_the_best(page: str) -> None:
     cells = [(int(c), float(v)) for c, v in re.findall(r'<td class="h(\d+)" data-v="([^"]+)"', tables[1])]
     assert {colour for colour, value in cells if value >= 15} <= {0}
     assert all(colour == round(10 * (15 - value) / 15) for colour, value in cells if value < 15)
-    assert "<h3>By category, word and shade</h3>" in page
+    assert "<h3>By shade</h3>" in page
 
 
 # ---------------------------------------------------------------- tasks that only logs know
@@ -729,7 +729,7 @@ def test_another_room_can_add_a_form(logs: Path, babycli: Babycli, monkeypatch: 
     monkeypatch.setattr("babycli.report.forms._forms", dict(forms()))
     register_form(SheetForm("count", "count", lambda sheet, terminal: f"{len(sheet.records)}\n", takes_audits=False))
     register_form(PageForm("tables", "count", lambda everything, say: f"{len(everything.tables)}\n"))
-    register_form(ModelForm("labels", "count", lambda rows, say: f"{len(rows)}\n"))
+    register_form(ModelForm("labels", "count", lambda rows, every, say: f"{len(rows)}\n"))
     assert babycli("report", logs, "--format", "count").out == "20\n"
     assert babycli("report", logs, "--format", "tables").out == "1\n"
     assert babycli("report", logs, "--format", "labels").out == "5\n"
@@ -737,4 +737,4 @@ def test_another_room_can_add_a_form(logs: Path, babycli: Babycli, monkeypatch: 
     assert "one model's scores" in babycli("report", logs, "--by", "shade", "--format", "labels").err
     assert "by category, by word and by shade" in babycli("report", logs, "--by", "shade", "--format", "tables").err
     with pytest.raises(ValueError, match="already"):
-        register_form(ModelForm("count", "count", lambda rows, say: ""))
+        register_form(ModelForm("count", "count", lambda rows, every, say: ""))
