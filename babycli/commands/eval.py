@@ -333,6 +333,11 @@ def _raise_if_untrusted(done: Sequence[Evaluated]) -> None:
 def _raise_if_above_chance(suspicions: Sequence[Suspicion], logs: Path) -> None:
     if suspicions:
         named = ", ".join(f"{suspicion.label} on {suspicion.task} {suspicion.metric}" for suspicion in suspicions)
+        if all(suspicion.is_unread for suspicion in suspicions):
+            raise UntrustedResultError(
+                f"a control that never reads the question is above chance: {named}",
+                "hold the scores of models on that task against those of this control",
+            )
         raise UntrustedResultError(
             f"a control is above chance, so the labels or prompts may give answers away: {named}",
             f"see above which words do; so does  babycli report {logs}",

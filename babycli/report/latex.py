@@ -14,16 +14,17 @@ from babycli.report.compare import BOOTSTRAP, MCNEMAR, Best, Paired, best_of_col
 from babycli.report.differences import stars
 from babycli.report.grid import latex_table, latex_text
 from babycli.report.measure import Cell
-from babycli.report.notes import counts_told, lower_gain_note, lower_notes
+from babycli.report.notes import counts_told, legends, lower_gain_note, lower_notes
 from babycli.report.provisos import provisos
 from babycli.report.rows import Column, TableRow
 from babycli.report.table_grid import overall_chances, overall_texts
-from babycli.report.tables import NO_ANSWER, UNANSWERED, Table, heading, metrics_of, scores_of
+from babycli.report.tables import NO_ANSWER, UNANSWERED, Table, heading, metrics_of, scores_of, short_heading
 from babycli.tasks.about import About, about, in_order, metric_of
 from babycli.tasks.groups import Grouping
 from babycli.wording import all_of, any_of
 
 _COUNTED = (UNANSWERED, NO_ANSWER)  # misses of another kind than a wrong answer
+_MANY = 12  # columns that have room for their titles
 PREAMBLE = (
     "% Needs in the preamble:",
     r"%   \usepackage{booktabs,siunitx,etoolbox,graphicx,longtable}",
@@ -70,7 +71,8 @@ def _heads(table: Table) -> list[str]:
     """Writes the heads, tasks over metrics, means over tasks first; a task of several columns is underlined."""
     overs, rules = [], []
     at = 2
-    heads = [*(mean.heading for mean in table.overall_columns), *(heading(column) for column in table.columns)]
+    in_full = heading if len(table.columns) <= _MANY else short_heading
+    heads = [*(mean.heading for mean in table.overall_columns), *(in_full(column) for column in table.columns)]
     for over, group in groupby(over for over, _ in heads):
         width = len(list(group))
         overs.append(rf"\multicolumn{{{width}}}{{c}}{{{latex_text(over)}}}")
@@ -82,7 +84,7 @@ def _heads(table: Table) -> list[str]:
 
 def _row(row: TableRow, table: Table, best: Mapping[Column, Best]) -> list[str]:
     cells = [row.cells.get(c) for c in table.columns]
-    means = [f"{{{text}}}" for text in overall_texts(table, row)]
+    means = [f"{{{text}}}" if text else "" for text in overall_texts(table, row)]
     none = [""] * len(means)
     shown = [_number(c, cell, row.label, best.get(c)) for cell, c in zip(cells, table.columns, strict=True)]
     halves = [_half(c, cell) for cell, c in zip(cells, table.columns, strict=True)]
@@ -162,17 +164,19 @@ def _caption(table: Table, best: Mapping[Column, Best]) -> str:
         sentences.append(f"Visual gain: score less that of the same model without the image.{lower_gain_note(table)}")
     if any(cell.n_nonfinite or cell.fair_value is not None for cell in cells):
         sentences.append("!: not to be trusted, see the report.")
+    sentences += legends(table) if len(table.columns) > _MANY else []
     for mark in _COUNTED:
         if counted := counts_told(table, mark):
             sentences.append(f"{mark.sign}: {mark.meaning(explained)}: {counted}.")
-    if table.suspicions:
+    for is_unread, why in ((False, "so words or labels may give answers away"), (True, "without the question")):
+        found = [suspicion for suspicion in table.suspicions if suspicion.is_unread == is_unread]
         told = ", ".join(
             f"{s.label} on {about(s.task).title} ({values.number(metric_of(s.task, s.metric), s.cell.value)})"
-            for s in table.suspicions
+            for s in found
         )
-        is_less = any(not metric_of(s.task, s.metric).higher_is_better for s in table.suspicions)
+        is_less = any(not metric_of(s.task, s.metric).higher_is_better for s in found)
         side = "BETTER THAN" if is_less else "ABOVE"
-        sentences.append(f"CONTROLS {side} CHANCE, so words or labels may give answers away: {told}.")
+        sentences += [f"CONTROLS {side} CHANCE, {why}: {told}."] if found else []
     caption = " ".join(latex_text(sentence) for sentence in sentences)
     if table.baselines is not None:
         source = latex_text(f" {table.baselines.title}, {table.baselines.source}; {table.baselines.note}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from babycli.cli import main
+from babycli.data.datasets import data_set_named
 from tests.conftest import Babycli
 from tests.report.devcv_data import SEER, right_answers, write_set
 from tests.report.logs import drawn, write_run
@@ -106,11 +108,17 @@ def test_no_task_of_the_leaderboard_no_mean(tmp_path: Path, babycli: Babycli) ->
 
 def test_sets_of_data_have_tables_of_their_own(made: Path, babycli: Babycli) -> None:
     ran = babycli("report", made / "logs", "--format", "md")
-    first, second = ran.out.split("**nih**")
-    assert first.startswith("**")
+    (_, first), (_, second) = _titled(ran.out)
     assert "(nih" not in first
     assert "(ego4d" not in second
+    assert [title for title, _ in _titled(ran.out)] == [data_set_named(name).title for name in ("ego4d", "nih")]
     assert babycli("report", made / "logs", "--format", "latex").out.count(r"\begin{table}") == 2
+
+
+def _titled(text: str) -> list[tuple[str, str]]:
+    """The tables of a Markdown text with their titles."""
+    _, *parts = re.split(r"^\*\*(.*)\*\*$", text, flags=re.MULTILINE)
+    return list(zip(parts[::2], parts[1::2], strict=True))
 
 
 def test_the_authors_number_is_a_column_only_where_it_differs(made: Path, babycli: Babycli) -> None:

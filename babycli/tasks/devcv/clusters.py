@@ -14,7 +14,13 @@ from babycli.tasks.devcv.entries import pictures_of
 from babycli.tasks.groups import Grouping
 from babycli.tasks.sessions import session_of
 
-SHARED = Grouping("shared", "pictures or recording that items share", is_offered=False, is_derived=True)
+SHARED = Grouping(
+    "shared",
+    "group with pictures or a recording in common",
+    is_offered=False,
+    is_derived=True,
+    holds="items of the DevCV Toolbox",
+)
 NUMBER = Grouping("number", "true number", is_drawn=True)
 _VIDEO = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # of Ego4D, in ids and in the names of frames
 
