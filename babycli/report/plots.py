@@ -23,7 +23,7 @@ from babycli.report.breakdown import Breakdown, break_down, no_such_groups
 from babycli.report.compare import Comparison
 from babycli.report.measure import Interval
 from babycli.report.rows import Column, TableRow, training_runs
-from babycli.report.tables import Table, heading
+from babycli.report.tables import Table, heading, short_heading
 from babycli.report.trials import Floats
 from babycli.stats import wilson95
 from babycli.tasks.about import metric_of
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 MAX_ROWS = 60  # of a forest plot: beyond that the names cannot be read
+MAX_PANELS = 8  # side by side
 MAX_BANDS = 3  # intervals of so many lines can be told apart
 _INK, _QUIET, _CONTROL = "#1f2933", "#8a94a0", "#b45309"
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe & Ito: told apart by all
@@ -93,27 +94,40 @@ def _new_figure(width: float, height: float) -> Figure:
 
 def _forest(tables: Sequence[Table]) -> Figure:
     """Draws a row of panels per table, one for each metric, models down; below them the learning curves."""
-    curves = [(table, series) for table in tables for series in training_runs(table.rows).values()]
+    strips = [(table, columns) for table in tables for columns in _strips(table)]
+    curves = [(series, columns) for table, columns in strips for series in training_runs(table.rows).values()]
     rows_of = {id(table): _shown(table) for table in tables}
-    heights = [0.7 + 0.22 * len(rows_of[id(table)]) for table in tables] + [2.2] * len(curves)
-    n_columns = max(len(table.columns) for table in tables)
+    heights = [0.7 + 0.22 * len(rows_of[id(table)]) for table, _ in strips] + [2.2] * len(curves)
+    n_columns = max(len(columns) for _, columns in strips)
     figure = _new_figure(2.2 + 1.25 * n_columns, sum(heights))
     parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
-    for part, table in zip(parts, tables, strict=False):
-        said = [f"{table.data} data: no results on SAYCam"] if data_set_named(table.data).is_demo else []
+    for part, (table, columns) in zip(parts, strips, strict=False):
+        said = [table.title] if table.title else []
+        said += [f"{table.data} data: no results on SAYCam"] if data_set_named(table.data).is_demo else []
         n_shown = len(rows_of[id(table)])
         said += [f"the latest {n_shown} of {len(table.rows)} models"] if n_shown < len(table.rows) else []
         if said:
-            part.suptitle("; ".join(said), fontsize=8, color=_CONTROL)
-        panels = part.subplots(1, len(table.columns), sharey=True, squeeze=False)[0]
-        for panel, column in zip(panels, table.columns, strict=True):
+            is_a_warning = said != [table.title]
+            part.suptitle("; ".join(said), fontsize=8, **({"color": _CONTROL} if is_a_warning else {}))
+        panels = part.subplots(1, n_columns, sharey=True, squeeze=False)[0]
+        for panel in panels[len(columns) :]:
+            panel.set_visible(False)
+        for panel, column in zip(panels, columns, strict=False):
             _forest_panel(panel, table, rows_of[id(table)], column)
-    for part, (table, series) in zip(parts[len(tables) :], curves, strict=True):
+    for part, (series, columns) in zip(parts[len(strips) :], curves, strict=True):
         part.suptitle(series[0].series, fontsize=8)
-        panels = part.subplots(1, len(table.columns), squeeze=False)[0]
-        for panel, column in zip(panels, table.columns, strict=True):
+        panels = part.subplots(1, n_columns, squeeze=False)[0]
+        for panel in panels[len(columns) :]:
+            panel.set_visible(False)
+        for panel, column in zip(panels, columns, strict=False):
             _curve_panel(panel, series, column)
     return figure
+
+
+def _strips(table: Table) -> list[tuple[Column, ...]]:
+    """Gives the columns of a table in strips of panels, without those by the authors' rules: they are no other score."""
+    columns = [column for column in table.columns if not metric_of(*column).twin_of]
+    return [tuple(columns[i : i + MAX_PANELS]) for i in range(0, len(columns), MAX_PANELS)]
 
 
 def _shown(table: Table) -> list[TableRow]:
@@ -145,7 +159,8 @@ def _forest_panel(panel: Axes, table: Table, rows: Sequence[TableRow], column: C
     panel.set_yticks(range(len(labels)), labels)
     panel.set_ylim(len(labels) - 0.4, -0.6)
     panel.tick_params(axis="y", length=0)
-    panel.set_title("\n".join(heading(column)))
+    names = heading if len(_strips(table)) == 1 else short_heading
+    panel.set_title("\n".join(names(column)))
     panel.grid(axis="x", color="#e5e7eb", linewidth=0.6)
     panel.set_axisbelow(True)
 
