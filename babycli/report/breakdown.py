@@ -64,6 +64,7 @@ def _of_task(row: TableRow, task: str, by: str) -> Breakdown | None:
     metric = about(task).main_of(trials.values)
     if metric is None:
         return None
+    metric = replace(metric, chance=row.cells[task, metric.name].chance)
     if kind.is_of_turns:
         of_turns = _by_turn(row, task, metric)
         # The first metric of a task with turns is of single ones, so its chance level is theirs.

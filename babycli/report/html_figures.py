@@ -123,7 +123,7 @@ def forests(table: Table) -> list[Forest]:
                 rows.append(_Row(each.label, "published", each.values[column], None, None))
         rows = [row for row in rows if math.isfinite(row.value)]  # a log may say NaN
         if rows:
-            metric = metric_of(*column)
+            metric = table.metric(column)
             best_first = sorted(rows, key=lambda row: -values.goodness(metric, row.value))
             found.append(_forest(" ".join(heading(column)), metric, best_first))
     return found

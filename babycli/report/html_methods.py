@@ -21,7 +21,7 @@ from babycli.report.rows import Column
 from babycli.report.tables import Table, scores_of
 from babycli.tasks.about import About, about, in_order, metric_of, with_siblings
 from babycli.tasks.base import Benchmark
-from babycli.wording import all_of
+from babycli.wording import AnswerWay, all_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,9 @@ def provenance(source: Sourced) -> Provenance:
         ("device", _text(model.get("device"))),
         ("template", _text(model.get("template"))),
         ("scoring", run.scoring),
+        ("answers", ", ".join(run.ways)),
+        ("history", str(run.history) if AnswerWay.WRITTEN in run.ways else ""),
+        ("new tokens", "" if run.max_new_tokens is None else f"at most {run.max_new_tokens}"),
         ("control", run.control),
         ("wrapper", run.wrapper),
         ("limit", "" if run.limit is None else f"{run.limit:g}"),

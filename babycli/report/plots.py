@@ -125,7 +125,7 @@ def _forest(tables: Sequence[Table]) -> Figure:
 
 
 def _strips(table: Table) -> list[tuple[Column, ...]]:
-    """Gives the columns of a table in strips of panels, without those by the authors' rules: they are no other score."""
+    """Gives the columns of a table in strips of panels; those by the authors' rules are no other score."""
     columns = [column for column in table.columns if not metric_of(*column).twin_of]
     return [tuple(columns[i : i + MAX_PANELS]) for i in range(0, len(columns), MAX_PANELS)]
 
@@ -155,7 +155,7 @@ def _forest_panel(panel: Axes, table: Table, rows: Sequence[TableRow], column: C
     for y, other in enumerate(table.published, len(rows)):
         if column in other.values:
             panel.plot([scale * other.values[column]], [y], "D", color=_QUIET, markersize=3.5, fillstyle="none")
-    _chance_line(panel, metric_of(*column), vertical=True)
+    _chance_line(panel, table.metric(column), vertical=True)
     panel.set_yticks(range(len(labels)), labels)
     panel.set_ylim(len(labels) - 0.4, -0.6)
     panel.tick_params(axis="y", length=0)

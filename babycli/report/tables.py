@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from babycli.data.datasets import data_set_named
 from babycli.domain import Metric
@@ -126,6 +126,10 @@ class Table:
         # Of some metrics it depends on the items.
         logged = {row.cells[column].chance for row in self.rows if column in row.cells} if known is None else set()
         return next(iter(logged)) if len(logged) == 1 else known
+
+    def metric(self, column: Column) -> Metric:
+        """Gives the metric of a column with its chance level here."""
+        return replace(metric_of(*column), chance=self.chance(column))
 
     @property
     def tasks(self) -> list[str]:
