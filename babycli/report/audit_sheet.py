@@ -15,9 +15,10 @@ from babycli.report import values
 from babycli.report.audit import AuditedMetric, RunAudit, audit
 from babycli.report.findings import Finding, Kind
 from babycli.report.grid import Grid, Line
-from babycli.report.load import Unread, load_logs, nothing_to_report
+from babycli.report.load import load_logs, nothing_to_report
 from babycli.report.logged import OURS, Labels, read_document, why_no_run
 from babycli.report.places import results_at
+from babycli.report.runs import Unread
 from babycli.report.sheet import Sheet
 from babycli.report.tables import heading
 from babycli.tasks.about import metric_of

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from babycli.errors import DataError, UsageError
-from babycli.report.load import Run
 from babycli.report.measure import SEED, Interval
 from babycli.report.rows import Column, TableRow
+from babycli.report.runs import Run
 from babycli.report.trials import Floats, TaskTrials
 from babycli.report.values import goodness, span
 from babycli.stats import (

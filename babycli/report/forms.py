@@ -17,8 +17,8 @@ from babycli.wording import printable
 if TYPE_CHECKING:
     from babycli.data.root import DatasetRoot
     from babycli.report.compare import Comparison
-    from babycli.report.load import Unread
     from babycli.report.rows import TableRow
+    from babycli.report.runs import Unread
     from babycli.report.sheet import Sheet
     from babycli.report.tables import Table
 

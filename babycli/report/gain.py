@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from babycli.domain import Metric
 from babycli.report.compare import Paired, paired, pairing_problem
-from babycli.report.load import Run
 from babycli.report.measure import Cell
 from babycli.report.rows import Column, TableRow, controls_of
+from babycli.report.runs import Run
 from babycli.report.trials import TaskTrials
 from babycli.report.values import goodness
 from babycli.tasks.about import about, metric_of

@@ -24,7 +24,7 @@ from babycli.report.compare import Comparison
 from babycli.report.differences import Item
 from babycli.report.grid import Grid
 from babycli.report.html_images import IMAGES_WARNING, MAX_PICTURES, Images, Picture
-from babycli.report.load import Unread
+from babycli.report.runs import Unread
 from babycli.report.tables import Table, heading, metrics_of
 from babycli.report.turns import LoggedTurn
 from babycli.tasks.about import About, in_order, with_siblings

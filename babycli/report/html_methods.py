@@ -14,10 +14,10 @@ from babycli.logs.fields import mapping
 from babycli.logs.schema import read_run
 from babycli.report import values
 from babycli.report.compare import BOOTSTRAP, MCNEMAR, Comparison
-from babycli.report.load import Run
 from babycli.report.measure import SEED
 from babycli.report.provisos import provisos
 from babycli.report.rows import Column
+from babycli.report.runs import Run
 from babycli.report.tables import Table, scores_of
 from babycli.tasks.about import About, about, in_order, metric_of, with_siblings
 from babycli.tasks.base import Benchmark

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,86 +38,22 @@ from babycli.report.logged import (
     read_document,
     read_own,
     stamp,
-    ways_of,
     why_no_run,
 )
 from babycli.report.measure import Cell, measured
 from babycli.report.places import results_at
 from babycli.report.readers import programs, reader_of, run_folders
+from babycli.report.runs import Logs, Run, Unread
 from babycli.report.samples import Samples, count_texts, decide
 from babycli.report.trials import TaskTrials, from_document
 from babycli.tasks import all_tasks
 from babycli.tasks.about import About, about, is_known, is_of_chosen, learn
 from babycli.tasks.base import Task
 from babycli.tasks.replies import Replies
-from babycli.wording import AnswerWay, History, Scoring, any_of, listed
+from babycli.wording import Scoring, any_of, listed
 
 EVALUATE = "run  babycli eval  first, or name the folder given to --output-path"
 Shared = dict[tuple[str, ...], tuple[str, ...]]  # one copy of what many runs have alike: ids and groups
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Run:
-    """One evaluated model; ``cells`` by (task, metric)."""
-
-    path: Path  # the results file
-    program: str  # that made it: "babycli", "lmms-eval"
-    model: str
-    fingerprint: str  # of the weights: the same name may have meant another checkpoint
-    data: str  # "saycam", "demo": the name of a set of data
-    scoring: str
-    dtype: str
-    limit: float | None
-    control: str  # "blind", "shuffled", "constant", else empty
-    args: tuple[str, ...]  # --model-args with effect, as "key=value"
-    date: str
-    cells: Mapping[tuple[str, str], Cell]
-    trials: Mapping[str, TaskTrials]  # by task; none where neither outcomes nor samples are there
-    labels_sha256: Mapping[str, str]  # by task, where known
-    images_sha256: Mapping[str, str]
-    prompts: Mapping[str, str]  # what the model was asked, by task, where known
-    own_prompts: Mapping[str, str]  # those of them that --prompt gave
-    identity: Identity | None  # of a run of babycli
-    replies: Mapping[str, Replies] = field(default_factory=dict)  # what the model wrote, counted, by task
-    wrapper: str = ""  # the model's code as another program names it
-    offset: int = 0  # rows that another program passed over first
-
-    @property
-    def ways(self) -> tuple[AnswerWay, ...]:
-        """The ways in which its answers were given; () where its tasks leave no choice, or the log does not say it."""
-        tasks = self.identity.question.tasks if self.identity else {}
-        having = [asked for name, asked in tasks.items() if name in all_tasks() and all_tasks()[name].ways]
-        return tuple(dict.fromkeys(way for asked in having for way in ways_of(asked.answers)))
-
-    @property
-    def history(self) -> History:
-        """What its conversations went on with."""
-        return self.identity.question.history if self.identity else History.OWN
-
-    @property
-    def max_new_tokens(self) -> int | None:
-        """How much each text could hold at most; None: as much as the task says."""
-        return self.identity.question.max_new_tokens if self.identity else None
-
-    @property
-    def is_ours(self) -> bool:
-        """Tells whether babycli made the run, not a program whose logs it reads."""
-        return self.program == OURS
-
-
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """A run without numbers."""
-
-    path: Path
-    why: str
-    mend: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Logs:
-    runs: tuple[Run, ...]
-    unread: tuple[Unread, ...]
 
 
 def load_logs(folder: Path, labels: Labels = dict) -> Logs:

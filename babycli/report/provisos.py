@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
-from babycli.report.load import Run
+from babycli.report.runs import Run
 
 _UNKNOWN = "(not recorded)"
 _TITLES = {"pillow": "Pillow", "revision": "babycli at commit"}

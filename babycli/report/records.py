@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from babycli.report.compare import Paired, is_significant
 from babycli.report.gain import Gain
-from babycli.report.load import Run
 from babycli.report.measure import Cell
 from babycli.report.overall import BENCHMARK, Overall
 from babycli.report.provisos import software_of
 from babycli.report.rows import Column
+from babycli.report.runs import Run
 from babycli.report.tables import Table, in_table_order
 from babycli.stats import holm
 from babycli.tasks.about import about

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from babycli.report.load import Run
 from babycli.report.measure import Cell
+from babycli.report.runs import Run
 from babycli.report.trials import TaskTrials
 from babycli.tasks.about import about
 from babycli.wording import AnswerWay, History, all_of, natural_order

@@ -13,10 +13,10 @@ from babycli.data.datasets import data_set_named
 from babycli.domain import Metric
 from babycli.report.baselines import Baselines, PublishedRow
 from babycli.report.gain import Gain, Suspicion, suspicions, visual_gain
-from babycli.report.load import Run
 from babycli.report.measure import Cell
 from babycli.report.overall import RANKED, Overall, overalls
 from babycli.report.rows import Column, TableRow, make_rows
+from babycli.report.runs import Run
 from babycli.tasks.about import About, about, in_order, metric_of, with_siblings
 from babycli.wording import AnswerWay
 

@@ -18,7 +18,8 @@ from babycli.report import audit_sheet, breakdown, differences, plots, summary
 from babycli.report.baselines import read_baselines
 from babycli.report.compare import Comparison, compare, find_rows, rows_of
 from babycli.report.forms import Everything, Form, ModelForm, PageForm, SheetForm, Terminal, forms
-from babycli.report.load import Logs, label_rows_of, load_logs, unfinished_runs
+from babycli.report.load import label_rows_of, load_logs, unfinished_runs
+from babycli.report.runs import Logs
 from babycli.report.sheet import Sheet
 from babycli.report.tables import Table, make_tables
 from babycli.tasks.about import offered_groupings

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from babycli.data.datasets import data_set_named
 from babycli.errors import DataError, UntrustedResultError, UsageError
 from babycli.report.forms import Say, as_json
-from babycli.report.load import Run
 from babycli.report.measure import Cell
 from babycli.report.overall import OF_WINOGROUND, RANKED, WINOGROUND, winoground_of
 from babycli.report.provisos import provisos
 from babycli.report.rows import TableRow
+from babycli.report.runs import Run
 from babycli.tasks.about import about
 from babycli.wording import Scoring
 

@@ -1,0 +1,82 @@
+"""A run as a report has it: what was evaluated, how, and its numbers.
+
+Owns the records. load.py makes them of files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from babycli.logs.identity import Identity
+from babycli.report.logged import OURS, ways_of
+from babycli.report.measure import Cell
+from babycli.report.trials import TaskTrials
+from babycli.tasks import all_tasks
+from babycli.tasks.replies import Replies
+from babycli.wording import AnswerWay, History
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """One evaluated model; ``cells`` by (task, metric)."""
+
+    path: Path  # the results file
+    program: str  # that made it: "babycli", "lmms-eval"
+    model: str
+    fingerprint: str  # of the weights: the same name may have meant another checkpoint
+    data: str  # "saycam", "demo": the name of a set of data
+    scoring: str
+    dtype: str
+    limit: float | None
+    control: str  # "blind", "shuffled", "constant", else empty
+    args: tuple[str, ...]  # --model-args with effect, as "key=value"
+    date: str
+    cells: Mapping[tuple[str, str], Cell]
+    trials: Mapping[str, TaskTrials]  # by task; none where neither outcomes nor samples are there
+    labels_sha256: Mapping[str, str]  # by task, where known
+    images_sha256: Mapping[str, str]
+    prompts: Mapping[str, str]  # what the model was asked, by task, where known
+    own_prompts: Mapping[str, str]  # those of them that --prompt gave
+    identity: Identity | None  # of a run of babycli
+    replies: Mapping[str, Replies] = field(default_factory=dict)  # what the model wrote, counted, by task
+    wrapper: str = ""  # the model's code as another program names it
+    offset: int = 0  # rows that another program passed over first
+
+    @property
+    def ways(self) -> tuple[AnswerWay, ...]:
+        """The ways in which its answers were given; () where its tasks leave no choice, or the log does not say it."""
+        tasks = self.identity.question.tasks if self.identity else {}
+        having = [asked for name, asked in tasks.items() if name in all_tasks() and all_tasks()[name].ways]
+        return tuple(dict.fromkeys(way for asked in having for way in ways_of(asked.answers)))
+
+    @property
+    def history(self) -> History:
+        """What its conversations went on with."""
+        return self.identity.question.history if self.identity else History.OWN
+
+    @property
+    def max_new_tokens(self) -> int | None:
+        """How much each text could hold at most; None: as much as the task says."""
+        return self.identity.question.max_new_tokens if self.identity else None
+
+    @property
+    def is_ours(self) -> bool:
+        """Tells whether babycli made the run, not a program whose logs it reads."""
+        return self.program == OURS
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A run without numbers."""
+
+    path: Path
+    why: str
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    runs: tuple[Run, ...]
+    unread: tuple[Unread, ...]
