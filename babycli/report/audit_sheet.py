@@ -13,10 +13,11 @@ from pathlib import Path
 from babycli.errors import DataError, UntrustedResultError
 from babycli.report import values
 from babycli.report.audit import AuditedMetric, RunAudit, audit
+from babycli.report.documents import read_document
 from babycli.report.findings import Finding, Kind
 from babycli.report.grid import Grid, Line
 from babycli.report.load import load_logs, nothing_to_report
-from babycli.report.logged import OURS, Labels, read_document, why_no_run
+from babycli.report.logged import OURS, Labels, why_no_run
 from babycli.report.places import results_at
 from babycli.report.runs import Unread
 from babycli.report.sheet import Sheet

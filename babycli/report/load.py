@@ -25,19 +25,17 @@ from babycli.logs.content import read_content
 from babycli.logs.fields import mapping
 from babycli.logs.identity import PROMPT_OPTION, Identity
 from babycli.logs.schema import check_schema, read_run
+from babycli.report.documents import Document, read_document, stamp
 from babycli.report.findings import Finding
 from babycli.report.logged import (
     OURS,
-    Document,
     LabelRows,
     Labels,
     LoggedRun,
     LoggedTask,
     is_own,
     read_by_another,
-    read_document,
     read_own,
-    stamp,
     why_no_run,
 )
 from babycli.report.measure import Cell, measured

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from babycli.errors import DataError
 from babycli.logs.content import plain_name
-from babycli.report.logged import read_document, read_logged, stamp, why_no_run
+from babycli.report.documents import read_document, stamp
+from babycli.report.logged import read_logged, why_no_run
 from babycli.report.readers import results_files, results_files_in
 from babycli.wording import any_of
 

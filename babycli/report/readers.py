@@ -17,7 +17,8 @@ from babycli.logs.content import plain_name
 from babycli.logs.schema import RUN_FILE
 
 if TYPE_CHECKING:
-    from babycli.report.logged import Document, Labels, LoggedRun
+    from babycli.report.documents import Document
+    from babycli.report.logged import Labels, LoggedRun
 
 OWN_NAMES = ("*_results.json",)
 

@@ -15,7 +15,7 @@ from typing import Any
 from babycli.logs.content import read_content
 from babycli.logs.fields import mapping, number
 from babycli.logs.samples import decoded
-from babycli.report.logged import stamp
+from babycli.report.documents import stamp
 from babycli.wording import Scoring
 
 

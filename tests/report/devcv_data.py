@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,7 @@ def _memory(i: int, n_turns: int) -> Entry:
     return {"id": f"memory_{i}", "image": images, "conversations": messages, "labels": labels}
 
 
-_MAKERS = {
+_MAKERS: Mapping[str, Callable[[int], Entry]] = {
     "baby_pv": _pv,
     "baby_localize": _localize,
     "baby_leftright": _leftright,

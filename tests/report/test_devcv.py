@@ -139,8 +139,8 @@ def test_every_metric_is_in_json_whether_a_column_or_not(records: list[dict[str,
 
 def test_replies_without_an_answer_are_counted_apart(made: Path, tmp_path: Path, babycli: Babycli) -> None:
     words = ("--model", f"{made / 'seer.py'}:Seer", "--data", made / "data", "--output-path", tmp_path)
-    words = (*words, "--set", "ego4d", "--model-args", "says=no idea")
-    assert babycli("eval", *words, "--tasks", "baby_pv,baby_memory").code in (0, 7)
+    more = ("--set", "ego4d", "--model-args", "says=no idea", "--tasks", "baby_pv,baby_memory")
+    assert babycli("eval", *words, *more).code in (0, 7)
     (path,) = tmp_path.rglob("*_results.json")
     assert json.loads(path.read_text())["no_answer"] == {"baby_pv": N, "baby_memory": 6 * N}
     found = json.loads(babycli("report", tmp_path, "--format", "json").out)

@@ -18,7 +18,8 @@ from babycli.report.readers import Reader, register_reader
 if TYPE_CHECKING:
     import typer
 
-    from babycli.report.logged import Document, Labels, LoggedRun
+    from babycli.report.documents import Document
+    from babycli.report.logged import Labels, LoggedRun
     from babycli.report.rows import TableRow
 
 PREFIX = "lmms:"  # of the name of a wrapper's file

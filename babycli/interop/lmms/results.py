@@ -29,12 +29,8 @@ from babycli.interop.lmms.sample_lines import has_rows_of, read_lmms_samples
 from babycli.interop.lmms.trial_documents import PREFIX
 from babycli.logs.content import plain_name
 from babycli.logs.fields import count, mapping, text
-from babycli.report.findings import Finding
-from babycli.report.logged import (
+from babycli.report.documents import (
     Document,
-    Labels,
-    LoggedRun,
-    LoggedTask,
     date_of,
     faults_of,
     folder_name,
@@ -46,6 +42,8 @@ from babycli.report.logged import (
     stamp,
     unknown_tasks,
 )
+from babycli.report.findings import Finding
+from babycli.report.logged import Labels, LoggedRun, LoggedTask
 from babycli.report.samples import Samples
 from babycli.tasks import all_tasks
 from babycli.tasks.base import Task
