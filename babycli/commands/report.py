@@ -58,7 +58,7 @@ def report(
         typer.Option(
             "--model",
             metavar="NAME",
-            help="With --format leaderboard: the model, as a table calls it, where logs have several.",
+            help="The model of a form that has one, as a table calls it, where logs have several.",
             show_default=False,
         ),
     ] = None,
@@ -96,7 +96,8 @@ def report(
     wanted_form = forms()[one_of(form, forms(), "format")]
     _check(wanted_form, compared, items, by, audit, with_images, plot, baselines)
     if model is not None and not isinstance(wanted_form, ModelForm):
-        raise UsageError("--model is for forms of one model's scores", "add  --format leaderboard")
+        names = any_of(other.name for other in forms().values() if isinstance(other, ModelForm)) or "(none is here)"
+        raise UsageError("--model is for forms of one model's scores", f"add  --format {names}")
     if tasks is not None:
         select_tasks(tasks)  # from now on they are known
     from babycli.report.writing import Wanted, write  # reads numbers with NumPy, which other commands need not wait for
