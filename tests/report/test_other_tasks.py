@@ -735,6 +735,6 @@ def test_another_room_can_add_a_form(logs: Path, babycli: Babycli, monkeypatch: 
     assert babycli("report", logs, "--format", "labels").out == "5\n"
     assert "table, md, csv or json" in babycli("report", logs, "--audit", "--format", "count").err
     assert "one model's scores" in babycli("report", logs, "--by", "shade", "--format", "labels").err
-    assert "by word, by number, by turn and by shade" in babycli("report", logs, "--by", "shade", "--format", "tables").err
+    assert "by turn and by shade" in babycli("report", logs, "--by", "shade", "--format", "tables").err
     with pytest.raises(ValueError, match="already"):
         register_form(ModelForm("count", "count", lambda rows, every, say: ""))
