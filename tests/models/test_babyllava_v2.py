@@ -307,7 +307,7 @@ def test_a_clip_tower_makes_it_a_llava(named: str, tmp_path: Path) -> None:
     )
     if named == TOWER:
         info = load(folder).info
-        assert (info.family, info.template) == ("llava", "plain")
+        assert (info.family, info.template) == ("llava", "llava")
     else:
         info = load(folder, vision_tower=tmp_path / TOWER).info
         assert info.family == "llava"

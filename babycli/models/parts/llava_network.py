@@ -25,7 +25,6 @@ from babycli.models.parts.tokenizer import IMAGE_ID
 from babycli.models.parts.towers import BAD_SETTINGS, Tower
 from babycli.models.parts.vision import projector
 
-# Settings that greedy search does not use.
 # Masks and constants that older versions of transformers saved with the weights; they are computed anew.
 _LEGACY_BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
 
