@@ -107,7 +107,12 @@ def write_babyllava(folder: Path, words: Sequence[str], seed: int) -> Path:
     return folder
 
 
-def write_babyllava_v2(folder: Path, texts: Iterable[str], shape: BabyShape, dtype: torch.dtype) -> Path:
+SMALL_TOWER: dict[str, Any] = {"hidden_size": 64, "layers": 2, "heads": 4}  # of as many positions as ViT-L/16
+
+
+def write_babyllava_v2(
+    folder: Path, texts: Iterable[str], shape: BabyShape, dtype: torch.dtype, has_small_tower: bool = False
+) -> Path:
     """A BabyLLaVA-V2 with a byte-level BPE of some texts, in the format that its authors publish."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -134,14 +139,16 @@ def write_babyllava_v2(folder: Path, texts: Iterable[str], shape: BabyShape, dty
         "tie_word_embeddings": False,
     }
     torch.manual_seed(0)
+    tower = ViTSpec(**SMALL_TOWER) if has_small_tower else ViTSpec()
     parts: dict[str, nn.Module] = {
-        "model.vision_tower.vision_tower.": ViT(ViTSpec()),
-        "model.mm_projector.": projector("mlp2x_gelu", 1024, shape.hidden),
+        "model.vision_tower.vision_tower.": ViT(tower),
+        "model.mm_projector.": projector("mlp2x_gelu", tower.hidden_size, shape.hidden),
         "": LlamaForCausalLM(LlamaConfig(**text)),
     }
     weights = {prefix + name: t.to(dtype) for prefix, part in parts.items() for name, t in part.state_dict().items()}
     _write(folder, weights)
-    settings: dict[str, Any] = {"model_type": "llava_llama", "image_aspect_ratio": "pad", "mm_hidden_size": 1024}
+    settings: dict[str, Any] = {"model_type": "llava_llama", "image_aspect_ratio": "pad"}
+    settings |= {"mm_hidden_size": tower.hidden_size, "mm_vision_tower_shape": SMALL_TOWER if has_small_tower else {}}
     settings |= {"mm_projector_type": "mlp2x_gelu", "mm_use_im_patch_token": False, "mm_vision_tower": "vit_scratch"}
     _json(folder / "config.json", text | settings | {"tokenizer_model_max_length": 8192})
     (folder / "tokenizer.json").write_text(tokenizer.to_str())
