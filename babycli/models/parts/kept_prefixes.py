@@ -118,9 +118,13 @@ def stacked(rows: Sequence[Reused]) -> DynamicCache:
     """Puts keys and values of rows of equal length into one batch, which can be extended without changing the rows."""
     cache = DynamicCache()
     for i in range(len(rows[0].layers)):
-        keys, values = (torch.cat([row.layers[i][which] for row in rows]) for which in (0, 1))
+        keys, values = rows[0].layers[i] if len(rows) == 1 else _joined([row.layers[i] for row in rows])
         cache.update(keys, values, i)
     return cache
+
+
+def _joined(layers: Sequence[Layer]) -> Layer:
+    return torch.cat([keys for keys, _ in layers]), torch.cat([values for _, values in layers])
 
 
 def row_of(cache: DynamicCache, row: int, n_positions: int) -> tuple[Layer, ...]:
