@@ -25,7 +25,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 
-from babycli.domain import Answer, Exchange, ImageRef, Item, Match, Outcome, Request, RowPlace, Score, Write
+from babycli.domain import (
+    Answer,
+    Context,
+    Exchange,
+    ImageRef,
+    Item,
+    Match,
+    Outcome,
+    Request,
+    RowPlace,
+    Score,
+    Turn,
+    Write,
+)
 from babycli.errors import TaskError
 from babycli.evaluation.inputs import Inputs, TaskInput
 from babycli.evaluation.plan import Keys, Plan, make_plan
@@ -161,10 +174,12 @@ def _begun(task: TaskInput, item: Item, scoring: Scoring) -> Play:
 def _row_requests(game: _Game, sha256: Mapping[ImageRef, str]) -> Iterator[RowRequest]:
     """Gives the rows of the requests that an item has sent; as in ``by_row``, each row has equally many."""
     item, task = game.item, game.task.task
+    (turn,) = game.task.show(Context((Turn("user", item.images),))).turns
+    shown = {image: part for image, part in zip(item.images, turn.parts, strict=True) if isinstance(part, ImageRef)}
     for request, (of_row, n_in_row) in zip(game.asked, _shared_by_rows(item, len(game.asked)), strict=True):
         row = row_as_logged(task, item.rows[of_row])
         pictures = tuple(sha256[image] for image in request.context.places)
-        yield RowRequest(task.name, item.row_indices[of_row], row, n_in_row, request, pictures)
+        yield RowRequest(task.name, item.row_indices[of_row], row, n_in_row, request, pictures, shown)
 
 
 def _placed(game: _Game, asked: Sequence[Request]) -> list[Request]:

@@ -139,7 +139,7 @@ class ModelRun:
         spec = self._shared.spec(self._resolved, arguments)
         if options.control != ControlKind.CONSTANT:
             reporter.say(f"loading {spec.name} on {spec.device}{self._precision()}")
-            spec = replace(spec, trials=trials_of(of_sets[0], options.prompts, options.scoring))
+            spec = replace(spec, trials=trials_of(of_sets, options.prompts, options.scoring, options.ways))
         model = self._processes.together(lambda: _loaded(self._resolved, spec))
         for note in model.info.notes:
             reporter.say(f"note: {note}")
@@ -228,6 +228,8 @@ class ModelRun:
             rounds.tell(settled.answers)
             return None if rounds.is_over else rounds.plan
 
+        if model.info.abilities.knows_rows:
+            model.open_with(inputs.open_image)
         plan: Plan | None = first
         plans: list[Plan] = []
         while plan is not None:

@@ -28,7 +28,7 @@ from babycli.domain import (
     Similarity,
     Text,
 )
-from babycli.wording import Scoring
+from babycli.wording import History, Scoring
 
 # Arguments that say where a model comes from or lies, not what it computes.
 _ARGS_WITHOUT_EFFECT = ("pretrained", "device_map")
@@ -78,6 +78,11 @@ class RowRequest:
     n_in_row: int  # of the requests about this row, which one, from 0
     request: Request  # as the model gets it
     pictures: tuple[str, ...]  # the SHA-256 of the picture in each place of its context
+    # The pictures of its item, asked about already or not, each with the one that the model is shown in its place.
+    shown: Mapping[ImageRef, ImageRef] = field(default_factory=dict)
+
+
+TrialKind = Literal["score", "write", "converse"]  # a text in a conversation of several turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +99,10 @@ class Trial:
     """The first requests of a run of one kind, for a family that tries its models before the run."""
 
     task: str
-    answer: Literal["score", "write"]
+    answer: TrialKind
     row_requests: tuple[RowRequest, ...]
     open_image: Callable[[ImageRef], Image]
+    history: History = History.OWN  # what a conversation goes on with
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +116,9 @@ class ModelSpec:
     dtype: str  # "float32", "float16", "bfloat16"
     scoring: Scoring
     given: frozenset[str] = frozenset()  # of device and dtype, those that the user named
-    # Gives the trials, one for each kind of answer that the chosen tasks ask for, with the prompts of a family.
-    trials: Callable[[str], Sequence[Trial]] | None = None
+    # Gives the trials, one for each kind of answer that the chosen tasks ask for, with the prompts of a family, of a
+    # model with the abilities that these words name.
+    trials: Callable[[str, Collection[str]], Sequence[Trial]] | None = None
 
 
 def size_of(value: Any) -> int | None:
@@ -307,6 +314,9 @@ class Model(ABC):
     ) -> Sequence[Text | NoReply | CannotAnswer]:
         """Writes greedy continuations of contexts of equal ``batch_key``; ``keeps`` as for branches."""
         raise AssertionError(f"{self.info.family} writes nothing")
+
+    def open_with(self, open_image: Callable[[ImageRef], Image]) -> None:  # noqa: B027
+        """Learns that a run begins, and how its pictures are opened; only of a model that ``knows_rows``."""
 
     def meet(self, row_requests: Sequence[RowRequest]) -> None:  # noqa: B027
         """Learns of which rows the requests of the next round are; only of a model that ``knows_rows``."""

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from babycli.report.rows import TableRow
 
 PREFIX = "lmms:"  # of the name of a wrapper's file
-ABILITIES = Abilities(scores=("loglikelihood",), writes=True, knows_rows=True)  # of a wrapper: a picture, a turn
+# Of a wrapper that defines all of its methods.
+ABILITIES = Abilities(scores=("loglikelihood",), writes=True, max_images=None, max_turns=None, knows_rows=True)
 
 
 def register() -> Mapping[str, typer.Typer]:

@@ -10,7 +10,7 @@ and never calls the wrapper itself: wrapper.py does.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from inspect import Parameter
 from pathlib import Path
@@ -19,14 +19,16 @@ from typing import Any
 import torch
 from PIL.Image import Image
 
-from babycli.domain import Context, Loglikelihood, Score, Text, Write
+from babycli.domain import CannotAnswer, Context, Loglikelihood, Score, Text, Write, as_prompt
 from babycli.errors import ModelError, UsageError
 from babycli.foreign import fingerprint_of
 from babycli.interop.lmms import ABILITIES
-from babycli.interop.lmms.questions import Asker, Question
-from babycli.interop.lmms.sign import Sign
+from babycli.interop.lmms.questions import Asker, OpenImage, Question, Talk
+from babycli.interop.lmms.sign import Sign, check_sign, goodness, read_sign
 from babycli.interop.lmms.weights import Weights
 from babycli.interop.lmms.wrapper import (
+    METHODS,
+    MULTI_ROUND,
     NotOfferedError,
     Scored,
     Source,
@@ -46,13 +48,13 @@ from babycli.models.base import (
     RowRequest,
     Tokens,
     Trial,
+    TrialKind,
 )
 from babycli.models.parts.pictures import picture_digest
 from babycli.models.parts.precision import torch_dtype
 from babycli.models.parts.prompts import prompt_text
-from babycli.wording import all_of
+from babycli.wording import History, all_of
 
-ROUNDING = 1e-6  # a probability of 1 may come out as a logarithm a little beyond 0
 N_TRIED = 2  # requests of each kind, before the run
 
 
@@ -60,7 +62,7 @@ N_TRIED = 2  # requests of each kind, before the run
 class Asked(Tokens):
     """A request in words: how a wrapper tokenises is its own business. ``ids`` only tell requests apart."""
 
-    prompt: str
+    wording: Context
     text: str
 
 
@@ -70,7 +72,12 @@ class LmmsModel(Model):
     def __init__(self, wrapper: Wrapper, sign: Sign, info: ModelInfo) -> None:
         self._wrapper, self._sign = wrapper, sign
         self._asker = Asker()
+        self._talks: dict[_Talked, tuple[str, ...]] = {}  # the replies of the conversations of this run
         self.info = info
+
+    def open_with(self, open_image: OpenImage) -> None:
+        self._asker.open_with(open_image)
+        self._talks.clear()
 
     def meet(self, row_requests: Sequence[RowRequest]) -> None:
         self._wrapper.know(self._asker.learn(row_requests))
@@ -84,35 +91,83 @@ class LmmsModel(Model):
     def encode(self, pixels: Sequence[Features]) -> list[Features]:
         return list(pixels)
 
-    def tokenize(self, context: Context, answer: str) -> Asked:
-        prompt, ids = prompt_text(context), tuple(answer.encode())
-        return Asked((*prompt.encode(), 256, *ids), len(ids), None, prompt, answer)  # 256: no byte of a text
+    def tokenize(self, context: Context, answer: str) -> Asked | CannotAnswer:
+        if context.n_turns > 1:
+            return CannotAnswer(_NO_SCORES_IN_TALK)
+        return _asked(context, answer)
 
     def read(self, context: Context, max_new_tokens: int) -> Asked:
-        return self.tokenize(context, "")
+        return _asked(context, "")
 
-    def loglikelihood(self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> list[Loglikelihood]:
-        questions = [self._asker.score(seen, asked.prompt, asked.text) for seen, asked in _asked(pictures, tokens)]
-        scored = self._wrapper.loglikelihood(questions)
-        return [self._meant(s, q) for s, q in zip(scored, questions, strict=True)]
+    def loglikelihood(
+        self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]
+    ) -> Sequence[Loglikelihood | CannotAnswer]:
+        questions = [self._asker.score(seen, asked.wording, asked.text) for seen, asked in _pairs(pictures, tokens)]
+        scored = iter(self._wrapper.loglikelihood([q for q in questions if not q.is_in_conversation]))
+        return [
+            CannotAnswer(_NO_SCORES_IN_TALK) if q.is_in_conversation else self._meant(next(scored), q)
+            for q in questions
+        ]
 
     def _meant(self, scored: Scored, question: Question) -> Loglikelihood:
-        check_sign(self._wrapper.registered, self._sign, scored.value, question.text)
-        return Loglikelihood((_goodness(self._sign, scored.value),), scored.is_greedy)
+        check_sign(self._wrapper.registered.source.file, self._sign, scored.value, question.text)
+        return Loglikelihood((goodness(self._sign, scored.value),), scored.is_greedy)
 
     def generate(
         self, pictures: Sequence[Pictures], tokens: Sequence[Tokens], max_new_tokens: int, keeps: bool = False
-    ) -> list[Text]:
-        questions = [self._asker.write(seen, asked.prompt, max_new_tokens) for seen, asked in _asked(pictures, tokens)]
-        return [Text(text, (), True) for text in self._wrapper.generate(questions)]
+    ) -> list[Text | CannotAnswer]:
+        pairs = list(_pairs(pictures, tokens))
+        questions = [self._asker.write(seen, asked.wording, max_new_tokens) for seen, asked in pairs]
+        self._converse([pair for pair, q in zip(pairs, questions, strict=True) if q.is_in_conversation], max_new_tokens)
+        texts = iter(self._wrapper.generate([q for q in questions if not q.is_in_conversation]))
+        return [self._reply(q) if q.is_in_conversation else Text(next(texts), (), True) for q in questions]
+
+    def _converse(self, pairs: Sequence[tuple[Pictures, Asked]], max_new_tokens: int) -> None:
+        """Has the conversations to which requests belong, each once and as a whole."""
+        wanted: dict[_Talked, Talk] = {}
+        for seen, asked in pairs:
+            document = self._asker.write(seen, asked.wording, max_new_tokens).document
+            talked = (document.task, document.number, max_new_tokens)
+            if document.turns and talked not in self._talks and talked not in wanted:
+                wanted[talked] = self._asker.talk(seen, asked.wording, max_new_tokens)
+        if wanted:
+            self._talks |= zip(wanted, self._wrapper.converse(list(wanted.values())), strict=True)
+
+    def _reply(self, question: Question) -> Text | CannotAnswer:
+        """Gives the wrapper's reply in a turn, if the turns before are as the wrapper has had them."""
+        document, wording = question.document, question.wording
+        if not document.turns:
+            return CannotAnswer("a conversation whose label row has no conversations, from which a wrapper reads it")
+        replies = self._talks[document.task, document.number, question.max_new_tokens]
+        own = [reply.strip() for reply in replies[: wording.n_turns - 1]]
+        if [as_prompt(turn.parts).strip() for turn in wording.turns if turn.role == "model"] != own:
+            return CannotAnswer("a wrapper goes on with its own replies, and these are others")
+        return Text(replies[wording.n_turns - 1], (), True)
+
+    def forget(self) -> None:
+        self._talks.clear()
 
 
-def _asked(pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> Iterator[tuple[Features, Asked]]:
-    """Pairs each request with its only picture."""
+_Talked = tuple[str, int, int]  # task and number of a document, and how long a reply may get
+_NO_SCORES_IN_TALK = "an answer to be scored in a conversation, and a wrapper scores none there"
+
+
+def _asked(context: Context, answer: str) -> Asked:
+    # 256 and more are no bytes of a text: a turn begins, a picture, an answer begins.
+    ids: list[int] = []
+    for turn in context.turns:
+        ids.append(256)
+        for part in turn.parts:
+            ids += part.encode() if isinstance(part, str) else [257]
+    end = tuple(answer.encode())
+    return Asked((*ids, 258, *end), len(end), None, context, answer)
+
+
+def _pairs(pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> Iterator[tuple[Pictures, Asked]]:
+    """Pairs each request with its pictures."""
     for row, asked in zip(pictures, tokens, strict=True):
         assert isinstance(asked, Asked)
-        (seen,) = row
-        yield seen, asked
+        yield row, asked
 
 
 def load(spec: ModelSpec, place: Path) -> LmmsModel:
@@ -122,7 +177,7 @@ def load(spec: ModelSpec, place: Path) -> LmmsModel:
     args = {key: value for key, value in spec.args.items() if key != "sign"}
     added = added_arguments(registered, spec)
     wrapper = registered.construct(args, {key: value for key, value in added.items() if key not in args})
-    trials = spec.trials(registered.name) if spec.trials is not None else ()
+    trials = spec.trials(registered.name, by_code(registered).words) if spec.trials is not None else ()
     tried = probe(wrapper, sign, trials)
     weights = wrapper.weights()
     info = ModelInfo(
@@ -173,7 +228,7 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
     registered = find(Source.parse(spec.source))
     doc = (registered.cls.__doc__ or "").strip().splitlines()
     what = f"{registered.cls.__name__}: {doc[0]}" if doc else registered.cls.__name__
-    lacks = [registered.why_not_offered(method) for method in ("loglikelihood", "generate_until")]
+    lacks = [registered.why_not_offered(method) for method in METHODS]
     notes = [registered.origin, *filter(None, lacks)]
     if not registered.is_simple:
         notes.append("it is a chat wrapper (is_simple = False), which babycli eval does not run")
@@ -189,40 +244,7 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
     )
 
 
-# ---------------------------------------------------------------- the sign
-
-
-def read_sign(args: Mapping[str, str]) -> Sign:
-    """Reads what a number of the wrapper means. Raises UsageError where ``--model-args`` does not say it."""
-    match args.get("sign"):
-        case "loss":
-            return Sign.LOSS
-        case "logprob":
-            return Sign.LOGPROB
-        case given:
-            raise UsageError(
-                ("--model-args has no sign" if given is None else f"unknown sign {given!r}")
-                + ": lmms-eval promises a log-probability, many of its wrappers give the mean loss, and the wrong one "
-                "turns every choice around",
-                "look at what the wrapper's loglikelihood puts in its result:  sign=loss  for loss.item(), as LLaVA's, "
-                " sign=logprob  for a sum of log-probabilities; then  --model-args sign=loss|logprob",
-            )
-
-
-def check_sign(registered: WrapperClass, sign: Sign, value: float, text: str) -> None:
-    """Raises ModelError for a number that cannot be what the user says it is. NaN passes: the run reports it."""
-    if _goodness(sign, value) <= ROUNDING or math.isnan(value):
-        return
-    other, bound = ("logprob", "at least") if sign == Sign.LOSS else ("loss", "at most")
-    raise ModelError(
-        f"{registered.source.file}: loglikelihood gave {value:.6g} for {text!r}, and a {sign} is {bound} 0: "
-        f"sign={sign} is not true of this wrapper",
-        f"read its loglikelihood; if that is what it gives:  --model-args sign={other}",
-    )
-
-
-def _goodness(sign: Sign, value: float) -> float:
-    return -value if sign == Sign.LOSS else value
+# ---------------------------------------------------------------- trying a wrapper
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,12 +262,14 @@ def probe(wrapper: Wrapper, sign: Sign, trials: Sequence[Trial]) -> Tried:
     its numbers do not fit the sign, and for whatever goes wrong.
     """
     registered = wrapper.registered
-    offered: set[str] = set()
+    offered: set[TrialKind] = set()
     lacking: list[str] = []
     notes: list[str] = []
     for trial in trials:
-        what, method = ("loglikelihood", "loglikelihood") if trial.answer == "score" else ("generate", "generate_until")
+        method = _METHODS[trial.answer]
         why = registered.why_not_offered(method)
+        if not why and trial.answer == "converse" and trial.history == History.GOLD:
+            why = f"{method} goes on with the model's own replies, and --history gold wants the right ones"
         try:
             if not why and trial.row_requests:
                 notes += _try(wrapper, sign, trial)
@@ -253,7 +277,7 @@ def probe(wrapper: Wrapper, sign: Sign, trials: Sequence[Trial]) -> Tried:
             why = str(error)
         if why:
             lacking.append(trial.task)
-            notes.append(f"it does not offer {what}: {why}")
+            notes.append(f"it does not offer {_OFFERS[trial.answer]}: {why}")
         else:
             offered.add(trial.answer)
     if trials and not offered:
@@ -261,18 +285,28 @@ def probe(wrapper: Wrapper, sign: Sign, trials: Sequence[Trial]) -> Tried:
             f"{registered.source.file}: {registered.cls.__name__} cannot do {', '.join(lacking)}: {'; '.join(notes)}",
             "choose other tasks with --tasks, or mend the method",
         )
-    for answer, method in (("score", "loglikelihood"), ("write", "generate_until")):
-        if trials and answer not in {trial.answer for trial in trials}:
+    tried = {trial.answer for trial in trials}
+    for answer, method in _METHODS.items():
+        if trials and answer not in tried and (answer != "converse" or not registered.why_not_offered(method)):
             notes.append(f"{method} was not tried: no task of this run asks for it")
-    abilities = replace(ABILITIES, scores=ABILITIES.scores if "score" in offered else (), writes="write" in offered)
-    return Tried(abilities if trials else by_code(registered), tuple(notes))
+    return Tried(_abilities(offered) if trials else by_code(registered), tuple(notes))
+
+
+_METHODS: dict[TrialKind, str] = {"score": "loglikelihood", "write": "generate_until", "converse": MULTI_ROUND}
+_OFFERS: dict[TrialKind, str] = {"score": "loglikelihood", "write": "generate", "converse": "several turns"}
 
 
 def by_code(registered: WrapperClass) -> Abilities:
     """Gives the abilities of a wrapper that is not tried: all but methods whose code tells that they give nothing."""
-    why_not = registered.why_not_offered
+    return _abilities({answer for answer, method in _METHODS.items() if not registered.why_not_offered(method)})
+
+
+def _abilities(offered: Collection[TrialKind]) -> Abilities:
     return replace(
-        ABILITIES, scores=() if why_not("loglikelihood") else ABILITIES.scores, writes=not why_not("generate_until")
+        ABILITIES,
+        scores=ABILITIES.scores if "score" in offered else (),
+        writes=not {"write", "converse"}.isdisjoint(offered),
+        max_turns=None if "converse" in offered else 1,
     )
 
 
@@ -280,20 +314,19 @@ def _try(wrapper: Wrapper, sign: Sign, trial: Trial) -> list[str]:
     """Asks the first requests of a kind, and gives notes on the sign. Raises ModelError, NotOfferedError."""
     first = {row_request.row_index: row_request.pictures for row_request in reversed(trial.row_requests)}
     row_requests = [each for each in trial.row_requests if each.pictures == first[each.row_index]][:N_TRIED]
-    asker = Asker()
+    asker = Asker(trial.open_image)
     wrapper.know(asker.learn(row_requests))
-    questions = []
-    for row_request in row_requests:
-        (image,) = row_request.request.context.images
-        seen = Features(trial.open_image(image), b"", row_request.pictures[0])
-        prompt, request = prompt_text(row_request.request.context), row_request.request
-        if isinstance(request, Score):
-            questions.append(asker.score(seen, prompt, request.answer))
-        elif isinstance(request, Write):
-            questions.append(asker.write(seen, prompt, request.max_new_tokens))
-    if trial.answer == "write":
-        wrapper.generate(questions)
+    asked = [(_opened(trial, row_request), row_request.request) for row_request in row_requests]
+    if trial.answer == "converse":
+        talks = [asker.talk(seen, r.context.wording, r.max_new_tokens) for seen, r in asked if isinstance(r, Write)]
+        wrapper.converse([talk for talk in talks if talk.document.turns])
         return []
+    if trial.answer == "write":
+        wrapper.generate(
+            [asker.write(seen, r.context.wording, r.max_new_tokens) for seen, r in asked if isinstance(r, Write)]
+        )
+        return []
+    questions = [asker.score(seen, r.context.wording, r.answer) for seen, r in asked if isinstance(r, Score)]
     scored, registered = wrapper.loglikelihood(questions), wrapper.registered
     for answer, question in zip(scored, questions, strict=True):
         if not math.isfinite(answer.value):
@@ -302,8 +335,14 @@ def _try(wrapper: Wrapper, sign: Sign, trial: Trial) -> list[str]:
                 f"picture of {trial.task}; expected is a finite number",
                 "look for NaN in the checkpoint, or for a dtype that the device cannot compute in",
             )
-        check_sign(registered, sign, answer.value, question.text)
+        check_sign(registered.source.file, sign, answer.value, question.text)
     return list(_sign_notes(sign, scored))
+
+
+def _opened(trial: Trial, row_request: RowRequest) -> list[Features]:
+    """Opens the pictures of a request, in their places."""
+    places = zip(row_request.request.context.places, row_request.pictures, strict=True)
+    return [Features(trial.open_image(image), b"", sha256) for image, sha256 in places]
 
 
 def _sign_notes(sign: Sign, scored: Sequence[Scored]) -> Iterator[str]:

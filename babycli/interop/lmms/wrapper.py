@@ -6,16 +6,13 @@ promise, becomes a ModelError that says where and what was expected. Never decid
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import importlib
 import importlib.util
 import inspect
-import linecache
-import sys
-import textwrap
-import traceback
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -25,17 +22,16 @@ from typing import Any
 from babycli.errors import ModelError, UsageError
 from babycli.files import in_home
 from babycli.interop.lmms import PREFIX
-from babycli.interop.lmms.questions import SPLIT, Document, Question, Rows, Shown
+from babycli.interop.lmms.calling import MODULE, explained, foreign, message_of
+from babycli.interop.lmms.documents import Rows, Shown, on_disk
+from babycli.interop.lmms.questions import SPLIT, Document, Question, Talk
+from babycli.interop.lmms.refusals import end_of, is_refusal
 from babycli.interop.lmms.stand_in import PACKAGE, Provided, provide
-from babycli.interop.lmms.weights import Weights, weights_of
-from babycli.wording import did_you_mean, first_line
+from babycli.interop.lmms.weights import Weights, modules_of, watched, weights_of
+from babycli.wording import did_you_mean
 
-METHODS = ("loglikelihood", "generate_until", "generate_until_multi_round")
-INSTALL = f"pip install {PACKAGE.replace('_', '-')}"
-_MODULE = "babycli_lmms_wrapper"
-_REFUSALS = ("NotImplementedError", "NotImplemented")
-_SPEAKERS = ("eval_logger", "logger", "logging", "print", "warnings")
-_SHOWN = 120  # characters of code
+MULTI_ROUND = "generate_until_multi_round"
+METHODS = ("loglikelihood", "generate_until", MULTI_ROUND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +97,7 @@ class WrapperClass:
 
     @contextlib.contextmanager
     def calling(self, what: str) -> Iterator[None]:
-        with _foreign(self.source.file, self.provided, self.module, what):
+        with foreign(self.source.file, self.provided, self.module, what):
             yield
 
     def parameter(self, name: str) -> inspect.Parameter | None:
@@ -129,7 +125,7 @@ class WrapperClass:
         """
         if method in getattr(self.cls, "__abstractmethods__", ()):
             return f"{method} is not defined"
-        end = _end_of(getattr(self.cls, method, None))
+        end = end_of(getattr(self.cls, method, None))
         return f"all that {method} does is  {end}" if end else ""
 
     def construct(self, args: Mapping[str, str], added: Mapping[str, Any]) -> Wrapper:
@@ -180,6 +176,31 @@ class Wrapper:
         with self.registered.calling("looking at its model"):
             return weights_of(self._own)
 
+    @contextlib.contextmanager
+    def failing(self, error: Exception) -> Iterator[bool]:
+        """Lets its network raise the error for the time of the block; gives whether it keeps one that can be found."""
+
+        def fail(*_: object) -> None:
+            raise error
+
+        with self.registered.calling("looking at its model"):
+            hooks = [module.register_forward_pre_hook(fail) for module in modules_of(self._own)]
+        try:
+            yield bool(hooks)
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def watched(self) -> AbstractContextManager[list[int]]:
+        """Gives the lengths of what its network, if it can be found, reads during a block; see weights.py."""
+        return watched(modules_of(self._own))
+
+    @property
+    def batch_size(self) -> int | None:
+        """The number of requests that it says it takes at once; None if it does not say."""
+        given = getattr(self._own, "batch_size", None)
+        return given if isinstance(given, int) else None
+
     def know(self, documents: Sequence[Document]) -> None:
         """Puts documents where the wrapper looks for them; those that it has stay."""
         for document in documents:
@@ -189,28 +210,47 @@ class Wrapper:
 
     def loglikelihood(self, questions: Sequence[Question]) -> list[Scored]:
         """Raises NotOfferedError too."""
-        given = self._ask("loglikelihood", questions, [" " + question.text for question in questions])
+        given = self._ask("loglikelihood", questions, [(" " + question.text,) for question in questions])
         return [self._scored(answer) for answer in given]
 
     def generate(self, questions: Sequence[Question]) -> list[str]:
         """Raises NotOfferedError too."""
         # A copy for each: wrappers take what they know out of theirs. What "until" holds is lmms-eval's default.
-        given = self._ask("generate_until", questions, [_greedy(question.max_new_tokens) for question in questions])
-        return [self._text(answer) for answer in given]
+        given = self._ask("generate_until", questions, [(_greedy(question.max_new_tokens),) for question in questions])
+        return [self._text("generate_until", answer) for answer in given]
 
-    def _ask(self, method: str, questions: Sequence[Question], wanted: Sequence[Any]) -> Sequence[Any]:
-        """Calls a method once, with (prompt, wanted, doc_to_visual, doc_id, task, split) for each question."""
-        shown = Shown(questions)
+    def converse(self, talks: Sequence[Talk]) -> list[tuple[str, ...]]:
+        """Has whole conversations; gives the replies of each, one for each turn. Raises NotOfferedError too."""
+        given = self._ask(MULTI_ROUND, talks, [(_greedy(talk.max_new_tokens),) for talk in talks])
+        return [self._replies(answer, talk) for answer, talk in zip(given, talks, strict=True)]
+
+    def _ask(
+        self, method: str, questions: Sequence[Question | Talk], wanted: Sequence[tuple[Any, ...]]
+    ) -> Sequence[Any]:
+        """Calls a method once, with (prompt, wanted, doc_to_visual, doc_id, task, split) for each question.
+
+        In a conversation there is doc_to_text behind doc_to_visual.
+        """
+        if not questions:
+            return []
         self.know([question.document for question in questions])
-        requests = [
-            self._instance(
-                request_type=method,
-                arguments=(q.prompt, what, shown.doc_to_visual, q.document.number, q.document.task, SPLIT),
-                idx=q.index,
-                metadata={"task": q.document.task, "doc_id": q.document.number, "repeats": 1, "split": SPLIT},
-            )
-            for q, what in zip(questions, wanted, strict=True)
-        ]
+        with on_disk(questions) as paths:
+            for rows in self._rows.values():
+                rows.paths = paths
+            shown = Shown(questions, paths)
+            functions = (shown.doc_to_visual, *([shown.doc_to_text] if method == MULTI_ROUND else []))
+            requests = [
+                self._instance(
+                    request_type=method,
+                    arguments=(q.prompt, *what, *functions, q.document.number, q.document.task, SPLIT),
+                    idx=q.index,
+                    metadata={"task": q.document.task, "doc_id": q.document.number, "repeats": 1, "split": SPLIT},
+                )
+                for q, what in zip(questions, wanted, strict=True)
+            ]
+            return self._called(method, requests, shown)
+
+    def _called(self, method: str, requests: Sequence[Any], shown: Shown) -> Sequence[Any]:
         try:
             with self.registered.calling(f"its {method}"):
                 given = getattr(self._own, method)(requests)
@@ -218,12 +258,12 @@ class Wrapper:
             cause = error.__cause__
             # torch raises NotImplementedError as well, for an operation that a device lacks; a method that is not
             # implemented does not come so far as to look at a picture.
-            if cause is not None and _is_refusal(cause) and not shown.was_looked_at:
-                raise NotOfferedError(f"{method} raised {type(cause).__name__}: {_message(cause)}") from error
+            if cause is not None and is_refusal(cause) and not shown.was_looked_at:
+                raise NotOfferedError(f"{method} raised {type(cause).__name__}: {message_of(cause)}") from error
             raise
-        if not isinstance(given, list | tuple) or len(given) != len(questions):
+        if not isinstance(given, list | tuple) or len(given) != len(requests):
             what = f"{len(given)} answers" if isinstance(given, list | tuple) else f"{_shown(given)}"
-            raise self._unexpected(method, f"{what} for {len(questions)} requests", "a list of one answer for each")
+            raise self._unexpected(method, f"{what} for {len(requests)} requests", "a list of one answer for each")
         return given
 
     def _scored(self, answer: Any) -> Scored:
@@ -233,12 +273,29 @@ class Wrapper:
                 return Scored(float(value), is_greedy)
         raise self._unexpected("loglikelihood", _shown(answer), "a pair (float, bool) for each request")
 
-    def _text(self, answer: Any) -> str:
+    def _text(self, method: str, answer: Any) -> str:
         if self._result and isinstance(answer, self._result):
             answer = answer.text
         if isinstance(answer, str):
             return answer
-        raise self._unexpected("generate_until", _shown(answer), "a text (str) for each request")
+        raise self._unexpected(method, _shown(answer), "a text (str) for each request")
+
+    def _replies(self, answer: Any, talk: Talk) -> tuple[str, ...]:
+        """Reads the replies of a conversation: a JSON list in a text, as DevCV's wrapper gives, or a list of texts."""
+        expected = "the replies of each conversation, as a list of texts or its JSON"
+        given = answer
+        if not isinstance(answer, list | tuple):
+            try:
+                given = json.loads(self._text(MULTI_ROUND, answer))
+            except ValueError as error:
+                raise self._unexpected(MULTI_ROUND, _shown(answer), expected) from error
+        if not isinstance(given, list | tuple):
+            raise self._unexpected(MULTI_ROUND, _shown(answer), expected)
+        replies = tuple(self._text(MULTI_ROUND, reply) for reply in given)
+        if len(replies) != len(talk.document.turns):
+            what = f"{len(replies)} replies in a conversation of {len(talk.document.turns)} turns"
+            raise self._unexpected(MULTI_ROUND, what, "one for each turn")
+        return replies
 
     def _unexpected(self, method: str, given: str, expected: str) -> ModelError:
         file, name = self.registered.source.file, self.registered.cls.__name__
@@ -258,18 +315,18 @@ def find(source: Source) -> WrapperClass:
     it defines itself, if there are such. Raises ModelError for a file that cannot be imported or registers none,
     UsageError for a choice that is missing.
     """
-    with _explained(source.file, None, "importing lmms-eval"):
+    with explained(source.file, None, "importing lmms-eval"):
         provided = provide()
-    spec = importlib.util.spec_from_file_location(_MODULE, source.file.absolute())
+    spec = importlib.util.spec_from_file_location(MODULE, source.file.absolute())
     if spec is None or spec.loader is None:
         raise ModelError(f"{source.file} is not a Python file: its name does not end in .py", "rename it")
     module = importlib.util.module_from_spec(spec)
-    with _foreign(source.file, provided, module, "importing it"):
+    with foreign(source.file, provided, module, "importing it"):
         registry = importlib.import_module(f"{PACKAGE}.api.registry").MODEL_REGISTRY
         before = dict(registry)
         spec.loader.exec_module(module)
         classes = {name: cls for name, cls in registry.items() if before.get(name) is not cls}
-    own = {name: cls for name, cls in classes.items() if cls.__module__ == _MODULE}
+    own = {name: cls for name, cls in classes.items() if cls.__module__ == MODULE}
     name = _choose(source, classes, own or classes)
     return WrapperClass(source, name, classes[name], module, provided)
 
@@ -306,45 +363,6 @@ def _undefined(method: str) -> Any:
     return undefined
 
 
-def _end_of(method: Any) -> str:
-    """Gives the only statement of a method that cannot give an answer, as ``assert False, "no"``; "" of all others.
-
-    Docstrings and what is only said (to a logger or a terminal) do not count.
-    """
-    try:
-        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(method)))).body
-    except (OSError, TypeError, SyntaxError, ValueError):  # no source, or not by itself one definition
-        return ""
-    if not isinstance(tree, ast.FunctionDef):
-        return ""
-    steps = [step for step in tree.body if not _says_only(step)]
-    match steps[:1]:
-        case [] | [ast.Return(value=None | ast.Constant(value=None))]:
-            return "pass" if not steps else "return"
-        case [ast.Assert(test=ast.Constant(value=value)) as step] if not value:
-            return ast.unparse(step)[:_SHOWN]
-        case [ast.Raise(exc=ast.Name(id=name) | ast.Call(func=ast.Name(id=name))) as step] if name in _REFUSALS:
-            return ast.unparse(step)[:_SHOWN]
-    return ""
-
-
-def _says_only(step: ast.stmt) -> bool:
-    match step:
-        case ast.Pass() | ast.Expr(value=ast.Constant()):
-            return True
-        case ast.Expr(value=ast.Call(func=ast.Name(id=name) | ast.Attribute(value=ast.Name(id=name)))):
-            return name in _SPEAKERS
-    return False
-
-
-def _is_refusal(error: BaseException) -> bool:
-    """Tells whether an error says that a method is not implemented: NotImplementedError, or a bare ``assert False``."""
-    if isinstance(error, AssertionError):
-        *_, (frame, line) = traceback.walk_tb(error.__traceback__)
-        return linecache.getline(frame.f_code.co_filename, line).strip().startswith(("assert False", "assert 0"))
-    return isinstance(error, NotImplementedError)
-
-
 def _greedy(max_new_tokens: int) -> dict[str, Any]:
     return {
         "max_new_tokens": max_new_tokens,
@@ -358,58 +376,6 @@ def _greedy(max_new_tokens: int) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """Makes a number that numpy or torch holds one of Python's own."""
     return value.item() if getattr(value, "shape", None) == () else value
-
-
-# ---------------------------------------------------------------- code of others
-
-
-@contextlib.contextmanager
-def _foreign(file: Path, provided: Provided, module: ModuleType, what: str) -> Iterator[None]:
-    """Surrounds a call into a wrapper: it finds what it imports, its prints go to stderr, its errors are explained."""
-    with (
-        provided.installed(**{_MODULE: module}),
-        contextlib.redirect_stdout(sys.stderr),
-        _explained(file, provided, what),
-    ):
-        yield
-
-
-@contextlib.contextmanager
-def _explained(file: Path, provided: Provided | None, what: str) -> Iterator[None]:
-    try:
-        yield
-    except (Exception, SystemExit) as error:
-        raise _explain(error, file, provided, what) from error
-
-
-def _explain(error: BaseException, file: Path, provided: Provided | None, what: str) -> ModelError:
-    where, missing = _where(error, file), error.name if isinstance(error, ImportError) else None
-    package = (missing or "").partition(".")[0]
-    if package == PACKAGE and provided is not None and provided.version is None:
-        return ModelError(
-            f"{where}: the wrapper needs more of lmms-eval than babycli stands in for: {_message(error)}", INSTALL
-        )
-    if isinstance(error, ModuleNotFoundError) and package:
-        return ModelError(
-            f"{where}: the wrapper needs the module {missing!r}, which is not installed",
-            f"pip install {package}   (or put the folder that holds it on PYTHONPATH)",
-        )
-    name = type(error).__name__
-    return ModelError(f"{where}: {what} raised {name}: {_message(error)}", "mend the wrapper or its --model-args")
-
-
-def _where(error: BaseException, file: Path) -> str:
-    """Names the wrapper's own line that was running, else the last line at all, as ``file:line``."""
-    absolute = str(file.absolute())  # as it was imported
-    if isinstance(error, SyntaxError) and error.filename == absolute:
-        return f"{file}:{error.lineno}"
-    frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    own = [line for name, line in frames if name == absolute]
-    return f"{file}:{own[-1]}" if own else f"{file} (in {frames[-1][0]}:{frames[-1][1]})"
-
-
-def _message(error: BaseException) -> str:
-    return first_line(error, "(no message)")[:200]
 
 
 def _shown(value: Any) -> str:
