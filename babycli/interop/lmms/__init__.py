@@ -29,12 +29,12 @@ ABILITIES = Abilities(scores=("loglikelihood",), writes=True, max_images=None, m
 
 def register() -> Mapping[str, typer.Typer]:
     """Adds a model family, a reader of logs and a form of reports; gives the commands by name."""
-    from babycli.interop.lmms.command import app
+    from babycli.interop.lmms import command, submission_command
 
     register_family(FAMILY)
     register_reader(READER)
     register_form(LEADERBOARD)
-    return {"bridge": app}
+    return {"bridge": command.app, "submission": submission_command.app}
 
 
 def _load(spec: ModelSpec, place: Path) -> Model:

@@ -1,0 +1,270 @@
+"""`babycli submission ...`: the two files for the BabyVLM leaderboard, and the check of a model.py.
+
+Owns the words on the screen. The work is done in submission.py, agreement.py and inspection.py.
+"""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import typer.core
+
+from babycli.commands.chosen import SetOption, chosen_tasks
+from babycli.commands.options import DataOption, JsonOption, ModelArgsOption, parse_args, print_json, say, tell
+from babycli.commands.progress import progress_bar
+from babycli.errors import UntrustedResultError, UsageError
+from babycli.files import in_home
+from babycli.interop.lmms import PREFIX
+from babycli.wording import Dtype, one_of
+
+if TYPE_CHECKING:
+    from babycli.interop.lmms.agreement import Agreement, Asked
+    from babycli.interop.lmms.inspection import Finding
+
+_MADE = "write"  # the command that stands where a folder is named
+
+
+class _Commands(typer.core.TyperGroup):
+    """Takes the name of a folder in the place of a command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, "--help"):
+            args = [_MADE, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    help="A submission to the BabyVLM leaderboard:  babycli submission DIR --model ...",
+)
+DeviceOption = Annotated[
+    str | None,
+    typer.Option("--device", metavar="D", help="cpu, cuda or cuda:N; default the GPU if there is one.",
+                 show_default=False),
+]  # fmt: skip
+LimitOption = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Items of each task to compare on.")]
+DtypeOption = Annotated[str, typer.Option("--dtype", metavar="T", help=" | ".join(Dtype))]
+
+
+@app.command(_MADE)
+def write(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="New folder, or one of an earlier submission.")],
+    model: Annotated[
+        str, typer.Option("--model", metavar="NAME|PATH|HUB-ID", help="As for babycli eval.", show_default=False)
+    ],
+    model_args: ModelArgsOption = "",
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="On the leaderboard; default the model's.", show_default=False),
+    ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="HUB-ID|URL",
+            help="From where the organizers fetch the weights; default --model, if that is a hub id.",
+            show_default=False,
+        ),
+    ] = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = Dtype.FLOAT32,
+    limit: LimitOption = 3,
+    data: DataOption = None,
+    data_set: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write submission.json and model.py, and check them: the wrapper beside babycli's own path, on the demo's data.
+
+    With --data or --set, on your own data.
+    """
+    from babycli.interop.lmms import submission
+    from babycli.models import check_spec, outline_model, pick_device, resolve
+    from babycli.models.base import ModelSpec
+    from babycli.wording import Scoring
+
+    if not folder:
+        raise UsageError("no folder: the name is empty", "babycli submission DIR --model ...")
+    place, args, precision = in_home(folder), parse_args(model_args), one_of(dtype, Dtype, "--dtype")
+    submission.check_folder(place)
+    resolved = resolve(model, args)
+    spec = ModelSpec(resolved.source, resolved.name, args, pick_device(device), precision, Scoring.FAIR)
+    check_spec(resolved, spec)
+    outline = outline_model(resolved, spec)
+    lacking = {"loglikelihood", "generate"} - set(outline.abilities.words)
+    if lacking or outline.abilities.max_turns == 1 or outline.family == "lmms":
+        offered = ", ".join(outline.abilities.words)
+        raise UsageError(
+            f"{model} cannot be submitted: the board asks for losses, texts and conversations, and it offers {offered}",
+            "choose another model" if outline.family != "lmms" else f"babycli submission check {model}",
+        )
+    is_here = Path(resolved.source).exists()
+    made = submission.Submission(
+        name=name or Path(resolved.name).name,
+        checkpoint=checkpoint if checkpoint is not None else "" if is_here else resolved.source,
+        args={key: value for key, value in args.items() if key != "pretrained"},
+        dtype=precision,
+        outline=outline,
+    )
+    submission.write(place, made)
+    say(f"wrote {place / submission.DESCRIPTION} and {place / submission.WRAPPER}")
+    wrapper = place / submission.WRAPPER
+    own = _asked(model, args, device, precision)
+    given = {"pretrained": resolved.source, **made.args}
+    wrapped = _asked(f"{PREFIX}{wrapper}", {"sign": "loss", **given}, device, precision)
+    findings = _inspected(wrapper, None, given, device)
+    agreements = _compared(own, wrapped, limit, data, data_set)
+    _show(findings, agreements, as_json)
+    if empty := made.empty_fields:
+        say(f"still to be filled in, in {place / submission.DESCRIPTION}: {', '.join(empty)}")
+    say(
+        f"the organizers need babycli (pip install babycli), and in lmms_eval/models/__init__.py the line  "
+        f'"{made.registered}": "{submission.CLASS}"'
+    )
+    _raise_for(findings, agreements, wrapper)
+
+
+@app.command("check")
+def check(
+    file: Annotated[str, typer.Argument(metavar="MODEL.PY[:NAME]", help="A wrapper for lmms-eval, of anybody.")],
+    model_args: Annotated[
+        str, typer.Option("--model-args", metavar="K=V,...", help="Arguments of its constructor.", show_default=False)
+    ] = "",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME|PATH|HUB-ID",
+            help="A model of babycli that it must agree with, on the demo's data or --data.",
+            show_default=False,
+        ),
+    ] = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = Dtype.FLOAT32,
+    limit: LimitOption = 3,
+    data: DataOption = None,
+    data_set: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a model.py: sign of the loss, order of pictures, history, errors turned into replies. It runs its code."""
+    args = parse_args(model_args)
+    sign = args.pop("sign", "loss")
+    source = file.removeprefix(PREFIX)
+    precision = one_of(dtype, Dtype, "--dtype")
+    path, _, name = source.partition(".py:")
+    findings = _inspected(in_home(f"{path}.py" if name else source), name or None, args, device)
+    agreements: Sequence[Agreement] = ()
+    if model is not None:
+        conv = {key: value for key, value in args.items() if key == "conv_template"}
+        agreements = _compared(
+            _asked(model, conv, device, precision),
+            _asked(f"{PREFIX}{source}", args | {"sign": sign}, device, precision),
+            limit,
+            data,
+            data_set,
+        )
+    _show(findings, agreements, as_json)
+    _raise_for(findings, agreements, source)
+
+
+def _asked(model: str, args: Mapping[str, str], device: str | None, dtype: str) -> Asked:
+    from babycli.interop.lmms.agreement import Asked
+
+    return Asked(model, args, device, dtype)
+
+
+class _Quiet:
+    """A reporter that shows only how far a run is; see babycli.evaluation.run.Reporter."""
+
+    def say(self, message: str) -> None:
+        pass
+
+    def bar(self, what: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
+        return progress_bar(what, total)
+
+
+def _inspected(path: Path, name: str | None, args: Mapping[str, str], device: str | None) -> list[Finding]:
+    """Constructs a wrapper as the board does, and examines it."""
+    from babycli.interop.lmms.inspection import BATCH_SIZE, inspect
+    from babycli.interop.lmms.wrapper import Source, find
+
+    if not path.is_file():
+        raise UsageError(f"{path} is no file", "babycli submission check path/to/model.py")
+    registered = find(Source(path, name))
+    added: dict[str, Any] = {"batch_size": BATCH_SIZE, "device": device}
+    takes = {
+        key: value for key, value in added.items() if registered.takes_any or registered.parameter(key) is not None
+    }
+    say(f"examining {path}: {registered.name}")
+    return inspect(registered.construct(args, {key: value for key, value in takes.items() if key not in args}))
+
+
+def _compared(own: Asked, wrapped: Asked, limit: int, data: Path | None, data_set: str | None) -> list[Agreement]:
+    """Runs both: on the set that the user names, else on the demo's data."""
+    from babycli.data.root import DatasetRoot
+    from babycli.interop.lmms.agreement import compare
+    from babycli.interop.lmms.demo_data import DEVCV, devcv_tasks, lay_out
+
+    is_demo = data is None and data_set is None
+    where = "the demo's data" if is_demo else "your data"
+    say(f"comparing {wrapped.model} with {own.model} on {where}, {limit} items of each task")
+    with tempfile.TemporaryDirectory(prefix="babycli-submission-") as folder:
+        root = lay_out(Path(folder)) if is_demo else DatasetRoot.find(data)
+        tasks = devcv_tasks() if is_demo else chosen_tasks(root, DEVCV, data_set)
+        return compare(own, wrapped, root, tasks, limit, Path(folder) / "logs", _Quiet())
+
+
+# ---------------------------------------------------------------- words
+
+
+def _show(findings: Sequence[Finding], agreements: Sequence[Agreement], as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "findings": [asdict(finding) for finding in findings],
+                "agreement": [asdict(agreement) | {"agrees": agreement.agrees} for agreement in agreements],
+            }
+        )
+        return
+    width = max(len(finding.check) for finding in findings)
+    for finding in findings:
+        tell(f"{finding.verdict:<5}  {finding.check:<{width}}  {finding.what}")
+    if not agreements:
+        return
+    tell("\nbeside babycli's own path:")
+    for agreement in agreements:
+        verdict = "ok" if agreement.agrees else "wrong"
+        tell(f"{verdict:<5}  {agreement.method:<26}  {agreement.task:<22}  {_words(agreement)}")
+    tell("\nwhat an organizer would see, on these items:")
+    for agreement in agreements:
+        if agreement.method != "loglikelihood" or agreement.task == "baby_winoground":
+            scores = ", ".join(
+                f"{name} {value:.4f}" for name, value in agreement.wrapped.items() if "_reference" not in name
+            )
+            tell(f"       {agreement.task:<22}  {scores}")
+
+
+def _words(agreement: Agreement) -> str:
+    counted = f"{agreement.n_equal} of {agreement.n} answers are equal"
+    if agreement.largest is not None:
+        counted += f", losses differ by up to {agreement.largest:.2g}"
+    return counted + (f"; {agreement.first}" if agreement.first else "")
+
+
+def _raise_for(findings: Sequence[Finding], agreements: Sequence[Agreement], wrapper: object) -> None:
+    from babycli.interop.lmms.inspection import Verdict
+
+    wrong = [finding.check for finding in findings if finding.verdict == Verdict.WRONG]
+    wrong += [f"{a.method} on {a.task}" for a in agreements if not a.agrees]
+    if wrong:
+        raise UntrustedResultError(
+            f"{wrapper} would not get its model's score: {'; '.join(dict.fromkeys(wrong))}",
+            f"see above what each means; then again:  babycli submission check {shlex.quote(str(wrapper))}",
+        )
