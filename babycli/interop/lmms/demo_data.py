@@ -10,6 +10,7 @@ from pathlib import Path
 
 from babycli.commands.demo import DOWNLOADS
 from babycli.data.root import DatasetRoot
+from babycli.errors import DataError
 from babycli.tasks import all_tasks
 from babycli.tasks.base import Task
 
@@ -19,7 +20,11 @@ WINOGROUND = "baby_winoground"
 
 
 def lay_out(folder: Path) -> DatasetRoot:
-    """Unpacks the demo's pictures and label files into a new folder, and links them."""
+    """Unpacks the demo's pictures and label files into a new folder, and links them. Raises DataError without them."""
+    if not _ARCHIVE.is_file():
+        raise DataError(
+            f"{_ARCHIVE} is not there: the demo's DevCV set", "compare on your own data:  --data DIR --set NAME"
+        )
     downloads, dataset = folder / "downloads", folder / "dataset"
     for archive, place in ((DOWNLOADS, downloads), (_ARCHIVE, downloads / "devcv")):
         with zipfile.ZipFile(archive) as packed:
