@@ -301,7 +301,9 @@ def test_what_the_examination_cannot_tell(check: Check) -> None:
 @pytest.mark.long
 def test_a_disagreement_is_found(check: Check, tiny: Path) -> None:
     """A prompt that is put otherwise, which nobody could find without the model's own path."""
-    code = replaced('f" USER: {self.question(ctx, visuals)} ASSISTANT:"', 'f" USER : see {ctx} ASSISTANT:"')
+    code = replaced(
+        'f" USER: {self.question(ctx, visuals)} ASSISTANT:"', 'f" USER : see {self.question(ctx, visuals)} ASSISTANT:"'
+    )
     words = ("--model", tiny / "checkpoint", "--data", tiny / "dataset", "--set", SET)
     ran = check(code, *words)
     assert ran.code == 7

@@ -120,8 +120,13 @@ def write(
     given = {"pretrained": resolved.source, **made.args}
     wrapped = _asked(f"{PREFIX}{wrapper}", {"sign": "loss", **given}, device, precision)
     findings = _inspected(wrapper, None, given, device)
+    if not as_json:
+        _show_findings(findings)
     agreements = _compared(own, wrapped, limit, data, data_set)
-    _show(findings, agreements, as_json)
+    if as_json:
+        _print(findings, agreements)
+    else:
+        _show_agreements(agreements)
     if empty := made.empty_fields:
         say(f"still to be filled in, in {place / submission.DESCRIPTION}: {', '.join(empty)}")
     say(
@@ -160,6 +165,8 @@ def check(
     precision = one_of(dtype, Dtype, "--dtype")
     path, _, name = source.partition(".py:")
     findings = _inspected(in_home(f"{path}.py" if name else source), name or None, args, device)
+    if not as_json:
+        _show_findings(findings)
     agreements: Sequence[Agreement] = ()
     if model is not None:
         conv = {key: value for key, value in args.items() if key == "conv_template"}
@@ -170,7 +177,10 @@ def check(
             data,
             data_set,
         )
-    _show(findings, agreements, as_json)
+    if as_json:
+        _print(findings, agreements)
+    elif agreements:
+        _show_agreements(agreements)
     _raise_for(findings, agreements, source)
 
 
@@ -224,20 +234,13 @@ def _compared(own: Asked, wrapped: Asked, limit: int, data: Path | None, data_se
 # ---------------------------------------------------------------- words
 
 
-def _show(findings: Sequence[Finding], agreements: Sequence[Agreement], as_json: bool) -> None:
-    if as_json:
-        print_json(
-            {
-                "findings": [asdict(finding) for finding in findings],
-                "agreement": [asdict(agreement) | {"agrees": agreement.agrees} for agreement in agreements],
-            }
-        )
-        return
+def _show_findings(findings: Sequence[Finding]) -> None:
     width = max(len(finding.check) for finding in findings)
     for finding in findings:
-        tell(f"{finding.verdict:<5}  {finding.check:<{width}}  {finding.what}")
-    if not agreements:
-        return
+        tell(f"{finding.verdict:<5}  {finding.check:<{width}}  {finding.what}", flush=True)
+
+
+def _show_agreements(agreements: Sequence[Agreement]) -> None:
     tell("\nbeside babycli's own path:")
     for agreement in agreements:
         verdict = "ok" if agreement.agrees else "wrong"
@@ -249,6 +252,16 @@ def _show(findings: Sequence[Finding], agreements: Sequence[Agreement], as_json:
                 f"{name} {value:.4f}" for name, value in agreement.wrapped.items() if "_reference" not in name
             )
             tell(f"       {agreement.task:<22}  {scores}")
+
+
+def _print(findings: Sequence[Finding], agreements: Sequence[Agreement]) -> None:
+    """Prints all of it as JSON."""
+    print_json(
+        {
+            "findings": [asdict(finding) for finding in findings],
+            "agreement": [asdict(agreement) | {"agrees": agreement.agrees} for agreement in agreements],
+        }
+    )
 
 
 def _words(agreement: Agreement) -> str:
