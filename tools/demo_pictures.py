@@ -1,7 +1,7 @@
 """Draws the demo's pictures: one toy on a plain ground, from a seed.
 
 Owns what a demo picture shows and how it is put in words. Never writes a file: build_demo_data.py and
-train_demo_model.py do, from different seeds.
+train_demo_model.py do, from different seeds. devcv_pictures.py draws several of these toys into a picture.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw
 
 SIZE = 64
-_SCALE = 4  # drawn four times as large, then reduced: smooth edges
+SCALE = 4  # drawn four times as large, then reduced: smooth edges
 
 TOYS = ("ball", "star", "house", "fish", "tree", "cup", "car", "boat")
 COLOURS = {
@@ -60,25 +60,25 @@ def random_scene(rng: random.Random, toy: str | None = None) -> Scene:
 
 def draw(scene: Scene, rng: random.Random) -> Image.Image:
     """The scene as a (64, 64) RGB picture; place, size, tilt and shade vary with ``rng``."""
-    full = SIZE * _SCALE
-    image = Image.new("RGB", (full, full), _shade(GROUNDS[scene.ground], rng, 12))
+    full = SIZE * SCALE
+    image = Image.new("RGB", (full, full), shade(GROUNDS[scene.ground], rng, 12))
     pen = ImageDraw.Draw(image)
     for _ in range(rng.randint(2, 5)):  # pebbles, so that the ground is not one flat colour
         x, y, r = rng.uniform(0, full), rng.uniform(0, full), rng.uniform(3, 8)
-        pen.ellipse((x - r, y - r, x + r, y + r), fill=_shade(GROUNDS[scene.ground], rng, 30))
+        pen.ellipse((x - r, y - r, x + r, y + r), fill=shade(GROUNDS[scene.ground], rng, 30))
     radius = full * rng.uniform(0.24, 0.34)
     centre = (full * rng.uniform(0.38, 0.62), full * rng.uniform(0.38, 0.62))
-    brush = _Brush(pen, centre, radius, rng.uniform(-0.2, 0.2), _shade(COLOURS[scene.colour], rng, 14))
-    _TOY_SHAPES[scene.toy](brush)
+    brush = Brush(pen, centre, radius, rng.uniform(-0.2, 0.2), shade(COLOURS[scene.colour], rng, 14))
+    TOY_SHAPES[scene.toy](brush)
     return image.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
 
 
-def _shade(colour: tuple[int, int, int], rng: random.Random, amount: int) -> tuple[int, int, int]:
+def shade(colour: tuple[int, int, int], rng: random.Random, amount: int) -> tuple[int, int, int]:
     red, green, blue = (min(255, max(0, c + rng.randint(-amount, amount))) for c in colour)
     return red, green, blue
 
 
-class _Brush:
+class Brush:
     """Draws in a toy's own coordinates: origin at its centre, 1 = its radius, y down, tilted."""
 
     OUTLINE = (52, 48, 60)
@@ -117,13 +117,13 @@ class _Brush:
         self.shape([(x + rx * math.cos(a), y + ry * math.sin(a)) for a in turn], fill)
 
 
-def _ball(brush: _Brush) -> None:
+def _ball(brush: Brush) -> None:
     brush.ellipse(0, 0, 0.9, 0.9)
     brush.shape([(-0.9, 0), (-0.3, -0.2), (0.3, -0.2), (0.9, 0)], closed=False)
     brush.shape([(-0.6, 0.62), (0, 0.4), (0.6, 0.62)], closed=False)
 
 
-def _star(brush: _Brush) -> None:
+def _star(brush: Brush) -> None:
     brush.shape(
         [
             (r * math.sin(k * math.pi / 5), -r * math.cos(k * math.pi / 5))
@@ -133,45 +133,45 @@ def _star(brush: _Brush) -> None:
     )
 
 
-def _house(brush: _Brush) -> None:
+def _house(brush: Brush) -> None:
     brush.shape([(-0.75, -0.1), (0.75, -0.1), (0.75, 0.9), (-0.75, 0.9)])
     brush.shape([(-1, -0.1), (0, -1), (1, -0.1)])
     brush.shape([(-0.2, 0.3), (0.2, 0.3), (0.2, 0.9), (-0.2, 0.9)], brush.DETAIL)
 
 
-def _fish(brush: _Brush) -> None:
+def _fish(brush: Brush) -> None:
     brush.shape([(0.45, 0), (1.05, -0.5), (1.05, 0.5)])
     brush.ellipse(-0.2, 0, 0.8, 0.5)
     brush.ellipse(-0.6, -0.1, 0.1, 0.1, brush.DETAIL)
 
 
-def _tree(brush: _Brush) -> None:
+def _tree(brush: Brush) -> None:
     brush.shape([(-0.15, 0.4), (0.15, 0.4), (0.15, 1), (-0.15, 1)], (130, 90, 50))
     brush.shape([(-0.8, 0.5), (0, -0.35), (0.8, 0.5)])
     brush.shape([(-0.6, -0.05), (0, -1), (0.6, -0.05)])
 
 
-def _cup(brush: _Brush) -> None:
+def _cup(brush: Brush) -> None:
     brush.ellipse(0.68, 0.05, 0.35, 0.4)
     brush.ellipse(0.68, 0.05, 0.16, 0.2, brush.DETAIL)
     brush.shape([(-0.8, -0.7), (0.65, -0.7), (0.45, 0.85), (-0.6, 0.85)])
     brush.ellipse(-0.07, -0.7, 0.72, 0.16, brush.DETAIL)
 
 
-def _car(brush: _Brush) -> None:
+def _car(brush: Brush) -> None:
     brush.shape([(-0.5, -0.1), (-0.3, -0.6), (0.4, -0.6), (0.65, -0.1)], brush.DETAIL)
     brush.shape([(-1, -0.1), (1, -0.1), (1, 0.45), (-1, 0.45)])
     brush.ellipse(-0.55, 0.5, 0.25, 0.25, (70, 70, 76))
     brush.ellipse(0.55, 0.5, 0.25, 0.25, (70, 70, 76))
 
 
-def _boat(brush: _Brush) -> None:
+def _boat(brush: Brush) -> None:
     brush.shape([(-0.04, -1), (0.04, -1), (0.04, 0.3), (-0.04, 0.3)], (130, 90, 50))
     brush.shape([(0.1, -0.95), (0.8, 0.15), (0.1, 0.15)], brush.DETAIL)
     brush.shape([(-1, 0.3), (1, 0.3), (0.6, 0.85), (-0.6, 0.85)])
 
 
-_TOY_SHAPES = {
+TOY_SHAPES = {
     "ball": _ball,
     "star": _star,
     "house": _house,
