@@ -1,9 +1,9 @@
-"""Builds the demo's "downloads": drawn pictures and label files in the four formats, with their checksums.
+"""Builds the demo's "downloads": drawn pictures and label files of both benchmarks, with their checksums.
 
-    python tools/build_demo_data.py            writes babycli/demo/downloads.zip and manifests/demo.json
+    python tools/build_demo_data.py            writes babycli/demo/{downloads,devcv}.zip and manifests/demo.json
     python tools/build_demo_data.py --check    exits 1 if what is committed shows other pictures or labels
 
-All pictures come from seeds "demo:<n>"; train_demo_model.py uses "train:<n>".
+All pictures come from seeds that begin with "demo:"; those that models are trained with begin with "train:".
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ import json
 import random
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import devcv_set
 from demo_pictures import COLOURS, TOYS, Scene, draw, random_scene
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 ARCHIVE = ROOT / "babycli" / "demo" / "downloads.zip"
+DEVCV_ARCHIVE = ROOT / "babycli" / "demo" / "devcv.zip"
 MANIFEST = ROOT / "manifests" / "demo.json"
 FOLDERS = {"saycam": "saycam_images", "labeled_s": "labeled_s_images", "synthetic": "synthetic_images"}
 
@@ -115,60 +118,90 @@ def label_name(task: str) -> str:
     return f"labels/{task}/{task}.csv"
 
 
-def manifest_of(files: dict[str, bytes]) -> dict[str, object]:
-    sources = {folder: source for source, folder in FOLDERS.items()}
+@dataclass(frozen=True, slots=True)
+class Download:
+    """An archive of the demo: the files that its generator makes, by name."""
+
+    archive: Path
+    texts: Mapping[str, str]
+    pictures: Mapping[str, Image.Image]
+    tasks: Mapping[str, str]  # the task of each label file, by its name
+    prefixes: Mapping[str, str]  # how names of pictures begin in the archive, and how in the manifest
+
+    def write(self) -> None:
+        files = {name: text.encode() for name, text in self.texts.items()}
+        files |= {name: png(picture) for name, picture in self.pictures.items()}
+        self.archive.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(self.archive, "w") as archive:
+            for name, content in sorted(files.items()):
+                info = zipfile.ZipInfo(name, (2025, 1, 1, 0, 0, 0))
+                info.compress_type = zipfile.ZIP_STORED if name.endswith(".png") else zipfile.ZIP_DEFLATED
+                info.external_attr = 0o644 << 16
+                archive.writestr(info, content)
+        size_bytes = self.archive.stat().st_size
+        print(f"wrote {self.archive.relative_to(ROOT)} ({size_bytes} bytes, {len(self.pictures)} pictures)")
+
+    def read(self) -> dict[str, bytes]:
+        with zipfile.ZipFile(self.archive) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+
+    def differences(self) -> list[str]:
+        """What the committed archive shows differently; pixels are compared, since PNG bytes depend on zlib."""
+        files = self.read()
+        found = [name for name, text in self.texts.items() if files.get(name) != text.encode()]
+        for name, picture in self.pictures.items():
+            if name not in files or Image.open(io.BytesIO(files[name])).tobytes() != picture.tobytes():
+                found.append(name)
+        expected = len(self.texts) + len(self.pictures)
+        if len(files) != expected:
+            found.append(f"{len(files)} files in {self.archive.name}, should be {expected}")
+        return found
+
+
+def downloads() -> list[Download]:
+    builder = Builder()
+    builder.build()
+    babyvlm = Download(
+        ARCHIVE,
+        {label_name(task): text for task, text in builder.labels.items()},
+        {f"{FOLDERS[source]}/{name}": picture for (source, name), picture in builder.pictures.items()},
+        {label_name(task): task.lower() for task in builder.labels},
+        {f"{folder}/": f"{source}/" for source, folder in FOLDERS.items()},
+    )
+    devcv = devcv_set.build()
+    tasks = {name: f"baby_{name.removesuffix('_test.json')}" for name in devcv.labels}
+    return [babyvlm, Download(DEVCV_ARCHIVE, devcv.labels, devcv.pictures, tasks, {"images/": "devcv_demo/images/"})]
+
+
+def manifest_of(made: Sequence[Download]) -> dict[str, object]:
+    """The SHA-256 of all that is in the committed archives, and how many rows or items a label file has."""
     images, labels = {}, {}
-    for name, content in sorted(files.items()):
-        digest = hashlib.sha256(content).hexdigest()
-        folder, _, rest = name.partition("/")
-        if folder == "labels":
-            labels[Path(name).stem.lower()] = {"sha256": digest, "rows": content.count(b"\n") - 1}
-        else:
-            images[f"{sources[folder]}/{rest}"] = digest
+    for download in made:
+        for name, content in sorted(download.read().items()):
+            digest = hashlib.sha256(content).hexdigest()
+            if name.endswith(".json"):
+                labels[download.tasks[name]] = {"sha256": digest, "rows": len(json.loads(content))}
+            elif name.endswith(".csv"):
+                labels[download.tasks[name]] = {"sha256": digest, "rows": content.count(b"\n") - 1}
+            else:
+                prefix = next(prefix for prefix in download.prefixes if name.startswith(prefix))
+                images[download.prefixes[prefix] + name.removeprefix(prefix)] = digest
     return {"labels": labels, "images": images}
-
-
-def write(builder: Builder) -> None:
-    files = {label_name(task): text.encode() for task, text in builder.labels.items()}
-    files |= {f"{FOLDERS[source]}/{name}": png(picture) for (source, name), picture in builder.pictures.items()}
-    ARCHIVE.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(ARCHIVE, "w") as archive:
-        for name, content in sorted(files.items()):
-            info = zipfile.ZipInfo(name, (2025, 1, 1, 0, 0, 0))
-            info.compress_type = zipfile.ZIP_STORED if name.endswith(".png") else zipfile.ZIP_DEFLATED
-            info.external_attr = 0o644 << 16
-            archive.writestr(info, content)
-    MANIFEST.write_text(json.dumps(manifest_of(files), indent=1) + "\n")
-    print(f"wrote {ARCHIVE.relative_to(ROOT)} ({ARCHIVE.stat().st_size} bytes, {len(builder.pictures)} pictures)")
-
-
-def differences(builder: Builder) -> list[str]:
-    """What the committed files show differently; pixels are compared, since PNG bytes depend on zlib."""
-    with zipfile.ZipFile(ARCHIVE) as archive:
-        files = {name: archive.read(name) for name in archive.namelist()}
-    found = [label_name(t) for t, text in builder.labels.items() if files.get(label_name(t)) != text.encode()]
-    for (source, name), picture in builder.pictures.items():
-        path = f"{FOLDERS[source]}/{name}"
-        if path not in files or Image.open(io.BytesIO(files[path])).tobytes() != picture.tobytes():
-            found.append(path)
-    expected = len(builder.labels) + len(builder.pictures)
-    if len(files) != expected:
-        found.append(f"{len(files)} files in the archive, should be {expected}")
-    if json.loads(MANIFEST.read_text()) != manifest_of(files):
-        found.append(str(MANIFEST.relative_to(ROOT)))
-    return found
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
-    builder = Builder()
-    builder.build()
+    made = downloads()
     if not arguments.check:
-        write(builder)
+        for download in made:
+            download.write()
+        MANIFEST.write_text(json.dumps(manifest_of(made), indent=1) + "\n")
         return 0
-    found = differences(builder)
+    found = [name for download in made for name in download.differences()]
+    if json.loads(MANIFEST.read_text()) != manifest_of(made):
+        found.append(str(MANIFEST.relative_to(ROOT)))
     for name in found:
         print(f"differs: {name}", file=sys.stderr)
     return 1 if found else 0
