@@ -21,7 +21,7 @@ from babycli.models.machine_memory import free_bytes
 from babycli.wording import did_you_mean, natural_order
 
 DEFAULT_MODEL = "wsashawn/babyllava_resnext_gpt2"
-BUNDLED = {"babyllava-tiny": Path(__file__).parent.parent / "demo" / "babyllava-tiny"}
+BUNDLED = {name: Path(__file__).parent.parent / "demo" / name for name in ("babyllava-tiny", "babyllava-v2-tiny")}
 
 
 _registered: list[Family] = []
