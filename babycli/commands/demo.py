@@ -1,4 +1,4 @@
-"""`babycli demo`: the whole way from downloads to a table, on data and a model that come with babycli.
+"""`babycli demo`: the whole way from downloads to a table, on data and models that come with babycli.
 
 Owns the demo folder. Runs the very commands that a user would type, through the same main().
 """
@@ -17,7 +17,9 @@ import typer
 from babycli.commands.options import say, tell
 from babycli.errors import DataError
 
-DOWNLOADS = Path(__file__).parent.parent / "demo" / "downloads.zip"
+_HERE = Path(__file__).parent.parent / "demo"
+DOWNLOADS = _HERE / "downloads.zip"  # of BabyVLM
+DEVCV = _HERE / "devcv.zip"  # of the DevCV Toolbox
 MARKER = "This folder was made by `babycli demo`; delete it when you like.\n"
 
 
@@ -30,10 +32,13 @@ def demo(
     downloads, dataset, logs = folder / "downloads", folder / "dataset", folder / "logs"
     sources = [downloads / "saycam_images", "--labeled-s", downloads / "labeled_s_images"]
     sources += ["--synthetic", downloads / "synthetic_images", "--from", downloads / "labels"]
+    sources += ["--devcv", downloads / "devcv"]
+    places = ["--data", str(dataset), "--output-path", str(logs)]
     steps = [
         ["data", "link", *map(str, sources), "--data", str(dataset)],
         ["data", "verify", "--data", str(dataset)],
-        ["eval", "--model", "babyllava-tiny", "--data", str(dataset), "--output-path", str(logs)],
+        ["eval", "--model", "babyllava-tiny", "--tasks", "babyvlm", *places],
+        ["eval", "--model", "babyllava-v2-tiny", "--tasks", "devcv", *places],
         ["report", str(logs)],
     ]
     run: Callable[[list[str]], int] = context.meta["babycli.main"]
@@ -54,8 +59,9 @@ def _unpack_downloads(folder: Path) -> None:
     try:
         (folder / "downloads").mkdir(parents=True, exist_ok=True)
         marker.write_text(MARKER)
-        with zipfile.ZipFile(DOWNLOADS) as archive:
-            archive.extractall(folder / "downloads")
+        for path, to in ((DOWNLOADS, "downloads"), (DEVCV, "downloads/devcv")):
+            with zipfile.ZipFile(path) as archive:
+                archive.extractall(folder / to)
     except OSError as error:
         raise DataError(
             f"cannot write the demo into {folder}: {error.strerror}", "name another:  babycli demo DIR"

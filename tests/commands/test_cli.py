@@ -122,6 +122,18 @@ def test_every_task_of_one_set_has_a_manifest_and_every_manifest_a_task() -> Non
     assert sorted(path.stem for path in manifests_folder().glob("*.json")) == sorted([*of_one_set, "demo", "baselines"])
 
 
+ABOVE_CHANCE = {
+    "babyllava-tiny": {"labeled_s": "acc", "vtwt": "acc", "baby_winoground": "group_score"},
+    "babyllava-v2-tiny": {
+        "baby_localize": "acc",
+        "baby_compare_real": "acc",
+        "baby_compare_synthetic": "acc",
+        "baby_count": "acc",
+        "baby_subitize": "acc",
+    },
+}
+
+
 def test_demo_runs_the_commands_a_user_would_and_beats_chance(babycli: Babycli, tmp_path: Path) -> None:
     ran = babycli("demo", tmp_path / "demo")
     assert ran.code == 0, ran.err
@@ -129,15 +141,18 @@ def test_demo_runs_the_commands_a_user_would_and_beats_chance(babycli: Babycli, 
         "data",
         "data",
         "eval",
+        "eval",
         "report",
     ]
-    assert ran.out.count("DEMO DATA") == 2
-    (path,) = (tmp_path / "demo" / "logs").glob("*/*/*_results.json")
-    document = json.loads(path.read_bytes())
-    assert document["demo"] is True
-    for task, metric in (("labeled_s", "acc"), ("vtwt", "acc"), ("baby_winoground", "group_score")):
-        low, _ = document["ci95"][task][metric]
-        assert low > document["chance"][task][metric], f"{task} is not clearly above chance"
+    assert ran.out.count("DEMO DATA") == 3
+    for model, clearly_above in ABOVE_CHANCE.items():
+        (path,) = (tmp_path / "demo" / "logs" / model).glob("*/*_results.json")
+        document = json.loads(path.read_bytes())
+        assert document["demo"] is True
+        assert len(document["results"]) == (11 if model == "babyllava-v2-tiny" else 4)
+        for task, metric in clearly_above.items():
+            low, _ = document["ci95"][task][metric]
+            assert low > document["chance"][task][metric], f"{model}: {task} is not clearly above chance"
     assert babycli("demo", tmp_path / "demo").code == 0  # again, over the same folder
 
 
