@@ -3,6 +3,7 @@
     python tools/build_demo_data.py            writes babycli/demo/{downloads,devcv}.zip and manifests/demo.json
     python tools/build_demo_data.py --check    exits 1 if what is committed shows other pictures or labels
 
+A model is trained by a script of its own, and not here; the SHA-256 of its weights is recorded and compared.
 All pictures come from seeds that begin with "demo:"; those that models are trained with begin with "train:".
 """
 
@@ -25,8 +26,11 @@ from demo_pictures import COLOURS, TOYS, Scene, draw, random_scene
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
-ARCHIVE = ROOT / "babycli" / "demo" / "downloads.zip"
-DEVCV_ARCHIVE = ROOT / "babycli" / "demo" / "devcv.zip"
+DEMO = ROOT / "babycli" / "demo"
+ARCHIVE = DEMO / "downloads.zip"
+DEVCV_ARCHIVE = DEMO / "devcv.zip"
+MODELS = ("babyllava-tiny", "babyllava-v2-tiny")  # which train_demo_model.py and train_devcv_model.py make
+WEIGHTS = "model.safetensors"
 MANIFEST = ROOT / "manifests" / "demo.json"
 FOLDERS = {"saycam": "saycam_images", "labeled_s": "labeled_s_images", "synthetic": "synthetic_images"}
 
@@ -174,7 +178,7 @@ def downloads() -> list[Download]:
 
 
 def manifest_of(made: Sequence[Download]) -> dict[str, object]:
-    """The SHA-256 of all that is in the committed archives, and how many rows or items a label file has."""
+    """The SHA-256 of all that is in the committed archives and of the models, and how many items a label file has."""
     images, labels = {}, {}
     for download in made:
         for name, content in sorted(download.read().items()):
@@ -186,7 +190,8 @@ def manifest_of(made: Sequence[Download]) -> dict[str, object]:
             else:
                 prefix = next(prefix for prefix in download.prefixes if name.startswith(prefix))
                 images[download.prefixes[prefix] + name.removeprefix(prefix)] = digest
-    return {"labels": labels, "images": images}
+    weights = {name: hashlib.sha256((DEMO / name / WEIGHTS).read_bytes()).hexdigest() for name in MODELS}
+    return {"labels": labels, "images": images, "weights": weights}
 
 
 def main() -> int:
