@@ -14,7 +14,7 @@ import pytest
 
 from babycli.commands.demo import DEVCV
 from babycli.models import BUNDLED
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, Babycli
 
 MODEL = BUNDLED["babyllava-v2-tiny"]
 FILES = (
@@ -112,6 +112,22 @@ def test_the_model_has_the_shape_and_the_words_that_its_recipe_gives_it(tools: N
     tokenizer = train_devcv_model.tokenizer_of(train_devcv_model.all_questions(album))
     assert json.loads((MODEL / "tokenizer.json").read_text()) == json.loads(tokenizer.to_str())
     assert written == train_devcv_model.config_of(tokenizer.get_vocab_size())
+
+
+def test_the_model_is_above_chance_where_its_answers_are_chosen(babycli: Babycli, tmp_path: Path) -> None:
+    """Two spaces are before an answer that is scored, and one is before an answer that is written."""
+    with zipfile.ZipFile(DEVCV) as archive:
+        archive.extractall(tmp_path / "downloads")
+    assert babycli("data", "link", "--devcv", tmp_path / "downloads", "--data", tmp_path / "data").code == 0
+    tasks = ["baby_compare_synthetic", "baby_count", "baby_subitize"]
+    words = ("--answers", "chosen", "--data", tmp_path / "data", "--output-path", tmp_path / "logs")
+    ran = babycli("eval", "--model", "babyllava-v2-tiny", "--tasks", ",".join(tasks), *words)
+    assert ran.code == 0, ran.err
+    (path,) = (tmp_path / "logs").glob("*/*/*_results.json")
+    document = json.loads(path.read_bytes())
+    for task in tasks:
+        low, _ = document["ci95"][task]["acc_chosen"]
+        assert low > 0.5, f"{task}: {low}"
 
 
 @pytest.fixture(autouse=True)
