@@ -6,6 +6,7 @@ A few kills here; `make kills` makes BABYCLI_KILL_ROUNDS=100 for each number of 
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import shutil
@@ -125,7 +126,10 @@ def test_the_undisturbed_run_is_worth_comparing_with(undisturbed: Path) -> None:
     assert [len(texts) for texts in said] == [N_TURNS] * N_ITEMS
     assert len({tuple(texts) for texts in said}) == N_ITEMS
     assert len({text for texts in said for text in texts}) > N_ITEMS
-    assert read_json(folder / "run.json")["plan"]["rounds"] == N_TURNS
+    # As many conversations at a time as a unit has pieces.
+    n_blocks = math.ceil(N_ITEMS / int(PLAYED[PLAYED.index("--batch-size") + 1]))
+    assert n_blocks > 1
+    assert read_json(folder / "run.json")["plan"]["rounds"] == n_blocks * N_TURNS
 
 
 def wait_until(n: int, processes: Sequence[Evaluation]) -> None:

@@ -21,14 +21,15 @@ FORMS = ("table", "md", "csv", "json", "latex", "html")
 
 
 @pytest.fixture(scope="session")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the package without interop/lmms, and a finished `babycli demo`."""
+def work(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the package without interop/lmms, and in logs/ a run on the demo's data."""
 
     def write(folder: Path) -> None:
         for name in ("babycli", "manifests"):
             shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.rmtree(folder / "babycli" / "interop" / "lmms")
-        ran = _run(folder, ["demo", "demo"])
+        words = ["eval", "--model", "babyllava-tiny", "--data", str(dataset)]
+        ran = _run(folder, words)
         assert ran.returncode == 0, ran.stderr
         assert "Labeled-S" in ran.stdout
 
@@ -92,21 +93,21 @@ def test_what_lists_knows_nothing_of_it(words: Sequence[str], run: Run) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_own_runs_are_reported(form: str, run: Run) -> None:
-    ran = run("report", "demo/logs", "--format", form)
+    ran = run("report", "logs", "--format", form)
     assert ran.returncode == 0, ran.stderr
     assert "babyllava-tiny" in ran.stdout
 
 
 def test_own_runs_are_audited(run: Run) -> None:
-    ran = run("report", "demo/logs", "--audit")
+    ran = run("report", "logs", "--audit")
     assert ran.returncode == 0, ran.stderr
     assert "nothing found" in ran.stdout
 
 
 def test_own_runs_are_compared(work: Path, run: Run, tmp_path: Path) -> None:
     """A run with its twin under another name."""
-    shutil.copytree(work / "demo" / "logs", tmp_path / "both" / "one")
-    shutil.copytree(work / "demo" / "logs", tmp_path / "both" / "other")
+    shutil.copytree(work / "logs", tmp_path / "both" / "one")
+    shutil.copytree(work / "logs", tmp_path / "both" / "other")
     (path,) = (tmp_path / "both" / "other").rglob("*_results.json")
     path.write_text(path.read_text().replace('"model_name": "babyllava-tiny"', '"model_name": "twin"'))
     ran = run("report", tmp_path / "both", "--compare", "babyllava-tiny", "twin", "--items")
@@ -118,7 +119,7 @@ def test_own_runs_are_compared(work: Path, run: Run, tmp_path: Path) -> None:
     ("words", "said"),
     [
         (("bridge", "lmms", "folder"), "bridge"),
-        (("report", "demo/logs", "--format", "leaderboard"), "unknown format 'leaderboard'"),
+        (("report", "logs", "--format", "leaderboard"), "unknown format 'leaderboard'"),
         (("models", "show", "lmms:model.py"), "unknown model 'lmms:model.py'"),
     ],
 )

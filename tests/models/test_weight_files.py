@@ -401,8 +401,8 @@ def test_show_says_what_is_read(family: str, folder: Path, babycli: Babycli) -> 
         "llava of transformers": "in the weights, its shape in config.json",
     }
     assert reads.get("vision tower", {}).get("where") == towers.get(family)
-    templates = {"clip": None, "hf": "the checkpoint's own"}
-    assert reads.get("template", {}).get("where") == templates.get(family, "plain, the default")
+    templates = {"clip": None, "hf": "the checkpoint's own", "babyllava": "plain, the default"}
+    assert reads.get("template", {}).get("where") == templates.get(family, "llava, the default")
     text = babycli("models", "show", folder).out
     assert "weights          model.safetensors (float16)" in text
     assert "not read         pytorch_model-00001-of-00002.bin" in text
