@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -212,3 +214,17 @@ def test_only_what_greedy_search_follows_is_taken(kind: str, evaluate: Evaluate,
     assert written[0] == written[1]
     assert all(f"{name} " in ran.err for name in OTHERS)
     assert not any(f"{name} " in ran.err for name in ("num_beams", "temperature", *FOLLOWED))
+
+
+def test_a_tokenizer_is_tried_within_the_limits_of_this_process(tmp_path: Path) -> None:
+    """A limit that is lower than that of the trial cannot be raised by it."""
+    folder = good(tmp_path / "model")
+    code = (
+        "import resource, sys; from pathlib import Path; limit = 6 << 30; "
+        "resource.setrlimit(resource.RLIMIT_AS, (limit, limit)); "
+        "from babycli.models.parts.tokenizer_trial import try_tokenizer; try_tokenizer(Path(sys.argv[1]))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, folder / "tokenizer.json"], capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")

@@ -24,9 +24,11 @@ import sys
 file, *sys.path = sys.argv[1:]
 try:
     import resource
-    resource.setrlimit(resource.RLIMIT_AS, ({_TRIAL_BYTES}, {_TRIAL_BYTES}))
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    most = {_TRIAL_BYTES} if most == resource.RLIM_INFINITY else min(most, {_TRIAL_BYTES})
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-except ImportError:
+except (ImportError, ValueError, OSError):
     pass
 from tokenizers import Tokenizer
 try:
