@@ -10,6 +10,8 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 
+from babycli.tasks.devcv.reference import as_whole
+
 # What follows the mark of an end is not of the reply any more.
 _END = re.compile(
     r"<\|?/?(?:eos|s|end|im_end|eot_id|end_of_text|endoftext|end_of_turn)\|?>|\[(?:EOS|SEP)\]", re.IGNORECASE
@@ -186,7 +188,7 @@ def _numbers(text: str) -> Iterator[tuple[int | None, int]]:
             if is_in_word:  # "1e3", "2nd", "B1"
                 previous = rest
                 continue
-            value = int(found["digits"].replace(",", ""))
+            value = as_whole(found["digits"].replace(",", ""))
             yield (value if is_whole and not found["sign"] else None), found.start()
         elif word in _TENS:
             tens, place, since = _TENS[word], found.start(), found.end()

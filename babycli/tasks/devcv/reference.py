@@ -31,15 +31,23 @@ def extract_number(reply: object) -> int | None:
     if not reply:
         return None
     if isinstance(reply, int | float):
-        return int(reply)
+        return as_whole(reply)
     if not isinstance(reply, str):
         return None
     for token in _NUMBER_OR_WORD.findall(reply.lower()):
         if token.isdigit():
-            return int(token)
+            return as_whole(token)
         if token in _WORDS:
             return _WORDS.index(token)
     return None
+
+
+def as_whole(number: str | float) -> int | None:
+    """Gives a number without its fraction; None for NaN, infinity, and more digits than Python takes (4,300)."""
+    try:
+        return int(number)
+    except (ValueError, OverflowError):
+        return None
 
 
 def around(direction: str) -> tuple[str, ...]:

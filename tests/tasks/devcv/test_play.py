@@ -236,6 +236,7 @@ def test_a_chosen_direction_counts_beside_its_neighbours() -> None:
         ("baby_count", COUNT, "twelve", 1, 0, (0, 1)),
         ("baby_count", COUNT, "12 or 13", 0, 1, (1, 0)),
         ("baby_count", COUNT, "15", 0, 0, (0, 0)),
+        ("baby_count", COUNT, "9" * 5_000, 0, 0, (1, 1)),  # more digits than Python makes a number of
         ("baby_vdr_binary", VDR, "Left.", 1, 0, (0, 1)),
         ("baby_vdr_binary", VDR, "left", 1, 1, (0, 0)),
         ("baby_vdr_binary", VDR, "nowhere", 0, 0, (1, 1)),
