@@ -178,6 +178,12 @@ class DevCVTask(Task):
             yield f"offers no answers: {question.text!r:.80}"
         elif right not in closed_set:
             yield f"has the answer {question.right!r:.40}, should have one of {', '.join(closed_set)}"
+        elif self.kind_of(question).read(question.right, question) != right:  # "A or B", "3.5"
+            yield f"has the answer {question.right!r:.40}, should have one alone of {', '.join(closed_set)}"
+        letters = [letter for letter, _ in question.options_in_places]
+        again = [letter for letter in dict.fromkeys(letters) if letters.count(letter) > 1]
+        if again:
+            yield f"offers {again[0]} for {letters.count(again[0])} pictures: {question.text!r:.80}"
         options = list(question.pictured_options.values())
         twice = [name for name in dict.fromkeys(options) if options.count(name) > 1]
         if twice:

@@ -45,14 +45,19 @@ class Question:
         return {letter: words for letter, words in found.items() if words and not words.startswith(IMAGE_PLACE)}
 
     @property
-    def pictured_options(self) -> dict[str, str]:
-        """The picture of each letter; only of those that have a picture of their own."""
+    def options_in_places(self) -> list[tuple[str, str]]:
+        """The letters that stand before the place of a picture, each with that picture; a broken entry repeats one."""
         before = self.text.split(IMAGE_PLACE)[:-1]
-        found = {
-            letter[1]: name
+        return [
+            (letter[1], name)
             for text, name in zip(before, self.pictures, strict=False)
             if (letter := _PICTURE_OF_OPTION.search(text))
-        }
+        ]
+
+    @property
+    def pictured_options(self) -> dict[str, str]:
+        """The picture of each letter; only of those that have a picture of their own."""
+        found = dict(self.options_in_places)
         by_place = {letter: words for letter, words in self.worded_options.items() if words in _BY_PLACE}
         return found or {
             letter: self.pictures[place]
