@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from babycli.tasks.devcv.reference import as_whole
+
+_Answer = TypeVar("_Answer")
 
 # What follows the mark of an end is not of the reply any more.
 _END = re.compile(
@@ -28,6 +31,12 @@ _STATED = re.compile(
     r"(?:(?:the\s+)?(?:option|letter)\s+)?",
     re.IGNORECASE,
 )
+_JOINED = re.compile(
+    r"[^\w.;:!?/]*(?:\b(?:or|and)\b|[/&])[^\w.;:!?/]*(?:(?:option|letter)\b[^\w.;:!?/]*)?", re.IGNORECASE
+)
+_LONGEST_JOINT = 24  # characters
+_DENIED = re.compile(r"\b(?:not|isn't)\s+(?:the\s+)?[\W_]*$", re.IGNORECASE)
+_WORD = re.compile(r"\w+")
 _FIRST = re.compile(r"[\W_]*")  # all before the first letter or digit
 _MARKED_BEFORE = "([{\"'*`_<"
 _MARKED_AFTER = ")]}\"'*`:>"
@@ -68,8 +77,27 @@ def _letters_named(text: str) -> set[str]:
         return {alone[1].upper()}
     stating = _follow(_STATED, text)
     named = list(_mentions(text, stating))
-    stated = {letter for letter, start in named if start in stating}
+    stated = _stated(text, named, stating)
     return stated if len(stated) == 1 else {letter for letter, _ in named}
+
+
+def _stated(text: str, found: Sequence[tuple[_Answer, int]], stating: Collection[int]) -> set[_Answer]:
+    """Gives those of the answers found that a text states, with others that "or" or "and" joins to them."""
+    stated: set[_Answer] = set()
+    is_stated, since = False, 0
+    for answer, start in found:
+        joint = text[since : min(start, since + _LONGEST_JOINT)]
+        is_stated = start in stating or (is_stated and _JOINED.fullmatch(joint) is not None)
+        word = _WORD.match(text, start)
+        since = word.end() if word else start + 1
+        if is_stated:
+            stated.add(answer)
+    return stated
+
+
+def _is_denied(text: str, start: int) -> bool:
+    """Tells whether "not" stands before a place."""
+    return _DENIED.search(text[max(0, start - 16) : start]) is not None
 
 
 def _follow(pattern: re.Pattern[str], text: str) -> set[int]:
@@ -150,6 +178,7 @@ _ONES = {word: number for number, word in enumerate(_UNITS) if number} | {"dozen
 _NUMBER = re.compile(
     r"(?P<sign>(?<![\w)])[-\u2212])?(?P<digits>\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?P<rest>[.,]\d+|[^\W\d_]+[\w]*)?|(?P<word>[^\W\d_]+)"
 )
+_HALF_A_DOZEN = re.compile(r"\bhalf\s+a\s+dozen\b", re.IGNORECASE)
 _MULTIPLE = re.compile(r"\s+(?:hundred|thousand|million)", re.IGNORECASE)
 _NOT_COUNTED_BEFORE = frozenset({"no", "this", "that", "the", "each", "every", "any", "which", "another"})  # "no one"
 _TOTAL = re.compile(r"(?:\banswer(?:\s+is|\s*:)|\btotal(?:\s+of|\s+is|\s*:)|=)\s*", re.IGNORECASE)
@@ -157,10 +186,9 @@ _TOTAL = re.compile(r"(?:\banswer(?:\s+is|\s*:)|\btotal(?:\s+of|\s+is|\s*:)|=)\s
 
 def number_in(reply: str) -> int | None:
     """Reads a whole number, in digits or words."""
-    text = _tidy(reply)
-    found = list(_numbers(text))
-    behind = _follow(_TOTAL, text)
-    total = {value for value, start in found if start in behind}
+    text = _HALF_A_DOZEN.sub("six", _tidy(reply))
+    found = [(value, start) for value, start in _numbers(text) if not _is_denied(text, start)]
+    total = _stated(text, found, _follow(_TOTAL, text))
     values = total if len(total) == 1 else {value for value, _ in found}
     (value,) = values if len(values) == 1 else (None,)
     return value
@@ -213,7 +241,7 @@ _WAYS = re.compile(
 def direction_in(reply: str) -> str | None:
     """Reads a side or corner: "Top-Right.", "right top" and "the top right corner" are all "top right"."""
     text = unicodedata.normalize("NFKC", _tidy(reply)).replace("_", " ")
-    named = {_way(found) for found in _WAYS.finditer(text)}
+    named = {_way(found) for found in _WAYS.finditer(text) if not _is_denied(text, found.start())}
     return next(iter(named)) if len(named) == 1 else None
 
 
