@@ -298,6 +298,19 @@ def test_what_the_examination_cannot_tell(check: Check) -> None:
     assert findings(ran)["turn 2 sees the reply of turn 1"]["verdict"] == "?"
 
 
+def test_right_answers_behind_which_it_says_the_same(check: Check) -> None:
+    """Replies that never change do not tell that the right answers stand in the history; what is read does."""
+    code = replaced("return self.tokenizer.decode(new, skip_special_tokens=True)", 'return "A"')
+    for old, new in FAULTS["the right replies in history"][0]:
+        assert code.count(old) == 1
+        code = code.replace(old, new)
+    ran = check(code, "--json")
+    assert ran.code == 7
+    found = findings(ran)["generate_until_multi_round, right answers in its document"]
+    assert found["verdict"] == "wrong"
+    assert "more to read" in found["what"]
+
+
 @pytest.mark.long
 def test_a_disagreement_is_found(check: Check, tiny: Path) -> None:
     """A prompt that is put otherwise, which nobody could find without the model's own path."""

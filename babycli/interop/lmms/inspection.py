@@ -31,6 +31,7 @@ from babycli.tasks.replies import is_empty, is_error_message
 
 BATCH_SIZE = 16  # of the board
 N_VARIED = 6  # conversations
+_LONG = "the ball and the cup and the star and the fish and the tree"  # a right answer that is longer than any reply
 _LOST = {
     "loglikelihood": "Looking While Listening (baby_winoground) counts 0 of the eleven",
     "generate_until": "nine of the eleven tasks count 0",
@@ -207,12 +208,7 @@ class _Inspection:
         yield _same(
             f"{MULTI_ROUND}, twice the same", said, self._wrapper.converse([self._probes.talk(s) for s in base])
         )
-        yield _unmoved(
-            MULTI_ROUND,
-            "right answers in its document",
-            said,
-            [self._replies(self._probes.talk(shown, rights=("B", "A"))) for shown in base],
-        )
+        yield self._rights_unread(base, said)
         yield self._history(said)
         yield self._own_reply(said)
         if "generate_until" in self._offers:
@@ -235,6 +231,22 @@ class _Inspection:
             )
             return Finding(Verdict.WRONG, check, what)
         return Finding(Verdict.UNKNOWN, check, "its replies in turn 2 are the same whatever is shown")
+
+    def _rights_unread(self, base: Sequence[list[Image]], said: Sequence[tuple[str, ...]]) -> Finding:
+        """Puts other right answers into the documents, and long ones.
+
+        A model may say the same behind any history. Where its network can be found, how much that reads tells it too.
+        """
+        what = "right answers in its document"
+        others = [self._replies(self._probes.talk(shown, rights=("B", "A"))) for shown in base]
+        others += [self._replies(self._probes.talk(shown, rights=(_LONG, _LONG))) for shown in base]
+        finding = _unmoved(MULTI_ROUND, what, [*said, *said], others)
+        if finding.verdict == Verdict.OK:
+            short, long = (self._lengths(self._probes.talk(base[0], rights=(right, right))) for right in ("A", _LONG))
+            if short != long:
+                what_for = "longer ones give its network more to read in turn 2: they stand where its own reply belongs"
+                return Finding(Verdict.WRONG, finding.check, what_for)
+        return finding
 
     def _own_reply(self, said: Sequence[tuple[str, ...]]) -> Finding:
         """Lets it write one token in each turn instead of many: of what turn 2 sees, only the reply of turn 1 differs.
