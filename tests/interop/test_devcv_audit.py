@@ -70,6 +70,13 @@ def test_empty_replies_in_a_row_are_exceptions(log: ForkLog, tmp_path: Path, bab
     assert "up to 6 in a row, rows 10 to 15" in told
 
 
+def test_single_empty_replies_are_told_as_such(log: ForkLog, tmp_path: Path, babycli: Babycli) -> None:
+    for i, line in enumerate(log.lines["baby_leftright"]):
+        line.replies = [""] if i in (4, 7) else ["b"]
+    told = " ".join(babycli("report", "--audit", log.write(tmp_path)).out.split())
+    assert "which is what the wrapper writes for an exception; never two in a row, the first in row 4" in told
+
+
 def test_one_letter_for_all_is_named_whatever_words_are_around_it(
     log: ForkLog, tmp_path: Path, babycli: Babycli
 ) -> None:

@@ -149,9 +149,11 @@ def _exceptions(task: Task, lines: Sequence[ConversationLine]) -> list[Finding]:
         length = length + 1 if is_nothing else 0
         if length > longest:
             longest, end = length, i
-    rows = f"rows {texts[end + 1 - longest][0]} to {texts[end][0]}"
-    detail = (
-        f'{sum(empty)} of {len(texts)} replies are "", which is what the wrapper writes for an exception; up to '
-        f"{longest} in a row, {rows}"
-    )
+    first, last = texts[end + 1 - longest][0], texts[end][0]
+    detail = f'{sum(empty)} of {len(texts)} replies are "", which is what the wrapper writes for an exception; '
+    if longest == 1:
+        detail += f"never two in a row, the first in row {first}"
+    else:
+        rows = f"row {first}" if first == last else f"rows {first} to {last}"  # a row of memory has many replies
+        detail += f"up to {longest} in a row, {rows}"
     return [Finding(task.name, LmmsKind.EXCEPTIONS, detail, is_grave=longest >= _LONG)]
