@@ -99,7 +99,9 @@ def _grid(audited: RunAudit) -> Grid:
     lines = tuple(_line(metric) for metric in audited.metrics if not _is_as_its_twin(metric, audited.metrics))
     notes = [f"{'' if not f.task else f.task + ': '}{f.kind}: {f.detail}" for f in audited.findings]
     heads = (("", "logged"), ("fair", "scoring"), ("", "n"))
-    title = f"{run.model} ({run.program}, {run.date})\n{run.path}" if run.tasks or run.unknown_tasks else str(run.path)
+    is_of_model = run.is_control and not run.model.startswith("control:")
+    model = f"{run.model}, a control" if is_of_model else run.model
+    title = f"{model} ({run.program}, {run.date})\n{run.path}" if run.tasks or run.unknown_tasks else str(run.path)
     return Grid("task", heads, (lines,) if lines else (), tuple(notes or ["nothing found"]), title)
 
 

@@ -163,6 +163,17 @@ def _interval_notes(table: Table) -> list[str]:
         if scores := scores_of(table.explained):
             ways.append(f"bootstrap for {all_of(scores)}")
         notes.append(f"{lead}: {', '.join(ways)}.")
+    single = dict.fromkeys(
+        short_heading(column)[0]
+        for row in table.rows
+        for column, cell in row.cells.items()
+        if cell.ci95 and cell.n_clusters == 1 and cell.n_units > 1
+    )
+    if single:
+        notes.append(
+            f"All in one cluster: {', '.join(single)}. There ± takes trials for independent, which is too narrow, and "
+            "of a difference nothing can be told (−100 to +100)."
+        )
     return notes
 
 
@@ -178,11 +189,12 @@ def _clusters_told(table: Table) -> str:
                 by_kind.setdefault(about(column[0]).cluster, {})[column] = cell.n_clusters or 0
     told = set()
     for kind, counts in by_kind.items():
-        if len({task for task, _ in counts}) <= _MANY:
+        grouping = about(next(iter(counts))[0]).grouping(kind)
+        is_plain = grouping is None or grouping.is_offered  # its name is a word that readers know
+        if is_plain and len({task for task, _ in counts}) <= _MANY:
             told |= {f"{heading(column)[0]} by {kind} ({n})" for column, n in counts.items()}
         else:
             tasks = dict.fromkeys(f"{short_heading(column)[0]} {n}" for column, n in counts.items())
-            grouping = about(next(iter(counts))[0]).grouping(kind)
             told.add(f"{grouping.title if grouping else kind} ({', '.join(tasks)})")
     return ", ".join(sorted(told))
 

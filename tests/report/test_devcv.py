@@ -254,6 +254,18 @@ def _written(made: Path) -> list[Path]:
     return [path for path in paths if json.loads(path.read_text())["control"] is None]
 
 
+def test_clusters_are_told_in_words(made: Path, babycli: Babycli) -> None:
+    told = " ".join(babycli("report", made / "logs", "--format", "md").out.split())
+    assert "group with pictures or a recording in common (" in told
+    assert "by shared" not in told
+
+
+def test_an_audit_names_a_control(made: Path, babycli: Babycli) -> None:
+    told = " ".join(babycli("report", made / "logs", "--audit").out.split())
+    assert told.count("a control (babycli, ") == 1
+    assert told.count("(babycli, ") > 1
+
+
 def test_an_audit_of_our_own_log_finds_nothing(made: Path, babycli: Babycli) -> None:
     (path,) = _written(made)
     ran = babycli("report", "--audit", path)

@@ -111,3 +111,11 @@ def test_a_damaged_outcomes_file_is_named(content: str, tmp_path: Path, babycli:
     assert ran.code == 0
     assert "sound" in ran.out
     assert str(path) in ran.err
+
+
+def test_a_task_whose_trials_are_all_in_one_cluster_is_named(tmp_path: Path, babycli: Babycli) -> None:
+    write_run(tmp_path / "one", "m", {"vtwt": {"acc": [1.0, 0.0] * 5}})  # of one session
+    told = " ".join(babycli("report", tmp_path / "one", "--format", "md").out.split())
+    assert "All in one cluster: VTWT." in told
+    write_run(tmp_path / "many", "m", {"vtwt": {"acc": [1.0, 0.0] * 50}})
+    assert "All in one cluster" not in babycli("report", tmp_path / "many", "--format", "md").out
