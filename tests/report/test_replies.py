@@ -37,6 +37,12 @@ def test_one_text_for_all_is_told_of_a_model_only(babycli: Babycli, tmp_path: Pa
     assert "the same text" not in babycli("report", tmp_path / "control", "--format", "md").out
 
 
+def test_replies_of_a_control_are_not_told_as_the_models(babycli: Babycli, tmp_path: Path) -> None:
+    write(tmp_path / "control", EMPTY.to_document(), "blind")
+    told = " ".join(babycli("report", tmp_path, "--format", "md").out.split())
+    assert "lab/one (control: blind) saycam_caption: " in told
+
+
 def test_counts_that_are_none_are_a_damaged_run(babycli: Babycli, tmp_path: Path) -> None:
     write(tmp_path, {"n_empty": 3, "unheard_of": 1})
     ran = babycli("report", tmp_path)
