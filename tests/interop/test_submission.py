@@ -196,6 +196,10 @@ FAULTS: dict[str, tuple[list[tuple[str, str]], set[str]]] = {
         [("self.pixels(visuals), gen", "self.pixels(visuals[::-1]), gen")],
         {"generate_until, order of pictures"},
     ),
+    "reversed after conversion": (
+        [("self.pixels(visuals), gen", "self.pixels([v.convert('RGB') for v in visuals][::-1]), gen")],
+        {"generate_until, order of pictures"},
+    ),
     "first only": (
         [("self.pixels(visuals), gen", "self.pixels(visuals[:1]) * len(visuals), gen")],
         {"generate_until, order of pictures"},
@@ -259,7 +263,13 @@ FAULTS: dict[str, tuple[list[tuple[str, str]], set[str]]] = {
 
 @pytest.mark.parametrize(
     "fault",
-    [pytest.param(f, marks=[] if f in ("swallowed", "no replies in history") else pytest.mark.long) for f in FAULTS],
+    [
+        pytest.param(
+            f,
+            marks=[] if f in ("swallowed", "no replies in history", "reversed after conversion") else pytest.mark.long,
+        )
+        for f in FAULTS
+    ],
 )
 def test_a_fault_is_found(fault: str, check: Check) -> None:
     pairs, expected = FAULTS[fault]

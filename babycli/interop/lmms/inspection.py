@@ -171,6 +171,9 @@ class _Inspection:
         check, readings = "generate_until, order of pictures", Readings()
         self._text(self._probes.question(FOUR, readings.watched([picture(n) for n in (3, 12, 21, 30)])))
         read = [place + 1 for place in readings.places]
+        if read == [1, 2, 3, 4] and readings.last == [3, 2, 1, 0]:
+            what = "four pictures are opened in their order and then read backwards: letters and pictures do not agree"
+            return Finding(Verdict.WRONG, check, what)
         if read == [1, 2, 3, 4]:
             return Finding(Verdict.OK, check, "four pictures are read in their order")
         if len(read) < 4:

@@ -38,9 +38,10 @@ def picture(n: int) -> Image.Image:
 
 @dataclass(slots=True)
 class Readings:
-    """Which pictures of a question were read, in the order of their first reading."""
+    """Which pictures of a question were read, in the order of their first reading, and in that of their last."""
 
     places: list[int] = field(default_factory=list)
+    last: list[int] = field(default_factory=list)  # it may turn copies around before it gives them to its network
 
     def watched(self, pictures: Sequence[Image.Image]) -> tuple[Image.Image, ...]:
         """Gives pictures whose copies tell when their pixels are read. Pillow's methods call load() before all else."""
@@ -52,9 +53,11 @@ class Readings:
         def watched_load() -> Any:
             if place not in self.places:
                 self.places.append(place)
+            self.last = [*(each for each in self.last if each != place), place]
             return load()
 
         copy.load = watched_load  # type: ignore[method-assign]
+        _copied_as(copy, partial(self._watch, place))  # convert("RGB") gives a copy of what is RGB
 
 
 class PlantedError(OSError):
