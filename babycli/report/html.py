@@ -269,7 +269,7 @@ def _turns(listed: _Listed, trial_id: str) -> tuple[_TurnLine, ...]:
 
 
 def _said(turn: LoggedTurn) -> str:
-    """Writes what was said, and what was read in it where that is not the same: ``It is a dog → no answer``."""
+    """Writes what was said, and what was read in it where that is not the same: ``“It is a dog” → no answer``."""
     if not turn.said or turn.said.strip().casefold() == turn.read.casefold():
-        return turn.read or "no answer"
-    return f"{turn.said} → {turn.read or 'no answer'}"
+        return f"“{turn.read}”" if turn.read else "no answer"
+    return f"“{turn.said}” → {turn.read or 'no answer'}"

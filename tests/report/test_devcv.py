@@ -212,7 +212,7 @@ def test_a_page_shows_turns_and_a_figure_of_them(made: Path, tmp_path: Path, bab
     page = (tmp_path / "page.html").read_text()
     assert "Memory, turn by turn" in page
     assert "Counting acc by number" in page
-    assert "It is a A! → A" in page
+    assert "“It is a A!” → A" in page
     assert "data:image" not in page.replace('href="data:,"', "")
     assert babycli("report", made / "logs", *words, "--with-images", "--data", made / "data").code == 0
     assert "data:image/jpeg" in (tmp_path / "page.html").read_text()
