@@ -61,11 +61,19 @@ class _Row:
 
     @property
     def shape(self) -> tuple[Hashable, ...]:
-        return (self.goes_on, *(text.tokens.batch_key for text in self.texts))
+        return (self.keeps, *(text.tokens.batch_key for text in self.texts))
+
+    @property
+    def asks(self) -> Iterator[Ask]:
+        return (ask for text in self.texts for ask in text.asks)
+
+    @property
+    def keeps(self) -> bool:
+        return any(ask.keeps for ask in self.asks)
 
     @property
     def goes_on(self) -> bool:
-        return any(ask.goes_on for text in self.texts for ask in text.asks)
+        return any(ask.goes_on for ask in self.asks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +87,7 @@ class _Wish:
 
     @property
     def shape(self) -> tuple[Hashable, ...]:
-        return self.ask.goes_on, self.key.max_new_tokens, self.tokens.batch_key
+        return self.ask.keeps, self.key.max_new_tokens, self.tokens.batch_key
 
 
 def run(
@@ -154,19 +162,34 @@ class _Computer:
         """Computes all that is asked about some pictures, whose pixels are given by SHA-256."""
         with self._how.timings.of("vision"):
             features = self._features(work, pixels)
-        for rows in _by(self._rows(work, features), lambda row: row.shape).values():
-            for batch in self._in_batches(rows):
-                if any(ask.key not in self._done for row in batch for text in row.texts for ask in text.asks):
+        rows = self._rows(work, features)
+        for alike in _by(rows, lambda row: row.shape).values():
+            for batch in self._in_batches(alike):
+                if self._is_wanted(batch[0].keeps, (ask for row in batch for ask in row.asks)):
                     self._score(batch)
         for some in self._in_batches([ask for item in work for ask in item.matches]):
             if any(ask.key not in self._done for ask in some):
                 self._match(some, features)
-        for wishes in _by(self._wishes(work, features), lambda wish: wish.shape).values():
-            for wished in self._in_batches(wishes):
-                if any(wish.key not in self._done for wish in wished):
+        wishes = self._wishes(work, features)
+        for similar in _by(wishes, lambda wish: wish.shape).values():
+            for wished in self._in_batches(similar):
+                if self._is_wanted(wished[0].ask.keeps, (wish.ask for wish in wished)):
                     self._write(wished)
+        self._release(rows, wishes)
         for item in work:
             self._how.features.used(item)
+
+    def _is_wanted(self, keeps: bool, asks: Iterable[Ask]) -> bool:
+        """Tells whether a batch is to be computed: an answer is missing, or another goes on from what it reads."""
+        return (keeps and self._keeps) or any(ask.key not in self._done for ask in asks)
+
+    def _release(self, rows: Sequence[_Row], wishes: Sequence[_Wish]) -> None:
+        """Frees what was kept for the two ways of answering, where no conversation goes on from it."""
+        if not self._keeps:
+            return
+        over = [(row.pictures, row.texts[0].tokens) for row in rows if row.keeps and not row.goes_on]
+        over += [(wish.pictures, wish.tokens) for wish in wishes if wish.ask.is_both and not wish.ask.goes_on]
+        self._model.release([pictures for pictures, _ in over], [tokens for _, tokens in over])
 
     def _features(self, work: Sequence[Work], pixels: Mapping[str, Any]) -> dict[str, Features]:
         """Gives the features of each picture of some work, by SHA-256."""
@@ -174,9 +197,13 @@ class _Computer:
         wanted = {sha: image for item in work for sha, image in item.images.items()}
         known = {sha: kept for sha in wanted if sha not in pixels and (kept := store.get(sha)) is not None}
         new = [sha for sha in wanted if sha not in known]
-        ready = [pixels[sha] if sha in pixels else self._pictures.prepare(sha, wanted[sha]) for sha in new]
-        encoded = self._encoded(new, ready) if new else []
-        return known | {sha: store.keep(sha, feature) for sha, feature in zip(new, encoded, strict=True)}
+        together = [sha for sha in new if sha not in store.alone]
+        for names in (together, *([sha] for sha in new if sha in store.alone)):
+            if names:
+                ready = [pixels[sha] if sha in pixels else self._pictures.prepare(sha, wanted[sha]) for sha in names]
+                encoded = self._encoded(names, ready)
+                known |= {sha: store.keep(sha, feature) for sha, feature in zip(names, encoded, strict=True)}
+        return known
 
     def _encoded(self, names: Sequence[str], pixels: Sequence[Any]) -> list[Features]:
         halving, kept = self._how.batching.halving, self._how.seen
@@ -242,7 +269,7 @@ class _Computer:
         model = self._model
         with self._how.timings.of_scores(n_prefix, n_answer):
             if self._branches:
-                keeps = self._keeps and batch[0].goes_on
+                keeps = self._keeps and batch[0].keeps
                 return list(model.loglikelihood_of_branches(pictures, branches, keeps))
             flat = [tokens for row in branches for tokens in row]
             score = model.loglikelihood if _score_kind(model) == "loglikelihood" else model.similarity
@@ -284,7 +311,7 @@ class _Computer:
     def _texts(self, batch: Sequence[_Wish]) -> list[Text | NoReply | CannotAnswer]:
         """Generates the texts behind contexts of one shape."""
         first = batch[0]
-        keeps = self._keeps and first.ask.goes_on
+        keeps = self._keeps and first.ask.keeps
         with self._how.timings.of("generate"):
             pictures, tokens = [wish.pictures for wish in batch], [wish.tokens for wish in batch]
             return list(self._model.generate(pictures, tokens, first.key.max_new_tokens, keeps))

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+from collections import Counter
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,12 @@ class Ask:
     wording: Context
     places: tuple[str, ...]  # the SHA-256 of the picture in each place of the wording
     goes_on: bool  # of a conversation: longer contexts may begin with this one, and it with a shorter one
+    is_both: bool = False  # behind its context answers are scored and a text is written
+
+    @property
+    def keeps(self) -> bool:
+        """Tells whether what is read of its context can be used again."""
+        return self.goes_on or self.is_both
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,13 @@ class Plan:
         return len({key.context for key in self.keys if isinstance(key, ScoreKey)})
 
     @property
+    def shared(self) -> frozenset[str]:
+        """The SHA-256 of the pictures that are shown more than once, now or in later rounds."""
+        times = Counter(sha256 for item in self.work for sha256 in item.images)
+        going_on = (sha256 for item in self.work if item.goes_on for sha256 in item.images)
+        return self.later.union(going_on, (sha256 for sha256, n in times.items() if n > 1))
+
+    @property
     def n_texts(self) -> int:
         return len({(ask.wording, ask.key.answer) for ask in self.asks if isinstance(ask.key, ScoreKey)})
 
@@ -98,8 +112,12 @@ class Plan:
         return whole.hexdigest()
 
     def units(self, n_work: int, done: Container[Key] = ()) -> list[Unit]:
-        """Cuts the work into units of ``n_work`` pieces (the last may be smaller); units all ``done`` are left out."""
-        cut = [self.work[start : start + n_work] for start in range(0, len(self.work), n_work)]
+        """Cuts the work into units of ``n_work`` pieces or fewer; units all ``done`` are left out.
+
+        Conversations have units of their own, so that those of one unit stay together in all rounds.
+        """
+        parts = [tuple(item for item in self.work if item.goes_on == goes_on) for goes_on in (False, True)]
+        cut = [part[start : start + n_work] for part in parts for start in range(0, len(part), n_work)]
         return [unit for unit in cut if any(ask.key not in done for item in unit for ask in item.asks)]
 
 
@@ -118,10 +136,10 @@ class Keys:
             return MatchKey(context)
         return WriteKey(context, request.max_new_tokens, request.stop, request.place)
 
-    def ask(self, request: Request, goes_on: bool) -> Ask:
+    def ask(self, request: Request, goes_on: bool, is_both: bool = False) -> Ask:
         context = request.context
         places = tuple(self._sha256[image] for image in context.places)
-        return Ask(self.of(request), self._identity(context)[1], context.wording, places, goes_on)
+        return Ask(self.of(request), self._identity(context)[1], context.wording, places, goes_on, is_both)
 
     def _identity(self, context: Context) -> tuple[str, Content]:
         if context not in self._known:
@@ -131,18 +149,22 @@ class Keys:
 
 
 def make_plan(
-    requests: Iterable[Request], sha256: Mapping[ImageRef, str], going_on: Collection[Request] = frozenset()
+    requests: Iterable[Request],
+    sha256: Mapping[ImageRef, str],
+    going_on: Collection[Request] = frozenset(),
+    both: Collection[Request] = frozenset(),
 ) -> Plan:
     """Makes the plan for some requests. ``sha256`` must hold every picture asked about.
 
-    ``going_on`` are the requests of conversations.
+    ``going_on`` are the requests of conversations; ``both`` are those of items that want answers scored and a text
+    written behind one context.
     """
     keys = Keys(sha256)
     scores: dict[tuple[str, ...], dict[str, dict[Key, Ask]]] = {}  # by pictures, then context
     others: dict[tuple[str, ...], dict[Key, Ask]] = {}
     images: dict[tuple[str, ...], dict[str, ImageRef]] = {}
     for request in requests:
-        ask = keys.ask(request, request in going_on)
+        ask = keys.ask(request, request in going_on, request in both)
         shown = tuple(dict.fromkeys(ask.places))
         if shown not in images:
             images[shown] = dict(zip(reversed(ask.places), reversed(request.context.places), strict=True))

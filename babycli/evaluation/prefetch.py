@@ -77,6 +77,7 @@ class FeatureStore:
         self._uses: Counter[str] = Counter()
         self._going_on: set[str] = set()
         self.later: frozenset[str] = frozenset()  # pictures that later rounds may show
+        self.alone: frozenset[str] = frozenset()  # pictures that are encoded one by one: equal whenever they are
 
     def start(self, units: Sequence[Unit]) -> None:
         """Counts how often each picture of these units will be needed."""

@@ -110,10 +110,11 @@ class Rounds:
         """The plan of this round."""
         talks = [game for game in self._games if game.is_talk and game.outcome is None]
         going_on = {request for game in self._playing if game.is_talk for request in game.asked}
+        both = {request for game in self._playing for request in _asked_both_ways(game.asked)}
         images = {image for game in talks for image in game.item.images}
         later = frozenset(self._sha256[image] for image in images if image in self._sha256)
         begins = all(request.context.n_turns == 1 for request in going_on)
-        return replace(make_plan(self.requests, self._sha256, going_on), later=later, begins=begins)
+        return replace(make_plan(self.requests, self._sha256, going_on, both), later=later, begins=begins)
 
     @property
     def row_requests(self) -> list[RowRequest]:
@@ -164,6 +165,13 @@ def talks_at_once(inputs: Inputs, model: Model, most: int) -> int:
     n_images, n_turns = max(n.n_images for n in needs), max(n.n_turns for n in needs)
     room = model.room_for_conversations(n_images, n_turns) if n_turns > 1 else None
     return most if room is None else max(1, min(most, room))
+
+
+def _asked_both_ways(asked: Sequence[Request]) -> list[Request]:
+    """Gives the requests of an item that score answers and write a text behind the same context."""
+    scored = {request.context for request in asked if isinstance(request, Score)}
+    both = {request.context for request in asked if isinstance(request, Write)} & scored
+    return [request for request in asked if request.context in both]
 
 
 def _begun(task: TaskInput, item: Item, scoring: Scoring) -> Play:

@@ -25,7 +25,7 @@ from babycli.evaluation.distributed import Processes
 from babycli.evaluation.identify import identify
 from babycli.evaluation.inputs import Dialogue, Inputs
 from babycli.evaluation.memory import MORE_MEMORY, Batching, is_out_of_memory
-from babycli.evaluation.plan import Plan, shared_out
+from babycli.evaluation.plan import Plan
 from babycli.evaluation.playback import begin, check_control, recorded_tasks
 from babycli.evaluation.prefetch import FeatureStore, Kept
 from babycli.evaluation.prompts import choose_prompts, doable_tasks
@@ -43,6 +43,7 @@ from babycli.evaluation.resume import find_unfinished
 from babycli.evaluation.rounds import Rounds, talks_at_once
 from babycli.evaluation.timings import PHASES, Phase, Timings
 from babycli.evaluation.trials import trials_of
+from babycli.evaluation.under_way import UnderWay
 from babycli.logs.answers import Answered, Key
 from babycli.logs.identity import Identity
 from babycli.logs.runlog import RunLog, log_name, new_folder
@@ -218,6 +219,7 @@ class ModelRun:
             features=FeatureStore(free_bytes_on(self._shared.device) // 8),  # where the model has put them
         )
         settled = engine.Settled()
+        under_way = UnderWay(how.reuses_prefixes and model.info.abilities.keeps_prefixes)
 
         def next_plan(plan: Plan) -> Plan | None:
             if not processes.is_first:
@@ -235,11 +237,13 @@ class ModelRun:
         while plan is not None:
             plans.append(plan)
             how.features.later = plan.later
+            if self._shared.device == "cpu":  # where it costs nothing
+                how.features.alone |= plan.shared
             if plan.begins:
                 model.forget()  # other conversations
             if model.info.abilities.knows_rows:
                 model.meet(processes.share(rounds.row_requests if processes.is_first else []))
-            self._run(plan, len(plans), model, inputs, how, log, cached)
+            self._run(plan, len(plans), under_way, model, inputs, how, log, cached)
             processes.gather(None)  # all that was computed is on the disk
             plan = processes.share(processes.together(functools.partial(next_plan, plan)))
         model.forget()
@@ -365,6 +369,7 @@ class ModelRun:
         self,
         plan: Plan,
         n_round: int,
+        under_way: UnderWay,
         model: Model,
         inputs: Inputs,
         how: engine.How,
@@ -378,13 +383,15 @@ class ModelRun:
                 if key in cached and key not in log.answers():
                     log.append(cached[key])
         done = processes.share(set(log.answers()) if processes.is_first else set())
-        share = shared_out(plan.units(batching.unit_images, done), processes.n)[processes.rank]
-        n_here = sum(ask.key not in done for unit in share for item in unit for ask in item.asks)
+        due = under_way.due(plan, batching.unit_images, done, processes.n, processes.rank)
+        n_here = sum(ask.key not in done for unit in due.now for item in unit for ask in item.asks)
         n_done = n_before = sum(key in done for key in plan.keys)
         if processes.is_first and n_round == 1:
             self._say_damaged(log.damaged)
         if n_before and n_round == 1:
             self._reporter.say(f"{n_before} of {plan.n_requests} scores are on disk: {log.folder}")
+        if due.n_conversations and processes.is_first:
+            self._reporter.say(f"reading {due.n_conversations} conversations again that were under way")
         try:
             with self._reporter.bar("scoring", n_here) as count:
 
@@ -394,9 +401,11 @@ class ModelRun:
                     n_done += 1
                     count(1)
 
-                if share:
+                if due.now:
                     engine.read_texts(plan, model)
-                engine.run(share, model, inputs.open_image, how, done, keep)
+                for units in due.again:
+                    engine.run(units, model, inputs.open_image, how, frozenset(), lambda answered: None)
+                engine.run(due.now, model, inputs.open_image, how, done, keep)
             log.sync()
         finally:
             if n_done < n_before + n_here:

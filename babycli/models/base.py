@@ -340,6 +340,9 @@ class Model(ABC):
         """Estimates how many conversations of so many pictures and turns it can keep; None where nothing is kept."""
         return None
 
+    def release(self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> None:  # noqa: B027
+        """Frees what was kept of these contexts: nothing goes on from them."""
+
     def forget(self) -> None:  # noqa: B027
         """Frees all that was kept of contexts."""
 

@@ -59,6 +59,10 @@ class KeptPrefixes:
     def max_bytes(self) -> int:
         return self._max_bytes
 
+    @property
+    def is_empty(self) -> bool:
+        return not self._kept
+
     def reuse(self, parent: tuple[Element, ...], elements: Sequence[Element], image_positions: int) -> Reused:
         """Gives the kept text of ``parent``, as far as ``elements`` begin with it, but never the last element.
 
@@ -89,14 +93,15 @@ class KeptPrefixes:
         """
         if parent in self._kept:
             self._gone_on_from[parent] = None
-        self._drop(context)
+        self.drop(context)
         while self._n_bytes + read.n_bytes > self._max_bytes and self._gone_on_from:
-            self._drop(next(iter(self._gone_on_from)))
+            self.drop(next(iter(self._gone_on_from)))
         if self._n_bytes + read.n_bytes <= self._max_bytes:
             self._kept[context] = read
             self._n_bytes += read.n_bytes
 
-    def _drop(self, context: tuple[Element, ...]) -> None:
+    def drop(self, context: tuple[Element, ...]) -> None:
+        """Drops what was read of a context, if it is kept."""
         self._gone_on_from.pop(context, None)
         gone = self._kept.pop(context, None)
         self._n_bytes -= gone.n_bytes if gone else 0

@@ -221,6 +221,11 @@ class LlavaModel(Model):
         n_positions = n_images * self._network.n_positions + n_turns * _WORDS_OF_A_TURN
         return self._kept.max_bytes // (n_positions * self._network.bytes_per_position)
 
+    def release(self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> None:
+        if not self._kept.is_empty:
+            for shown_here, t in zip(pictures, tokens, strict=True):
+                self._kept.drop(_elements(t.prefix, shown_here))
+
     def forget(self) -> None:
         self._kept.clear()
 
