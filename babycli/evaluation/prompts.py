@@ -107,6 +107,14 @@ def why_not(task: Task, abilities: Abilities) -> str:
     return f"it has up to {beyond}" if beyond else ""
 
 
+def _way_that_can(tasks: Sequence[Task], abilities: Abilities, ways: Sequence[AnswerWay] | None) -> AnswerWay | None:
+    """Gives the way of answering in which a model could do some of the tasks that it cannot do in the given ways."""
+    others = [way for way in AnswerWay if ways and tuple(ways) != (way,)]
+    return next(
+        (w for w in others if any(not why_not(t.fitted((w,), abilities.words), abilities) for t in tasks)), None
+    )
+
+
 def doable_tasks(
     tasks: Sequence[Task],
     were_named: bool,
@@ -126,6 +134,8 @@ def doable_tasks(
     names = ", ".join(task.name for task in beyond)
     if beyond and (were_named or not doable):
         able = f"leave it out:  --tasks {','.join(t.name for t in doable)}" if doable else "choose another model"
+        if not doable and (way := _way_that_can(beyond, abilities, ways)):
+            able = f"{able}; or  --answers {way}"
         why = "; ".join(dict.fromkeys(reasons[task.name] for task in beyond))
         raise ModelError(f"{model} cannot do {names}: {why}", able)
     for why in dict.fromkeys(reasons[task.name] for task in beyond):

@@ -327,6 +327,13 @@ def test_random_words_are_no_answers_and_random_scores_are(small_set: Path, baby
     assert results(one)["results"]["baby_count"]["acc,none"] == 0
 
 
+@pytest.mark.parametrize("ways", ["written", "written,chosen"])
+def test_what_only_compares_is_told_to_choose(ways: str, small_set: Path, babycli: Babycli) -> None:
+    ran = babycli("eval", "--model", "control:pixels", "--set", "small", "--answers", ways)
+    assert (ran.code, ran.out) == (5, "")
+    assert "or  --answers chosen" in ran.err
+
+
 # ---------------------------------------------------------------- --control
 
 
