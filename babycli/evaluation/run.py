@@ -100,7 +100,7 @@ class Reporter(Protocol):
 class Evaluated:
     results_path: Path
     results: Sequence[TaskResult]
-    replies: Mapping[str, Replies]  # by task, what the model wrote; none of a control, which may well have no words
+    replies: Mapping[str, Replies]  # by task, what the model wrote; none of controls and recordings
     timings: Mapping[Phase, float]  # seconds by phase, of this command
 
 
@@ -276,7 +276,9 @@ class ModelRun:
         log.write_provenance(end=_utc_now(), status="done", timings=_summed(log.provenance["sessions"]))
         document = results_document(log.provenance, decided, log.timestamp, log.folder.parent.name)
         path = log.write_results(document)  # last: a run without results counts as unfinished
-        replies = {of_task.result.task: of_task.replies for of_task in decided if sees and of_task.replies is not None}
+        # What was recorded may well have no words in it: it is counted, and said.
+        is_judged = sees and not model.info.abilities.plays_back
+        replies = {d.result.task: d.replies for d in decided if is_judged and d.replies is not None}
         return Evaluated(path, [of_task.result for of_task in decided], replies, timings)
 
     def _say_unanswered(self, decided: Decided) -> None:

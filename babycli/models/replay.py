@@ -13,6 +13,7 @@ have been answered differently, so an answer belongs to its row.
 from __future__ import annotations
 
 import hashlib
+import json
 import reprlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -190,12 +191,21 @@ def read_recording(path: Path) -> Recording:
     return Recording(path, hashlib.sha256(content).hexdigest(), tuple(lines))
 
 
+def _each_key_once(pairs: list[tuple[str, Any]]) -> None:
+    """Raises ValueError for an object with a key twice, of which JSON's readers take the last."""
+    keys = [key for key, _ in pairs]
+    twice = [key for key in keys if keys.count(key) > 1]
+    if twice:
+        raise ValueError(f"the key {twice[0]!r} stands twice in one object")
+
+
 def _parse(number: int, raw: bytes) -> Line:
     """Reads a line. Raises ValueError that tells what is wrong with it."""
     try:
         fields: Any = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error}") from error
+    json.loads(raw, object_pairs_hook=_each_key_once)
     if not isinstance(fields, dict):
         raise ValueError(f"{reprlib.repr(fields)} is no JSON object")
     lacking = [key for key in ("item", "replies") if key not in fields]

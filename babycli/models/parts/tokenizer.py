@@ -265,7 +265,8 @@ def _special_tokens(folder: Path, config: dict[str, Any]) -> SpecialTokens:
     listed = [config.get(key) or token_map.get(key) or [] for key in _MORE]
     for key, tokens in zip(_MORE, listed, strict=True):
         if not isinstance(tokens, list | dict):
-            raise ModelError(f"{folder}: {key} of its tokenizer is {tokens!r:.80}; expected is a list of tokens", _MEND)
+            file = folder / ("tokenizer_config.json" if config.get(key) else "special_tokens_map.json")
+            raise ModelError(f"{file}: {key} is {tokens!r:.80}; expected is a list of tokens", _MEND)
     more = [text_of(t) for tokens in listed for t in (tokens.values() if isinstance(tokens, dict) else tokens)]
     added = {a.text: a for a in _declared_with_ids(folder, config)}
     for text in (*named.values(), *more):

@@ -66,7 +66,12 @@ def find_weights(folder: Path) -> WeightFiles:
     first = _first(folder)
     if first is None:
         raise ModelError(f"the checkpoint {folder} has no weights: {_why_none(folder)}", _mend_for_none(folder))
-    return _with_others([first], {first}) if first.suffix != ".json" else _with_others(_shards(first), {first})
+    if first.suffix == ".json":
+        return _with_others(_shards(first), {first})
+    index = folder / (first.name + _INDEX)
+    if index.is_file():
+        index_shards(index)  # it is not read, but whoever copied it here means it
+    return _with_others([first], {first})
 
 
 def only(file: Path) -> WeightFiles:
@@ -119,8 +124,8 @@ def weight_map(index: Path) -> dict[str, str]:
     try:
         by_name = json.loads(read_file(index))["weight_map"].items()
         for _, file in by_name:
-            if "\0" in file or not file.isprintable():
-                raise ValueError(f"{file!r:.80} names no file")
+            if not file.isprintable() or (file and not file.endswith((".safetensors", ".bin", ".pt", "."))):
+                raise ValueError(f"{file!r:.80} is no name of a file of weights")
         return {str(name): str(Path(file)) for name, file in by_name}
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise ModelError(f"{index} is not an index of weight files: {error!r}") from error
