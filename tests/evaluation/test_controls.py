@@ -465,7 +465,8 @@ def test_a_control_that_is_made_in_another_way_is_a_conflict(
     assert "control how: 'mean colour' in the log, 'no image tokens' now" in ran.err
 
 
-@pytest.mark.parametrize("kind", [pytest.param("blind", marks=pytest.mark.long), "shuffled"])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["blind", "shuffled"])
 def test_several_processes_make_the_same_control(
     kind: str, linked: Path, babycli: Babycli, tmp_path: Path, small: Path
 ) -> None:

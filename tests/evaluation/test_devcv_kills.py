@@ -146,7 +146,7 @@ def n_answers() -> int:
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 @pytest.mark.parametrize("n_rounds", [N_ROUNDS, pytest.param(20, marks=pytest.mark.long)])
-@pytest.mark.parametrize("n_processes", [1, 2])
+@pytest.mark.parametrize("n_processes", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_kills_in_the_middle_of_memory_change_nothing(
     n_processes: int,
     n_rounds: int,

@@ -330,7 +330,14 @@ def swap_pictures(content: bytes) -> bytes:
     return b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in (first, second, *rest))
 
 
-@pytest.mark.parametrize("damage", [lose_a_key, flip_a_bit, edit_a_number, swap_pictures])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        flip_a_bit,
+        swap_pictures,
+        *(pytest.param(damage, marks=pytest.mark.long) for damage in (lose_a_key, edit_a_number)),
+    ],
+)
 def test_damaged_scores_are_named_and_computed_again(
     damage: Callable[[bytes], bytes],
     linked: Path,

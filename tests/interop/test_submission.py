@@ -87,7 +87,8 @@ def test_it_agrees(made: tuple[Ran, Path]) -> None:
 @pytest.mark.long
 def test_its_files(made: tuple[Ran, Path], tiny: Path) -> None:
     _, folder = made
-    assert sorted(path.name for path in folder.iterdir()) == ["model.py", "submission.json"]
+    written = [path.name for path in folder.iterdir() if path.name != "__pycache__"]  # tests import model.py
+    assert sorted(written) == ["model.py", "submission.json"]
     description = json.loads((folder / "submission.json").read_text())
     assert list(description) == [
         *("model_name", "checkpoint", "registered_model", "conv_template", "hf_model_url", "metadata"),
@@ -266,7 +267,7 @@ FAULTS: dict[str, tuple[list[tuple[str, str]], set[str]]] = {
     [
         pytest.param(
             f,
-            marks=[] if f in ("swallowed", "no replies in history", "reversed after conversion") else pytest.mark.long,
+            marks=[] if f == "swallowed" else pytest.mark.long,
         )
         for f in FAULTS
     ],
@@ -308,6 +309,7 @@ def test_what_the_examination_cannot_tell(check: Check) -> None:
     assert findings(ran)["turn 2 sees the reply of turn 1"]["verdict"] == "?"
 
 
+@pytest.mark.long
 def test_right_answers_behind_which_it_says_the_same(check: Check) -> None:
     """Replies that never change do not tell that the right answers stand in the history; what is read does."""
     code = replaced("return self.tokenizer.decode(new, skip_special_tokens=True)", 'return "A"')

@@ -476,7 +476,7 @@ def test_nothing_leaves_the_page_and_nothing_complains(browser: Browser, written
     ("scheme", "width"),
     [
         ("light", 1280),
-        ("dark", 360),
+        pytest.param("dark", 360, marks=pytest.mark.long),
         pytest.param("light", 360, marks=pytest.mark.long),
         pytest.param("dark", 1280, marks=pytest.mark.long),
     ],
