@@ -134,6 +134,7 @@ ABOVE_CHANCE = {
 }
 
 
+@pytest.mark.long
 def test_demo_runs_the_commands_a_user_would_and_beats_chance(babycli: Babycli, tmp_path: Path) -> None:
     ran = babycli("demo", tmp_path / "demo")
     assert ran.code == 0, ran.err

@@ -72,6 +72,7 @@ def test_a_model_that_ignores_the_image_ties_across_processes(linked: Path, baby
     assert document["ties"]["labeled_s"] == 120
 
 
+@pytest.mark.long
 def test_a_process_that_dies_ends_the_run_and_the_same_command_goes_on(
     linked: Path, babycli: Babycli, small: Path
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_conflict_is_told_by_all_processes_and_none_waits(
     assert "process 1 of 2 failed" in rans[1].err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("launcher", [pytest.param("accelerate", marks=pytest.mark.long), "torchrun"])
 def test_the_launchers_start_it(launcher: str, linked: Path, small: Path) -> None:
     if launcher == "accelerate":

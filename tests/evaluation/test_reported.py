@@ -143,6 +143,7 @@ def test_where_a_model_lies_parts_it_from_none_of_its_controls(linked: Path, sma
     assert float(own["visual_gain"]) == pytest.approx(float(own["value"]) - float(blind["value"]))
 
 
+@pytest.mark.long
 def test_each_prompt_has_a_row_that_says_so(linked: Path, small: Path, babycli: Babycli) -> None:
     asking = ("eval", "--model", small, "--tasks", "vtwt,labeled_s")
     long = "Look! " + "This is a very long question. " * 4

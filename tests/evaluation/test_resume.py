@@ -270,6 +270,7 @@ def test_a_run_is_named_after_the_time_in_utc(
     assert abs(named - started) < timedelta(minutes=5)
 
 
+@pytest.mark.long
 def test_an_old_unfinished_run_is_no_conflict_once_a_later_one_is_done(
     linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -407,6 +408,7 @@ def test_the_scores_of_more_processes_are_gone_on_with_by_one(
     undisturbed.check(folder, exactly=False)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 def test_kills_at_random_moments_change_nothing(undisturbed: Undisturbed, small: Path) -> None:
     rng = random.Random(f"kills {N_ROUNDS}")

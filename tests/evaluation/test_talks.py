@@ -122,6 +122,7 @@ def test_each_picture_is_encoded_once_and_each_turn_read_once(
     assert N_TALKS * 11 * N_POSITIONS < counts["positions"] <= 1.1 * N_TALKS * n_last + n_words
 
 
+@pytest.mark.long
 def test_how_many_at_a_time_changes_no_answer(
     checkpoint: Path, data: Path, tmp_path: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -193,6 +193,7 @@ def write_as_0_2(log: Log, folder: Path) -> Path:
     return dump(folder / "results.json", kept | {"model_configs": log.document["config"], "git_hash": "0123abc"})
 
 
+@pytest.mark.long
 def test_the_layout_of_0_2_is_read(babycli: Babycli, tmp_path: Path) -> None:
     log = make_log(["vtwt", "saycam_caption"])
     folder = tmp_path / "0318_1559_base_llava_model_args_ab12cd"

@@ -227,6 +227,7 @@ def test_unknown_tasks_are_listed_and_keys_that_are_no_metrics_ignored(tmp_path:
     assert set(run.results) == {("vtwt", "acc")}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("version", [*(pytest.param(v, marks=pytest.mark.long) for v in VERSIONS[:-1]), VERSIONS[-1]])
 def test_no_spoiled_byte_or_value_stops_the_reader(version: str, tmp_path: Path) -> None:
     """A traceback here would hide all other runs of a report."""

@@ -164,6 +164,7 @@ def test_a_vector_without_a_direction_is_near_nothing() -> None:
     assert all(math.isnan(score.value) for score in cosines(pairs))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n", [16, pytest.param(64, marks=pytest.mark.long)])
 def test_the_batch_does_not_matter(n: int, folder: Path) -> None:
     model = load(folder)

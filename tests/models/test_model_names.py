@@ -265,6 +265,7 @@ def test_a_hub_id_that_cannot_be(name: str, evaluate: Evaluate, monkeypatch: pyt
     assert_explained(evaluate("--model", name), 5, name)
 
 
+@pytest.mark.long
 def test_offline_for_real(dataset: Path, tmp_path: Path) -> None:
     words = ["eval", "--model", HUB_ID, "--tasks", "labeled_s", "--limit", "1", "--data", str(dataset)]
     ran = subprocess.run(
