@@ -31,8 +31,9 @@ from babycli.data.root import DatasetRoot
 from babycli.errors import ExitCode, ModelError, ResumeError, UntrustedResultError, UsageError
 from babycli.evaluation.batch_check import DEFAULT_TRIALS
 from babycli.evaluation.inputs import Dialogue
+from babycli.evaluation.options import Options
 from babycli.evaluation.prompts import parse_prompts
-from babycli.evaluation.run import Evaluated, Options
+from babycli.evaluation.run import Evaluated
 from babycli.evaluation.suite import Failed
 from babycli.evaluation.suite import evaluate as run_evaluation
 from babycli.evaluation.timings import as_table
@@ -281,7 +282,7 @@ def _models(named: Sequence[str]) -> list[str]:
 
 
 class _Terminal:
-    """The reporter that writes to stderr; see babycli.evaluation.run.Reporter."""
+    """The reporter that writes to stderr; see babycli.evaluation.options.Reporter."""
 
     def say(self, message: str) -> None:
         say(message)

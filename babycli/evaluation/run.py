@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from babycli.data.root import DatasetRoot
 from babycli.domain import CannotAnswer, TaskResult
 from babycli.errors import ModelError, OutputError, TaskError
 from babycli.evaluation import engine
@@ -23,8 +21,9 @@ from babycli.evaluation.cache import AnswerCache
 from babycli.evaluation.controls import Controls
 from babycli.evaluation.distributed import Processes
 from babycli.evaluation.identify import identify
-from babycli.evaluation.inputs import Dialogue, Inputs
+from babycli.evaluation.inputs import Inputs
 from babycli.evaluation.memory import MORE_MEMORY, Batching, is_out_of_memory
+from babycli.evaluation.options import Options, Reporter
 from babycli.evaluation.plan import Plan
 from babycli.evaluation.playback import begin, check_control, recorded_tasks
 from babycli.evaluation.prefetch import FeatureStore, Kept
@@ -49,51 +48,11 @@ from babycli.logs.identity import Identity
 from babycli.logs.runlog import RunLog, log_name, new_folder
 from babycli.models import Resolved, free_bytes_on, load_model, memory_of
 from babycli.models.base import Model, ModelInfo, ModelSpec
-from babycli.tasks.base import Task
 from babycli.tasks.replies import Replies
-from babycli.wording import AnswerWay, ControlKind, Scoring, listed
+from babycli.wording import ControlKind, listed
 
 UNIT_IMAGES = {"cpu": 16}  # with --batch-size auto, by device
 GPU_UNIT_IMAGES = 32  # of which several are computed at once where there is room
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options of an evaluation, as the user gave them."""
-
-    models: Sequence[str]
-    model_args: Mapping[str, str]
-    tasks: Sequence[Task]
-    tasks_were_named: bool  # else all of them, and those that the model cannot do are left out
-    tasks_words: str  # that make another command mean these tasks
-    root: DatasetRoot
-    output: Path
-    limit: int | None  # trials of each task
-    batch_size: int | None  # None: auto
-    device: str | None  # None: the first GPU, else the CPU
-    dtype: str
-    given: frozenset[str]  # of device and dtype, those that the user named
-    scoring: Scoring
-    ways: Sequence[AnswerWay] | None  # of answering, where tasks have a choice; None: theirs
-    dialogue: Dialogue
-    control: ControlKind | None
-    skip_missing: bool
-    prompts: Mapping[str, str]  # by task, instead of the family's
-    batch_check: int  # trials of each task to score again one by one
-    resume: bool
-    reuse_prefixes: bool
-    reuse_features: bool  # keep what vision towers give for checkpoints with the same tower
-    cache: Path | None  # a folder of scores to take from and add to
-    command: Sequence[str]  # for run.json
-
-
-class Reporter(Protocol):
-    """The way in which a running evaluation tells its progress to the user."""
-
-    def say(self, message: str) -> None: ...
-
-    def bar(self, what: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
-        """Shows a progress bar, and gives the function that counts: it takes how many more are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +125,7 @@ class ModelRun:
             processes.together(lambda: begin(model, inputs, self._reporter.say))
         inputs, control = processes.together(lambda: self._shared.controls.apply(model, spec, inputs))
         identity = identify(inputs, model, spec, options.limit, control)
-        unit_images = options.batch_size or UNIT_IMAGES.get(spec.device, GPU_UNIT_IMAGES)
+        unit_images = options.batch_size or _unit_images(spec.device)
         n_talks = processes.n * processes.share(talks_at_once(inputs, model, unit_images))
         rounds = Rounds(inputs, options.scoring, n_talks=n_talks)
         plan = rounds.plan
@@ -352,7 +311,7 @@ class ModelRun:
         The size of a continued run must not change, so that the borders of its units stay.
         """
         wanted = self._options.batch_size
-        begun = logged.get("batch_size") or UNIT_IMAGES.get(device, GPU_UNIT_IMAGES)
+        begun = logged.get("batch_size") or _unit_images(device)
         size = wanted or self._processes.share(begun)
         return Batching(size, auto=wanted is None, probe=memory_of(device), note=self._note)
 
@@ -420,6 +379,11 @@ class ModelRun:
                 self._reporter.say(
                     f"stopped after {n} of {n_whole} requests{whose}; the same command goes on: {log.folder}"
                 )
+
+
+def _unit_images(device: str) -> int:
+    """Gives the number of pictures in a unit with --batch-size auto, of a run that begins."""
+    return UNIT_IMAGES.get(device, GPU_UNIT_IMAGES)
 
 
 def _batch_check(

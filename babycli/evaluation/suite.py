@@ -14,9 +14,10 @@ from babycli.errors import BabycliError, ExitCode, ModelError, ResumeError
 from babycli.evaluation.controls import Controls
 from babycli.evaluation.distributed import Processes, ProcessesGoneError, join
 from babycli.evaluation.inputs import read_inputs
+from babycli.evaluation.options import Options, Reporter
 from babycli.evaluation.prefetch import Kept
 from babycli.evaluation.prompts import doable_tasks, why_not
-from babycli.evaluation.run import Evaluated, ModelRun, Options, Reporter, Shared
+from babycli.evaluation.run import Evaluated, ModelRun, Shared
 from babycli.models import Resolved, check_spec, local_family, pick_device, resolve
 from babycli.models.base import Abilities
 from babycli.models.machine_memory import free_bytes

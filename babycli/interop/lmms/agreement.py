@@ -19,7 +19,8 @@ from typing import Any
 
 from babycli.data.root import DatasetRoot
 from babycli.evaluation.inputs import Dialogue
-from babycli.evaluation.run import Evaluated, Options, Reporter
+from babycli.evaluation.options import Options, Reporter
+from babycli.evaluation.run import Evaluated
 from babycli.evaluation.suite import evaluate
 from babycli.interop.lmms.demo_data import WINOGROUND
 from babycli.logs.samples import decoded

@@ -191,7 +191,7 @@ def _asked(model: str, args: Mapping[str, str], device: str | None, dtype: str) 
 
 
 class _Quiet:
-    """A reporter that shows only how far a run is; see babycli.evaluation.run.Reporter."""
+    """A reporter that shows only how far a run is; see babycli.evaluation.options.Reporter."""
 
     def say(self, message: str) -> None:
         pass

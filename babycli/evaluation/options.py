@@ -1,0 +1,56 @@
+"""What the user asks of an evaluation, and the way in which it tells how far it is.
+
+Owns the two types. Never evaluates anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from babycli.data.root import DatasetRoot
+from babycli.evaluation.inputs import Dialogue
+from babycli.tasks.base import Task
+from babycli.wording import AnswerWay, ControlKind, Scoring
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of an evaluation, as the user gave them."""
+
+    models: Sequence[str]
+    model_args: Mapping[str, str]
+    tasks: Sequence[Task]
+    tasks_were_named: bool  # else all of them, and those that the model cannot do are left out
+    tasks_words: str  # that make another command mean these tasks
+    root: DatasetRoot
+    output: Path
+    limit: int | None  # trials of each task
+    batch_size: int | None  # None: auto
+    device: str | None  # None: the first GPU, else the CPU
+    dtype: str
+    given: frozenset[str]  # of device and dtype, those that the user named
+    scoring: Scoring
+    ways: Sequence[AnswerWay] | None  # of answering, where tasks have a choice; None: theirs
+    dialogue: Dialogue
+    control: ControlKind | None
+    skip_missing: bool
+    prompts: Mapping[str, str]  # by task, instead of the family's
+    batch_check: int  # trials of each task to score again one by one
+    resume: bool
+    reuse_prefixes: bool
+    reuse_features: bool  # keep what vision towers give for checkpoints with the same tower
+    cache: Path | None  # a folder of scores to take from and add to
+    command: Sequence[str]  # for run.json
+
+
+class Reporter(Protocol):
+    """The way in which a running evaluation tells its progress to the user."""
+
+    def say(self, message: str) -> None: ...
+
+    def bar(self, what: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
+        """Shows a progress bar, and gives the function that counts: it takes how many more are done."""
