@@ -1,8 +1,7 @@
 """Wording that is the same everywhere, and the closed vocabularies of the command line.
 
-Owns lists of names, first lines of errors, the natural order of names, what may be printed, and which words an option
-takes. Never knows
-what a command does with them.
+Owns lists of names, first lines of errors, the natural order of names, what may be printed, which words an option
+takes, and the keys of an object. Never knows what a command does with them.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from babycli.errors import UsageError
 
@@ -89,6 +88,18 @@ def did_you_mean(word: str, known: Sequence[str], alike: float = 0.5) -> str:
 
     near = get_close_matches(word.lower(), known, n=1, cutoff=alike)
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Makes an object of JSON; for ``object_pairs_hook`` of Python's reader, which would take the last of equal keys.
+
+    Raises ValueError for a key that stands there twice.
+    """
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
+    return made
 
 
 def natural_order(name: str) -> list[tuple[int, str]]:

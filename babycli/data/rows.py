@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from babycli.domain import Row
-from babycli.wording import first_line, listed
+from babycli.wording import each_key_once, first_line, listed
 
 BOM = b"\xef\xbb\xbf"
 _BLANK = " \t\r\n"
@@ -87,7 +87,9 @@ def _parse_json(text: str, columns: Sequence[str]) -> ParsedRows:
     at = _after_blanks(text, 0)
     if text[at : at + 1] != "[":
         return ParsedRows((), (f"it begins with {text[at : at + 20]!r}, should be a list of objects: [{{...}}, ...]",))
-    decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number, parse_float=_finite, strict=True)
+    decoder = json.JSONDecoder(
+        object_pairs_hook=each_key_once, parse_constant=_no_number, parse_float=_finite, strict=True
+    )
     rows: list[PlacedRow] = []
     wrong: list[str] = []
     at = _after_blanks(text, at + 1)
@@ -140,14 +142,6 @@ def _after_blanks(text: str, at: int) -> int:
     while text[at : at + 1] and text[at] in _BLANK:
         at += 1
     return at
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    item = dict(pairs)
-    if len(item) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
-    return item
 
 
 def _no_number(text: str) -> NoReturn:

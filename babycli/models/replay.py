@@ -39,7 +39,7 @@ from babycli.models.base import (
     Part,
 )
 from babycli.models.parts.prompts import all_words
-from babycli.wording import did_you_mean, listed
+from babycli.wording import did_you_mean, each_key_once, listed
 
 PREFIX = "replay:"
 ABILITIES = Abilities(writes=True, max_images=None, max_turns=None, plays_back=True)
@@ -191,21 +191,13 @@ def read_recording(path: Path) -> Recording:
     return Recording(path, hashlib.sha256(content).hexdigest(), tuple(lines))
 
 
-def _each_key_once(pairs: list[tuple[str, Any]]) -> None:
-    """Raises ValueError for an object with a key twice, of which JSON's readers take the last."""
-    keys = [key for key, _ in pairs]
-    twice = [key for key in keys if keys.count(key) > 1]
-    if twice:
-        raise ValueError(f"the key {twice[0]!r} stands twice in one object")
-
-
 def _parse(number: int, raw: bytes) -> Line:
     """Reads a line. Raises ValueError that tells what is wrong with it."""
     try:
         fields: Any = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error}") from error
-    json.loads(raw, object_pairs_hook=_each_key_once)
+    json.loads(raw, object_pairs_hook=each_key_once)
     if not isinstance(fields, dict):
         raise ValueError(f"{reprlib.repr(fields)} is no JSON object")
     lacking = [key for key in ("item", "replies") if key not in fields]
