@@ -68,7 +68,7 @@ def all_bound_tasks(root: DatasetRoot, names: str | None, sets: str | None = Non
     wanted = None if sets is None else [checked_name(name.strip()) for name in dict.fromkeys(sets.split(","))]
     tasks: list[Task] = []
     for task in select_tasks(names):
-        if task.benchmark is not None and task.benchmark.has_sets:
+        if task.sets_of:
             tasks += _on_sets(root, task, wanted)
         else:
             tasks.append(task)
@@ -77,14 +77,13 @@ def all_bound_tasks(root: DatasetRoot, names: str | None, sets: str | None = Non
 
 def _on_sets(root: DatasetRoot, task: Task, wanted: Sequence[str] | None) -> Iterator[Task]:
     """Gives the task on each set: those wanted or, without a wish, those that are linked, else its own."""
-    assert task.benchmark is not None
-    linked = linked_sets(root, task.benchmark.name)
+    linked = linked_sets(root, task.sets_of)
     for name in wanted or ():
         if name not in linked:
             there = f"; linked are {', '.join(linked)}" if linked else ""
             raise DataError(
-                f"there is no set {name!r} in {root.path / task.benchmark.name}{there}.{did_you_mean(name, linked)}",
-                f"babycli data link --{task.benchmark.name} {name}=DIR{root.words}",
+                f"there is no set {name!r} in {root.path / task.sets_of}{there}.{did_you_mean(name, linked)}",
+                f"babycli data link --{task.sets_of} {name}=DIR{root.words}",
             )
     for name in wanted if wanted is not None else linked or [task.data_set]:
         yield task.of_set(name)

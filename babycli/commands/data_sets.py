@@ -101,7 +101,7 @@ def ready_sets(root: DatasetRoot, given: Sequence[Given], tasks: str | None) -> 
 
 
 def _is_of_sets(task: Task) -> bool:
-    return task.benchmark is not None and task.benchmark.name == BENCHMARK and task.benchmark.has_sets
+    return task.sets_of == BENCHMARK
 
 
 def tell_labels(file: LabelFile, report: LinkReport) -> None:

@@ -11,6 +11,12 @@ from pathlib import PurePosixPath
 
 MAX_DEPTH = 32  # folders around a file: images lie in no deeper ones
 _DRIVE = re.compile(r"[A-Za-z]:")
+_PLAIN = re.compile(r"[A-Za-z0-9_]+")
+
+
+def is_plain(name: str) -> bool:
+    """Tells whether a name may be a part of the names of folders and options: letters, digits and _ only."""
+    return _PLAIN.fullmatch(name) is not None
 
 
 def normal_name(name: str) -> str:

@@ -11,11 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from babycli.data.names import is_plain
 from babycli.data.root import DatasetRoot
 from babycli.errors import UsageError
 from babycli.files import raise_limit
-
-_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
 def set_folder(benchmark: str, name: str) -> str:
@@ -25,7 +24,7 @@ def set_folder(benchmark: str, name: str) -> str:
 
 def checked_name(name: str) -> str:
     """Checks the name of a set, and gives it. Raises UsageError."""
-    if not _NAME.fullmatch(name):
+    if not is_plain(name):
         raise UsageError(f"{name!r} cannot name a set of data", "use letters, digits and _ only")
     return name
 
@@ -50,4 +49,4 @@ def linked_sets(root: DatasetRoot, benchmark: str) -> list[str]:
     except OSError as error:
         raise_limit(error)
         return []
-    return [name for name in names if _NAME.fullmatch(name) and any((folder / name).glob("*.json"))]
+    return [name for name in names if is_plain(name) and any((folder / name).glob("*.json"))]

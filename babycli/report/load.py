@@ -108,9 +108,9 @@ def label_rows_of(root: DatasetRoot) -> LabelRows:
 
 def _on_its_set(root: DatasetRoot, task: Task) -> Task | None:
     """Gives a task on the one set that it has a label file of, as it is if it has no sets; None for several or none."""
-    if task.benchmark is None or not task.benchmark.has_sets:
+    if not task.sets_of:
         return task
-    on_sets = [task.of_set(name) for name in linked_sets(root, task.benchmark.name)]
+    on_sets = [task.of_set(name) for name in linked_sets(root, task.sets_of)]
     there = [bound for bound in on_sets if (root.path / bound.label_path).exists()]
     return there[0] if len(there) == 1 else None
 

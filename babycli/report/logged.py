@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from babycli.data.names import is_plain
 from babycli.domain import Item, Row
 from babycli.logs.content import plain_name, read_content
 from babycli.logs.fields import count, mapping, text
@@ -43,7 +44,6 @@ from babycli.wording import AnswerWay, History, Scoring, any_of
 
 OURS = "babycli"
 _WRITTEN = "generate"  # among the words of a log for how a task was answered
-_SET = re.compile(r"[A-Za-z0-9_]+")
 _DATED = re.compile(r"[0-9]{8}_[0-9]{4,6}_.*results\.json|results_[0-9]{4}-?[0-9]{2}-?[0-9]{2}.*\.json")
 LabelRows = Mapping[str, Sequence[Row]]  # the label rows of each task, where the user has them
 Labels = Callable[[], LabelRows]
@@ -240,8 +240,7 @@ def ways_of(answers: str) -> tuple[AnswerWay, ...]:
 
 def on_set(task: Task, data: str) -> Task:
     """Gives a task for the set of data that a log names; the task itself where it has no such sets."""
-    has_sets = task.benchmark is not None and task.benchmark.has_sets
-    return task.of_set(data) if has_sets and _SET.fullmatch(data) else task
+    return task.of_set(data) if task.sets_of and is_plain(data) else task
 
 
 def _as_asked(document: Document, task: Task) -> Task:

@@ -185,6 +185,11 @@ class Task(ABC):
         return {metric.name: metric for metric in self.metrics}[name]
 
     @property
+    def sets_of(self) -> str:
+        """The benchmark on whose sets of data it is asked; "" where it has one set only."""
+        return self.benchmark.name if self.benchmark is not None and self.benchmark.has_sets else ""
+
+    @property
     def main_metric(self) -> Metric:
         return next((metric for metric in self.metrics if metric.is_main), self.metrics[0])
 

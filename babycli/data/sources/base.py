@@ -5,12 +5,10 @@ Owns the type. Never looks at a disk.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from babycli.data.names import is_plain
 from babycli.errors import UsageError
-
-_NAME = re.compile(r"[A-Za-z0-9_]+")  # it becomes part of the names of folders and of options
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +22,7 @@ class Source:
     order: int = 100  # its place in lists; equal ones by name
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not is_plain(self.name):
             raise UsageError(f"{self.name!r} cannot name a source of pictures", "use letters, digits and _ only")
 
     @property

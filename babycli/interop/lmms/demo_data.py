@@ -44,6 +44,4 @@ def lay_out(folder: Path) -> DatasetRoot:
 
 def devcv_tasks(data_set: str = SET) -> list[Task]:
     """Gives the tasks of DevCV on a set of data."""
-    return [
-        task.of_set(data_set) for task in all_tasks().values() if task.benchmark is not None and task.benchmark.has_sets
-    ]
+    return [task.of_set(data_set) for task in all_tasks().values() if task.sets_of]
