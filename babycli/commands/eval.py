@@ -187,7 +187,7 @@ def evaluate(
     data: DataOption = None,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", hidden=True)] = False,
 ) -> None:
-    """Evaluate a model on the BabyVLM tasks."""
+    """Evaluate a model on tasks of BabyVLM and the DevCV Toolbox, or on your own."""
     root = DatasetRoot.find(data)
     chosen = chosen_tasks(root, tasks, data_set)
     args = parse_args(model_args)

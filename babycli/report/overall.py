@@ -54,7 +54,8 @@ def overalls(row: TableRow, others: Iterable[TableRow]) -> tuple[Overall, ...]:
 
     ``others`` are all rows of a report: one of the same model may have Baby Winoground.
     """
-    found = (_of_way(row, others := list(others), way) for way in AnswerWay)
+    rows = list(others)
+    found = (_of_way(row, rows, way) for way in AnswerWay)
     return tuple(overall for overall in found if overall is not None)
 
 

@@ -211,7 +211,7 @@ def _message(turn: Turn) -> dict[str, Any]:
 
 def read_config(folder: Path) -> Any:
     """Reads config.json with transformers. Raises ModelError for a model that cannot score an answer here."""
-    checkpoint.read_config(folder)
+    checkpoint.read_config(folder)  # for its checks
     with reading(f"{folder / 'config.json'}: transformers cannot read it"):
         config = AutoConfig.from_pretrained(folder, **_LOCAL)
         writes_apart = config.is_encoder_decoder or config.get_text_config(decoder=True).is_encoder_decoder

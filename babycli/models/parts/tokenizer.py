@@ -17,10 +17,9 @@ from typing import Any, Protocol
 from babycli.errors import ModelError
 from babycli.files import read_file
 from babycli.models.parts.checkpoint import read_json_object
-from babycli.models.parts.tokenizer_trial import is_panic, try_tokenizer
+from babycli.models.parts.tokenizer_trial import MEND, is_panic, try_tokenizer
 from babycli.wording import one_line
 
-_MEND = "copy the tokenizer files of the training run into that folder"
 IMAGE_ID = -200  # stands for the image's positions in a list of ids
 
 
@@ -118,7 +117,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     else:
         raise ModelError(
             f"the checkpoint {folder} has no tokenizer: neither tokenizer.json nor tokenizer.model is there",
-            _MEND,
+            MEND,
         )
     return Tokenizer(file, backend, special, cleans_up, wraps=name == "LlavaGPT2Tokenizer")
 
@@ -163,7 +162,7 @@ class _Tokenizers:
         except BaseException as error:
             if type(error) is not Exception and not is_panic(error):
                 raise
-            raise ModelError(f"the tokenizer {self._path} fails: {one_line(error)}", _MEND) from error
+            raise ModelError(f"the tokenizer {self._path} fails: {one_line(error)}", MEND) from error
 
     def id_of(self, token: str) -> int | None:
         token_id: int | None = self._backend.token_to_id(token)
@@ -266,7 +265,7 @@ def _special_tokens(folder: Path, config: dict[str, Any]) -> SpecialTokens:
     for key, tokens in zip(_MORE, listed, strict=True):
         if not isinstance(tokens, list | dict):
             file = folder / ("tokenizer_config.json" if config.get(key) else "special_tokens_map.json")
-            raise ModelError(f"{file}: {key} is {tokens!r:.80}; expected is a list of tokens", _MEND)
+            raise ModelError(f"{file}: {key} is {tokens!r:.80}; expected is a list of tokens", MEND)
     more = [text_of(t) for tokens in listed for t in (tokens.values() if isinstance(tokens, dict) else tokens)]
     added = {a.text: a for a in _declared_with_ids(folder, config)}
     for text in (*named.values(), *more):
@@ -274,7 +273,7 @@ def _special_tokens(folder: Path, config: dict[str, Any]) -> SpecialTokens:
             added[text] = Added(text, True, added[text].token_id if text in added else None)
     for text in added:
         if any("\ud800" <= letter <= "\udfff" for letter in text):
-            raise ModelError(f"{folder}: the token {text!r} of its tokenizer holds half of a character", _MEND)
+            raise ModelError(f"{folder}: the token {text!r} of its tokenizer holds half of a character", MEND)
     return SpecialTokens(
         named["bos_token"], named["eos_token"], named["unk_token"], named["pad_token"], tuple(added.values())
     )

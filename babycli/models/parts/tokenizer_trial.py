@@ -18,7 +18,7 @@ from babycli.wording import shortened
 
 TRIAL_S = 60
 _TRIAL_BYTES = 8 << 30
-_MEND = "copy the tokenizer files of the training run into that folder"
+MEND = "copy the tokenizer files of the training run into that folder"
 _TRIAL = f"""
 import sys
 file, *sys.path = sys.argv[1:]
@@ -53,9 +53,9 @@ def try_tokenizer(file: Path) -> None:
     try:
         content = read_file(file)
     except OSError as error:
-        raise ModelError(f"cannot read the tokenizer {file}: {error.strerror}", _MEND) from error
+        raise ModelError(f"cannot read the tokenizer {file}: {error.strerror}", MEND) from error
     if why := _why_unfit(content):
-        raise ModelError(f"cannot use the tokenizer {file}: {why}", _MEND)
+        raise ModelError(f"cannot use the tokenizer {file}: {why}", MEND)
 
 
 @functools.lru_cache(maxsize=64)

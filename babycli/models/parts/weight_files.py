@@ -124,7 +124,7 @@ def weight_map(index: Path) -> dict[str, str]:
     try:
         by_name = json.loads(read_file(index))["weight_map"].items()
         for _, file in by_name:
-            if not file.isprintable() or (file and not file.endswith((".safetensors", ".bin", ".pt", "."))):
+            if not file.isprintable() or Path(file).suffix not in ("", *_OF_WEIGHTS):
                 raise ValueError(f"{file!r:.80} is no name of a file of weights")
         return {str(name): str(Path(file)) for name, file in by_name}
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
