@@ -106,6 +106,15 @@ def _no_tasks_of_other_tests() -> Iterator[None]:
     tasks._registered.update(before)
 
 
+@pytest.fixture(scope="session")
+def devcv(shared: Path) -> Path:
+    """The reference data of the DevCV Toolbox."""
+    folder = shared / "reference" / "devcv"
+    if not folder.is_dir():
+        pytest.skip("the reference data have no DevCV")
+    return folder
+
+
 @pytest.fixture
 def demo(downloads: Path, tmp_path: Path) -> DemoCopy:
     """The demo data in a folder of the test's own, to be spoiled."""

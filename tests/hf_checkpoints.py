@@ -102,7 +102,8 @@ class Kind:
     all_in_one: bool = True  # it is saved as transformers 5 saves it
 
 
-def qwen2_vl() -> tuple[Any, Any, Any, dict[str, Any]]:
+def qwen_parts() -> tuple[Any, dict[str, Any], Any]:
+    """The tokenizer, the settings of text and marks, and the image processor of Qwen2-VL and its successor."""
     tokenizer = make_tokenizer(START, "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
     marks = ids_of(
         tokenizer,
@@ -112,12 +113,17 @@ def qwen2_vl() -> tuple[Any, Any, Any, dict[str, Any]]:
         vision_end_token_id="<|vision_end|>",
     )
     rope = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0}
-    config = LIBRARY.Qwen2VLConfig(
-        text_config=text_settings(tokenizer, rope_parameters=rope),
-        vision_config={"depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 4, "patch_size": 7, "mlp_ratio": 2},
-        **marks,
-    )
+    settings = {"text_config": text_settings(tokenizer, rope_parameters=rope)} | marks
     images = LIBRARY.Qwen2VLImageProcessorPil(patch_size=7, min_pixels=14 * 14, max_pixels=14 * 14 * 12)
+    return tokenizer, settings, images
+
+
+def qwen2_vl() -> tuple[Any, Any, Any, dict[str, Any]]:
+    tokenizer, settings, images = qwen_parts()
+    config = LIBRARY.Qwen2VLConfig(
+        vision_config={"depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 4, "patch_size": 7, "mlp_ratio": 2},
+        **settings,
+    )
     return LIBRARY.Qwen2VLForConditionalGeneration(config), tokenizer, images, {}
 
 
@@ -218,22 +224,12 @@ def llava_qwen2() -> tuple[Any, Any, Any, dict[str, Any]]:
 
 def qwen2_5_vl() -> tuple[Any, Any, Any, dict[str, Any]]:
     """As Qwen2-VL, with attention in windows of the picture."""
-    tokenizer = make_tokenizer(START, "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
-    marks = ids_of(
-        tokenizer,
-        image_token_id="<|image_pad|>",
-        video_token_id="<|video_pad|>",
-        vision_start_token_id="<|vision_start|>",
-        vision_end_token_id="<|vision_end|>",
-    )
-    rope = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0}
+    tokenizer, settings, images = qwen_parts()
     vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 4, "patch_size": 7}
     config = LIBRARY.Qwen2_5_VLConfig(
-        text_config=text_settings(tokenizer, rope_parameters=rope),
         vision_config=vision | {"window_size": 28, "out_hidden_size": 32, "fullatt_block_indexes": [1]},
-        **marks,
+        **settings,
     )
-    images = LIBRARY.Qwen2VLImageProcessorPil(patch_size=7, min_pixels=14 * 14, max_pixels=14 * 14 * 12)
     return LIBRARY.Qwen2_5_VLForConditionalGeneration(config), tokenizer, images, {}
 
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.conftest import Babycli, Ran
 
 Evaluate = Callable[..., Ran]
 
 
-@pytest.fixture(scope="session")
-def devcv(shared: Path) -> Path:
-    """The reference data of the DevCV Toolbox."""
-    folder = shared / "reference" / "devcv"
-    if not folder.is_dir():
-        pytest.skip("the reference data have no DevCV")
-    return folder
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Networks this small are only slowed down by more."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

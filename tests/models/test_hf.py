@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from tests.hf_checkpoints import KINDS, LIBRARY, Kind, make_tokenizer, write_hf
 from tests.models.conftest import Evaluate
 from tests.models.loading import asked, edit_json, load, loglikelihood, picture, read, save, tokenize, written
 from tests.models.test_bad_checkpoints import assert_explained, remove, truncate, write
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 PROMPT = "What is in the image?"
 ASKED = (
@@ -46,15 +48,6 @@ def tinted(seed: int, size: tuple[int, int]) -> Image.Image:
 
 
 PICTURES = [tinted(seed, size) for seed, size in enumerate(SIZES)]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Networks this small are only slowed down by more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @dataclass(frozen=True, slots=True)

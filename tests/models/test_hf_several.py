@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ from tests.models.loading import edit_json, load, read, tokenize
 from tests.models.test_bad_checkpoints import assert_explained
 from tests.models.test_hf import PICTURES, context_of, places_of
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TEMPLATES = {
     "qwen2_5_vl": WITH_SYSTEM,
     "internvl": KINDS["internvl"].template,
@@ -60,15 +62,6 @@ ASKED = {
     "nothing said": (["What is in <image>?", "", "<image> Is it?", "", "What?"], (0, 1)),
 }
 ANSWERS = ("A", "It is a ball.")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Networks this small are only slowed down by more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Direct:
