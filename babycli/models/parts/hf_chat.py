@@ -27,7 +27,8 @@ from transformers.utils.import_utils import DummyObject
 from babycli.domain import PICTURE, Context, ImageRef, Turn, ask
 from babycli.errors import ModelError, UsageError
 from babycli.files import in_home, read_file
-from babycli.models.parts import checkpoint
+from babycli.models.parts import chat_rendering, checkpoint
+from babycli.models.parts.chat_rendering import TEMPLATE_MEND, BoundlessTemplateError
 from babycli.models.parts.checkpoint import read_json_object
 from babycli.models.parts.tokenizer_trial import try_tokenizer
 from babycli.models.parts.transformers_calls import reading
@@ -62,7 +63,6 @@ _IN_PLACE: _Grown = (False, True, True, False)
 _IN_FRONT: _Grown = (True, False, False, False)
 _BEHIND: _Grown = (False, False, False, True)
 _IN_SECOND_TURN: _Grown = (False, False, True, False)
-_TEMPLATE_MEND = "give one:  --model-args chat_template=PATH"
 _LOCAL = {"trust_remote_code": False, "local_files_only": True}
 # Some functions of these classes have no types.
 _IMAGES: Any = AutoImageProcessor
@@ -78,6 +78,7 @@ class Chat:
         self.tokenizer: Any = processor.tokenizer
         self._processor = processor
         self._template = template
+        self._tokens = dict(self.tokenizer.special_tokens_map)
         tiling = [name for name in _TILING if hasattr(processor.image_processor, name)]
         if not (tiling or cuts_pictures):
             raise UsageError(
@@ -96,20 +97,16 @@ class Chat:
         return self._rendered([_message(turn) for turn in context.turns])
 
     def _rendered(self, messages: list[dict[str, Any]]) -> str:
-        with reading(f"{self.folder}: its chat template fails"):
-            text = self.tokenizer.apply_chat_template(
-                messages, chat_template=self._template, tokenize=False, add_generation_prompt=True
-            )
-        return str(text)
+        return chat_rendering.render(self.origin, self._template, messages, self._tokens)
 
     def check(self) -> None:
         """Checks that template and tokenizer can be used here. Raises ModelError."""
         rendered = self.render(ask("?", PICTURE))
         if rendered == self.render(ask("?")):
             raise ModelError(
-                f"{self.folder}: its chat template leaves out the picture: expected is one for messages whose content "
+                f"{self.origin}: the chat template leaves out the picture: expected is one for messages whose content "
                 f"is a list of images and texts, but it gives {rendered[:80]!r}",
-                _TEMPLATE_MEND,
+                TEMPLATE_MEND,
             )
         eos = self.tokenizer.eos_token_id
         if eos is not None and self.ids(rendered)[-1:] == [eos] != self.ids(rendered, bare=True)[-1:]:
@@ -146,6 +143,8 @@ class Chat:
         for what, turns in (("two pictures", in_one_turn), ("two turns", in_two_turns)):
             try:
                 where = self._grown(Context(turns))
+            except BoundlessTemplateError:
+                raise
             except ModelError as error:  # what it can write is still asked
                 notes.append(f"its chat template cannot write {what}: {error.message}")
                 continue
@@ -229,6 +228,7 @@ def read_chat(folder: Path, config: Any, template: str | None, cuts_pictures: bo
     Without ``cuts_pictures``, no picture is cut into tiles, whatever the checkpoint says. Raises ModelError, and
     UsageError where it has no such setting.
     """
+    chat_rendering.start()  # it is ready when the rest is read
     for file in setting_files(folder):
         if file.suffix == ".json":
             read_json_object(file)  # names a file that is no JSON, as transformers does not always do
@@ -358,7 +358,7 @@ def _own_template(folder: Path, processor: Any) -> str:
         raise ModelError(
             f"{folder} has no chat template: expected is a chat_template.jinja, or chat_template in "
             "chat_template.json or tokenizer_config.json",
-            _TEMPLATE_MEND,
+            TEMPLATE_MEND,
         )
     return template
 

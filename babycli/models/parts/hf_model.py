@@ -24,6 +24,7 @@ from babycli.errors import ModelError
 from babycli.files import in_home
 from babycli.models.base import Features, Model, ModelInfo, ModelSpec, Origin, Outline, Part, Pictures, Tokens
 from babycli.models.parts import answers, checkpoint
+from babycli.models.parts.chat_rendering import BoundlessTemplateError
 from babycli.models.parts.greedy import FILE as GENERATION
 from babycli.models.parts.greedy import Greedy, read_greedy
 from babycli.models.parts.hf_abilities import ABILITIES
@@ -117,6 +118,8 @@ class HfModel(Model):
         """Renders a context; CannotAnswer for one of several turns or pictures that the template refuses."""
         try:
             return self._chat.render(context)
+        except BoundlessTemplateError:
+            raise
         except ModelError as error:
             if _is_plain(context):
                 raise

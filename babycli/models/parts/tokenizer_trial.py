@@ -1,44 +1,34 @@
 """Trying a tokenizer.json in a process of its own, before this process reads it.
 
-Owns that process and its limits. The library is written in Rust: a file that it does not expect can make it panic, take
-all memory, run for ever, or end the process as a whole. Never gives a tokenizer: tokenizer.py and hf_chat.py read it.
+Owns what is tried. The library is written in Rust: a file that it does not expect can make it panic, take all memory,
+run for ever, or end the process as a whole. Never gives a tokenizer: tokenizer.py and hf_chat.py read it.
 """
 
 from __future__ import annotations
 
 import functools
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from babycli.errors import ModelError
 from babycli.files import read_file
+from babycli.models.parts.apart import command
 from babycli.wording import shortened
 
-TRIAL_S = 60
-_TRIAL_BYTES = 8 << 30
+TRIAL_S = 20
+_TRIAL_BYTES = 3 << 30  # the largest vocabularies take a quarter of that
 MEND = "copy the tokenizer files of the training run into that folder"
-_TRIAL = f"""
-import sys
-file, *sys.path = sys.argv[1:]
-try:
-    import resource
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    most = {_TRIAL_BYTES} if most == resource.RLIM_INFINITY else min(most, {_TRIAL_BYTES})
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-except (ImportError, ValueError, OSError):
-    pass
+_TRIAL = """
 from tokenizers import Tokenizer
 try:
-    tokenizer = Tokenizer.from_file(file)
+    tokenizer = Tokenizer.from_file(sys.argv[1])
     tokenizer.no_truncation()
     tokenizer.no_padding()
     for text in ("", " ", "USER: Which of them is a ball? (A) ", "a\\n b"):
         tokenizer.decode(tokenizer.encode(text).ids)
 except BaseException as error:
-    print(f"{{type(error).__name__}}: {{error}}")
+    print(f"{type(error).__name__}: {error}")
     sys.exit(1)
 """
 
@@ -70,7 +60,7 @@ def _why_unfit(content: bytes) -> str:
 def _tried(file: Path) -> str:
     try:
         tried = subprocess.run(
-            [sys.executable, "-I", "-c", _TRIAL, str(file), *sys.path],
+            command(_TRIAL, _TRIAL_BYTES, str(file)),
             capture_output=True,
             stdin=subprocess.DEVNULL,
             text=True,

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
-from jinja2 import TemplateError
 from safetensors import SafetensorError
 from transformers.utils import logging
 
@@ -31,7 +30,6 @@ _FAULTS = (
     pickle.UnpicklingError,
     SafetensorError,
     StrictDataclassError,
-    TemplateError,
 )
 _LOGGING: Any = logging  # its functions have no types
 
