@@ -22,6 +22,7 @@ _OTHERS = interop.register()  # before the commands, whose help lists what is re
 
 from babycli.commands import catalog, data, demo, doctor, report  # noqa: E402
 from babycli.commands import eval as eval_command  # noqa: E402
+from babycli.commands.library_talk import without_library_talk  # noqa: E402
 from babycli.commands.options import say  # noqa: E402
 from babycli.commands.streams import guard_streams  # noqa: E402
 
@@ -61,7 +62,7 @@ def _babycli(
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code (see babycli.errors.ExitCode). A bug raises."""
     typed = list(sys.argv[1:] if argv is None else argv)
-    with watching_stderr():
+    with watching_stderr(), without_library_talk():
         try:
             _check_system(typed)
             app(_repeated(_dashed(typed)), prog_name="babycli", obj=["babycli", *typed])
