@@ -21,7 +21,7 @@ from babycli.errors import ModelError
 from babycli.models.parts.apart import command
 from babycli.wording import shortened
 
-RENDER_S = 10  # of a processor's time, where a template takes milliseconds
+RENDER_S = 3  # of a processor's time, where a template takes milliseconds
 MAX_CHARACTERS = 1 << 20  # in a rendered conversation: more than any model reads
 TEMPLATE_MEND = "give one:  --model-args chat_template=PATH"
 _BYTES = 2 << 30
@@ -70,15 +70,25 @@ def render(origin: Path, template: str, messages: Sequence[Mapping[str, Any]], t
 @functools.cache
 def start() -> subprocess.Popen[bytes]:
     """Starts the process that renders, which takes a second, unless it runs already; gives it."""
-    server = subprocess.Popen(
+    atexit.register(end)
+    return subprocess.Popen(
         command(_SERVE, _BYTES, str(RENDER_S), str(MAX_CHARACTERS)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},  # each thread reserves memory
     )
-    atexit.register(_end, server)
-    return server
+
+
+def end() -> None:
+    """Ends the process that renders, if it runs."""
+    atexit.unregister(end)
+    if start.cache_info().currsize:
+        server = start()
+        start.cache_clear()
+        server.kill()
+        with contextlib.suppress(BrokenPipeError):
+            server.communicate()
 
 
 def _reply(asked: bytes) -> dict[str, str]:
@@ -90,7 +100,7 @@ def _reply(asked: bytes) -> dict[str, str]:
             cast(IO[bytes], server.stdin).flush()
         line = cast(IO[bytes], server.stdout).readline()
     except BaseException:  # an interruption: what it would still reply is not for the next question
-        _end(server)
+        end()
         raise
     if line.endswith(b"\n"):
         reply: dict[str, str] = json.loads(line)
@@ -98,21 +108,12 @@ def _reply(asked: bytes) -> dict[str, str]:
     return {_BEYOND: _why_ended(server)}
 
 
-def _end(server: subprocess.Popen[bytes]) -> int:
-    """Ends the process, and gives its exit status."""
-    start.cache_clear()
-    atexit.unregister(_end)
-    server.kill()
-    with contextlib.suppress(BrokenPipeError):
-        server.communicate()
-    return server.returncode
-
-
 def _why_ended(server: subprocess.Popen[bytes]) -> str:
     """Tells why the process gives no reply, and clears up behind it."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         server.wait(1)
-    status = _end(server)
+    end()
+    status = server.returncode
     if status == -signal.SIGPROF:
         return f"after {RENDER_S} s a conversation was not rendered yet"
     return f"it ends the process that renders it ({signal.Signals(-status).name if status < 0 else status})"
