@@ -37,10 +37,6 @@ def without_library_talk() -> Iterator[None]:
         warnings.showwarning, logging.lastResort = show, last_resort
 
 
-def _is_of_library(file: str) -> bool:
-    return file.startswith((*_LIBRARIES, "<")) and not file.startswith(_OWN)
-
-
 def _show(
     message: Warning | str,
     category: type[Warning],
@@ -49,7 +45,7 @@ def _show(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    if not _is_of_library(filename):
+    if not filename.startswith((*_LIBRARIES, _OWN)):  # some libraries warn in the name of whoever calls them
         say(f"{filename}:{lineno}: {category.__name__}: {shortened(str(message))}")
 
 
@@ -57,5 +53,5 @@ class _LastResort(logging.Handler):
     """What Python uses for loggers without a handler."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not _is_of_library(record.pathname):
+        if not record.pathname.startswith(_LIBRARIES) or record.pathname.startswith(_OWN):
             say(f"{record.name}: {shortened(record.getMessage())}")

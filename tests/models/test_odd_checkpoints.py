@@ -210,6 +210,7 @@ def test_only_what_greedy_search_follows_is_taken(kind: str, evaluate: Evaluate,
         write_json(path, (json.loads(path.read_text()) if path.exists() else {}) | settings)
         ran = evaluate("--model", folder, "--tasks", "saycam_caption")
         assert ran.code == 0, ran.err
+        assert "Warning" not in ran.err
         (samples,) = (tmp_path / "logs").glob(f"*{name}/*/*_samples_saycam_caption.jsonl")
         written.append([json.loads(line)["resps"] for line in samples.read_text().splitlines()])
     assert written[0] == written[1]
