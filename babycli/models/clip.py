@@ -46,11 +46,12 @@ def load(spec: ModelSpec, place: Path) -> ClipModel:
     config = _read_config(place)
     notes = clip_network.notes_on_keys(place, config)
     found = find_weights(place)
-    network = clip_network.build(place, config)
-    texts = load_text_reader(place, network.config)
-    images = load_image_reader(place, network.config)
-    notes = clip_network.fill(place, network, checkpoint.read_weights(found.paths), spec.dtype) + notes + images.notes
-    network = network.to(spec.device).eval()
+    outlined = clip_network.build(place, config)
+    texts = load_text_reader(place, outlined.config)
+    images = load_image_reader(place, outlined.config)
+    filled = clip_network.fill(place, outlined, checkpoint.read_weights(found.paths), spec.dtype)
+    notes = filled.notes + notes + images.notes
+    network = filled.network.to(spec.device).eval()
     checkpoint.copy_from_files(network)
     if spec.dtype == "float32":
         full_precision()

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import pickle
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -105,6 +106,7 @@ class Stored:
     dtypes: Mapping[str, str]  # "float16", by the name of the weight
     wrapper: str  # what stands in front of every name, and is no part of it
     level: str  # the keys under which a pickle keeps its weights: "module", "state_dict.model"; "": none
+    n_numbers: int  # in all of them
 
     @property
     def dtype(self) -> str:
@@ -117,14 +119,18 @@ def look_into(files: Iterable[Path]) -> Stored:
     """Reads the names and dtypes of all tensors of the files. Raises ModelError."""
     dtypes: dict[str, str] = {}
     level = ""
+    n_numbers = 0
     for file in files:
         if file.suffix == ".safetensors":
-            dtypes.update(_look_into_safetensors(file))
+            for name, seen in _look_into_safetensors(file).items():
+                dtypes[name] = seen.dtype
+                n_numbers += math.prod(seen.shape)
         else:
             read = _read_pickle(file, "meta")
             dtypes.update({name: str(w.dtype).removeprefix("torch.") for name, w in read.weights.items()})
+            n_numbers += sum(weight.numel() for weight in read.weights.values())
             level = level or read.level
-    return Stored(unwrapped(dtypes), wrapper_of(dtypes), level)
+    return Stored(unwrapped(dtypes), wrapper_of(dtypes), level, n_numbers)
 
 
 def wrapper_of(names: Collection[str]) -> str:
@@ -179,15 +185,22 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
         raise _unreadable(file, error) from error
 
 
-def _look_into_safetensors(file: Path) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    dtype: str
+    shape: Sequence[int]
+
+
+def _look_into_safetensors(file: Path) -> dict[str, _Seen]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(file, framework="pt") as opened:
-            kinds = {name: str(opened.get_slice(name).get_dtype()) for name in opened.keys()}  # noqa: SIM118
+            slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
+            kinds = {name: _Seen(str(s.get_dtype()), s.get_shape()) for name, s in slices.items()}
     except (SafetensorError, OSError) as error:
         raise _unreadable(file, error) from error
-    return {name: _SAFETENSORS_DTYPES.get(kind, kind) for name, kind in kinds.items()}
+    return {name: _Seen(_SAFETENSORS_DTYPES.get(s.dtype, s.dtype), s.shape) for name, s in kinds.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,11 @@ random numbers.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import init_empty_weights
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
@@ -43,10 +45,10 @@ _LEGACY_BUFFER = "embeddings.position_ids"  # 0, 1, 2, ...: saved by early versi
 
 
 def build(folder: Path, config: Mapping[str, Any]) -> Any:
-    """Builds the network that config.json describes; parameters are on the meta device, buffers are real."""
+    """Builds the network that config.json describes on the meta device: its sizes are not to be believed yet."""
     config_class, model_class = _CLASSES[config["model_type"]]
     plain = used_by(config_class, config, _TABLES[config["model_type"]][0])
-    with reading(f"{folder / 'config.json'} does not describe a {config['model_type']} model"), init_empty_weights():
+    with reading(f"{folder / 'config.json'} does not describe a {config['model_type']} model"), torch.device("meta"):
         for part, table, part_class in _parts(config["model_type"], config_class):
             plain |= {part: used_by(part_class, plain[part], table)} if isinstance(plain.get(part), dict) else {}
         return model_class(config_class(**plain))
@@ -73,16 +75,26 @@ def _parts(kind: str, config_class: Any) -> list[tuple[str, Table, Any]]:
     ]
 
 
-def fill(folder: Path, network: Any, weights: Mapping[str, Tensor], dtype: str) -> tuple[str, ...]:
-    """Puts the weights into the network, in ``dtype``; gives notes for the reader of the numbers. Raises ModelError."""
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A network with its weights, and notes for the reader of the numbers."""
+
+    network: Any
+    notes: tuple[str, ...]
+
+
+def fill(folder: Path, outline: Any, weights: Mapping[str, Tensor], dtype: str) -> Filled:
+    """Makes the network of ``outline``, one that ``build`` gave, with these weights in ``dtype``. Raises ModelError."""
     kept = {name: tensor for name, tensor in weights.items() if not name.endswith(_LEGACY_BUFFER)}
     given = in_dtype(kept, torch_dtype(dtype))
     try:
-        checkpoint.check_names(network, given, f"{network.config.model_type} model", frozenset())
+        checkpoint.check_names(outline, given, f"{outline.config.model_type} model", frozenset())
     except ModelError as error:
         raise ModelError(f"{folder}: {error.message}", error.mend) from error
+    with init_empty_weights():  # buffers are real: those of positions are in no checkpoint
+        network = type(outline)(outline.config)
     network.load_state_dict(given, assign=True)
-    return notes_on_broken(given.values())
+    return Filled(network, notes_on_broken(given.values()))
 
 
 def parts_of(network: Any) -> tuple[Part, ...]:

@@ -39,6 +39,7 @@ from babycli.wording import Scoring, listed
 
 _AUTO: Any = AutoModelForImageTextToText  # some of its functions have no types
 TEMPLATE = "chat"
+_FEW_NUMBERS = 1 << 27  # half a gigabyte: so many can be made up, and then it is said which weights are missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +267,7 @@ def load(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> HfModel:
     stored = checkpoint.look_into(found.paths)
     checkpoint.check_formats(stored.dtypes, folder)
     _check_readable(folder, stored)
+    _check_size(folder, config, stored)
     device_map = device_map_of(spec)
     own = read_greedy(folder)  # first, because transformers may refuse the file for what greedy search does not follow
     network, notes = _read_network(folder, config, torch_dtype(spec.dtype), device_map, own)
@@ -294,8 +296,7 @@ def load(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> HfModel:
 def outline(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> Outline:
     """Makes the outline that `babycli models show` prints; the network is built without its weights."""
     seen = glimpse(folder, spec.source)
-    with reading(f"{folder / 'config.json'}: it describes no model"), torch.device("meta"):
-        network = _AUTO.from_config(config, trust_remote_code=False)
+    network = _without_weights(folder, config)
     declared = checkpoint.read_config(folder)
     inner = declared.get("text_config")
     places = [declared, inner] if isinstance(inner, dict) else [declared]
@@ -315,6 +316,24 @@ def outline(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> Outline:
         left_out=seen.left_out,
         notes=chat.notes(),
     )
+
+
+def _without_weights(folder: Path, config: Any) -> Any:
+    """Builds the network that config.json describes on the meta device. Raises ModelError."""
+    with reading(f"{folder / 'config.json'}: it describes no model"), torch.device("meta"):
+        return _AUTO.from_config(copy.deepcopy(config), trust_remote_code=False)
+
+
+def _check_size(folder: Path, config: Any, stored: checkpoint.Stored) -> None:
+    """Checks that the weights are not far fewer than config.json says: transformers would make up the rest first."""
+    network = _without_weights(folder, config)
+    n_described = sum(tensor.numel() for tensor in (*network.parameters(), *network.buffers()))
+    if n_described > max(2 * stored.n_numbers, _FEW_NUMBERS):
+        raise ModelError(
+            f"{folder / 'config.json'} describes a model of {n_described:,} numbers, and the weight files hold "
+            f"{stored.n_numbers:,}",
+            "check that config.json and the weight files come from the same training run",
+        )
 
 
 def _check_readable(folder: Path, stored: checkpoint.Stored) -> None:

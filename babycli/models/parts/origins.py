@@ -87,7 +87,7 @@ def names_of_weights(folder: Path) -> list[str]:
 
 
 def _none(why: str) -> Glimpse:
-    return Glimpse(Origin("weights", why), Stored({}, "", ""))
+    return Glimpse(Origin("weights", why), Stored({}, "", "", 0))
 
 
 def of_settings(files: Iterable[Path]) -> tuple[Origin, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from accelerate import init_empty_weights
 from torch import Tensor, nn
 
@@ -48,7 +49,7 @@ def baby_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor] | None, 
     seen = torchvision_names(dict.fromkeys(given))
     is_vit = "class_token" in seen if seen else _means_vit(config)
     try:
-        with init_empty_weights():
+        with torch.device("meta"):  # its sizes are not to be believed before the weights were looked at
             if is_vit:
                 vit = ViTSpec(**shape)
                 name = "ViT-L/16" if vit == ViTSpec() else f"ViT, {vit.layers} layers"
@@ -113,7 +114,7 @@ def clip_tower(
         raise ModelError(f"config.json: mm_vision_select_feature {feature!r} is not one of patch, cls_patch")
     try:
         config = CLIPVisionConfig(**used_by(CLIPVisionConfig, vision_config, CLIP_VISION))
-        with init_empty_weights():
+        with torch.device("meta"):
             clip = CLIPVisionModel(config)
     except BAD_SETTINGS as error:
         raise ModelError(f"the vision tower's config.json describes no CLIP: {error}") from error
@@ -128,6 +129,8 @@ def clip_tower(
             if not name.endswith("position_ids")
         }
         checkpoint.check_names(clip, given, "vision tower", frozenset())
+        with init_empty_weights():  # buffers are real: those of positions are in no checkpoint
+            clip = CLIPVisionModel(config)
         clip.load_state_dict(given, assign=True)
     n_patches = (int(vision_config.get("image_size", 224)) // int(vision_config.get("patch_size", 32))) ** 2
     n_positions = n_patches + (feature == "cls_patch")
