@@ -30,6 +30,7 @@ from babycli.files import in_home, read_file
 from babycli.models.parts import chat_rendering, checkpoint
 from babycli.models.parts.chat_rendering import TEMPLATE_MEND, BoundlessTemplateError
 from babycli.models.parts.checkpoint import read_json_object
+from babycli.models.parts.picture_bounds import check_bounds
 from babycli.models.parts.tokenizer_trial import try_tokenizer
 from babycli.models.parts.transformers_calls import reading
 from babycli.wording import one_line
@@ -231,7 +232,9 @@ def read_chat(folder: Path, config: Any, template: str | None, cuts_pictures: bo
     chat_rendering.start()  # it is ready when the rest is read
     for file in setting_files(folder):
         if file.suffix == ".json":
-            read_json_object(file)  # names a file that is no JSON, as transformers does not always do
+            settings = read_json_object(file)  # names a file that is no JSON, as transformers does not always do
+            if file.name.endswith("processor_config.json"):
+                check_bounds(file, settings)
     with reading(f"{folder}: transformers cannot read its processor"):
         processor = _read_processor(folder, config)
     if template is None:

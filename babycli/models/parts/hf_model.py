@@ -9,26 +9,27 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from PIL.Image import Image
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoModelForImageTextToText, GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from babycli.domain import CannotAnswer, Context, Loglikelihood, Text
 from babycli.errors import ModelError
 from babycli.files import in_home
-from babycli.models.base import Features, Model, ModelInfo, ModelSpec, Origin, Outline, Part, Pictures, Tokens
+from babycli.models.base import Features, Model, ModelInfo, ModelSpec, Origin, Outline, Pictures, Tokens
 from babycli.models.parts import answers, checkpoint
 from babycli.models.parts.chat_rendering import BoundlessTemplateError
 from babycli.models.parts.greedy import FILE as GENERATION
 from babycli.models.parts.greedy import Greedy, read_greedy
 from babycli.models.parts.hf_abilities import ABILITIES
 from babycli.models.parts.hf_chat import Chat, setting_files
+from babycli.models.parts.hf_parts import parts_of
 from babycli.models.parts.origins import glimpse, of_settings
 from babycli.models.parts.pictures import check_thinness, picture_digest
 from babycli.models.parts.placement import device_map_of
@@ -303,7 +304,7 @@ def outline(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> Outline:
     dtypes = [place.get(key) for place in places for key in ("dtype", "torch_dtype")]
     return Outline(
         family="hf",
-        parts=tuple(_parts(network)),
+        parts=tuple(parts_of(network)),
         stored_dtype=seen.dtype or next((dtype for dtype in dtypes if isinstance(dtype, str)), None),
         template=TEMPLATE,
         abilities=ABILITIES,
@@ -384,45 +385,3 @@ def _read_network(
             "check that config.json and the weight files come from the same training run",
         )
     return network, [f"weights without a place in the model, left out: {listed(spare)}"] if spare else []
-
-
-# The names of parts, with words that tell them in transformers' names.
-_PART_NAMES = {
-    "vision tower": ("vision", "visual", "image"),
-    "projector": ("project", "connector", "merger", "adapter", "aligner"),
-    "language model": ("language", "text", "lm_head", "llm"),
-}
-
-
-def _parts(network: Any) -> Iterator[Part]:
-    """Gives the network's parts in its own order. A parameter that parts share is counted in the first of them."""
-    trunk: nn.Module = network.base_model
-    inside = list(trunk.named_children())
-    outside = [(name, child) for name, child in network.named_children() if child is not trunk]
-    gathered: dict[str, list[nn.Module]] = {}
-    for name, child in [*inside, *outside] if trunk is not network else inside:
-        gathered.setdefault(_part_name(name), []).append(child)
-    seen: set[int] = set()
-    for name, modules in gathered.items():
-        n = sum(p.numel() for p in _unseen(modules, seen))
-        if n:
-            yield Part(name, _in_words(modules[0]), n)
-
-
-def _part_name(name: str) -> str:
-    return next((part for part, words in _PART_NAMES.items() if any(word in name for word in words)), name)
-
-
-def _unseen(modules: Iterable[nn.Module], seen: set[int]) -> Iterator[Tensor]:
-    for module in modules:
-        for parameter in module.parameters():
-            if id(parameter) not in seen:
-                seen.add(id(parameter))
-                yield parameter
-
-
-def _in_words(module: nn.Module) -> str:
-    config = getattr(module, "config", None)
-    sizes = (("num_hidden_layers", "layers"), ("depth", "layers"), ("hidden_size", "wide"))
-    known = [f"{value} {word}" for key, word in sizes if isinstance(value := getattr(config, key, None), int)]
-    return ", ".join([type(module).__name__, *known])

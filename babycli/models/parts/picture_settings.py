@@ -20,6 +20,7 @@ from PIL import Image
 from babycli.errors import ModelError
 from babycli.models.parts import checkpoint
 from babycli.models.parts.known_keys import PICTURES, check_keys, is_number, is_whole, note_on_unknown, shown
+from babycli.models.parts.picture_bounds import check_bounds
 from babycli.models.parts.pixels import PixelSpec
 
 _NESTED, _PLAIN = "processor_config.json", "preprocessor_config.json"
@@ -75,6 +76,7 @@ def find_picture_settings(folder: Path) -> PictureSettings | None:
         file, settings = folder / _PLAIN, checkpoint.read_json_object(folder / _PLAIN)
     else:
         return None
+    check_bounds(file, settings)
     return PictureSettings(file, settings)
 
 
