@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import glob
+import hashlib
 import io
 import os
 import secrets
@@ -89,6 +90,21 @@ def read_file(path: Path | str, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     if len(content) > max_bytes:
         raise UnfitFileError(f"it has more than {max_bytes:,} bytes, and no more are read", path)
     return content
+
+
+def open_whole(path: Path | str) -> io.BufferedReader:
+    """Does as open_to_read, and refuses a file that is mostly a hole, too."""
+    stream = open_to_read(path)
+    if is_hollow(os.fstat(stream.fileno())):
+        stream.close()
+        raise UnfitFileError("it is a hole for the most part", path)
+    return stream
+
+
+def file_digest(path: Path | str) -> str:
+    """Gives the SHA-256 of a file. Raises OSError as open_whole does."""
+    with open_whole(path) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def is_hollow(status: os.stat_result) -> bool:

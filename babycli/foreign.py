@@ -22,7 +22,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from babycli.errors import BabycliError, ModelError
-from babycli.files import in_home
+from babycli.files import file_digest, in_home
 from babycli.wording import first_line
 
 _FILE = re.compile(r"(?P<file>.*\.py)(:(?P<name>\w+))?")
@@ -135,7 +135,7 @@ def _place(error: BaseException, file: Path | None) -> str:
 def fingerprint_of(code: Path | None, name: str, args: Mapping[str, str]) -> str:
     """Gives the SHA-256 over the code's bytes, its name and arguments, and the weight files that arguments name.
 
-    An argument names weight files if it is the path of a file or folder that exists.
+    An argument names weight files if it is the path of a file or folder that exists. Raises ModelError.
     """
     whole = hashlib.sha256(f"{name}\0".encode())
     if code is not None:
@@ -143,9 +143,14 @@ def fingerprint_of(code: Path | None, name: str, args: Mapping[str, str]) -> str
     for key, value in sorted(args.items()):
         whole.update(f"\0{key}={value}".encode())
         path = in_home(value)
-        files = [path] if path.is_file() else sorted(f for pattern in _WEIGHTS for f in path.glob(pattern))
+        files = (
+            [path]
+            if path.is_file()
+            else sorted(f for pattern in _WEIGHTS for f in path.glob(pattern) if not f.is_dir())
+        )
         for file in files if value else []:
-            with file.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            whole.update(f"\0{file.name} {digest}".encode())
+            try:
+                whole.update(f"\0{file.name} {file_digest(file)}".encode())
+            except OSError as error:
+                raise ModelError(f"cannot read {file}, which {key}= names: {error.strerror}") from error
     return whole.hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,7 +97,7 @@ def test_a_conversation_is_rendered_as_transformers_does(checkpoint: Path) -> No
         "{{ eos_token }}{{ n.i }}{{ dict(a=1) }}{{ add_generation_prompt }}{{ tools is none }}{{ undefined_name }}"
     )
     words = "é\ud83d <image> \"'\\ \u2028 {{ 1 }}"
-    messages = [
+    messages: Any = [
         {"role": role, "content": [{"type": "image"}, {"type": "text", "text": words}]}
         for role in ("user", "assistant")
     ]

@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import os
+import pickle
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -354,6 +355,38 @@ def test_what_is_no_cvcl(weights: dict[str, Tensor], folder: Path, evaluate: Eva
     refused("no vocabulary", "<sos>")
     (folder / "vocab.json").unlink()
     refused("no vocabulary")
+
+
+def tuples_in_tuples() -> bytes:
+    """A key that takes 2^40 steps to hash."""
+    pair: tuple[Any, ...] = ()
+    for _ in range(40):
+        pair = (pair, pair)
+    return b"\x80\x02}" + pickle.dumps(pair, 2)[2:-1] + b"K\x01s."
+
+
+def hole(path: Path) -> None:
+    path.write_bytes(b"PK")
+    os.truncate(path, 1 << 40)
+
+
+UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a pipe": (os.mkfifo, "a pipe"),
+    "a hole": (hole, "a hole"),
+    "a key that takes days to hash": (lambda path: path.write_bytes(tuples_in_tuples()), "tuples in tuples"),
+    "no dictionary": (lambda path: path.write_bytes(b"\x80\x02]q\x00}a."), "expected is a checkpoint of PyTorch"),
+}
+
+
+@pytest.mark.parametrize("how", UNFIT)
+def test_what_torch_would_wait_for_or_not_end_with(how: str, folder: Path, evaluate: Evaluate) -> None:
+    make, why = UNFIT[how]
+    (folder / "cvcl.ckpt").unlink()
+    make(folder / "cvcl.ckpt")
+    ran = evaluate("--model", folder)
+    assert_explained(ran, 5, "cvcl.ckpt", why)
+    assert "weights_only" not in ran.err
+    assert "trust" not in ran.err
 
 
 def test_several_files_need_a_choice(weights: dict[str, Tensor], folder: Path, evaluate: Evaluate) -> None:

@@ -230,6 +230,17 @@ def test_an_entry_point(evaluate: Evaluate, babycli: Babycli, tmp_path: Path, mo
     assert "our-model" in babycli("models").out
 
 
+def test_weights_that_are_no_files(evaluate: Evaluate, tmp_path: Path) -> None:
+    """A pipe is not waited for, and a folder is none of them, whatever it is called."""
+    path = write(tmp_path / "mine.py", TEXT_LENGTH.replace("float(factor)", "2.0"))
+    weights = tmp_path / "weights"
+    (weights / "folder.bin").mkdir(parents=True)
+    words = ("--model", path, "--model-args", f"factor={weights}")
+    assert evaluate(*words).code == 0
+    os.mkfifo(weights / "config.json")
+    assert_explained(evaluate(*words), 5, weights / "config.json", "a pipe", "factor=")
+
+
 def test_the_fingerprint_is_of_code_arguments_and_weights(evaluate: Evaluate, tmp_path: Path) -> None:
     def fingerprint(logs: str, *words: object) -> str:
         assert evaluate("--model", f"{path}:Mine", "--output-path", tmp_path / logs, *words).code == 0

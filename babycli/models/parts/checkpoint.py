@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import pickle
 import re
 from collections import Counter
@@ -23,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from babycli.errors import ModelError
-from babycli.files import is_hollow, open_to_read, read_file
+from babycli.files import UnfitFileError, file_digest, open_to_read, read_file
 from babycli.models.parts.pickles import check_nesting
 from babycli.wording import all_of, first_line, listed
 
@@ -230,7 +229,7 @@ def _read_pickle(file: Path, device: str = "cpu") -> _Pickled:
 def _unreadable(file: Path, error: Exception) -> ModelError:
     """Makes the error for a file of weights that cannot be read."""
     try:
-        with file.open("rb") as stream:
+        with open_to_read(file) as stream:
             is_pointer = stream.read(len(_LFS_POINTER)) == _LFS_POINTER
     except OSError:
         is_pointer = False
@@ -245,7 +244,8 @@ def _unreadable(file: Path, error: Exception) -> ModelError:
             "out of a checkpoint",
             "save the weights alone, best as safetensors (model.save_pretrained, or save_model of safetensors.torch)",
         )
-    return ModelError(f"cannot read the weights {file}: {first_line(error)}")
+    what = error.strerror if isinstance(error, UnfitFileError) else first_line(error)
+    return ModelError(f"cannot read the weights {file}: {what}")
 
 
 def fingerprint(files: Iterable[Path]) -> str:
@@ -256,10 +256,7 @@ def fingerprint(files: Iterable[Path]) -> str:
     whole = hashlib.sha256()
     for file in sorted(files, key=lambda f: f.name):
         try:
-            with open_to_read(file) as stream:
-                if is_hollow(os.fstat(stream.fileno())):
-                    raise ModelError(f"{file} is a hole for the most part, so it is no file of a checkpoint")
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            digest = file_digest(file)
         except OSError as error:
             raise ModelError(f"cannot read {file}: {error.strerror}") from error
         whole.update(f"{file.name}\0{digest}\n".encode())

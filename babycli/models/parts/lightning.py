@@ -17,6 +17,7 @@ from torch import Tensor
 
 from babycli.errors import ModelError
 from babycli.models.parts.checkpoint import check_merged, unwrapped
+from babycli.models.parts.pickles import check_nesting
 from babycli.wording import first_line, listed
 
 # Packages whose objects a training run leaves in its hyper-parameters. None of them is imported. Any other name in a
@@ -69,6 +70,7 @@ def read_lightning(file: Path, device: str = "cpu") -> Lightning:
     Raises ModelError for another kind of file, and for one that names code which has no place in a checkpoint.
     """
     try:
+        check_nesting(file)
         named = torch.serialization.get_unsafe_globals_in_checkpoint(str(file))
         if foreign := sorted(name for name in named if name.split(".")[0] not in _PACKAGES):
             raise ModelError(
@@ -78,7 +80,12 @@ def read_lightning(file: Path, device: str = "cpu") -> Lightning:
         records = [(type(name.rsplit(".", 1)[-1], (Record,), {}), name) for name in named]
         with torch.serialization.safe_globals(list(records)):
             loaded = torch.load(file, map_location=device, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+    except pickle.UnpicklingError as error:  # torch's text recommends to run whatever is in the file
+        raise ModelError(
+            f"cannot read {file}: it is no pickle, or it holds more than weights and plain settings; expected is a "
+            "checkpoint of PyTorch Lightning"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"cannot read {file}: {first_line(error)}; expected is a checkpoint of PyTorch Lightning"
         ) from error

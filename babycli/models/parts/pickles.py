@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from babycli.errors import ModelError
+from babycli.files import open_whole
 
 MAX_NESTED = 16  # levels; torch itself uses 2
 _MAX_BYTES = 256 << 20  # of the pickle alone: the numbers lie beside or behind it
@@ -24,10 +25,12 @@ _PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 
 
 def check_nesting(file: Path) -> None:
-    """Checks that no tuple of a pickled file is nested too deeply. Raises ModelError, and OSError of the file.
+    """Checks that no tuple of a pickled file is nested too deeply.
 
+    Raises ModelError, and OSError where it cannot be read: UnfitFileError for what is no file, or a hole.
     What is no pickle is left to torch, which says so.
     """
+    open_whole(file).close()
     try:
         deepest = max((_deepest(stream) for stream in _pickles(file)), default=0)
     except (ValueError, IndexError, KeyError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError):
