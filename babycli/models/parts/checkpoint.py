@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from babycli.errors import ModelError
-from babycli.files import UnfitFileError, file_digest, open_to_read, read_file
+from babycli.files import UnfitFileError, file_digest, open_to_read, open_whole, read_file
 from babycli.models.parts.pickles import check_nesting
 from babycli.wording import all_of, first_line, listed
 
@@ -179,6 +179,7 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
+        open_whole(file).close()
         return load_file(file)
     except (SafetensorError, OSError) as error:
         raise _unreadable(file, error) from error
@@ -194,10 +195,11 @@ def _look_into_safetensors(file: Path) -> dict[str, _Seen]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        open_whole(file).close()
         with safe_open(file, framework="pt") as opened:
             slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
             kinds = {name: _Seen(str(s.get_dtype()), s.get_shape()) for name, s in slices.items()}
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, MemoryError) as error:  # the last: there is less address space than it has bytes
         raise _unreadable(file, error) from error
     return {name: _Seen(_SAFETENSORS_DTYPES.get(s.dtype, s.dtype), s.shape) for name, s in kinds.items()}
 
