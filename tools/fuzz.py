@@ -26,9 +26,11 @@ from pathlib import Path
 from random import Random
 
 import fuzz_images
+import fuzz_manifests
+import fuzz_zips
 from fuzz_target import Target
 
-TARGETS = {target.name: target for target in (fuzz_images.TARGET,)}
+TARGETS = {target.name: target for target in (fuzz_images.TARGET, fuzz_zips.TARGET, fuzz_manifests.TARGET)}
 
 _BATCH = 500  # cases in one process
 _MAX_S = 30

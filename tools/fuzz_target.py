@@ -1,13 +1,26 @@
 """What is fuzzed: samples of a format, how they are damaged, and what must hold for whatever comes of it.
 
-Owns the type and the damage that suits any format. Never knows a format: each has a file fuzz_<name>.py of its own.
+Owns the type, the damage that suits any format, and how a command is run and what it wrote is read. Never knows a
+format: each has a file fuzz_<name>.py of its own.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import io
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
+
+import typer.main
+
+from babycli.cli import main
+
+# Typer builds all commands anew for every command line, which a process that runs one of them does not notice.
+typer.main.get_command = functools.cache(typer.main.get_command)
 
 _NUMBERS = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
@@ -42,6 +55,23 @@ def damaged(rng: Random, sample: bytes, samples: Sequence[bytes]) -> bytes:
                 start = rng.randrange(len(other))
                 content[at : at + n] = other[start : start + n]
     return bytes(content)
+
+
+def commanded(*words: object) -> int:
+    """Runs a command line, whose words on both streams go nowhere, and gives its exit code."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return main([os.fspath(word) if isinstance(word, Path) else str(word) for word in words])
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """Reads all files below a folder, by name; of a link, where it leads."""
+    found = {}
+    for above, _, names in os.walk(folder):
+        for name in names:
+            place = Path(above, name)
+            is_link = place.is_symlink()
+            found[str(place.relative_to(folder))] = os.fsencode(place.readlink()) if is_link else place.read_bytes()
+    return found
 
 
 @dataclass(frozen=True, slots=True)

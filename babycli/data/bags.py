@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from babycli.files import raise_limit, read_file
 PAYLOAD = "data"  # the folder that the manifests of a bag, all together, list whole
 _MANIFEST_NAME = re.compile(r"(?P<tag>tag)?manifest-(?P<algorithm>[a-z0-9]+)\.txt")
 _ENCODING_LINE = re.compile(r"^\s*Tag-File-Character-Encoding\s*:\s*(\S{1,40})\s*$", re.IGNORECASE | re.MULTILINE)
+_VERSION_LINE = re.compile(r"^\s*BagIt-Version\s*:\s*0\.", re.IGNORECASE | re.MULTILINE)
 _ENCODINGS = re.compile(  # those of text; Python has others, which unpack or compute
     r"ascii|utf-(?:8|8-sig|16|16-le|16-be|32|32-le|32-be)|iso8859-\d+|cp\d+|koi8-[rut]|mac-roman|shift_jis|euc_(?:jp|kr)"
     r"|gb(?:2312|k|18030)|big5(?:hkscs)?"
@@ -38,6 +40,7 @@ class Bag:
     algorithm: str  # of the manifest
     encoding: str  # of the manifest and of fetch.txt, as Python names it
     lists_tags: bool  # it is a tag manifest, which need not list all files beside it, and no other tag manifest
+    is_draft: bool  # of a version before 1.0, in which a percent sign stands for itself
 
     def lines(self, content: bytes, origin: str) -> list[str]:
         """Decodes a tag file into its lines. Raises DataError naming ``origin``, the file."""
@@ -52,6 +55,18 @@ class Bag:
                     "put the encoding in bagit.txt right, or get the bag again",
                 ) from error
         return text.removeprefix(BOM).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+    def name(self, written: str) -> str:
+        """Reads a name of a tag file: as bagit.py does, without what says nothing in a path and spaces at its end.
+
+        A line end is %0A or %0D in it, and from version 1.0 on a percent sign %25. A name that leads out of the bag
+        stays as it is, to be shown.
+        """
+        escapes = "%(?:0A|0D)" if self.is_draft else "%(?:0A|0D|25)"
+        name = written.strip()
+        normal = posixpath.normpath(name)
+        name = name if normal.startswith("..") else normal
+        return re.sub(escapes, lambda escaped: _UNESCAPES[escaped.group().upper()], name, flags=re.IGNORECASE)
 
     def fetched(self) -> Mapping[str, str]:
         """Reads fetch.txt: the address of each file that the bag may lack, by name. Raises DataError."""
@@ -70,7 +85,7 @@ class Bag:
             match = _FETCH_LINE.fullmatch(line.strip())
             if match is None or not _URL.match(match["url"]):
                 raise DataError(f"{path}, line {number}: expected a URL, a length and a file name, got {line[:60]!r}")
-            urls[unescaped(match["name"])] = match["url"]
+            urls[self.name(match["name"])] = match["url"]
         return urls
 
 
@@ -88,7 +103,8 @@ def find_bag(manifest: Path) -> Bag | None:
     except OSError as error:
         raise_limit(error)
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    found = _ENCODING_LINE.search(content.decode("utf-8", "replace"))
+    text = content.decode("utf-8", "replace").removeprefix(BOM)
+    found = _ENCODING_LINE.search(text)
     stated = found[1] if found is not None else "UTF-8"
     try:
         encoding = codecs.lookup(stated).name
@@ -100,9 +116,5 @@ def find_bag(manifest: Path) -> Bag | None:
             "convert the manifest to UTF-8 with iconv, and name UTF-8 in bagit.txt",
         )
     encoding = "utf-8" if encoding == "utf-8-sig" else encoding
-    return Bag(manifest.parent, match["algorithm"], encoding, match["tag"] is not None)
-
-
-def unescaped(name: str) -> str:
-    """Reads a name of a tag file, in which a line end is %0A or %0D, and a percent sign %25."""
-    return re.sub("%(?:0A|0D|25)", lambda escaped: _UNESCAPES[escaped.group().upper()], name, flags=re.IGNORECASE)
+    is_draft = _VERSION_LINE.search(text) is not None
+    return Bag(manifest.parent, match["algorithm"], encoding, match["tag"] is not None, is_draft)

@@ -25,7 +25,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from babycli.data.bags import BOM, Bag, find_bag, unescaped
+from babycli.data.bags import BOM, Bag, find_bag
 from babycli.data.digests import ALGORITHMS
 from babycli.errors import DataError
 from babycli.files import MAX_FILE_BYTES, UnfitFileError, open_to_read, raise_limit, read_file
@@ -113,7 +113,8 @@ class ChecksumFile:
     @property
     def identity(self) -> str:
         """A text that is equal for two manifests that say the same."""
-        return f"{self.sha256} {self.bag.algorithm} {self.bag.encoding}" if self.bag is not None else self.sha256
+        bag = self.bag
+        return self.sha256 if bag is None else f"{self.sha256} {bag.algorithm} {bag.encoding} {bag.is_draft}"
 
     @functools.cached_property
     def checksums(self) -> Checksums:
@@ -194,16 +195,16 @@ def _parse_bag(content: bytes, origin: str, bag: Bag) -> Checksums:
         match = _BAG_LINE.fullmatch(line.lstrip())
         if match is None or len(match["digest"]) != ALGORITHMS[bag.algorithm]:
             raise reader.wrong(number, f"expected a digest of {bag.algorithm} and a file name, got {line[:60]!r}")
-        reader.add(number, unescaped(match["name"]), match["digest"])
+        reader.add(number, bag.name(match["name"]), match["digest"])
     return Checksums(bag.algorithm, reader.digests)
 
 
 def _listed_name(name: str) -> str:
     """Gives the normal form of a name in a list: ``./a//b`` is ``a/b``, and ``a/../b`` is ``b``.
 
-    A name that leads out of the folder stays as it is, to be shown.
+    A name that leads out of the folder stays as it is, to be shown, and so does one with a slash at its end.
     """
-    if not any(odd in name for odd in ("//", "./", "/.")):
+    if not any(odd in name for odd in ("//", "./", "/.")) or name.endswith(("/", "/.")):
         return name
     normal = posixpath.normpath(name)
     return name if normal.startswith(("..", "/")) or normal == "." else normal
@@ -234,7 +235,7 @@ class _Reader:
             name = match["name"] if tagged else self._plain_name(number, match["name"])
             if plain != line:
                 name = re.sub(r"\\[\\nr]", lambda escaped: _UNESCAPES[escaped.group()], name)
-            self.add(number, name, match["digest"])
+            self.add(number, _listed_name(name), match["digest"])
         return Checksums(self._algorithm, self.digests)
 
     def _tag(self, number: int, algorithm: str) -> None:
@@ -255,7 +256,6 @@ class _Reader:
         return rest if self._has_one_space else rest[1:]
 
     def add(self, number: int, name: str, digest: str) -> None:
-        name = _listed_name(name)
         if self.digests.setdefault(name, digest.lower()) != digest.lower():
             raise self.wrong(number, f"another digest for {name!r} than before")
 

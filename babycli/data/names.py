@@ -10,6 +10,7 @@ import unicodedata
 from pathlib import PurePosixPath
 
 MAX_DEPTH = 32  # folders around a file: images lie in no deeper ones
+MAX_NAME_BYTES = 4096  # no system has longer paths
 _DRIVE = re.compile(r"[A-Za-z]:")
 _PLAIN = re.compile(r"[A-Za-z0-9_]+")
 
@@ -41,7 +42,7 @@ def leads_astray(name: str) -> str:
         return "an absolute name"
     if ".." in name.split("/"):
         return "it leads out of the folder"
-    if "\0" in name:
+    if "\0" in name or len(name) > MAX_NAME_BYTES:
         return "a name that no system can have"
     return ""
 

@@ -27,6 +27,7 @@ class ZipEnd:
 
     at: int  # offset of the first record of the end: the directory ends there, or before
     size_bytes: int  # of the directory
+    n_entries: int  # in it; without a zip64 record, only the last 16 bits need be right
     declared_start: int  # offset of the directory as the archive counts, which may lie behind other bytes
     disk: int  # number of this part, from 0
     is_part: bool  # the directory, or some of the members, lie in other parts
@@ -61,7 +62,7 @@ def _read_end(fd: int, tail: bytes, at: int, tail_start: int, n_behind: int) -> 
     _, disk, directory_disk, n_here, n_entries, size, declared_start, _ = _END.unpack_from(tail, at)
     end_at = tail_start + at
     is_part = disk not in (0, _FULL16) and (directory_disk not in (disk, _FULL16) or n_here != n_entries)
-    plain = ZipEnd(end_at, size, declared_start, 0 if disk == _FULL16 else disk, is_part, n_behind)
+    plain = ZipEnd(end_at, size, n_entries, declared_start, 0 if disk == _FULL16 else disk, is_part, n_behind)
     locator_at = end_at - _END64_LOCATOR.size
     locator = os.pread(fd, _END64_LOCATOR.size, locator_at) if locator_at >= 0 else b""
     if locator[:4] != _LOCATOR_MARK:
@@ -78,7 +79,8 @@ def _read_end(fd: int, tail: bytes, at: int, tail_start: int, n_behind: int) -> 
     fault = ""
     if size not in (_FULL32, wide_size & _FULL32) or declared_start not in (_FULL32, wide_start & _FULL32):
         fault = "its two end records say different things, so that what it holds depends on the reader"
-    return ZipEnd(record_at, wide_size, wide_start, min(wide_disk, _FULL16 - 1), is_part, n_behind, fault)
+    disk = min(wide_disk, _FULL16 - 1)
+    return ZipEnd(record_at, wide_size, wide_n_entries, wide_start, disk, is_part, n_behind, fault)
 
 
 def _find_end64(fd: int, locator_at: int, record_offset: int) -> tuple[int, bytes] | None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from babycli.data.names import MAX_DEPTH, leads_astray, normal_name
+from babycli.data.names import MAX_DEPTH, MAX_NAME_BYTES, leads_astray, normal_name
 from babycli.data.problems import ProblemKind
 from babycli.data.unpacking import METHODS, Unpacker, UnpackError, name_of_method
 from babycli.data.zip_end import ZipEnd, find_end
@@ -36,7 +36,7 @@ _SCAN = struct.Struct("<L24x4H6xL")  # of an entry: its signature, lengths, disk
 _ENTRY_SIGNATURE = 0x02014B50
 _LOCAL = struct.Struct("<4s5H3L2H")  # local file header
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF  # "see the zip64 field"
-_MAX_NAME_BYTES = 4096  # no system has longer paths
+_FULL64 = (1 << 64) - 1
 _MAX_DIRECTORY_BYTES = 256 << 20  # of 3 million images; it is read at once
 _MEAN_ENTRY_BYTES = 80
 _ENCRYPTED, _UTF8 = 0x1, 0x800
@@ -324,8 +324,8 @@ class ZipArchive:
     def _read_directory(self, end: ZipEnd) -> Directory:
         """Walks the directory once: its entries have no fixed length.
 
-        Goes by the directory's size. The stated number of entries is not looked at: without a zip64 record, only its
-        last 16 bits are there (the macOS Archive Utility).
+        Goes by the directory's size. The stated number of entries, of which only the last 16 bits may be there (the
+        macOS Archive Utility), counts only where the comment of the last entry would go on behind the directory.
         """
         size = end.size_bytes
         directory = os.pread(self._fd, size, self._directory_start)
@@ -335,7 +335,7 @@ class ZipArchive:
         offsets = array("Q")
         folders = {b""}
         plain_folders = {b""}  # where one name is in its normal form, so are all others, but for a dot at the end
-        at = 0
+        at = n_comment = 0
         scan, crc32, shift, head = _SCAN.unpack_from, zlib.crc32, self._shift, _ENTRY.size
         has_name_fields = _MAYBE_NAME_FIELD.search(directory) is not None
         is_plain = not has_name_fields
@@ -358,6 +358,7 @@ class ZipArchive:
                 or not name.isascii()
                 or b"\\" in name
                 or b"\0" in name
+                or n_name > MAX_NAME_BYTES
                 or not (is_known or not _is_odd(name))
             ):
                 is_plain = False
@@ -372,11 +373,9 @@ class ZipArchive:
             elif last != b"/" and folder not in folders and name.count(b"/") <= MAX_DEPTH:
                 folders.add(folder)
             if last != b"/":
-                if n_name > _MAX_NAME_BYTES:
-                    raise self._cut_off(f"it has a name of {n_name} bytes")
                 keyed.append(crc32(name) << 40 | at)
             at = after_name + n_extra + n_comment
-        if at != size:
+        if at - n_comment > size or (at > size and (len(offsets) - end.n_entries) & _FULL16):
             raise self._cut_off("its last entry goes on behind its directory")
         del directory
         keyed.sort()
@@ -414,15 +413,14 @@ class ZipArchive:
         if _FULL32 in (compressed, size, offset):
             wide = _extra_field(extra, _ZIP64_FIELD)
             values = iter(struct.unpack_from(f"<{len(wide) // 8}Q", wide))
-            try:  # in this order, and only those that did not fit
-                size = next(values) if size == _FULL32 else size
-                compressed = next(values) if compressed == _FULL32 else compressed
-                offset = next(values) if offset == _FULL32 else offset
-            except StopIteration:
-                raise self._cut_off("an entry lacks its zip64 field") from None
+            # In this order, and only those that did not fit; where one is lacking, this member cannot be read.
+            size = next(values, size) if size == _FULL32 else size
+            compressed = next(values, compressed) if compressed == _FULL32 else compressed
+            offset = next(values, offset) if offset == _FULL32 else offset
         name = _name_of(raw_name, made_by, flags, extra)
         is_symlink = made_by in _UNIX_SYSTEMS and attributes >> 16 & _TYPE_OF_FILE == _SYMLINK
-        return Member(raw_name, name, method, flags, crc32, compressed, size, offset + self._shift, is_symlink)
+        offset = min(offset + self._shift, _FULL64)
+        return Member(raw_name, name, method, flags, crc32, compressed, size, offset, is_symlink)
 
     def _cut_off(self, detail: str) -> DataError:
         return DataError(
