@@ -15,6 +15,7 @@ from babycli.errors import UsageError
 
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 _MOST_CHARACTERS = 300  # of another error's text in a message
+_MAX_LINE = 2000  # longer than any path that a system has, but for a few
 
 
 class Vocabulary(StrEnum):
@@ -129,6 +130,11 @@ def _printable(character: str) -> str:
     if character.isprintable():
         return character
     return " " if character.isspace() else character.encode("unicode_escape").decode()
+
+
+def without_middle(text: str) -> str:
+    """Leaves out the middle of a line that nobody would read to its end, as the name of a file in an archive can be."""
+    return text if len(text) <= _MAX_LINE else f"{text[: _MAX_LINE // 2]}[...]{text[-_MAX_LINE // 4 :]}"
 
 
 def printable_lines(text: str) -> str:

@@ -44,7 +44,7 @@ _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
 _TIMES = struct.pack("<2HBL", 0x5455, 5, 1, 0x5F000000)
 _REFUSED = (  # on purpose, whatever others make of it: words of the reasons
     *("different things", "members lie in other parts", "overlaps another", "members of this name"),
-    *("it claims", "it holds other than", "behind another zip"),
+    *("it claims", "it holds other than", "behind another zip", "goes on behind its directory"),
 )
 
 
@@ -205,6 +205,7 @@ class _Read:
     files: _Files
     spared: frozenset[str]  # names that are refused on purpose, as others cut or change them
     common: _Files  # those that every program should read
+    displaced: frozenset[str]  # names of members that do not begin where the archive says
 
 
 def _wrong_reading(path: Path) -> str:
@@ -217,9 +218,10 @@ def _wrong_reading(path: Path) -> str:
     if ours.files == theirs:
         return ""
     of_unzip = _unzip_s(path)
-    lacking = {(name, content) for name, content in theirs & of_unzip if name not in ours.spared}
-    if lacking - ours.files:
-        return f"zipfile and unzip read {sorted(lacking - ours.files)!r:.500}, and babycli does not"
+    spared = ours.spared if is_whole else ours.spared | ours.displaced  # some are, and each program searches in its way
+    lacking = {(name, content) for name, content in (theirs & of_unzip) - ours.files if name not in spared}
+    if lacking:
+        return f"zipfile and unzip read {sorted(lacking)!r:.500}, and babycli does not"
     if theirs and is_whole:
         alone = {content for _, content in ours.common} - {content for _, content in theirs | of_unzip}
         return f"neither zipfile nor unzip reads what babycli reads: {alone!r:.300}" if alone - {b""} else ""
@@ -244,7 +246,7 @@ def _read(path: Path) -> _Read | str:
     for member in members:
         if leads_astray(member.name) or b"\0" in member.raw_name:
             spared |= {_slashed(member.name), _slashed(os.fsdecode(member.raw_name.split(b"\0")[0]))}
-    files, common = set(), set()
+    files, common, displaced = set(), set(), set()
     for member in members:
         name = _slashed(member.name)
         try:
@@ -257,7 +259,9 @@ def _read(path: Path) -> _Read | str:
         except MemberError as error:
             if any(reason in str(error) for reason in _REFUSED):
                 spared.add(name)
-    return _Read(frozenset(files), frozenset(spared), frozenset(common))
+            if "no member begins" in str(error):
+                displaced.add(name)
+    return _Read(frozenset(files), frozenset(spared), frozenset(common), frozenset(displaced))
 
 
 def _zipfile_s(path: Path) -> tuple[_Files, bool]:
@@ -304,7 +308,10 @@ def _wrong_commands(path: Path) -> str:
     if extracted == 0:
         if made:
             return "extract takes what manifest refuses"
-        listed = {line[66:].removeprefix("./"): line[:64] for line in io.StringIO(listing.read_text("utf-8", "surrogateescape"))}
+        listed = {
+            line[66:].removeprefix("./"): line[:64]
+            for line in io.StringIO(listing.read_text("utf-8", "surrogateescape"))
+        }
         written = {f"{name}\n": hashlib.sha256(content).hexdigest() for name, content in files_in(into).items()}
         if listed != written:
             return f"extract wrote other files than manifest lists: {written.keys() ^ listed.keys()}"

@@ -6,7 +6,6 @@ Owns the words on the screen. The work is done in babycli/data/extract.py and su
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -22,14 +21,12 @@ from babycli.data.finding import check_source
 from babycli.data.images import ImageError, open_archive, open_zip_store
 from babycli.data.label_files import get_labels
 from babycli.data.manifest import LabelledTask, full_name, links_of
-from babycli.data.problems import Problem, exit_code
+from babycli.data.problems import SHOWN_IN_ALL, Problem, exit_code, told
 from babycli.data.root import DatasetRoot
 from babycli.data.subset import MANIFEST_NAME, make_subset
 from babycli.data.zips import Member, ZipArchive
 from babycli.errors import DataError, UsageError
 from babycli.files import in_home
-
-SHOWN_OF_A_CAUSE = 20  # problems with the same cause, in a list
 
 
 def _folder(words: str) -> Path:
@@ -66,13 +63,13 @@ def unpack(
     if not members:
         raise DataError(f"{archive} holds no files", "check the path")
     refused = check_members(opened, members)
-    _print(refused)
+    _tell(refused)
     if refused:
         say(f"{len(refused)} of {len(members)} members cannot be unpacked, or not safely, so nothing was")
         raise typer.Exit(exit_code(refused))
     with progress_bar("unpacking", sum(member.size_bytes for member in members), "B", scaled=True) as count:
         done = extract(opened, members, _folder(destination), count)
-    _print([*lacking, *done.problems])
+    _tell([*lacking, *done.problems])
     kept = f", {done.n_files - done.n_written} of them there already" if done.n_written < done.n_files else ""
     if done.problems:
         say(
@@ -109,17 +106,12 @@ def _needed(
     return list(members.values()), sorted(lacking)
 
 
-def _print(problems: Sequence[Problem]) -> None:
-    """Prints the problems, a cause that many members share with the first of them only."""
-    causes = Counter((problem.task, problem.kind, problem.detail) for problem in problems)
-    shown: Counter[tuple[str, str, str]] = Counter()
-    for problem in problems:
-        cause = problem.task, problem.kind, problem.detail
-        shown[cause] += 1
-        if causes[cause] <= SHOWN_OF_A_CAUSE or shown[cause] < SHOWN_OF_A_CAUSE:
-            tell(problem)
-        elif shown[cause] == SHOWN_OF_A_CAUSE:
-            tell(f"{problem}; and {causes[cause] - SHOWN_OF_A_CAUSE} more of this kind")
+def _tell(problems: Sequence[Problem]) -> None:
+    lines = list(told(problems))
+    for line in lines[:SHOWN_IN_ALL]:
+        tell(line)
+    if len(lines) > SHOWN_IN_ALL:
+        tell(f"and {len(lines) - SHOWN_IN_ALL} more problems")
 
 
 def subset(

@@ -33,7 +33,7 @@ from babycli.data.hashing import hash_files
 from babycli.data.images import ImageError, open_store
 from babycli.data.labels import Labels
 from babycli.data.manifest import LabelledTask, full_name
-from babycli.data.problems import Problem, ProblemKind, exit_code, raise_for
+from babycli.data.problems import SHOWN_IN_ALL, Problem, ProblemKind, exit_code, raise_for, told
 from babycli.data.root import DatasetRoot
 from babycli.data.sources import link_command, source_named
 from babycli.data.verify import (
@@ -50,8 +50,6 @@ from babycli.data.verify import (
 from babycli.errors import DataError, UsageError
 from babycli.files import is_aside, write_atomically
 from babycli.wording import Depth, one_of
-
-SHOWN_PROBLEMS = 1_000
 
 
 def sound_labels(root: DatasetRoot, task: LabelledTask) -> Labels:
@@ -136,10 +134,11 @@ def verify(
             tell(_verify_line(summary, width))
         if source is not None:
             tell(f"{source}  {verified.n_files} files")
-        for problem in verified.problems[:SHOWN_PROBLEMS]:
-            tell(problem)
-        if len(verified.problems) > SHOWN_PROBLEMS:
-            tell(f"and {len(verified.problems) - SHOWN_PROBLEMS} more problems; --json lists all")
+        lines = list(told(verified.problems, in_full=(ProblemKind.MISSING, ProblemKind.UNEXPECTED)))
+        for line in lines[:SHOWN_IN_ALL]:
+            tell(line)
+        if len(lines) > SHOWN_IN_ALL:
+            tell(f"and {len(lines) - SHOWN_IN_ALL} more problems; --json lists all")
         for note in verified.notes:
             say(note)
         if verified.problems:

@@ -20,6 +20,7 @@ from babycli.data.problems import ProblemKind
 from babycli.data.zips import MAX_MEMBER_BYTES, Member, MemberError, ZipArchive, unreadable_why
 from babycli.errors import DataError
 from babycli.files import is_hollow, raise_limit
+from babycli.wording import without_middle
 
 _BUFFER_BYTES = 1 << 18
 _FEW_LOOKUPS = 10_000  # in a zip: a twentieth of a second
@@ -31,9 +32,8 @@ class ImageError(DataError):
     """An image that cannot be had; ``kind`` says how."""
 
     def __init__(self, kind: ProblemKind, path: str, detail: str = "") -> None:
-        super().__init__(
-            f"{kind}: {path}" + (f": {detail}" if detail else ""), "see all such images:  babycli data verify"
-        )
+        text = without_middle(f"{kind}: {path}" + (f": {detail}" if detail else ""))
+        super().__init__(text, "see all such images:  babycli data verify")
         self.kind = kind
         self.path = path
         self.detail = detail

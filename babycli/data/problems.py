@@ -1,15 +1,17 @@
 """The problems of a dataset: typed, collected, sorted and shown together.
 
-Owns their kinds, and the exit code and the error of a collection of them. Never looks for a problem.
+Owns their kinds, and the lines, the exit code and the error of a collection of them. Never looks for a problem.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from babycli.errors import BabycliError, ChecksumError, DataError, ExitCode
+from babycli.wording import without_middle
 
 
 class ProblemKind(StrEnum):
@@ -39,6 +41,8 @@ class ProblemKind(StrEnum):
 
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 SHOWN = 5  # problems in an error message
+SHOWN_OF_A_CAUSE = 20  # problems with the same cause, in a list
+SHOWN_IN_ALL = 1_000  # problems, in a list
 _CHECKSUM_KINDS = frozenset({ProblemKind.LABELS_CHECKSUM, ProblemKind.CHECKSUM})
 
 
@@ -52,7 +56,23 @@ class Problem:
     def __str__(self) -> str:
         of_task = f"{self.task}: " if self.task else ""
         text = f"{of_task}{self.kind} {self.subject}" + (f": {self.detail}" if self.detail else "")
-        return text.translate(_CONTROL)  # a name must not end a line, nor control the terminal
+        return without_middle(text.translate(_CONTROL))  # a name must not end a line, nor control the terminal
+
+
+def told(problems: Sequence[Problem], in_full: Collection[ProblemKind] = ()) -> Iterator[str]:
+    """Gives the line of each problem; a cause that many share is told with the first of them only.
+
+    Of the kinds ``in_full`` each problem has its line, however many there are.
+    """
+    causes = Counter((problem.task, problem.kind, problem.detail) for problem in problems)
+    shown: Counter[tuple[str, str, str]] = Counter()
+    for problem in problems:
+        cause = problem.task, problem.kind, problem.detail
+        shown[cause] += 1
+        if problem.kind in in_full or causes[cause] <= SHOWN_OF_A_CAUSE or shown[cause] < SHOWN_OF_A_CAUSE:
+            yield str(problem)
+        elif shown[cause] == SHOWN_OF_A_CAUSE:
+            yield f"{problem}; and {causes[cause] - SHOWN_OF_A_CAUSE} more of this kind"
 
 
 def exit_code(problems: Iterable[Problem]) -> ExitCode:

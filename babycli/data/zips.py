@@ -16,7 +16,7 @@ import shlex
 import struct
 import zlib
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,7 @@ _ZIP64_FIELD = 0x0001
 _NAME_FIELD = 0x7075  # Info-ZIP's: the name in UTF-8
 _MAYBE_NAME_FIELD = re.compile(rb"up..\x01", re.DOTALL)
 _ODD = (b"\\", b"//", b"./", b"\0")  # where they are in a name, it may have another form or lead astray
+_MAX_ALIKE = 64  # members whose names have one CRC-32, by chance or on purpose; each look-up reads all of them
 _SYMLINK, _TYPE_OF_FILE = 0o120000, 0o170000
 
 _INDEXED_MEMBERS = 20_000  # a smaller archive opens at once
@@ -135,15 +136,13 @@ class ZipArchive:
 
     def find(self, name: str) -> Member | None:
         """Finds the member of this name; None if there is none. Raises MemberError if there are several."""
-        raw = name.encode("utf-8", "surrogateescape")
-        key = zlib.crc32(raw)
-        matches = []
-        at = bisect_left(self._directory.keys, key)
-        while at < len(self._directory.keys) and self._directory.keys[at] == key:
-            member = self._member(self._directory.positions[at])
-            if member.name == name:
-                matches.append(member)
-            at += 1
+        key = zlib.crc32(name.encode("utf-8", "surrogateescape"))
+        keys, positions = self._directory.keys, self._directory.positions
+        start = bisect_left(keys, key)
+        end = bisect_right(keys, key, start)
+        if end - start > _MAX_ALIKE:
+            raise MemberError(f"the zip holds {end - start} members of this name, or of names with its CRC-32")
+        matches = [member for member in map(self._member, positions[start:end]) if member.name == name]
         if len(matches) > 1:
             raise MemberError(f"the zip holds {len(matches)} members of this name")
         return matches[0] if matches else None
