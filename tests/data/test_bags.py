@@ -99,10 +99,27 @@ def test_of_a_bag_with_an_unsafe_name_only_that_is_blamed(babycli: Babycli, name
 def test_names_are_read_as_bagit_py_reads_them(babycli: Babycli) -> None:
     make_bag()
     text = lines({"./data//a.jpg": b"one", "data/x/../sub/é.jpg": b"two"}).replace("  ", " \t **", 1)
+    text = text.replace("é.jpg\n", "é.jpg/ \t\n")
     Path(BAG, "manifest-sha256.txt").write_text(f"# of a tool\n\n  {text}", encoding="utf-8")
     assert verify(babycli).code == 0
     Path(BAG, "data/more.jpg").touch()
     assert verify(babycli).out.count("Unexpected") == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "percent", "is_right"), [("0.97", "%25", False), ("1.0", "%25", True), ("0.97", "%", True)]
+)
+def test_from_version_1_0_on_a_percent_sign_is_escaped(
+    babycli: Babycli, version: str, percent: str, is_right: bool
+) -> None:
+    """bagit.py writes bags of version 0.97, and a percent sign as it is."""
+    make_bag()
+    Path(BAG, "bagit.txt").write_text(f"BagIt-Version: {version}\nTag-File-Character-Encoding: UTF-8\n")
+    Path(BAG, "data/100%.jpg").write_bytes(b"x")
+    Path(BAG, "manifest-sha256.txt").write_text(lines(PAYLOAD) + lines({f"data/100{percent}.jpg": b"x"}))
+    assert (verify(babycli).code == 0) == is_right
+    Path(BAG, "data/100%.jpg").rename(Path(BAG, "data/100%25.jpg"))
+    assert (verify(babycli).code == 0) == (not is_right)
 
 
 def test_a_file_that_is_still_to_be_fetched_is_missing_with_its_address(babycli: Babycli) -> None:

@@ -92,6 +92,7 @@ def test_bagit(babycli: Babycli, source: Path, algorithm: str, gap: str) -> None
         pytest.param(f"{A.upper()} *x\n", {"x": A}, id="upper case, binary"),
         pytest.param(f"{A}  x", {"x": A}, id="no last line end"),
         pytest.param(f"{A}  ./x\n{B}  ./y/z\n", {"x": A, "y/z": B}, id="from find"),
+        pytest.param(f"{A}  ./x/\n{B}  y//z/.\n", {"./x/": A, "y//z/.": B}, id="folders"),
         pytest.param(f"{A}  x\n{A}  x\n", {"x": A}, id="twice the same"),
         pytest.param(f"\\{A}  a\\\\b\\nc\\rd\n", {"a\\b\nc\rd": A}, id="escaped"),
         pytest.param(f"{A}  a\\nb\n", {"a\\nb": A}, id="a backslash in a line that is not escaped"),

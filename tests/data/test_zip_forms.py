@@ -106,6 +106,11 @@ def with_zip64(raw: bytes, more: bytes = b"", plain: tuple[int, int, int] | None
     return raw[:at] + record + struct.pack("<4sLQL", b"PK\6\7", 0, at, 1) + end
 
 
+def with_last_entry_s_comment(raw: bytes) -> bytes:
+    at = raw.rindex(b"PK\1\2")
+    return raw[: at + 32] + struct.pack("<H", 500) + raw[at + 34 :]
+
+
 def with_comment_length(raw: bytes, length: int) -> bytes:
     return raw[:-2] + struct.pack("<H", length)
 
@@ -118,6 +123,7 @@ ENDS: dict[str, Callable[[bytes], bytes]] = {
     "no comment where one is said": lambda raw: with_comment_length(raw, 5),
     "other bytes before and behind": lambda raw: b"#!/bin/sh\nexit\n" + raw + b"\n",
     "a wrong number of entries": lambda raw: raw.replace(struct.pack("<2H", 3, 3), struct.pack("<2H", 1, 1)),
+    "a comment of the last entry that goes on behind it": with_last_entry_s_comment,
     "zip64": lambda raw: with_zip64(raw, plain=FULL),
     "zip64 beside a plain end": with_zip64,
     "a longer zip64 record": lambda raw: with_zip64(raw, b"more" * 7, FULL),
@@ -316,6 +322,16 @@ def test_what_cannot_be_unpacked_is_said_before_anything_is_written(babycli: Bab
     assert sorted(path.name for path in Path().iterdir()) == ["a.zip"]
 
 
+def test_an_entry_without_its_zip64_field_spoils_no_other_member(babycli: Babycli) -> None:
+    write_entries([Entry(b"a.jpg"), Entry(b"b.jpg", b"2")], Path("a.zip"))
+    raw = Path("a.zip").read_bytes()
+    at = raw.rindex(b"PK\1\2")
+    Path("a.zip").write_bytes(raw[: at + 20] + b"\xff" * 8 + raw[at + 28 :])
+    Path("listing").write_text(f"{hashlib.sha256(b'x').hexdigest()}  a.jpg\n")
+    ran = babycli("data", "verify", "a.zip", "--manifest", "listing")
+    assert (ran.code, ran.out.count("\n"), ran.out.count("Unreadable"), ran.out.count("/b.jpg: ")) == (3, 2, 1, 1)
+
+
 def test_frames_that_cannot_be_unpacked_are_not_called_absent(babycli: Babycli, demo: DemoCopy) -> None:
     frames = [Entry(path.name.encode(), path.read_bytes(), flags=1) for path in sorted(demo.saycam.iterdir())]
     write_entries(frames, Path("frames.zip"))
@@ -364,6 +380,32 @@ def test_names_too_deep_to_unpack_are_refused_as_one_cause(babycli: Babycli) -> 
     ran = babycli("data", "extract", "a.zip", "dest")
     assert (ran.code, ran.out.count("\n")) == (3, 20)
     assert "folders deep" in ran.out
+
+
+def test_of_names_that_no_disk_takes_only_they_are_blamed_and_cut_short(babycli: Babycli) -> None:
+    names = [b"%d" % i + b"n" * 65_000 for i in range(50)]
+    write_entries([Entry(b"a.jpg"), *map(Entry, names)], Path("a.zip"))
+    Path("listing").write_text(f"{hashlib.sha256(b'x').hexdigest()}  a.jpg\n")
+    verified = babycli("data", "verify", "a.zip", "--manifest", "listing")
+    extracted = babycli("data", "extract", "a.zip", "dest")
+    listed = babycli("data", "manifest", "a.zip", "-o", "own")
+    assert [ran.code for ran in (verified, extracted, listed)] == [3, 3, 3]
+    assert [ran.out.count("UnsafeName") for ran in (verified, extracted)] == [20, 20]
+    assert "; and 30 more of this kind\n" in verified.out
+    assert max(map(len, (verified.out + extracted.out + listed.err).splitlines())) < 2500
+
+
+@pytest.mark.parametrize("n", [2, 65])
+def test_a_name_that_many_members_have_costs_no_look_at_all_of_them_for_each(
+    babycli: Babycli, monkeypatch: pytest.MonkeyPatch, n: int
+) -> None:
+    write_entries([Entry(b"a.jpg")] * n, Path("a.zip"))
+    looked_at = []
+    real = ZipArchive._member
+    monkeypatch.setattr(ZipArchive, "_member", lambda self, at: (looked_at.append(at), real(self, at))[1])
+    ran = babycli("data", "manifest", "a.zip", "-o", "own")
+    assert (ran.code, f"the zip holds {n} members of this name" in ran.err) == (3, True)
+    assert len(looked_at) < 200
 
 
 def test_a_staging_folder_of_any_depth_is_cleared(babycli: Babycli) -> None:
