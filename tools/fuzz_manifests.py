@@ -46,7 +46,7 @@ _LENIENT = (  # what bagit.py refuses, and babycli reads all the same: words of 
         "byte-order mark",
         "can't decode",
     ),
-    *("multiple times with the same value", "not enough values to unpack", "object has no attribute"),
+    *("multiple times with the same value", "not enough values to unpack", "object has no attribute", "must be str"),
 )
 
 
