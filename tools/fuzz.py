@@ -25,12 +25,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
+import fuzz_configs
 import fuzz_images
 import fuzz_manifests
+import fuzz_pickles
+import fuzz_safetensors
+import fuzz_tokenizers
 import fuzz_zips
 from fuzz_target import Target
 
-TARGETS = {target.name: target for target in (fuzz_images.TARGET, fuzz_zips.TARGET, fuzz_manifests.TARGET)}
+TARGETS = {
+    target.name: target
+    for target in (
+        fuzz_images.TARGET,
+        fuzz_zips.TARGET,
+        fuzz_manifests.TARGET,
+        fuzz_configs.TARGET,
+        fuzz_pickles.TARGET,
+        fuzz_safetensors.TARGET,
+        fuzz_tokenizers.TARGET,
+    )
+}
 
 _BATCH = 500  # cases in one process
 _MAX_S = 30
@@ -43,8 +58,8 @@ def make_case(target: Target, samples: Sequence[bytes], seed: int, number: int) 
     return target.damage(rng, rng.choice(samples), samples)
 
 
-def run_batch(target: Target, seed: int, numbers: Sequence[int], keep: Path) -> None:
-    """Runs in a process of its own, and writes what it finds; ``now`` names the case that is being tried."""
+def run_batch(target: Target, seed: int, numbers: Sequence[int], until: float, keep: Path) -> None:
+    """Runs in a process of its own, and writes what it finds; ``now`` names the case that was tried last."""
     resource.setrlimit(resource.RLIMIT_AS, (_MAX_BYTES, _MAX_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     words = os.open(keep / "stderr", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
@@ -67,6 +82,8 @@ def run_batch(target: Target, seed: int, numbers: Sequence[int], keep: Path) -> 
             wrong = wrong or f"on stderr: {said.decode(errors='replace')}"
         if wrong:
             write_finding(target, seed, number, content, wrong, keep)
+        if time.monotonic() >= until:
+            return
 
 
 def write_finding(target: Target, seed: int, number: int, content: bytes, wrong: str, keep: Path) -> None:
@@ -82,15 +99,14 @@ def fuzz(target: Target, seed: int, numbers: range, until: float, keep: Path) ->
     at = numbers.start
     while at < numbers.stop and time.monotonic() < until:
         batch = range(at, min(at + _BATCH, numbers.stop))
-        process = context.Process(target=run_batch, args=(target, seed, batch, keep))
+        process = context.Process(target=run_batch, args=(target, seed, batch, until, keep))
         process.start()
         process.join()
-        at = batch.stop
+        last = int((keep / "now").read_text())
+        at = last + 1
         if process.exitcode:
-            died = int((keep / "now").read_text())
             how = f"took more than {_MAX_S} s" if process.exitcode == -signal.SIGALRM else f"died: {process.exitcode}"
-            write_finding(target, seed, died, make_case(target, samples, seed, died), how, keep)
-            at = died + 1
+            write_finding(target, seed, last, make_case(target, samples, seed, last), how, keep)
     return at - numbers.start
 
 
