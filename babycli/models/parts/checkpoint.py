@@ -13,7 +13,8 @@ import math
 import pickle
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,8 +24,8 @@ from torch import Tensor, nn
 
 from babycli.errors import ModelError
 from babycli.files import UnfitFileError, file_digest, open_to_read, open_whole, read_file
-from babycli.models.parts.pickles import check_nesting
-from babycli.wording import all_of, first_line, listed
+from babycli.models.parts.pickles import check_pickles
+from babycli.wording import all_of, first_line, listed, one_line
 
 # Keys under which training programs keep the weights, one level down.
 _LEVELS = ("teacher", "state_dict", "model_state_dict", "model", "module")
@@ -78,7 +79,7 @@ def read_json_object(path: Path, missing_ok: bool = False) -> dict[str, Any]:
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is not JSON: {error}") from error
+        raise ModelError(f"{path} is not JSON: {one_line(error)}") from error
     if not isinstance(loaded, dict):
         raise ModelError(f"{path} is not a JSON object")
     return loaded
@@ -210,26 +211,39 @@ class _Pickled:
     level: str  # as in Stored
 
 
-def _read_pickle(file: Path, device: str = "cpu") -> _Pickled:
+@contextmanager
+def unpickling(file: Path, expected: str = "") -> Iterator[None]:
+    """Looks a pickle through, and turns whatever torch raises over it in the block into a ModelError that names it.
+
+    A damaged one calls torch's own functions with values that they do not expect, so that they raise almost anything.
+    """
     try:
-        check_nesting(file)
+        check_pickles(file)
+        yield
+    except ModelError:
+        raise
+    except Exception as error:
+        raise _unreadable(file, error, expected) from error
+
+
+def _read_pickle(file: Path, device: str = "cpu") -> _Pickled:
+    with unpickling(file):
         loaded = torch.load(file, map_location=device, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise _unreadable(file, error) from error
     levels: list[str] = []
     while isinstance(loaded, dict) and (key := next((k for k in _LEVELS if isinstance(loaded.get(k), dict)), "")):
         loaded = loaded[key]
         levels.append(key)
     if not isinstance(loaded, dict):
         raise ModelError(f"{file} holds a {type(loaded).__name__}, not weights by name")
-    weights = {name: tensor for name, tensor in loaded.items() if isinstance(tensor, Tensor)}
+    weights = {name: tensor for name, tensor in loaded.items() if isinstance(tensor, Tensor) and isinstance(name, str)}
     if deeper := [repr(key) for key, value in loaded.items() if isinstance(value, dict) and not weights]:
         raise ModelError(f"{file} holds no weights by name; they may be under the key {listed(deeper)}", SAVE_PLAIN)
     return _Pickled(weights, ".".join(levels))
 
 
-def _unreadable(file: Path, error: Exception) -> ModelError:
+def _unreadable(file: Path, error: Exception, expected: str = "") -> ModelError:
     """Makes the error for a file of weights that cannot be read."""
+    expected = expected and f"; expected is {expected}"
     try:
         with open_to_read(file) as stream:
             is_pointer = stream.read(len(_LFS_POINTER)) == _LFS_POINTER
@@ -243,11 +257,11 @@ def _unreadable(file: Path, error: Exception) -> ModelError:
     if isinstance(error, pickle.UnpicklingError):  # torch's text recommends to run whatever is in the file
         return ModelError(
             f"cannot read the weights {file}: it is no pickle, or it holds more than weights, and babycli runs no code "
-            "out of a checkpoint",
+            f"out of a checkpoint{expected}",
             "save the weights alone, best as safetensors (model.save_pretrained, or save_model of safetensors.torch)",
         )
     what = error.strerror if isinstance(error, UnfitFileError) else first_line(error)
-    return ModelError(f"cannot read the weights {file}: {what}")
+    return ModelError(f"cannot read the weights {file}: {what}{expected}")
 
 
 def fingerprint(files: Iterable[Path]) -> str:

@@ -6,7 +6,6 @@ hyper-parameters become inert records of their attributes.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,8 @@ import torch
 from torch import Tensor
 
 from babycli.errors import ModelError
-from babycli.models.parts.checkpoint import check_merged, unwrapped
-from babycli.models.parts.pickles import check_nesting
-from babycli.wording import first_line, listed
+from babycli.models.parts.checkpoint import check_merged, unpickling, unwrapped
+from babycli.wording import listed
 
 # Packages whose objects a training run leaves in its hyper-parameters. None of them is imported. Any other name in a
 # file is no part of a model, and may be an attack on a careless reader.
@@ -69,8 +67,7 @@ def read_lightning(file: Path, device: str = "cpu") -> Lightning:
 
     Raises ModelError for another kind of file, and for one that names code which has no place in a checkpoint.
     """
-    try:
-        check_nesting(file)
+    with unpickling(file, "a checkpoint of PyTorch Lightning"):
         named = torch.serialization.get_unsafe_globals_in_checkpoint(str(file))
         if foreign := sorted(name for name in named if name.split(".")[0] not in _PACKAGES):
             raise ModelError(
@@ -80,17 +77,10 @@ def read_lightning(file: Path, device: str = "cpu") -> Lightning:
         records = [(type(name.rsplit(".", 1)[-1], (Record,), {}), name) for name in named]
         with torch.serialization.safe_globals(list(records)):
             loaded = torch.load(file, map_location=device, weights_only=True)
-    except pickle.UnpicklingError as error:  # torch's text recommends to run whatever is in the file
-        raise ModelError(
-            f"cannot read {file}: it is no pickle, or it holds more than weights and plain settings; expected is a "
-            "checkpoint of PyTorch Lightning"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"cannot read {file}: {first_line(error)}; expected is a checkpoint of PyTorch Lightning"
-        ) from error
     weights = loaded.get("state_dict") if isinstance(loaded, dict) else None
-    if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in weights.items()
+    ):
         raise ModelError(f"{file} is no checkpoint of PyTorch Lightning: it has no weights in state_dict")
     check_merged(weights, file)
     weights = unwrapped(weights)
