@@ -179,9 +179,12 @@ class Chat:
 
         It is made for this text alone, so that nothing is padded. ``images`` has a picture for each place.
         """
-        with reading(f"{self.folder}: its processor fails"):
-            shown = {"images": [list(images)], **self._uncut} if images else {}
-            output = self._processor(text=[text], **shown, return_tensors="pt", **self._options(text))
+        shown = {"images": [list(images)], **self._uncut} if images else {}
+        try:
+            with reading(f"{self.folder}: its processor fails"):
+                output = self._processor(text=[text], **shown, return_tensors="pt", **self._options(text))
+        except MemoryError as error:  # the input of a single text
+            raise ModelError(f"{self.folder}: its processor takes more memory than there is") from error
         inputs = dict(output)
         lists = [name for name, value in inputs.items() if not isinstance(value, Tensor)]
         if lists:

@@ -26,6 +26,8 @@ from babycli.errors import ModelError
 from babycli.wording import listed
 
 _MOST_CHARACTERS = 80  # of a value in a message
+MOST_PIXELS = 1 << 12  # on a side of what a vision tower reads
+_LARGEST = 3e38
 _MOST_KEYS = 12  # in a note
 _IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
@@ -92,7 +94,8 @@ def shown(value: object) -> str:
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Tells whether a value is a number that a network can compute with: not NaN, and not beyond float32."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def is_whole(value: object) -> bool:
@@ -130,7 +133,7 @@ def _is_switch(value: object) -> bool:
 
 
 def _is_length(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_PIXELS
 
 
 def _dropouts(names: str) -> dict[str, Key]:
@@ -260,7 +263,7 @@ BABYLLAVA_GPT2: Table = GPT2 | _BABYLLAVA
 # ------------------------------------------------------------ CLIP, SigLIP, and LLaVA in the format of transformers
 
 _VIT = _used("hidden_size intermediate_size num_hidden_layers num_attention_heads hidden_act layer_norm_eps")
-_VIT |= _bound("image_size patch_size", Effect.USED, _is_length, "a whole number of pixels")
+_VIT |= _bound("image_size patch_size", Effect.USED, _is_length, f"a whole number of pixels, {MOST_PIXELS:,} at most")
 _VIT |= _bound("num_channels", Effect.USED, lambda value: is_whole(value) and value == 3, "3")
 _TEXT = _used(
     "vocab_size hidden_size intermediate_size num_hidden_layers num_attention_heads max_position_embeddings hidden_act "

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from accelerate import init_empty_weights
-from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
@@ -24,6 +23,7 @@ from babycli.models.parts.precision import in_dtype, notes_on_broken
 from babycli.models.parts.tokenizer import IMAGE_ID
 from babycli.models.parts.towers import BAD_SETTINGS, Tower
 from babycli.models.parts.vision import projector
+from babycli.wording import one_line
 
 # Masks and constants that older versions of transformers saved with the weights; they are computed anew.
 _LEGACY_BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
@@ -172,7 +172,7 @@ class LlavaNetwork(nn.Module):
             kept = {} if past is None else {"past_key_values": past}
             return self.text.generate(inputs_embeds=embedded, attention_mask=mask, generation_config=settings, **kept)
         except (ValueError, TypeError) as error:
-            raise ModelError(f"captions cannot be generated with generation_config.json: {error}") from error
+            raise ModelError(f"captions cannot be generated with generation_config.json: {one_line(error)}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +228,7 @@ def assemble(
         with init_empty_weights():
             connector = projector(kind, tower.size, wide, bias)
     except ValueError as error:
-        raise ModelError(f"config.json: {error}") from error
+        raise ModelError(f"config.json: {one_line(error)}") from error
     if shares is not None:
         checkpoint.check_names(connector, shares.connector, "projector", frozenset())
         connector.load_state_dict(shares.connector, assign=True)
@@ -265,7 +265,7 @@ def _text_model(config: Mapping[str, Any], trunk: str, weights: dict[str, Tensor
         text_config = config_class(**plain)
         with torch.device("meta"):
             expected = model_class(text_config)
-    except (*BAD_SETTINGS, StrictDataclassError) as error:
+    except BAD_SETTINGS as error:
         reason = " ".join(str(error).split()) or repr(error)
         raise ModelError(f"config.json does not describe a {config_class.model_type} model: {reason}") from error
     if getattr(text_config, "activation_function", None) == "gelu_new":

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from babycli.errors import ModelError
-from babycli.models.parts.known_keys import shown
+from babycli.models.parts.known_keys import MOST_PIXELS, shown
 
-MAX_EDGE = 4096  # pixels
 _SIZES = ("size", "crop_size", "pad_size", "max_image_size", "image_size", "min_pixels")
 _COUNTED = ("min_pixels", "merge_size")  # where one of them is, "shortest_edge" is a number of pixels in all
 _MOST = {
@@ -33,9 +32,9 @@ def check_bounds(file: Path, settings: Mapping[str, Any], within: str = "") -> N
     """Checks settings of ``file``, and those in them, which may be an image processor's. Raises ModelError."""
     is_counted = any(name in settings for name in _COUNTED)
     for name, value in settings.items():
-        most = _MOST.get(name, MAX_EDGE)
+        most = _MOST.get(name, MOST_PIXELS)
         if name == "min_pixels" or (name in _SIZES and is_counted and isinstance(value, dict)):
-            most = MAX_EDGE**2
+            most = MOST_PIXELS**2
         if (name in _SIZES or name in _MOST) and any(n > most for n in _numbers(value, is_counted)):
             raise ModelError(
                 f"{file}: {within}{name} is {shown(value)}; at most {most:,} is read",

@@ -12,16 +12,26 @@ from typing import Any
 
 import torch
 from accelerate import init_empty_weights
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 
 from babycli.errors import ModelError
 from babycli.models.parts import checkpoint
 from babycli.models.parts.known_keys import CLIP_VISION, used_by
 from babycli.models.parts.vision import ResNeXt, ResNeXtSpec, ViT, ViTSpec, other_tokens, torchvision_names
-from babycli.wording import listed
+from babycli.wording import listed, one_line
 
 # The errors of PyTorch and transformers for settings that describe no model.
-BAD_SETTINGS = (TypeError, ValueError, KeyError, AttributeError, ZeroDivisionError, RuntimeError, AssertionError)
+BAD_SETTINGS = (
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    AssertionError,
+    StrictDataclassError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,9 @@ def baby_tower(config: Mapping[str, Any], weights: Mapping[str, Tensor] | None, 
                 name = "ResNeXt-50 32x4d" if resnext == ResNeXtSpec() else f"ResNeXt, stages of {resnext.depths}"
                 parts = (ResNeXt(resnext), 49, resnext.out_channels, name)
     except BAD_SETTINGS as error:
-        raise ModelError(f"config.json: mm_vision_tower_shape {shape!r} describes no tower: {error}") from error
+        raise ModelError(
+            f"config.json: mm_vision_tower_shape {shape!r} describes no tower: {one_line(error)}"
+        ) from error
     module, n_positions, size, name = parts
     settings = f"{name} {shape}"
     if renamed is not None:
@@ -117,7 +129,7 @@ def clip_tower(
         with torch.device("meta"):
             clip = CLIPVisionModel(config)
     except BAD_SETTINGS as error:
-        raise ModelError(f"the vision tower's config.json describes no CLIP: {error}") from error
+        raise ModelError(f"the vision tower's config.json describes no CLIP: {one_line(error)}") from error
     if not -config.num_hidden_layers - 1 <= layer <= config.num_hidden_layers:
         raise ModelError(f"config.json: the vision tower has no layer {layer}, only {config.num_hidden_layers}")
     if weights is not None:

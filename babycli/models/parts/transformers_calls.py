@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers.utils import logging
 
@@ -25,11 +24,9 @@ _FAULTS = (
     *BAD_SETTINGS,
     OSError,
     ImportError,  # a package that this kind of model needs
-    IndexError,
     EOFError,
     pickle.UnpicklingError,
     SafetensorError,
-    StrictDataclassError,
 )
 _LOGGING: Any = logging  # its functions have no types
 
