@@ -22,6 +22,7 @@ from babycli.domain import CannotAnswer
 from babycli.errors import ModelError
 from babycli.files import read_file
 from babycli.models.parts import checkpoint
+from babycli.models.parts.tokenizer_trial import try_tokenizer
 from babycli.models.parts.transformers_calls import reading
 
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # sentencepiece's sign for a space
@@ -32,7 +33,8 @@ _MEND = "check that tokenizer and weights come from the same training run"
 class TextReader:
     """A tokenizer with the limits of the text encoder."""
 
-    def __init__(self, encode: Callable[[str], list[int]], pad_id: int | None, config: Any) -> None:
+    def __init__(self, folder: Path, encode: Callable[[str], list[int]], pad_id: int | None, config: Any) -> None:
+        self._folder = folder
         self._encode = encode
         self._pad_id = pad_id  # None: nothing is padded
         self._n_positions = int(config.text_config.max_position_embeddings)
@@ -41,7 +43,8 @@ class TextReader:
 
     def ids(self, text: str) -> tuple[int, ...] | CannotAnswer:
         """Makes the ids of a text; CannotAnswer if it is too long for the encoder. Raises ModelError for wrong ids."""
-        ids = self._encode(text)
+        with reading(f"the tokenizer of {self._folder} fails"):
+            ids = self._encode(text)
         if len(ids) > self._n_positions:
             shown = text if len(text) <= 80 else f"{text[:77]}..."
             return CannotAnswer(
@@ -71,17 +74,17 @@ def load_text_reader(folder: Path, config: Any) -> TextReader:
     if is_siglip and pieces.is_file() and str(settings.get("tokenizer_class", "Siglip")).startswith("Siglip"):
         tokens = checkpoint.read_json_object(folder / "special_tokens_map.json", missing_ok=True) | settings
         sentencepiece = _SiglipPieces(pieces, tokens)
-        return TextReader(sentencepiece.encode, sentencepiece.pad_id, config)
+        return TextReader(folder, sentencepiece.encode, sentencepiece.pad_id, config)
     tokenizer = _transformers_tokenizer(folder, config)
     if not is_siglip:
-        return TextReader(lambda text: _encode(tokenizer, text), None, config)
+        return TextReader(folder, lambda text: _encode(tokenizer, text), None, config)
     if tokenizer.pad_token_id is None:
         raise ModelError(f"the tokenizer of {folder} has no pad_token, and a SigLIP reads padded texts")
     # All SigLIPs learned from lower-case texts. The Gemma tokenizer that checkpoints of SigLIP 2 name does not make
     # texts lower case; transformers' Siglip2Tokenizer does, but only model_type siglip2 gets it.
     lowers = settings.get("do_lower_case", True)
     return TextReader(
-        lambda text: _encode(tokenizer, text.lower() if lowers else text), int(tokenizer.pad_token_id), config
+        folder, lambda text: _encode(tokenizer, text.lower() if lowers else text), int(tokenizer.pad_token_id), config
     )
 
 
@@ -104,6 +107,8 @@ def _transformers_tokenizer(folder: Path, config: Any) -> Any:
         )
     for name in ("tokenizer.json", "vocab.json", "special_tokens_map.json"):
         checkpoint.read_json_object(folder / name, missing_ok=True)
+    if (folder / "tokenizer.json").is_file():
+        try_tokenizer(folder / "tokenizer.json")
     with reading(f"cannot read the tokenizer of {folder}"):
         return AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False, local_files_only=True)
 

@@ -18,7 +18,7 @@ from babycli.errors import ModelError
 from babycli.files import read_file
 from babycli.models.parts.checkpoint import read_json_object
 from babycli.models.parts.tokenizer_trial import MEND, is_panic, try_tokenizer
-from babycli.wording import one_line
+from babycli.wording import listed, one_line
 
 IMAGE_ID = -200  # stands for the image's positions in a list of ids
 
@@ -131,19 +131,16 @@ class _Tokenizers:
 
         try_tokenizer(path)
         self._path = path
-        # The library raises bare Exception for a malformed file, so its text is all there is to go by.
-        try:
+        with self._called():
             self._backend: Any = Backend.from_file(str(path))
-        except Exception as error:
-            raise ModelError(f"cannot read the tokenizer {path}: {error}") from error
-        for token in special.added:  # a token that the file lacks (for instance a later [PAD]) gets the next id
-            new = AddedToken(token.text, special=token.is_special, normalized=not token.is_special)
-            if token.is_special:
-                self._backend.add_special_tokens([new])
-            elif self._backend.token_to_id(token.text) is None:
-                self._backend.add_tokens([new])
-        self._backend.no_truncation()
-        self._backend.no_padding()
+            for token in special.added:  # a token that the file lacks (for instance a later [PAD]) gets the next id
+                new = AddedToken(token.text, special=token.is_special, normalized=not token.is_special)
+                if token.is_special:
+                    self._backend.add_special_tokens([new])
+                elif self._backend.token_to_id(token.text) is None:
+                    self._backend.add_tokens([new])
+            self._backend.no_truncation()
+            self._backend.no_padding()
         self.size = int(self._backend.get_vocab_size(with_added_tokens=True))
 
     def encode(self, text: str) -> list[int]:
@@ -190,7 +187,7 @@ class _SentencePiece:
             proto = read_file(path)
             self._model.load_from_serialized_proto(proto if legacy else proto + _NO_DUMMY_PREFIX)
         except (OSError, RuntimeError) as error:
-            raise ModelError(f"cannot read the tokenizer {path}: {error}") from error
+            raise ModelError(f"cannot read the tokenizer {path}: {one_line(error)}") from error
         self._added_ids: dict[str, int] = {}
         self.size = int(self._model.get_piece_size())
         for token in special.added:
@@ -261,12 +258,12 @@ def _special_tokens(folder: Path, config: dict[str, Any]) -> SpecialTokens:
         return entry if isinstance(entry, str) and entry else None
 
     named = {key: text_of(config.get(key)) or text_of(token_map.get(key)) for key in _NAMED}
-    listed = [config.get(key) or token_map.get(key) or [] for key in _MORE]
-    for key, tokens in zip(_MORE, listed, strict=True):
+    declared = [config.get(key) or token_map.get(key) or [] for key in _MORE]
+    for key, tokens in zip(_MORE, declared, strict=True):
         if not isinstance(tokens, list | dict):
             file = folder / ("tokenizer_config.json" if config.get(key) else "special_tokens_map.json")
             raise ModelError(f"{file}: {key} is {tokens!r:.80}; expected is a list of tokens", MEND)
-    more = [text_of(t) for tokens in listed for t in (tokens.values() if isinstance(tokens, dict) else tokens)]
+    more = [text_of(t) for tokens in declared for t in (tokens.values() if isinstance(tokens, dict) else tokens)]
     added = {a.text: a for a in _declared_with_ids(folder, config)}
     for text in (*named.values(), *more):
         if text:
@@ -287,6 +284,8 @@ def _declared_with_ids(folder: Path, config: dict[str, Any]) -> list[Added]:
         decoder = {i: {"content": text, "special": False} for text, i in older.items()}
     try:
         tokens = [Added(str(t["content"]), bool(t.get("special")), int(i)) for i, t in decoder.items()]
+        if negative := [token.text for token in tokens if (token.token_id or 0) < 0]:
+            raise ValueError(f"the id of {listed(negative)} is negative")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         where = folder / "tokenizer_config.json"
         raise ModelError(f"{where}: added_tokens_decoder is not a list of tokens by id: {error!r}") from error
