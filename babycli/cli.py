@@ -17,6 +17,7 @@ from babycli import __version__, interop
 from babycli.commands.lines import watching_stderr
 from babycli.errors import BabycliError, ExitCode, OutputError, UsageError
 from babycli.files import LIMITS
+from babycli.wording import bounded
 
 _OTHERS = interop.register()  # before the commands, whose help lists what is registered
 
@@ -69,9 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except SystemExit as end:  # how Typer ends, also after a usage error that it has explained
             return end.code if isinstance(end.code, int) else ExitCode.DONE
         except BabycliError as error:
-            say(f"babycli: {error.message}")
+            say(f"babycli: {bounded(error.message)}")
             if error.mend:
-                say(f"  mend: {error.mend}")
+                say(f"  mend: {bounded(error.mend)}")
             return int(error.exit_code)
         except OSError as error:
             limit = LIMITS.get(error.errno or 0)

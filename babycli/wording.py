@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from babycli.errors import UsageError
 
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
+_MOST_IN_ALL = 2_000  # characters of a message; a path may be long
 _MOST_CHARACTERS = 300  # of another error's text in a message
 _MAX_LINE = 2000  # longer than any path that a system has, but for a few
 
@@ -140,6 +141,15 @@ def without_middle(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Does as printable for each line of a text."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def bounded(text: str) -> str:
+    """Gives a message that is no longer than anybody reads; of a longer one the middle is left out.
+
+    A value out of a file may be long, and is quoted in the message about it.
+    """
+    half = _MOST_IN_ALL // 2
+    return text if len(text) <= _MOST_IN_ALL else f"{text[:half]} [...] {text[-half:]}"
 
 
 def listed(things: Iterable[object], most: int = 5) -> str:

@@ -13,6 +13,7 @@ from accelerate.utils import get_balanced_memory
 
 from babycli.errors import ModelError, UsageError
 from babycli.models.base import ModelSpec
+from babycli.wording import one_line
 
 
 def device_map_of(spec: ModelSpec) -> str | None:
@@ -38,6 +39,6 @@ def spread(network: Any, spec: ModelSpec) -> Any:
         network.text = dispatch_model(text, infer_auto_device_map(text, memory, no_split_module_classes=blocks))
     except ValueError as error:  # it would have to lie on a disk in part
         raise ModelError(
-            f"{spec.name} does not fit in the memory of all devices: {error}", "use more of them"
+            f"{spec.name} does not fit in the memory of all devices: {one_line(error)}", "use more of them"
         ) from error
     return network
