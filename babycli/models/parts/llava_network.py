@@ -6,7 +6,8 @@ missing, left over or of a wrong shape is an error: the original only warns, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -261,13 +262,10 @@ def _text_model(config: Mapping[str, Any], trunk: str, weights: dict[str, Tensor
     config_class: Any = GPT2Config if trunk == "transformer" else LlamaConfig
     model_class: Any = GPT2LMHeadModel if trunk == "transformer" else LlamaForCausalLM
     plain = used_by(config_class, config, GPT2 if trunk == "transformer" else LLAMA)
-    try:
+    with _building(config_class.model_type):
         text_config = config_class(**plain)
         with torch.device("meta"):
             expected = model_class(text_config)
-    except BAD_SETTINGS as error:
-        reason = " ".join(str(error).split()) or repr(error)
-        raise ModelError(f"config.json does not describe a {config_class.model_type} model: {reason}") from error
     if getattr(text_config, "activation_function", None) == "gelu_new":
         text_config.activation_function = "gelu_pytorch_tanh"  # the same function in one pass over the memory
     rows = expected.get_input_embeddings().weight.shape[0]
@@ -278,7 +276,7 @@ def _text_model(config: Mapping[str, Any], trunk: str, weights: dict[str, Tensor
             weights.pop(head, None)  # transformers would take the embeddings anyway
         checkpoint.check_names(expected, weights, "language model", frozenset({head}) if tied else frozenset())
     text_config.vocab_size = n_rows = min(n_tokens or rows, rows)
-    with init_empty_weights():  # buffers stay real: rotary frequencies are in no checkpoint
+    with _building(config_class.model_type), init_empty_weights():  # buffers stay real: a checkpoint has no rotary ones
         model = model_class(text_config)
     if weights is not None:
         embeddings = f"{trunk}.wte.weight" if trunk == "transformer" else f"{trunk}.embed_tokens.weight"
@@ -287,3 +285,11 @@ def _text_model(config: Mapping[str, Any], trunk: str, weights: dict[str, Tensor
         model.load_state_dict(weights, strict=False, assign=True)  # check_names was strict; a tied head is missing
     model.tie_weights()
     return model
+
+
+@contextmanager
+def _building(kind: str) -> Iterator[None]:
+    try:
+        yield
+    except BAD_SETTINGS as error:
+        raise ModelError(f"config.json does not describe a {kind} model: {one_line(error)}") from error
