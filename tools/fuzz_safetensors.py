@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from fuzz_checkpoint import attempt, checkpoints, damage_one, pack, unpack
 from fuzz_json import damaged_json
@@ -15,7 +15,21 @@ from fuzz_target import Target
 
 _FAMILIES = ("babyllava", "babyllava-llama", "llava-hf", "clip-siglip", "hf-qwen2_vl")
 _FILE = "model/model.safetensors"
-_DTYPES = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "F6_E2M3", "I64", "I32", "I16", "I8")
+_DTYPES: tuple[str, ...] = (
+    "F64",
+    "F32",
+    "F16",
+    "BF16",
+    "F8_E4M3",
+    "F8_E5M2",
+    "F8_E8M0",
+    "F4",
+    "F6_E2M3",
+    "I64",
+    "I32",
+    "I16",
+    "I8",
+)
 _DTYPES += ("U64", "U32", "U16", "U8", "BOOL", "C64", "f32", "")
 _LENGTHS = (0, 1, 2, 8, 100, 100_000_000, 100_000_001, 2**31, 2**32, 2**63 - 1, 2**63, 2**64 - 1)
 
@@ -122,7 +136,7 @@ def _attempt(case: bytes) -> str:
 
 def _otherwise_read(content: bytes) -> str:
     """Compares what babycli reads of a file with what the library reads of its bytes; says what differs."""
-    from safetensors import SafetensorError, deserialize
+    import safetensors
 
     from babycli.errors import ModelError
     from babycli.models.parts.checkpoint import look_into, read_weights
@@ -136,8 +150,8 @@ def _otherwise_read(content: bytes) -> str:
         except ModelError:
             return ""
     try:
-        theirs = dict(deserialize(content))
-    except SafetensorError as error:
+        theirs = dict(cast(Any, safetensors).deserialize(content))
+    except safetensors.SafetensorError as error:
         return f"babycli reads what safetensors does not: {error}"
     ours = {seen.wrapper + name: (list(tensor.shape), tensor.nbytes) for name, tensor in read.items()}
     if ours != {name: (entry["shape"], len(entry["data"])) for name, entry in theirs.items()}:
