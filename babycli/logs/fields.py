@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+_WIDEST = 1 << 53  # floats hold every whole number up to this one; len() and range() can take it, too
+
 
 def mapping(value: object) -> Mapping[str, Any]:
     """Gives an object of JSON; an empty one for anything else."""
@@ -20,10 +22,11 @@ def text(value: object) -> str:
 
 
 def number(value: object) -> int | float | None:
-    """Gives a number of JSON; None for anything else."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """Gives a number of JSON; None for anything else, and for a whole number that is beyond all floats and counts."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and (isinstance(value, float) or abs(value) < _WIDEST) else None
 
 
 def count(value: object) -> int | None:
-    """Gives a number of things; None for anything else."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    """Gives a number of things; None for anything else, and for more than can be counted."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _WIDEST else None

@@ -21,8 +21,9 @@ from typing import Any
 import orjson
 
 from babycli.domain import AppliedControl
-from babycli.logs.fields import mapping
+from babycli.logs.fields import mapping, text
 from babycli.models.base import args_with_effect
+from babycli.typed import read_as
 from babycli.wording import History, Scoring
 
 PROMPT_OPTION = "--prompt"  # the origin of a prompt that the user gave
@@ -93,67 +94,56 @@ class Identity:
 
     @classmethod
     def from_document(cls, raw: Any) -> Identity:
-        """Reads the values that ``to_document`` gives. Raises KeyError, TypeError or ValueError for anything else."""
-        question, control = raw["question"], raw["question"]["control"]
-        tasks = {
-            str(name): TaskQuestion(**{**task, "skipped": tuple(task["skipped"])})
-            for name, task in question["tasks"].items()
-        }
-        return cls(
-            ModelIdentity(**raw["model"]),
-            Question(
-                Scoring(question["scoring"]),
-                None if control is None else AppliedControl(**control),
-                question["limit"],
-                tasks,
-                History(question.get("history", History.OWN)),
-                question.get("max_new_tokens"),
-            ),
-            Data(**raw["data"]),
-            Software(**raw["software"]),
-        )
+        """Reads the values that ``to_document`` gives. Raises TypeError or ValueError for anything else."""
+        return read_as(cls, raw)
 
     @classmethod
     def of_version_1(cls, results: Mapping[str, Any], run: Mapping[str, Any]) -> Identity:
         """Makes it from results and run.json of 0.1.0; parts that they do not have are "".
 
-        Raises as from_document for odd results. Of an odd run.json, which only adds to them, nothing is taken.
+        Raises KeyError, TypeError or ValueError for odd results. Of an odd run.json, which only adds to them, nothing
+        is taken.
         """
         model, libraries, tasks = (mapping(run.get(key)) for key in ("model", "libraries", "tasks"))
-        control, prompts = results.get("control"), dict(results.get("prompts", {}))
+        prompts = dict(results.get("prompts", {}))
         questions = {
-            name: TaskQuestion(
-                version=int(version),
-                n_units=int(results["n_units"][name]),
-                skipped=tuple(map(str, results["skipped"][name])),
-                prompt=str(prompts.get(name, "")),
-                rendered_prompt=str(mapping(tasks.get(name)).get("rendered_prompt", "")),
-                answers="",
-            )
+            name: {
+                "version": version,
+                "n_units": results["n_units"][name],
+                "skipped": results["skipped"][name],
+                "prompt": prompts.get(name, ""),
+                "rendered_prompt": text(mapping(tasks.get(name)).get("rendered_prompt")),
+                "answers": "",
+            }
             for name, version in results["versions"].items()
         }
-        given = {str(key): str(value) for key, value in results["model_args"].items()}
-        return cls(
-            ModelIdentity(
-                str(results["config"]["model"]),
-                str(results["fingerprint"]),
-                str(results["dtype"]),
-                str(model.get("template", "")),
-                args_with_effect(given),
-            ),
-            Question(
-                Scoring(results["scoring"]),
-                None if control is None else AppliedControl(**control),
-                results["config"]["limit"],
-                questions,
-            ),
-            Data(str(results["data"]), dict(results.get("labels_sha256", {})), dict(results.get("images_sha256", {}))),
-            Software(
-                str(results["babycli"].get("version", "")),
-                None,
-                *(str(libraries.get(name, "")) for name in ("torch", "transformers", "tokenizers", "pillow")),
-            ),
-        )
+        given = {str(key): text(value) for key, value in results["model_args"].items()}
+        whole = {
+            "model": {
+                "family": results["config"]["model"],
+                "fingerprint": results["fingerprint"],
+                "dtype": results["dtype"],
+                "template": text(model.get("template")),
+                "args": dict(args_with_effect(given)),
+            },
+            "question": {
+                "scoring": results["scoring"],
+                "control": results.get("control"),
+                "limit": results["config"]["limit"],
+                "tasks": questions,
+            },
+            "data": {
+                "name": results["data"],
+                "labels_sha256": results.get("labels_sha256", {}),
+                "images_sha256": results.get("images_sha256", {}),
+            },
+            "software": {
+                "babycli": results["babycli"].get("version", ""),
+                "revision": None,
+                **{name: text(libraries.get(name)) for name in ("torch", "transformers", "tokenizers", "pillow")},
+            },
+        }
+        return read_as(cls, whole)
 
     def differences(self, other: Identity) -> list[str]:
         """Gives a line for each part in which this identity, of a log, differs from ``other``, that of now."""

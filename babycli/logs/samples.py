@@ -29,6 +29,7 @@ from typing import Any, TypeGuard
 import orjson
 
 from babycli.domain import Answer, CannotAnswer, Loglikelihood, NoReply, Row, Similarity, Text
+from babycli.logs.fields import number
 from babycli.tasks.base import Task
 
 NO_OBJECT = "not a JSON object"
@@ -92,9 +93,9 @@ def decoded(raw: bytes) -> Mapping[str, Any]:
 
 def doc_id_of(line: Mapping[str, Any]) -> int:
     """Gives the place of a line's row in the label file. Raises ValueError if the line has none."""
-    doc_id = line.get("doc_id")
-    if not isinstance(doc_id, int) or isinstance(doc_id, bool):
-        raise ValueError(f"doc_id is {reprlib.repr(doc_id)}, should be a number")
+    doc_id = number(line.get("doc_id"))
+    if not isinstance(doc_id, int):
+        raise ValueError(f"doc_id is {reprlib.repr(line.get('doc_id'))}, should be a number")
     return doc_id
 
 

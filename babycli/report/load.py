@@ -22,7 +22,7 @@ from babycli.data.root import DatasetRoot
 from babycli.data.sets import linked_sets
 from babycli.errors import DataError
 from babycli.logs.content import read_content
-from babycli.logs.fields import mapping
+from babycli.logs.fields import count, mapping, number
 from babycli.logs.identity import PROMPT_OPTION, Identity
 from babycli.logs.schema import check_schema, read_run
 from babycli.report.documents import Document, read_document, stamp
@@ -168,7 +168,7 @@ def _own(document: Document, shared: Shared) -> Run:
         data=identity.data.name,
         scoring=question.scoring,
         dtype=model.dtype,
-        limit=_limit(question.limit),
+        limit=question.limit,
         control=question.control.kind if question.control else "",
         args=tuple(f"{key}={value}" for key, value in sorted(model.args.items())),
         date=_text(fields["date"]),
@@ -180,8 +180,8 @@ def _own(document: Document, shared: Shared) -> Run:
             if _is_reported(task, metric)
         },
         trials=trials,
-        labels_sha256=_texts(identity.data.labels_sha256),
-        images_sha256=_texts(identity.data.images_sha256),
+        labels_sha256=identity.data.labels_sha256,
+        images_sha256=identity.data.images_sha256,
         prompts=prompts,
         own_prompts={name: prompts[name] for name in _asked_by_user(fields, run) if name in prompts},
         identity=identity,
@@ -227,34 +227,46 @@ def _trials(document: Document, shared: Shared) -> Mapping[str, TaskTrials]:
         return {task: trials for task, trials in decided.items() if trials is not None}
 
 
-def _cell(fields: Mapping[str, Any], trials: TaskTrials | None, task: str, metric: str, chance: float | None) -> Cell:
-    value = float(fields["results"][task][f"{metric},none"])
+def _cell(fields: Mapping[str, Any], trials: TaskTrials | None, task: str, metric: str, chance: object) -> Cell:
+    limits = about(task).metric(metric).limits
+    value = _within(fields["results"][task][f"{metric},none"], limits)
+    chance = None if chance is None else _within(chance, limits)
     n_skipped = len(fields["skipped"][task])
     if trials is not None:
         cell = measured(trials, metric, value, n_skipped)
         if cell.fair_value is not None:
             raise ValueError(f"{task} {metric} is {value}, its trials give {cell.fair_value}")
-        return cell if cell.chance is not None else replace(cell, chance=_chance(chance))  # it may depend on the items
+        return cell if cell.chance is not None else replace(cell, chance=chance)  # it may depend on the items
     interval = fields["ci95"][task][metric]
-    stderr = fields["results"][task].get(f"{metric}_stderr,none")
+    stderr = number(fields["results"][task].get(f"{metric}_stderr,none"))
     return Cell(
         value=value,
-        n_units=int(fields["n_units"][task]),
-        n_ties=int(fields["ties"][task]),
-        n_nonfinite=int(fields["nonfinite"][task]),
-        n_unanswered=int(fields.get("unanswered", {}).get(task, 0)),
+        n_units=_count(fields["n_units"][task]),
+        n_ties=_count(fields["ties"][task]),
+        n_nonfinite=_count(fields["nonfinite"][task]),
+        n_unanswered=_count(fields.get("unanswered", {}).get(task, 0)),
         n_skipped=n_skipped,
-        n_no_answer=0 if is_of_chosen(metric) else int(fields.get("no_answer", {}).get(task, 0)),
-        chance=_chance(chance),
-        stderr=stderr if isinstance(stderr, float) and math.isfinite(stderr) else None,
-        ci95=None if interval is None else (float(interval[0]), float(interval[1])),
+        n_no_answer=0 if is_of_chosen(metric) else _count(fields.get("no_answer", {}).get(task, 0)),
+        chance=chance,
+        stderr=stderr if stderr is not None and math.isfinite(stderr) else None,
+        ci95=None if interval is None else (_within(interval[0], limits), _within(interval[1], limits)),
     )
 
 
-def _chance(logged: object) -> float | None:
-    if logged is not None and not isinstance(logged, int | float):
-        raise TypeError(f"{logged!r} is no chance level")
-    return None if logged is None else float(logged)
+def _within(value: object, limits: tuple[float, float]) -> float:
+    """Checks a number of a log. Raises ValueError."""
+    given = number(value)
+    if given is None or not limits[0] <= given <= limits[1] or not math.isfinite(given):
+        raise ValueError(f"{value!r:.80} is no number of {limits[0]:g} to {limits[1]:g}")
+    return float(given)
+
+
+def _count(value: object) -> int:
+    """Checks a number of things. Raises ValueError."""
+    given = count(value)
+    if given is None:
+        raise ValueError(f"{value!r:.80} is no number of items")
+    return given
 
 
 def _read_foreign(document: Document, labels: Labels, shared: Shared) -> tuple[Run, list[str]]:
@@ -351,18 +363,6 @@ def _witness(task: LoggedTask, shared: Shared) -> _Witness:
         groups = {kind: shared.setdefault(names, names) for kind, names in trials.groups.items()}
         trials = replace(trials, trial_ids=shared.setdefault(trials.trial_ids, trials.trial_ids), groups=groups)
     return _Witness(task, samples, trials)
-
-
-def _limit(value: object) -> float | None:
-    if value is not None and not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is no limit")
-    return value
-
-
-def _texts(value: object) -> Mapping[str, str]:
-    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
-        raise TypeError(f"{value!r} is not a text for each task")
-    return value
 
 
 def _text(value: object) -> str:

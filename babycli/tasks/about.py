@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from babycli.domain import Metric
 from babycli.tasks import all_tasks
 from babycli.tasks.base import Benchmark, Task
+from babycli.tasks.checked import metrics_faults
 from babycli.tasks.groups import KINDS, Grouping
+from babycli.typed import read_as
+from babycli.wording import printable
 
 _CHOSEN = "_chosen"  # ends the names of metrics of answers that are chosen, where written ones have metrics too
+_KEYS = ("name", "cluster")  # are looked up elsewhere, and stay as they are
 _FUNCTIONS = ("day_of", "halves")  # of a Grouping: no document holds them
 
 
@@ -74,28 +78,15 @@ class About:
 
     @classmethod
     def from_document(cls, name: str, raw: Mapping[str, Any]) -> About:
-        """Reads the facts from the results of a run. Raises KeyError, TypeError or ValueError for damaged ones."""
-        benchmark = raw.get("benchmark")
-        title = _of_type(raw["title"], str)
-        texts = {
-            key: _of_type(raw[key], str)
-            for key in ("question", "unit", "cluster", "scored", "tie_rule", "tie_note", "legend")
-            if key in raw
-        }
-        metrics = tuple(_metric(entry) for entry in raw["metrics"])
-        if not metrics:
-            raise ValueError(f"task {name} has no metrics")
-        return cls(
-            name=name,
-            title=title,
-            metrics=metrics,
-            short=_of_type(raw.get("short") or title, str),
-            order=_of_type(raw.get("order", Task.order), int),
-            groupings=tuple(_grouping(entry) for entry in raw.get("groupings", ())),
-            item_columns=tuple(_of_type(column, str) for column in raw.get("item_columns", ())),
-            benchmark=None if benchmark is None else Benchmark(**_known_fields(Benchmark, benchmark)),
-            **texts,
-        )
+        """Reads the facts from the results of a run; fields that a later version has added are passed over.
+
+        Raises TypeError or ValueError for damaged ones.
+        """
+        facts = read_as(cls, {**_printable_words(raw), "name": name, "links": {}}, passes_over=True)
+        for attribute, value, expected in metrics_faults(facts.metrics):
+            raise ValueError(f"task {name} has the {attribute} {value!r:.80}; expected is {expected}")
+        groupings = tuple(_with_functions(grouping) for grouping in facts.groupings)
+        return replace(facts, short=facts.short or facts.title, groupings=groupings)
 
     @property
     def main_metric(self) -> Metric:
@@ -191,38 +182,19 @@ def _about_task(task: Task) -> About:
     return About.of(task)
 
 
-def _metric(raw: Mapping[str, Any]) -> Metric:
-    metric = Metric(**_known_fields(Metric, raw))
-    if metric.kind not in ("share", "score"):
-        raise ValueError(f"{metric.kind!r} is no kind of metric")
-    for text in (metric.name, metric.title, metric.short):
-        _of_type(text, str)
-    numbers = (metric.scale, metric.log_tolerance, *((0.0,) if metric.chance is None else (metric.chance,)))
-    for number in (*numbers, *(metric.bounds or ())):
-        _of_type(number, (int, float))
-    if metric.bounds is None:
-        return metric
-    low, high = metric.bounds
-    return replace(metric, bounds=(low, high))
-
-
-def _grouping(raw: Mapping[str, Any]) -> Grouping:
-    """Reads a kind of group; its functions come from babycli's kind of that name, if there is one."""
-    grouping = Grouping(**_known_fields(Grouping, raw))
-    for text in (grouping.name, grouping.title, grouping.holds, grouping.dated_by, grouping.age):
-        _of_type(text, str)
+def _with_functions(grouping: Grouping) -> Grouping:
+    """Gives a kind of group with the functions of babycli's kind of that name, if there is one."""
     ours = next((kind for kind in KINDS if kind.name == grouping.name), None)
     return grouping if ours is None else replace(grouping, day_of=ours.day_of, halves=ours.halves)
 
 
-def _known_fields(kind: type, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Gives the fields of a dataclass from a document; fields that a later version has added are passed over."""
-    names = [entry.name for entry in fields(kind) if entry.name not in _FUNCTIONS]
-    return {name: raw[name] for name in names if name in raw}
-
-
-def _of_type(value: Any, kind: type | tuple[type, ...]) -> Any:
-    """Checks the type of a value, and gives it. Raises TypeError."""
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f"{value!r} is of another type than a task's description has there")
-    return value
+def _printable_words(raw: Any) -> Any:
+    """Gives a document with its words fit to be printed, names of kinds apart, which are keys elsewhere."""
+    if isinstance(raw, list):
+        return list(map(_printable_words, raw))
+    if not isinstance(raw, dict):
+        return raw
+    return {
+        key: printable(value) if isinstance(value, str) and key not in _KEYS else _printable_words(value)
+        for key, value in raw.items()
+    }

@@ -56,7 +56,7 @@ def _faults(task: Any) -> Iterator[_Fault]:
             yield name, getattr(task, name), "a whole number"
     if task.n_row_answers is not None and not _is_count(task.n_row_answers, 0):
         yield "n_row_answers", task.n_row_answers, "a whole number or None"
-    yield from _metrics_faults(task.metrics)
+    yield from metrics_faults(task.metrics)
     if not isinstance(task.needs, Needs):
         yield "needs", task.needs, 'Needs("score") or Needs("write")'
     elif task.needs.answer not in get_args(Need):
@@ -96,7 +96,8 @@ def _data_faults(task: Any) -> Iterator[_Fault]:
             yield f"links[{source!r}]", path, "a path inside the dataset folder, relative and without .."
 
 
-def _metrics_faults(metrics: Any) -> Iterator[_Fault]:
+def metrics_faults(metrics: Any) -> Iterator[_Fault]:
+    """Finds what is wrong with the metrics of a task."""
     if not _are(metrics, Metric) or not metrics:
         yield "metrics", metrics, "a tuple of at least one Metric, as in  (Metric(...),)"
         return

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from babycli.typed import read_as
+
 _SPECIAL_TOKEN = re.compile(r"<\|?[^<>\s]{1,40}?\|?>|\[(?:PAD|UNK|CLS|SEP|MASK|EOS|BOS)\]", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+")
 # "[GENERATION_FAILED] no such file", "Error: timeout", "CUDA error: out of memory", "Traceback (most recent ..."
@@ -87,7 +89,7 @@ class Replies:
     @classmethod
     def from_document(cls, raw: Mapping[str, Any]) -> Replies:
         """Reads what ``to_document`` gives. Raises TypeError for anything else."""
-        return cls(**raw)
+        return read_as(cls, raw)
 
 
 def count_replies(replies: Iterable[Reply]) -> Replies:

@@ -34,7 +34,7 @@ def other(value: Any) -> Any:
         case History():
             return History.GOLD
         case None:
-            return "something"
+            return 3  # of a number that is not given
         case str():
             return value + "x"
         case int():
@@ -94,6 +94,12 @@ def test_json_keeps_it(identity: Identity) -> None:
         lambda document: document | {"question": document["question"] | {"scoring": "kind"}},
         lambda document: document | {"question": document["question"] | {"tasks": None}},
         lambda document: document | {"question": document["question"] | {"control": {"kind": "blind"}}},
+        lambda document: document | {"question": document["question"] | {"limit": "ten"}},
+        lambda document: document | {"question": document["question"] | {"limit": 10**400}},
+        lambda document: document | {"question": document["question"] | {"history": ["own"]}},
+        lambda document: document | {"model": document["model"] | {"fingerprint": ["a"]}},
+        lambda document: document | {"model": document["model"] | {"args": {"seed": 1}}},
+        lambda document: document | {"data": document["data"] | {"labels_sha256": []}},
     ],
 )
 def test_anything_else_is_no_identity(spoil: Any) -> None:
