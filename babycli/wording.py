@@ -6,6 +6,7 @@ takes, and the keys of an object. Never knows what a command does with them.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -152,11 +153,14 @@ def bounded(text: str) -> str:
     return text if len(text) <= _MOST_IN_ALL else f"{text[:half]} [...] {text[-half:]}"
 
 
-def listed(things: Iterable[object], most: int = 5) -> str:
-    """Writes a list, cut off after ``most``: ``3, 17, 20, 21, 22 and 12 more``."""
-    texts = [printable(str(thing)) for thing in things]
-    shown = ", ".join(texts[:most])
-    return f"{shown} and {len(texts) - most} more" if len(texts) > most else shown
+def listed(things: Iterable[object], most: int = 5, n_all: int | None = None) -> str:
+    """Writes a list, cut off after ``most``: ``3, 17, 20, 21, 22 and 12 more``.
+
+    With ``n_all``, which is how many there are, no more of them are made than are shown.
+    """
+    texts = [printable(str(thing)) for thing in (things if n_all is None else itertools.islice(things, most))]
+    n, shown = len(texts) if n_all is None else n_all, ", ".join(texts[:most])
+    return f"{shown} and {n - most} more" if n > most else shown
 
 
 def all_of(things: Iterable[str]) -> str:
@@ -184,7 +188,7 @@ def one_line(error: BaseException) -> str:
     return shortened(str(error)) or repr(error)
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, most: int = _MOST_CHARACTERS) -> str:
     """Gives a text on one line, no longer than a message may be."""
     text = " ".join(text.split())
-    return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."
+    return text if len(text) <= most else f"{text[: most - 3]}..."

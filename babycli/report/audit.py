@@ -158,7 +158,7 @@ def _rows_told(evidence: _Evidence) -> str:
     """Names the rows that were evaluated: those of the samples, where these are others than the log says."""
     logged, due = evidence.logged, evidence.logged.rows_due
     seen = sorted({sample.doc_id for sample in evidence.samples.lines})
-    if seen and not {*seen} <= {*due}:
+    if seen and not all(row in due for row in seen):
         is_unbroken = seen[-1] - seen[0] == len(seen) - 1
         which = f"{seen[0]} to {seen[-1]}" if is_unbroken else listed(seen)
         return f"{len(seen)} of {logged.n_rows} rows: {which}"
@@ -182,7 +182,7 @@ def _missing(evidence: _Evidence) -> Finding | None:
     detail = f"{n_missing} of {n_due} rows"
     if not evidence.logged.skipped and not samples.n_unread:  # else nobody can tell which they are
         seen = {sample.doc_id for sample in samples.lines}
-        detail += f": {listed(i for i in evidence.logged.rows_due if i not in seen)}"
+        detail += f": {listed((i for i in evidence.logged.rows_due if i not in seen), n_all=n_missing)}"
     lost = [left for left in evidence.fair.left_out if left.n_lacking]
     if lost and _explained(evidence):
         detail += f"; trials that lack one are left out: {listed(left.item_id for left in lost)}"
