@@ -30,7 +30,7 @@ from babycli.stats import (
     paired_stderr,
 )
 from babycli.tasks.about import about, metric_of
-from babycli.wording import did_you_mean
+from babycli.wording import did_you_mean, printable
 
 MCNEMAR = "exact McNemar"
 BOOTSTRAP = "paired bootstrap"
@@ -260,7 +260,7 @@ def _fitting(name: str, rows: Sequence[TableRow]) -> list[TableRow]:
     """Gives the rows that a name fits, by the first of these tests that any row passes."""
     wanted = name.strip("/")
     tests: tuple[Callable[[TableRow], bool], ...] = (
-        lambda row: row.label == name,
+        lambda row: row.label == printable(name),
         lambda row: any(_lies_at(run, Path(name)) for run in row.runs),
         lambda row: row.is_model and row.runs[0].model.strip("/") == wanted,
         lambda row: row.is_model and row.runs[0].model.strip("/").endswith("/" + wanted),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,8 @@ class ModelForm:
 
 Form = SheetForm | PageForm | ModelForm
 _forms: dict[str, Form] = {}
+_DELETE = "\x7f"  # JSON leaves it as it is
+_BEGINS_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the latter: the same in full width
 
 
 def register_form(form: Form) -> None:
@@ -110,10 +113,10 @@ def _as_csv(sheet: Sheet, terminal: Terminal) -> str:
     else:
         return ""
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, names, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(map(_no_formula, names))
     for record in records:
-        writer.writerow({name: _no_formula(value) for name, value in record.items()})
+        writer.writerow([_no_formula(record.get(name)) for name in names])
     return stream.getvalue()
 
 
@@ -122,18 +125,28 @@ def _no_formula(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = printable(value)
-    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
+    return f"'{text}" if text.lstrip().startswith(_BEGINS_FORMULA) else text
 
 
 def as_json(document: Any) -> str:
-    """Writes JSON; what is no Unicode in a name, as of a file that is not UTF-8, is told as ``\\udcff``."""
+    """Writes JSON, in which no name steers a terminal: what is not printable is escaped, as JSON can.
+
+    What is no Unicode in a name, as of a file that is not UTF-8, is told as ``\\udcff``.
+    """
     import orjson
 
     options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     try:
-        return orjson.dumps(document, option=options).decode()
+        text = orjson.dumps(document, option=options).decode()
     except TypeError:
-        return orjson.dumps(_as_unicode(document), option=options).decode()
+        text = orjson.dumps(_as_unicode(document), option=options).decode()
+    return "".join(map(_escaped, text)) if not text.isascii() or _DELETE in text else text
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable() or character == "\n":
+        return character
+    return json.dumps(character)[1:-1] if character != _DELETE else "\\u007f"
 
 
 def _as_unicode(value: Any) -> Any:

@@ -20,6 +20,10 @@ Tone = Literal["", "quiet", "alarm"]
 MAX_FLOAT_LINES = 45  # of LaTeX that fit on a page
 MIN_NAME = 12  # columns of a terminal that names get at least
 MAX_NAME = 20  # and as many where a part of a name is so long
+_MARKDOWN = re.compile(
+    r"[\\|`\[\]]|<(?=[A-Za-z/!?])|&(?=#?\w+;)|\*(?=[*\w])|~(?=~)|(?<=:)/(?=/)|(?<=\bwww)\.|(?<=\w)@(?=\w)",
+    re.IGNORECASE,
+)
 MARKS = "=!?~-*^"  # behind a number: see tables.py for their meaning
 
 
@@ -155,8 +159,8 @@ def as_markdown(grid: Grid) -> str:
 
 
 def _markdown(text: str) -> str:
-    """Escapes what would end a cell, or begin HTML, code or a link."""
-    return re.sub(r"[\\|`\[\]]|<(?=[A-Za-z/!?])", r"\\\g<0>", text.strip())
+    """Escapes what would end a cell, or begin HTML, code, emphasis or a link; an address is no link either."""
+    return re.sub(_MARKDOWN, r"\\\g<0>", text.strip())
 
 
 def as_latex(grid: Grid) -> str:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -28,7 +29,7 @@ from babycli.report.runs import Unread
 from babycli.report.tables import Table, heading, metrics_of
 from babycli.report.turns import LoggedTurn
 from babycli.tasks.about import About, in_order, with_siblings
-from babycli.wording import all_of
+from babycli.wording import all_of, printable
 
 __all__ = ["IMAGES_WARNING", "Images", "page"]
 
@@ -128,7 +129,12 @@ def page(
     ids = {key: f"p{i}" for i, (key, picture) in enumerate(pictures.items()) if picture.uri}
     style, script = _verbatim("page.css"), _verbatim("page.js")
     environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        finalize=_finalized,
     )
     text = environment.get_template("page.html.j2").render(
         version=__version__,
@@ -168,6 +174,11 @@ def _part(number: int, table: Table) -> _Part:
         curves=html_figures.learning_curves(table),
         turns=html_figures.turn_curves(table),
     )
+
+
+def _finalized(value: Any) -> Any:
+    """Gives a value of the page; no name in it steers a terminal, or turns the words beside it around."""
+    return value if isinstance(value, Markup) or not isinstance(value, str) else printable(value)
 
 
 def _verbatim(name: str) -> Markup:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from babycli.report.trials import Floats
 from babycli.stats import wilson95
 from babycli.tasks.about import metric_of
 from babycli.tasks.groups import Grouping
+from babycli.wording import printable, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 MAX_ROWS = 60  # of a forest plot: beyond that the names cannot be read
 MAX_PANELS = 8  # side by side
 MAX_BANDS = 3  # intervals of so many lines can be told apart
+_MOST_CHARACTERS = 100  # of a name
+_WIDEST_IN = 300  # as wide or high as a picture of 200 dots an inch can be
 _INK, _QUIET, _CONTROL = "#1f2933", "#8a94a0", "#b45309"
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe & Ito: told apart by all
 _STYLE: Any = {
@@ -64,7 +68,8 @@ def draw(path: Path, tables: Sequence[Table], comparisons: Sequence[Comparison],
     """
     import matplotlib as mpl
 
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of characters that the font does not have, and of names that need much room
         figure = _figure(tables, comparisons, by)
         stream = io.BytesIO()
         dated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
@@ -86,10 +91,15 @@ def _figure(tables: Sequence[Table], comparisons: Sequence[Comparison], by: str 
     return _forest(tables)
 
 
+def _words(text: str) -> str:
+    """Gives a name as there is room for it; no font has what steers a terminal."""
+    return shortened(printable(text), _MOST_CHARACTERS)
+
+
 def _new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(min(width, _WIDEST_IN), min(height, _WIDEST_IN)), layout="constrained")
 
 
 def _forest(tables: Sequence[Table]) -> Figure:
@@ -108,14 +118,14 @@ def _forest(tables: Sequence[Table]) -> Figure:
         said += [f"the latest {n_shown} of {len(table.rows)} models"] if n_shown < len(table.rows) else []
         if said:
             is_a_warning = said != [table.title]
-            part.suptitle("; ".join(said), fontsize=8, **({"color": _CONTROL} if is_a_warning else {}))
+            part.suptitle(_words("; ".join(said)), fontsize=8, **({"color": _CONTROL} if is_a_warning else {}))
         panels = part.subplots(1, n_columns, sharey=True, squeeze=False)[0]
         for panel in panels[len(columns) :]:
             panel.set_visible(False)
         for panel, column in zip(panels, columns, strict=False):
             _forest_panel(panel, table, rows_of[id(table)], column)
     for part, (series, columns) in zip(parts[len(strips) :], curves, strict=True):
-        part.suptitle(series[0].series, fontsize=8)
+        part.suptitle(_words(series[0].series), fontsize=8)
         panels = part.subplots(1, n_columns, squeeze=False)[0]
         for panel in panels[len(columns) :]:
             panel.set_visible(False)
@@ -141,7 +151,7 @@ def _shown(table: Table) -> list[TableRow]:
 
 def _forest_panel(panel: Axes, table: Table, rows: Sequence[TableRow], column: Column) -> None:
     scale = metric_of(*column).shown_scale
-    labels = [row.label for row in rows]
+    labels = [_words(row.label) for row in rows]
     labels += [f"{row.label} (published)" for row in table.published]
     for y, row in enumerate(rows):
         cell = row.cells.get(column)
@@ -160,7 +170,7 @@ def _forest_panel(panel: Axes, table: Table, rows: Sequence[TableRow], column: C
     panel.set_ylim(len(labels) - 0.4, -0.6)
     panel.tick_params(axis="y", length=0)
     names = heading if len(_strips(table)) == 1 else short_heading
-    panel.set_title("\n".join(names(column)))
+    panel.set_title("\n".join(map(_words, names(column))))
     panel.grid(axis="x", color="#e5e7eb", linewidth=0.6)
     panel.set_axisbelow(True)
 
@@ -179,7 +189,7 @@ def _curve_panel(panel: Axes, series: Sequence[TableRow], column: Column) -> Non
     panel.plot(steps, heights, "o-", color=_COLOURS[0], markersize=3, linewidth=1.2)
     _band(panel, steps, [cell.interval or (cell.value, cell.value) for _, cell in points], metric, _COLOURS[0])
     _chance_line(panel, metric, vertical=False)
-    panel.set_title("\n".join(heading(column)))
+    panel.set_title("\n".join(map(_words, heading(column))))
     panel.set_xlabel("step")
     panel.tick_params(axis="x", labelrotation=45)
 
@@ -217,7 +227,7 @@ def _differences(comparisons: Sequence[Comparison]) -> Figure:
         _differences_panel(panel, part)
         if i % len(units) == 0:
             first, second = pairs[i // len(units)]
-            panel.set_title(f"{first} − {second}", loc="left")
+            panel.set_title(f"{_words(first)} − {_words(second)}", loc="left")
     for panel, unit in zip(panels[-len(units) :], units, strict=True):
         panel.set_xlabel(f"difference in {unit}, 95 % interval; filled: p < 0.05 after Holm")
     return figure
@@ -237,7 +247,7 @@ def _differences_panel(panel: Axes, comparisons: Sequence[Comparison]) -> None:
             panel.hlines(y, scale * low, scale * high, color=colour, linewidth=1.2)
         face = colour if comparison.is_significant else "white"
         panel.plot([scale * paired.difference], [y], "o", color=colour, markerfacecolor=face, markersize=4)
-    panel.set_yticks(range(len(comparisons)), [" ".join(heading((c.task, c.metric))) for c in comparisons])
+    panel.set_yticks(range(len(comparisons)), [_words(" ".join(heading((c.task, c.metric)))) for c in comparisons])
     panel.set_ylim(len(comparisons) - 0.4, -0.6)
     panel.axvline(0, color=_INK, linewidth=0.8)
     panel.grid(axis="x", color="#e5e7eb", linewidth=0.6)
@@ -259,9 +269,9 @@ def _heat_maps(breakdowns: Sequence[Breakdown]) -> Figure:
             for group in each.groups:
                 scores[i, names.index(group.group)] = metric.shown_scale * group.value
         image = _heat(panel, scores, metric)
-        panel.set_yticks(range(len(of)), [each.row.label for each in of])
-        panel.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
-        lead = " ".join(heading((of[0].task, metric.name)))
+        panel.set_yticks(range(len(of)), [_words(each.row.label) for each in of])
+        panel.set_xticks(range(len(names)), list(map(_words, names)), rotation=45, ha="right", rotation_mode="anchor")
+        lead = _words(" ".join(heading((of[0].task, metric.name))))
         panel.set_title(lead if metric.chance is None else f"{lead}, chance {_chance_told(metric)}")
         if image is not None:
             figure.colorbar(image, ax=panel, shrink=0.8)
@@ -311,10 +321,12 @@ def _over_time(breakdowns: Sequence[Breakdown]) -> Figure:
             if len(labels) <= MAX_BANDS:
                 _band(panel, at, [month.ci95 or (month.value, month.value) for month in months], metric, colour)
         _chance_line(panel, metric, vertical=False)
-        panel.set_title(" ".join(heading((task, metric.name))), loc="left")
+        panel.set_title(_words(" ".join(heading((task, metric.name)))), loc="left")
     bands = ", 95 % interval of a share of the month's trials" if len(labels) <= MAX_BANDS else ""
     panels[-1].set_xlabel(f"{_months_told(breakdowns[0].by)}{bands}")
-    figure.legend([lines[label] for label in labels], labels, loc="outside right upper", frameon=False)
+    figure.legend(
+        [lines[label] for label in labels], list(map(_words, labels)), loc="outside right upper", frameon=False
+    )
     return figure
 
 

@@ -13,7 +13,7 @@ from babycli.report.measure import Cell
 from babycli.report.runs import Run
 from babycli.report.trials import TaskTrials
 from babycli.tasks.about import about
-from babycli.wording import AnswerWay, History, all_of, natural_order
+from babycli.wording import AnswerWay, History, all_of, natural_order, printable
 
 Column = tuple[str, str]  # task, metric
 PROMPT_CHARS = 32  # of a prompt in the name of a row
@@ -84,7 +84,7 @@ def make_rows(runs: Sequence[Run]) -> list[TableRow]:
     # Runs may have the weights in common, and differ in the code that read them, or in the ways of answering.
     names = [_name(row[0], names.count(n) > 1) for n, row in zip(names, merged, strict=True)]
     labels = [f"{n} {row[0].date}" if names.count(n) > 1 else n for n, row in zip(names, merged, strict=True)]
-    rows = [TableRow(label, tuple(row)) for label, row in zip(labels, merged, strict=True)]
+    rows = [TableRow(printable(label), tuple(row)) for label, row in zip(labels, merged, strict=True)]
     return sorted(
         rows, key=lambda row: (natural_order(row.runs[0].model), row.runs[0].args, row.control, row.runs[0].date)
     )

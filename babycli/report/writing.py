@@ -23,7 +23,7 @@ from babycli.report.runs import Logs
 from babycli.report.sheet import Sheet
 from babycli.report.tables import Table, make_tables
 from babycli.tasks.about import offered_groupings
-from babycli.wording import one_of
+from babycli.wording import one_of, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
         plots.draw(wanted.plot, tables, comparisons, wanted.by)
         say(f"drew {wanted.plot}")
     for unread in logs.unread:
-        say(f"note: {unread.path} {unread.why}")
+        say(printable(f"note: {unread.path} {unread.why}"))
 
 
 def _write_audit(wanted: Wanted, say: Callable[[str], None]) -> None:
@@ -79,7 +79,7 @@ def _write_audit(wanted: Wanted, say: Callable[[str], None]) -> None:
     _put(wanted.form.write(audit_sheet.sheet(audited.runs), wanted.terminal), wanted, say)
     unfinished = unfinished_runs(wanted.logs, [each.run.path for each in audited.runs])
     for unread in (*audited.passed_over, *unfinished):
-        say(f"note: {unread.path} {unread.why}")
+        say(printable(f"note: {unread.path} {unread.why}"))
     audit_sheet.raise_if_untrusted(audited.runs)
 
 
