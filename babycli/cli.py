@@ -5,6 +5,7 @@ Owns the command tree and the last words on stderr. Never computes anything.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -17,7 +18,9 @@ from babycli import __version__, interop
 from babycli.commands.lines import watching_stderr
 from babycli.errors import BabycliError, ExitCode, OutputError, UsageError
 from babycli.files import LIMITS
-from babycli.wording import bounded
+from babycli.wording import bounded, shortened, whole_number
+
+_WIDEST_TERMINAL = 10_000  # columns
 
 _OTHERS = interop.register()  # before the commands, whose help lists what is registered
 
@@ -66,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with watching_stderr(), without_library_talk():
         try:
             _check_system(typed)
+            _forget_odd_sizes()
             app(_repeated(_dashed(typed)), prog_name="babycli", obj=["babycli", *typed])
         except SystemExit as end:  # how Typer ends, also after a usage error that it has explained
             return end.code if isinstance(end.code, int) else ExitCode.DONE
@@ -75,6 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 say(f"  mend: {bounded(error.mend)}")
             return int(error.exit_code)
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                say(f"babycli: {shortened(str(error.filename))!r}: {error.strerror}\n  mend: give a shorter name")
+                return ExitCode.DATA
             limit = LIMITS.get(error.errno or 0)
             if limit is None:
                 raise
@@ -89,6 +96,13 @@ def _check_system(words: Sequence[str]) -> None:
         raise UsageError(
             "babycli runs on Linux and macOS", "on Windows use WSL: https://learn.microsoft.com/windows/wsl"
         )
+
+
+def _forget_odd_sizes() -> None:
+    """Takes a size of the terminal out of the environment that is none; libraries would end at it, or fill memory."""
+    for name in ("COLUMNS", "LINES"):
+        if name in os.environ and (whole_number(os.environ[name]) or 0) not in range(1, _WIDEST_TERMINAL):
+            del os.environ[name]
 
 
 def _dashed(words: list[str]) -> list[str]:

@@ -18,6 +18,7 @@ import typer
 
 from babycli.commands.chosen import SetOption, chosen_tasks
 from babycli.commands.options import (
+    MOST_COUNTED,
     DataOption,
     ModelArgsOption,
     has_colours,
@@ -69,7 +70,14 @@ def evaluate(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", min=1, metavar="N", help="Only the first N trials of each task.", show_default=False),
+        typer.Option(
+            "--limit",
+            min=1,
+            max=MOST_COUNTED,
+            metavar="N",
+            help="Only the first N trials of each task.",
+            show_default=False,
+        ),
     ] = None,
     batch_size: Annotated[
         str,
@@ -107,6 +115,7 @@ def evaluate(
         typer.Option(
             "--batch-check",
             min=0,
+            max=MOST_COUNTED,
             metavar="N",
             help=f"Score N trials of each task again one by one; default {DEFAULT_TRIALS} in half precision, else 0.",
             show_default=False,
@@ -137,7 +146,12 @@ def evaluate(
     max_new_tokens: Annotated[
         int | None,
         typer.Option(
-            "--max-new-tokens", min=1, metavar="N", help="Of each text; default what the task says.", show_default=False
+            "--max-new-tokens",
+            min=1,
+            max=MOST_COUNTED,
+            metavar="N",
+            help="Of each text; default what the task says.",
+            show_default=False,
         ),
     ] = None,
     control: Annotated[

@@ -1,6 +1,7 @@
 """Lines on stderr: a message of babycli begins on a line of its own, also below somebody else's progress bar.
 
-Owns whether the last line there is still open. Never decides what is said.
+Owns whether the last line there is still open, and that no words of anybody turn text around or hide in it. Never
+decides what is said.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
+
+from babycli.wording import printable
 
 
 class _Watched:
@@ -19,10 +22,11 @@ class _Watched:
         self.is_open = False
 
     def write(self, text: str) -> int:
-        n = self._stream.write(text)
+        # Colours and bars steer the terminal in ASCII; what does so beyond it comes from names.
+        self._stream.write(text if text.isascii() else "".join(c if c.isascii() else printable(c) for c in text))
         if text:
             self.is_open = text[-1] not in "\r\n"  # a bar that ends with \r has wiped itself out
-        return n
+        return len(text)
 
     def writelines(self, lines: Iterator[str]) -> None:
         for line in lines:

@@ -46,6 +46,7 @@ ModelArgsOption = Annotated[
     str,
     typer.Option("--model-args", metavar="K=V,...", help="Arguments of the model family.", show_default=False),
 ]
+MOST_COUNTED = 1_000_000_000  # no number of trials or tokens is larger
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a program instead of text.")]
 
 

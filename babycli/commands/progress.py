@@ -9,6 +9,8 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
+from babycli.wording import printable
+
 
 @contextlib.contextmanager
 def progress_bar(
@@ -22,7 +24,7 @@ def progress_bar(
 
     tqdm.monitor_interval = 0  # no thread of its own: processes may be forked while the bar shows
     is_hidden = not sys.stderr.isatty()
-    with tqdm(desc=what, total=total, unit=unit, unit_scale=scaled, disable=is_hidden, leave=False) as bar:
+    with tqdm(desc=printable(what), total=total, unit=unit, unit_scale=scaled, disable=is_hidden, leave=False) as bar:
 
         def count(n: int) -> None:
             bar.update(n)

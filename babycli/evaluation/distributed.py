@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from babycli.errors import BabycliError, ModelError, UsageError
+from babycli.wording import whole_number
 
 Value = TypeVar("Value")
 _MEETING = timedelta(minutes=10)  # how long the processes wait for each other at the start
@@ -105,8 +106,10 @@ def join() -> Processes:
     if os.environ.get("WORLD_SIZE", "1") == "1":
         return Processes()
     try:
-        rank, n, local_rank = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-        address = f"{os.environ['MASTER_ADDR']}:{int(os.environ['MASTER_PORT'])}"
+        rank, n, local_rank, port = map(_number_in, ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_PORT"))
+        if not 0 <= rank < n or not 0 < port < 1 << 16:
+            raise ValueError(f"RANK is {rank} of {n}, MASTER_PORT is {port}")
+        address = f"{os.environ['MASTER_ADDR']}:{port}"
     except (KeyError, ValueError) as error:
         raise UsageError(f"WORLD_SIZE is set, but not all of what belongs to it: {error}", _STARTED_BY) from error
     import torch.distributed as dist
@@ -116,3 +119,11 @@ def join() -> Processes:
         return Processes(rank, n, local_rank, dist.new_group(timeout=_PATIENCE, backend="gloo"))
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"cannot reach the other processes at {address}: {error}", _STARTED_BY) from error
+
+
+def _number_in(variable: str) -> int:
+    """Reads a number in the environment. Raises KeyError or ValueError."""
+    number = whole_number(os.environ[variable])
+    if number is None:
+        raise ValueError(f"{variable} is {os.environ[variable]!r:.40}")
+    return number

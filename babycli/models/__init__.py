@@ -169,8 +169,8 @@ def matching(pattern: str) -> list[str]:
 
     Raises UsageError if none matches.
     """
-    is_file = not glob.has_magic(pattern) or Path(pattern).exists()
-    if is_file or any(f.claims(pattern) for f in all_families().values() if not f.has_checkpoints):
+    has_no_files = any(f.claims(pattern) for f in all_families().values() if not f.has_checkpoints)
+    if has_no_files or not glob.has_magic(pattern) or Path(pattern).exists():
         return [pattern]
     paths = glob.glob(str(in_home(pattern)))  # noqa: PTH207  # the user's own pattern, absolute perhaps
     checkpoints = [path for path in paths if Path(path).is_dir() or _is_claimed(path)]

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from babycli.wording import whole_number
+
 
 def free_bytes() -> int:
     """Gives the bytes that this process may use without swapping: of the machine or the job's share; 0 if not known.
@@ -15,7 +17,8 @@ def free_bytes() -> int:
     The processes of a run on one machine divide them.
     """
     rooms = [room for room in (_machine_bytes(), *map(_group_bytes, _GROUPS)) if room is not None]
-    return max(0, min(rooms, default=0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    n_processes = whole_number(os.environ.get("LOCAL_WORLD_SIZE", "1")) or 1
+    return max(0, min(rooms, default=0)) // n_processes
 
 
 # Limit and use of a container or batch job (cgroups 2 and 1), as seen from inside it.

@@ -17,7 +17,16 @@ import typer
 import typer.core
 
 from babycli.commands.chosen import SetOption, chosen_tasks
-from babycli.commands.options import DataOption, JsonOption, ModelArgsOption, parse_args, print_json, say, tell
+from babycli.commands.options import (
+    MOST_COUNTED,
+    DataOption,
+    JsonOption,
+    ModelArgsOption,
+    parse_args,
+    print_json,
+    say,
+    tell,
+)
 from babycli.commands.progress import progress_bar
 from babycli.errors import UntrustedResultError, UsageError
 from babycli.files import in_home
@@ -50,7 +59,9 @@ DeviceOption = Annotated[
     typer.Option("--device", metavar="D", help="cpu, cuda or cuda:N; default the GPU if there is one.",
                  show_default=False),
 ]  # fmt: skip
-LimitOption = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Items of each task to compare on.")]
+LimitOption = Annotated[
+    int, typer.Option("--limit", min=1, max=MOST_COUNTED, metavar="N", help="Items of each task to compare on.")
+]
 DtypeOption = Annotated[str, typer.Option("--dtype", metavar="T", help=" | ".join(Dtype))]
 
 
