@@ -34,7 +34,9 @@ from babycli.commands.demo import DEVCV, DOWNLOADS
 _TESTS = Path(__file__).parent.parent / "tests"
 _OTHERS = ("old_runs/control_random_seed_3", "interop/bridge_logs/0.6.1")  # of 0.1.0, and of lmms-eval with the bridge
 _DONE, _USAGE, _DATA, _MODEL, _RESUME, _UNTRUSTED = 0, 2, 3, 5, 6, 7
+_SOUND = ("sound-a", "sound-b")
 _N_ITEMS = 3
+_DATE = "20260102_030405"
 _TASKS = "labeled_s,vtwt,baby_winoground,saycam_caption"
 _REPORTS = tuple(
     line.split()
@@ -78,12 +80,13 @@ class _Places:
     def logs(self) -> Path:
         return self.root / "logs"
 
-    def words(self, name: str) -> tuple[object, ...]:
-        """The command of a run that goes on, by the name of its folder of logs."""
-        models = {"told": f"replay:{self.told}", "drawn": f"{self.root / 'drawn.py'}:Drawn", "random": "control:random"}
+    def run(self, name: str, logs: Path) -> Ran:
+        """Runs the evaluation of that name, or goes on with it. Names in its logs are the same each time."""
+        models = {"told": "replay:told.jsonl", "drawn": "drawn.py:Drawn", "random": "control:random"}
         tasks = "baby_count,baby_memory" if name == "told" else _TASKS
-        words = ("eval", "--model", models[name], "--tasks", tasks, "--data", self.data, "--limit", _N_ITEMS)
-        return (*words, "--output-path")
+        words = ("eval", "--model", models[name], "--tasks", tasks, "--data", "dataset", "--limit", _N_ITEMS)
+        with contextlib.chdir(self.root):
+            return run(*words, "--output-path", logs)
 
 
 @functools.cache
@@ -101,8 +104,9 @@ def _made() -> _Places:
     (places.root / "drawn.py").write_text(_MODEL_FILE)
     places.told.write_text("".join(_told(downloads / "devcv")))
     for name in ("told", "drawn", "random"):
-        _must(run(*places.words(name), places.root / name))
-    for i, name in enumerate(("told", "drawn", "random", "sound-a", "sound-b")):
+        _must(places.run(name, places.root / name))
+        _date(places.root / name)
+    for i, name in enumerate(("told", "drawn", "random", *_SOUND)):
         (folder,) = (places.root / ("drawn" if i > 2 else name)).glob("*/*")
         shutil.copytree(folder, places.logs / name / folder.name)
         if i > 2:
@@ -113,6 +117,15 @@ def _made() -> _Places:
                 shutil.copytree(folder, places.logs / Path(other).name)
     _write_fork_s_log(places.logs / "fork", places.data)
     return places
+
+
+def _date(logs: Path) -> None:
+    """Gives a run another date, which is the same each time."""
+    (folder,) = logs.glob("*/*")
+    for path in folder.iterdir():
+        path.write_text(path.read_text().replace(folder.name, _DATE))
+        path.rename(path.with_name(path.name.replace(folder.name, _DATE)))
+    folder.rename(folder.with_name(_DATE))
 
 
 def _must(ran: Ran) -> None:
@@ -138,7 +151,6 @@ def _rename(folder: Path, name: str) -> None:
 
 def _write_fork_s_log(folder: Path, data: Path) -> None:
     """Writes a log as lmms-eval 0.3 does, of VTWT and a task of the DevCV Toolbox."""
-    date = "20260102_030405"
     folder.mkdir()
     lines: dict[str, list[Any]] = {"vtwt": [], "baby_count": []}
     for i, row in enumerate((data / "vtwt" / "vtwt.csv").read_text().splitlines()[1 : _N_ITEMS + 1]):
@@ -165,13 +177,13 @@ def _write_fork_s_log(folder: Path, data: Path) -> None:
         "versions": dict.fromkeys(lines, "Yaml"),
         "n-samples": {task: {"original": _N_ITEMS, "effective": _N_ITEMS} for task in lines},
         "config": {"model": "llava", "model_args": "pretrained=lab/x,conv_template=plain", "limit": 3.0},
-        "date": date,
+        "date": _DATE,
         "model_source": "llava",
         "group_subtasks": {"all": list(lines)},
     }
-    (folder / f"{date}_results.json").write_text(json.dumps(document, indent=2))
+    (folder / f"{_DATE}_results.json").write_text(json.dumps(document, indent=2))
     for task, of_task in lines.items():
-        path = folder / f"{date}_samples_{task}.jsonl"
+        path = folder / f"{_DATE}_samples_{task}.jsonl"
         path.write_text("".join(json.dumps(line) + "\n" for line in of_task))
 
 
@@ -213,7 +225,8 @@ def _attempt(case: bytes) -> str:
 
 def _report(folder: Path, name: str, content: bytes) -> str:
     logs = folder / "logs"
-    shutil.copytree(_made().logs, logs)
+    for each in (*_SOUND, name.partition("/")[0]):
+        shutil.copytree(_made().logs / each, logs / each)
     (logs / name).write_bytes(content)
     ran = run("report", logs, "--format", "json", "--data", _made().data)
     if wrong := ran.wrong((_DONE,)):
@@ -222,7 +235,7 @@ def _report(folder: Path, name: str, content: bytes) -> str:
     for path in logs.rglob("*_results.json"):
         if str(path) not in told and str(path) not in ran.err and "\\" not in ran.err:
             return f"{ran} says nothing of {path}: {ran.err[:1000]}"
-    if not {"sound-a", "sound-b"} <= {record["model"] for record in json.loads(ran.out)}:
+    if not set(_SOUND) <= {record["model"] for record in json.loads(ran.out)}:
         return f"{ran} hides sound runs: {ran.err[:1000]}"
     words = _REPORTS[zlib.crc32(content) % len(_REPORTS)]
     if not words:
@@ -243,7 +256,7 @@ def _go_on(folder: Path, name: str, content: bytes) -> str:
     for path in place.glob("[0-9]*"):
         path.unlink()
     (folder / name.replace(of_run, "logs", 1)).write_bytes(content)
-    ran = run(*places.words(of_run), logs)
+    ran = places.run(of_run, logs)
     if wrong := ran.wrong((_DONE, _DATA, _MODEL, _RESUME, _UNTRUSTED)):
         return wrong
     if ran.code in (_DONE, _UNTRUSTED) and not _is_forged(content, original):

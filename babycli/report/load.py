@@ -48,7 +48,7 @@ from babycli.tasks import all_tasks
 from babycli.tasks.about import About, about, is_known, is_of_chosen, learn
 from babycli.tasks.base import Task
 from babycli.tasks.replies import Replies
-from babycli.wording import Scoring, any_of, listed
+from babycli.wording import Scoring, any_of, listed, printable
 
 EVALUATE = "run  babycli eval  first, or name the folder given to --output-path"
 Shared = dict[tuple[str, ...], tuple[str, ...]]  # one copy of what many runs have alike: ids and groups
@@ -79,7 +79,7 @@ def load_logs(folder: Path, labels: Labels = dict) -> Logs:
 
 def nothing_to_report(folder: Path, unread: Sequence[Unread]) -> DataError:
     """Makes the error for a folder without a run that a report can show: what is there, and what mends the first."""
-    why = "".join(f"\n  {run.path}: {run.why}" for run in unread[:5])
+    why = "".join(f"\n  {printable(f'{run.path}: {run.why}')}" for run in unread[:5])
     more = f"\n  and {len(unread) - 5} more" if len(unread) > 5 else ""
     mend = next((run.mend for run in unread if run.mend), EVALUATE)
     return DataError(f"no results in {folder}{why}{more}", mend)
@@ -249,11 +249,11 @@ def _cell(fields: Mapping[str, Any], trials: TaskTrials | None, task: str, metri
         n_no_answer=0 if is_of_chosen(metric) else _count(fields.get("no_answer", {}).get(task, 0)),
         chance=chance,
         stderr=stderr if stderr is not None and math.isfinite(stderr) else None,
-        ci95=None if interval is None else (_within(interval[0], limits), _within(interval[1], limits)),
+        ci95=None if interval is None else (_within(interval[0]), _within(interval[1])),
     )
 
 
-def _within(value: object, limits: tuple[float, float]) -> float:
+def _within(value: object, limits: tuple[float, float] = (-math.inf, math.inf)) -> float:
     """Checks a number of a log. Raises ValueError."""
     given = number(value)
     if given is None or not limits[0] <= given <= limits[1] or not math.isfinite(given):

@@ -290,3 +290,47 @@ def test_with_few_open_files_no_file_is_blamed(n: int, dataset: Path, downloads:
             assert done.returncode == 3
             assert done.stderr.endswith("  mend: let a process open more files:  ulimit -n 1024\n")
             assert "Unreadable" not in done.stdout
+
+
+@pytest.mark.parametrize("option", ["--limit", "--max-new-tokens", "--batch-check", "--batch-size"])
+@pytest.mark.parametrize("number", ["9" * 20, "1" + "0" * 400, "9" * 5000, "\u00b2", "\u0663", "-1", "nan", ""])
+def test_no_option_takes_a_number_beyond_all_counts(option: str, number: str, babycli: Babycli) -> None:
+    ran = babycli("eval", "--model", "control:constant", f"{option}={number}", "--data", "nowhere")
+    assert ran.code == 2
+    assert option in ran.err
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "\u00b2", "1e400"])
+def test_a_seed_is_a_number(number: str, babycli: Babycli, dataset: Path) -> None:
+    ran = babycli("eval", "--model", f"control:random?seed={number}", "--data", dataset, "--tasks", "vtwt")
+    assert ran.code == 2
+    assert "must be a whole number" in ran.err
+
+
+@pytest.mark.parametrize("name", ["n" * 5000, "n/" * 5000], ids=["long", "deep"])
+def test_a_name_that_is_too_long_is_said(name: str, babycli: Babycli) -> None:
+    for words in (
+        *(("report", name), ("report", "--tasks", f"{name}.py"), ("data", "status", "--data", name), ("demo", name)),
+        *(("eval", "--model", name), ("models", "show", name), ("data", "unlink", "--data", name)),
+    ):
+        ran = babycli(*words)
+        assert ran.code == 3
+        assert "too long" in ran.err
+
+
+def test_words_of_the_user_turn_no_text_around(babycli: Babycli) -> None:
+    odd = "\u202e\x9b2J\x1b]0;x\x07\u200b"
+    for words in ((odd,), ("tasks", odd), ("eval", f"--{odd}"), ("eval", "--limit", odd), ("report", "--by", odd)):
+        ran = babycli(*words)
+        assert ran.code == 2
+        assert not {c for c in ran.err if not (c.isprintable() or c == "\n")}
+
+
+@pytest.mark.parametrize("size", ["\u00b2", "9" * 5000, "1000000000", "-5", ""])
+def test_an_odd_size_of_the_terminal_is_passed_over(
+    size: str, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", size)
+    monkeypatch.setenv("LINES", size)
+    assert babycli("tasks").code == 0
+    assert babycli("--help").code == 0

@@ -57,6 +57,16 @@ def damaged(logs: Path, kind: str, changes: dict[str, Any]) -> Path:
         ("results", {"model_args": []}),
         ("results", {"skipped.vtwt": 3}),
         ("results", {"results.vtwt": []}),
+        ("results", {"results.vtwt": {"acc,none": "0.5"}}),
+        ("results", {"results.vtwt": {"acc,none": 10**400}}),
+        ("results", {"config.limit": 10**400}),
+        ("results", {"fingerprint": ["a", "b"]}),
+        ("results", {"dtype": {}}),
+        ("results", {"chance.vtwt": {"acc": [0.5]}}),
+        ("results", {"versions.vtwt": 10**400}),
+        ("results", {"replies": {"vtwt": {"n": "many"}}}),
+        ("results", {"tasks": {"new": {"title": "New", "metrics": [{"name": "acc", "kind": "share"}]}}}),
+        ("results", {"tasks": {"new": {"title": 3, "metrics": []}}}),
         ("outcomes", {"tasks.vtwt.groups": {"session": [None] * 60}}),
         ("outcomes", {"tasks.vtwt.trials": []}),
         ("outcomes", {"tasks.vtwt.trials": ["1"]}),
@@ -109,6 +119,28 @@ def test_nan_in_the_results_of_lmms_eval_is_read(tmp_path: Path, babycli: Babycl
     ran = babycli("report", tmp_path)
     assert ran.code == 0
     assert "50.0" in ran.out
+
+
+def test_counts_beyond_all_files_are_told_in_a_moment(tmp_path: Path, babycli: Babycli) -> None:
+    """The rows that lack are named one by one, and a claim of 10^15 rows must not make as many names."""
+    sound = write_run(tmp_path, "sound", drawn(1, {"vtwt": 0.6}, {"vtwt": 60}))
+    for n, more in ((10**15, 10**400), (10**400, 10**15)):
+        document = {
+            "results": {"vtwt": {"acc,none": 0.5}, "labeled_s": {"acc,none": n}},
+            "config": {"model": "x", "limit": more},
+            "n-samples": {"vtwt": {"original": n, "effective": n}},
+        }
+        path = tmp_path / "20260101_120000_results.json"
+        path.write_text(json.dumps(document))
+        lines = [{"doc_id": i, "filtered_resps": [["2.5", "False"], ["3.5", "False"]]} for i in (0, 3, n)]
+        path.with_name("20260101_120000_samples_vtwt.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
+        ran = babycli("report", "--audit", tmp_path, "--data", tmp_path)
+        assert ran.code == 7
+        assert path.name in ran.out.replace("\n", "")
+        shown = babycli("report", tmp_path, "--data", tmp_path)
+        assert shown.code == 0
+        assert "sound" in shown.out
+    assert sound.exists()
 
 
 def test_an_audit_lists_unfinished_runs_too(logs: Path, babycli: Babycli) -> None:
