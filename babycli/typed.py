@@ -1,6 +1,7 @@
-"""Values of JSON as dataclasses: what a log holds has the types that the code says, or is refused.
+"""Values of JSON, and dataclasses of them: what a log holds has the types that the code says, or is refused.
 
-Owns this check, of fields, lists and objects in them. Never knows what a field means.
+Owns decoding what is nested within reason, and the check of fields, lists and objects in them. Never knows what a field
+means.
 """
 
 from __future__ import annotations
@@ -13,9 +14,33 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+import orjson
+
+TOO_DEEP = "has objects in objects, too many levels deep"
 _WIDEST = 1 << 63  # whole numbers from here on are no counts, and some are beyond all floats
 
+_DEEPEST = 200  # lists and objects in one another; Python's repr() and json end at about 1,000
+
 T = TypeVar("T")
+
+
+def from_json(raw: bytes) -> Any:
+    """Decodes JSON. Raises ValueError for what is none, and for values that lie too deep in others."""
+    value = orjson.loads(raw)
+    if raw.count(b"[") + raw.count(b"{") > _DEEPEST and is_deep(value):
+        raise ValueError(TOO_DEEP)
+    return value
+
+
+def is_deep(value: object) -> bool:
+    """Tells whether lists and objects are nested too deep for functions that go down into them."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner = (of.values() if isinstance(of, dict) else of for of in level if isinstance(of, dict | list))
+        level = [each for of in inner for each in of if isinstance(each, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def read_as(kind: type[T], raw: object, passes_over: bool = False) -> T:
@@ -24,7 +49,8 @@ def read_as(kind: type[T], raw: object, passes_over: bool = False) -> T:
     With ``passes_over``, fields that it does not know, as a later version may add them, are left out. Raises TypeError
     or ValueError for anything else, with the name of the field.
     """
-    return _read_object(kind, raw, kind.__name__, passes_over)
+    made: T = _read_object(kind, raw, kind.__name__, passes_over)
+    return made
 
 
 def _read_object(kind: Any, raw: object, name: str, passes_over: bool) -> Any:

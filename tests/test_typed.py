@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pytest
 
-from babycli.typed import read_as
+from babycli.typed import from_json, read_as
 
 
 class Colour(StrEnum):
@@ -74,3 +74,14 @@ def test_fields_of_a_later_version_may_be_passed_over() -> None:
     assert read_as(Outer, later, passes_over=True).inner == Inner(3)
     with pytest.raises(TypeError, match="'new'"):
         read_as(Outer, later)
+
+
+@pytest.mark.parametrize("around", [b"[%s]", b'{"a": %s}', b'[1, %s, "x"]'])
+def test_json_is_read_to_some_depth(around: bytes) -> None:
+    raw = b"1"
+    for _ in range(200):
+        raw = around.replace(b"%s", raw)
+    assert from_json(raw) is not None
+    with pytest.raises(ValueError, match="deep"):
+        from_json(around.replace(b"%s", raw))
+    assert from_json(b"[%s 1]" % (b"[1]," * 1000))

@@ -31,6 +31,7 @@ from babycli.data.rows import parse_rows
 from babycli.domain import Answer, Item, Loglikelihood, Text, Write
 from babycli.tasks import all_tasks
 from babycli.tasks.base import Asking, Task, groups_of, row_as_logged
+from babycli.typed import is_deep
 from babycli.wording import AnswerWay
 
 _SET = "fuzz"
@@ -208,6 +209,8 @@ def _read_json(text: str) -> Any:
 
     read = json.loads(text, object_pairs_hook=once, parse_constant=lambda word: finite("inf"), parse_float=finite)
     json.dumps(read, ensure_ascii=False).encode()
+    if isinstance(read, list) and any(map(is_deep, read)):
+        raise ValueError("too deep")
     return read
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from babycli.domain import Row
+from babycli.typed import TOO_DEEP, is_deep
 from babycli.wording import each_key_once, first_line, listed
 
 BOM = b"\xef\xbb\xbf"
@@ -121,6 +122,8 @@ def _parse_json(text: str, columns: Sequence[str]) -> ParsedRows:
 
 def _item_problem(item: object, columns: Sequence[str]) -> str:
     """Tells why an item is not a row; "" if it is one."""
+    if is_deep(item):
+        return TOO_DEEP
     if not isinstance(item, dict):
         return f"is {json.dumps(item)[:40]}, should be an object"
     lacking = [column for column in columns if column not in item]
@@ -133,8 +136,6 @@ def _item_problem(item: object, columns: Sequence[str]) -> str:
         json.dumps(item, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         return "has half of a character, as \\ud800 is"
-    except RecursionError as error:
-        return _why_unreadable(error)
     return ""
 
 
@@ -158,4 +159,4 @@ def _finite(text: str) -> float:
 def _why_unreadable(error: ValueError | RecursionError) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} in line {error.lineno}, column {error.colno}"
-    return "has objects in objects, too many levels deep" if isinstance(error, RecursionError) else first_line(error)
+    return TOO_DEEP if isinstance(error, RecursionError) else first_line(error)

@@ -23,8 +23,9 @@ def text(value: object) -> str:
 
 def number(value: object) -> int | float | None:
     """Gives a number of JSON; None for anything else, and for a whole number that is beyond all floats and counts."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number and (isinstance(value, float) or abs(value) < _WIDEST) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return value if isinstance(value, float) or abs(value) < _WIDEST else None
 
 
 def count(value: object) -> int | None:

@@ -31,6 +31,7 @@ import orjson
 from babycli.domain import Answer, CannotAnswer, Loglikelihood, NoReply, Row, Similarity, Text
 from babycli.logs.fields import number
 from babycli.tasks.base import Task
+from babycli.typed import TOO_DEEP, from_json, is_deep
 
 NO_OBJECT = "not a JSON object"
 _FLOAT32_MAX = 3.4028234663852886e38
@@ -80,12 +81,14 @@ def parse_line(line: Mapping[str, Any], task: Task) -> Sample:
 def decoded(raw: bytes) -> Mapping[str, Any]:
     """Decodes the JSON object of a line or a whole file. Raises ValueError."""
     try:
-        line = orjson.loads(raw)
+        line = from_json(raw)
     except orjson.JSONDecodeError:
         try:
             line = json.loads(raw)  # slower, but knows NaN and Infinity, which Python's json writes
         except (ValueError, RecursionError) as error:
             raise ValueError("not whole JSON") from error
+        if is_deep(line):
+            raise ValueError(TOO_DEEP) from None
     if not isinstance(line, dict):
         raise ValueError(NO_OBJECT)
     return line

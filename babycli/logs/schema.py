@@ -9,10 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from babycli.errors import DataError
 from babycli.files import read_file
+from babycli.typed import from_json
 
 SCHEMA_VERSION = 2
 READABLE = (1, 2)
@@ -32,7 +31,7 @@ def check_schema(version: object) -> None:
 def read_run(folder: Path) -> dict[str, Any] | None:
     """Reads run.json of a folder; None if there is none, or none that can be read."""
     try:
-        run = orjson.loads(read_file(folder / RUN_FILE))
-    except (OSError, orjson.JSONDecodeError):
+        run = from_json(read_file(folder / RUN_FILE))
+    except (OSError, ValueError):
         return None
     return run if isinstance(run, dict) else None

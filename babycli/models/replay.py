@@ -39,6 +39,7 @@ from babycli.models.base import (
     Part,
 )
 from babycli.models.parts.prompts import all_words
+from babycli.typed import from_json
 from babycli.wording import did_you_mean, each_key_once, listed
 
 PREFIX = "replay:"
@@ -194,7 +195,7 @@ def read_recording(path: Path) -> Recording:
 def _parse(number: int, raw: bytes) -> Line:
     """Reads a line. Raises ValueError that tells what is wrong with it."""
     try:
-        fields: Any = orjson.loads(raw)
+        fields: Any = from_json(raw)
     except orjson.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error}") from error
     json.loads(raw, object_pairs_hook=each_key_once)

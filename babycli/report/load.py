@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from babycli.data.datasets import OWN
 from babycli.data.labels import read_labels
 from babycli.data.manifest import published
@@ -48,6 +46,7 @@ from babycli.tasks import all_tasks
 from babycli.tasks.about import About, about, is_known, is_of_chosen, learn
 from babycli.tasks.base import Task
 from babycli.tasks.replies import Replies
+from babycli.typed import from_json
 from babycli.wording import Scoring, any_of, listed, printable
 
 EVALUATE = "run  babycli eval  first, or name the folder given to --output-path"
@@ -218,7 +217,7 @@ def _trials(document: Document, shared: Shared) -> Mapping[str, TaskTrials]:
     file = document.path
     path = file.with_name(f"{stamp(file)}_outcomes.json")
     try:
-        return from_document(orjson.loads(read_content(path)), shared)
+        return from_document(from_json(read_content(path)), shared)
     except FileNotFoundError:
         if path.exists():  # a pointer in its place: what it says must not be guessed
             raise

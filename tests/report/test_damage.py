@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from tests.conftest import Babycli
 from tests.report.logs import drawn, write_run
 
+DEEP: Any = functools.reduce(lambda inner, _: [inner], range(950), 1)
 WORDS = (
     (),
     ("--format", "latex"),
@@ -61,6 +63,9 @@ def damaged(logs: Path, kind: str, changes: dict[str, Any]) -> Path:
         ("results", {"results.vtwt": {"acc,none": 10**400}}),
         ("results", {"config.limit": 10**400}),
         ("results", {"fingerprint": ["a", "b"]}),
+        ("results", {"model_args": {"x": DEEP}}),
+        ("results", {"chance.vtwt": DEEP}),
+        ("outcomes", {"tasks.vtwt.ties": DEEP}),
         ("results", {"dtype": {}}),
         ("results", {"chance.vtwt": {"acc": [0.5]}}),
         ("results", {"versions.vtwt": 10**400}),
@@ -77,7 +82,7 @@ def damaged(logs: Path, kind: str, changes: dict[str, Any]) -> Path:
         ("outcomes", {"tasks.vtwt.values": {"acc": [None] * 60}}),
         ("outcomes", {"tasks": []}),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:60] if isinstance(value, str) else str(next(iter(value))),
 )
 def test_a_field_that_is_wrong_hides_nothing(
     kind: str, changes: dict[str, Any], words: tuple[str, ...], logs: Path, babycli: Babycli
