@@ -75,7 +75,7 @@ class ModelForm:
 
 Form = SheetForm | PageForm | ModelForm
 _forms: dict[str, Form] = {}
-_DELETE = "\x7f"  # JSON leaves it as it is
+_DELETE = "\x7f"  # json leaves it as it is
 _BEGINS_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the latter: the same in full width
 
 
@@ -140,11 +140,11 @@ def as_json(document: Any) -> str:
         text = orjson.dumps(document, option=options).decode()
     except TypeError:
         text = orjson.dumps(_as_unicode(document), option=options).decode()
-    return "".join(map(_escaped, text)) if not text.isascii() or _DELETE in text else text
+    return "\n".join(line if line.isprintable() else "".join(map(_escaped, line)) for line in text.split("\n"))
 
 
 def _escaped(character: str) -> str:
-    if character.isprintable() or character == "\n":
+    if character.isprintable():
         return character
     return json.dumps(character)[1:-1] if character != _DELETE else "\\u007f"
 

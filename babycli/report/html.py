@@ -178,7 +178,7 @@ def _part(number: int, table: Table) -> _Part:
 
 def _finalized(value: Any) -> Any:
     """Gives a value of the page; no name in it steers a terminal, or turns the words beside it around."""
-    return value if isinstance(value, Markup) or not isinstance(value, str) else printable(value)
+    return value if isinstance(value, Markup | int | float) else printable(str(value))
 
 
 def _verbatim(name: str) -> Markup:
