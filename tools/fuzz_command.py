@@ -6,6 +6,7 @@ Owns running one, and what must hold for whatever is printed. Never makes a file
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import typer.main
 
 from babycli.cli import main
 
-_BUILT = []
+typer.main.get_command = functools.cache(typer.main.get_command)  # all commands are built once, not for each line
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,6 @@ class Ran:
 
 def run(*words: object) -> Ran:
     """Runs a command line. What is not caught there is raised."""
-    if not _BUILT:  # all commands, once for all command lines
-        _BUILT.append(typer.main.get_command)
-        built: dict[int, object] = {}
-        typer.main.get_command = lambda app: built.setdefault(id(app), _BUILT[0](app))
     texts = tuple(map(str, words))
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
         code = main(texts)

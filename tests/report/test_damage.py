@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from tests.conftest import Babycli
 from tests.report.logs import drawn, write_run
 
-DEEP: Any = functools.reduce(lambda inner, _: [inner], range(950), 1)
+DEEP = json.loads("[" * 950 + "]" * 950)
 WORDS = (
     (),
     ("--format", "latex"),
