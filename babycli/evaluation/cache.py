@@ -25,7 +25,8 @@ class AnswerCache:
     """The answers of one model in one folder of caches."""
 
     def __init__(self, folder: Path, identity: Identity) -> None:
-        self.folder = folder / identity.answers_digest[:32]
+        self._answers_digest = identity.answers_digest
+        self.folder = folder / self._answers_digest[:32]
         self.damaged: tuple[str, ...] = ()
         self._had: set[Key] = set()
 
@@ -40,7 +41,7 @@ class AnswerCache:
             raise OutputError(f"cannot write {self.folder}: {error.strerror}", _MEND) from error
         if not os.access(self.folder, os.W_OK):
             raise OutputError(f"cannot write {self.folder}", _MEND)
-        logged = merged(sorted(self.folder.glob("*.jsonl")))
+        logged = merged(sorted(self.folder.glob("*.jsonl")), self._answers_digest)
         self._had, self.damaged = set(logged.answers), logged.damaged
         return logged.answers
 
@@ -52,6 +53,6 @@ class AnswerCache:
         path = self.folder / f"{datetime.now(UTC):%Y%m%d_%H%M%S}-{uuid4().hex[:12]}.jsonl"
         try:
             with path.open("xb") as stream:
-                stream.writelines(to_line(answered) for answered in new)
+                stream.writelines(to_line(answered, self._answers_digest) for answered in new)
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror}", _MEND) from error

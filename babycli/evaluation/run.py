@@ -130,12 +130,12 @@ class ModelRun:
         rounds = Rounds(inputs, options.scoring, n_talks=n_talks)
         plan = rounds.plan
         about = provenance(inputs, plan, model, spec, identity)
-        self._check_agreement(plan, model.info)
+        self._check_agreement(plan, identity)
         where = processes.together(
             lambda: self._folder(identity, log_name(spec.name)) if processes.is_first else Path()
         )
         self.is_running = True
-        with RunLog(processes.share(where), processes.rank) as log:
+        with RunLog(processes.share(where), identity.answers_digest, processes.rank) as log:
             batching = self._batching(spec.device, log.provenance)
             session: dict[str, Any] = {"start": started, "device": spec.device, "n_processes": processes.n}
             session["libraries"] = about["libraries"]
@@ -318,12 +318,12 @@ class ModelRun:
     def _note(self, message: str) -> None:
         self._reporter.say(f"note: {message}")
 
-    def _check_agreement(self, plan: Plan, info: ModelInfo) -> None:
-        """Checks that all processes have the same images, labels and weights. Raises ModelError."""
-        if len(set(self._processes.gather((plan.digest, info.fingerprint)))) > 1:
+    def _check_agreement(self, plan: Plan, identity: Identity) -> None:
+        """Checks that all processes have the same images, labels, weights and libraries. Raises ModelError."""
+        if len(set(self._processes.gather((plan.digest, identity.answers_digest)))) > 1:
             raise ModelError(
-                "the processes do not see the same images, labels and weights",
-                "give all machines the same files, on a disk that they share",
+                "the processes do not see the same images, labels, weights and versions of libraries",
+                "give all machines the same files and the same environment, on a disk that they share",
             )
 
     def _run(

@@ -15,8 +15,10 @@ file is read.
 
 ``prompt`` is the last turn in the form of --prompt, for a reader; ``text`` is the answer that was scored.
 
-Each ends with ``"check": "<CRC-32 of the line without it>"``. A line that a disk or somebody has changed is damaged: it
-is passed over, as if the request had not been answered yet.
+Each ends with ``"of": ..., "check": "<CRC-32 of the line without it>"``. ``of`` is the beginning of a digest of all that
+answers depend on besides their requests (Identity.answers_digest). A line that a disk or somebody has changed is
+damaged, and so is one that another model or setting gave, copied from elsewhere: it is passed over, as if the request
+had not been answered yet.
 
 ``input`` is a digest of the features and ids that the model got: equal inputs must get equal scores. NaN is null, as
 JSON has no name for it; infinities are the texts "inf" and "-inf".
@@ -58,6 +60,7 @@ from babycli.files import read_file
 _NO_REPLY = {False: "null", True: "end"}  # by whether the recorded conversation ended before
 _CHECK = b',"check":"%08x"}\n'
 _CHECK_BYTES = len(_CHECK % 0) - 1  # at the end of a line
+_OF_CHARACTERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +109,9 @@ class Logged:
     damaged: tuple[str, ...]  # "FILE, line N" of each line that is not as it was written
 
 
-def to_line(answered: Answered) -> bytes:
-    """Gives the line of an answer, with its newline."""
-    line = orjson.dumps(_to_fields(answered))
+def to_line(answered: Answered, answers_digest: str = "") -> bytes:
+    """Gives the line of an answer, with its newline; ``answers_digest`` says what gave it."""
+    line = orjson.dumps(_to_fields(answered) | {"of": answers_digest[:_OF_CHARACTERS]})
     return line[:-1] + _CHECK % zlib.crc32(line)
 
 
@@ -148,25 +151,28 @@ def _extra_field(answer: Text | NoReply) -> dict[str, Any]:
     return {"extra": answer.extra} if answer.extra else {}
 
 
-def _read(path: Path) -> Iterator[Answered | None]:
-    """Reads the lines of a file, of any schema version; gives None for a damaged one. A torn last line is left out."""
+def _read(path: Path, answers_digest: str | None) -> Iterator[Answered | None]:
+    """Reads the lines of a file; gives None for a damaged one. A torn last line is left out."""
     try:
         content = read_file(path)
     except OSError as error:
         raise DataError(f"cannot read the scores {path}: {error.strerror}") from error
     for line in content[: whole_bytes(content)].split(b"\n")[:-1]:
         try:
-            yield _from_line(line)
+            yield _from_line(line, answers_digest)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             yield None
 
 
-def merged(paths: Iterable[Path]) -> Logged:
-    """Reads the answers of several files. Raises DataError for one that cannot be read."""
+def merged(paths: Iterable[Path], answers_digest: str | None = None) -> Logged:
+    """Reads the answers of several files: those that belong to ``answers_digest``; with None all, also of version 1.
+
+    Raises DataError for a file that cannot be read.
+    """
     answers: dict[Key, Answered] = {}
     damaged = []
     for path in paths:
-        for number, answered in enumerate(_read(path), 1):
+        for number, answered in enumerate(_read(path, answers_digest), 1):
             if answered is None:
                 damaged.append(f"{path}, line {number}")
             else:
@@ -183,14 +189,16 @@ def _prompt(content: Content) -> str:
     return as_prompt(content[-1][1]) if content else ""
 
 
-def _from_line(line: bytes) -> Answered:
-    """Reads a line. Raises ValueError for one that fails its check, and others for odd fields."""
+def _from_line(line: bytes, answers_digest: str | None = None) -> Answered:
+    """Reads a line. Raises ValueError for one that fails its check or is of others, and others for odd fields."""
     fields = orjson.loads(line)
-    if "turns" not in fields:
+    if "turns" not in fields and answers_digest is None:
         return _from_old_fields(fields)
     body = line[:-_CHECK_BYTES] + b"}"
     if line[-_CHECK_BYTES:] + b"\n" != _CHECK % zlib.crc32(body):
         raise ValueError("its check does not fit")
+    if answers_digest is not None and fields["of"] != answers_digest[:_OF_CHARACTERS]:
+        raise ValueError("another model or setting gave it")
     return _from_fields(fields)
 
 

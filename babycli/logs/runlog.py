@@ -53,11 +53,12 @@ def new_folder(output: Path, model: str) -> Path:
 class RunLog:
     """The folder of a run, as one of its processes writes it. A context manager.
 
-    Raises OutputError if the disk is full or may not be written, ResumeError if another process writes the folder.
+    ``answers_digest`` is written into each answer; those that another one stands in are damaged. Raises OutputError if the disk is full or may not be written, ResumeError if another process writes the folder.
     """
 
-    def __init__(self, folder: Path, rank: int = 0) -> None:
+    def __init__(self, folder: Path, answers_digest: str, rank: int = 0) -> None:
         self.folder = folder
+        self._answers_digest = answers_digest
         self.timestamp = folder.name
         self.provenance: dict[str, Any] = read_run(folder) or {}
         self._scores_path = folder / f"scores.rank{rank}.jsonl"
@@ -87,7 +88,7 @@ class RunLog:
     def append(self, answered: Answered) -> None:
         """Appends an answer of this process; the operating system has it when this returns."""
         with _explained(self._scores_path):
-            self._scores.write(to_line(answered))
+            self._scores.write(to_line(answered, self._answers_digest))
             self._scores.flush()
             if self._known is not None:
                 self._known.setdefault(answered.key, answered)
@@ -110,7 +111,7 @@ class RunLog:
             paths = sorted(self.folder.glob("scores.rank*.jsonl"))
             for path in paths:
                 _check_own(path)
-            logged = merged(paths)
+            logged = merged(paths, self._answers_digest)
             self._known, self.damaged = logged.answers, logged.damaged
         return self._known
 

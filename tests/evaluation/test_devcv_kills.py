@@ -21,7 +21,7 @@ from PIL import Image
 
 from babycli.cli import main
 from tests.checkpoints import SPECIAL, weights_of, write_checkpoint
-from tests.evaluation.logs import only_run, read_json
+from tests.evaluation.logs import final, only_run, read_json
 from tests.evaluation.processes import Evaluation
 from tests.evaluation.test_distributed import start
 from tests.written_once import written_once
@@ -32,9 +32,7 @@ WORDS += ["ball", "red", "cat", "dog", "blue", "house", "sun", "tree"]
 N_ITEMS, N_LEARNT, N_TURNS = 3, 5, 15
 N_ANSWERS = N_ITEMS * N_TURNS
 PLAYED = ("--tasks", "baby_memory", "--set", "drawn", "--max-new-tokens", 4, "--batch-size", 2)
-FINAL = ("results.json", "outcomes.json", "samples_baby_memory.jsonl")
-# Of a results file, what tells when and where it was written.
-TIMES = ("date", "total_evaluation_time_seconds")
+SAMPLES = "_samples_baby_memory.jsonl"
 
 
 def memory_entry(n: int) -> dict[str, Any]:
@@ -98,17 +96,6 @@ def words_of(model: Path, data: Path, logs: str) -> Sequence[object]:
     return ("--model", model, *more, *PLAYED, "--data", data, "--output-path", logs)
 
 
-def final(folder: Path) -> dict[str, Any]:
-    """The final files of a run, without what tells when it was."""
-    found: dict[str, Any] = {}
-    for name in FINAL:
-        (path,) = folder.glob(f"*_{name}")
-        found[name] = path.read_text()
-    document = json.loads(found["results.json"])
-    found["results.json"] = {key: value for key, value in document.items() if key not in TIMES}
-    return found
-
-
 @pytest.fixture(scope="session")
 def undisturbed(talking: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The logs of the run that the others are compared with. Do not write."""
@@ -122,7 +109,7 @@ def undisturbed(talking: Path, drawn: Path, tmp_path_factory: pytest.TempPathFac
 def test_the_undisturbed_run_is_worth_comparing_with(undisturbed: Path) -> None:
     """All turns were asked, and what was said differs from turn to turn and from item to item."""
     folder = only_run(undisturbed)
-    said = [[text for (text,) in json.loads(line)["resps"]] for line in final(folder)[FINAL[2]].splitlines()]
+    said = [[text for (text,) in json.loads(line)["resps"]] for line in final(folder)[SAMPLES].splitlines()]
     assert [len(texts) for texts in said] == [N_TURNS] * N_ITEMS
     assert len({tuple(texts) for texts in said}) == N_ITEMS
     assert len({text for texts in said for text in texts}) > N_ITEMS

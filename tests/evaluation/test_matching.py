@@ -246,7 +246,7 @@ def test_a_dual_encoder_says_which_picture_is_like_another(
     assert document["ties"] == {"same": 1}
     assert document["results"]["same"]["acc,none"] == pytest.approx(sum(x["acc"] for x in of_items) / N_ITEMS)
     logged = lines(folder / "scores.rank0.jsonl")
-    assert all(set(line) == {"turns", "prompt", "match", "similarity", "input", "check"} for line in logged)
+    assert all(set(line) == {"turns", "prompt", "match", "similarity", "input", "of", "check"} for line in logged)
     assert all([len(parts) for _, parts in line["turns"]] == [2] for line in logged)
     assert read_json(folder / "run.json")["plan"]["images"] == len({name for row in own for name in row["image"]})
     assert babycli("report", "logs").code == 0

@@ -358,6 +358,30 @@ def test_damaged_scores_are_named_and_computed_again(
     assert merged([scores]).answers == merged([whole / "scores.rank0.jsonl"]).answers
 
 
+def test_answers_of_another_model_are_not_taken(
+    linked: Path, babycli: Babycli, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines that another run has written, whole as they are, in a score file and in a cache."""
+    other = write_checkpoint(tmp_path / "checkpoints" / "other", DEMO_WORDS, seed=4)
+    words = ("--tasks", "vtwt", "--limit", 4, "--batch-check", 0)
+    for model, name in ((small, "whole"), (other, "other")):
+        assert babycli("eval", "--model", model, *words, "--output-path", name, "--cache", f"cache-{name}").code == 0
+    (cached,) = Path("cache-whole").glob("*/*.jsonl")
+    foreign = only_run(Path("other")) / "scores.rank0.jsonl"
+    shutil.copy(foreign, cached)
+    folder = interrupted(babycli, monkeypatch, 2, "--model", small, *words)
+    (folder / "scores.rank1.jsonl").write_bytes(foreign.read_bytes())
+    ran = babycli("eval", "--model", small, *words, "--cache", "cache-whole")
+    assert ran.code == 0, ran.err
+    n = len(lines(foreign))
+    for path in (folder / "scores.rank1.jsonl", cached):
+        assert f"note: {n} damaged answers are not used, but computed again: {path}, line 1" in ran.err
+    assert results(folder)["results"] == results(only_run(Path("whole")))["results"]
+    assert (folder / "scores.rank0.jsonl").read_bytes() == (
+        only_run(Path("whole")) / "scores.rank0.jsonl"
+    ).read_bytes()
+
+
 @pytest.mark.parametrize(
     "odd",
     [
@@ -389,7 +413,7 @@ def test_a_run_that_is_being_written_is_left_alone(
     linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = interrupted(babycli, monkeypatch, 10, "--model", small, *SOME)
-    with RunLog(folder):
+    with RunLog(folder, ""):
         ran = babycli("eval", "--model", small, *SOME)
         assert ran.code == 6
         assert "is being written by another process" in ran.err

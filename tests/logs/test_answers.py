@@ -162,7 +162,8 @@ def test_lines_by_hand() -> None:
     for one, fields in cases:
         line = orjson.loads(to_line(one))
         check = line.pop("check")
-        assert line == {"turns": turns, "prompt": "why?"} | fields
+        assert list(line)[-1] == "of"
+        assert line == {"turns": turns, "prompt": "why?"} | fields | {"of": ""}
         assert check == f"{zlib.crc32(orjson.dumps(line)):08x}"
 
 
