@@ -102,15 +102,17 @@ class FolderStore:
         except OSError as error:
             raise_limit(error)
             raise self.problem(name) or ImageError(ProblemKind.UNREADABLE, path, str(error.strerror)) from error
-        with os.fdopen(fd, "rb") as stream:
+        try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode) or not 0 < status.st_size <= MAX_IMAGE_BYTES:
                 raise self.problem(name) or _changed(path)
-            try:
+            with os.fdopen(fd, "rb", closefd=False) as stream:
                 content = stream.read(status.st_size)
-            except OSError as error:
-                raise_limit(error)
-                raise ImageError(ProblemKind.UNREADABLE, path, str(error.strerror)) from error
+        except OSError as error:
+            raise_limit(error)
+            raise ImageError(ProblemKind.UNREADABLE, path, str(error.strerror)) from error
+        finally:
+            os.close(fd)
         if len(content) != status.st_size:
             raise _changed(path)
         return content

@@ -396,14 +396,15 @@ class ZipArchive:
 
     def _member(self, position: int) -> Member:
         raw = os.pread(self._fd, _ENTRY.size + 256, self._directory_start + position)
-        n_name, n_extra = struct.unpack_from("<2H", raw, 28)
-        length = _ENTRY.size + n_name + n_extra
+        length = _ENTRY.size + _n_name_and_extra(raw, _ENTRY.size)
         if len(raw) < length:
             raw = os.pread(self._fd, length, self._directory_start + position)
         return self._parse(raw[:length])
 
     def _parse(self, entry: bytes) -> Member:
         """Reads a directory entry: 46 bytes | name | extra. Sizes and offset may stand in the extra's zip64 field."""
+        if len(entry) < _ENTRY.size:
+            raise self._cut_off("its directory is not there any more, so it has changed since it was opened")
         fields = _ENTRY.unpack_from(entry)
         made_by, flags, method, crc32 = fields[2], fields[5], fields[6], fields[9]
         compressed, size, n_name, attributes, offset = fields[10], fields[11], fields[12], fields[17], fields[18]

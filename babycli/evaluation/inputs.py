@@ -109,17 +109,19 @@ class Inputs:
     def open_image(self, image: ImageRef) -> Image:
         """Opens a picture that is shown. What is decoded are the bytes whose digest the run logs.
 
-        Raises DataError for one that cannot be decoded, ChecksumError for one that has changed since the run began.
+        Raises DataError for one that cannot be decoded, ChecksumError for one that has changed since the run began, or
+        can no longer be read.
         """
         if image in self.made:
             return self.made[image]()
         store = self.places[image]
-        content, place = store.read(image.name), store.place(image.name)
+        place = store.place(image.name)
+        try:
+            content = store.read(image.name)
+        except DataError as error:
+            raise _changed(f"{place} has changed since this run began: {error.message}") from error
         if hashlib.sha256(content).hexdigest() != self.own_sha256[image]:
-            raise ChecksumError(
-                f"{place} has changed since this run began",
-                "put the old file back, and the same command goes on; with the new one it begins a run of its own",
-            )
+            raise _changed(f"{place} has changed since this run began")
         return decode(content, place)
 
     def images_digest(self, task: TaskInput) -> str:
@@ -130,6 +132,12 @@ class Inputs:
         links = task.task.links
         names = sorted((links[image.source], image.name, self.own_sha256[image]) for image in task.images)
         return digest_of_places(names)
+
+
+def _changed(message: str) -> ChecksumError:
+    return ChecksumError(
+        message, "put the old file back, and the same command goes on; with the new one it begins a run of its own"
+    )
 
 
 def digest_of_places(places: Iterable[tuple[str, str, str]]) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from babycli.errors import ResumeError
 from babycli.evaluation.timings import PHASES
 from babycli.logs.identity import Identity
-from babycli.logs.schema import NAME_FORMAT, RUN_FILE, read_run
+from babycli.logs.schema import NAME_FORMAT, RUN_FILE, SCHEMA_VERSION, read_run
 
 
 def find_unfinished(runs: Path, now: Identity) -> Path | None:
@@ -53,7 +53,8 @@ def _check_run(folder: Path, run: Mapping[str, Any]) -> None:
         sessions, size = run.get("sessions", []), run.get("batch_size", 1)
         times = [session[key] for session in sessions for key in ("start", "end") if key in session]
         seconds = [session["timings"][phase] for session in sessions if "timings" in session for phase in PHASES]
-        is_sound = all(datetime.fromisoformat(time) for time in [*times, *([run["start"]] if "start" in run else [])])
+        is_sound = run["schema_version"] == SCHEMA_VERSION
+        is_sound &= all(datetime.fromisoformat(time) for time in [*times, *([run["start"]] if "start" in run else [])])
         is_sound &= all(isinstance(session, dict) and "start" in session for session in sessions)
         is_sound &= isinstance(sessions, list) and isinstance(size, int) and not isinstance(size, bool) and size > 0
         is_sound &= all(isinstance(value, int | float) and math.isfinite(value) for value in seconds)
@@ -61,7 +62,7 @@ def _check_run(folder: Path, run: Mapping[str, Any]) -> None:
         is_sound = False
     if not is_sound:
         raise ResumeError(
-            f"{folder / RUN_FILE} is damaged: its sessions, start or batch_size are not as babycli writes them",
+            f"{folder / RUN_FILE} is damaged: its schema_version, sessions, start or batch_size are not as babycli writes them",
             "put the file back as it was; or start anew with  --no-resume",
         )
 
@@ -88,7 +89,7 @@ def _differences(run: Mapping[str, Any], now: Identity) -> list[str]:
     try:
         return Identity.from_document(run["identity"]).differences(now)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        return [f"babycli: {run.get('babycli_version')!r} wrote it, in a form of before identities were logged"]
+        return [f"identity: damaged, or of before identities were logged (babycli {run.get('babycli_version')!r:.40})"]
 
 
 def _asked(run: Mapping[str, Any]) -> tuple[object, ...]:

@@ -1,6 +1,6 @@
 """A run in two processes with a cache, stopped again and again in any way, ends with the numbers of an undisturbed one.
 
-A few stops here; `make kills` makes BABYCLI_KILL_ROUNDS=100 of each kind of run.
+One stop here; `make kills` makes BABYCLI_KILL_ROUNDS=100 of each kind of run.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from tests.written_once import written_once
 
 __all__ = ["drawn", "talking"]  # fixtures
 
-N_ROUNDS = int(os.environ.get("BABYCLI_KILL_ROUNDS", "2"))
+N_ROUNDS = int(os.environ.get("BABYCLI_KILL_ROUNDS", "1"))
 N_IN_A_RUN = 5  # stops, before it is let to its end
+PATIENCE_S = 3  # then what is left is killed, as launchers do: a process waits for one that was killed before they met
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 WAYS_TO_END = {0, 5, 130, *(-number for number in SIGNALS)}  # 5: the other process is gone
 
@@ -44,7 +45,7 @@ def words_for(kind: str, request: pytest.FixtureRequest) -> Sequence[object]:
     if family == "clip":
         factory = request.getfixturevalue("tmp_path_factory")
         model = written_once(factory, "clip", lambda folder: write_clip(folder, "clip"))
-    words = ("--model", model, "--tasks", tasks, "--limit", 12, "--batch-size", size, "--batch-check", 0)
+    words = ("--model", model, "--tasks", tasks, "--limit", 6, "--batch-size", size, "--batch-check", 0)
     return (*words, "--data", request.getfixturevalue("dataset"))
 
 
@@ -54,6 +55,11 @@ def lines_below(folder: Path) -> list[bytes]:
     return sorted(line for path in paths for line in path.read_bytes().splitlines())
 
 
+def is_proper(ran: Ran) -> bool:
+    """Whether it ended as babycli does; one may also be hit before babycli was there, and has not said a word."""
+    return (ran.code in WAYS_TO_END and "Traceback" not in ran.err) or (ran.code, ran.err) == (1, "")
+
+
 def all_of(logs: Path, cache: Path) -> dict[str, Any]:
     folder = only_run(logs)
     return final(folder) | {"scores": lines_below(folder), "cache": lines_below(cache)}
@@ -61,15 +67,21 @@ def all_of(logs: Path, cache: Path) -> dict[str, Any]:
 
 def stop(processes: Sequence[Evaluation], logs: Path, n_answers: int, rng: random.Random) -> list[Ran]:
     """Ends one of the processes, or both, in the way and at the moment that ``rng`` draws."""
-    if rng.random() < 0.3:
-        time.sleep(rng.uniform(0, 1.5))  # also before there is any answer, and behind the last
-    else:
-        n = rng.randint(0, n_answers)
-        while all(process.poll() is None for process in processes) and len(lines_below(logs)) < n:
-            time.sleep(0.002)
+    n = rng.randint(-n_answers // 4, n_answers)  # below 0: before there is any answer
+    moment = time.monotonic() + (rng.uniform(0, 1) if n < 0 else 60)
+    while time.monotonic() < moment and all(process.poll() is None for process in processes):
+        if len(lines_below(logs)) >= n >= 0:
+            break
+        time.sleep(0.002)
+    time.sleep(rng.choice((0, rng.uniform(0, 0.3))))  # also while results are written
     for process in rng.sample(processes, rng.randint(1, len(processes))):
         process.send_signal(rng.choice(SIGNALS))
         time.sleep(rng.choice((0, rng.uniform(0, 0.05))))
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end and any(process.poll() is None for process in processes):
+        time.sleep(0.01)
+    for process in processes:
+        process.send_signal(signal.SIGKILL)
     return ended(processes)
 
 
@@ -91,8 +103,7 @@ def test_kills_in_two_processes_with_a_cache_change_nothing(
     n_stopped = 0
     for n in range(1, N_ROUNDS + 1):
         rans = stop(start(2, *words, "--cache", "cache"), Path("logs"), len(due["scores"]), rng)
-        assert {ran.code for ran in rans} <= WAYS_TO_END, [ran.err for ran in rans]
-        assert not any("Traceback" in ran.err for ran in rans), [ran.err for ran in rans]
+        assert all(is_proper(ran) for ran in rans), rans
         n_stopped += any(ran.code != 0 for ran in rans)
         is_over = bool(list(Path("logs").rglob("*_results.json")))
         if not is_over and (n % N_IN_A_RUN == 0 or n == N_ROUNDS):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,6 +76,95 @@ def test_pictures_that_are_swapped_end_the_run(
     again = babycli("eval", "--model", small, *VTWT, *control, "--cache", "cache")
     assert again.code == 0, again.err
     assert {line["key"]: line for line in told(Path("logs"))} == wanted
+
+
+OWN_MODEL = """
+class Own:
+    def __init__(self, device, dtype): pass
+    def similarity(self, images, texts): return [float(len(t)) for t in texts]
+"""
+
+
+def as_zip(frames: list[Path]) -> Path:
+    """The frames in a zip, which the link leads to."""
+    path = Path("frames.zip")
+    with zipfile.ZipFile(path, "w") as archive:
+        for frame in frames:
+            archive.write(frame, frame.name)
+    FRAMES.unlink()
+    FRAMES.symlink_to(path.resolve())
+    return path
+
+
+def cut_in_half(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def empty(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def make_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def make_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def relink(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(Path(__file__))
+
+
+def flip_bytes(path: Path) -> None:
+    """In place; of a zip, headers and directory stay as they are."""
+    content = bytearray(path.read_bytes())
+    for at in range(60, len(content) * 3 // 4, 97):
+        content[at] ^= 64
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("is_zip", [False, True], ids=["folder", "zip"])
+def test_pictures_that_cannot_be_read_any_more_end_the_run(
+    is_zip: bool, own_frames: list[Path], babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("own.py").write_text(OWN_MODEL)
+    words = ("--model", "own.py:Own", "--tasks", "vtwt", "--limit", 30, "--batch-size", 1, "--batch-check", 0)
+    sound = babycli("eval", *words, "--output-path", "sound")
+    assert sound.code == 0, sound.err
+    wanted = {line["key"]: line for line in told(Path("sound"))}
+    changed = [as_zip(own_frames)] if is_zip else own_frames
+    contents = {path: path.read_bytes() for path in changed}
+    damages = [cut_in_half, empty, flip_bytes] + ([] if is_zip else [Path.unlink, make_a_pipe, make_a_folder, relink])
+    append = RunLog.append
+    for n, damage in enumerate(damages):
+        is_damaged = False
+
+        def append_and_damage(self: RunLog, answered: Answered) -> None:
+            nonlocal is_damaged
+            append(self, answered)
+            if not is_damaged:
+                is_damaged = True
+                for path in changed:
+                    damage(path)  # noqa: B023
+
+        with monkeypatch.context() as patch:
+            patch.setattr(RunLog, "append", append_and_damage)
+            ran = babycli("eval", *words, "--output-path", str(n))
+        assert ran.code == 4, (damage, ran.err)
+        assert "has changed since this run began" in ran.err
+        for path, content in contents.items():
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            else:
+                path.unlink(missing_ok=True)
+            path.write_bytes(content)
+        again = babycli("eval", *words, "--output-path", str(n))
+        assert again.code == 0, again.err
+        assert {line["key"]: line for line in told(Path(str(n)))} == wanted
 
 
 def told(logs: Path) -> list[dict[str, Any]]:

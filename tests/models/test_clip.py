@@ -229,7 +229,7 @@ def test_the_log_holds_similarities(folder: Path, evaluate: Evaluate, tmp_path: 
     winoground = json.loads(logged(tmp_path / "logs", "*_samples_baby_winoground.jsonl").splitlines()[0])
     assert winoground["image_score"]["img0_phrase0_similarity"] == winoground["resps"][0][0]
     score = json.loads(logged(tmp_path / "logs", "scores.rank0.jsonl").splitlines()[0])
-    assert set(score) == {"turns", "prompt", "text", "similarity", "input", "check"}
+    assert set(score) == {"turns", "prompt", "text", "similarity", "input", "of", "check"}
 
 
 def test_captions_are_left_out_unless_asked_for(
