@@ -26,6 +26,7 @@ from babycli.files import file_digest, in_home
 from babycli.wording import first_line
 
 _FILE = re.compile(r"(?P<file>.*\.py)(:(?P<name>\w+))?")
+_imported: dict[str, bytes] = {}  # by path, the bytes that were run
 _WEIGHTS = ("*.json", "*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.model")
 
 
@@ -65,7 +66,8 @@ class _FromSource(SourceFileLoader):
     """
 
     def get_code(self, fullname: str) -> CodeType:
-        code: CodeType = self.source_to_code(self.get_data(self.path), self.path)
+        source = _imported[self.path] = self.get_data(self.path)
+        code: CodeType = self.source_to_code(source, self.path)
         return code
 
 
@@ -132,6 +134,11 @@ def _place(error: BaseException, file: Path | None) -> str:
     return f" ({frame.filename}, line {frame.lineno})"
 
 
+def code_of(file: Path) -> bytes:
+    """Gives the bytes of a file of code: those that import_file() ran, whatever has become of the file since."""
+    return _imported.get(str(file.absolute())) or file.read_bytes()
+
+
 def fingerprint_of(code: Path | None, name: str, args: Mapping[str, str]) -> str:
     """Gives the SHA-256 over the code's bytes, its name and arguments, and the weight files that arguments name.
 
@@ -139,7 +146,7 @@ def fingerprint_of(code: Path | None, name: str, args: Mapping[str, str]) -> str
     """
     whole = hashlib.sha256(f"{name}\0".encode())
     if code is not None:
-        whole.update(code.read_bytes())
+        whole.update(code_of(code))
     for key, value in sorted(args.items()):
         whole.update(f"\0{key}={value}".encode())
         path = in_home(value)

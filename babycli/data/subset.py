@@ -11,6 +11,7 @@ Owns what is in it. copying.py owns how files get there.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,14 +21,14 @@ from babycli.data.checksums import checksum_text
 from babycli.data.copying import assembling, lacking, put_images
 from babycli.data.hashing import hash_each
 from babycli.data.images import ImageError, ImageStore
-from babycli.data.labels import Labels
+from babycli.data.labels import MAX_LABEL_BYTES, Labels
 from babycli.data.lock import LOCK_NAME, Lock, LockedLink, lock_problem, read_lock
 from babycli.data.manifest import Link, full_name, links_of
 from babycli.data.problems import Problem, raise_for
 from babycli.data.root import DatasetRoot
 from babycli.data.sources import link_command
 from babycli.data.verify import link_problem, open_link
-from babycli.errors import DataError
+from babycli.errors import ChecksumError, DataError
 from babycli.files import explained, read_file, write_atomically
 from babycli.wording import LinkMode
 
@@ -68,7 +69,7 @@ def make_subset(root: DatasetRoot, all_labels: Sequence[Labels], folder: Path, p
         LOCK_NAME: _lock_of(root, parts, of_sources, all_labels).content,
     }
     own = dict(files)
-    files |= {labels.task.label_path: read_file(labels.path) for labels in all_labels}
+    files |= {labels.task.label_path: _label_bytes(labels) for labels in all_labels}
     links = {part.link.path: _relative_target(part.link) for part in parts}
     with assembling(folder) as assembly:
         was_there = assembly.is_in_use
@@ -92,6 +93,17 @@ def _is_this(folder: Path, own: Mapping[str, bytes]) -> bool:
     """Tells whether a folder is the subset with this manifest and lock; a killed command may leave no lock."""
     manifest, lock = _file_content(folder / MANIFEST_NAME), _file_content(folder / LOCK_NAME)
     return manifest == own[MANIFEST_NAME] and lock in (None, own[LOCK_NAME])
+
+
+def _label_bytes(labels: Labels) -> bytes:
+    """Reads a label file again: its bytes must be those that were checked. Raises DataError or ChecksumError."""
+    try:
+        content = read_file(labels.path, MAX_LABEL_BYTES)
+    except OSError as error:
+        raise DataError(f"cannot read {labels.path}: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != labels.sha256:
+        raise ChecksumError(f"{labels.path} has changed since this command began", "give the same command again")
+    return content
 
 
 def _file_content(path: Path) -> bytes | None:

@@ -16,7 +16,7 @@ import babycli
 from babycli.domain import PICTURE, AppliedControl, Context, ask
 from babycli.evaluation.inputs import Inputs, TaskInput
 from babycli.evaluation.prompts import OWN_WORDS, answers_of
-from babycli.foreign import is_own
+from babycli.foreign import code_of, is_own
 from babycli.logs.identity import Data, Identity, ModelIdentity, Question, Software, TaskQuestion
 from babycli.models.base import Model, ModelSpec, args_with_effect
 from babycli.tasks.base import Task
@@ -71,7 +71,7 @@ def _code(task: Task) -> str:
     if is_own(task):
         return ""
     file = inspect.getsourcefile(type(task))
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
+    return hashlib.sha256(code_of(Path(file))).hexdigest() if file else ""
 
 
 @functools.cache  # what is imported does not change any more

@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from babycli.data import subset
 from tests.conftest import REPOSITORY, Babycli
 from tests.data.demo_copy import DATASET, LABEL_FILES, LINKS, VTWT_FRAME, DemoCopy, replace, snapshot
 from tests.data.zipped import zip_folder
@@ -52,6 +54,23 @@ def test_it_is_a_dataset_that_stands_alone(babycli: Babycli, linked: DemoCopy) -
         ran = babycli("data", "verify", "--data", moved, "--json", *words)
         assert (ran.code, json.loads(ran.out)["problems"]) == (0, [])
     assert babycli("eval", "--data", moved, "--model", "babyllava-tiny", "--limit", 2).code == 0
+
+
+def test_a_label_file_that_is_edited_meanwhile_is_not_copied(
+    babycli: Babycli, linked: DemoCopy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = DATASET / LABEL_FILES["vtwt"]
+    hash_each = subset.hash_each
+
+    def hash_and_edit(*arguments: Any) -> Any:
+        labels.write_bytes(labels.read_bytes() + b"\n")
+        return hash_each(*arguments)
+
+    monkeypatch.setattr(subset, "hash_each", hash_and_edit)
+    ran = babycli("data", "subset", DEST)
+    assert ran.code == 4
+    assert f"{labels} has changed since this command began" in ran.err
+    assert not DEST.exists()
 
 
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="sha256sum is not installed")

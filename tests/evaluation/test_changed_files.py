@@ -16,7 +16,7 @@ from babycli.logs.runlog import RunLog
 from babycli.models.parts.llava_model import LlavaModel
 from tests.checkpoints import DEMO_WORDS, write_checkpoint
 from tests.conftest import Babycli
-from tests.evaluation.logs import lines, only_run
+from tests.evaluation.logs import lines, only_run, read_json
 from tests.hf_checkpoints import write_hf
 from tests.models.test_clip import write as write_clip
 
@@ -171,6 +171,29 @@ def told(logs: Path) -> list[dict[str, Any]]:
     """The answers of a run, each with what identifies it."""
     answers = lines(only_run(logs) / "scores.rank0.jsonl")
     return [line | {"key": repr((line["turns"], line.get("text")))} for line in answers]
+
+
+@pytest.mark.parametrize("edited", ["own.py", "own_task.py"])
+def test_code_that_is_edited_is_logged_as_it_was_run(
+    edited: str, linked: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file of a model and of a task, edited while the model is loaded."""
+    Path("own.py").write_text(
+        f"{OWN_MODEL}from pathlib import Path\n"
+        "if Path('edit').exists():\n"
+        "    for name in Path('edit').read_text().split(): Path(name).write_text(Path(name).read_text() + '# later')\n"
+    )
+    Path("own_task.py").write_text(
+        "from babycli.tasks.vtwt import VisualTwoWordTest\nclass Own(VisualTwoWordTest):\n    name = 'own'\nTASK = Own()\n"
+    )
+    words = ("--model", "own.py:Own", "--tasks", "own_task.py:TASK", "--limit", 2, "--batch-check", 0)
+    first = babycli("eval", *words, "--output-path", "sound")
+    assert first.code == 0, first.err
+    Path("edit").write_text(edited)
+    assert babycli("eval", *words).code == 0
+    assert Path(edited).read_text().endswith("# later")
+    sound, now = (read_json(only_run(Path(logs)) / "run.json")["identity"] for logs in ("sound", "logs"))
+    assert now == sound
 
 
 def overwrite(path: Path, other: Path) -> None:
