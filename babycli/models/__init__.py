@@ -18,6 +18,7 @@ from babycli.files import in_home
 from babycli.models.base import Family, MemoryProbe, Model, ModelSpec, Outline
 from babycli.models.broken_packages import check_torchvision
 from babycli.models.machine_memory import free_bytes
+from babycli.models.parts.unchanged import watching
 from babycli.wording import did_you_mean, natural_order
 
 DEFAULT_MODEL = "wsashawn/babyllava_resnext_gpt2"
@@ -121,7 +122,9 @@ def load_model(resolved: Resolved, spec: ModelSpec) -> Model:
     if _is_fetched(resolved):
         check_torchvision()
     place = fetch(resolved.source) if _is_fetched(resolved) else Path(resolved.source)
-    return _checked_family(resolved, place, spec).load(spec, place)
+    family = _checked_family(resolved, place, spec)
+    with watching([place, *(in_home(value) for value in spec.args.values() if value)]):
+        return family.load(spec, place)
 
 
 def outline_model(resolved: Resolved, spec: ModelSpec) -> Outline:

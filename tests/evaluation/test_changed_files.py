@@ -13,6 +13,7 @@ import pytest
 
 from babycli.logs.answers import Answered
 from babycli.logs.runlog import RunLog
+from babycli.models.parts import checkpoint
 from babycli.models.parts.llava_model import LlavaModel
 from tests.checkpoints import DEMO_WORDS, write_checkpoint
 from tests.conftest import Babycli
@@ -202,10 +203,11 @@ def overwrite(path: Path, other: Path) -> None:
         stream.write(other.read_bytes())
 
 
-@pytest.mark.parametrize("kind", ["babyllava", "llama", "clip", "hf"])
-def test_weights_that_are_overwritten_change_nothing(
-    kind: str, linked: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+KINDS = ["babyllava", "llama", "clip", "hf"]
+
+
+def write_two(kind: str) -> None:
+    """Writes two checkpoints of a family, equal but for their weights."""
     writers: dict[str, Callable[[Path, int], Path]] = {
         "babyllava": lambda folder, seed: write_checkpoint(folder, DEMO_WORDS, seed=seed),
         "llama": lambda folder, seed: write_checkpoint(folder, DEMO_WORDS, seed=seed, trunk="model"),
@@ -214,6 +216,33 @@ def test_weights_that_are_overwritten_change_nothing(
     }
     for name, seed in (("model", 1), ("other", 2)):
         writers[kind](Path(name), seed)
+
+
+@pytest.mark.parametrize("kind", ["babyllava", *(pytest.param(kind, marks=pytest.mark.long) for kind in KINDS[1:])])
+def test_weights_that_are_overwritten_while_they_are_read_are_no_model(
+    kind: str, linked: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_two(kind)
+    copy = checkpoint.copy_from_files
+
+    def copy_and_overwrite(module: Any) -> None:
+        copy(module)
+        overwrite(Path("model/model.safetensors"), Path("other/model.safetensors"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "copy_from_files", copy_and_overwrite)
+        ran = babycli("eval", "--model", "model", *VTWT, "--limit", 4)
+    assert ran.code == 5
+    assert "model/model.safetensors has changed while the model was being loaded" in ran.err
+    assert not Path("logs").exists()
+    assert babycli("eval", "--model", "model", *VTWT, "--limit", 4).code == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_that_are_overwritten_change_nothing(
+    kind: str, linked: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_two(kind)
     sound = babycli("eval", "--model", "model", *VTWT, "--limit", 4, "--output-path", "sound")
     assert sound.code == 0, sound.err
     append = RunLog.append

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from babycli.errors import ModelError
 from babycli.files import UnfitFileError, file_digest, open_to_read, open_whole, read_file
 from babycli.models.parts.pickles import check_pickles
+from babycli.models.parts.unchanged import check_unchanged
 from babycli.wording import all_of, first_line, listed, one_line
 
 # Keys under which training programs keep the weights, one level down.
@@ -267,12 +268,13 @@ def _unreadable(file: Path, error: Exception, expected: str = "") -> ModelError:
 def fingerprint(files: Iterable[Path]) -> str:
     """Gives the SHA-256 over the names and bytes of a checkpoint's files: same fingerprint, same model.
 
-    Raises ModelError for a file that cannot be read, and for one that is mostly a hole.
+    Raises ModelError for a file that cannot be read, has changed since loading began, or is mostly a hole.
     """
     whole = hashlib.sha256()
     for file in sorted(files, key=lambda f: f.name):
         try:
             digest = file_digest(file)
+            check_unchanged(file)
         except OSError as error:
             raise ModelError(f"cannot read {file}: {error.strerror}") from error
         whole.update(f"{file.name}\0{digest}\n".encode())
