@@ -4,7 +4,7 @@
 # make test-long runs the long ones: the same as some short ones, with more draws, faults and kills.
 # make fuzz tries damaged files for an hour, or FUZZ_SECONDS; see tools/fuzz.py.
 # make faults runs the long form of the tests that plant faults in data and kill commands.
-# make kills kills an evaluation at 100 random moments, and lets it go on.
+# make kills stops evaluations at 100 random moments of each kind, and lets them go on.
 # make latex compiles the tables that `babycli report --format latex` writes; needs Debian's texlive-latex-extra and
 # texlive-science.
 # make wrappers gives every wrapper of a released lmms-eval, from PyPI, to babycli, and prints what becomes of them;
@@ -38,7 +38,7 @@ faults: $(STAMP)
 	BABYCLI_FAULT_ROUNDS=500 BABYCLI_KILL_ROUNDS=50 $(VENV)/bin/python -m pytest tests/data/test_faults.py tests/data/test_kill.py
 
 kills: $(STAMP)
-	BABYCLI_KILL_ROUNDS=100 $(VENV)/bin/python -m pytest tests/evaluation/test_resume.py tests/evaluation/test_devcv_kills.py -k kills
+	BABYCLI_KILL_ROUNDS=100 $(VENV)/bin/python -m pytest tests/evaluation/test_resume.py tests/evaluation/test_devcv_kills.py tests/evaluation/test_cached_kills.py -k kills
 
 latex: $(STAMP)
 	BABYCLI_TEST_LATEX=1 $(VENV)/bin/python -m pytest tests/report/test_latex.py

@@ -15,8 +15,8 @@ file is read.
 
 ``prompt`` is the last turn in the form of --prompt, for a reader; ``text`` is the answer that was scored.
 
-Each ends with ``"of": ..., "check": "<CRC-32 of the line without it>"``. ``of`` is the beginning of a digest of all that
-answers depend on besides their requests (Identity.answers_digest). A line that a disk or somebody has changed is
+Each ends with ``"of": ..., "check": "<CRC-32 of the line without it>"``. ``of`` is the beginning of a digest of all
+that answers depend on besides their requests (Identity.answers_digest). A line that a disk or somebody has changed is
 damaged, and so is one that another model or setting gave, copied from elsewhere: it is passed over, as if the request
 had not been answered yet.
 

@@ -53,7 +53,8 @@ def new_folder(output: Path, model: str) -> Path:
 class RunLog:
     """The folder of a run, as one of its processes writes it. A context manager.
 
-    ``answers_digest`` is written into each answer; those that another one stands in are damaged. Raises OutputError if the disk is full or may not be written, ResumeError if another process writes the folder.
+    ``answers_digest`` stands in each answer; one in which another stands is damaged. Raises OutputError if the disk is
+    full or may not be written, ResumeError if another process writes the folder.
     """
 
     def __init__(self, folder: Path, answers_digest: str, rank: int = 0) -> None:

@@ -113,8 +113,10 @@ def test_kills_in_two_processes_with_a_cache_change_nothing(
         if is_over:
             found = all_of(Path("logs"), Path("cache"))
             assert found | {"cache": due["cache"]} == due
-            assert set(found["cache"]) <= set(due["cache"])  # killed behind its results, a run leaves the cache as it was
+            assert set(found["cache"]) <= set(
+                due["cache"]
+            )  # killed behind its results, a run leaves the cache as it was
             shutil.rmtree("logs")
             if rng.random() < 0.7:  # else the next run begins with what is in the cache
                 shutil.rmtree("cache", ignore_errors=True)
-    print(f"{n_stopped} of {N_ROUNDS} stopped in time")  # noqa: T201
+    assert n_stopped >= N_ROUNDS // 2

@@ -185,7 +185,7 @@ def test_code_that_is_edited_is_logged_as_it_was_run(
         "    for name in Path('edit').read_text().split(): Path(name).write_text(Path(name).read_text() + '# later')\n"
     )
     Path("own_task.py").write_text(
-        "from babycli.tasks.vtwt import VisualTwoWordTest\nclass Own(VisualTwoWordTest):\n    name = 'own'\nTASK = Own()\n"
+        "from babycli.tasks.vtwt import VisualTwoWordTest as Vtwt\nclass Own(Vtwt):\n    name = 'own'\nTASK = Own()\n"
     )
     words = ("--model", "own.py:Own", "--tasks", "own_task.py:TASK", "--limit", 2, "--batch-check", 0)
     first = babycli("eval", *words, "--output-path", "sound")

@@ -377,9 +377,7 @@ def test_answers_of_another_model_are_not_taken(
     for path in (folder / "scores.rank1.jsonl", cached):
         assert f"note: {n} damaged answers are not used, but computed again: {path}, line 1" in ran.err
     assert results(folder)["results"] == results(only_run(Path("whole")))["results"]
-    assert (folder / "scores.rank0.jsonl").read_bytes() == (
-        only_run(Path("whole")) / "scores.rank0.jsonl"
-    ).read_bytes()
+    assert (folder / "scores.rank0.jsonl").read_bytes() == (only_run(Path("whole")) / "scores.rank0.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize(
