@@ -393,6 +393,7 @@ def test_answers_of_another_model_are_not_taken(
         {"batch_size": 0},
         {"batch_size": True},
         {"start": 3},
+        {"schema_version": 3},
     ],
     ids=repr,
 )
