@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from babycli.errors import OutputError
-from babycli.logs.answers import Answered, Key, merged, to_line
+from babycli.errors import DataError, OutputError
+from babycli.logs.answers import Answered, Key, is_planted, merged, to_line
 from babycli.logs.identity import Identity
 
 _MEND = "choose another folder:  --cache DIR"
@@ -41,7 +41,13 @@ class AnswerCache:
             raise OutputError(f"cannot write {self.folder}: {error.strerror}", _MEND) from error
         if not os.access(self.folder, os.W_OK):
             raise OutputError(f"cannot write {self.folder}", _MEND)
-        logged = merged(sorted(self.folder.glob("*.jsonl")), self._answers_digest)
+        paths = sorted(self.folder.glob("*.jsonl"))
+        for path in filter(is_planted, paths):
+            raise DataError(
+                f"{path} is a link, a pipe or a device, not a file of answers",
+                "move it away; its answers are computed again",
+            )
+        logged = merged(paths, self._answers_digest)
         self._had, self.damaged = set(logged.answers), logged.damaged
         return logged.answers
 

@@ -62,8 +62,8 @@ def _check_run(folder: Path, run: Mapping[str, Any]) -> None:
         is_sound = False
     if not is_sound:
         raise ResumeError(
-            f"{folder / RUN_FILE} is damaged: its schema_version, sessions, start or batch_size are not as this babycli "
-            "writes them",
+            f"{folder / RUN_FILE} is damaged: its schema_version, sessions, start or batch_size are not as this "
+            "babycli writes them",
             "put the file back as it was; or start anew with  --no-resume",
         )
 

@@ -180,6 +180,11 @@ def merged(paths: Iterable[Path], answers_digest: str | None = None) -> Logged:
     return Logged(answers, tuple(damaged))
 
 
+def is_planted(path: Path) -> bool:
+    """Tells whether something stands in the place of a file of answers that is none: a link, a folder, a pipe."""
+    return path.is_symlink() or (path.exists() and not path.is_file())
+
+
 def whole_bytes(content: bytes) -> int:
     """Counts the bytes of a score file up to the end of its last whole line."""
     return content.rfind(b"\n") + 1

@@ -21,7 +21,7 @@ import orjson
 
 from babycli.errors import DataError, OutputError, ResumeError
 from babycli.files import in_home, lock_now, read_file, replace_file
-from babycli.logs.answers import Answered, Key, merged, to_line, whole_bytes
+from babycli.logs.answers import Answered, Key, is_planted, merged, to_line, whole_bytes
 from babycli.logs.schema import NAME_FORMAT, RUN_FILE, SCHEMA_VERSION, read_run
 
 _SYNC_S = 2.0
@@ -148,7 +148,7 @@ class RunLog:
 
 def _check_own(path: Path) -> None:
     """Checks that a score file is none or a file, and no link that leads out of the run. Raises ResumeError."""
-    if path.is_symlink() or (path.exists() and not path.is_file()):
+    if is_planted(path):
         raise ResumeError(
             f"{path} is a link, a pipe or a device, not a score file of babycli",
             "move it away; its answers are computed again",

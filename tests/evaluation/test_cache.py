@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,27 @@ def test_a_damaged_answer_in_a_cache_is_named_and_computed_again(linked: Path, b
     assert ran.code == 0
     assert f"note: 2 damaged answers are not used, but computed again: {file}, line 1, {file}, line 2" in ran.err
     assert results(only_run(Path("again")))["results"] == results(only_run(Path("logs")))["results"]
+
+
+def test_what_is_planted_in_a_cache_is_named(linked: Path, babycli: Babycli, small: Path) -> None:
+    words = ("eval", "--model", small, "--limit", 2, "--cache", "cache", "--tasks", "vtwt")
+    assert babycli(*words).code == 0
+    (file,) = Path("cache").glob("*/*.jsonl")
+    file.rename("elsewhere.jsonl")
+    for plant in ("link", "pipe", "folder"):
+        if plant == "link":
+            file.symlink_to(Path("elsewhere.jsonl").resolve())
+        elif plant == "pipe":
+            os.mkfifo(file)
+        else:
+            file.mkdir()
+        ran = babycli(*words, "--no-resume")
+        assert ran.code == 3
+        assert f"{file} is a link, a pipe or a device" in ran.err
+        if file.is_dir() and not file.is_symlink():
+            file.rmdir()
+        else:
+            file.unlink()
 
 
 def test_a_cache_that_cannot_be_written_is_said_before_anything_is_computed(

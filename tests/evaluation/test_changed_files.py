@@ -139,7 +139,8 @@ def test_pictures_that_cannot_be_read_any_more_end_the_run(
     wanted = {line["key"]: line for line in told(Path("sound"))}
     changed = [as_zip(own_frames)] if is_zip else own_frames
     contents = {path: path.read_bytes() for path in changed}
-    damages = [cut_in_half, empty, flip_bytes] + ([] if is_zip else [Path.unlink, make_a_pipe, make_a_folder, relink])
+    damages: list[Callable[[Path], None]] = [cut_in_half, empty, flip_bytes]
+    damages += [] if is_zip else [Path.unlink, make_a_pipe, make_a_folder, relink]
     append = RunLog.append
     for n, damage in enumerate(damages):
         is_damaged = False
