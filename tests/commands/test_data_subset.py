@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from babycli.data import subset
+from babycli.data.hashing import hash_each
 from tests.conftest import REPOSITORY, Babycli
 from tests.data.demo_copy import DATASET, LABEL_FILES, LINKS, VTWT_FRAME, DemoCopy, replace, snapshot
 from tests.data.zipped import zip_folder
@@ -60,13 +60,12 @@ def test_a_label_file_that_is_edited_meanwhile_is_not_copied(
     babycli: Babycli, linked: DemoCopy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     labels = DATASET / LABEL_FILES["vtwt"]
-    hash_each = subset.hash_each
 
     def hash_and_edit(*arguments: Any) -> Any:
         labels.write_bytes(labels.read_bytes() + b"\n")
         return hash_each(*arguments)
 
-    monkeypatch.setattr(subset, "hash_each", hash_and_edit)
+    monkeypatch.setattr("babycli.data.subset.hash_each", hash_and_edit)
     ran = babycli("data", "subset", DEST)
     assert ran.code == 4
     assert f"{labels} has changed since this command began" in ran.err
