@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import logging
 import os
 import re
@@ -22,8 +21,9 @@ from collections.abc import Iterator
 
 from PIL import Image, UnidentifiedImageError, features
 
+from babycli.data.cost import Watched, check_parts, check_work
 from babycli.data.images import ImageError
-from babycli.data.jpeg import JpegError, is_jpeg, jpeg_size
+from babycli.data.jpeg import JpegBombError, JpegError, check_scans, is_jpeg, jpeg_size
 from babycli.data.jpeg_data import check_coded_data
 from babycli.data.problems import ProblemKind
 from babycli.wording import all_of, one_line
@@ -93,10 +93,11 @@ def check_pixels(content: bytes, path: str) -> None:
     with _explained(path):
         if _look(content, path):
             return
+        image = _open(content, path)
         if is_jpeg(content):
             check_coded_data(content)
         else:
-            _to_rgb(_open(content, path))
+            _to_rgb(image)
 
 
 def decode(content: bytes, path: str) -> Image.Image:
@@ -112,6 +113,8 @@ def _explained(path: str) -> Iterator[None]:
         yield
     except ImageError:
         raise
+    except JpegBombError as error:
+        raise ImageError(ProblemKind.SUSPICIOUS_SIZE, path, str(error)) from error
     except JpegError as error:
         kind = ProblemKind.TRUNCATED if error.is_truncated else ProblemKind.UNDECODABLE
         raise ImageError(kind, path, str(error)) from error
@@ -131,9 +134,13 @@ def _explained(path: str) -> Iterator[None]:
 
 def _open(content: bytes, path: str) -> Image.Image:
     """Reads the header of an image, whose pixels Pillow reads later. Raises ImageError, or what Pillow raises."""
+    if is_jpeg(content):
+        check_scans(content)
+    check_parts(content, path)
+    stream = Watched(content, path)
     is_common = content.startswith((b"\xff\xd8", _PNG))  # Pillow loads its other decoders when one is asked for
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS[:2] if is_common else _formats())
+        image = Image.open(stream, formats=FORMATS[:2] if is_common else _formats())
     except UnidentifiedImageError as error:
         what = _what(content)
         readable = [_WRITTEN.get(name, name) for name in _formats()]
@@ -143,6 +150,7 @@ def _open(content: bytes, path: str) -> Image.Image:
         detail = f"it is {what}; formats that are read: {all_of(readable)}" if what else ""
         raise ImageError(ProblemKind.NOT_AN_IMAGE, path, detail) from error
     _check_size(*image.size, path)
+    check_work(image, stream, path)
     return image
 
 

@@ -7,13 +7,25 @@ Owns what can be told about a JPEG in microseconds. Never looks at a pixel.
 
 from __future__ import annotations
 
+import itertools
 import re
 
-_EOI, _SOS = 0xD9, 0xDA
+_EOI, _SOS, _APP1 = 0xD9, 0xDA, 0xE1
 _ALONE = frozenset((0x00, 0x01, *range(0xD0, 0xD9), 0xFF))  # no segment: TEM, RST, SOI, fill bytes; 0xFF00 is no marker
 _FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; the others are DHT, JPG, DAC
 _BETWEEN_SCANS = frozenset((0xC4, 0xCC, _SOS, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE))  # and no other, see B.2.1
 _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
+_FILL = re.compile(rb"\xff+")
+_EXIF = b"Exif\0\0"
+_SCAN = b"\xff\xda"
+
+# What is more than this is made to keep a decoder busy: a file of 1 MB can hold 10,000 scans, and each goes through the
+# whole picture.
+_MAX_PARTS = 10_000  # segments and lone markers; 10,000 segments have up to 655 MB
+_MAX_EXIF = 64  # segments of 64 kB of one EXIF, which cameras write in one
+_MAX_SCANS = 200  # libjpeg writes 10, and programs that look for the smallest file some 60
+_FEW_SCANS = 20
+_MAX_SCANNED = _FEW_SCANS * 178_956_970  # pixels times scans: 20 scans of the largest picture that is decoded
 
 
 class JpegError(Exception):
@@ -25,6 +37,10 @@ class JpegError(Exception):
         self.lacks_end = lacks_end  # all is sound up to the coded data, and no end marker follows them
 
 
+class JpegBombError(JpegError):
+    """The file has parts that no picture has, so many that following or decoding them would take minutes."""
+
+
 def is_jpeg(content: bytes) -> bool:
     return content.startswith(b"\xff\xd8\xff")
 
@@ -33,13 +49,19 @@ def jpeg_size(content: bytes) -> tuple[int, int]:
     """Reads width and height in pixels. Raises JpegError unless the markers lead from the start to an end."""
     size = None
     at = 2
-    while True:
+    n_exif = 0
+    for n_parts in itertools.count():
+        if n_parts > _MAX_PARTS:
+            raise JpegBombError(f"more than {_MAX_PARTS:,} segments before its picture, and no image has so many")
         at = content.find(b"\xff", at)  # decoders pass over bytes between segments
         if at < 0 or at + 4 > len(content):
             raise JpegError(f"{len(content)} bytes, and its header leads beyond them", _is_cut_off(content))
         marker = content[at + 1]
+        if marker == 0xFF:
+            at = _first_other(content, at) - 1
+            continue
         if marker in _ALONE:
-            at += 1 if marker == 0xFF else 2
+            at += 2
             continue
         if marker == _EOI:
             raise JpegError(f"it ends at byte {at}, before its picture begins")
@@ -50,23 +72,52 @@ def jpeg_size(content: bytes) -> tuple[int, int]:
             size = int.from_bytes(content[at + 7 : at + 9], "big"), int.from_bytes(content[at + 5 : at + 7], "big")
             if not all(size):
                 raise JpegError(f"its dimensions are {size[0]} by {size[1]} pixels")
+        if marker == _APP1 and content.startswith(_EXIF, at + 4):
+            n_exif += 1
+            if n_exif > _MAX_EXIF:
+                raise JpegBombError(f"more than {_MAX_EXIF} segments of EXIF, and no image has so many")
         at += 2 + length
         if marker == _SOS:
             break
     if size is None:
         raise JpegError("it has no frame header")
-    if not _ends(content, at):
+    if not _ends(content, at, size[0] * size[1]):
         raise JpegError(f"{len(content)} bytes, and its markers lead to no end among them", _is_cut_off(content), True)
     return size
 
 
-def _ends(content: bytes, at: int) -> bool:
+def check_scans(content: bytes) -> None:
+    """Checks that a JPEG has not more scans than pictures have; of other faults it says nothing. Raises JpegBombError.
+
+    Its markers are followed only where they might be too many.
+    """
+    if content.count(_SCAN) > _FEW_SCANS or content.count(_EXIF) > _MAX_EXIF:
+        try:
+            jpeg_size(content)
+        except JpegBombError:
+            raise
+        except JpegError:
+            return
+
+
+def _first_other(content: bytes, at: int) -> int:
+    """Gives the place of the first byte behind a row of fill bytes."""
+    match = _FILL.match(content, at)
+    return match.end() if match else at
+
+
+def _ends(content: bytes, at: int, n_pixels: int) -> bool:
     """Tells whether the coded data that begin at ``at``, and the scans that follow, come to an end marker."""
+    n_parts, n_scans = 0, 1
     while match := _MARKER.search(content, at):
         marker = content[match.start() + 1]
         if marker == _EOI:
             return True
         at = match.end()
+        n_parts += 1
+        n_scans += marker == _SOS
+        if n_scans > _MAX_SCANS or n_scans * n_pixels > _MAX_SCANNED or n_parts > _MAX_PARTS:
+            raise JpegBombError(f"more than {n_scans - 1} scans, and no image has so many")
         if marker in _BETWEEN_SCANS:
             at += int.from_bytes(content[at : at + 2], "big")
     return False

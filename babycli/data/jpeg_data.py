@@ -18,6 +18,7 @@ every scan: they change a picture only where a scan needs more than it has.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from babycli.data.jpeg import JpegError
+from babycli.data.jpeg import JpegBombError, JpegError
 
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
 _SOF_HUFFMAN = frozenset((0xC0, 0xC1, 0xC2))  # not those with arithmetic coding, which may leave out zeros
@@ -39,6 +40,8 @@ _MORE = b"\x00\x55" * (_MORE_BYTES // 2)
 _LONG_MORE = bytes(256) + b"\x55\x2a\x66" * 4096  # the zeros are what libjpeg itself takes for the block it is in
 _PIECE_BYTES = 1024
 _SMALL_PIECE_BYTES = 8  # near the end
+_BAND_ROWS = 256
+_MAX_RESTARTS = 1 << 23  # as many blocks has the largest picture that is decoded, in its three colours
 _HOLE = bytes(64)  # more than two blocks, in which every coefficient would be -1
 
 
@@ -135,16 +138,24 @@ def _check_scans(content: bytes, coded: _Coded) -> None:
         parts += [content[at : scan.end], _LONG_MORE]
         at = scan.end
     longer = b"".join([*parts, content[at:]])
-    picture = Image.open(io.BytesIO(content), formats=("JPEG",))
-    other = Image.open(io.BytesIO(longer), formats=("JPEG",))
-    if picture.tobytes() != other.tobytes():
+    if _digest_pixels(content) != _digest_pixels(longer):
         raise JpegError("the data of a part end before the picture does", is_truncated=True)
+
+
+def _digest_pixels(content: bytes) -> bytes:
+    """Gives a digest of the pixels, of which a large picture would have half a gigabyte."""
+    picture = Image.open(io.BytesIO(content), formats=("JPEG",))
+    digest = hashlib.blake2b()
+    for y in range(0, picture.height, _BAND_ROWS):
+        digest.update(picture.crop((0, y, picture.width, min(y + _BAND_ROWS, picture.height))).tobytes())
+    return digest.digest()
 
 
 def _find_coded(content: bytes) -> _Coded | None:
     """Finds the coded data; None where no end marker follows them."""
     scans: list[_Scan] = []
     restarts = bytearray()
+    n_all_restarts = 0
     start = interval = 0
     frame = n_restarts = None
     is_huffman, zeros_are_plain = False, True
@@ -154,6 +165,9 @@ def _find_coded(content: bytes) -> _Coded | None:
         marker, at = content[match.start() + 1], match.end()
         if marker in _RST:
             restarts.append(marker)
+            n_all_restarts += 1
+            if n_all_restarts > _MAX_RESTARTS:
+                raise JpegBombError(f"more than {_MAX_RESTARTS:,} restart markers, and no image has so many")
         if marker in _ALONE:
             continue
         if start:
