@@ -17,7 +17,7 @@ import typer
 from babycli import __version__, interop
 from babycli.commands.lines import watching_stderr
 from babycli.errors import BabycliError, ExitCode, OutputError, UsageError
-from babycli.files import LIMITS
+from babycli.files import LIMITS, UnfitFileError
 from babycli.wording import bounded, shortened, whole_number
 
 _WIDEST_TERMINAL = 10_000  # columns
@@ -78,6 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             if error.mend:
                 say(f"  mend: {bounded(error.mend)}")
             return int(error.exit_code)
+        except UnfitFileError as error:
+            say(f"babycli: cannot read {error.filename}: {error.strerror}")
+            return ExitCode.DATA
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 say(f"babycli: {shortened(str(error.filename))!r}: {error.strerror}\n  mend: give a shorter name")

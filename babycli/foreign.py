@@ -22,7 +22,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from babycli.errors import BabycliError, ModelError
-from babycli.files import file_digest, in_home
+from babycli.files import UnfitFileError, file_digest, in_home, read_file
 from babycli.wording import first_line
 
 _FILE = re.compile(r"(?P<file>.*\.py)(:(?P<name>\w+))?")
@@ -59,11 +59,14 @@ class _Neighbours(MetaPathFinder):
 
 
 class _FromSource(SourceFileLoader):
-    """A loader that compiles a file each time.
+    """A loader that compiles a file each time, and never waits for what is no file.
 
     Python takes compiled code for that of a file of equal size that was changed in the same second, and a run would not
     be of the file whose digest its log has.
     """
+
+    def get_data(self, path: str | bytes) -> bytes:
+        return read_file(os.fsdecode(path))
 
     def get_code(self, fullname: str) -> CodeType:
         source = _imported[self.path] = self.get_data(self.path)
@@ -102,6 +105,8 @@ def explained(what: str, file: Path | None, kind: type[BabycliError] = ModelErro
         raise
     except ModuleNotFoundError as error:
         raise kind(f"{what}: {error}", f"pip install {error.name}") from error
+    except UnfitFileError as error:
+        raise kind(f"{what}: {error.strerror}") from error
     except Exception as error:
         if type(error).__name__ == "OutOfMemoryError":  # torch's; the evaluation says what to do about it
             raise
@@ -136,7 +141,7 @@ def _place(error: BaseException, file: Path | None) -> str:
 
 def code_of(file: Path) -> bytes:
     """Gives the bytes of a file of code: those that import_file() ran, whatever has become of the file since."""
-    return _imported.get(str(file.absolute())) or file.read_bytes()
+    return _imported.get(str(file.absolute())) or read_file(file)
 
 
 def fingerprint_of(code: Path | None, name: str, args: Mapping[str, str]) -> str:

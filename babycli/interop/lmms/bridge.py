@@ -26,7 +26,7 @@ from babycli.data.zips import is_zip
 from babycli.domain import Answer, Item, Loglikelihood, Request, Score, Write
 from babycli.errors import DataError, TaskError, UsageError
 from babycli.evaluation.inputs import Inputs, TaskInput, read_inputs
-from babycli.files import explained, written_aside
+from babycli.files import explained, read_file, written_aside
 from babycli.foreign import explained_for
 from babycli.interop.lmms.bridge_files.choices import BROKEN, MEND, why_broken
 from babycli.interop.lmms.sign import Sign
@@ -156,7 +156,7 @@ def _check_folder(folder: Path) -> None:
         raise UsageError(f"{folder} is not a folder", mend)
     with explained(folder):
         there = {path.name for path in folder.iterdir()} - {"__pycache__"}
-        is_ours = MARKER in there and (folder / MARKER).read_bytes().startswith(MARKER_LINE.encode())
+        is_ours = MARKER in there and read_file(folder / MARKER).startswith(MARKER_LINE.encode())
     foreign = sorted(name for name in there - _own_names() if not name.endswith(".babycli.tmp"))
     if foreign or (there and not is_ours):
         raise UsageError(f"{folder} holds files that are not a bridge's: {(foreign or sorted(there))[0]}", mend)
