@@ -21,7 +21,7 @@ _SCAN = b"\xff\xda"
 
 # What is more than this is made to keep a decoder busy: a file of 1 MB can hold 10,000 scans, and each goes through the
 # whole picture.
-_MAX_PARTS = 10_000  # segments and lone markers; 10,000 segments have up to 655 MB
+_MAX_PARTS = 1_000  # segments and lone markers; the largest known, depth maps in XMP, take some hundred
 _MAX_EXIF = 64  # segments of 64 kB of one EXIF, which cameras write in one
 _MAX_SCANS = 200  # libjpeg writes 10, and programs that look for the smallest file some 60
 _FEW_SCANS = 20

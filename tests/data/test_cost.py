@@ -87,7 +87,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "JPEG of 300 scans": (lambda: scanned(300), "more than 200 scans"),
     "JPEG of 21 scans, and huge": (lambda: scanned(20, (13_000, 13_000)), "scans, and no image has so many"),
     "JPEG with 65 EXIFs": (lambda: with_segments(0xE1, b"Exif\0\0a", 65), "more than 64 segments of EXIF"),
-    "JPEG with 10,001 comments": (lambda: with_segments(0xFE, b"", 10_001), "more than 10,000 segments"),
+    "JPEG with 1,001 comments": (lambda: with_segments(0xFE, b"", 1_001), "more than 1,000 segments"),
     "PNG with 110,000 chunks": (lambda: with_chunks(b"abCd", b"", 110_000), "more pieces than any image"),
     "PNG with 1,001 profiles": (
         lambda: with_chunks(b"iCCP", b"k\0\0" + zlib.compress(bytes(9)), 1_001),
@@ -137,7 +137,7 @@ def test_other_commands_name_it_too(babycli: Babycli, demo: DemoCopy, words: tup
     "content",
     [
         scanned(100),
-        with_segments(0xFE, b"", 1_000),
+        with_segments(0xFE, b"", 900),
         with_segments(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + bytes(60_000), 200),
         saved("JPEG")[:2] + b"\xff" * 100_000 + saved("JPEG")[2:],
         with_chunks(b"tEXt", b"k\0v", 1_000),

@@ -152,6 +152,14 @@ def test_in_the_place_of_a_zip(babycli: Babycli, kind: str) -> None:
         assert detail in ran.err or kind == "sparse"
 
 
+def test_in_the_place_of_code_of_one_s_own(babycli: Babycli, kind: str) -> None:
+    detail = put(kind, Path("x.py"))
+    ran = babycli("eval", "--model", "control:length", "--tasks", "x.py:X")
+    assert ran.code == 2
+    assert (detail if kind == "sparse" else "there is no file x.py") in ran.err
+    assert "UnfitFileError" not in ran.err
+
+
 def test_among_the_files_of_a_folder(babycli: Babycli, kind: str) -> None:
     Path("f").mkdir()
     Path("f/a.txt").write_text("a")
