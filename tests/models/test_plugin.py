@@ -259,6 +259,16 @@ def test_the_fingerprint_is_of_code_arguments_and_weights(evaluate: Evaluate, tm
     assert len({first, second, third, fingerprint("e")}) == 4
 
 
+def test_weights_that_are_a_hole_are_not_read(evaluate: Evaluate, tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.py", TEXT_LENGTH.replace("float(factor)", "1"))
+    weights = tmp_path / "weights.bin"
+    with weights.open("wb") as stream:
+        stream.truncate(1 << 40)
+    ran = evaluate("--model", path, "--model-args", f"factor={weights}", "--tasks", "vtwt", "--limit", 1)
+    assert ran.code == 5
+    assert f"nearly all bytes of {weights} are a hole on the disk" in ran.err
+
+
 def test_nan_runs_through_and_is_not_trusted(evaluate: Evaluate, tmp_path: Path) -> None:
     path = write(tmp_path / "mine.py", TEXT_LENGTH.replace("-1.0]", "float('nan')]"))
     ran = evaluate("--model", path)
