@@ -30,6 +30,8 @@ from babycli.commands.library_talk import without_library_talk  # noqa: E402
 from babycli.commands.options import say  # noqa: E402
 from babycli.commands.streams import guard_streams  # noqa: E402
 
+_NO_ROOM = "failed to map segment"  # of a library that is loaded: the address space is too small for it
+
 app = typer.Typer(
     name="babycli",
     no_args_is_help=True,
@@ -81,16 +83,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         except UnfitFileError as error:
             say(f"babycli: cannot read {error.filename}: {error.strerror}")
             return ExitCode.DATA
-        except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
+        except (OSError, MemoryError, ImportError) as error:
+            if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
                 say(f"babycli: {shortened(str(error.filename))!r}: {error.strerror}\n  mend: give a shorter name")
                 return ExitCode.DATA
-            limit = LIMITS.get(error.errno or 0)
+            limit = _limit_of(error)
             if limit is None:
                 raise
-            say(f"babycli: the system refuses it: {error.strerror}\n  mend: {limit}")
+            say(f"babycli: the system refuses it: {os.strerror(limit)}\n  mend: {LIMITS[limit]}")
             return ExitCode.DATA
     return ExitCode.DONE
+
+
+def _limit_of(error: BaseException) -> int | None:
+    """Gives the number in LIMITS of what the system refused; None where an error is no such thing."""
+    if isinstance(error, MemoryError) or _NO_ROOM in str(error):
+        return errno.ENOMEM
+    number = error.errno if isinstance(error, OSError) else None
+    return number if number in LIMITS else None
 
 
 def _check_system(words: Sequence[str]) -> None:

@@ -179,6 +179,19 @@ def test_a_bug_keeps_its_traceback_and_exits_1(tmp_path: Path) -> None:
     assert "ZeroDivisionError" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError(), ImportError("libtorch_cpu.so: failed to map segment from shared object")], ids=repr
+)
+def test_too_little_memory_is_said(error: Exception, babycli: Babycli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("babycli.report.writing.load_logs", fail)
+    ran = babycli("report")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.endswith("  mend: give it more memory:  ulimit -v unlimited, or a larger machine\n")
+
+
 @pytest.mark.parametrize("words", [["tasks", "--json"], ["data", "status"]], ids=" ".join)
 def test_a_reader_that_goes_away_is_no_error(words: list[str], tmp_path: Path) -> None:
     with subprocess.Popen(
