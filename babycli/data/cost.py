@@ -14,6 +14,7 @@ import struct
 from PIL import Image
 
 from babycli.data.images import ImageError
+from babycli.data.jpeg import MAX_PIXELS
 from babycli.data.problems import ProblemKind
 
 # Pillow reads pixels in pieces of 64 kB, and parts of a file (segments, chunks, blocks, tags) each with a few reads of
@@ -25,7 +26,7 @@ _MAX_NUMBERS = 1_000_000  # of a TIFF's tag: in tiles of 16 x 16 the largest pic
 _MAX_TAGS = 65_535  # as a TIFF can have; a BigTIFF could have more
 _MAX_SLOW_BYTES = 64 << 20  # of what Pillow decodes in Python, at 10 MB in a second
 _SLOW = frozenset(("bmp_rle", "ppm", "ppm_plain"))
-_MAX_WIDE = 2 * 178_956_970  # values of a JPEG 2000, which takes 4 bytes for each, and the picture besides
+_MAX_WIDE = 2 * MAX_PIXELS  # values of a JPEG 2000, which takes 4 bytes for each, and the picture besides
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF = {b"II*\0": "<", b"MM\0*": ">"}

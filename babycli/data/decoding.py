@@ -23,13 +23,12 @@ from PIL import Image, UnidentifiedImageError, features
 
 from babycli.data.cost import Watched, check_parts, check_work
 from babycli.data.images import ImageError
-from babycli.data.jpeg import JpegBombError, JpegError, check_scans, is_jpeg, jpeg_size
+from babycli.data.jpeg import MAX_PIXELS, JpegBombError, JpegError, check_scans, is_jpeg, jpeg_size
 from babycli.data.jpeg_data import check_coded_data
 from babycli.data.problems import ProblemKind
 from babycli.wording import all_of, one_line
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000")
-MAX_PIXELS = 178_956_970  # where Pillow, and so the original code, refuses an image: 2 * 1024**3 // 4 // 3
 MAX_SIDE = 65_535  # the most that a JPEG can have; what a model does with a picture grows with its longer side
 
 _WRITTEN = {"WEBP": "WebP", "JPEG2000": "JPEG 2000"}

@@ -19,13 +19,14 @@ _FILL = re.compile(rb"\xff+")
 _EXIF = b"Exif\0\0"
 _SCAN = b"\xff\xda"
 
+MAX_PIXELS = 178_956_970  # where Pillow, and so the original code, refuses an image: 2 * 1024**3 // 4 // 3
 # What is more than this is made to keep a decoder busy: a file of 1 MB can hold 10,000 scans, and each goes through the
 # whole picture.
 _MAX_PARTS = 1_000  # segments and lone markers; the largest known, depth maps in XMP, take some hundred
 _MAX_EXIF = 64  # segments of 64 kB of one EXIF, which cameras write in one
 _MAX_SCANS = 200  # libjpeg writes 10, and programs that look for the smallest file some 60
 _FEW_SCANS = 20
-_MAX_SCANNED = _FEW_SCANS * 178_956_970  # pixels times scans: 20 scans of the largest picture that is decoded
+_MAX_SCANNED = _FEW_SCANS * MAX_PIXELS  # pixels times scans: 20 scans of the largest picture that is decoded
 
 
 class JpegError(Exception):

@@ -22,8 +22,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from babycli.data.decoding import MAX_PIXELS, MAX_SIDE, decode
+from babycli.data.decoding import MAX_SIDE, decode
 from babycli.data.images import MAX_IMAGE_BYTES
+from babycli.data.jpeg import MAX_PIXELS
 from tests.conftest import REPOSITORY, Babycli, Ran
 from tests.data.demo_copy import VTWT_FRAME, DemoCopy, make_dataset, replace
 
