@@ -16,37 +16,49 @@ import typer
 
 from babycli import __version__, interop
 from babycli.commands.lines import watching_stderr
-from babycli.errors import BabycliError, ExitCode, OutputError, UsageError
-from babycli.files import LIMITS, UnfitFileError
+from babycli.commands.library_talk import without_library_talk
+from babycli.commands.on_use import OnUse, group_of
+from babycli.commands.options import say
+from babycli.commands.streams import guard_streams
+from babycli.errors import LIMITS, BabycliError, ExitCode, OutputError, UnfitFileError, UsageError
 from babycli.wording import bounded, shortened, whole_number
 
 _WIDEST_TERMINAL = 10_000  # columns
-
-_OTHERS = interop.register()  # before the commands, whose help lists what is registered
-
-from babycli.commands import catalog, data, demo, doctor, report  # noqa: E402
-from babycli.commands import eval as eval_command  # noqa: E402
-from babycli.commands.library_talk import without_library_talk  # noqa: E402
-from babycli.commands.options import say  # noqa: E402
-from babycli.commands.streams import guard_streams  # noqa: E402
-
 _NO_ROOM = "failed to map segment"  # of a library that is loaded: the address space is too small for it
 
+COMMANDS = {
+    "data": OnUse("babycli.commands.data", "app", "Label files and images: fetch, link, check."),
+    "eval": OnUse(
+        "babycli.commands.eval",
+        "evaluate",
+        "Evaluate a model on tasks of BabyVLM and the DevCV Toolbox, or on your own.",
+    ),
+    "report": OnUse(
+        "babycli.commands.report",
+        "report",
+        "Show all evaluated models in one table: tasks across, 95 % intervals, chance in its own row.",
+    ),
+    "tasks": OnUse("babycli.commands.catalog", "tasks", "List the tasks."),
+    "models": OnUse("babycli.commands.catalog", "models_app", "List the model families, or show one model."),
+    "doctor": OnUse(
+        "babycli.commands.doctor",
+        "doctor",
+        "Check this machine: packages, GPU, a torchvision that would break transformers. Exit 5 if one fails.",
+    ),
+    "demo": OnUse(
+        "babycli.commands.demo",
+        "demo",
+        "Try babycli without any data: link, verify, evaluate and report on drawn pictures, offline.",
+    ),
+    **interop.commands(),
+}
 app = typer.Typer(
     name="babycli",
+    cls=group_of(COMMANDS, before_use=interop.register),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Evaluate vision-language models on what an infant sees and hears: data, evaluation, reports.",
 )
-app.add_typer(data.app, name="data")
-for _name, _command in _OTHERS.items():
-    app.add_typer(_command, name=_name)
-app.command("eval")(eval_command.evaluate)
-app.command("report")(report.report)
-app.command("tasks")(catalog.tasks)
-app.add_typer(catalog.models_app, name="models")
-app.command("doctor")(doctor.doctor)
-app.command("demo")(demo.demo)
 
 
 def _show_version(wanted: bool) -> None:

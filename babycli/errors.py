@@ -1,10 +1,12 @@
 """The errors that a user can cause or meet, each with its exit code. cli.main() turns them into messages.
 
-Never raised for a bug: a bug keeps its traceback and exits 1.
+Owns the words on the system's limits, too. Never raised for a bug: a bug keeps its traceback and exits 1.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 from enum import IntEnum
 
 
@@ -18,6 +20,24 @@ class ExitCode(IntEnum):
     RESUME = 6
     UNTRUSTED = 7
     INTERRUPTED = 130
+
+
+LIMITS = {  # what the system refuses whichever file it is, and the mend
+    errno.EMFILE: "let a process open more files:  ulimit -n 1024",
+    errno.ENFILE: "the whole system has too many files open: end other programs, or raise  fs.file-max",
+    errno.EAGAIN: "let this user have more processes:  ulimit -u 1024",
+    errno.ENOMEM: "give it more memory:  ulimit -v unlimited, or a larger machine",
+}
+
+
+class UnfitFileError(OSError):
+    """An OSError for what is no file that can be read, or claims too many bytes; ``strerror`` says which."""
+
+    def __init__(self, detail: str, path: os.PathLike[str] | str) -> None:
+        super().__init__(errno.EINVAL, detail, str(path))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return UnfitFileError, (self.strerror, self.filename)
 
 
 class BabycliError(Exception):

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from babycli.errors import DataError
+from babycli.errors import LIMITS, DataError, UnfitFileError
 
 try:
     import fcntl
@@ -28,12 +28,6 @@ except ImportError:  # Windows, where only --help and --version are of use
 else:
     _HAS_LOCKS = True
 
-LIMITS = {  # what the system refuses whichever file it is, and the mend
-    errno.EMFILE: "let a process open more files:  ulimit -n 1024",
-    errno.ENFILE: "the whole system has too many files open: end other programs, or raise  fs.file-max",
-    errno.EAGAIN: "let this user have more processes:  ulimit -u 1024",
-    errno.ENOMEM: "give it more memory:  ulimit -v unlimited, or a larger machine",
-}
 _WAIT_S = 30
 _ASIDE = ".babycli.tmp"
 _LEFT_S = 3600  # where there are no locks, what is older was left by a killed command
@@ -48,16 +42,6 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-
-
-class UnfitFileError(OSError):
-    """An OSError for what is no file that can be read, or claims too many bytes; ``strerror`` says which."""
-
-    def __init__(self, detail: str, path: Path | str) -> None:
-        super().__init__(errno.EINVAL, detail, str(path))
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return UnfitFileError, (self.strerror, self.filename)
 
 
 def open_to_read(path: Path | str) -> io.BufferedReader:

@@ -21,8 +21,8 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 
-from babycli.errors import BabycliError, ModelError
-from babycli.files import UnfitFileError, file_digest, in_home, read_file
+from babycli.errors import BabycliError, ModelError, UnfitFileError
+from babycli.files import file_digest, in_home, read_file
 from babycli.wording import first_line
 
 _FILE = re.compile(r"(?P<file>.*\.py)(:(?P<name>\w+))?")

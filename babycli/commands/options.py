@@ -5,7 +5,6 @@ Owns their names, help and how their text is read. Never does anything with them
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
@@ -63,6 +62,8 @@ def tell(text: object, flush: bool = False) -> None:
 
 def print_json(document: object) -> None:
     """Writes JSON in ASCII, which every terminal can show, also with file names that are not UTF-8."""
+    import json  # which help need not wait for
+
     print(json.dumps(document, indent=2))
 
 

@@ -27,8 +27,8 @@ from pathlib import Path
 
 from babycli.data.bags import BOM, Bag, find_bag
 from babycli.data.digests import ALGORITHMS
-from babycli.errors import DataError
-from babycli.files import MAX_FILE_BYTES, UnfitFileError, open_to_read, raise_limit, read_file
+from babycli.errors import DataError, UnfitFileError
+from babycli.files import MAX_FILE_BYTES, open_to_read, raise_limit, read_file
 
 _LINE = re.compile(r"(?P<digest>[0-9a-fA-F]{64})[ \t](?P<name>.+)", re.DOTALL)
 _TAGGED = re.compile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from babycli.cli import app
-from babycli.commands import data
+from babycli import cli
 from tests.conftest import REPOSITORY, Babycli
 from tests.data.demo_copy import copy_demo
 
@@ -113,14 +113,15 @@ def test_what_the_screen_cannot_show_does_not_stop_a_command(
         assert set(json.loads(ran.stdout)) >= ({"vtwt"} if "status" in words else {"tasks", "problems"})
 
 
-def test_the_commands_are_those_of_the_contract() -> None:
-    named = {command.name or "" for command in app.registered_commands} | {
-        group.name or "" for group in app.registered_groups
-    }
-    assert set(COMMANDS) <= named
-    assert {
-        command.name or command.callback.__name__ for command in data.app.registered_commands if command.callback
-    } >= (set(DATA_COMMANDS))
+def test_the_commands_are_those_of_the_contract(babycli: Babycli) -> None:
+    for words, commands in (([], COMMANDS), (["data"], DATA_COMMANDS)):
+        assert set(commands) <= set(re.findall(r"^│ (\w+)", babycli(*words, "--help").out, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_a_list_of_commands_says_of_each_what_its_own_help_says(babycli: Babycli, name: str) -> None:
+    """The list is written without importing the command."""
+    assert f" {cli.COMMANDS[name].help} " in " ".join(babycli(name, "--help").out.split())
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from babycli.files import UnfitFileError, is_hollow, read_file
+from babycli.errors import UnfitFileError
+from babycli.files import is_hollow, read_file
 from tests.conftest import Babycli
 
 pytestmark = pytest.mark.usefixtures("empty_folder")

@@ -1,4 +1,4 @@
-"""What `babycli report` imports: no torch whatever it writes, and no other command waits for its NumPy."""
+"""What commands import: help none of them, `report` no torch whatever it writes, and no other waits for its NumPy."""
 
 from __future__ import annotations
 
@@ -34,6 +34,13 @@ def test_reports_are_written_without_torch(words: tuple[str, ...], tmp_path: Pat
         write_run(tmp_path, name, drawn(seed, {"vtwt": 0.6, "saycam_caption": 0.2}))
     heavy = "torch,transformers,accelerate,nltk,scipy.stats,matplotlib"
     assert imported(heavy, "report", tmp_path, "--format", *words) == "none"
+
+
+@pytest.mark.parametrize("words", ["--help", "--version"])
+def test_help_waits_for_no_command(words: str) -> None:
+    rooms = "tasks,models,data,logs,evaluation,report,domain,files,commands.eval,commands.data"
+    watched = [f"babycli.{room}" for room in rooms.split(",")]
+    assert imported(",".join([*watched, "PIL", "numpy", "orjson", "json", "multiprocessing"]), words) == "none"
 
 
 @pytest.mark.parametrize("words", [("tasks",), ("data", "status"), ("--version",)])

@@ -1,92 +1,30 @@
 """lmms-eval: its logs beside ours, its wrappers as models, our tasks in it, and the leaderboard of its users.
 
-Owns what is registered, and nothing of what it does: the modules here are imported when they are asked for, so that no
-command waits for them.
+Owns which commands there are, and when the rest is registered. Imports nothing but names: babycli starts with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from babycli.models import register_family
-from babycli.models.base import Abilities, Family, Model, ModelSpec, Outline
-from babycli.report.forms import ModelForm, Say, register_form
-from babycli.report.readers import Reader, register_reader
-
-if TYPE_CHECKING:
-    import typer
-
-    from babycli.report.documents import Document
-    from babycli.report.logged import Labels, LoggedRun
-    from babycli.report.rows import TableRow
+from babycli.commands.on_use import OnUse
 
 PREFIX = "lmms:"  # of the name of a wrapper's file
-# Of a wrapper that defines all of its methods.
-ABILITIES = Abilities(scores=("loglikelihood",), writes=True, max_images=None, max_turns=None, knows_rows=True)
+COMMANDS = {
+    "bridge": OnUse("babycli.interop.lmms.command", "app", "The tasks for another evaluation program."),
+    "submission": OnUse(
+        "babycli.interop.lmms.submission_command",
+        "app",
+        "A submission to the BabyVLM leaderboard:  babycli submission DIR --model ...",
+    ),
+}
 
 
-def register() -> Mapping[str, typer.Typer]:
-    """Adds a model family, a reader of logs and a form of reports; gives the commands by name."""
-    from babycli.interop.lmms import command, submission_command
+def register() -> None:
+    """Adds a model family, a reader of logs and a form of reports."""
+    from babycli.interop.lmms.additions import FAMILY, LEADERBOARD, READER
+    from babycli.models import register_family
+    from babycli.report.forms import register_form
+    from babycli.report.readers import register_reader
 
     register_family(FAMILY)
     register_reader(READER)
     register_form(LEADERBOARD)
-    return {"bridge": command.app, "submission": submission_command.app}
-
-
-def _load(spec: ModelSpec, place: Path) -> Model:
-    from babycli.interop.lmms.family import load
-
-    return load(spec, place)
-
-
-def _outline(spec: ModelSpec, place: Path) -> Outline:
-    from babycli.interop.lmms.family import outline
-
-    return outline(spec, place)
-
-
-def _read(document: Document, labels: Labels) -> LoggedRun:
-    from babycli.interop.lmms.results import read
-
-    return read(document, labels)
-
-
-def _recognises(document: Document) -> bool:
-    from babycli.interop.lmms.results import is_a_run
-
-    return is_a_run(document)
-
-
-def _write_leaderboard(rows: Sequence[TableRow], every: Sequence[TableRow], say: Say) -> str:
-    from babycli.interop.lmms.leaderboard import write
-
-    return write(rows, every, say)
-
-
-FAMILY = Family(
-    name="lmms",
-    summary="a wrapper written for lmms-eval: lmms:path/to/model.py, or lmms:path/to/model.py:registered_name",
-    abilities=ABILITIES,
-    arguments={
-        "sign": "loss or logprob: what the wrapper's loglikelihood gives (must be given; it is checked)",
-        "batch_size": "the wrapper's own, 1 unless given; every other argument goes to the wrapper too",
-    },
-    recognises=lambda folder, config: False,
-    load=_load,
-    outline=_outline,
-    claims=lambda name: name.startswith(PREFIX),
-    has_checkpoints=False,
-    takes_any_argument=True,
-    has_own_precision=True,
-)
-READER = Reader(
-    program="lmms-eval",
-    names=("*_results.json", "results_*.json", "results.json"),
-    recognises=_recognises,
-    read=_read,
-)
-LEADERBOARD = ModelForm("leaderboard", "json", _write_leaderboard)

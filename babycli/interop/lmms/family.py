@@ -22,7 +22,7 @@ from PIL.Image import Image
 from babycli.domain import CannotAnswer, Context, Loglikelihood, Score, Text, Write, as_prompt
 from babycli.errors import ModelError, UsageError
 from babycli.foreign import fingerprint_of
-from babycli.interop.lmms import ABILITIES
+from babycli.interop.lmms.additions import ABILITIES
 from babycli.interop.lmms.questions import Asker, OpenImage, Question, Talk
 from babycli.interop.lmms.sign import Sign, check_sign, goodness, read_sign
 from babycli.interop.lmms.weights import Weights

@@ -22,8 +22,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from babycli.errors import ModelError
-from babycli.files import UnfitFileError, file_digest, open_to_read, open_whole, read_file
+from babycli.errors import ModelError, UnfitFileError
+from babycli.files import file_digest, open_to_read, open_whole, read_file
 from babycli.models.parts.pickles import check_pickles
 from babycli.models.parts.unchanged import check_unchanged
 from babycli.wording import all_of, first_line, listed, one_line
