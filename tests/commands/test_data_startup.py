@@ -121,7 +121,8 @@ def test_the_commands_are_those_of_the_contract(babycli: Babycli) -> None:
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_a_list_of_commands_says_of_each_what_its_own_help_says(babycli: Babycli, name: str) -> None:
     """The list is written without importing the command."""
-    assert f" {cli.COMMANDS[name].help} " in " ".join(babycli(name, "--help").out.split())
+    own, line = (" ".join(text.split()) for text in (babycli(name, "--help").out, cli.COMMANDS[name].help))
+    assert f" {line} " in own
 
 
 @pytest.mark.parametrize(
