@@ -22,11 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from babycli.data.names import MAX_DEPTH, MAX_NAME_BYTES, leads_astray, normal_name
+from babycli.data.names import normal_name
 from babycli.data.problems import ProblemKind
 from babycli.data.unpacking import METHODS, Unpacker, UnpackError, name_of_method
 from babycli.data.zip_end import ZipEnd, find_end
 from babycli.data.zip_index import Directory, IndexKey, load_directory, save_directory
+from babycli.data.zip_names import ZipNames
 from babycli.errors import DataError
 from babycli.files import HOLLOW_BYTES, is_hollow, open_to_read, raise_limit
 
@@ -45,11 +46,11 @@ _UNIX_SYSTEMS = (3, 19)  # Unix and macOS: names are bytes as on their disks, an
 _ZIP64_FIELD = 0x0001
 _NAME_FIELD = 0x7075  # Info-ZIP's: the name in UTF-8
 _MAYBE_NAME_FIELD = re.compile(rb"up..\x01", re.DOTALL)
-_ODD = (b"\\", b"//", b"./", b"\0")  # where they are in a name, it may have another form or lead astray
 _MAX_ALIKE = 64  # members whose names have one CRC-32, by chance or on purpose; each look-up reads all of them
 _SYMLINK, _TYPE_OF_FILE = 0o120000, 0o170000
 
 _INDEXED_MEMBERS = 20_000  # a smaller archive opens at once
+_NAMES_AT_ONCE = 4_096
 _PIECE_BYTES = 1 << 20
 
 
@@ -321,7 +322,19 @@ class ZipArchive:
         return directory_start, shift
 
     def _read_directory(self, end: ZipEnd) -> Directory:
-        """Walks the directory once: its entries have no fixed length.
+        names, offsets = ZipNames(), array("Q")
+        self._walk_directory(end, names, offsets)
+        names.keyed.sort()
+        return Directory(
+            array("I", [key >> 40 for key in names.keyed]),
+            array("Q", [key & (1 << 40) - 1 for key in names.keyed]),
+            array("Q", sorted(offsets)),
+            sorted(os.fsdecode(folder) for folder in _with_parents(names.folders)),
+            names.are_plain,
+        )
+
+    def _walk_directory(self, end: ZipEnd, names: ZipNames, offsets: array[int]) -> None:
+        """Walks the directory once, as its entries have no fixed length, and adds what each has.
 
         Goes by the directory's size. The stated number of entries, of which only the last 16 bits may be there (the
         macOS Archive Utility), counts only where the comment of the last entry would go on behind the directory.
@@ -330,61 +343,31 @@ class ZipArchive:
         directory = os.pread(self._fd, size, self._directory_start)
         if len(directory) != size:
             raise self._cut_off("its directory is cut off")
-        keyed: list[int] = []  # CRC-32 of the name << 40 | position: one sort orders both
-        offsets = array("Q")
-        folders = {b""}
-        plain_folders = {b""}  # where one name is in its normal form, so are all others, but for a dot at the end
-        at = n_comment = 0
-        scan, crc32, shift, head = _SCAN.unpack_from, zlib.crc32, self._shift, _ENTRY.size
         has_name_fields = _MAYBE_NAME_FIELD.search(directory) is not None
-        is_plain = not has_name_fields
+        at = n_comment = 0
+        scan, shift, head = _SCAN.unpack_from, self._shift, _ENTRY.size
         while at < size:
-            signature, n_name, n_extra, n_comment, disk, offset = scan(directory, at)
-            if signature != _ENTRY_SIGNATURE:
-                raise self._cut_off(f"its directory is damaged at byte {self._directory_start + at}")
-            if end.disk and disk not in (end.disk, _FULL16):
-                raise self._one_part()
-            after_name = at + head + n_name
-            name = directory[at + head : after_name]
-            if offset == _FULL32:
-                offsets.append(self._parse(directory[at : after_name + n_extra]).offset)
-            else:
-                offsets.append(offset + shift)
-            folder, last = name.rpartition(b"/")[0], name[-1:]
-            is_known = folder in plain_folders and (folder or name[:1] != b"/") and last != b"." and name
-            if (
-                has_name_fields
-                or not name.isascii()
-                or b"\\" in name
-                or b"\0" in name
-                or n_name > MAX_NAME_BYTES
-                or not (is_known or not _is_odd(name))
-            ):
-                is_plain = False
-                name = self._parse(directory[at : after_name + n_extra]).name.encode("utf-8", "surrogateescape")
-                last = name[-1:]
-                if last != b"/" and name.count(b"/") <= MAX_DEPTH and not leads_astray(os.fsdecode(name)):
-                    folders.add(name.rpartition(b"/")[0])
-            elif not is_known:
-                plain_folders.add(folder)
-                if last != b"/" and name.count(b"/") <= MAX_DEPTH:
-                    folders.add(folder)
-            elif last != b"/" and folder not in folders and name.count(b"/") <= MAX_DEPTH:
-                folders.add(folder)
-            if last != b"/":
-                keyed.append(crc32(name) << 40 | at)
-            at = after_name + n_extra + n_comment
+            raw_names: list[bytes] = []
+            positions: list[int] = []
+            for _ in range(_NAMES_AT_ONCE):
+                if at >= size:
+                    break
+                signature, n_name, n_extra, n_comment, disk, offset = scan(directory, at)
+                if signature != _ENTRY_SIGNATURE:
+                    raise self._cut_off(f"its directory is damaged at byte {self._directory_start + at}")
+                if disk != end.disk and end.disk and disk != _FULL16:
+                    raise self._one_part()
+                after_name = at + head + n_name
+                raw_names.append(directory[at + head : after_name])
+                positions.append(at)
+                if offset == _FULL32:
+                    offsets.append(self._parse_at(directory, at).offset)
+                else:
+                    offsets.append(offset + shift)
+                at = after_name + n_extra + n_comment
+            names.add(raw_names, positions, lambda at: self._parse_at(directory, at).name, has_name_fields)
         if at - n_comment > size or (at > size and (len(offsets) - end.n_entries) & _FULL16):
             raise self._cut_off("its last entry goes on behind its directory")
-        del directory
-        keyed.sort()
-        return Directory(
-            array("I", [key >> 40 for key in keyed]),
-            array("Q", [key & (1 << 40) - 1 for key in keyed]),
-            array("Q", sorted(offsets)),
-            sorted(os.fsdecode(folder) for folder in _with_parents(folders)),
-            is_plain,
-        )
 
     def _index_key(self, directory_bytes: int) -> IndexKey:
         digest = hashlib.sha256()
@@ -396,10 +379,12 @@ class ZipArchive:
 
     def _member(self, position: int) -> Member:
         raw = os.pread(self._fd, _ENTRY.size + 256, self._directory_start + position)
-        length = _ENTRY.size + _n_name_and_extra(raw, _ENTRY.size)
-        if len(raw) < length:
+        if len(raw) < (length := _entry_bytes(raw, 0)):
             raw = os.pread(self._fd, length, self._directory_start + position)
-        return self._parse(raw[:length])
+        return self._parse_at(raw, 0)
+
+    def _parse_at(self, directory: bytes, at: int) -> Member:
+        return self._parse(directory[at : at + _entry_bytes(directory, at)])
 
     def _parse(self, entry: bytes) -> Member:
         """Reads a directory entry: 46 bytes | name | extra. Sizes and offset may stand in the extra's zip64 field."""
@@ -453,6 +438,11 @@ def _n_name_and_extra(window: bytes, at: int) -> int:
     return int.from_bytes(window[at - 18 : at - 16], "little") + int.from_bytes(window[at - 16 : at - 14], "little")
 
 
+def _entry_bytes(directory: bytes, at: int) -> int:
+    """Gives the length of a directory entry, without its comment."""
+    return _ENTRY.size + _n_name_and_extra(directory, at + _ENTRY.size)
+
+
 def _extra_field(extra: bytes, wanted: int) -> bytes:
     at = 0
     while at + 4 <= len(extra):
@@ -461,11 +451,6 @@ def _extra_field(extra: bytes, wanted: int) -> bytes:
             return extra[at + 4 : at + 4 + length]
         at += 4 + length
     return b""
-
-
-def _is_odd(raw: bytes) -> bool:
-    """Tells whether a name may have another form than the entry writes, or a form that is not safe."""
-    return any(part in raw for part in _ODD) or raw[:1] == b"/" or raw[-1:] in (b"", b".")
 
 
 def _name_of(raw: bytes, made_by: int, flags: int, extra: bytes) -> str:
