@@ -228,8 +228,9 @@ def write_manifest(
     for problem in problems:
         raise problem
     real, own = Path(os.path.realpath(source)), Path(os.path.realpath(output))
-    # The manifest does not list itself, nor the file beside it that a killed command was writing.
-    names = [name for name in names if real / name != own and not is_aside(real / name, own)]
+    if own.is_relative_to(real):
+        # The manifest does not list itself, nor the file beside it that a killed command was writing.
+        names = [name for name in names if real / name != own and not is_aside(real / name, own)]
     if not names:
         raise DataError(f"{source} holds no files", "check the path")
     digests = {}

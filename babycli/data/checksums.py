@@ -39,6 +39,7 @@ _BAG_LINE = re.compile(r"(?P<digest>[0-9a-fA-F]+)\s+\**(?P<name>.+)", re.DOTALL)
 _OPEN_FILE = re.compile(r"/dev/(?:stdin|fd/\d+)|/proc/(?:self|\d+)/fd/\d+")  # that this process has open already
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}  # as GNU coreutils: such a line begins with a backslash
 _UNESCAPES = {escaped: plain for plain, escaped in _ESCAPES.items()}
+_ESCAPED = str.maketrans(_ESCAPES)
 _ODD = ("\\", "\r", "\0", "./", "//", "/.", "#")  # a list without these has plain lines, or is read line by line
 
 
@@ -141,7 +142,7 @@ def checksum_text(digests: Mapping[str, str]) -> bytes:
     """Writes the lines that ``sha256sum`` would write for these files; ``-`` as ``./-``, for alone it is its input."""
     lines = []
     for name, digest in digests.items():
-        escaped = "".join(_ESCAPES.get(c, c) for c in name) if name != "-" else "./-"
+        escaped = name.translate(_ESCAPED) if name != "-" else "./-"
         lines.append(f"{chr(92) if chr(92) in escaped else ''}{digest}  {escaped}\n")
     return os.fsencode("".join(lines))
 
