@@ -27,19 +27,26 @@ _WIDEST_TERMINAL = 10_000  # columns
 _NO_ROOM = "failed to map segment"  # of a library that is loaded: the address space is too small for it
 
 COMMANDS = {
-    "data": OnUse("babycli.commands.data", "app", "Label files and images: fetch, link, check."),
+    "data": OnUse("babycli.commands.data_group", "app", "Label files and images: fetch, link, check."),
     "eval": OnUse(
         "babycli.commands.eval",
         "evaluate",
         "Evaluate a model on tasks of BabyVLM and the DevCV Toolbox, or on your own.",
+        before=interop.register,
     ),
     "report": OnUse(
         "babycli.commands.report",
         "report",
         "Show all evaluated models in one table: tasks across, 95 % intervals, chance in its own row.",
+        before=interop.register,
     ),
     "tasks": OnUse("babycli.commands.catalog", "tasks", "List the tasks."),
-    "models": OnUse("babycli.commands.catalog", "models_app", "List the model families, or show one model."),
+    "models": OnUse(
+        "babycli.commands.catalog",
+        "models_app",
+        "List the model families, or show one model.",
+        before=interop.register,
+    ),
     "doctor": OnUse(
         "babycli.commands.doctor",
         "doctor",
@@ -54,7 +61,7 @@ COMMANDS = {
 }
 app = typer.Typer(
     name="babycli",
-    cls=group_of(COMMANDS, before_use=interop.register),
+    cls=group_of(COMMANDS),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Evaluate vision-language models on what an infant sees and hears: data, evaluation, reports.",

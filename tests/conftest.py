@@ -22,7 +22,7 @@ import typer.main
 
 os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported, here and in the processes that tests start
 
-from babycli import tasks
+from babycli import interop, tasks
 from babycli.cli import main
 from babycli.commands.demo import DOWNLOADS
 from tests.data.demo_copy import DemoCopy, copy_demo, snapshot
@@ -35,6 +35,8 @@ SHARED = REPOSITORY.parent / "shared"
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background, and so in what tests start
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+interop.register()  # as the commands do that need it
 
 # Typer builds all commands anew for every command line, which a process that runs one of them does not notice.
 typer.main.get_command = functools.cache(typer.main.get_command)

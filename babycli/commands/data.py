@@ -1,4 +1,4 @@
-"""`babycli data ...`: label files, links to images, and checks of both.
+"""`babycli data labels`, `data link` and `data unlink`: label files, and links to images.
 
 Owns the words on the screen. The work is done in babycli/data/.
 """
@@ -14,7 +14,6 @@ from typing import Annotated
 import typer
 
 from babycli.commands.chosen import SetOption, all_bound_tasks, chosen_tasks
-from babycli.commands.data_copy import subset, unpack
 from babycli.commands.data_sets import (
     DevcvImagesOption,
     DevcvOption,
@@ -24,20 +23,12 @@ from babycli.commands.data_sets import (
     say_equal_pictures,
     tell_labels,
 )
-from babycli.commands.data_verify import (
-    is_demo,
-    links_document,
-    sound_labels,
-    verify,
-    write_manifest,
-)
+from babycli.commands.data_verify import sound_labels
 from babycli.commands.options import (
     DataOption,
     FromOption,
-    JsonOption,
     TasksOption,
     name_width,
-    print_json,
     say,
     tasks_words,
     tell,
@@ -52,23 +43,15 @@ from babycli.data.manifest import LabelledTask, full_name, links_of
 from babycli.data.root import DatasetRoot
 from babycli.data.set_linking import remove_linked_labels
 from babycli.data.sources import MAIN, all_sources, source_named
-from babycli.data.verify import Options, TaskSummary, link_problem, verify_dataset
+from babycli.data.verify import link_problem
 from babycli.errors import DataError, ExitCode, UsageError
 from babycli.files import in_home
 from babycli.tasks import select_tasks
-from babycli.wording import Depth, LinkMode, did_you_mean, listed, one_of
+from babycli.wording import LinkMode, did_you_mean, listed, one_of
 
-app = typer.Typer(no_args_is_help=True, help="Label files and images: fetch, link, check.")
-app.command("verify")(verify)
-app.command("manifest")(write_manifest)
-app.command("extract")(unpack)
-app.command("subset")(subset)
-
-SHOWN_NAMES = 5
 SET_WORDS = "babycli data link --devcv SET=DIR"
 
 
-@app.command()
 def labels(labels_from: FromOption = None, tasks: TasksOption = None, data: DataOption = None) -> None:
     """Fetch the label files, or import them; checked against the manifests."""
     root = DatasetRoot.find(data)
@@ -88,7 +71,6 @@ def _checked_source(source: Path | None) -> Path | None:
     return source
 
 
-@app.command()
 def link(
     saycam: Annotated[
         Path | None, typer.Argument(metavar="SAYCAM", help="Folder or zip of SAYCam frames.", show_default=False)
@@ -269,45 +251,6 @@ def _say_wanted(saycam: Path | None, reports: Sequence[LinkReport], words: str) 
         say(f"for the rest:  babycli data link {first}{rest}{words}")
 
 
-@app.command()
-def status(
-    tasks: TasksOption = None, data_set: SetOption = None, as_json: JsonOption = False, data: DataOption = None
-) -> None:
-    """Show what is there: label files, links and where they lead, and which tasks are ready."""
-    root = DatasetRoot.find(data)
-    with progress_bar("looking for images", unit=" images") as count:
-        summaries = verify_dataset(root, chosen_tasks(root, tasks, data_set), Options(depth=Depth.NAMES), count).tasks
-    if as_json:
-        print_json({s.task: _status_document(s) for s in summaries})
-        return
-    tell(f"dataset folder: {root.path}" + ("" if root.path.is_dir() else "  (not there yet)"))
-    width = name_width(summary.task for summary in summaries)
-    for summary in summaries:
-        state = "not ready" if summary.problems else "ready"
-        tell(f"{summary.task:<{width}} {state}" + ("  (demo)" if is_demo(summary) else ""))
-        for link_summary in summary.links:
-            counted = (
-                f"  {link_summary.n_sound} of {link_summary.n_images} images there" if summary.images_checked else ""
-            )
-            if root.link_state(link_summary.link.path) != "missing":
-                tell(f"    {link_summary.link.path} -> {link_summary.target}{counted}")
-        for problem in summary.problems[:SHOWN_NAMES]:
-            tell(f"    {problem.kind} {problem.subject}" + (f": {problem.detail}" if problem.detail else ""))
-        if len(summary.problems) > SHOWN_NAMES:
-            tell(f"    and {len(summary.problems) - SHOWN_NAMES} more; see  babycli data verify{root.words}")
-
-
-def _status_document(summary: TaskSummary) -> dict[str, object]:
-    return {
-        "ready": not summary.problems,
-        "data": summary.data_set,
-        "rows": summary.n_rows,
-        "links": links_document(summary),
-        "problems": [str(problem) for problem in summary.problems],
-    }
-
-
-@app.command()
 def unlink(tasks: TasksOption = None, data_set: SetOption = None, data: DataOption = None) -> None:
     """Remove the links from the dataset folder. Images, label files and real folders stay.
 

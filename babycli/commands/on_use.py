@@ -22,10 +22,11 @@ class OnUse:
     module: str
     attribute: str
     help: str  # the first line of its own help
+    before: Callable[[], None] = lambda: None  # runs before it is imported
 
 
-def group_of(commands: Mapping[str, OnUse], before_use: Callable[[], None]) -> type[typer.core.TyperGroup]:
-    """Makes a ``cls`` for typer.Typer, whose group has these commands; ``before_use`` runs before one is imported."""
+def group_of(commands: Mapping[str, OnUse]) -> type[typer.core.TyperGroup]:
+    """Makes a ``cls`` for typer.Typer, whose group has these commands."""
 
     class Group(typer.core.TyperGroup):
         def __init__(self, **settings: Any) -> None:
@@ -37,7 +38,6 @@ def group_of(commands: Mapping[str, OnUse], before_use: Callable[[], None]) -> t
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:
             name, command, rest = super().resolve_command(ctx, args)
             if name in self._waiting:
-                before_use()
                 command = _imported(name, self._waiting.pop(name))
                 self.add_command(command)
             return name, command, rest
@@ -47,6 +47,7 @@ def group_of(commands: Mapping[str, OnUse], before_use: Callable[[], None]) -> t
 
 def _imported(name: str, command: OnUse) -> Any:
     """Imports a command, and builds it as Typer builds those that it knows from the start."""
+    command.before()
     found = getattr(import_module(command.module), command.attribute)
     around = typer.Typer()
     if isinstance(found, typer.Typer):

@@ -7,6 +7,7 @@ of logs and forms of reports. No room knows of it: only cli.py calls ``commands`
 from __future__ import annotations
 
 import pkgutil
+from dataclasses import replace
 from importlib import import_module
 from types import ModuleType
 
@@ -15,7 +16,9 @@ from babycli.commands.on_use import OnUse
 
 def commands() -> dict[str, OnUse]:
     """Gives the commands of every package here by name."""
-    return {name: command for package in _packages() for name, command in package.COMMANDS.items()}
+    return {
+        name: replace(command, before=register) for package in _packages() for name, command in package.COMMANDS.items()
+    }
 
 
 def register() -> None:

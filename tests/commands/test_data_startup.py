@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from babycli import cli
+from babycli.commands import data_group
+from babycli.commands.on_use import OnUse
 from tests.conftest import REPOSITORY, Babycli
 from tests.data.demo_copy import copy_demo
 
@@ -118,10 +120,19 @@ def test_the_commands_are_those_of_the_contract(babycli: Babycli) -> None:
         assert set(commands) <= set(re.findall(r"^│ (\w+)", babycli(*words, "--help").out, re.MULTILINE))
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
-def test_a_list_of_commands_says_of_each_what_its_own_help_says(babycli: Babycli, name: str) -> None:
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        *(([name], command) for name, command in cli.COMMANDS.items()),
+        *((["data", name], command) for name, command in data_group.COMMANDS.items()),
+    ],
+    ids=str,
+)
+def test_a_list_of_commands_says_of_each_what_its_own_help_says(
+    babycli: Babycli, words: list[str], command: OnUse
+) -> None:
     """The list is written without importing the command."""
-    own, line = (" ".join(text.split()) for text in (babycli(name, "--help").out, cli.COMMANDS[name].help))
+    own, line = (" ".join(text.split()) for text in (babycli(*words, "--help").out, command.help))
     assert f" {line} " in own
 
 

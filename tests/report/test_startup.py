@@ -36,11 +36,11 @@ def test_reports_are_written_without_torch(words: tuple[str, ...], tmp_path: Pat
     assert imported(heavy, "report", tmp_path, "--format", *words) == "none"
 
 
-@pytest.mark.parametrize("words", ["--help", "--version"])
-def test_help_waits_for_no_command(words: str) -> None:
-    rooms = "tasks,models,data,logs,evaluation,report,domain,files,commands.eval,commands.data"
+@pytest.mark.parametrize("words", [("--help",), ("--version",), ("data", "--help")], ids=" ".join)
+def test_help_waits_for_no_command(words: tuple[str, ...]) -> None:
+    rooms = "tasks,models,data,logs,evaluation,report,domain,files,commands.eval,commands.report,commands.data"
     watched = [f"babycli.{room}" for room in rooms.split(",")]
-    assert imported(",".join([*watched, "PIL", "numpy", "orjson", "json", "multiprocessing"]), words) == "none"
+    assert imported(",".join([*watched, "PIL", "numpy", "orjson", "json", "multiprocessing"]), *words) == "none"
 
 
 @pytest.mark.parametrize("words", [("tasks",), ("data", "status"), ("--version",)])

@@ -1,0 +1,53 @@
+"""`babycli data status`: what is there, without reading an image.
+
+Owns the words on the screen. The work is done in babycli/data/verify.py.
+"""
+
+from __future__ import annotations
+
+from babycli.commands.chosen import SetOption, chosen_tasks
+from babycli.commands.data_verify import is_demo, links_document
+from babycli.commands.options import DataOption, JsonOption, TasksOption, name_width, print_json, tell
+from babycli.commands.progress import progress_bar
+from babycli.data.root import DatasetRoot
+from babycli.data.verify import Options, TaskSummary, verify_dataset
+from babycli.wording import Depth
+
+SHOWN_PROBLEMS = 5
+
+
+def status(
+    tasks: TasksOption = None, data_set: SetOption = None, as_json: JsonOption = False, data: DataOption = None
+) -> None:
+    """Show what is there: label files, links and where they lead, and which tasks are ready."""
+    root = DatasetRoot.find(data)
+    with progress_bar("looking for images", unit=" images") as count:
+        summaries = verify_dataset(root, chosen_tasks(root, tasks, data_set), Options(depth=Depth.NAMES), count).tasks
+    if as_json:
+        print_json({s.task: _status_document(s) for s in summaries})
+        return
+    tell(f"dataset folder: {root.path}" + ("" if root.path.is_dir() else "  (not there yet)"))
+    width = name_width(summary.task for summary in summaries)
+    for summary in summaries:
+        state = "not ready" if summary.problems else "ready"
+        tell(f"{summary.task:<{width}} {state}" + ("  (demo)" if is_demo(summary) else ""))
+        for link_summary in summary.links:
+            counted = (
+                f"  {link_summary.n_sound} of {link_summary.n_images} images there" if summary.images_checked else ""
+            )
+            if root.link_state(link_summary.link.path) != "missing":
+                tell(f"    {link_summary.link.path} -> {link_summary.target}{counted}")
+        for problem in summary.problems[:SHOWN_PROBLEMS]:
+            tell(f"    {problem.kind} {problem.subject}" + (f": {problem.detail}" if problem.detail else ""))
+        if len(summary.problems) > SHOWN_PROBLEMS:
+            tell(f"    and {len(summary.problems) - SHOWN_PROBLEMS} more; see  babycli data verify{root.words}")
+
+
+def _status_document(summary: TaskSummary) -> dict[str, object]:
+    return {
+        "ready": not summary.problems,
+        "data": summary.data_set,
+        "rows": summary.n_rows,
+        "links": links_document(summary),
+        "problems": [str(problem) for problem in summary.problems],
+    }
