@@ -381,7 +381,7 @@ class ZipArchive:
         raw = os.pread(self._fd, _ENTRY.size + 256, self._directory_start + position)
         if len(raw) < (length := _entry_bytes(raw, 0)):
             raw = os.pread(self._fd, length, self._directory_start + position)
-        return self._parse_at(raw, 0)
+        return self._parse(raw[:length])
 
     def _parse_at(self, directory: bytes, at: int) -> Member:
         return self._parse(directory[at : at + _entry_bytes(directory, at)])
