@@ -15,8 +15,8 @@ from typing import Annotated
 import typer
 
 from babycli import __version__, interop
-from babycli.commands.lines import watching_stderr
 from babycli.commands.library_talk import without_library_talk
+from babycli.commands.lines import watching_stderr
 from babycli.commands.on_use import OnUse, group_of
 from babycli.commands.options import say
 from babycli.commands.streams import guard_streams

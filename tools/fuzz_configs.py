@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from random import Random
 
 from fuzz_checkpoint import attempt, checkpoints, damage_one, pack
-from fuzz_json import damaged_json
 from fuzz_target import Target
+from fuzz_values import damaged_json
 
 _FILES = (
     "config.json",

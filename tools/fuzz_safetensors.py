@@ -10,8 +10,8 @@ from random import Random
 from typing import Any, cast
 
 from fuzz_checkpoint import attempt, checkpoints, damage_one, pack, unpack
-from fuzz_json import damaged_json
 from fuzz_target import Target
+from fuzz_values import damaged_json
 
 _FAMILIES = ("babyllava", "babyllava-llama", "llava-hf", "clip-siglip", "hf-qwen2_vl")
 _FILE = "model/model.safetensors"

@@ -8,8 +8,8 @@ from random import Random
 from typing import Any
 
 from fuzz_checkpoint import Files, attempt, checkpoints, damage_one, pack
-from fuzz_json import damaged_json
 from fuzz_target import Target, damaged
+from fuzz_values import damaged_json
 
 _FAMILIES = ("babyllava", "babyllava-v2", "clip-clip", "hf-qwen2_vl", "hf-idefics3", "hf-gemma3")
 _FILES = (

@@ -6,7 +6,7 @@ Owns this damage, of a whole file and of one with a line for each object. Never 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -40,18 +40,21 @@ class _Object:
     pairs: list[list[Any]]  # key and value
 
 
-def damaged_json(rng: Random, content: bytes) -> bytes:
-    """Damages values of a file of JSON, or lines of one that has several; gives other files back as they are."""
+def damaged_json(rng: Random, content: bytes, spare: Sequence[Any] = ()) -> bytes:
+    """Damages values of a file of JSON, or lines of one that has several; gives other files back as they are.
+
+    ``spare``: values that mean something in this format, some of which are put in the place of others.
+    """
     lines = content.splitlines(keepends=True)
     try:
         if len(lines) > 1 and json.loads(lines[0]):
-            return _with_damaged_lines(rng, lines)
+            return _with_damaged_lines(rng, lines, spare)
     except ValueError:
         pass  # one object on several lines
-    return _with_damaged_values(rng, content)
+    return _with_damaged_values(rng, content, spare)
 
 
-def _with_damaged_lines(rng: Random, lines: list[bytes]) -> bytes:
+def _with_damaged_lines(rng: Random, lines: list[bytes], spare: Sequence[Any]) -> bytes:
     at, other = rng.randrange(len(lines)), rng.randrange(len(lines))
     match rng.randrange(9):
         case 0:
@@ -63,21 +66,21 @@ def _with_damaged_lines(rng: Random, lines: list[bytes]) -> bytes:
         case 3:
             lines.insert(at, rng.choice((b"\n", b"[]\n", b"null\n", b"{}\n", b"\xff\n", b"\x00" * 100 + b"\n")))
         case _:
-            lines[at] = _with_damaged_values(rng, lines[at].rstrip(b"\n")) + b"\n"
+            lines[at] = _with_damaged_values(rng, lines[at].rstrip(b"\n"), spare) + b"\n"
     return b"".join(lines)
 
 
-def _with_damaged_values(rng: Random, content: bytes) -> bytes:
+def _with_damaged_values(rng: Random, content: bytes, spare: Sequence[Any]) -> bytes:
     try:
         root = [json.loads(content, object_pairs_hook=lambda pairs: _Object([list(pair) for pair in pairs]))]
     except (ValueError, RecursionError):
         return content
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        _damage_one(rng, root)
+        _damage_one(rng, root, spare)
     return _written(root[0])
 
 
-def _damage_one(rng: Random, root: list[Any]) -> None:
+def _damage_one(rng: Random, root: list[Any], spare: Sequence[Any]) -> None:
     """Damages one value; each key is as likely as any other, however long the lists beside it are."""
     places: list[tuple[list[Any], int]] = [(root, 0)]
     values: list[Any] = [root[0]]
@@ -88,11 +91,15 @@ def _damage_one(rng: Random, root: list[Any]) -> None:
         places.append(rng.choice(inner))
         values.append(places[-1][0][places[-1][1]])
     (holder, i), value = places[-1], values[-1]
-    match rng.randrange(8):
-        case 0 | 1 | 2:
+    match rng.randrange(10):
+        case 0 | 1:
             holder[i] = _Token(rng.choice(_TOKENS))
+        case 2:
+            holder[i] = _Token(json.dumps(rng.choice(spare)).encode() if spare else rng.choice(_TOKENS))
         case 3:
             holder[i] = rng.choice(TEXTS)
+        case 7 | 8 if isinstance(value, int | float | str):
+            holder[i] = _changed(rng, value)
         case 4:
             holder[i] = rng.choice((_Object([["a", value]]), [value], [value, value]))
         case 5:
@@ -101,6 +108,15 @@ def _damage_one(rng: Random, root: list[Any]) -> None:
             _damage_members(rng, value)
         case _:
             holder[i] = _Token(_written(rng.choice(values)))  # a copy, as a value cannot hold itself
+
+
+def _changed(rng: Random, value: float | str) -> float | str:
+    """Changes a value a little: a number by its size or sign, a text by a letter."""
+    if isinstance(value, str):
+        at = rng.randrange(len(value) + 1)
+        letter = rng.choice(("", " ", "\0", "/", "é", "\ud800", "\n", "x", "<", "{", "1"))
+        return rng.choice((value[:at] + letter + value[at + 1 :], value * 2, value[:at], value.upper(), f" {value}"))
+    return rng.choice((value + 1, value - 1, -value, value * 2, value * 1000, value / 2, value + 0.5))
 
 
 def _places_in(value: Any) -> list[tuple[list[Any], int]]:
