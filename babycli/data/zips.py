@@ -462,7 +462,7 @@ def _name_of(raw: bytes, made_by: int, flags: int, extra: bytes) -> str:
     """
     if flags & _UTF8:
         name = raw.decode("utf-8", "surrogateescape")
-    elif (in_unicode := _unicode_name(raw, extra)) is not None:
+    elif extra and (in_unicode := _unicode_name(raw, extra)) is not None:
         name = in_unicode
     elif made_by in _UNIX_SYSTEMS or raw.isascii():
         name = raw.decode("utf-8", "surrogateescape")
