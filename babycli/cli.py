@@ -21,7 +21,7 @@ from babycli.commands.on_use import OnUse, group_of
 from babycli.commands.options import say
 from babycli.commands.streams import guard_streams
 from babycli.errors import LIMITS, BabycliError, ExitCode, OutputError, UnfitFileError, UsageError
-from babycli.wording import bounded, shortened, whole_number
+from babycli.wording import shortened, whole_number, without_middle
 
 _WIDEST_TERMINAL = 10_000  # columns
 _NO_ROOM = "failed to map segment"  # of a library that is loaded: the address space is too small for it
@@ -95,9 +95,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except SystemExit as end:  # how Typer ends, also after a usage error that it has explained
             return end.code if isinstance(end.code, int) else ExitCode.DONE
         except BabycliError as error:
-            say(f"babycli: {bounded(error.message)}")
+            say(f"babycli: {without_middle(error.message)}")
             if error.mend:
-                say(f"  mend: {bounded(error.mend)}")
+                say(f"  mend: {without_middle(error.mend)}")
             return int(error.exit_code)
         except UnfitFileError as error:
             say(f"babycli: cannot read {error.filename}: {error.strerror}")

@@ -17,7 +17,6 @@ from babycli.errors import UsageError
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 _MOST_IN_ALL = 2_000  # characters of a message; a path may be long
 _MOST_CHARACTERS = 300  # of another error's text in a message
-_MAX_LINE = 2000  # longer than any path that a system has, but for a few
 
 
 class Vocabulary(StrEnum):
@@ -135,22 +134,14 @@ def _printable(character: str) -> str:
 
 
 def without_middle(text: str) -> str:
-    """Leaves out the middle of a line that nobody would read to its end, as the name of a file in an archive can be."""
-    return text if len(text) <= _MAX_LINE else f"{text[: _MAX_LINE // 2]}[...]{text[-_MAX_LINE // 4 :]}"
+    """Leaves out the middle of a text that nobody reads to its end: a value out of a file, a name in an archive."""
+    half = _MOST_IN_ALL // 2
+    return text if len(text) <= _MOST_IN_ALL else f"{text[:half]} [...] {text[-half:]}"
 
 
 def printable_lines(text: str) -> str:
     """Does as printable for each line of a text."""
     return "\n".join(map(printable, text.split("\n")))
-
-
-def bounded(text: str) -> str:
-    """Gives a message that is no longer than anybody reads; of a longer one the middle is left out.
-
-    A value out of a file may be long, and is quoted in the message about it.
-    """
-    half = _MOST_IN_ALL // 2
-    return text if len(text) <= _MOST_IN_ALL else f"{text[:half]} [...] {text[-half:]}"
 
 
 def listed(things: Iterable[object], most: int = 5, n_all: int | None = None) -> str:

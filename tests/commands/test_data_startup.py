@@ -126,7 +126,7 @@ def test_the_commands_are_those_of_the_contract(babycli: Babycli) -> None:
         *(([name], command) for name, command in cli.COMMANDS.items()),
         *((["data", name], command) for name, command in data_group.COMMANDS.items()),
     ],
-    ids=str,
+    ids=lambda value: "" if isinstance(value, OnUse) else "-".join(value),
 )
 def test_a_list_of_commands_says_of_each_what_its_own_help_says(
     babycli: Babycli, words: list[str], command: OnUse
