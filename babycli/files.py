@@ -232,6 +232,8 @@ def explained(path: Path) -> Iterator[None]:
     """Turns an OSError of the block into a DataError that names the path, but for a limit of the system's."""
     try:
         yield
+    except UnfitFileError as error:  # what is there was to be read first
+        raise DataError(f"cannot read {error.filename}: {error.strerror}", "move it away") from error
     except OSError as error:
         raise_limit(error)
         raise DataError(

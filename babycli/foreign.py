@@ -58,7 +58,7 @@ class _Neighbours(MetaPathFinder):
         return PathFinder.find_spec(fullname, [self._folder], target)
 
 
-class _FromSource(SourceFileLoader):
+class FromSource(SourceFileLoader):
     """A loader that compiles a file each time, and never waits for what is no file.
 
     Python takes compiled code for that of a file of equal size that was changed in the same second, and a run would not
@@ -81,7 +81,7 @@ def import_file(path: Path, kind: type[BabycliError] = ModelError) -> ModuleType
     """
     path = path.absolute()
     name = f"_babycli_{re.sub(r'[^a-zA-Z0-9_]', '_', path.stem)}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(name, path, loader=_FromSource(name, str(path)))
+    spec = importlib.util.spec_from_file_location(name, path, loader=FromSource(name, str(path)))
     assert spec is not None
     assert spec.loader is not None  # the suffix is .py
     module = importlib.util.module_from_spec(spec)

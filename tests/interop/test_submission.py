@@ -6,6 +6,7 @@ The faults are planted in the wrapper of devcv_wrapper.py, which has none.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,6 +123,20 @@ def test_other_files_are_kept(name: str, babycli: Babycli, tiny: Path, tmp_path:
     assert_explained(ran, 2, name)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "mine"
+
+
+def test_no_file_in_the_place_of_its_model(babycli: Babycli, tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    path = tmp_path / "other" / "model.py"
+    os.mkfifo(path)
+    ran = babycli("submission", path.parent, "--model", tiny / "checkpoint")
+    assert (ran.code, f"babycli: cannot read {path}: it is a pipe, not a file\n" in ran.err) == (3, True)
+    path.unlink()
+    with path.open("wb") as stream:
+        stream.truncate(1 << 40)
+    assert f"cannot read {path}: it has 1,099," in babycli("submission", path.parent, "--model", "clip").err
+    ran = babycli("submission", "check", path)
+    assert (ran.code, f"babycli: cannot read {path}: it has 1,099," in ran.err) == (5, True)
 
 
 def test_what_cannot_be_submitted(babycli: Babycli, tmp_path: Path) -> None:

@@ -156,6 +156,7 @@ def _check_folder(folder: Path) -> None:
         raise UsageError(f"{folder} is not a folder", mend)
     with explained(folder):
         there = {path.name for path in folder.iterdir()} - {"__pycache__"}
+    with explained(folder / MARKER):
         is_ours = MARKER in there and read_file(folder / MARKER).startswith(MARKER_LINE.encode())
     foreign = sorted(name for name in there - _own_names() if not name.endswith(".babycli.tmp"))
     if foreign or (there and not is_ours):

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from babycli.errors import ModelError
+from babycli.files import UnfitFileError
 from babycli.interop.lmms.stand_in import PACKAGE, Provided
 from babycli.wording import first_line
 
@@ -35,6 +36,8 @@ def foreign(file: Path, provided: Provided, module: ModuleType, what: str) -> It
 def explained(file: Path, provided: Provided | None, what: str) -> Iterator[None]:
     try:
         yield
+    except UnfitFileError as error:
+        raise ModelError(f"cannot read {error.filename}: {error.strerror}") from error
     except (Exception, SystemExit) as error:
         raise _explain(error, file, provided, what) from error
 

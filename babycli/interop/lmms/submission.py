@@ -114,7 +114,8 @@ def check_folder(folder: Path) -> None:
         raise UsageError(f"{folder} is not a folder", _MEND)
     with explained(folder):
         there = {path.name for path in folder.iterdir()} - {"__pycache__"}
-        foreign = sorted(there - {DESCRIPTION, WRAPPER})
+    foreign = sorted(there - {DESCRIPTION, WRAPPER})
+    with explained(folder / WRAPPER):
         is_ours = WRAPPER in there and _MARK in read_file(folder / WRAPPER).decode(errors="replace")
     if foreign or (there and not is_ours):
         raise UsageError(

@@ -21,6 +21,7 @@ from typing import Any
 
 from babycli.errors import ModelError, UsageError
 from babycli.files import in_home
+from babycli.foreign import FromSource
 from babycli.interop.lmms import PREFIX
 from babycli.interop.lmms.calling import MODULE, explained, foreign, message_of
 from babycli.interop.lmms.documents import Rows, Shown, on_disk
@@ -317,14 +318,16 @@ def find(source: Source) -> WrapperClass:
     """
     with explained(source.file, None, "importing lmms-eval"):
         provided = provide()
-    spec = importlib.util.spec_from_file_location(MODULE, source.file.absolute())
-    if spec is None or spec.loader is None:
+    if source.file.suffix != ".py":
         raise ModelError(f"{source.file} is not a Python file: its name does not end in .py", "rename it")
+    loader = FromSource(MODULE, str(source.file.absolute()))
+    spec = importlib.util.spec_from_file_location(MODULE, source.file.absolute(), loader=loader)
+    assert spec is not None  # a loader is given
     module = importlib.util.module_from_spec(spec)
     with foreign(source.file, provided, module, "importing it"):
         registry = importlib.import_module(f"{PACKAGE}.api.registry").MODEL_REGISTRY
         before = dict(registry)
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
         classes = {name: cls for name, cls in registry.items() if before.get(name) is not cls}
     own = {name: cls for name, cls in classes.items() if cls.__module__ == MODULE}
     name = _choose(source, classes, own or classes)
