@@ -16,6 +16,7 @@ import typer
 
 from babycli.commands.options import say, tell
 from babycli.errors import DataError
+from babycli.files import replace_file
 
 _HERE = Path(__file__).parent.parent / "demo"
 DOWNLOADS = _HERE / "downloads.zip"  # of BabyVLM
@@ -58,9 +59,13 @@ def _unpack_downloads(folder: Path) -> None:
     say(f"unpacking the demo's downloads into {folder / 'downloads'}")
     try:
         (folder / "downloads").mkdir(parents=True, exist_ok=True)
-        marker.write_text(MARKER)
+        replace_file(marker, MARKER.encode())
         for path, to in ((DOWNLOADS, "downloads"), (DEVCV, "downloads/devcv")):
             with zipfile.ZipFile(path) as archive:
+                for name in archive.namelist():
+                    place = folder / to / name
+                    if os.path.lexists(place) and not os.path.isdir(place):
+                        place.unlink()  # it may be a link or a pipe
                 archive.extractall(folder / to)
     except OSError as error:
         raise DataError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -154,7 +155,13 @@ def test_demo_runs_the_commands_a_user_would_and_beats_chance(babycli: Babycli, 
         for task, metric in clearly_above.items():
             low, _ = document["ci95"][task][metric]
             assert low > document["chance"][task][metric], f"{model}: {task} is not clearly above chance"
+    first, second = sorted((tmp_path / "demo" / "downloads" / "saycam_images").iterdir())[:2]
+    first.unlink()
+    os.mkfifo(first)
+    second.unlink()
+    second.symlink_to(tmp_path / "outside")
     assert babycli("demo", tmp_path / "demo").code == 0  # again, over the same folder
+    assert not (tmp_path / "outside").exists()
 
 
 def test_demo_leaves_other_folders_alone(babycli: Babycli, tmp_path: Path) -> None:

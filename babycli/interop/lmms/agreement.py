@@ -22,6 +22,7 @@ from babycli.evaluation.inputs import Dialogue
 from babycli.evaluation.options import Options, Reporter
 from babycli.evaluation.run import Evaluated
 from babycli.evaluation.suite import evaluate
+from babycli.files import read_file
 from babycli.interop.lmms.demo_data import WINOGROUND
 from babycli.logs.samples import decoded
 from babycli.tasks import select_tasks
@@ -137,8 +138,8 @@ def _run(
 def _read(evaluated: Evaluated, task: str) -> _Run:
     path = evaluated.results_path
     samples = path.with_name(path.name.replace("_results.json", f"_samples_{task}.jsonl"))
-    lines = [decoded(line) for line in samples.read_bytes().splitlines()]
-    document = json.loads(path.read_bytes())["results"][task]
+    lines = [decoded(line) for line in read_file(samples).splitlines()]
+    document = json.loads(read_file(path))["results"][task]
     scores = {
         name.partition(",")[0]: value
         for name, value in document.items()
