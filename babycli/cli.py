@@ -16,10 +16,9 @@ import typer
 
 from babycli import __version__, interop
 from babycli.commands.library_talk import without_library_talk
-from babycli.commands.lines import watching_stderr
 from babycli.commands.on_use import OnUse, group_of
 from babycli.commands.options import say
-from babycli.commands.streams import guard_streams
+from babycli.commands.streams import guard_streams, watching_stderr
 from babycli.errors import LIMITS, BabycliError, ExitCode, OutputError, UnfitFileError, UsageError
 from babycli.wording import shortened, whole_number, without_middle
 

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from babycli.commands.lines import begin_line
+from babycli.commands.streams import begin_line
 from babycli.errors import UsageError
 from babycli.wording import printable_lines
 

@@ -1,6 +1,9 @@
-"""Standard output and error when they cannot be written: closed, on a full disk, or with a reader that is gone.
+"""Standard output and error: what cannot be written there, and where a line begins.
 
-Owns what then happens: the command goes on to its end, and standard output that lost something is told. Never prints.
+Owns what happens when one is closed, on a full disk, or has lost its reader: the command goes on to its end, and
+standard output that lost something is told. Owns whether the last line is still open, so that a message begins on a
+line of its own, also below somebody else's progress bar, and that no words of anybody on stderr turn text around or
+hide in it. Never decides what is said.
 """
 
 from __future__ import annotations
@@ -10,18 +13,28 @@ import io
 import os
 import sys
 from collections.abc import Iterator
+from typing import TextIO
+
+from babycli.wording import printable
 
 
 class Stream(io.TextIOBase):
-    """A stream that drops what it cannot write, and keeps the first error."""
+    """A stream that drops what it cannot write, and keeps the first error; ``is_talk``: it is for people alone."""
 
-    def __init__(self, stream: io.TextIOWrapper) -> None:
+    def __init__(self, stream: TextIO, is_talk: bool) -> None:
         self._stream = stream
+        self._is_talk = is_talk
         self.failure: OSError | None = None
+        self.is_open = False  # its last line has not come to an end
 
     def write(self, text: str) -> int:
+        shown = text
+        if self._is_talk and not text.isascii():  # colours and bars are ASCII; what steers beyond it comes from names
+            shown = "".join(c if c.isascii() else printable(c) for c in text)
         with self._kept():
-            self._stream.write(text)
+            self._stream.write(shown)
+        if text:
+            self.is_open = text[-1] not in "\r\n"  # a bar that ends with \r has wiped itself out
         return len(text)
 
     def flush(self) -> None:
@@ -66,4 +79,25 @@ def _guarded(stream: object, fd: int) -> Stream:
     if not isinstance(stream, io.TextIOWrapper):
         stream = io.TextIOWrapper(open(fd, "wb", closefd=False), encoding="utf-8")  # noqa: SIM115
     stream.reconfigure(errors="backslashreplace")  # an odd file name must not end a command
-    return Stream(stream)
+    return Stream(stream, is_talk=fd == 2)
+
+
+@contextlib.contextmanager
+def watching_stderr() -> Iterator[None]:
+    """Watches all that is written to ``sys.stderr`` in the block, by whatever code."""
+    before = sys.stderr
+    if isinstance(before, Stream):  # that of the process, or of a command that runs another
+        yield
+        return
+    sys.stderr = Stream(before, is_talk=True)
+    try:
+        yield
+    finally:
+        sys.stderr = before
+
+
+def begin_line() -> None:
+    """Ends the line on stderr that somebody has left open, as a progress bar does that never came to its end."""
+    stream: object = sys.stderr
+    if isinstance(stream, Stream) and stream.is_open:
+        stream.write("\n")
