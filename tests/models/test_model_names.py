@@ -25,7 +25,7 @@ from huggingface_hub.errors import (
 from babycli.errors import UsageError
 from babycli.models import BUNDLED, DEFAULT_MODEL, resolve
 from tests.checkpoints import weights_of, write_checkpoint
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, Babycli
 from tests.models.conftest import Evaluate
 from tests.models.loading import N_TOKENS, WORDS, load, save, score
 from tests.models.test_bad_checkpoints import assert_explained
@@ -245,6 +245,13 @@ HUB_ERRORS: dict[str, Callable[[], Exception]] = {
     "server error": refusal(HfHubHTTPError, 503, "503 Server Error: Service Unavailable"),
     "disk full": lambda: OSError(28, "No space left on device"),
 }
+
+
+def test_without_a_home_the_hub_has_no_place(babycli: Babycli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "~nosuchuser/hub")
+    ran = babycli("models", "show", HUB_ID, "--model-args", "conv_template=baby_v1")
+    assert_explained(ran, 5, "there is no home folder", HUB_ID)
+    assert "export HF_HOME=DIR" in ran.err
 
 
 @pytest.mark.parametrize("what", HUB_ERRORS)

@@ -94,8 +94,13 @@ def _local_tower(source: str, near: Path, why: str) -> Path | None:
 
 
 def _from_hub(repo_id: str, patterns: Sequence[str], why: str, mend: str) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
 
+    if str(in_home(constants.HF_HUB_CACHE)).startswith("~"):  # a user without a home, as in some containers
+        raise ModelError(
+            f"{why}there is no home folder in which {repo_id!r} from the model hub could be kept",
+            "say where it may be:  export HF_HOME=DIR",
+        )
     try:
         return Path(snapshot_download(repo_id, allow_patterns=list(patterns)))
     except Exception as error:
