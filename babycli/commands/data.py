@@ -41,7 +41,7 @@ from babycli.data.labels import Labels
 from babycli.data.linking import LabelFile, LinkChoices, LinkReport, link_images
 from babycli.data.manifest import LabelledTask, full_name, links_of
 from babycli.data.root import DatasetRoot
-from babycli.data.set_linking import remove_linked_labels
+from babycli.data.set_linking import remove_empty_folders, remove_linked_labels
 from babycli.data.sources import MAIN, all_sources, source_named
 from babycli.data.verify import link_problem
 from babycli.errors import DataError, ExitCode, UsageError
@@ -271,3 +271,4 @@ def unlink(tasks: TasksOption = None, data_set: SetOption = None, data: DataOpti
             tell(f"removed {root.path / path}")
         elif root.link_state(path) == "folder":
             tell(f"kept    {root.path / path}, a real folder")
+    remove_empty_folders(root, list(gone))

@@ -6,6 +6,7 @@ linking.py does, when the pictures have been read.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -208,6 +209,15 @@ def remove_linked_labels(root: DatasetRoot, label_paths: Sequence[str]) -> dict[
         left = {path: record for path, record in lock.labels.items() if not gone.get(path)}
         write_atomically(lock_path(root), Lock(lock.links, left).content)
     return gone
+
+
+def remove_empty_folders(root: DatasetRoot, label_paths: Sequence[str]) -> None:
+    """Removes the folders of sets, and that of their benchmark, where nothing is left in them."""
+    for label_path in label_paths:
+        folder = (root.path / label_path).parent
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+            folder.parent.rmdir()
 
 
 def _is_as_linked(place: Path, record: LockedLabels | None) -> bool:
