@@ -29,6 +29,7 @@ else:
     _HAS_LOCKS = True
 
 _WAIT_S = 30
+_READER_S = 5  # in which the reader of a pipe must have opened it
 _ASIDE = ".babycli.tmp"
 _LEFT_S = 3600  # where there are no locks, what is older was left by a killed command
 _FICLONE = 0x40049409  # Linux: _IOW(0x94, 9, int)
@@ -114,13 +115,30 @@ def in_home(path: Path | str) -> Path:
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a whole file: after a crash there is the old file or the new one. Raises DataError.
 
-    A link is followed. A pipe or a device is written to directly.
+    A link is followed. A pipe or a device is written to directly; a reader of the pipe may leave before its end.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
-        with explained(path):
-            path.write_bytes(content)
+        with explained(path), contextlib.suppress(BrokenPipeError), _open_to_pass_on(path) as stream:
+            stream.write(content)
         return
     replace_file(Path(os.path.realpath(path)), content)
+
+
+def _open_to_pass_on(path: Path) -> io.BufferedWriter:
+    """Opens a pipe or a device to write to it. Raises OSError, also for a pipe that nobody comes to read."""
+    end = time.monotonic() + _READER_S
+    while True:
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        except OSError as error:
+            if error.errno != errno.ENXIO or not path.is_fifo():
+                raise
+            if time.monotonic() > end:
+                raise OSError(errno.ENXIO, "nobody reads this pipe", str(path)) from error
+            time.sleep(0.05)
+        else:
+            os.set_blocking(fd, True)
+            return os.fdopen(fd, "wb")
 
 
 def replace_file(path: Path, content: bytes) -> None:

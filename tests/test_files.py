@@ -73,6 +73,32 @@ def test_a_planted_file_is_neither_used_nor_waited_for(tmp_path: Path) -> None:
     assert aside_of(path) != aside_of(path)
 
 
+def test_a_pipe_is_written_to_if_somebody_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    monkeypatch.setattr(files, "_READER_S", 0.1)
+    with pytest.raises(DataError, match="nobody reads this pipe"):
+        write_atomically(path, b"new")
+    monkeypatch.undo()
+    content = b"new" * 100_000  # more than a pipe holds
+    for n_bytes in (len(content), 1):
+        got: list[bytes] = []
+        reader = threading.Thread(target=lambda n=n_bytes, got=got: got.append(read_some(path, n)))
+        reader.start()
+        write_atomically(path, content)
+        reader.join()
+        assert got == [content[:n_bytes]]
+    assert path.is_fifo()
+
+
+def read_some(path: Path, n_bytes: int) -> bytes:
+    with path.open("rb", buffering=0) as stream:
+        read = b""
+        while len(read) < n_bytes:
+            read += stream.read(n_bytes - len(read))
+        return read
+
+
 def test_what_killed_commands_left_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "a[b]"
     left, written, other = aside_of(path), aside_of(path), aside_of(tmp_path / "ab")
