@@ -15,15 +15,23 @@ from typing import Annotated
 import typer
 
 from babycli import __version__, interop
+from babycli.commands.interrupts import was_interrupted
 from babycli.commands.library_talk import without_library_talk
 from babycli.commands.on_use import OnUse, group_of
 from babycli.commands.options import say
 from babycli.commands.streams import guard_streams, watching_stderr
-from babycli.errors import LIMITS, BabycliError, ExitCode, OutputError, UnfitFileError, UsageError
+from babycli.errors import (
+    LIMITS,
+    BabycliError,
+    ExitCode,
+    OutputError,
+    UnfitFileError,
+    UsageError,
+    is_lack_of_memory,
+)
 from babycli.wording import shortened, whole_number, without_middle
 
 _WIDEST_TERMINAL = 10_000  # columns
-_NO_ROOM = "failed to map segment"  # of a library that is loaded: the address space is too small for it
 
 COMMANDS = {
     "data": OnUse("babycli.commands.data_group", "app", "Label files and images: fetch, link, check."),
@@ -115,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _limit_of(error: BaseException) -> int | None:
     """Gives the number in LIMITS of what the system refused; None where an error is no such thing."""
-    if isinstance(error, MemoryError) or _NO_ROOM in str(error):
+    if is_lack_of_memory(error):
         return errno.ENOMEM
     number = error.errno if isinstance(error, OSError) else None
     return number if number in LIMITS else None
@@ -169,6 +177,12 @@ def run() -> None:
     try:
         code = main()
     except KeyboardInterrupt:  # a second one, while the first was being heeded
+        code = ExitCode.INTERRUPTED
+    except Exception:
+        if not was_interrupted():
+            raise
+        code = ExitCode.INTERRUPTED
+    if code and was_interrupted():  # also where a library that was being imported made another error of it
         code = ExitCode.INTERRUPTED
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done; what Python does at its end must not be cut off
     stdout.flush()

@@ -9,6 +9,9 @@ import errno
 import os
 from enum import IntEnum
 
+MORE_MEMORY = "give it more memory:  ulimit -v unlimited, or a larger machine"
+_NO_ROOM = ("failed to map segment", "cannot allocate memory")  # for a library that is loaded
+
 
 class ExitCode(IntEnum):
     DONE = 0
@@ -26,7 +29,7 @@ LIMITS = {  # what the system refuses whichever file it is, and the mend
     errno.EMFILE: "let a process open more files:  ulimit -n 1024",
     errno.ENFILE: "the whole system has too many files open: end other programs, or raise  fs.file-max",
     errno.EAGAIN: "let this user have more processes:  ulimit -u 1024",
-    errno.ENOMEM: "give it more memory:  ulimit -v unlimited, or a larger machine",
+    errno.ENOMEM: MORE_MEMORY,
 }
 
 
@@ -85,3 +88,11 @@ class OutputError(BabycliError):
     """A place for results that cannot be written (disk full, read-only)."""
 
     exit_code = ExitCode.DATA
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Tells whether an error says that there is not enough memory, also for a library that is loaded."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    is_no_room = isinstance(error, ImportError) and any(words in str(error).lower() for words in _NO_ROOM)
+    return is_no_room or isinstance(error, MemoryError)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from babycli.commands.chosen import SetOption, chosen_tasks
+from babycli.commands.interrupts import interrupt
 from babycli.commands.options import (
     MOST_COUNTED,
     DataOption,
@@ -270,9 +271,6 @@ def _show(done: Sequence[Evaluated], with_profile: bool) -> list[Suspicion]:
 @contextlib.contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
     """Makes SIGTERM, which batch systems send before they kill, end a run as Ctrl-C does: with a last message."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield

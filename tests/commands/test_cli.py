@@ -276,6 +276,58 @@ def test_interrupts_at_any_moment_end_it_quietly(delay_s: float, n: int, tmp_pat
     assert process.returncode in ((130, 0) if delay_s == 0.4 else (130,))  # by then it may have ended
 
 
+BECOMES = """
+import os, signal, sys, time
+import babycli.__main__, babycli.report.writing
+from babycli.errors import ModelError
+
+def load_logs(*_):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)
+    except KeyboardInterrupt:
+        raise {}
+
+babycli.report.writing.load_logs = load_logs
+sys.argv[1:] = ["report"]
+babycli.__main__.start()
+"""
+
+
+@pytest.mark.parametrize("error", ["ImportError('cannot load module more than once per process')", "ModelError('x')"])
+def test_an_interrupt_that_comes_out_as_another_error_is_one(error: str, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", BECOMES.format(error)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+
+
+POORER = """
+import sys
+import babycli.__main__
+
+class NoMemory:
+    def find_spec(self, name, path=None, target=None):
+        if name == "{}":
+            raise {}
+
+sys.meta_path.insert(0, NoMemory())
+babycli.__main__.start()
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "error"),
+    [("babycli.cli", "MemoryError"), ("PIL._imaging", "ImportError('libtiff.so.6: failed to map segment')")],
+)
+def test_without_memory_to_start_one_line_is_said(module: str, error: str) -> None:
+    done = subprocess.run([sys.executable, "-c", POORER.format(module, error)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == (
+        "babycli: there is not memory enough to start it\n"
+        "  mend: give it more memory:  ulimit -v unlimited, or a larger machine\n"
+    )
+
+
 @pytest.mark.parametrize(
     "words",
     [
