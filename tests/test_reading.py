@@ -37,9 +37,9 @@ ALLOWED = {
     "foreign.py": {"spec.loader.exec_module"},
     "interop/lmms/wrapper.py": {"loader.exec_module"},
     # weights, whose kind and size are checked when they are found and hashed
-    "models/parts/checkpoint.py": {"load_file", "safe_open", "torch.load", "file.open"},
+    "models/parts/checkpoint.py": {"load_file", "safe_open", "torch.load"},
     "models/parts/lightning.py": {"torch.load"},
-    "models/parts/pickles.py": {"zipfile.ZipFile", "file.open"},
+    "models/parts/pickles.py": {"zipfile.ZipFile"},
 }
 
 

@@ -317,7 +317,7 @@ babycli.__main__.start()
 
 @pytest.mark.parametrize(
     ("module", "error"),
-    [("babycli.cli", "MemoryError"), ("PIL._imaging", "ImportError('libtiff.so.6: failed to map segment')")],
+    [("babycli.cli", "MemoryError"), ("typer", "ImportError('libtiff.so.6: failed to map segment')")],
 )
 def test_without_memory_to_start_one_line_is_said(module: str, error: str) -> None:
     done = subprocess.run([sys.executable, "-c", POORER.format(module, error)], capture_output=True, text=True)

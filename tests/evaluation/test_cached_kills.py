@@ -85,10 +85,11 @@ def stop(processes: Sequence[Evaluation], logs: Path, n_answers: int, rng: rando
     return ended(processes)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 @pytest.mark.parametrize(
     "kind",
-    ["llava auto", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("llava 4", "clip auto", "memory"))],
+    ["llava auto", "llava 4", "clip auto", "memory"],
 )
 def test_kills_in_two_processes_with_a_cache_change_nothing(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

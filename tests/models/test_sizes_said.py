@@ -33,9 +33,9 @@ WRITE: dict[str, Callable[[Path], object]] = {
 CONFIG, PICTURES = "config.json", "preprocessor_config.json"
 # Which checkpoint, which file, which key, its value, and what the message names.
 SAID: list[tuple[str, str, str, Any, list[str]]] = [
-    ("clip", CONFIG, "vision_config.image_size", 8 * 10**5, [CONFIG, "(3, 800000, 800000)"]),
+    ("clip", CONFIG, "vision_config.image_size", 8 * 10**5, [CONFIG, "image_size 800000", "4,096"]),
     ("siglip", CONFIG, "text_config.max_position_embeddings", 10**11, ["position_embedding.weight", "wrong shape"]),
-    ("llava", "../tower/config.json", "vision_config.image_size", 7 * 10**5, ["position_embedding", "wrong shape"]),
+    ("llava", "../tower/config.json", "vision_config.image_size", 7 * 10**5, [CONFIG, "image_size 700000", "4,096"]),
     ("qwen2_vl", CONFIG, "text_config.vocab_size", 10**9, [CONFIG, "numbers, and the weight files hold"]),
     ("clip", PICTURES, "size.shortest_edge", 10**6, [PICTURES, "size", "1000000", "4,096"]),
     ("siglip", PICTURES, "size.height", 10**6, [PICTURES, "size", "4,096"]),

@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from babycli.errors import ModelError
-from babycli.files import UnfitFileError
+from babycli.errors import ModelError, UnfitFileError
 from babycli.interop.lmms.stand_in import PACKAGE, Provided
 from babycli.wording import first_line
 
