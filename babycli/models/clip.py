@@ -1,9 +1,10 @@
 """CLIP and SigLIP: an image encoder and a text encoder whose vectors are compared.
 
     openai/clip-vit-large-patch14, google/siglip-base-patch16-224, google/siglip2-base-patch16-224, ...
+    laion/CLIP-ViT-B-32-laion2B-s34B-b79K and other folders of open_clip
 
-Owns which configs are of this family. Never scores anything: parts/clip_model.py does. SigLIP 2 at a fixed resolution
-is a SigLIP to transformers and to us; its NaFlex variant (model_type siglip2) is not read.
+Owns which checkpoints are of this family. Never scores anything: parts/clip_model.py does. SigLIP 2 at a fixed
+resolution is a SigLIP to transformers and to us; its NaFlex variant (model_type siglip2) is of the family dual.
 
 torch and transformers are imported on use, so that listing families stays quick.
 """
@@ -20,13 +21,18 @@ from babycli.models.parts.prompts import prompt_text
 
 if TYPE_CHECKING:
     from babycli.models.parts.clip_model import ClipModel
+    from babycli.models.parts.clip_sources import Encoders
 
 _KINDS = ("clip", "siglip")  # model_type of a whole model; its halves alone have others
 ABILITIES = Abilities(scores=("similarity",), shares_pixels=True, matches=True)
 
 
 def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
-    """Tells whether a config is a CLIP or SigLIP with both encoders."""
+    """Tells whether a config is a CLIP or SigLIP with both encoders, or the folder is open_clip's."""
+    from babycli.models.parts.weight_files import is_of_open_clip
+
+    if is_of_open_clip(folder):
+        return True
     # Null or nothing means the settings under text_config_dict or vision_config_dict, as early versions wrote them, or
     # transformers' own defaults. An encoder alone has another model_type.
     return config.get("model_type") in _KINDS and all(
@@ -36,21 +42,16 @@ def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
 
 def load(spec: ModelSpec, place: Path) -> ClipModel:
     """Reads a checkpoint folder; see babycli.models.base.Loader. Weights are read last."""
-    from babycli.models.parts import checkpoint, clip_network
-    from babycli.models.parts.clip_images import load_image_reader
+    from babycli.models.parts import checkpoint
     from babycli.models.parts.clip_model import ClipModel
-    from babycli.models.parts.clip_texts import load_text_reader
     from babycli.models.parts.precision import full_precision
     from babycli.models.parts.weight_files import find_weights
 
-    config = _read_config(place)
-    notes = clip_network.notes_on_keys(place, config)
     found = find_weights(place)
-    outlined = clip_network.build(place, config)
-    texts = load_text_reader(place, outlined.config)
-    images = load_image_reader(place, outlined.config)
-    filled = clip_network.fill(place, outlined, checkpoint.read_weights(found.paths), spec.dtype)
-    notes = filled.notes + notes + images.notes
+    encoders = _open(place)
+    texts, images = encoders.texts(), encoders.images()
+    filled = encoders.fill(checkpoint.read_weights(found.paths), spec.dtype)
+    notes = (*filled.notes, *encoders.notes, *images.notes)
     network = filled.network.to(spec.device).eval()
     checkpoint.copy_from_files(network)
     if spec.dtype == "float32":
@@ -71,24 +72,25 @@ def load(spec: ModelSpec, place: Path) -> ClipModel:
 
 def _setting_files(folder: Path) -> list[Path]:
     """Lists the files of a folder, beside its weights, that a similarity depends on."""
-    patterns = ("config.json", "*token*", "vocab.json", "merges.txt", "spiece.model", "*processor_config.json")
+    patterns = ("*config.json", "*token*", "vocab.json", "merges.txt", "spiece.model")
     return sorted({file for pattern in patterns for file in folder.glob(pattern) if file.is_file()})
 
 
 def outline(spec: ModelSpec, place: Path) -> Outline:
     """Describes a checkpoint; see babycli.models.base.Outliner."""
-    from babycli.models.parts import clip_network
+    from babycli.models.parts import checkpoint
     from babycli.models.parts.origins import glimpse, of_settings
     from babycli.models.parts.picture_settings import find_picture_settings
 
-    config = _read_config(place)
+    encoders = _open(place)
+    config = checkpoint.read_json_object(place / "config.json", missing_ok=True)
     pictures = find_picture_settings(place)
-    notes = clip_network.notes_on_keys(place, config) + (pictures.notes if pictures else ())
+    notes = encoders.notes + (pictures.notes if pictures else ())
     stored = config.get("torch_dtype") or config.get("dtype")
     seen = glimpse(place, spec.source)
     return Outline(
         family=FAMILY.name,
-        parts=clip_network.parts_of(clip_network.build(place, config)),
+        parts=encoders.parts(),
         stored_dtype=seen.dtype or (stored if isinstance(stored, str) else None),
         template="none",
         abilities=ABILITIES,
@@ -97,6 +99,13 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
         left_out=seen.left_out,
         notes=notes,
     )
+
+
+def _open(folder: Path) -> Encoders:
+    from babycli.models.parts.clip_sources import of_open_clip, of_transformers
+    from babycli.models.parts.weight_files import is_of_open_clip
+
+    return of_open_clip(folder) if is_of_open_clip(folder) else of_transformers(folder, _read_config(folder))
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -115,7 +124,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 FAMILY = Family(
     name="clip",
-    summary="CLIP and SigLIP (SigLIP 2 at a fixed resolution): similarity of an image and a text",
+    summary="CLIP, folders of open_clip, and SigLIP (SigLIP 2 at a fixed resolution): similarity of image and text",
     abilities=ABILITIES,
     arguments={"pretrained": "folder or hub id of the checkpoint"},
     recognises=recognises,

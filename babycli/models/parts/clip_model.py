@@ -17,8 +17,7 @@ from torch import Tensor
 
 from babycli.domain import CannotAnswer, Context, Similarity
 from babycli.models.base import Features, Model, ModelInfo, Pictures, Tokens
-from babycli.models.parts.clip_images import ImageReader
-from babycli.models.parts.clip_texts import TextReader
+from babycli.models.parts.clip_sources import Images, Texts
 from babycli.models.parts.device_memory import on_device
 from babycli.models.parts.dual_encoder import TextVectors, as_features, cosines
 from babycli.models.parts.precision import torch_dtype
@@ -31,7 +30,7 @@ class ClipModel(Model):
     Features of a picture are its vector: float32, of length 1, on the CPU whatever the device.
     """
 
-    def __init__(self, network: Any, texts: TextReader, images: ImageReader, info: ModelInfo) -> None:
+    def __init__(self, network: Any, texts: Texts, images: Images, info: ModelInfo) -> None:
         self._network = network
         self._texts = texts
         self._images = images

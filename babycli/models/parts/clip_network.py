@@ -44,11 +44,11 @@ _TABLES: Mapping[str, tuple[Table, Table, Table]] = {
 _LEGACY_BUFFER = "embeddings.position_ids"  # 0, 1, 2, ...: saved by early versions, computed anew
 
 
-def build(folder: Path, config: Mapping[str, Any]) -> Any:
-    """Builds the network that config.json describes on the meta device: its sizes are not to be believed yet."""
+def build(file: Path, config: Mapping[str, Any]) -> Any:
+    """Builds the network that ``file`` describes on the meta device: its sizes are not to be believed yet."""
     config_class, model_class = _CLASSES[config["model_type"]]
     plain = used_by(config_class, config, _TABLES[config["model_type"]][0])
-    with reading(f"{folder / 'config.json'} does not describe a {config['model_type']} model"), torch.device("meta"):
+    with reading(f"{file} does not describe a {config['model_type']} model"), torch.device("meta"):
         for part, table, part_class in _parts(config["model_type"], config_class):
             plain |= {part: used_by(part_class, plain[part], table)} if isinstance(plain.get(part), dict) else {}
         return model_class(config_class(**plain))

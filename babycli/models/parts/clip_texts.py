@@ -10,6 +10,7 @@ Owns tokenising, padding and the limits of the text encoder. Never cuts a text o
 
 from __future__ import annotations
 
+import html
 import re
 import string
 from collections.abc import Callable
@@ -66,8 +67,11 @@ class TextReader:
         return (*ids, *[self._pad_id] * (self._n_positions - len(ids)))
 
 
-def load_text_reader(folder: Path, config: Any) -> TextReader:
-    """Reads the tokenizer of a checkpoint. Raises ModelError if its files are missing or unreadable."""
+def load_text_reader(folder: Path, config: Any, clean: Callable[[str], str] = str) -> TextReader:
+    """Reads the tokenizer of a checkpoint; ``clean`` is done to a CLIP's texts before.
+
+    Raises ModelError if its files are missing or unreadable.
+    """
     settings = checkpoint.read_json_object(folder / "tokenizer_config.json", missing_ok=True)
     is_siglip = config.model_type == "siglip"
     pieces = folder / "spiece.model"
@@ -77,7 +81,7 @@ def load_text_reader(folder: Path, config: Any) -> TextReader:
         return TextReader(folder, sentencepiece.encode, sentencepiece.pad_id, config)
     tokenizer = _transformers_tokenizer(folder, config)
     if not is_siglip:
-        return TextReader(folder, lambda text: _encode(tokenizer, text), None, config)
+        return TextReader(folder, lambda text: _encode(tokenizer, clean(text)), None, config)
     if tokenizer.pad_token_id is None:
         raise ModelError(f"the tokenizer of {folder} has no pad_token, and a SigLIP reads padded texts")
     # All SigLIPs learned from lower-case texts. The Gemma tokenizer that checkpoints of SigLIP 2 name does not make
@@ -88,14 +92,23 @@ def load_text_reader(folder: Path, config: Any) -> TextReader:
     )
 
 
+def without_entities(text: str) -> str:
+    """Cleans a text as open_clip does, but for repairs of broken characters: "a &amp;  b" becomes "a & b"."""
+    return " ".join(html.unescape(html.unescape(text)).split())
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Tells whether a folder has the files of a tokenizer that transformers reads."""
+    there = {file.name for file in folder.iterdir()}
+    return any(kind <= there for kind in ({"tokenizer.json"}, {"vocab.json", "merges.txt"}, {"tokenizer.model"}))
+
+
 def _encode(tokenizer: Any, text: str) -> list[int]:
     return list(tokenizer(text, padding=False, truncation=False, verbose=False)["input_ids"])
 
 
 def _transformers_tokenizer(folder: Path, config: Any) -> Any:
-    there = {file.name for file in folder.iterdir()}
-    kinds = [{"tokenizer.json"}, {"vocab.json", "merges.txt"}, {"tokenizer.model"}]
-    if not any(kind <= there for kind in kinds):  # transformers would invent a vocabulary of three tokens
+    if not has_tokenizer(folder):  # transformers would invent a vocabulary of three tokens
         own = (
             "spiece.model nor tokenizer.json"
             if config.model_type == "siglip"

@@ -11,7 +11,15 @@ from pathlib import Path
 
 from babycli.errors import ModelError
 from babycli.files import in_home
-from babycli.models.parts.weight_files import ADAPTER_CONFIG, PARTIAL, SINGLES, index_shards, named_by_config
+from babycli.models.parts.weight_files import (
+    ADAPTER_CONFIG,
+    OPEN_CLIP,
+    OPEN_CLIP_CONFIG,
+    PARTIAL,
+    SINGLES,
+    index_shards,
+    named_by_config,
+)
 from babycli.wording import first_line
 
 _HUB_MODULES = ("huggingface_hub", "requests", "httpx", "httpx2", "httpcore", "httpcore2")
@@ -79,6 +87,9 @@ def _with_weights(repo_id: str, others: Sequence[str], why: str, mend: str) -> P
         index = folder / f"{single}.index.json"
         if index.is_file():
             return _from_hub(repo_id, [*_SMALL_FILES, *index_shards(index)], why, mend)
+    for name in OPEN_CLIP if (folder / OPEN_CLIP_CONFIG).is_file() else ():
+        if (_from_hub(repo_id, [*_SMALL_FILES, name], why, mend) / name).is_file():
+            return folder
     return _from_hub(repo_id, [*_SMALL_FILES, *others], why, mend) if others else folder
 
 

@@ -25,6 +25,8 @@ from babycli.wording import listed, shortened
 
 SINGLES = ("model.safetensors", "pytorch_model.bin")  # each before its own index of shards
 ADAPTER_CONFIG = "adapter_config.json"
+OPEN_CLIP_CONFIG = "open_clip_config.json"
+OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")  # beside it, in open_clip's own order
 # What LLaVA's trainer writes in place of a whole model: beside a LoRA adapter, and after the projector's pre-training.
 PARTIAL = ("non_lora_trainables.bin", "mm_projector.bin")
 _ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
@@ -55,7 +57,8 @@ def find_weights(folder: Path) -> WeightFiles:
     """Finds the weight files of a checkpoint folder. Raises ModelError.
 
     The first that is there: model.safetensors, the shards of its index, pytorch_model.bin, the shards of its index. A
-    name with a variant (model.fp16.safetensors) is read only by who asks for it, and nobody does here.
+    name with a variant (model.fp16.safetensors) is read only by who asks for it, and nobody does here. Weights of
+    open_clip come last.
     """
     check_is_whole(folder)
     if shards := [path.name for path in _weights_in(folder) if _DISTRIBUTED.fullmatch(path.name)]:
@@ -131,9 +134,19 @@ def weight_map(index: Path) -> dict[str, str]:
         raise ModelError(f"{index} is not an index of weight files: {error!r}") from error
 
 
+def is_of_open_clip(folder: Path) -> bool:
+    """Tells whether a folder holds a model for open_clip alone; many hold the same one for transformers as well."""
+    if not (folder / OPEN_CLIP_CONFIG).is_file():
+        return False
+    first = _first(folder)
+    return first.name in OPEN_CLIP if first is not None else not (folder / "config.json").is_file()
+
+
 def _first(folder: Path) -> Path | None:
     """Finds the file that transformers looks at first: one with all weights, or an index of shards."""
     candidates = [name for single in SINGLES for name in (single, single + _INDEX)]
+    if (folder / OPEN_CLIP_CONFIG).is_file():
+        candidates += OPEN_CLIP
     paths = [folder / name for name in [*_named_and_there(folder), *candidates]]
     return next((path for path in paths if path.is_file()), None)
 
