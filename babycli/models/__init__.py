@@ -8,8 +8,8 @@ from __future__ import annotations
 import functools
 import glob
 import pkgutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -106,7 +106,13 @@ def local_family(resolved: Resolved) -> Family | None:
     """Finds the family of a local model without loading it; None if the model must be fetched first."""
     if resolved.family is not None or not Path(resolved.source).exists():
         return resolved.family
-    return _family_of(Path(resolved.source))
+    from babycli.models.parts.weight_files import base_named_by, is_adapter
+
+    place = Path(resolved.source)
+    if not is_adapter(place):
+        return _family_of(place, None)
+    base = in_home(base_named_by(place))
+    return _family_of(base, place) if base.name and base.is_dir() else None
 
 
 def load_model(resolved: Resolved, spec: ModelSpec) -> Model:
@@ -121,9 +127,10 @@ def load_model(resolved: Resolved, spec: ModelSpec) -> Model:
         keep_freed_memory()
     if _is_fetched(resolved):
         check_torchvision()
-    place = fetch(resolved.source) if _is_fetched(resolved) else Path(resolved.source)
+    place, spec = _with_base(resolved, spec, fetch)
     family = _checked_family(resolved, place, spec)
-    with watching([place, *(in_home(value) for value in spec.args.values() if value)]):
+    own = [place] if spec.adapter is None else [place, spec.adapter]
+    with watching([*own, *(in_home(value) for value in spec.args.values() if value)]):
         return family.load(spec, place)
 
 
@@ -133,7 +140,7 @@ def outline_model(resolved: Resolved, spec: ModelSpec) -> Outline:
 
     if _is_fetched(resolved):
         check_torchvision()
-    place = fetch_small(resolved.source) if _is_fetched(resolved) else Path(resolved.source)
+    place, spec = _with_base(resolved, spec, fetch_small)
     return _checked_family(resolved, place, spec).outline(spec, place)
 
 
@@ -187,6 +194,32 @@ def has_own_precision(name: str) -> bool:
     return any(family.claims(name) for family in all_families().values() if family.has_own_precision)
 
 
+def _with_base(resolved: Resolved, spec: ModelSpec, fetch: Callable[[str], Path]) -> tuple[Path, ModelSpec]:
+    """Fetches the checkpoint; of an adapter its base, and the spec then names the adapter. Raises ModelError."""
+    from babycli.models.parts.weight_files import base_named_by, check_is_whole, is_adapter
+
+    if not _is_fetched(resolved):
+        return Path(resolved.source), spec
+    place = fetch(resolved.source)
+    if not is_adapter(place):
+        if "base" in spec.args:
+            raise UsageError(
+                f"base={spec.args['base']}: {resolved.name} is no adapter, but a whole model", "leave it out"
+            )
+        return place, spec
+    base = spec.args.get("base") or base_named_by(place)
+    if not base:
+        check_is_whole(place)  # tells what it is
+    try:
+        return fetch(base), replace(spec, adapter=place)
+    except ModelError as error:
+        try:
+            check_is_whole(place)
+        except ModelError as what:
+            raise ModelError(f"{what.message}. Of its base: {error.message}", what.mend) from error
+        raise
+
+
 def _is_claimed(name: str) -> bool:
     return any(family.claims(name) for family in all_families().values())
 
@@ -200,19 +233,21 @@ def _checked_family(resolved: Resolved, place: Path, spec: ModelSpec) -> Family:
 
     if _is_fetched(resolved):
         check_is_whole(place)
-    family = resolved.family or _family_of(place)
+    family = resolved.family or _family_of(place, spec.adapter)
     _check_arguments([family], spec.args)
     return family
 
 
-def _family_of(place: Path) -> Family:
+def _family_of(place: Path, adapter: Path | None) -> Family:
+    """Finds the family of a checkpoint; LLaVA's trainer saves the whole model's config with an adapter."""
     from babycli.models.parts.checkpoint import read_config
-    from babycli.models.parts.weight_files import check_is_whole
+    from babycli.models.parts.weight_files import check_is_whole, config_home
 
     check_torchvision()
     check_is_whole(place)
-    has_config = (place / "config.json").is_file()
-    config = read_config(place) if has_config else {}
+    home = config_home(place, adapter)
+    has_config = (home / "config.json").is_file()
+    config = read_config(home) if has_config else {}
     for family in all_families().values():
         if family.recognises(place, config):
             return family

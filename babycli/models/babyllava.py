@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babycli.errors import ModelError
-from babycli.models.base import DEVICE_MAP_HELP, Family, ModelSpec, Origin, Outline
+from babycli.models.base import BASE_HELP, DEVICE_MAP_HELP, Family, ModelSpec, Origin, Outline
 from babycli.models.parts.known_keys import BABYLLAVA_GPT2, BABYLLAVA_LLAMA, Table
 from babycli.models.parts.llava_abilities import LLAVA_ABILITIES
 from babycli.models.parts.prompts import TEMPLATES
@@ -66,16 +66,18 @@ def load(spec: ModelSpec, place: Path) -> LlavaModel:
     from babycli.models.parts.pixels import PixelSpec
     from babycli.models.parts.precision import in_dtype, torch_dtype
     from babycli.models.parts.towers import baby_tower
-    from babycli.models.parts.weight_files import find_weights
+    from babycli.models.parts.weight_files import config_home, find_weights
 
-    config = checkpoint.read_config(place)
+    config = checkpoint.read_config(config_home(place, spec.adapter))
     trunk = _trunk(place, config)
     source = llava_loading.read_source("babyllava", spec, place, config, trunk, _table(trunk))
     found = find_weights(place)
     files = list(found.paths)
     dtype = torch_dtype(spec.dtype)
-    shares = llava_network.split(checkpoint.read_weights(files), source.trunk, dtype)
-    notes = list(shares.notes)
+    weights, merge_notes = llava_loading.read_whole(found, spec)
+    shares = llava_network.split(weights, source.trunk, dtype)
+    del weights
+    notes = [*merge_notes, *shares.notes]
     wanted = spec.args.get("vision_tower")
     try:
         tower_weights = shares.tower
@@ -98,8 +100,9 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
     from babycli.models.parts import checkpoint, llava_loading, llava_network
     from babycli.models.parts.origins import glimpse
     from babycli.models.parts.towers import baby_tower
+    from babycli.models.parts.weight_files import config_home
 
-    config = checkpoint.read_config(place)
+    config = checkpoint.read_config(config_home(place, spec.adapter))
     trunk = _trunk(place, config)
     source = llava_loading.read_source("babyllava", spec, place, config, trunk, _table(trunk))
     seen = glimpse(place, spec.source)
@@ -154,6 +157,7 @@ FAMILY = Family(
         "conv_template": "conversation template: " + ", ".join(TEMPLATES),
         "vision_tower": "folder or file of the tower, where the checkpoint does not hold it",
         "image_aspect_ratio": "pad or square, instead of what config.json says",
+        "base": BASE_HELP,
         "device_map": DEVICE_MAP_HELP,
     },
     recognises=recognises,

@@ -31,7 +31,8 @@ from babycli.domain import (
 from babycli.wording import History, Scoring
 
 # Arguments that say where a model comes from or lies, not what it computes.
-_ARGS_WITHOUT_EFFECT = ("pretrained", "device_map")
+_ARGS_WITHOUT_EFFECT = ("pretrained", "device_map", "base")
+BASE_HELP = "folder or hub id of the model that a LoRA adapter is of, instead of the one that it names"
 DEVICE_MAP_HELP = "auto: spread a model that is too large for one GPU over all of them"
 
 Scores = Literal["loglikelihood", "similarity"]
@@ -116,6 +117,7 @@ class ModelSpec:
     dtype: str  # "float32", "float16", "bfloat16"
     scoring: Scoring
     given: frozenset[str] = frozenset()  # of device and dtype, those that the user named
+    adapter: Path | None = None  # the folder of an adapter that is merged into the checkpoint
     # Gives the trials, one for each kind of answer that the chosen tasks ask for, with the prompts of a family, of a
     # model with the abilities that these words name.
     trials: Callable[[str, Collection[str]], Sequence[Trial]] | None = None

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babycli.errors import ModelError
-from babycli.models.base import Abilities, Family, ModelInfo, ModelSpec, Outline
+from babycli.models.base import BASE_HELP, Abilities, Family, ModelInfo, ModelSpec, Outline
 from babycli.models.parts.prompts import prompt_text
 
 if TYPE_CHECKING:
@@ -42,24 +42,27 @@ def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
 
 def load(spec: ModelSpec, place: Path) -> ClipModel:
     """Reads a checkpoint folder; see babycli.models.base.Loader. Weights are read last."""
-    from babycli.models.parts import checkpoint
+    from babycli.models.parts import adapters, checkpoint
     from babycli.models.parts.clip_model import ClipModel
-    from babycli.models.parts.precision import full_precision
+    from babycli.models.parts.precision import full_precision, torch_dtype
     from babycli.models.parts.weight_files import find_weights
 
     found = find_weights(place)
     encoders = _open(place)
     texts, images = encoders.texts(), encoders.images()
-    filled = encoders.fill(checkpoint.read_weights(found.paths), spec.dtype)
-    notes = (*filled.notes, *encoders.notes, *images.notes)
+    weights = checkpoint.read_weights(found.paths)
+    merged = adapters.merge(spec.adapter, weights, torch_dtype(spec.dtype)) if spec.adapter else ()
+    filled = encoders.fill(weights, spec.dtype)
+    notes = (*merged, *filled.notes, *encoders.notes, *images.notes)
     network = filled.network.to(spec.device).eval()
     checkpoint.copy_from_files(network)
     if spec.dtype == "float32":
         full_precision()
+    files = [*found.paths, *_setting_files(place), *adapters.files_of(spec.adapter)]
     info = ModelInfo(
         family=FAMILY.name,
         source=spec.source,
-        fingerprint=checkpoint.fingerprint(dict.fromkeys([*found.paths, *_setting_files(place)])),
+        fingerprint=checkpoint.fingerprint(dict.fromkeys(files)),
         n_parameters=checkpoint.n_parameters(network),
         dtype=spec.dtype,
         device=spec.device,
@@ -126,7 +129,7 @@ FAMILY = Family(
     name="clip",
     summary="CLIP, folders of open_clip, and SigLIP (SigLIP 2 at a fixed resolution): similarity of image and text",
     abilities=ABILITIES,
-    arguments={"pretrained": "folder or hub id of the checkpoint"},
+    arguments={"pretrained": "folder or hub id of the checkpoint", "base": BASE_HELP},
     recognises=recognises,
     load=load,
     outline=outline,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babycli.errors import ModelError
-from babycli.models.base import DEVICE_MAP_HELP, Family, ModelSpec, Outline
+from babycli.models.base import BASE_HELP, DEVICE_MAP_HELP, Family, ModelSpec, Outline
 from babycli.models.parts.hf_abilities import ABILITIES
 from babycli.wording import one_of
 
@@ -75,6 +75,7 @@ FAMILY = Family(
     abilities=ABILITIES,
     arguments={
         "pretrained": "folder or hub id of the checkpoint",
+        "base": BASE_HELP,
         "device_map": DEVICE_MAP_HELP,
         "chat_template": "file with a chat template (Jinja), instead of the checkpoint's",
         "tiles": "false: no picture is cut into tiles (SmolVLM, Idefics3, InternVL), so that more of them fit",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from babycli.errors import ModelError
 from babycli.models.babyllava import recognises as is_babyllava
-from babycli.models.base import DEVICE_MAP_HELP, Family, ModelSpec, Origin, Outline
+from babycli.models.base import BASE_HELP, DEVICE_MAP_HELP, Family, ModelSpec, Origin, Outline
 from babycli.models.parts.llava_abilities import LLAVA_ABILITIES
 from babycli.models.parts.prompts import TEMPLATES
 
@@ -75,19 +75,19 @@ def _is_transformers(config: Mapping[str, Any]) -> bool:
 
 def load(spec: ModelSpec, place: Path) -> LlavaModel:
     """Reads a checkpoint folder; see babycli.models.base.Loader."""
-    from babycli.models.parts import checkpoint, llava_loading, llava_network
+    from babycli.models.parts import llava_loading, llava_network
     from babycli.models.parts.precision import torch_dtype
     from babycli.models.parts.weight_files import find_weights
 
     source = _source(spec, place)
     found = find_weights(place)
-    weights = checkpoint.read_weights(found.paths)
-    renamed, head_notes = weights, []
+    weights, merge_notes = llava_loading.read_whole(found, spec)
+    renamed, head_notes = weights, list(merge_notes)
     if _OWN_TOWER in source.config:
         renamed = _from_transformers(weights)
         if not _share_head(source.config, renamed):
             source = replace(source, config={**source.config, "tie_word_embeddings": False})
-            head_notes = ["config.json ties lm_head to the embeddings, but their weights differ, and both are used"]
+            head_notes += ["config.json ties lm_head to the embeddings, but their weights differ, and both are used"]
     try:
         own = _tower_weights(renamed)
         home = _tower_home(source, own, has_own=bool(own), reads=True)
@@ -142,11 +142,13 @@ def _source(spec: ModelSpec, place: Path) -> Source:
     from babycli.models.parts import checkpoint, llava_loading
     from babycli.models.parts.known_keys import CLIP_VISION, LLAMA, LLAVA, LLAVA_WHOLE, check_keys
     from babycli.models.parts.tokenizer import load_tokenizer
+    from babycli.models.parts.weight_files import config_home
 
-    config, file = checkpoint.read_config(place), place / "config.json"
+    home = config_home(place, spec.adapter)
+    config, file = checkpoint.read_config(home), home / "config.json"
     if not recognises(place, config):
         raise ModelError(
-            f"{place / 'config.json'}: model_type {config.get('model_type')!r} is not a LLaVA with CLIP and Llama",
+            f"{file}: model_type {config.get('model_type')!r} is not a LLaVA with CLIP and Llama",
             "let babycli find the family:  --model " + spec.name,
         )
     if not _is_transformers(config):
@@ -335,6 +337,7 @@ FAMILY = Family(
         "conv_template": "conversation template: " + ", ".join(TEMPLATES),
         "vision_tower": "folder or hub id of the CLIP tower, instead of the one that config.json names",
         "image_aspect_ratio": "pad or square (cropped), instead of what config.json says",
+        "base": BASE_HELP,
         "device_map": DEVICE_MAP_HELP,
     },
     recognises=recognises,

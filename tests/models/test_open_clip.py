@@ -149,7 +149,7 @@ def test_cosines_are_those_of_the_package(case: str, tmp_path: Path) -> None:
     folder = write(tmp_path / "model", **FOLDERS.get(case, {}))
     if case == "resnet":
         vision = VISION | {"layers": [1, 1, 1, 1], "width": 8, "image_size": 32, "head_width": 64}
-        write(folder, vision_cfg=vision)
+        write(folder, vision_cfg=vision, text_cfg=TEXT | {"hf_tokenizer_name": "its own"})
         torch.manual_seed(0)
         made = package.create_model(f"local-dir:{folder}", load_weights=False)
         save(made.state_dict(), folder / "open_clip_model.safetensors")

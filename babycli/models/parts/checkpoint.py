@@ -86,15 +86,17 @@ def read_json_object(path: Path, missing_ok: bool = False) -> dict[str, Any]:
     return loaded
 
 
-def read_weights(files: Iterable[Path]) -> dict[str, Tensor]:
+def read_weights(files: Iterable[Path], merged: bool = True) -> dict[str, Tensor]:
     """Reads all tensors of the files, on the CPU, in the dtype they were saved in. Raises ModelError.
 
-    What a training wrapped around them (``{"module": ...}``, "module." in front of every name) is taken off.
+    What a training wrapped around them (``{"module": ...}``, "module." in front of every name) is taken off. Weights of
+    an adapter are an error unless ``merged`` is false.
     """
     weights: dict[str, Tensor] = {}
     for file in files:
         loaded = _read_safetensors(file) if file.suffix == ".safetensors" else _read_pickle(file).weights
-        check_merged(loaded, file)
+        if merged:
+            check_merged(loaded, file)
         check_formats({name: str(tensor.dtype).removeprefix("torch.") for name, tensor in loaded.items()}, file)
         weights.update(loaded)
     return unwrapped(weights)

@@ -23,7 +23,7 @@ from babycli.domain import CannotAnswer, Context, Loglikelihood, Text
 from babycli.errors import ModelError
 from babycli.files import in_home
 from babycli.models.base import Features, Model, ModelInfo, ModelSpec, Origin, Outline, Pictures, Tokens
-from babycli.models.parts import answers, checkpoint
+from babycli.models.parts import adapters, answers, checkpoint, hf_adapters
 from babycli.models.parts.chat_rendering import BoundlessTemplateError
 from babycli.models.parts.greedy import FILE as GENERATION
 from babycli.models.parts.greedy import Greedy, read_greedy
@@ -272,18 +272,21 @@ def load(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> HfModel:
     device_map = device_map_of(spec)
     own = read_greedy(folder)  # first, because transformers may refuse the file for what greedy search does not follow
     network, notes = _read_network(folder, config, torch_dtype(spec.dtype), device_map, own)
+    if spec.adapter is not None:
+        notes += hf_adapters.merge_into(spec.adapter, network, spec.dtype)
     network = (network if device_map else network.to(spec.device)).eval()
     checkpoint.copy_from_files(network)
     if spec.dtype == "float32":
         full_precision()
     own_template = [in_home(spec.args["chat_template"])] if "chat_template" in spec.args else []
+    files = [*setting_files(folder), *found.paths, *own_template, *adapters.files_of(spec.adapter)]
     notes += [*chat.notes(), *own.notes, *notes_on_broken(network.parameters()), *found.notes()]
     if spec.scoring == Scoring.REFERENCE:
         notes.append("scored as with --scoring fair: there is no original to follow")
     info = ModelInfo(
         family="hf",
         source=spec.source,
-        fingerprint=checkpoint.fingerprint([*setting_files(folder), *found.paths, *own_template]),
+        fingerprint=checkpoint.fingerprint(files),
         n_parameters=checkpoint.n_parameters(network),
         dtype=spec.dtype,
         device=spec.device,

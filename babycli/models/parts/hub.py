@@ -13,6 +13,7 @@ from babycli.errors import ModelError
 from babycli.files import in_home
 from babycli.models.parts.weight_files import (
     ADAPTER_CONFIG,
+    ADAPTERS,
     OPEN_CLIP,
     OPEN_CLIP_CONFIG,
     PARTIAL,
@@ -82,8 +83,10 @@ def _with_weights(repo_id: str, others: Sequence[str], why: str, mend: str) -> P
             is_index = name.endswith(".index.json") and (folder / name).is_file()
             shards = index_shards(folder / name) if is_index else []
             return _from_hub(repo_id, [*_SMALL_FILES, *shards], why, mend) if shards else folder
-        if (folder / single).is_file() or (folder / ADAPTER_CONFIG).is_file():
+        if (folder / single).is_file():
             return folder
+        if (folder / ADAPTER_CONFIG).is_file():
+            return _from_hub(repo_id, [*_SMALL_FILES, *ADAPTERS, *PARTIAL], why, mend)
         index = folder / f"{single}.index.json"
         if index.is_file():
             return _from_hub(repo_id, [*_SMALL_FILES, *index_shards(index)], why, mend)

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from babycli.errors import ModelError, UsageError
 from babycli.models.base import ModelInfo, ModelSpec, Origin, Outline
-from babycli.models.parts import checkpoint
+from babycli.models.parts import adapters, checkpoint
 from babycli.models.parts.answers import stop_ids
 from babycli.models.parts.device_memory import free_bytes_of
 from babycli.models.parts.greedy import FILE as GENERATION
@@ -26,11 +28,12 @@ from babycli.models.parts.llava_network import LlavaNetwork, parts_of
 from babycli.models.parts.origins import Glimpse, of_settings
 from babycli.models.parts.pixels import PixelSpec
 from babycli.models.parts.placement import device_map_of, spread
-from babycli.models.parts.precision import full_precision
+from babycli.models.parts.precision import full_precision, torch_dtype
 from babycli.models.parts.prompts import LLAVA, SEVERAL_TURNS, TEMPLATES, default_template, shown
 from babycli.models.parts.tokenizer import Tokenizer, load_tokenizer
 from babycli.models.parts.towers import Tower
 from babycli.models.parts.vision import quicken
+from babycli.models.parts.weight_files import WeightFiles, config_home
 from babycli.wording import one_of
 
 
@@ -73,7 +76,7 @@ def make_source(
         kind = UsageError if "image_aspect_ratio" in spec.args else ModelError
         raise kind(f"image_aspect_ratio {aspect!r} is not supported", "one of: pad, square")
     device_map_of(spec)
-    notes = note_on_unknown(folder / "config.json", unknown_keys)
+    notes = note_on_unknown(config_home(folder, spec.adapter) / "config.json", unknown_keys)
     says = "the default"
     if "conv_template" in spec.args:
         says = "as conv_template= says"
@@ -93,7 +96,7 @@ def read_source(
     family: str, spec: ModelSpec, folder: Path, config: Mapping[str, Any], trunk: str, table: Table
 ) -> Source:
     """Reads the settings of a checkpoint in the original's format; ``table`` has the keys that its family knows."""
-    unknown = check_keys(folder / "config.json", config, table)
+    unknown = check_keys(config_home(folder, spec.adapter) / "config.json", config, table)
     tokenizer = load_tokenizer(folder)
     return make_source(family, spec, folder, config, trunk, tokenizer, _n_tokens(config, tokenizer), unknown)
 
@@ -108,6 +111,18 @@ def _n_tokens(config: Mapping[str, Any], tokenizer: Tokenizer) -> int:
     return tokenizer.size + sum(not tokenizer.knows(token) for token in added)
 
 
+def read_whole(found: WeightFiles, spec: ModelSpec) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Reads the weights of a checkpoint, with the adapter's merged into them; gives notes for the reader too."""
+    weights = checkpoint.read_weights(found.paths)
+    if spec.adapter is None:
+        return weights, ()
+    # GPT-2's weights are (in, out); all others of these networks are (out, in).
+    notes = adapters.merge(
+        spec.adapter, weights, torch_dtype(spec.dtype), lambda name: name.startswith("transformer.h.")
+    )
+    return weights, notes
+
+
 def finish(
     source: Source, network: LlavaNetwork, pixels: PixelSpec, files: Sequence[Path], notes: Sequence[str]
 ) -> LlavaModel:
@@ -120,7 +135,7 @@ def finish(
         quicken(network.tower, spec.device)
     checkpoint.copy_from_files(network)
     greedy = read_greedy(folder)
-    kept = dict.fromkeys([*files, *_setting_files(folder)])
+    kept = dict.fromkeys([*files, *_setting_files(folder), *adapters.files_of(spec.adapter)])
     info = ModelInfo(
         family=source.family,
         source=spec.source,

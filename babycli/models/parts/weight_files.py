@@ -29,7 +29,7 @@ OPEN_CLIP_CONFIG = "open_clip_config.json"
 OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")  # beside it, in open_clip's own order
 # What LLaVA's trainer writes in place of a whole model: beside a LoRA adapter, and after the projector's pre-training.
 PARTIAL = ("non_lora_trainables.bin", "mm_projector.bin")
-_ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
+ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 _NAMED_BY_CONFIG = "transformers_weights"  # a key of config.json with which transformers is told another file
 _INDEX = ".index.json"
 _OF_WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pt", ".pth", ".h5", ".msgpack", ".gguf")
@@ -82,10 +82,32 @@ def only(file: Path) -> WeightFiles:
     return _with_others([file], set())
 
 
+def is_adapter(folder: Path) -> bool:
+    """Tells whether a folder holds an adapter, or what LLaVA's trainer saves beside one, and no whole model."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if _first(folder) is not None or any(name.endswith(".ckpt") for name in names):
+        return False
+    return ADAPTER_CONFIG in names or any(name in names for name in PARTIAL)
+
+
+def base_named_by(folder: Path) -> str:
+    """Gives the base model that an adapter names; "" if it names none. Raises ModelError."""
+    for file, key in ((ADAPTER_CONFIG, "base_model_name_or_path"), ("config.json", "_name_or_path")):
+        named = read_json_object(folder / file, missing_ok=True).get(key)
+        if isinstance(named, str) and named:
+            return named
+    return ""
+
+
+def config_home(folder: Path, adapter: Path | None) -> Path:
+    """Gives the folder whose config.json counts: LLaVA's trainer saves the whole model's with an adapter."""
+    return adapter if adapter is not None and (adapter / "config.json").is_file() else folder
+
+
 def check_is_whole(folder: Path) -> None:
     """Checks that a folder is no part of a model: an adapter or a projector. Raises ModelError that says what it is."""
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    adapters = [name for name in _ADAPTERS if name in names]
+    adapters = [name for name in ADAPTERS if name in names]
     is_whole = _first(folder) is not None or any(name.endswith(".ckpt") for name in names)
     if ADAPTER_CONFIG in names and (adapters or not is_whole):
         settings = read_json_object(folder / ADAPTER_CONFIG)
@@ -245,9 +267,15 @@ def _mend_for_none(folder: Path) -> str:
 def _mend_for_adapter(folder: Path, names: set[str], base: str) -> str:
     if PARTIAL[0] in names:
         return _mend_with_llava(folder, base)
-    return f"merge it into {base} first (PEFT: merge_and_unload, then save_pretrained), and give the merged folder"
+    return (
+        "say where its base is:  --model-args base=PATH-OR-HUB-ID ; or merge it first (PEFT: merge_and_unload, then "
+        "save_pretrained), and give the merged folder"
+    )
 
 
 def _mend_with_llava(folder: Path, base: str) -> str:
     words = f"--model-path {folder} --model-base {base} --save-model-path WHOLE"
-    return f"merge both first, in LLaVA's repository:  python scripts/merge_lora_weights.py {words}"
+    return (
+        "say where its base is:  --model-args base=PATH-OR-HUB-ID ; or merge both first, in LLaVA's repository:  "
+        f"python scripts/merge_lora_weights.py {words}"
+    )

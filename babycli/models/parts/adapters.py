@@ -1,0 +1,195 @@
+"""Adapters: what a LoRA training changes in a base model, and what LLaVA's trainer saves beside it.
+
+    adapter_config.json          of PEFT: the base, and how large the changes are
+    adapter_model.safetensors    or .bin:  base_model.model.layers.0.q_proj.lora_A.weight  (rank, in)
+                                           base_model.model.layers.0.q_proj.lora_B.weight  (out, rank)
+    non_lora_trainables.bin      of LLaVA's trainer: whole weights, for instance the projector's
+    config.json                  of LLaVA's trainer: that of the whole model, in place of the base's
+
+Owns finding an adapter and its base, and merging its changes:  W + lora_B lora_A alpha / rank. Never reads the base. A
+setting that means another sum is refused by its name.
+
+Source: merge_and_unload of peft 0.21, and load_pretrained_model in llava/model/builder.py of LLaVA 1.5.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from babycli.errors import ModelError
+from babycli.models.parts import checkpoint
+from babycli.models.parts.known_keys import is_number, shown
+from babycli.models.parts.weight_files import ADAPTER_CONFIG, ADAPTERS, PARTIAL
+from babycli.wording import listed
+
+# Keys of adapter_config.json that decide what is added, that say how the training went, or that name what is in the
+# file of weights anyway. Any other key must have a value that means nothing.
+_USED = {"peft_type", "lora_alpha", "alpha_pattern", "use_rslora", "use_dora", "base_model_name_or_path"}
+_IDLE = {"r", "rank_pattern", "lora_dropout", "target_modules", "exclude_modules", "modules_to_save", "bias"}
+_IDLE |= {"auto_mapping", "inference_mode", "task_type", "revision", "init_lora_weights", "layers_to_transform"}
+_IDLE |= {"layers_pattern", "fan_in_fan_out", "loftq_config", "eva_config", "corda_config", "lora_ga_config"}
+_IDLE |= {"runtime_config", "ephemeral_gpu_offload", "megatron_core", "qalora_group_size", "peft_version"}
+_IDLE |= {"ensure_weight_tying", "parent_library"}
+_PREFIX = "base_model.model."
+# module.lora_A.weight, module.lora_embedding_A, and the length of each row in DoRA
+_PART = re.compile(r"(?P<module>.+)\.(?P<part>lora_(embedding_)?[AB]|lora_magnitude_vector)(\.weight)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an adapter adds to one weight."""
+
+    up: Tensor  # (out, rank)
+    down: Tensor  # (rank, in)
+    scale: float
+    lengths: Tensor | None = None  # of the rows, in DoRA
+    is_embedding: bool = False
+
+    def on(self, weight: Tensor, is_transposed: bool) -> Tensor:
+        """Gives the weight with the change, in float32; ``is_transposed``: it is (in, out), as GPT-2's are."""
+        flat = self.up.float().flatten(1) @ self.down.float().flatten(1)
+        added = (flat.T if is_transposed or self.is_embedding else flat) * self.scale
+        whole = weight.float() + added.reshape(weight.shape)
+        if self.lengths is None:
+            return whole
+        rows = whole.T if is_transposed else whole
+        lengths = self.lengths.float().flatten() / rows.flatten(1).norm(dim=1)
+        scaled = rows * lengths.reshape(-1, *[1] * (rows.dim() - 1))
+        return scaled.T if is_transposed else scaled
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """The changes of an adapter, and the weights that it puts in place of the base's."""
+
+    changes: Mapping[str, Change]  # by the name of the weight
+    whole: Mapping[str, Tensor]
+
+
+def read_adapter(folder: Path) -> Adapter:
+    """Reads an adapter. Raises ModelError for one of a kind that cannot be merged here."""
+    whole: dict[str, Tensor] = {}
+    changes: dict[str, Change] = {}
+    files = [folder / name for name in _weights_of(folder)]
+    for file in files:
+        weights = checkpoint.read_weights([file], merged=False)
+        if file.name in ADAPTERS:
+            settings = _read_settings(folder / ADAPTER_CONFIG)
+            changes, plain = _sorted_out(file, settings, weights)
+            whole = plain | whole
+        else:  # they win, as in LLaVA's loader
+            whole |= weights
+    if not files:
+        raise ModelError(f"{folder} has no weights of an adapter: expected is {ADAPTERS[0]}", "copy it into the folder")
+    return Adapter(changes, whole)
+
+
+def _read_settings(file: Path) -> dict[str, Any]:
+    settings = checkpoint.read_json_object(file)
+    if settings.get("peft_type", "LORA") != "LORA":
+        raise ModelError(
+            f"{file}: an adapter of the kind {shown(settings['peft_type'])} is not merged here; expected is LORA",
+            "merge it with PEFT first (merge_and_unload, then save_pretrained), and give the merged folder",
+        )
+    for key, value in settings.items():
+        if key not in _USED | _IDLE and value not in (None, False, [], {}):
+            raise ModelError(
+                f"{file}: {key} {shown(value)} makes another change than LoRA, which is not merged here",
+                "merge it with PEFT first (merge_and_unload, then save_pretrained), and give the merged folder",
+            )
+    if not is_number(settings.get("lora_alpha", 8)) or not isinstance(settings.get("alpha_pattern") or {}, dict):
+        raise ModelError(f"{file}: lora_alpha {shown(settings.get('lora_alpha'))} or alpha_pattern is no number")
+    return settings
+
+
+def _sorted_out(
+    file: Path, settings: Mapping[str, Any], weights: Mapping[str, Tensor]
+) -> tuple[dict[str, Change], dict[str, Tensor]]:
+    """Divides an adapter's weights into changes, by the name of the weight that they change, and whole weights."""
+    parts: dict[str, dict[str, Tensor]] = {}
+    plain: dict[str, Tensor] = {}
+    for name, tensor in weights.items():
+        name = name.removeprefix(_PREFIX)
+        if match := _PART.fullmatch(name):
+            parts.setdefault(match["module"], {})[match["part"]] = tensor
+        elif ".lora_" in name:
+            raise ModelError(f"{file}: {name} is no part of a LoRA that is merged here", "merge it with PEFT first")
+        else:
+            plain[name.replace(".modules_to_save.", ".").replace(".base_layer.", ".")] = tensor
+    return {f"{module}.weight": _change(file, settings, module, found) for module, found in parts.items()}, plain
+
+
+def _change(file: Path, settings: Mapping[str, Any], module: str, found: Mapping[str, Tensor]) -> Change:
+    infix = "embedding_" if "lora_embedding_A" in found else ""
+    up, down = found.get(f"lora_{infix}B"), found.get(f"lora_{infix}A")
+    if up is None or down is None or up.dim() < 2 or down.dim() < 2 or up.shape[1] != down.shape[0]:
+        raise ModelError(f"{file}: {module} lacks lora_A or lora_B, or they do not fit each other")
+    lengths = found.get("lora_magnitude_vector")
+    if infix and lengths is not None:
+        raise ModelError(f"{file}: use_dora of embeddings ({module}) is not merged here", "merge it with PEFT first")
+    if settings.get("use_dora") and lengths is None:
+        raise ModelError(f"{file}: use_dora is true, but {module} has no lora_magnitude_vector")
+    patterns = settings.get("alpha_pattern") or {}
+    fitting = (alpha for key, alpha in patterns.items() if re.fullmatch(rf"(.*\.)?({key})", module))
+    alpha, rank = float(next(fitting, settings.get("lora_alpha", 8))), down.shape[0]
+    scale = alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
+    return Change(up, down, scale, lengths, bool(infix))
+
+
+@torch.no_grad()
+def merge(
+    adapter: Path,
+    weights: MutableMapping[str, Tensor],
+    dtype: torch.dtype,
+    is_transposed: Callable[[str], bool] = lambda name: False,
+    in_model: Callable[[str], str] = str,
+) -> tuple[str, ...]:
+    """Merges the adapter in a folder into weights by name, which become ``dtype``; gives notes for the reader.
+
+    ``is_transposed`` tells of a weight whether it is (in, out); ``in_model`` gives the model's name of a weight for the
+    adapter's. Raises ModelError where the base has no such weight, or one of another shape.
+    """
+    read = read_adapter(adapter)
+    names = [in_model(name) for name in read.changes]
+    missing = [name for name in names if name not in weights]
+    if missing:
+        raise ModelError(
+            f"{adapter} changes {len(missing)} weights that its base does not have: {listed(missing, 3)}",
+            "say which model it was trained on:  --model-args base=PATH-OR-HUB-ID",
+        )
+    for name, change in zip(names, read.changes.values(), strict=True):
+        try:
+            weights[name] = change.on(weights[name], is_transposed(name)).to(dtype)
+        except RuntimeError as error:
+            shape = tuple(weights[name].shape)
+            raise ModelError(
+                f"{adapter} changes {name} by ({change.up.shape[0]}, {change.down[0].numel()}), and in its base it is "
+                f"{shape}",
+                "say which model it was trained on:  --model-args base=PATH-OR-HUB-ID",
+            ) from error
+    for name, tensor in read.whole.items():
+        weights[in_model(name)] = tensor.to(dtype) if tensor.is_floating_point() else tensor
+    whole = f", and {len(read.whole)} are the adapter's own" if read.whole else ""
+    return (f"the adapter {adapter} is merged into its base: it changes {len(read.changes)} weights{whole}",)
+
+
+def files_of(adapter: Path | None) -> list[Path]:
+    """Lists the files of an adapter on which scores depend; none where there is no adapter."""
+    if adapter is None:
+        return []
+    names = (*_weights_of(adapter), ADAPTER_CONFIG, "config.json")
+    return [adapter / name for name in names if (adapter / name).is_file()]
+
+
+def _weights_of(folder: Path) -> list[str]:
+    """Lists the files of weights; of the same as safetensors and as .bin, PEFT takes the first."""
+    there = [name for name in ADAPTERS if (folder / name).is_file()][:1]
+    return there + [name for name in PARTIAL if (folder / name).is_file()]

@@ -1,0 +1,51 @@
+"""Merging an adapter into a network of transformers that has been loaded.
+
+Owns the names of weights: an adapter has those of the version of transformers that it was trained with. Never reads a
+file: parts/adapters.py does.
+
+Source: get_model_conversion_mapping and rename_source_key of transformers 5.23, by which it renames a checkpoint's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.core_model_loading import WeightRenaming, rename_source_key
+from transformers.pytorch_utils import Conv1D
+
+from babycli.errors import ModelError
+from babycli.models.parts import adapters
+from babycli.models.parts.precision import torch_dtype
+
+
+def merge_into(adapter: Path, network: Any, dtype: str) -> tuple[str, ...]:
+    """Merges an adapter into a loaded network; gives notes for the reader of the numbers. Raises ModelError.
+
+    An adapter has the names of the version of transformers that it was trained with; the network's may be newer.
+    """
+    modules = dict(network.named_modules())
+    weights = dict(network.named_parameters(remove_duplicate=False))
+    renamings = [step for step in get_model_conversion_mapping(network) if isinstance(step, WeightRenaming)]
+    prefix = network.base_model_prefix
+
+    def in_network(name: str) -> str:
+        if name in weights:
+            return name
+        return str(rename_source_key(name, renamings, [], prefix, weights)[0])
+
+    changed = dict(weights)
+    notes = adapters.merge(
+        adapter,
+        changed,
+        torch_dtype(dtype),
+        lambda name: isinstance(modules[name.rpartition(".")[0]], Conv1D),
+        in_network,
+    )
+    for name, tensor in changed.items():
+        if tensor is not weights.get(name):
+            if name not in weights or tensor.shape != weights[name].shape:
+                raise ModelError(f"{adapter}: {name} {tuple(tensor.shape)} has no place in its base of that shape")
+            weights[name].data = tensor.to(weights[name].device)
+    return notes
