@@ -165,7 +165,8 @@ def finish(
 
 def _setting_files(folder: Path) -> list[Path]:
     """Lists the files of a folder, beside its weights, that a model's answers depend on."""
-    files = [folder / "config.json", *folder.glob("*token*"), *folder.glob("generation_config.json")]
+    names = ("config.json", "vocab.json", "merges.txt", "generation_config.json")
+    files = [*folder.glob("*token*"), *(folder / name for name in names)]
     return sorted(file for file in files if file.is_file())
 
 
@@ -183,7 +184,9 @@ def sketch(
     """
     template = TEMPLATES[source.template]
     stored = source.config.get("torch_dtype") or source.config.get("dtype")
-    unread = [name for name in ("tokenizer.json", "tokenizer.model") if name != source.tokenizer.file.name]
+    read = {"vocab.json", "merges.txt"} if source.tokenizer.file.name == "vocab.json" else {source.tokenizer.file.name}
+    kinds = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt")
+    unread = [name for name in kinds if name not in read]
     settings = [file for file in _setting_files(source.folder) if file.name not in unread]
     return Outline(
         family=source.family,

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from babycli.errors import ModelError
 from babycli.files import read_file
+from babycli.models.parts import byte_pairs
 from babycli.models.parts.checkpoint import read_json_object
 from babycli.models.parts.tokenizer_trial import MEND, is_panic, try_tokenizer
 from babycli.wording import listed, one_line
@@ -109,30 +110,39 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     backend: _Backend
     if slow.is_file() and (name.startswith("Llama") or not fast.is_file()):
         file = slow
-        special = _with_llama_names(special)
+        special = _with_names(special, "<s>", "</s>", "<unk>")
         backend = _SentencePiece(slow, special, legacy=config.get("legacy") is not False, config=config)
     elif fast.is_file():
         file = fast
         backend = _Tokenizers(fast, special)
+    elif byte_pairs.is_byte_pairs(folder):
+        file = folder / byte_pairs.VOCABULARY
+        end = byte_pairs.END_OF_TEXT
+        special = _with_names(special, end, end, end)
+        backend = _Tokenizers(file, special, byte_pairs.as_tokenizer_json(folder, config))
     else:
         raise ModelError(
-            f"the checkpoint {folder} has no tokenizer: neither tokenizer.json nor tokenizer.model is there",
+            f"the checkpoint {folder} has no tokenizer: neither tokenizer.json nor tokenizer.model is there, nor "
+            "vocab.json with merges.txt",
             MEND,
         )
     return Tokenizer(file, backend, special, cleans_up, wraps=name == "LlavaGPT2Tokenizer")
 
 
 class _Tokenizers:
-    """tokenizer.json, read by the tokenizers library; declared special tokens are made special."""
+    """tokenizer.json, read by the tokenizers library; declared special tokens are made special.
 
-    def __init__(self, path: Path, special: SpecialTokens) -> None:
+    ``content`` is what is read where that is not what is in the file.
+    """
+
+    def __init__(self, path: Path, special: SpecialTokens, content: bytes | None = None) -> None:
         from tokenizers import AddedToken
         from tokenizers import Tokenizer as Backend
 
-        try_tokenizer(path)
+        try_tokenizer(path, content)
         self._path = path
         with self._called():
-            self._backend: Any = Backend.from_file(str(path))
+            self._backend: Any = Backend.from_buffer(content) if content else Backend.from_file(str(path))
             for token in special.added:  # a token that the file lacks (for instance a later [PAD]) gets the next id
                 new = AddedToken(token.text, special=token.is_special, normalized=not token.is_special)
                 if token.is_special:
@@ -292,11 +302,11 @@ def _declared_with_ids(folder: Path, config: dict[str, Any]) -> list[Added]:
     return sorted(tokens, key=lambda token: token.token_id or 0)
 
 
-def _with_llama_names(special: SpecialTokens) -> SpecialTokens:
-    """Adds the tokens that LlamaTokenizer has by default where no file declares them."""
-    bos, eos, unk = special.bos or "<s>", special.eos or "</s>", special.unk or "<unk>"
+def _with_names(special: SpecialTokens, bos: str, eos: str, unk: str) -> SpecialTokens:
+    """Adds the tokens that the tokenizer's class has by default where no file declares them."""
+    bos, eos, unk = special.bos or bos, special.eos or eos, special.unk or unk
     known = {token.text for token in special.added}
-    more = tuple(Added(text, True, None) for text in (bos, eos, unk) if text not in known)
+    more = tuple(Added(text, True, None) for text in dict.fromkeys((bos, eos, unk)) if text not in known)
     return replace(special, bos=bos, eos=eos, unk=unk, added=(*special.added, *more))
 
 

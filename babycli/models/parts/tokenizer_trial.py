@@ -38,10 +38,13 @@ def is_panic(error: BaseException) -> bool:
     return type(error).__name__ == "PanicException"
 
 
-def try_tokenizer(file: Path) -> None:
-    """Reads a tokenizer.json and a few texts with it. Raises ModelError if that cannot be done."""
+def try_tokenizer(file: Path, content: bytes | None = None) -> None:
+    """Reads a tokenizer.json and a few texts with it; ``content`` is one made of other files, of which ``file`` is one.
+
+    Raises ModelError if that cannot be done.
+    """
     try:
-        content = read_file(file)
+        content = read_file(file) if content is None else content
     except OSError as error:
         raise ModelError(f"cannot read the tokenizer {file}: {error.strerror}", MEND) from error
     if why := _why_unfit(content):
