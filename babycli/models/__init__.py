@@ -82,9 +82,14 @@ def resolve(model: str, args: Mapping[str, str]) -> Resolved:
     if model in BUNDLED:
         return Resolved(str(BUNDLED[model]), None, model)
     path = in_home(model)
+    repo_id, _, revision = model.partition("@")
     if model and (path.is_dir() or (claiming is not None and path.is_file())):
         return Resolved(str(path), claiming, model)
-    is_hub_id = model.count("/") == 1 and not model.startswith((".", "/", "~")) and not model.endswith("/")
+    is_hub_id = repo_id.count("/") == 1 and not model.startswith((".", "/", "~")) and not repo_id.endswith("/")
+    if is_hub_id and "@" in model and not revision:
+        raise UsageError(
+            f"--model {model} names no revision behind the @", f"name one, as  {repo_id}@main , or leave the @ out"
+        )
     if is_hub_id and not path.exists() and claiming is None:
         return Resolved(model, None, model)
     names = [*families, *BUNDLED, DEFAULT_MODEL]
@@ -121,7 +126,7 @@ def load_model(resolved: Resolved, spec: ModelSpec) -> Model:
     Raises ModelError where that fails, UsageError for an argument that the family does not take.
     """
     from babycli.models.parts.device_memory import keep_freed_memory
-    from babycli.models.parts.hub import fetch
+    from babycli.models.parts.hub import commit_of, fetch
 
     if spec.device == "cpu":
         keep_freed_memory()
@@ -131,7 +136,10 @@ def load_model(resolved: Resolved, spec: ModelSpec) -> Model:
     family = _checked_family(resolved, place, spec)
     own = [place] if spec.adapter is None else [place, spec.adapter]
     with watching([*own, *(in_home(value) for value in spec.args.values() if value)]):
-        return family.load(spec, place)
+        model = family.load(spec, place)
+    if commit := commit_of(spec.adapter or place):
+        model.info = replace(model.info, commit=commit)
+    return model
 
 
 def outline_model(resolved: Resolved, spec: ModelSpec) -> Outline:

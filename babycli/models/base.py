@@ -151,6 +151,7 @@ class ModelInfo:
     notes: tuple[str, ...] = ()  # for a reader of the numbers
     prompts: Mapping[str, str] = field(default_factory=dict)  # by task, of a model that brings its own
     prompts_like: str = ""  # the family whose prompts it takes, if not its own
+    commit: str = ""  # of the hub's repository, for which its name or branch stood; "" for a local model
 
 
 @dataclass(frozen=True, slots=True)

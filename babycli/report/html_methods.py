@@ -65,6 +65,7 @@ def provenance(source: Sourced) -> Provenance:
         ("model", run.model),
         ("family", _text(model.get("family"))),
         ("source", _text(model.get("source"))),
+        ("commit", _text(model.get("commit"))),
         ("arguments", ", ".join(run.args)),
         ("fingerprint", run.fingerprint),
         ("parameters", f"{model['n_parameters']:,}" if isinstance(model.get("n_parameters"), int) else ""),

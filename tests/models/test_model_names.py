@@ -202,6 +202,39 @@ def test_a_hub_model_with_safetensors(hub: Hub, folder: Path, tmp_path: Path) ->
     assert not (tmp_path / "cache" / "pytorch_model.bin").exists()
 
 
+def test_a_revision_of_a_hub_model(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evaluate: Evaluate, babycli: Babycli
+) -> None:
+    """A branch, and the commit that it stood for; the same model under another name of the commit is the same model."""
+    commits, asked = {"chck_10M": "1" * 40, None: "2" * 40, "refs/pr/1": "3" * 40}, []
+    cache = tmp_path / "models--someone--baby" / "snapshots"
+    for i, commit in enumerate(commits.values()):
+        shutil.copytree(folder, cache / commit)
+        save(weights_of("transformer", N_TOKENS, i), cache / commit / "model.safetensors")
+
+    def snapshot_download(repo_id: str, revision: str | None = None, **options: object) -> str:
+        asked.append(repo_id)
+        if revision not in commits:
+            raise OSError(f"404 Client Error. Revision Not Found: {revision}")
+        return str(cache / commits[revision])
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    scores = set()
+    for revision, commit in commits.items():
+        model = load("someone/baby" + (f"@{revision}" if revision else ""))
+        assert model.info.commit == commit
+        scores.add(score(model, "ball"))
+    assert len(scores) == 3
+    assert set(asked) == {"someone/baby"}
+    ran = evaluate("--model", "someone/baby@chck_10M", "--limit", 1)
+    assert ran.code == 0, ran.err
+    (run,) = (tmp_path / "logs").glob("someone__baby_chck_10M/*/run.json")
+    assert json.loads(run.read_text())["model"]["commit"] == "1" * 40
+    assert_explained(evaluate("--model", "someone/baby@chck_99M"), 5, "'someone/baby@chck_99M'", "Revision Not Found")
+    assert_explained(evaluate("--model", "someone/baby@"), 2, "no revision behind the @")
+    assert babycli("models", "show", "someone/baby@refs/pr/1").code == 0
+
+
 def test_a_hub_model_with_bin_files_only(hub: Hub, folder: Path) -> None:
     expected = score(load(folder), "ball")
     save(weights_of("transformer", N_TOKENS, 0), folder / "pytorch_model.bin")

@@ -63,7 +63,8 @@ class Change:
         rows = whole.T if is_transposed else whole
         lengths = self.lengths.float().flatten() / rows.flatten(1).norm(dim=1)
         scaled = rows * lengths.reshape(-1, *[1] * (rows.dim() - 1))
-        return scaled.T if is_transposed else scaled
+        turned: Tensor = scaled.T if is_transposed else scaled
+        return turned
 
 
 @dataclass(frozen=True, slots=True)

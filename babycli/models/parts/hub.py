@@ -1,5 +1,8 @@
 """Where a checkpoint lies: a folder or file on this disk, or a repository on the model hub, fetched into its cache.
 
+    someone/model            the newest commit
+    someone/model@chck_10M   a branch, a tag or a commit
+
 Owns what is asked of the hub: small files first, then the weights that transformers would read, and no others. Never
 reads a weight.
 """
@@ -41,6 +44,11 @@ def fetch_small(source: str) -> Path:
     """Does as fetch, but without the weights of a hub id."""
     local = in_home(source)
     return local if local.exists() else _from_hub(source, _SMALL_FILES, "", _MODEL_MEND)
+
+
+def commit_of(folder: Path) -> str:
+    """Gives the commit of a folder in the hub's cache, .../snapshots/<commit>; "" for any other folder."""
+    return folder.name if folder.parent.name == "snapshots" else ""
 
 
 def fetch_tower(source: str, wanted: bool, near: Path) -> Path:
@@ -107,18 +115,19 @@ def _local_tower(source: str, near: Path, why: str) -> Path | None:
     return None
 
 
-def _from_hub(repo_id: str, patterns: Sequence[str], why: str, mend: str) -> Path:
+def _from_hub(source: str, patterns: Sequence[str], why: str, mend: str) -> Path:
     from huggingface_hub import constants, snapshot_download
 
+    repo_id, _, revision = source.partition("@")
     if str(in_home(constants.HF_HUB_CACHE)).startswith("~"):  # a user without a home, as in some containers
         raise ModelError(
             f"{why}there is no home folder in which {repo_id!r} from the model hub could be kept",
             "say where it may be:  export HF_HOME=DIR",
         )
     try:
-        return Path(snapshot_download(repo_id, allow_patterns=list(patterns)))
+        return Path(snapshot_download(repo_id, revision=revision or None, allow_patterns=list(patterns)))
     except Exception as error:
         # The HTTP library below it has changed (requests, httpx, httpx2), and its exceptions pass through.
         if not isinstance(error, (OSError, ValueError)) and type(error).__module__.split(".")[0] not in _HUB_MODULES:
             raise
-        raise ModelError(f"{why}cannot get {repo_id!r} from the model hub: {first_line(error)}", mend) from error
+        raise ModelError(f"{why}cannot get {source!r} from the model hub: {first_line(error)}", mend) from error
