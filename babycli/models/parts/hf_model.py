@@ -26,7 +26,7 @@ from babycli.models.base import Features, Model, ModelInfo, ModelSpec, Origin, O
 from babycli.models.parts import adapters, answers, checkpoint, hf_adapters
 from babycli.models.parts.chat_rendering import BoundlessTemplateError
 from babycli.models.parts.greedy import FILE as GENERATION
-from babycli.models.parts.greedy import Greedy, read_greedy
+from babycli.models.parts.greedy import read_greedy
 from babycli.models.parts.hf_abilities import ABILITIES
 from babycli.models.parts.hf_chat import Chat, setting_files
 from babycli.models.parts.hf_parts import parts_of
@@ -267,11 +267,12 @@ def load(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> HfModel:
     found = find_weights(folder)
     stored = checkpoint.look_into(found.paths)
     checkpoint.check_formats(stored.dtypes, folder)
-    _check_readable(folder, stored)
-    _check_size(folder, config, stored)
+    check_readable(folder, stored)
+    check_size(folder, _without_weights(folder, config), stored)
     device_map = device_map_of(spec)
     own = read_greedy(folder)  # first, because transformers may refuse the file for what greedy search does not follow
-    network, notes = _read_network(folder, config, torch_dtype(spec.dtype), device_map, own)
+    settings = {"generation_config": GenerationConfig.from_dict(dict(own.followed))} if own.is_declared else {}
+    network, notes = read_network(_AUTO, folder, config, torch_dtype(spec.dtype), device_map, **settings)
     if spec.adapter is not None:
         notes += hf_adapters.merge_into(spec.adapter, network, spec.dtype)
     network = (network if device_map else network.to(spec.device)).eval()
@@ -328,9 +329,11 @@ def _without_weights(folder: Path, config: Any) -> Any:
         return _AUTO.from_config(copy.deepcopy(config), trust_remote_code=False)
 
 
-def _check_size(folder: Path, config: Any, stored: checkpoint.Stored) -> None:
-    """Checks that the weights are not far fewer than config.json says: transformers would make up the rest first."""
-    network = _without_weights(folder, config)
+def check_size(folder: Path, network: Any, stored: checkpoint.Stored) -> None:
+    """Checks that the weights are not far fewer than config.json says: transformers would make up the rest first.
+
+    ``network`` is the one that it describes, without weights.
+    """
     n_described = sum(tensor.numel() for tensor in (*network.parameters(), *network.buffers()))
     if n_described > max(2 * stored.n_numbers, _FEW_NUMBERS):
         raise ModelError(
@@ -340,7 +343,7 @@ def _check_size(folder: Path, config: Any, stored: checkpoint.Stored) -> None:
         )
 
 
-def _check_readable(folder: Path, stored: checkpoint.Stored) -> None:
+def check_readable(folder: Path, stored: checkpoint.Stored) -> None:
     """Checks that transformers finds weights under their names, and nothing around them. Raises ModelError."""
     if stored.wrapper:
         checkpoint.check_merged(stored.dtypes, folder)
@@ -356,13 +359,15 @@ def _check_readable(folder: Path, stored: checkpoint.Stored) -> None:
         )
 
 
-def _read_network(
-    folder: Path, config: Any, dtype: torch.dtype, device_map: str | None, greedy: Greedy
+def read_network(
+    kind: Any, folder: Path, config: Any, dtype: torch.dtype, device_map: str | None = None, **settings: Any
 ) -> tuple[Any, list[str]]:
-    """Reads the network with all its weights; gives it and notes on weights that are not used. Raises ModelError."""
-    settings = {"generation_config": GenerationConfig.from_dict(dict(greedy.followed))} if greedy.is_declared else {}
+    """Reads a network of a class of transformers with all its weights. Raises ModelError.
+
+    Gives it, and notes on weights that are not used.
+    """
     with reading(f"{folder}: transformers cannot load it"):
-        network, report = _AUTO.from_pretrained(
+        network, report = kind.from_pretrained(
             folder,
             config=config,
             dtype=dtype,
