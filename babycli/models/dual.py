@@ -73,10 +73,8 @@ def load(spec: ModelSpec, place: Path) -> DualModel:
 
 def outline(spec: ModelSpec, place: Path) -> Outline:
     """Describes a checkpoint; see babycli.models.base.Outliner."""
-    import torch
 
     from babycli.models.parts.origins import glimpse, of_settings
-    from babycli.models.parts.transformers_calls import reading
 
     declared, config = _read_config(place)
     pairs = _reads_pairs(spec, declared)

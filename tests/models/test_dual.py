@@ -162,9 +162,9 @@ def direct(folder: Path, kind: str, head: str = "itc") -> Tensor:
             text_vectors = network.text_projection(network.text_model(**texts).last_hidden_state[:, 0])
             return normalize(picture_vectors, dim=-1) @ normalize(text_vectors, dim=-1).T
         logits: Tensor = network(**seen, **texts).logits_per_image
-        if kind == "align":
-            return logits * network.temperature
-        return (logits - getattr(network, "logit_bias", 0)) / network.logit_scale.exp()
+        scale = 1 / network.temperature if kind == "align" else network.logit_scale.exp()
+        cosines: Tensor = (logits - getattr(network, "logit_bias", 0)) / scale
+        return cosines
 
 
 def scores(model: Model, batch: int = 3) -> Tensor:

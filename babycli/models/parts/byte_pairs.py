@@ -29,7 +29,7 @@ def as_tokenizer_json(folder: Path, config: Mapping[str, Any]) -> bytes:
     vocab = read_json_object(folder / VOCABULARY)
     level = {"type": "ByteLevel", "add_prefix_space": bool(config.get("add_prefix_space")), "trim_offsets": True}
     level["use_regex"] = True
-    whole = {
+    whole: dict[str, object] = {
         "version": "1.0",
         "truncation": None,
         "padding": None,

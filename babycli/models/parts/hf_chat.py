@@ -64,6 +64,10 @@ _IN_PLACE: _Grown = (False, True, True, False)
 _IN_FRONT: _Grown = (True, False, False, False)
 _BEHIND: _Grown = (False, False, False, True)
 _IN_SECOND_TURN: _Grown = (False, False, True, False)
+_TORCHVISION_MEND = (
+    "pip install torchvision, the build that fits this torch: https://pytorch.org/get-started/locally ; or "
+    "babycli[torchvision]"
+)
 _LOCAL = {"trust_remote_code": False, "local_files_only": True}
 # Some functions of these classes have no types.
 _IMAGES: Any = AutoImageProcessor
@@ -270,7 +274,7 @@ def _read_processor(folder: Path, config: Any) -> Any:
                 parts.append(_read_tokenizer(folder))
             case "image_processor":
                 _check_image_processor(folder)
-                parts.append(_IMAGES.from_pretrained(folder, backend="pil", **_LOCAL))
+                parts.append(_read_image_processor(folder))
             case "feature_extractor":
                 parts.append(_SOUNDS.from_pretrained(folder, **_LOCAL))
             case "video_processor":
@@ -303,6 +307,19 @@ def _check_image_processor(folder: Path) -> None:
             f"{folder} says nothing of how pictures are prepared: expected is a preprocessor_config.json, or "
             "image_processor in processor_config.json"
         )
+
+
+def _read_image_processor(folder: Path) -> Any:
+    """Reads the image processor that resizes with Pillow, or that with torchvision where there is no other."""
+    try:
+        return _IMAGES.from_pretrained(folder, backend="pil", **_LOCAL)
+    except ValueError as error:
+        if "Missing optional dependencies: torchvision" not in str(error):
+            raise
+        raise ModelError(
+            f"{folder}: transformers prepares its pictures with torchvision alone, which is not installed",
+            _TORCHVISION_MEND,
+        ) from error
 
 
 def _read_tokenizer(folder: Path) -> Any:
@@ -346,9 +363,7 @@ def _lacking(folder: Path, name: str, error: ImportError) -> ModelError:
     wants_torchvision = "torchvision" in sentence.lower()
     return ModelError(
         f"{folder}: transformers has its processor, a {name}, but cannot make it here: {sentence}",
-        "pip install torchvision, the build that fits this torch: https://pytorch.org/get-started/locally"
-        if wants_torchvision
-        else "install that library",
+        _TORCHVISION_MEND if wants_torchvision else "install that library",
     )
 
 
