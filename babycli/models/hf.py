@@ -78,6 +78,8 @@ FAMILY = Family(
         "base": BASE_HELP,
         "device_map": DEVICE_MAP_HELP,
         "chat_template": "file with a chat template (Jinja), instead of the checkpoint's",
+        "load_in_4bit": "true: weights in 4 bits, by bitsandbytes (fp4, as in transformers; or say which: fp4, nf4)",
+        "load_in_8bit": "true: weights in 8 bits, by bitsandbytes",
         "tiles": "false: no picture is cut into tiles (SmolVLM, Idefics3, InternVL), so that more of them fit",
     },
     recognises=recognises,

@@ -34,6 +34,7 @@ from babycli.models.parts.origins import glimpse, of_settings
 from babycli.models.parts.pictures import check_thinness, picture_digest
 from babycli.models.parts.placement import device_map_of
 from babycli.models.parts.precision import full_precision, notes_on_broken, torch_dtype
+from babycli.models.parts.quantised import note_on, small_weights
 from babycli.models.parts.transformers_calls import reading
 from babycli.models.parts.weight_files import find_weights
 from babycli.wording import Scoring, listed
@@ -266,16 +267,26 @@ def load(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> HfModel:
     """Loads the model of a checkpoint folder whose config and chat have been read."""
     found = find_weights(folder)
     stored = checkpoint.look_into(found.paths)
-    checkpoint.check_formats(stored.dtypes, folder)
+    dtype = torch_dtype(spec.dtype)
+    is_small, small = small_weights(folder / "config.json", checkpoint.read_config(folder), spec.args, dtype)
+    if not is_small:
+        checkpoint.check_formats(stored.dtypes, folder)
     check_readable(folder, stored)
     check_size(folder, _without_weights(folder, config), stored)
     device_map = device_map_of(spec)
+    placed: Any = device_map or ({"": spec.device} if is_small else None)
     own = read_greedy(folder)  # first, because transformers may refuse the file for what greedy search does not follow
     settings = {"generation_config": GenerationConfig.from_dict(dict(own.followed))} if own.is_declared else {}
-    network, notes = read_network(_AUTO, folder, config, torch_dtype(spec.dtype), device_map, **settings)
+    if small is not None:
+        settings["quantization_config"] = small
+    network, notes = read_network(_AUTO, folder, config, dtype, placed, **settings)
+    if is_small:
+        notes.append(note_on(network, small))
     if spec.adapter is not None:
+        if is_small:
+            raise ModelError(f"{spec.adapter}: an adapter is merged into whole weights", "leave load_in_… out")
         notes += hf_adapters.merge_into(spec.adapter, network, spec.dtype)
-    network = (network if device_map else network.to(spec.device)).eval()
+    network = (network if placed else network.to(spec.device)).eval()
     checkpoint.copy_from_files(network)
     if spec.dtype == "float32":
         full_precision()
@@ -288,7 +299,7 @@ def load(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> HfModel:
         family="hf",
         source=spec.source,
         fingerprint=checkpoint.fingerprint(files),
-        n_parameters=checkpoint.n_parameters(network),
+        n_parameters=int(network.num_parameters()),
         dtype=spec.dtype,
         device=spec.device,
         template=TEMPLATE,
@@ -360,7 +371,7 @@ def check_readable(folder: Path, stored: checkpoint.Stored) -> None:
 
 
 def read_network(
-    kind: Any, folder: Path, config: Any, dtype: torch.dtype, device_map: str | None = None, **settings: Any
+    kind: Any, folder: Path, config: Any, dtype: torch.dtype, device_map: Any = None, **settings: Any
 ) -> tuple[Any, list[str]]:
     """Reads a network of a class of transformers with all its weights. Raises ModelError.
 
