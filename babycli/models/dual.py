@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babycli.errors import ModelError, UsageError
-from babycli.models.base import BASE_HELP, Family, ModelInfo, ModelSpec, Outline, Part
+from babycli.models.base import BASE_HELP, Family, ModelInfo, ModelSpec, Outline
 from babycli.models.parts.dual_abilities import KINDS, PAIRS, SIMILARITY, kind_of
 from babycli.models.parts.prompts import prompt_text
 from babycli.wording import one_of
@@ -73,7 +73,7 @@ def load(spec: ModelSpec, place: Path) -> DualModel:
 
 def outline(spec: ModelSpec, place: Path) -> Outline:
     """Describes a checkpoint; see babycli.models.base.Outliner."""
-
+    from babycli.models.parts import hf_parts
     from babycli.models.parts.origins import glimpse, of_settings
 
     declared, config = _read_config(place)
@@ -83,7 +83,7 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
     stored = declared.get("torch_dtype") or declared.get("dtype")
     return Outline(
         family=FAMILY.name,
-        parts=_parts(network),
+        parts=tuple(hf_parts.parts_of(network)),
         stored_dtype=seen.dtype or (stored if isinstance(stored, str) else None),
         template="none",
         abilities=PAIRS if pairs else SIMILARITY,
@@ -92,15 +92,6 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
         left_out=seen.left_out,
         notes=(),
     )
-
-
-def _parts(network: Any) -> tuple[Part, ...]:
-    """Describes the parts of a network; what is in no module of its own is a scale or a bias of the cosines."""
-    from babycli.models.parts import checkpoint, hf_parts
-
-    parts = tuple(hf_parts.parts_of(network))
-    rest = checkpoint.n_parameters(network) - sum(part.n_parameters or 0 for part in parts)
-    return (*parts, Part("logit scale", "changes no order of cosines", rest)) if rest else parts
 
 
 def _reads_pairs(spec: ModelSpec, declared: Mapping[str, Any]) -> bool:

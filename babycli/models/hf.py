@@ -30,9 +30,14 @@ def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
     from transformers import CONFIG_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
     kind = config.get("model_type")
-    if not isinstance(kind, str) or "mm_vision_tower" in config or kind not in CONFIG_MAPPING:
+    if not isinstance(kind, str) or is_of_authors(config) or kind not in CONFIG_MAPPING:
         return False
     return CONFIG_MAPPING[kind] in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+
+def is_of_authors(config: Mapping[str, Any]) -> bool:
+    """Tells whether a config is in the format of LLaVA's authors, which names the tower and does not describe it."""
+    return "mm_vision_tower" in config or ("vision_tower" in config and "vision_config" not in config)
 
 
 def load(spec: ModelSpec, place: Path) -> HfModel:
@@ -57,7 +62,7 @@ def _config_and_chat(spec: ModelSpec, place: Path) -> tuple[Any, Chat]:
 
     declared = checkpoint.read_config(place)
     if not recognises(place, declared):
-        tower = ", in the format of LLaVA's authors" if "mm_vision_tower" in declared else ""
+        tower = ", in the format of LLaVA's authors" if is_of_authors(declared) else ""
         raise ModelError(
             f"{place / 'config.json'} says model_type {declared.get('model_type')!r}{tower}; expected is a model that "
             "reads an image and writes text, of a type that transformers' AutoModelForImageTextToText knows, "

@@ -65,7 +65,11 @@ def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
             and text.get("model_type", "llama") == "llama"
             and vision.get("model_type", "clip_vision_model") == "clip_vision_model"
         )
+    from babycli.models.parts.llava_next_config import is_next
+
     tower = config.get("mm_vision_tower")
+    if is_next(config):
+        return False
     return kind in ("llava", "llava_llama") and isinstance(tower, str) and not is_babyllava(folder, config)
 
 

@@ -248,7 +248,7 @@ def read_chat(folder: Path, config: Any, template: str | None, cuts_pictures: bo
         own = _own_template(folder, processor)
         chat = Chat(folder, processor, own, _file_of_template(folder, own), cuts_pictures)
     else:
-        chat = Chat(folder, processor, _template_in(template), in_home(template), cuts_pictures)
+        chat = Chat(folder, processor, template_in(template), in_home(template), cuts_pictures)
     chat.check()
     return chat
 
@@ -349,6 +349,12 @@ def _processor_kind(folder: Path, config: Any) -> Any:
     if missing:
         raise ModelError(f"{folder}: its processor, a {kind.__name__}, has no {' and no '.join(sorted(missing))}")
 
+    return without_videos(kind)
+
+
+def without_videos(kind: Any) -> Any:
+    """Gives the class of a processor that can be made without its part that reads videos."""
+
     def check_argument_for_proper_class(self: Any, argument_name: str, argument: Any) -> Any:
         if argument_name == "video_processor" and argument is None:
             return None
@@ -397,7 +403,7 @@ def _file_of_template(folder: Path, template: str) -> Path:
     return folder
 
 
-def _template_in(name: str) -> str:
+def template_in(name: str) -> str:
     """Reads the user's template: Jinja, or JSON with the key ``chat_template`` as in older checkpoints."""
     path = in_home(name)
     try:

@@ -33,6 +33,8 @@ def parts_of(network: Any) -> Iterator[Part]:
         n = sum(p.numel() for p in _unseen(modules, seen))
         if n:
             yield Part(name, _in_words(modules[0]), n)
+    if n := sum(p.numel() for p in _unseen([network], seen)):
+        yield Part("other", "parameters of no part, as scales and signs between pictures", n)
 
 
 def _part_name(name: str) -> str:
