@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from babycli.models.parts.hf_model import HfModel
 
 
+# Of model types that transformers knows, those that cannot be asked through a chat template, and why.
+REFUSED: Mapping[str, str] = {
+    "got_ocr2": "it reads what is printed in a picture, and its processor writes all that it is asked",
+    "idefics": "its processor takes pictures inside a text and no conversation; Idefics3 is read",
+    "paligemma": "it knows no conversation, and its processor ends each prompt itself; Gemma 3 is read",
+}
+
+
 def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
     """Tells whether transformers' AutoModelForImageTextToText knows the model_type, in transformers' own format.
 
@@ -68,6 +76,11 @@ def _config_and_chat(spec: ModelSpec, place: Path) -> tuple[Any, Chat]:
             "reads an image and writes text, of a type that transformers' AutoModelForImageTextToText knows, "
             "as qwen2_vl, smolvlm, internvl, llava or gemma3",
             "give --model the folder alone, and the family that reads it is found",
+        )
+    if why := REFUSED.get(declared["model_type"]):
+        raise ModelError(
+            f"{place / 'config.json'}: a {declared['model_type']} is not read: {why}",
+            "ask it in a file of your own: docs/model_guide.md",
         )
     config = hf_chat.read_config(place)
     cuts = one_of(spec.args.get("tiles", "true"), ("true", "false"), "tiles") == "true"

@@ -239,7 +239,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no tower anywhere": ({"mm_vision_tower": "/nowhere/clip"}, ["/nowhere/clip"]),
     "no such layer": ({"mm_vision_select_layer": -9}, ["no layer -9"]),
     "no such feature": ({"mm_vision_select_feature": "cls"}, ["mm_vision_select_feature", "'cls'"]),
-    "an odd aspect": ({"image_aspect_ratio": "anyres"}, ["'anyres'", "pad, square"][:1]),
+    "an odd aspect": ({"image_aspect_ratio": "crop"}, ["'crop'", "pad, square"][:1]),
     "an odd projector": ({"mm_projector_type": "spatial"}, ["mm_projector_type", "'spatial'"]),
     "another width": ({"hidden_size": 64}, ["language model", "wrong shape"]),
     "another width of the tower": ({"mm_hidden_size": 999}, ["mm_hidden_size", "999", str(VISION)]),

@@ -49,13 +49,14 @@ def test_scores_are_those_of_transformers(words: str, is_saved: bool, folder: Pa
     slow = Slow("llava", folder)
     slow.network = network.eval()
     name, _, value = words.partition("=")
+    given: dict[str, Any] = {name: value}
     if is_saved:
         small = Path(shutil.copytree(folder, tmp_path / "small"))
         (small / "model.safetensors").unlink()
         network.save_pretrained(small)
         model = load(small)
     else:
-        model = load(folder, **{name: value})
+        model = load(folder, **given)
     for image in [tinted(seed, (28, 28)) for seed in range(3)]:
         (found,) = ask_model(model, [image], PROMPT, "red cat")  # of 8 bits, a score depends on its batch
         assert found.token_logprobs == pytest.approx(slow.logprobs(image, PROMPT, "red cat"), abs=1e-4)

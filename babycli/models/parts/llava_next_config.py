@@ -74,7 +74,7 @@ class Plan:
 def is_next(config: Mapping[str, Any]) -> bool:
     """Tells whether a config.json is one of LLaVA's authors that only the later classes of transformers can be."""
     kind, tower = config.get("model_type"), tower_name(config)
-    if kind not in TEXT_KINDS or tower is None or "vision_config" in config:
+    if not isinstance(kind, str) or kind not in TEXT_KINDS or tower is None or "vision_config" in config:
         return False
     is_first = TEXT_KINDS[kind] == "llama" and "mm_vision_tower" in config and "siglip" not in tower.lower()
     return not is_first or str(config.get("image_aspect_ratio")).startswith("anyres")

@@ -22,6 +22,7 @@ from babycli.models.parts.known_keys import shown
 from babycli.wording import one_of
 
 PACKAGE = "bitsandbytes"
+_SETTINGS: Any = BitsAndBytesConfig  # its parameters have no types
 # Of the others, the package that transformers asks for.
 _PACKAGES = {"gptq": "gptqmodel", "awq": "gptqmodel", "compressed-tensors": "compressed-tensors", "hqq": "hqq"}
 _PACKAGES |= {"aqlm": "aqlm", "quanto": "optimum-quanto", "torchao": "torchao", "fbgemm_fp8": "fbgemm-gpu"}
@@ -52,9 +53,9 @@ def small_weights(
     if own is not None:
         return True, None
     if eight != "false":
-        return True, BitsAndBytesConfig(load_in_8bit=True)
+        return True, _SETTINGS(load_in_8bit=True)
     kind = "fp4" if four == "true" else four
-    return True, BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type=kind, bnb_4bit_compute_dtype=dtype)
+    return True, _SETTINGS(load_in_4bit=True, bnb_4bit_quant_type=kind, bnb_4bit_compute_dtype=dtype)
 
 
 def _check_own(file: Path, own: object) -> None:
