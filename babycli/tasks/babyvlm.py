@@ -18,14 +18,19 @@ from babycli.tasks.sessions import session_of
 
 BABYVLM = Benchmark("babyvlm", "BabyVLM", "Wang et al. 2025, arXiv 2504.09426")
 
+_OBJECT = "What's the object in the image?"
+_SENTENCE = "Say a short sentence to a child about this image, as if you are directly speaking to the child."
+
 CHOICE: Mapping[str, str] = {
     DEFAULT: "",
     "babyllava": "",
     "clip": "",
     "cvcl": "",
+    "dual": "",
     "control": "",
     "llava": "USER: What's the object in the image? <image> ASSISTANT:",
-    "hf": "What's the object in the image?",
+    "llava_next": _OBJECT,
+    "hf": _OBJECT,
 }
 
 CAPTION: Mapping[str, str] = {
@@ -35,7 +40,8 @@ CAPTION: Mapping[str, str] = {
     "llava": "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, "
     "detailed, and polite answers to the user's questions. USER: <image>\nSay a short sentence to a child about this "
     "image, as if you are directly speaking to the child. ASSISTANT: ",
-    "hf": "Say a short sentence to a child about this image, as if you are directly speaking to the child.",
+    "llava_next": _SENTENCE,
+    "hf": _SENTENCE,
 }
 
 CHOICE_SCORED = (

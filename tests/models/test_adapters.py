@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import math
 import re
@@ -254,6 +255,30 @@ def test_a_base_that_is_not_here(pair: tuple[Path, Path], evaluate: Evaluate, ba
 
 def test_the_base_of_a_whole_model(pair: tuple[Path, Path], evaluate: Evaluate) -> None:
     assert_explained(evaluate("--model", pair[0], "--model-args", f"base={pair[0]}"), 2, "but a whole model")
+
+
+def test_an_adapter_on_the_hub(pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own files are fetched, and then its base, both at the revisions that are named."""
+    expected = load(pair[1]).info.fingerprint
+    edit_json(pair[1] / "adapter_config.json", base_model_name_or_path="someone/base")
+    places = {"someone/adapter": pair[1], "someone/base": pair[0]}
+    asked = []
+
+    def snapshot_download(repo_id: str, allow_patterns: list[str], revision: str | None) -> str:
+        asked.append((repo_id, revision))
+        home = tmp_path / "hub" / repo_id / "snapshots" / "abc"
+        home.mkdir(parents=True, exist_ok=True)
+        for file in places[repo_id].iterdir():
+            if any(fnmatch.fnmatch(file.name, pattern) for pattern in allow_patterns):
+                shutil.copy(file, home)
+        return str(home)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    model = load("someone/adapter@v2", base="someone/base@main")
+    assert model.info.commit == "abc"
+    assert set(asked) == {("someone/adapter", "v2"), ("someone/base", "main")}
+    edit_json(pair[1] / "adapter_config.json", base_model_name_or_path=str(pair[0]))
+    assert load(pair[1]).info.fingerprint == expected
 
 
 def test_the_command(pair: tuple[Path, Path], evaluate: Evaluate, babycli: Babycli, tmp_path: Path) -> None:

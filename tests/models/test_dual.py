@@ -230,6 +230,7 @@ def test_the_command_and_show(tmp_path: Path, evaluate: Evaluate, babycli: Babyc
     folder = write(tmp_path / "model", "siglip2")
     ran = evaluate("--model", folder, "--tasks", "labeled_s,vtwt", "--limit", 2)
     assert ran.code == 0, ran.err
+    assert "no prompt of its own" not in ran.err
     shown = babycli("models", "show", folder, "--json")
     assert json.loads(shown.out)["n_parameters"] == load(folder).info.n_parameters
 

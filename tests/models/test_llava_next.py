@@ -247,6 +247,7 @@ def test_the_command_and_show(make: Callable[..., tuple[Path, Any, Any]], evalua
     ran = evaluate("--model", folder, "--tasks", "labeled_s,saycam_caption")
     assert ran.code == 0, ran.err
     assert "LlavaOnevisionForConditionalGeneration" in ran.err
+    assert "no prompt of its own" not in ran.err
     shown = babycli("models", "show", folder, "--json")
     assert shown.code == 0, shown.err
     assert json.loads(shown.out)["n_parameters"] == sum(p.numel() for p in network.parameters()) - 2 * 32  # a row

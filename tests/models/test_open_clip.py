@@ -6,7 +6,9 @@ installed, they are computed again.
 
 from __future__ import annotations
 
+import fnmatch
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +185,27 @@ def test_the_command_and_show(tmp_path: Path, evaluate: Evaluate, babycli: Babyc
     told = json.loads(shown.out)
     assert told["n_parameters"] == sum(tensor.numel() for tensor in weights("").values())
     assert "open_clip_model.safetensors" in shown.out
+
+
+@pytest.mark.parametrize("name", ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])
+def test_a_folder_on_the_hub(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(tmp_path / "model")
+    expected = cosines(load(folder))
+    save(weights(""), folder / "unused.bin")
+    (folder / "open_clip_model.safetensors").unlink()
+    save(weights(""), folder / name)
+    fetched = tmp_path / "hub"
+    fetched.mkdir()
+
+    def snapshot_download(repo_id: str, allow_patterns: list[str], **options: object) -> str:
+        for file in folder.iterdir():
+            if any(fnmatch.fnmatch(file.name, pattern) for pattern in allow_patterns):
+                shutil.copy(file, fetched)
+        return str(fetched)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    assert cosines(load("someone/clip")) == expected
+    assert {file.suffix for file in fetched.iterdir()} == {".json", Path(name).suffix}
 
 
 def test_beside_a_checkpoint_of_transformers_it_is_not_read(tmp_path: Path) -> None:
