@@ -226,6 +226,10 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
         ({"layer_replication": [[0, 1]]}, "layer_replication"),
         ({"a_setting_of_tomorrow": 2}, "a_setting_of_tomorrow"),
         ({"lora_alpha": "large"}, "lora_alpha"),
+        ({"lora_alpha": math.inf}, "lora_alpha"),
+        ({"alpha_pattern": {"q_proj": None}}, "q_proj"),
+        ({"alpha_pattern": {"(": 2}}, "alpha_pattern"),
+        ({"alpha_pattern": "q_proj"}, "alpha_pattern"),
         ({"use_dora": True}, "lora_magnitude_vector"),
     ],
 )

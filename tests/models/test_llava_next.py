@@ -261,6 +261,8 @@ def test_the_command_and_show(make: Callable[..., tuple[Path, Any, Any]], evalua
         ({"mm_patch_merge_type": "unpad"}, "mm_patch_merge_type"),
         ({"image_aspect_ratio": "crop_split"}, "image_aspect_ratio"),
         ({"image_grid_pinpoints": "(1x1),...,(6x6)"}, "image_grid_pinpoints"),
+        ({"image_grid_pinpoints": [[28, -28]]}, "image_grid_pinpoints"),
+        ({"image_grid_pinpoints": [[10**6, 10**6]]}, "image_grid_pinpoints"),
         ({"mm_vision_select_feature": "slicefour_patch"}, "mm_vision_select_feature"),
         ({"num_hidden_layers": 3}, "missing"),
         ({"mm_vision_tower": "towers/none"}, "towers/none"),
@@ -272,6 +274,17 @@ def test_what_is_refused(
     folder, _, _ = make("mistral, tiles")
     edit_json(folder / "config.json", **changes)
     assert_explained(evaluate("--model", folder), 5, says)
+
+
+@pytest.mark.parametrize("value", [0, -7, "7", None, 1.5])
+def test_a_tower_that_cannot_be(
+    value: object, make: Callable[..., tuple[Path, Any, Any]], evaluate: Evaluate, tmp_path: Path
+) -> None:
+    folder, _, _ = make("mistral, tiles")
+    for key in ("image_size", "patch_size", "num_hidden_layers"):
+        file = tmp_path / "towers" / "clip" / "config.json"
+        write_json(file, {"model_type": "clip", "vision_config": SIDE | {key: value}})
+        assert_explained(evaluate("--model", folder), 5, file, key)
 
 
 def test_a_weight_of_the_pictures_rows_is_missing(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -226,6 +227,8 @@ def test_a_network_that_needs_the_package(tmp_path: Path, evaluate: Evaluate, mo
         ({"multimodal_cfg": {"width": 32}}, "multimodal_cfg"),
         ({"text_cfg": {"hf_model_name": "roberta-base"}}, "hf_model_name"),
         ({"vision_cfg": VISION | {"pool_type": "avg"}}, 'vision_cfg.pool_type is "avg"'),
+        ({"text_cfg": TEXT | {"mlp_ratio": math.inf}}, "text_cfg.mlp_ratio is Infinity"),
+        ({"vision_cfg": VISION | {"patch_size": 0}}, "vision_cfg.patch_size is 0"),
         ({"text_cfg": TEXT | {"no_causal_mask": True}}, "text_cfg.no_causal_mask is true"),
     ):
         folder = write(tmp_path / "model", **changes)
@@ -245,9 +248,11 @@ def test_a_network_that_needs_the_package(tmp_path: Path, evaluate: Evaluate, mo
         ({"preprocess": {"resize_mode": "tile"}}, ["preprocess_cfg.resize_mode"]),
         ({"preprocess": {"interpolation": "nearest"}}, ["preprocess_cfg.interpolation"]),
         ({"preprocess": {"std": [0, 1, 1]}}, ["preprocess_cfg.std"]),
+        ({"preprocess": {"mean": math.nan}}, ["preprocess_cfg.mean"]),
         ({"preprocess": {"mean": "grey"}}, ["preprocess_cfg.mean"]),
         ({"preprocess": {"size": 48}}, ["preprocess_cfg.size"]),
         ({"embed_dim": "wide"}, ["embed_dim"]),
+        ({"vision_cfg": VISION | {"head_width": 99}}, ["open_clip_config.json"]),
         ({"text_cfg": TEXT | {"layers": 3}}, ["missing", "text_model.encoder.layers.2"]),
     ],
 )

@@ -106,9 +106,22 @@ def _read_settings(file: Path) -> dict[str, Any]:
                 f"{file}: {key} {shown(value)} makes another change than LoRA, which is not merged here",
                 "merge it with PEFT first (merge_and_unload, then save_pretrained), and give the merged folder",
             )
-    if not is_number(settings.get("lora_alpha", 8)) or not isinstance(settings.get("alpha_pattern") or {}, dict):
-        raise ModelError(f"{file}: lora_alpha {shown(settings.get('lora_alpha'))} or alpha_pattern is no number")
+    alphas = {"lora_alpha": settings.get("lora_alpha", 8), **_patterns(file, settings)}
+    for key, alpha in alphas.items():
+        if not is_number(alpha) or not math.isfinite(alpha):
+            raise ModelError(f"{file}: {key} {shown(alpha)}: expected is a number")
     return settings
+
+
+def _patterns(file: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Gives alpha_pattern: regular expressions for names of modules, each with its alpha. Raises ModelError."""
+    patterns = settings.get("alpha_pattern") or {}
+    try:
+        for pattern in patterns:
+            re.compile(pattern)
+        return dict(patterns)
+    except (re.error, TypeError, ValueError) as error:
+        raise ModelError(f"{file}: alpha_pattern {shown(patterns)} is no object of patterns: {error}") from error
 
 
 def _sorted_out(
@@ -138,8 +151,7 @@ def _change(file: Path, settings: Mapping[str, Any], module: str, found: Mapping
         raise ModelError(f"{file}: use_dora of embeddings ({module}) is not merged here", "merge it with PEFT first")
     if settings.get("use_dora") and lengths is None:
         raise ModelError(f"{file}: use_dora is true, but {module} has no lora_magnitude_vector")
-    patterns = settings.get("alpha_pattern") or {}
-    fitting = (alpha for key, alpha in patterns.items() if re.fullmatch(rf"(.*\.)?({key})", module))
+    fitting = (alpha for key, alpha in _patterns(file, settings).items() if re.fullmatch(rf"(.*\.)?({key})", module))
     alpha, rank = float(next(fitting, settings.get("lora_alpha", 8))), down.shape[0]
     scale = alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
     return Change(up, down, scale, lengths, bool(infix))

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from babycli.errors import ModelError
 from babycli.models.parts.known_keys import is_whole, shown
+from babycli.models.parts.pictures import MAX_PREPARED
 
 Thing = TypeVar("Thing")
 TEXT_KINDS = {"llava": "llama", "llava_llama": "llama", "llava_mistral": "mistral", "llava_qwen": "qwen2"}
@@ -106,6 +107,9 @@ def make_plan(file: Path, config: Mapping[str, Any], tower_file: Path, tower: Ma
         raise ModelError(f"{tower_file}: model_type {shown(tower.get('model_type'))}: expected is a CLIP or a SigLIP")
     defaults = {"image_size": 224, "patch_size": 32 if kind == "clip" else 16, "num_hidden_layers": 12}
     vision = defaults | vision | {"model_type": f"{kind}_vision_model"}
+    for key in defaults:
+        if not is_whole(vision[key]) or vision[key] < 1:
+            raise ModelError(f"{tower_file}: {key} {shown(vision[key])}: expected is a whole number above 0")
     feature, layer = config.get("mm_vision_select_feature", "patch"), config.get("mm_vision_select_layer", -2)
     if kind == "siglip":  # LLaVA takes the last layer away, and then reads the last
         vision |= {"num_hidden_layers": vision["num_hidden_layers"] - 1, "vision_use_head": False}
@@ -122,7 +126,8 @@ def make_plan(file: Path, config: Mapping[str, Any], tower_file: Path, tower: Ma
 def _grid(file: Path, config: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
     given = config.get("image_grid_pinpoints")
     pairs = given if isinstance(given, list) else []
-    if not pairs or not all(isinstance(p, list) and len(p) == 2 and all(map(is_whole, p)) for p in pairs):
+    are_pairs = all(isinstance(p, list) and len(p) == 2 and all(is_whole(n) and n > 0 for n in p) for p in pairs)
+    if not pairs or not are_pairs or any(height * width > MAX_PREPARED for height, width in pairs):
         raise ModelError(f"{file}: image_grid_pinpoints {shown(given)}: expected is a list of heights and widths")
     return tuple((height, width) for height, width in pairs)
 

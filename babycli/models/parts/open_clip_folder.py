@@ -11,6 +11,7 @@ Source: model.py, transformer.py and convert.py of open_clip 3.3.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,8 @@ def _why_other(settings: Mapping[str, Any]) -> str:
         for name, value in inner.items():
             default = _POOLS[part] if name == "pool_type" else _DEFAULTS.get(name)
             if name in used:
-                if not (is_number(value) if name == "mlp_ratio" else is_whole(value)):
+                is_size = is_number(value) and math.isfinite(value) and value > 0
+                if not is_size or not (name == "mlp_ratio" or is_whole(value)):
                     return f"{part}.{name} is {shown(value)}"
             elif name not in _IDLE and value not in (None, False, {}, default):
                 return f"{part}.{name} is {shown(value)}"

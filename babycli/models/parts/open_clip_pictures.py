@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,11 @@ def pictures_of(file: Path, settings: Mapping[str, Any], image_size: int) -> Ope
     def three(key: str, default: tuple[float, ...]) -> tuple[float, ...]:
         value = settings.get(key) or default
         values = [value] * 3 if is_number(value) else value
-        if not isinstance(values, list | tuple) or len(values) != 3 or not all(is_number(v) for v in values):
+        if (
+            not isinstance(values, list | tuple)
+            or len(values) != 3
+            or not all(is_number(v) and isfinite(v) for v in values)
+        ):
             raise refuse(key, "three numbers, for red, green and blue")
         if key == "std" and 0 in values:
             raise refuse(key, "no 0, by which values would be divided")
