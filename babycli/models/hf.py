@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 REFUSED: Mapping[str, str] = {
     "got_ocr2": "it reads what is printed in a picture, and its processor writes all that it is asked",
     "idefics": "its processor takes pictures inside a text and no conversation; Idefics3 is read",
-    "paligemma": "it knows no conversation, and its processor ends each prompt itself; Gemma 3 is read",
 }
 
 
@@ -67,6 +66,7 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
 def _config_and_chat(spec: ModelSpec, place: Path) -> tuple[Any, Chat]:
     """Reads the config and the chat of a checkpoint: all but its weights."""
     from babycli.models.parts import checkpoint, hf_chat
+    from babycli.models.parts.hf_prefix_chat import PrefixChat
 
     declared = checkpoint.read_config(place)
     if not recognises(place, declared):
@@ -84,7 +84,8 @@ def _config_and_chat(spec: ModelSpec, place: Path) -> tuple[Any, Chat]:
         )
     config = hf_chat.read_config(place)
     cuts = one_of(spec.args.get("tiles", "true"), ("true", "false"), "tiles") == "true"
-    return config, hf_chat.read_chat(place, config, spec.args.get("chat_template"), cuts)
+    kind = PrefixChat if config.model_type == "paligemma" else hf_chat.Chat
+    return config, hf_chat.read_chat(place, config, spec.args.get("chat_template"), cuts, kind)
 
 
 FAMILY = Family(

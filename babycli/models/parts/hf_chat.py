@@ -77,6 +77,8 @@ _SOUNDS: Any = AutoFeatureExtractor
 class Chat:
     """The chat of a checkpoint, which turns a conversation of words and pictures into the network's input."""
 
+    only_template = ""  # of a kind of models whose checkpoints have none
+
     def __init__(self, folder: Path, processor: Any, template: str, origin: Path, cuts_pictures: bool) -> None:
         self.folder = folder
         self.origin = origin  # the file that holds the template
@@ -178,10 +180,11 @@ class Chat:
         added = set(self.tokenizer.get_added_vocab().values())
         return Counter({token: n for token, n in (with_picture - without).items() if token in added})
 
-    def inputs(self, text: str, images: Sequence[Image]) -> dict[str, Tensor]:
+    def inputs(self, text: str, images: Sequence[Image], n_answer: int = 0) -> dict[str, Tensor]:
         """Makes the network's input for a rendered text; a picture takes as many tokens as the processor says.
 
-        It is made for this text alone, so that nothing is padded. ``images`` has a picture for each place.
+        It is made for this text alone, so that nothing is padded. ``images`` has a picture for each place. The last
+        ``n_answer`` ids are an answer, which most models read as all else.
         """
         shown = {"images": [list(images)], **self._uncut} if images else {}
         try:
@@ -230,7 +233,9 @@ def read_config(folder: Path) -> Any:
     return config
 
 
-def read_chat(folder: Path, config: Any, template: str | None, cuts_pictures: bool = True) -> Chat:
+def read_chat(
+    folder: Path, config: Any, template: str | None, cuts_pictures: bool = True, kind: type[Chat] = Chat
+) -> Chat:
     """Reads the chat of a checkpoint folder, with the user's template file if one is named.
 
     Without ``cuts_pictures``, no picture is cut into tiles, whatever the checkpoint says. Raises ModelError, and
@@ -245,10 +250,10 @@ def read_chat(folder: Path, config: Any, template: str | None, cuts_pictures: bo
     with reading(f"{folder}: transformers cannot read its processor"):
         processor = _read_processor(folder, config)
     if template is None:
-        own = _own_template(folder, processor)
-        chat = Chat(folder, processor, own, _file_of_template(folder, own), cuts_pictures)
+        own = kind.only_template or _own_template(folder, processor)
+        chat = kind(folder, processor, own, _file_of_template(folder, own), cuts_pictures)
     else:
-        chat = Chat(folder, processor, template_in(template), in_home(template), cuts_pictures)
+        chat = kind(folder, processor, template_in(template), in_home(template), cuts_pictures)
     chat.check()
     return chat
 

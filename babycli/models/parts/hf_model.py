@@ -170,7 +170,7 @@ class HfModel(Model):
     def _inputs(self, pictures: Pictures, tokens: ChatTokens) -> dict[str, Tensor] | CannotAnswer:
         """Makes the network's input; CannotAnswer for several turns or pictures that the processor refuses."""
         try:
-            return self._chat.inputs(tokens.text, [features.data for features in pictures])
+            return self._chat.inputs(tokens.text, [features.data for features in pictures], tokens.n_answer)
         except ModelError as error:
             if tokens.is_plain:
                 raise
