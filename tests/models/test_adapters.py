@@ -117,7 +117,10 @@ def test_an_adapter_of_a_clip(tmp_path: Path) -> None:
     assert found != pytest.approx(test_clip.scores(load(base), range(3), test_clip.TEXTS, 3), abs=1e-3)
 
 
-@pytest.mark.parametrize("are_older", [False, True], ids=["names of today", "names of transformers 4.4x"])
+@pytest.mark.parametrize(
+    "are_older",
+    [pytest.param(False, marks=pytest.mark.long, id="names of today"), pytest.param(True, id="names of version 4.4x")],
+)
 def test_an_adapter_of_a_model_of_transformers(are_older: bool, tmp_path: Path) -> None:
     base = write_hf(tmp_path / "base", "llava")
     adapter = adapt(base, tmp_path / "adapter", r"language_model\..*(q_proj|up_proj)")

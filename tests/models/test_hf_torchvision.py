@@ -218,7 +218,9 @@ def test_scores_and_captions_are_those_of_transformers(kind: str, tmp_path: Path
 
 
 @pytest.mark.skipif(IS_HERE, reason="torchvision is installed")
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [kind if kind in ("mistral3", "lfm2_vl") else pytest.param(kind, marks=pytest.mark.long) for kind in KINDS]
+)
 def test_without_torchvision_they_are_refused(kind: str, tmp_path: Path, evaluate: Evaluate) -> None:
     ran = evaluate("--model", write(tmp_path / "model", kind))
     assert_explained(ran, 5, tmp_path / "model", "torchvision")

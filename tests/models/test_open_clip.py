@@ -188,7 +188,9 @@ def test_the_command_and_show(tmp_path: Path, evaluate: Evaluate, babycli: Babyc
     assert "open_clip_model.safetensors" in shown.out
 
 
-@pytest.mark.parametrize("name", ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("open_clip_model.safetensors", marks=pytest.mark.long), "open_clip_pytorch_model.bin"]
+)
 def test_a_folder_on_the_hub(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write(tmp_path / "model")
     expected = cosines(load(folder))
