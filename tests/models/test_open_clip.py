@@ -254,6 +254,7 @@ def test_a_network_that_needs_the_package(tmp_path: Path, evaluate: Evaluate, mo
         ({"preprocess": {"mean": "grey"}}, ["preprocess_cfg.mean"]),
         ({"preprocess": {"size": 48}}, ["preprocess_cfg.size"]),
         ({"embed_dim": "wide"}, ["embed_dim"]),
+        ({"vision_cfg": VISION | {"image_size": 10**6}}, ["open_clip_config.json", "image_size 1000000"]),
         ({"vision_cfg": VISION | {"head_width": 99}}, ["open_clip_config.json"]),
         ({"text_cfg": TEXT | {"layers": 3}}, ["missing", "text_model.encoder.layers.2"]),
     ],

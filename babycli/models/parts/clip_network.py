@@ -54,9 +54,9 @@ def build(file: Path, config: Mapping[str, Any]) -> Any:
         return model_class(config_class(**plain))
 
 
-def notes_on_keys(folder: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Checks the keys of config.json, and gives a note on those that no table has. Raises ModelError."""
-    kind, file = config["model_type"], folder / "config.json"
+def notes_on_keys(file: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Checks the keys of ``file``, and gives a note on those that no table has. Raises ModelError."""
+    kind = config["model_type"]
     unknown = check_keys(file, config, _TABLES[kind][0])
     for part, table, _ in _parts(kind, _CLASSES[kind][0]):
         if isinstance(config.get(part), dict):

@@ -57,7 +57,7 @@ class Encoders:
 
 def of_transformers(folder: Path, config: Mapping[str, Any]) -> Encoders:
     """Opens a checkpoint in transformers' format. Raises ModelError."""
-    notes = clip_network.notes_on_keys(folder, config)
+    notes = clip_network.notes_on_keys(folder / "config.json", config)
     network = clip_network.build(folder / "config.json", config)
     return Encoders(
         network,
@@ -74,7 +74,9 @@ def of_open_clip(folder: Path) -> Encoders:
     found = read_open_clip(folder)
     if found.why_other:
         return _of_package(folder, found)
-    network = clip_network.build(found.file, as_transformers(found))
+    config = as_transformers(found)
+    clip_network.notes_on_keys(found.file, config)  # for its checks
+    network = clip_network.build(found.file, config)
     size = network.config.vision_config.image_size
     return Encoders(
         network,

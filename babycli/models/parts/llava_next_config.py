@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from babycli.errors import ModelError
-from babycli.models.parts.known_keys import is_whole, shown
+from babycli.models.parts.known_keys import MOST_PIXELS, is_whole, shown
 from babycli.models.parts.pictures import MAX_PREPARED
 
 Thing = TypeVar("Thing")
@@ -108,7 +108,7 @@ def make_plan(file: Path, config: Mapping[str, Any], tower_file: Path, tower: Ma
     defaults = {"image_size": 224, "patch_size": 32 if kind == "clip" else 16, "num_hidden_layers": 12}
     vision = defaults | vision | {"model_type": f"{kind}_vision_model"}
     for key in defaults:
-        if not is_whole(vision[key]) or vision[key] < 1:
+        if not is_whole(vision[key]) or not 0 < vision[key] <= MOST_PIXELS:
             raise ModelError(f"{tower_file}: {key} {shown(vision[key])}: expected is a whole number above 0")
     feature, layer = config.get("mm_vision_select_feature", "patch"), config.get("mm_vision_select_layer", -2)
     if kind == "siglip":  # LLaVA takes the last layer away, and then reads the last

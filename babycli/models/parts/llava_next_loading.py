@@ -7,6 +7,7 @@ means: parts/llava_next_config.py does. Never scores anything: parts/hf_model.py
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def outline(spec: ModelSpec, folder: Path) -> Outline:
     stored = config.get("torch_dtype") or config.get("dtype")
     return Outline(
         family="llava_next",
-        parts=tuple(parts_of(_empty(file, plan, tokenizer))),
+        parts=tuple(parts_of(_built(file, plan, tokenizer, torch.device("meta")))),
         stored_dtype=seen.dtype or (stored if isinstance(stored, str) else None),
         template=TEMPLATE,
         abilities=ABILITIES,
@@ -156,11 +157,11 @@ def _tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def _empty(file: Path, plan: Plan, tokenizer: Any) -> Any:
-    """Builds the network without weights. Raises ModelError."""
+def _built(file: Path, plan: Plan, tokenizer: Any, how: AbstractContextManager[Any]) -> Any:
+    """Builds the network without weights, on the meta device or with real buffers. Raises ModelError."""
     tiles = {"image_grid_pinpoints": [list(pair) for pair in plan.grid]} if plan.grid else {}
     more = {"vision_aspect_ratio": plan.aspect} if plan.network == "LlavaOnevision" else {}
-    with reading(f"{file} describes no {plan.network}"), init_empty_weights():
+    with reading(f"{file} describes no {plan.network}"), how:
         config = getattr(_LIBRARY, f"{plan.network}Config")(
             text_config=dict(plan.text),
             vision_config=dict(plan.tower),
@@ -178,16 +179,17 @@ def _empty(file: Path, plan: Plan, tokenizer: Any) -> Any:
 
 def _filled(folder: Path, plan: Plan, tokenizer: Any, weights: dict[str, Tensor]) -> Any:
     """Builds the network and fills it. The embeddings get a row for the picture's token, and the head gets none."""
-    network = _empty(folder / "config.json", plan, tokenizer)
+    file = folder / "config.json"
+    outlined = _built(file, plan, tokenizer, torch.device("meta"))  # its sizes are not to be believed yet
     if plan.text.get("tie_word_embeddings") and _EMBEDDINGS in weights:
         weights[_HEAD] = weights[_EMBEDDINGS].clone()
-    inside = {name.replace("vision_tower.vision_model.", "vision_tower."): name for name in network.state_dict()}
+    inside = {name.replace("vision_tower.vision_model.", "vision_tower."): name for name in outlined.state_dict()}
     given = {inside.get(name, name): tensor for name, tensor in weights.items()}
-    checkpoint_name = f"{plan.network} model"
     try:
-        checkpoint.check_names(network, given, checkpoint_name, frozenset())
+        checkpoint.check_names(outlined, given, f"{plan.network} model", frozenset())
     except ModelError as error:
         raise ModelError(f"{folder}: {error.message}", error.mend) from error
+    network = _built(file, plan, tokenizer, init_empty_weights())
     rows = given[_EMBEDDINGS]
     n_lacking = tokenizer.convert_tokens_to_ids(_IMAGE) + 1 - len(rows)
     if n_lacking > 0:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
@@ -24,6 +25,7 @@ from babycli.models.parts.clip_network import Filled
 from babycli.models.parts.open_clip_folder import OpenClip
 from babycli.models.parts.pictures import check_thinness
 from babycli.models.parts.precision import in_dtype, notes_on_broken, torch_dtype
+from babycli.models.parts.weight_files import OPEN_CLIP_CONFIG
 
 PACKAGE, MODULE = "open_clip_torch", "open_clip"
 
@@ -92,21 +94,27 @@ def _check_installed(found: OpenClip) -> None:
 
 
 def build(folder: Path, found: OpenClip) -> PackageNetwork:
-    """Builds the network, with random weights. Raises ModelError."""
+    """Builds the network on the meta device: its sizes are not to be believed yet. Raises ModelError."""
     _check_installed(found)
-    with explained(f"{found.file}: the package {PACKAGE} cannot build it", None):
+    with torch.device("meta"):
+        return _built(folder, found.file, "meta")
+
+
+def _built(folder: Path, file: Path, device: str) -> PackageNetwork:
+    with explained(f"{file}: the package {PACKAGE} cannot build it", None):
         package: Any = importlib.import_module(MODULE)
-        inner = package.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
+        inner = package.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False, device=device)
     return PackageNetwork(inner)
 
 
-def fill(folder: Path, network: PackageNetwork, weights: Mapping[str, Tensor], dtype: str) -> Filled:
-    """Puts the weights into the network, in ``dtype``. Raises ModelError."""
+def fill(folder: Path, outlined: PackageNetwork, weights: Mapping[str, Tensor], dtype: str) -> Filled:
+    """Makes the network of ``outlined`` with these weights in ``dtype``. Raises ModelError."""
     given = in_dtype(weights, torch_dtype(dtype))
     try:
-        checkpoint.check_names(network.inner, given, "open_clip model", frozenset())
+        checkpoint.check_names(outlined.inner, given, "open_clip model", frozenset())
     except ModelError as error:
         raise ModelError(f"{folder}: {error.message}", error.mend) from error
+    network = _built(folder, folder / OPEN_CLIP_CONFIG, "cpu")
     network.inner.load_state_dict(given, assign=True)
     network.to(torch_dtype(dtype))
     return Filled(network, notes_on_broken(given.values()))
