@@ -26,9 +26,10 @@ from transformers.utils.import_utils import DummyObject
 
 from babycli.domain import PICTURE, Context, ImageRef, Turn, ask
 from babycli.errors import ModelError, UsageError
-from babycli.files import in_home, read_file
+from babycli.files import in_home
 from babycli.models.parts import chat_rendering, checkpoint
 from babycli.models.parts.chat_rendering import TEMPLATE_MEND, BoundlessTemplateError
+from babycli.models.parts.chat_templates import file_of_template, own_template, template_in
 from babycli.models.parts.checkpoint import read_json_object
 from babycli.models.parts.picture_bounds import check_bounds
 from babycli.models.parts.tokenizer_trial import try_tokenizer
@@ -250,8 +251,8 @@ def read_chat(
     with reading(f"{folder}: transformers cannot read its processor"):
         processor = _read_processor(folder, config)
     if template is None:
-        own = kind.only_template or _own_template(folder, processor)
-        chat = kind(folder, processor, own, _file_of_template(folder, own), cuts_pictures)
+        own = kind.only_template or own_template(folder, processor)
+        chat = kind(folder, processor, own, file_of_template(folder, own), cuts_pictures)
     else:
         chat = kind(folder, processor, template_in(template), in_home(template), cuts_pictures)
     chat.check()
@@ -380,44 +381,3 @@ def _lacking(folder: Path, name: str, error: ImportError) -> ModelError:
 
 def _is_processor(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, ProcessorMixin)
-
-
-def _own_template(folder: Path, processor: Any) -> str:
-    template = getattr(processor, "chat_template", None) or getattr(processor.tokenizer, "chat_template", None)
-    if isinstance(template, dict):  # several, by name
-        template = template.get("default")
-    if not isinstance(template, str) or not template:
-        raise ModelError(
-            f"{folder} has no chat template: expected is a chat_template.jinja, or chat_template in "
-            "chat_template.json or tokenizer_config.json",
-            TEMPLATE_MEND,
-        )
-    return template
-
-
-def _file_of_template(folder: Path, template: str) -> Path:
-    """Finds the file of a checkpoint that holds the template in use; the folder if none holds it as it is."""
-    for path in (folder / "chat_template.jinja", *sorted(folder.glob("additional_chat_templates/*.jinja"))):
-        if path.is_file() and read_file(path).decode() == template:
-            return path
-    for name in ("chat_template.json", "processor_config.json", "tokenizer_config.json"):
-        held = read_json_object(folder / name, missing_ok=True).get("chat_template")
-        texts = [entry.get("template") for entry in held if isinstance(entry, dict)] if isinstance(held, list) else []
-        if template in (held, *texts, *(held.values() if isinstance(held, dict) else ())):
-            return folder / name
-    return folder
-
-
-def template_in(name: str) -> str:
-    """Reads the user's template: Jinja, or JSON with the key ``chat_template`` as in older checkpoints."""
-    path = in_home(name)
-    try:
-        text = read_file(path).decode()
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read chat_template={name}: {one_line(error)}") from error
-    if path.suffix != ".json":
-        return text
-    template = read_json_object(path).get("chat_template")
-    if not isinstance(template, str):
-        raise UsageError(f"chat_template={name} holds no text under the key chat_template")
-    return template

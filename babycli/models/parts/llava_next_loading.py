@@ -21,9 +21,10 @@ from babycli.errors import ModelError
 from babycli.files import in_home
 from babycli.models.base import ModelInfo, ModelSpec, Origin, Outline
 from babycli.models.parts import adapters, checkpoint, llava_loading
+from babycli.models.parts.chat_templates import template_in
 from babycli.models.parts.greedy import read_greedy
 from babycli.models.parts.hf_abilities import ABILITIES
-from babycli.models.parts.hf_chat import Chat, setting_files, template_in, without_videos
+from babycli.models.parts.hf_chat import Chat, setting_files, without_videos
 from babycli.models.parts.hf_model import TEMPLATE, HfModel
 from babycli.models.parts.hf_parts import parts_of
 from babycli.models.parts.hub import fetch_tower_folder
