@@ -58,6 +58,7 @@ lint: $(STAMP)
 check: $(STAMP)
 	$(VENV)/bin/python tools/build_completions.py --check
 	$(VENV)/bin/python tools/build_demo_data.py --check
+	$(VENV)/bin/python tools/build_schemas.py --check
 
 completions: $(STAMP)
 	$(VENV)/bin/python tools/build_completions.py

@@ -23,6 +23,7 @@ from babycli.evaluation.inputs import Inputs, TaskInput, digest_of_places
 from babycli.evaluation.plan import Plan
 from babycli.evaluation.rounds import Played
 from babycli.foreign import explained_for, is_own
+from babycli.logs.documents import OutcomesFile, OutcomesOfTask, ResultsFile
 from babycli.logs.identity import Identity
 from babycli.logs.samples import response
 from babycli.logs.schema import SCHEMA_VERSION
@@ -140,15 +141,15 @@ def _is_json(value: object) -> bool:
     return True
 
 
-def outcomes_document(decided: Sequence[Decided]) -> dict[str, Any]:
+def outcomes_document(decided: Sequence[Decided]) -> OutcomesFile:
     """Makes the document with the outcome of every item, for reports: it is small, where the samples are large."""
     return {"schema_version": SCHEMA_VERSION, "tasks": {entry.result.task: _outcomes(entry) for entry in decided}}
 
 
-def _outcomes(decided: Decided) -> dict[str, Any]:
+def _outcomes(decided: Decided) -> OutcomesOfTask:
     outcomes = decided.outcomes
     no_answer = {str(i): outcome.n_no_answer for i, outcome in enumerate(outcomes) if outcome.n_no_answer}
-    document = {
+    document: OutcomesOfTask = {
         "trials": [outcome.item_id for outcome in outcomes],
         "groups": groups_of([play.item for play in decided.played]),
         "values": {m.name: [outcome.values[m.name] for outcome in outcomes] for m in decided.input.task.metrics},
@@ -156,7 +157,9 @@ def _outcomes(decided: Decided) -> dict[str, Any]:
         "nonfinite": [i for i, outcome in enumerate(outcomes) if not outcome.is_finite],
         "unanswered": [i for i, outcome in enumerate(outcomes) if not outcome.is_answered],
     }
-    return document | ({"no_answer": no_answer} if no_answer else {})
+    if no_answer:
+        document["no_answer"] = no_answer
+    return document
 
 
 @functools.cache
@@ -218,9 +221,7 @@ def _images(inputs: Inputs) -> dict[str, Any]:
     return {"n": len(names), "sha256": digest_of_places(names)}
 
 
-def results_document(
-    run: Mapping[str, Any], decided: Sequence[Decided], timestamp: str, log_name: str
-) -> dict[str, Any]:
+def results_document(run: Mapping[str, Any], decided: Sequence[Decided], timestamp: str, log_name: str) -> ResultsFile:
     """Makes a results file that lmms-eval's readers understand, with babycli's own fields added."""
     sessions = [[datetime.fromisoformat(s[key]) for key in ("start", "end")] for s in run["sessions"] if "end" in s]
     model = run["model"]

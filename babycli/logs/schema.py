@@ -7,13 +7,13 @@ in its answer lines, and the identity of the run in run.json and results.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from babycli.errors import DataError
 from babycli.files import read_file
 from babycli.typed import from_json
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION: Final = 2
 READABLE = (1, 2)
 RUN_FILE = "run.json"
 NAME_FORMAT = "%Y%m%d_%H%M%S"  # of a run's folder, in UTC: local time repeats an hour when summer ends
