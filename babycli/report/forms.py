@@ -179,6 +179,18 @@ def _as_page(everything: Everything, say: Say) -> str:
     return page.text
 
 
+def _as_model_card(rows: Sequence[TableRow], every: Sequence[TableRow], say: Say) -> str:
+    from babycli.report import model_card
+
+    return model_card.write(rows, every, say)
+
+
+def _as_every_eval_ever(rows: Sequence[TableRow], every: Sequence[TableRow], say: Say) -> str:
+    from babycli.report import every_eval_ever
+
+    return every_eval_ever.write(rows, every, say)
+
+
 TABLE = SheetForm("table", "txt", _as_text)
 for _form in (
     TABLE,
@@ -187,5 +199,7 @@ for _form in (
     SheetForm("json", "json", _as_json),
     SheetForm("latex", "tex", _as_latex, takes_audits=False),
     PageForm("html", "html", _as_page),
+    ModelForm("hf", "md", _as_model_card),
+    ModelForm("eee", "json", _as_every_eval_ever),
 ):
     register_form(_form)

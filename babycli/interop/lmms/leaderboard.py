@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from babycli.data.datasets import data_set_named
 from babycli.data.manifest import manifests
-from babycli.errors import DataError, UntrustedResultError, UsageError
+from babycli.errors import DataError, UntrustedResultError
 from babycli.interop.lmms import devcv_scores
 from babycli.report.forms import Say, as_json
+from babycli.report.one_model import only_row
 from babycli.report.provisos import provisos
 from babycli.report.rows import TableRow
 from babycli.tasks import all_tasks
@@ -37,16 +38,7 @@ def write(rows: Sequence[TableRow], every: Sequence[TableRow], say: Say) -> str:
     if of_devcv := devcv_scores.ranked_rows(rows):
         return devcv_scores.write(of_devcv, every, say)
     devcv_scores.refuse_chosen(rows)
-    rows = [row for row in rows if not row.control] or rows
-    if len(rows) != 1:
-        labels = "\n  ".join(row.label for row in rows[:20])
-        raise UsageError(
-            f"a leaderboard entry is of one model, here are {len(rows)}:\n  {labels}",
-            "name one run's folder:  babycli report logs/MODEL/DATE --format leaderboard,  or choose with --model",
-        )
-    (row,) = rows
-    if row.control:
-        raise DataError(f"{row.label} is a control, not a model", "name the folder of the model's own run")
+    row = only_row(rows, "leaderboard")
     if data_set_named(row.runs[0].data).is_demo:
         raise DataError(f"{row.label} was run on the demo data", "evaluate on SAYCam")
     if row.runs[0].scoring != Scoring.FAIR and row.runs[0].is_ours:

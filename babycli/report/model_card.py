@@ -1,0 +1,59 @@
+"""The scores of one model for its page on the Hugging Face hub: the ``model-index`` of a model card.
+
+Owns which fields of a card they are. The YAML is huggingface_hub's own. The hub's other form, files in .eval_results/,
+wants the id of a benchmark that is registered on the hub; the tasks here have none, as their pictures are restricted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from babycli.report.one_model import Say, Score, model_id, scores_of, trusted_row
+from babycli.report.rows import TableRow
+from babycli.wording import printable
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
+
+_METRICS = {"acc": "accuracy"}  # under the names that the hub has for them
+
+
+def write(rows: Sequence[TableRow], every: Sequence[TableRow], say: Say) -> str:
+    """Writes the head of a README.md. Raises as trusted_row()."""
+    from huggingface_hub import ModelCardData  # which other forms need not wait for
+
+    row = trusted_row(rows, "hf", say)
+    results = [_result(score) for score in scores_of(row)]
+    data = ModelCardData(model_name=printable(model_id(row)), eval_results=results)
+    say("note: this is the head of a README.md; if there is one, add  model-index  to its head")
+    return f"---\n{data.to_yaml()}\n---\n"
+
+
+def _result(score: Score) -> EvalResult:
+    from huggingface_hub import EvalResult
+
+    task, metric = score.about, score.about.metric(score.metric)
+    benchmark = f" of {task.benchmark.title}" if task.benchmark else ""
+    is_dual = score.answers == "similarity"
+    interval = score.cell.interval
+    return EvalResult(
+        task_type="zero-shot-image-classification" if is_dual else "image-text-to-text",
+        task_name=printable(task.question or task.title),
+        dataset_type=printable(task.name),
+        dataset_name=printable(f"{task.title}{benchmark} on {score.data_title}"),
+        dataset_config=printable(score.run.data),
+        metric_type=_METRICS.get(metric.name, printable(metric.name)),
+        metric_name=printable(metric.title),
+        metric_value=score.cell.value,
+        metric_args={
+            **({} if interval is None else {"ci95_low": interval[0], "ci95_high": interval[1]}),
+            **{key: printable(value) if isinstance(value, str) else value for key, value in score.remarks.items()},
+            "evaluated_with": _software(score),
+        },
+    )
+
+
+def _software(score: Score) -> str:
+    identity = score.run.identity
+    return score.run.program if identity is None else f"{score.run.program} {identity.software.babycli}"
