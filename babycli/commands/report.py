@@ -70,6 +70,15 @@ def report(
         Path | None,
         typer.Option("--plot", metavar="FILE", help="Also draw it, as .pdf, .svg or .png.", show_default=False),
     ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="wandb:PROJECT|mlflow:EXPERIMENT",
+            help="Also send the numbers to an experiment tracker.",
+            show_default=False,
+        ),
+    ] = None,
     audit: Annotated[
         bool, typer.Option("--audit", help="Look for what makes numbers untrustworthy; exit code 7 if there is any.")
     ] = False,
@@ -98,8 +107,11 @@ def report(
     if model is not None and not isinstance(wanted_form, ModelForm):
         names = any_of(other.name for other in forms().values() if isinstance(other, ModelForm)) or "(none is here)"
         raise UsageError("--model is for forms of one model's scores", f"add  --format {names}")
+    if to is not None and audit:
+        raise UsageError("--to sends the numbers of a report, and --audit has none", "leave out one of them")
     if tasks is not None:
         select_tasks(tasks)  # from now on they are known
+    from babycli.report.trackers import parse_destination
     from babycli.report.writing import Wanted, write  # reads numbers with NumPy, which other commands need not wait for
 
     named = list(compared or ())
@@ -115,6 +127,7 @@ def report(
         model=model,
         baselines=baselines,
         plot=plot,
+        sent_to=parse_destination(to) if to is not None else None,
         audit=audit,
         with_images=with_images,
         root=DatasetRoot.find(data),

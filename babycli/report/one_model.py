@@ -52,7 +52,7 @@ class Score:
     def remarks(self) -> dict[str, str | int | float]:
         """What a reader must know who sees nothing but the number."""
         run, cell, task = self.run, self.cell, self.about.name
-        told = {
+        told: dict[str, str | int | float | None] = {
             "n": cell.n_units,
             "unit": self.about.unit,
             "chance": cell.chance,
@@ -70,8 +70,7 @@ class Score:
             "labels_sha256": run.labels_sha256.get(task),
             "images_sha256": run.images_sha256.get(task),
         }
-        kept: dict[str, str | int | float] = {key: value for key, value in told.items() if value}
-        return kept
+        return {key: value for key, value in told.items() if value}
 
 
 def only_row(rows: Sequence[TableRow], form: str) -> TableRow:

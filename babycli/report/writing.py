@@ -22,6 +22,7 @@ from babycli.report.load import label_rows_of, load_logs, unfinished_runs
 from babycli.report.runs import Logs
 from babycli.report.sheet import Sheet
 from babycli.report.tables import Table, make_tables
+from babycli.report.trackers import Destination, send
 from babycli.tasks.about import offered_groupings
 from babycli.wording import one_of, printable
 
@@ -39,6 +40,7 @@ class Wanted:
     model: str | None  # the rows that a form for one model is to have; None: all
     baselines: str | None
     plot: Path | None
+    sent_to: Destination | None  # an experiment tracker
     audit: bool
     with_images: bool
     root: DatasetRoot
@@ -69,6 +71,8 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
     if wanted.plot is not None:
         plots.draw(wanted.plot, tables, comparisons, wanted.by)
         say(f"drew {wanted.plot}")
+    if wanted.sent_to is not None:
+        send(wanted.sent_to, rows, say)
     for unread in logs.unread:
         say(printable(f"note: {unread.path} {unread.why}"))
 
