@@ -47,6 +47,12 @@ COMMANDS = {
         "Show all evaluated models in one table: tasks across, 95 % intervals, chance in its own row.",
         before=interop.register,
     ),
+    "cite": OnUse(
+        "babycli.commands.cite",
+        "cite",
+        "Write BibTeX of the papers behind the tasks, data and models of some runs, and of babycli.",
+        before=interop.register,
+    ),
     "tasks": OnUse("babycli.commands.catalog", "tasks", "List the tasks."),
     "models": OnUse(
         "babycli.commands.catalog",

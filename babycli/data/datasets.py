@@ -10,6 +10,7 @@ import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from babycli.bibliography import Paper
 from babycli.data.sources import source_modules
 
 OWN = "own"  # of tasks whose label files nobody has published
@@ -23,6 +24,7 @@ class DataSet:
     name: str  # as logs have it: "saycam"
     title: str  # "SAYCam"
     note: str = ""  # what a report of its scores must say; "" for nothing
+    papers: tuple[Paper, ...] = ()  # to cite with scores on it
     is_demo: bool = False  # drawn pictures that stand in for the real ones
     order: int = 100  # its place among tables; equal ones by name
 

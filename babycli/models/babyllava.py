@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from babycli import bibliography
 from babycli.errors import ModelError
 from babycli.models.base import BASE_HELP, DEVICE_MAP_HELP, Family, ModelSpec, Origin, Outline
 from babycli.models.parts.known_keys import BABYLLAVA_GPT2, BABYLLAVA_LLAMA, Table
@@ -160,6 +161,7 @@ FAMILY = Family(
         "base": BASE_HELP,
         "device_map": DEVICE_MAP_HELP,
     },
+    papers=(bibliography.BABYVLM, bibliography.BABYVLM_V2),
     recognises=recognises,
     load=load,
     outline=outline,

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 
 from PIL.Image import Image
 
+from babycli.bibliography import Paper
 from babycli.domain import (
     CannotAnswer,
     Context,
@@ -395,4 +396,5 @@ class Family:
     has_checkpoints: bool = True  # its source is a folder, a file of weights or a hub id, to be fetched
     takes_any_argument: bool = False  # it passes on arguments that it does not know
     has_own_precision: bool = False  # its models choose one themselves unless --dtype is given
+    papers: tuple[Paper, ...] = ()  # of its models; of several, those that a model is of
     is_general: bool = False  # asked last, as it recognises checkpoints that other families read better

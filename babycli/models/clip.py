@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from babycli import bibliography
 from babycli.errors import ModelError
 from babycli.models.base import BASE_HELP, Abilities, Family, ModelInfo, ModelSpec, Outline
 from babycli.models.parts.prompts import prompt_text
@@ -130,6 +131,7 @@ FAMILY = Family(
     summary="CLIP, folders of open_clip, and SigLIP (SigLIP 2 at a fixed resolution): similarity of image and text",
     abilities=ABILITIES,
     arguments={"pretrained": "folder or hub id of the checkpoint", "base": BASE_HELP},
+    papers=(bibliography.CLIP, bibliography.SIGLIP),
     recognises=recognises,
     load=load,
     outline=outline,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL.Image import Image
 
+from babycli import bibliography
 from babycli.domain import Context, Similarity
 from babycli.errors import ModelError, UsageError
 from babycli.files import in_home
@@ -359,6 +360,7 @@ FAMILY = Family(
         NORMALISES: "true (cosine) or false (dot product), where the .ckpt does not say it",
         "vocab": "vocab.json, where it does not lie beside the .ckpt",
     },
+    papers=(bibliography.CVCL,),
     recognises=recognises,
     load=load,
     outline=outline,

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from babycli import bibliography
 from babycli.errors import ModelError
 from babycli.models.babyllava import recognises as is_babyllava
 from babycli.models.base import BASE_HELP, DEVICE_MAP_HELP, Family, ModelSpec, Origin, Outline
@@ -344,6 +345,7 @@ FAMILY = Family(
         "base": BASE_HELP,
         "device_map": DEVICE_MAP_HELP,
     },
+    papers=(bibliography.LLAVA, bibliography.LLAVA_1_5, bibliography.CLIP),
     recognises=recognises,
     load=load,
     outline=outline,

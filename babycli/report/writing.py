@@ -112,12 +112,19 @@ def _sheet(tables: Sequence[Table], comparisons: Sequence[Comparison], wanted: W
     return summary.sheet(tables)
 
 
-def _put(text: str, wanted: Wanted, say: Callable[[str], None]) -> None:
-    if wanted.output is None:
+def put(text: str, output: Path | None, say: Callable[[str], None]) -> None:
+    """Writes to standard output, or to a file and says so."""
+    if output is None:
         sys.stdout.write(text)
         return
-    write_atomically(wanted.output, text.encode(errors="backslashreplace"))
-    say(f"wrote {wanted.output}")
+    write_atomically(output, text.encode(errors="backslashreplace"))
+    say(f"wrote {output}")
+
+
+def _put(text: str, wanted: Wanted, say: Callable[[str], None]) -> None:
+    put(text, wanted.output, say)
+    if wanted.output is None:
+        return
     suffix = wanted.output.suffix.removeprefix(".")
     others = [form.name for form in forms().values() if form.extension == suffix]
     if wanted.form.extension != suffix and others:

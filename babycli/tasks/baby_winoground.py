@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from babycli import bibliography
 from babycli.domain import Exchange, ImageRef, Item, Metric, Outcome, Row, Score, ask
 from babycli.tasks.babyvlm import BABYVLM, CHOICE, CHOICE_SCORED, phrase_groups
 from babycli.tasks.base import (
@@ -54,6 +55,7 @@ class BabyWinoground(Task):
     needs = Needs("score")
     prompts = CHOICE
     benchmark = BABYVLM
+    papers = (bibliography.BABYVLM, bibliography.WINOGROUND)
     order = 3
     label_path = "baby_winoground/baby_winoground.csv"
     columns = ("instance_id", "positive_phrase", "negative_phrase", "image", "image_tag")

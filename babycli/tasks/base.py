@@ -13,6 +13,7 @@ from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+from babycli.bibliography import Paper
 from babycli.domain import (
     Answer,
     CannotAnswer,
@@ -97,6 +98,7 @@ class Task(ABC):
     benchmark: Benchmark | None = None
     data_set: str = ""  # the set of data that it is bound to, of a benchmark with several; see of_set()
     ways: tuple[AnswerWay, ...] = ()  # in which its answers can be given; (): there is no choice
+    papers: tuple[Paper, ...] = ()  # to cite with its numbers
     order: int = 100  # its place in lists and tables; equal ones by name
 
     # The label file and the pictures.

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from babycli import bibliography
 from babycli.domain import Exchange, ImageRef, Item, Metric, Outcome, Row, Score, ask
 from babycli.tasks.babyvlm import BABYVLM, CHOICE, CHOICE_SCORED, SHARED_CREDIT, SHARED_CREDIT_NOTE
 from babycli.tasks.base import (
@@ -40,6 +41,7 @@ class LabeledS(Task):
     needs = Needs("score")
     prompts = CHOICE
     benchmark = BABYVLM
+    papers = (bibliography.BABYVLM, bibliography.CVCL, bibliography.ORHAN)
     order = 1
     label_path = "labeled_s/labeled_s.csv"
     columns = ("trial_id", "target_category", "real_category", "image")

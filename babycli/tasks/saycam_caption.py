@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from babycli import bibliography
 from babycli.domain import Exchange, ImageRef, Item, Metric, Outcome, Row, Write, ask
 from babycli.tasks.babyvlm import BABYVLM, CAPTION
 from babycli.tasks.base import Asking, Needs, Play, Task, finite, is_unanswered, text_of
@@ -32,6 +33,7 @@ class SAYCamCaption(Task):
     needs = Needs("write")
     prompts = CAPTION
     benchmark = BABYVLM
+    papers = (bibliography.BABYVLM, bibliography.METEOR)
     order = 4
     label_path = "SAYCam_caption/SAYCam_caption.csv"
     columns = ("image", "text")

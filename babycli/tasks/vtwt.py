@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from babycli import bibliography
 from babycli.domain import ImageRef, Item, Metric, Outcome, Row, Score, ask
 from babycli.tasks.babyvlm import BABYVLM, CHOICE, CHOICE_SCORED, SHARED_CREDIT, SHARED_CREDIT_NOTE, phrase_groups
 from babycli.tasks.base import (
@@ -35,6 +36,7 @@ class VisualTwoWordTest(Task):
     needs = Needs("score")
     prompts = CHOICE
     benchmark = BABYVLM
+    papers = (bibliography.BABYVLM,)
     order = 2
     label_path = "vtwt/vtwt.csv"
     columns = ("image", "positive_phrase", "negative_phrase")

@@ -5,14 +5,15 @@ A set comes with its label files: `babycli data link --devcv SET=DIR` takes both
 
 from __future__ import annotations
 
+from babycli.bibliography import BABYVIEW, EGO4D
 from babycli.data.datasets import DataSet, data_set_named
 from babycli.data.sources.base import Source
 
 BENCHMARK = "devcv"
 _PREFIX = f"{BENCHMARK}_"
 DATA_SETS = (
-    DataSet("ego4d", "Ego4D", order=3),
-    DataSet("babyview", "BabyView", order=4),
+    DataSet("ego4d", "Ego4D", papers=(EGO4D,), order=3),
+    DataSet("babyview", "BabyView", papers=(BABYVIEW,), order=4),
     DataSet("nih", "NIH Baby Toolbox", order=5),
 )
 KNOWN_SETS = ("saycam", *(known.name for known in DATA_SETS))

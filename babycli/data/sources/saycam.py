@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from babycli.bibliography import SAYCAM
 from babycli.data.datasets import DataSet
 from babycli.data.sources.base import Source
 
 SOURCE = Source("saycam", "SAYCam frames", option="SAYCAM-FOLDER", order=1)
-DATA_SET = DataSet("saycam", "SAYCam", order=1)  # what BabyVLM's authors publish, with the pictures that it names
+# What BabyVLM's authors publish, with the pictures that it names.
+DATA_SET = DataSet("saycam", "SAYCam", papers=(SAYCAM,), order=1)

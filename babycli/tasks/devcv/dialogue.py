@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Self
 
+from babycli import bibliography
 from babycli.data.sets import set_folder
 from babycli.domain import (
     Answer,
@@ -78,6 +79,7 @@ class DevCVTask(Task):
     """A task of the DevCV Toolbox. Its class says the kind of answers, and how they are counted."""
 
     benchmark = DEVCV
+    papers = (bibliography.BABYVLM_V2,)
     data_set = "ego4d"
     label_format = "json"
     columns = ("id", "conversations", "image")

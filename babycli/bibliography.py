@@ -1,0 +1,239 @@
+"""The papers behind tasks, data, models and software, and their form as BibTeX.
+
+Owns what stands in an entry. Which papers belong to a task, a set of data or a family of models, these say themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from babycli import __version__
+
+KIND_ARTICLE, KIND_PROCEEDINGS, KIND_OTHER = "article", "inproceedings", "misc"
+AUTHORS = "The babycli authors"
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A paper, or what else one cites. Names are ``Family, Given``; "others" ends a list that is too long."""
+
+    key: str
+    title: str
+    authors: tuple[str, ...]
+    year: int | None
+    kind: str = KIND_OTHER
+    venue: str = ""  # the journal, or the proceedings
+    volume: str = ""
+    number: str = ""
+    pages: str = ""  # "504--511"
+    doi: str = ""
+    arxiv: str = ""
+    note: str = ""
+    # Authors that are no person, whose name has no parts.
+    is_by_a_group: bool = field(default=False, kw_only=True)
+
+    def to_bibtex(self) -> str:
+        """Writes the entry; its title keeps its capitals."""
+        authors = " and ".join(f"{{{name}}}" if self.is_by_a_group else name for name in self.authors)
+        place = {KIND_ARTICLE: "journal", KIND_PROCEEDINGS: "booktitle"}.get(self.kind, "howpublished")
+        fields = {
+            "title": f"{{{self.title}}}",
+            "author": authors,
+            "year": "" if self.year is None else str(self.year),
+            place: self.venue,
+            "volume": self.volume,
+            "number": self.number,
+            "pages": self.pages,
+            "doi": self.doi,
+            "eprint": self.arxiv,
+            "archivePrefix": "arXiv" if self.arxiv else "",
+            "note": self.note,
+        }
+        lines = [f"  {name} = {{{value}}},\n" for name, value in fields.items() if value]
+        return f"@{self.kind}{{{self.key},\n{''.join(lines)}}}\n"
+
+
+def own_entry(versions: Sequence[str]) -> Paper:
+    """Makes the entry of babycli in the versions that made some runs; without any, in this one."""
+    said = ", ".join(versions or [__version__])
+    return Paper(
+        "babycli",
+        "babycli",
+        (AUTHORS,),
+        None,
+        venue="Python package",
+        note=f"Version{'s' if len(versions) > 1 else ''} {said}",
+        is_by_a_group=True,
+    )
+
+
+BABYVLM = Paper(
+    "wang2025babyvlm",
+    "BabyVLM: Data-Efficient Pretraining of VLMs Inspired by Infant Learning",
+    ("Wang, Shengao", "Chandra, Arjun", "Liu, Aoming", "Saligrama, Venkatesh", "Gong, Boqing"),
+    2025,
+    KIND_PROCEEDINGS,
+    "Proceedings of the IEEE/CVF International Conference on Computer Vision (ICCV)",
+    pages="1380--1390",
+    arxiv="2504.09426",
+)
+BABYVLM_V2 = Paper(
+    "wang2025babyvlmv2",
+    "BabyVLM-V2: Toward Developmentally Grounded Pretraining and Benchmarking of Vision Foundation Models",
+    (
+        *("Wang, Shengao", "Wang, Wenqi", "Wang, Zecheng", "Whitton, Max", "Wakeham, Michael", "Chandra, Arjun"),
+        *("Huang, Joey", "Zhu, Pengyue", "Chen, Helen", "Li, David", "Li, Jeffrey", "Li, Shawn", "Zagula, Andrew"),
+        *("Zhao, Amy", "Zhu, Andrew", "Nakamura, Sayaka", "Yamamoto, Yuki", "Yokono, Jerry Jun", "Mueller, Aaron"),
+        *("Plummer, Bryan A.", "Saenko, Kate", "Saligrama, Venkatesh", "Gong, Boqing"),
+    ),
+    2025,
+    arxiv="2512.10932",
+)
+CVCL = Paper(
+    "vong2024grounded",
+    "Grounded language acquisition through the eyes and ears of a single child",
+    ("Vong, Wai Keen", "Wang, Wentao", "Orhan, A. Emin", "Lake, Brenden M."),
+    2024,
+    KIND_ARTICLE,
+    "Science",
+    "383",
+    "6682",
+    "504--511",
+    "10.1126/science.adi1374",
+)
+ORHAN = Paper(
+    "orhan2020selfsupervised",
+    "Self-supervised learning through the eyes of a child",
+    ("Orhan, A. Emin", "Gupta, Vaibhav V.", "Lake, Brenden M."),
+    2020,
+    KIND_PROCEEDINGS,
+    "Advances in Neural Information Processing Systems",
+    "33",
+    pages="9960--9971",
+    arxiv="2007.16189",
+)
+WINOGROUND = Paper(
+    "thrush2022winoground",
+    "Winoground: Probing Vision and Language Models for Visio-Linguistic Compositionality",
+    (
+        *("Thrush, Tristan", "Jiang, Ryan", "Bartolo, Max", "Singh, Amanpreet", "Williams, Adina", "Kiela, Douwe"),
+        "Ross, Candace",
+    ),
+    2022,
+    KIND_PROCEEDINGS,
+    "Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)",
+    pages="5238--5248",
+    arxiv="2204.03162",
+)
+METEOR = Paper(
+    "banerjee2005meteor",
+    "METEOR: An Automatic Metric for MT Evaluation with Improved Correlation with Human Judgments",
+    ("Banerjee, Satanjeev", "Lavie, Alon"),
+    2005,
+    KIND_PROCEEDINGS,
+    "Proceedings of the ACL Workshop on Intrinsic and Extrinsic Evaluation Measures for Machine Translation and/or "
+    "Summarization",
+    pages="65--72",
+)
+SAYCAM = Paper(
+    "sullivan2021saycam",
+    "SAYCam: A Large, Longitudinal Audiovisual Dataset Recorded From the Infant's Perspective",
+    ("Sullivan, Jessica", "Mei, Michelle", "Perfors, Andrew", "Wojcik, Erica", "Frank, Michael C."),
+    2021,
+    KIND_ARTICLE,
+    "Open Mind",
+    "5",
+    pages="20--29",
+    doi="10.1162/opmi_a_00039",
+)
+EGO4D = Paper(
+    "grauman2022ego4d",
+    "Ego4D: Around the World in 3,000 Hours of Egocentric Video",
+    ("Grauman, Kristen", "Westbury, Andrew", "Byrne, Eugene", "others"),
+    2022,
+    KIND_PROCEEDINGS,
+    "Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)",
+    pages="18995--19012",
+    arxiv="2110.07058",
+)
+BABYVIEW = Paper(
+    "long2024babyview",
+    "The BabyView dataset: High-resolution egocentric videos of infants' and young children's everyday experiences",
+    (
+        *("Long, B. L.", "Sparks, R. Z.", "Xiang, V.", "Stojanov, S.", "Yin, Z.", "Keene, G.", "Tan, A. W. M."),
+        *("Feng, S. Y.", "Nag, A.", "Zhuang, C.", "Marchman, V. A.", "Yamins, D. L. K.", "Frank, M. C."),
+    ),
+    2024,
+    arxiv="2406.10447",
+)
+CLIP = Paper(
+    "radford2021clip",
+    "Learning Transferable Visual Models From Natural Language Supervision",
+    (
+        *("Radford, Alec", "Kim, Jong Wook", "Hallacy, Chris", "Ramesh, Aditya", "Goh, Gabriel", "Agarwal, Sandhini"),
+        *("Sastry, Girish", "Askell, Amanda", "Mishkin, Pamela", "Clark, Jack", "Krueger, Gretchen", "Sutskever, Ilya"),
+    ),
+    2021,
+    KIND_PROCEEDINGS,
+    "Proceedings of the 38th International Conference on Machine Learning (ICML)",
+    "139",
+    pages="8748--8763",
+    arxiv="2103.00020",
+)
+SIGLIP = Paper(
+    "zhai2023siglip",
+    "Sigmoid Loss for Language Image Pre-Training",
+    ("Zhai, Xiaohua", "Mustafa, Basil", "Kolesnikov, Alexander", "Beyer, Lucas"),
+    2023,
+    KIND_PROCEEDINGS,
+    "Proceedings of the IEEE/CVF International Conference on Computer Vision (ICCV)",
+    pages="11975--11986",
+    arxiv="2303.15343",
+)
+LLAVA = Paper(
+    "liu2023llava",
+    "Visual Instruction Tuning",
+    ("Liu, Haotian", "Li, Chunyuan", "Wu, Qingyang", "Lee, Yong Jae"),
+    2023,
+    KIND_PROCEEDINGS,
+    "Advances in Neural Information Processing Systems",
+    "36",
+    arxiv="2304.08485",
+)
+LLAVA_1_5 = Paper(
+    "liu2024llava15",
+    "Improved Baselines with Visual Instruction Tuning",
+    ("Liu, Haotian", "Li, Chunyuan", "Li, Yuheng", "Lee, Yong Jae"),
+    2024,
+    KIND_PROCEEDINGS,
+    "Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)",
+    pages="26296--26306",
+    arxiv="2310.03744",
+)
+TRANSFORMERS = Paper(
+    "wolf2020transformers",
+    "Transformers: State-of-the-Art Natural Language Processing",
+    (
+        *("Wolf, Thomas", "Debut, Lysandre", "Sanh, Victor", "Chaumond, Julien", "Delangue, Clement", "Moi, Anthony"),
+        *("Cistac, Pierric", "Rault, Tim", "Louf, Remi", "Funtowicz, Morgan", "Davison, Joe", "Shleifer, Sam"),
+        *("von Platen, Patrick", "Ma, Clara", "Jernite, Yacine", "Plu, Julien", "Xu, Canwen", "Le Scao, Teven"),
+        *("Gugger, Sylvain", "Drame, Mariama", "Lhoest, Quentin", "Rush, Alexander M."),
+    ),
+    2020,
+    KIND_PROCEEDINGS,
+    "Proceedings of the 2020 Conference on Empirical Methods in Natural Language Processing: System Demonstrations",
+    pages="38--45",
+    doi="10.18653/v1/2020.emnlp-demos.6",
+)
+PYTORCH = Paper(
+    "ansel2024pytorch",
+    "PyTorch 2: Faster Machine Learning Through Dynamic Python Bytecode Transformation and Graph Compilation",
+    ("Ansel, Jason", "Yang, Edward", "He, Horace", "others"),
+    2024,
+    KIND_PROCEEDINGS,
+    "29th ACM International Conference on Architectural Support for Programming Languages and Operating Systems, "
+    "Volume 2 (ASPLOS '24)",
+    pages="929--947",
+    doi="10.1145/3620665.3640366",
+)

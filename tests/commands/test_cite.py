@@ -1,0 +1,102 @@
+"""`babycli cite`: whose papers are named for some runs, and that each entry is one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from babycli import __version__, bibliography
+from babycli.bibliography import Paper, own_entry
+from babycli.models import all_families
+from babycli.tasks import all_tasks
+from tests.conftest import REPOSITORY, Babycli
+from tests.report.logs import drawn, write_run
+
+PAPERS = [paper for paper in vars(bibliography).values() if isinstance(paper, Paper)]
+ENTRY = re.compile(r"^@(?P<kind>\w+)\{(?P<key>[\w]+),\n(?P<fields>(?:  \w+ = \{.*\},\n)+)\}$", re.MULTILINE)
+
+
+def entries(text: str) -> dict[str, dict[str, str]]:
+    """Reads BibTeX: fields by key. Every line must be an entry's, a remark, or empty."""
+    found = {}
+    for match in ENTRY.finditer(text):
+        lines = (line.removeprefix("  ").removesuffix("},").split(" = {", 1) for line in match["fields"].splitlines())
+        assert match["key"] not in found
+        found[match["key"]] = dict(lines)
+    rest = [line for line in ENTRY.sub("", text).splitlines() if line]
+    assert all(line.startswith("% ") and "@" not in line for line in rest)
+    assert text.count("{") == text.count("}")
+    return found
+
+
+def test_papers_of_tasks_data_and_models(tmp_path: Path, babycli: Babycli) -> None:
+    logs = tmp_path / "logs"
+    write_run(logs, "wkvong/cvcl", drawn(1, {"labeled_s": 0.6, "vtwt": 0.7}), config={"model": "cvcl", "limit": None})
+    ran = babycli("cite", logs)
+    assert (ran.code, ran.err) == (0, "")
+    assert list(entries(ran.out)) == [
+        *("babycli", "wang2025babyvlm", "vong2024grounded", "orhan2020selfsupervised", "sullivan2021saycam"),
+        *("ansel2024pytorch", "wolf2020transformers"),
+    ]
+    assert "% for Labeled-S; wkvong/cvcl\n@article{vong2024grounded,\n" in ran.out
+    assert entries(ran.out)["babycli"]["note"] == "Version 0.1.0"
+
+
+def test_a_drawn_picture_is_nobodys_and_an_odd_model_is_named(tmp_path: Path, babycli: Babycli) -> None:
+    write_run(tmp_path, "lab/a@b\x1b\n}", drawn(1, {"saycam_caption": 0.2}), data="demo")
+    ran = babycli("cite", tmp_path)
+    assert ran.code == 0
+    assert list(entries(ran.out)) == [
+        *("babycli", "wang2025babyvlm", "banerjee2005meteor", "ansel2024pytorch", "wolf2020transformers"),
+    ]
+    assert "\n% babycli knows no paper of: lab/a at b" in ran.out
+    assert "\x1b" not in ran.out + ran.err
+    assert "note: babycli knows no paper of lab/a@b" in ran.err
+
+
+def test_a_file_and_the_default_folder(tmp_path: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = babycli("cite")
+    assert ran.code == 0
+    assert list(entries(ran.out)) == ["babycli"]
+    assert "this is babycli alone" in ran.err
+    assert babycli("cite", "nowhere").code == 3
+    write_run(Path("logs"), "m", drawn(1, {"vtwt": 0.7}))
+    assert babycli("cite", "--output", "papers.bib").out == ""
+    assert "wang2025babyvlm" in entries(Path("papers.bib").read_text())
+
+
+def test_every_task_and_every_family_of_checkpoints_has_a_paper() -> None:
+    assert [task.name for task in all_tasks().values() if not task.papers] == []
+    ours = [family for family in all_families().values() if family.has_checkpoints]
+    assert [family.name for family in ours if not family.papers] == ["hf"]  # which reads anybody's
+
+
+def test_entries_are_whole() -> None:
+    assert len({paper.key for paper in PAPERS}) == len(PAPERS)
+    for paper in PAPERS:
+        assert entries(paper.to_bibtex())[paper.key]["title"] == f"{{{paper.title}}}"
+        assert all(name == "others" or ", " in name for name in paper.authors)
+        assert paper.doi or paper.arxiv or paper.pages
+        assert re.fullmatch(r"|\d{4}\.\d{5}", paper.arxiv)
+
+
+def test_the_citation_file_says_the_same() -> None:
+    file: dict[str, Any] = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    own = own_entry([])
+    assert (own.title, own.authors) == (file["title"], tuple(author["name"] for author in file["authors"]))
+    assert file.get("version", __version__) == __version__
+    ours = {paper.title: paper for paper in PAPERS}
+    for reference in file["references"]:
+        paper = ours[reference["title"]]
+        names = tuple(f"{author['family-names']}, {author['given-names']}" for author in reference["authors"])
+        assert (paper.authors, paper.year, paper.doi) == (names, reference["year"], reference.get("doi", ""))
+        arxiv = [entry["value"].removeprefix("arXiv:") for entry in reference.get("identifiers", ())]
+        assert arxiv in ([], [paper.arxiv])
+        if "start" in reference:
+            pages = f"{reference['start']}--{reference['end']}"
+            assert (paper.venue, paper.volume, paper.pages) == (reference["journal"], str(reference["volume"]), pages)
