@@ -33,6 +33,11 @@ COMMANDS = {
         "write_manifest",
         "Write the SHA-256 of every file in a folder or zip, for `verify --manifest` and `sha256sum -c`.",
     ),
+    "croissant": OnUse(
+        "babycli.commands.data_croissant",
+        "croissant",
+        "Write the linked dataset, its files and their SHA-256, as Croissant metadata (JSON-LD).",
+    ),
     "extract": OnUse(
         "babycli.commands.data_copy",
         "unpack",
