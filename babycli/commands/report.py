@@ -74,8 +74,8 @@ def report(
         str | None,
         typer.Option(
             "--to",
-            metavar="wandb:PROJECT|mlflow:EXPERIMENT",
-            help="Also send the numbers to an experiment tracker.",
+            metavar="TRACKER:NAME",
+            help="Also send the numbers to wandb:PROJECT or mlflow:EXPERIMENT.",
             show_default=False,
         ),
     ] = None,

@@ -35,6 +35,16 @@ def test_every_file_has_its_checksum(dataset: Path, babycli: Babycli) -> None:
     assert files["vtwt/vtwt.csv"] == manifests()["vtwt"].demo_sha256
 
 
+@pytest.mark.long
+def test_mlcroissant_reads_the_label_files(dataset: Path, babycli: Babycli) -> None:
+    mlcroissant = pytest.importorskip("mlcroissant", reason="the package mlcroissant is not installed")
+    shutil.copytree(dataset, "dataset", symlinks=True)
+    assert babycli("data", "croissant", "--output", "dataset/croissant.json").code == 0
+    read = mlcroissant.Dataset(jsonld="dataset/croissant.json")
+    assert not read.metadata.ctx.issues.errors
+    assert len(list(read.records("vtwt"))) == manifests()["vtwt"].demo_n_rows
+
+
 def test_a_file_and_some_tasks(dataset: Path, babycli: Babycli) -> None:
     ran = babycli("data", "croissant", "--data", dataset, "--tasks", "vtwt", "--output", "c.json")
     assert (ran.code, ran.out) == (0, "")

@@ -75,6 +75,14 @@ def test_an_evaluation_holds_every_number(tmp_path: Path, babycli: Babycli) -> N
     assert "fill in who you are" in ran.err
 
 
+def test_every_eval_ever_takes_it(tmp_path: Path, babycli: Babycli) -> None:
+    package = "every_eval_ever.eval_types"  # of every-eval-ever, which wants Python 3.12
+    eval_types = pytest.importorskip(package, reason="the package every-eval-ever is not installed")
+    write_run(tmp_path, "lab/m", drawn(1, ALL))
+    log = eval_types.EvaluationLog.model_validate_json(babycli("report", tmp_path, "--format", "eee").out)
+    assert len(log.evaluation_results) == 8
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
     ("changes", "code", "said"),
