@@ -14,7 +14,17 @@ import typer
 from babycli.commands.options import DataOption, has_colours, say, terminal_width
 from babycli.data.root import DatasetRoot
 from babycli.errors import UsageError
-from babycli.report.forms import TABLE, Form, ModelForm, PageForm, SheetForm, Terminal, forms
+from babycli.report.forms import (
+    MODEL_CARD,
+    TABLE,
+    Form,
+    ModelForm,
+    PageForm,
+    SheetForm,
+    Terminal,
+    forms,
+    results_on_hub,
+)
 from babycli.tasks import select_tasks
 from babycli.tasks.groups import KINDS
 from babycli.wording import all_of, any_of, one_of
@@ -70,6 +80,15 @@ def report(
         Path | None,
         typer.Option("--plot", metavar="FILE", help="Also draw it, as .pdf, .svg or .png.", show_default=False),
     ] = None,
+    hub_dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--hub-dataset",
+            metavar="ID",
+            help="With --format hf: write results of this benchmark of the hub.",
+            show_default=False,
+        ),
+    ] = None,
     to: Annotated[
         str | None,
         typer.Option(
@@ -107,6 +126,10 @@ def report(
     if model is not None and not isinstance(wanted_form, ModelForm):
         names = any_of(other.name for other in forms().values() if isinstance(other, ModelForm)) or "(none is here)"
         raise UsageError("--model is for forms of one model's scores", f"add  --format {names}")
+    if hub_dataset is not None:
+        if wanted_form is not MODEL_CARD:
+            raise UsageError("--hub-dataset is of results for the hub", f"add  --format {MODEL_CARD.name}")
+        wanted_form = results_on_hub(hub_dataset)
     if to is not None and audit:
         raise UsageError("--to sends the numbers of a report, and --audit has none", "leave out one of them")
     if tasks is not None:

@@ -185,6 +185,17 @@ def _as_model_card(rows: Sequence[TableRow], every: Sequence[TableRow], say: Say
     return model_card.write(rows, every, say)
 
 
+def results_on_hub(dataset: str) -> ModelForm:
+    """Gives the form ``hf`` for results of a benchmark that is registered on the hub."""
+
+    def write(rows: Sequence[TableRow], every: Sequence[TableRow], say: Say) -> str:
+        from babycli.report import model_card
+
+        return model_card.write_results_of(dataset, rows, every, say)
+
+    return ModelForm(MODEL_CARD.name, "yaml", write)
+
+
 def _as_every_eval_ever(rows: Sequence[TableRow], every: Sequence[TableRow], say: Say) -> str:
     from babycli.report import every_eval_ever
 
@@ -192,6 +203,7 @@ def _as_every_eval_ever(rows: Sequence[TableRow], every: Sequence[TableRow], say
 
 
 TABLE = SheetForm("table", "txt", _as_text)
+MODEL_CARD = ModelForm("hf", "md", _as_model_card)
 for _form in (
     TABLE,
     SheetForm("md", "md", _as_markdown),
@@ -199,7 +211,7 @@ for _form in (
     SheetForm("json", "json", _as_json),
     SheetForm("latex", "tex", _as_latex, takes_audits=False),
     PageForm("html", "html", _as_page),
-    ModelForm("hf", "md", _as_model_card),
+    MODEL_CARD,
     ModelForm("eee", "json", _as_every_eval_ever),
 ):
     register_form(_form)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import ModelCard
+import yaml
+from huggingface_hub import ModelCard, parse_eval_result_entries
 
 from tests.conftest import Babycli
 from tests.report.logs import drawn, write_run
@@ -46,6 +47,24 @@ def test_a_model_card_holds_every_number(tmp_path: Path, babycli: Babycli) -> No
     assert of_vtwt.metric_args is not None
     assert of_vtwt.metric_args["ci95_low"] < of_vtwt.metric_value < of_vtwt.metric_args["ci95_high"]
     assert (of_vtwt.metric_args["n"], of_vtwt.metric_args["chance"]) == (967, 0.5)
+
+
+def test_results_of_a_benchmark_on_the_hub(tmp_path: Path, babycli: Babycli) -> None:
+    path = write_run(tmp_path, "lab/m", drawn(1, ALL))
+    ran = babycli("report", tmp_path, "--format", "hf", "--hub-dataset", "lab/benchmark")
+    assert ran.code == 0, ran.err
+    entries = parse_eval_result_entries(yaml.safe_load(ran.out))
+    main = {"labeled_s": "acc", "vtwt": "acc", "baby_winoground": "group_score", "saycam_caption": "meteor"}
+    assert {entry.task_id: entry.value for entry in entries} == {
+        task: logged(path)[task][metric] for task, metric in main.items()
+    }
+    assert {(entry.dataset_id, entry.date) for entry in entries} == {("lab/benchmark", "2026-01-01T12:00:00+00:00")}
+    assert entries[1].notes is not None
+    assert entries[1].notes.startswith("Visual Two-Word Test on SAYCam, n 967, scoring fair")
+    ran = babycli("report", tmp_path, "--format", "hf", "--hub-dataset", "lab/bench/mark")
+    assert (ran.code, ran.out) == (2, "")
+    assert "cannot be a data set of the hub" in ran.err
+    assert "add  --format hf" in babycli("report", tmp_path, "--hub-dataset", "lab/benchmark").err
 
 
 def test_an_evaluation_holds_every_number(tmp_path: Path, babycli: Babycli) -> None:
