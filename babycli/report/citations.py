@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from babycli.bibliography import PYTORCH, TRANSFORMERS, Paper, own_entry
 from babycli.data.datasets import data_set_named
 from babycli.models import all_families
+from babycli.report.readers import papers_of
 from babycli.report.rows import make_rows
 from babycli.report.runs import Run
 from babycli.tasks import all_tasks
@@ -60,6 +61,9 @@ def _behind(runs: Sequence[Run]) -> Iterator[tuple[Sequence[Paper], str]]:
             known_family = all_families().get(family)
             of_family = () if known_family is None else known_family.papers
             yield of_family, f"{run.model}{', if this is its paper' if len(of_family) > 1 else ''}"
+    for program in dict.fromkeys(run.program for run in runs if not run.is_ours):
+        if papers := papers_of(program):
+            yield papers, f"runs of {program}"
     if any(_computes(run) for run in runs):
         yield (PYTORCH, TRANSFORMERS), "the software under it"
 

@@ -37,7 +37,7 @@ def write(rows: Sequence[TableRow], every: Sequence[TableRow], say: Say) -> str:
 def write_results_of(dataset: str, rows: Sequence[TableRow], every: Sequence[TableRow], say: Say) -> str:
     """Writes a file for .eval_results/, of a benchmark on the hub. Raises as trusted_row(), UsageError for a bad id."""
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
-    from huggingface_hub.utils import HFValidationError, validate_repo_id, yaml_dump
+    from huggingface_hub.utils import HFValidationError, validate_repo_id, yaml_dump  # type: ignore[attr-defined]
 
     try:
         validate_repo_id(dataset)

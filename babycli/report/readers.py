@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from babycli.bibliography import Paper
 from babycli.logs.content import plain_name
 from babycli.logs.schema import RUN_FILE
 
@@ -31,6 +32,7 @@ class Reader:
     names: tuple[str, ...]  # patterns of its results files
     recognises: Callable[[Document], bool]  # a results file that is not babycli's: is it that program's?
     read: Callable[[Document, Labels], LoggedRun]  # the labels give what its samples lack
+    papers: tuple[Paper, ...] = ()  # to cite with its numbers
 
 
 _registered: list[Reader] = []
@@ -96,3 +98,8 @@ def reader_of(document: Document) -> Reader | None:
 def programs() -> tuple[str, ...]:
     """Names the programs, besides babycli, whose runs are read."""
     return tuple(reader.program for reader in _registered)
+
+
+def papers_of(program: str) -> tuple[Paper, ...]:
+    """Gives what to cite for a program whose runs are read."""
+    return next((reader.papers for reader in _registered if reader.program == program), ())

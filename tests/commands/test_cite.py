@@ -58,6 +58,14 @@ def test_a_drawn_picture_is_nobodys_and_an_odd_model_is_named(tmp_path: Path, ba
     assert "note: babycli knows no paper of lab/a@b" in ran.err
 
 
+def test_another_program_is_cited_for_its_runs(babycli: Babycli) -> None:
+    ran = babycli("cite", REPOSITORY / "tests" / "interop" / "bridge_logs" / "0.7.3")
+    assert ran.code == 0, ran.err
+    assert entries(ran.out)["zhang2024lmmseval"]["eprint"] == "2407.12772"
+    assert "% for runs of lmms-eval\n" in ran.out
+    assert "ansel2024pytorch" not in ran.out
+
+
 def test_a_file_and_the_default_folder(tmp_path: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     ran = babycli("cite")

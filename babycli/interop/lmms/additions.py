@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from babycli.bibliography import Paper
 from babycli.interop.lmms import PREFIX
 from babycli.models.base import Abilities, Family, Model, ModelSpec, Outline
 from babycli.report.forms import ModelForm, Say
@@ -70,10 +71,21 @@ FAMILY = Family(
     takes_any_argument=True,
     has_own_precision=True,
 )
+LMMS_EVAL = Paper(
+    "zhang2024lmmseval",
+    "LMMs-Eval: Reality Check on the Evaluation of Large Multimodal Models",
+    (
+        *("Zhang, Kaichen", "Li, Bo", "Zhang, Peiyuan", "Pu, Fanyi", "Cahyono, Joshua Adrian", "Hu, Kairui"),
+        *("Liu, Shuai", "Zhang, Yuanhan", "Yang, Jingkang", "Li, Chunyuan", "Liu, Ziwei"),
+    ),
+    2024,
+    arxiv="2407.12772",
+)
 READER = Reader(
     program="lmms-eval",
     names=("*_results.json", "results_*.json", "results.json"),
     recognises=_recognises,
     read=_read,
+    papers=(LMMS_EVAL,),
 )
 LEADERBOARD = ModelForm("leaderboard", "json", _write_leaderboard)
