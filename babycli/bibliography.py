@@ -191,6 +191,62 @@ SIGLIP = Paper(
     pages="11975--11986",
     arxiv="2303.15343",
 )
+ALIGN = Paper(
+    "jia2021align",
+    "Scaling Up Visual and Vision-Language Representation Learning With Noisy Text Supervision",
+    ("Jia, Chao", "others"),
+    2021,
+    KIND_PROCEEDINGS,
+    "Proceedings of the 38th International Conference on Machine Learning (ICML)",
+    arxiv="2102.05918",
+)
+BLIP = Paper(
+    "li2022blip",
+    "BLIP: Bootstrapping Language-Image Pre-training for Unified Vision-Language Understanding and Generation",
+    ("Li, Junnan", "others"),
+    2022,
+    KIND_PROCEEDINGS,
+    "Proceedings of the 39th International Conference on Machine Learning (ICML)",
+    arxiv="2201.12086",
+)
+FLAVA = Paper(
+    "singh2022flava",
+    "FLAVA: A Foundational Language And Vision Alignment Model",
+    ("Singh, Amanpreet", "others"),
+    2022,
+    KIND_PROCEEDINGS,
+    "Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)",
+    arxiv="2112.04482",
+)
+ALT_CLIP = Paper(
+    "chen2022altclip",
+    "AltCLIP: Altering the Language Encoder in CLIP for Extended Language Capabilities",
+    ("Chen, Zhongzhi", "others"),
+    2022,
+    arxiv="2211.06679",
+)
+CHINESE_CLIP = Paper(
+    "yang2022chineseclip",
+    "Chinese CLIP: Contrastive Vision-Language Pretraining in Chinese",
+    ("Yang, An", "others"),
+    2022,
+    arxiv="2211.01335",
+)
+META_CLIP_2 = Paper(
+    "chuang2025metaclip2",
+    "Meta CLIP 2: A Worldwide Scaling Recipe",
+    ("Chuang, Yung-Sung", "others"),
+    2025,
+    arxiv="2507.22062",
+)
+SIGLIP_2 = Paper(
+    "tschannen2025siglip2",
+    "SigLIP 2: Multilingual Vision-Language Encoders with Improved Semantic Understanding, Localization, and "
+    "Dense Features",
+    ("Tschannen, Michael", "others"),
+    2025,
+    arxiv="2502.14786",
+)
 LLAVA = Paper(
     "liu2023llava",
     "Visual Instruction Tuning",

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from babycli import bibliography
 from babycli.errors import ModelError, UsageError
 from babycli.models.base import BASE_HELP, Family, ModelInfo, ModelSpec, Outline
 from babycli.models.parts.dual_abilities import KINDS, PAIRS, SIMILARITY, kind_of
@@ -143,8 +144,13 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], Any]:
         return declared, AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
 
 
+_PAPERS = (
+    *(bibliography.ALIGN, bibliography.ALT_CLIP, bibliography.BLIP, bibliography.CHINESE_CLIP),
+    *(bibliography.FLAVA, bibliography.META_CLIP_2, bibliography.SIGLIP_2),
+)
 FAMILY = Family(
     name="dual",
+    papers=_PAPERS,
     summary="ALIGN, AltCLIP, BLIP (retrieval), Chinese-CLIP, FLAVA, MetaCLIP 2, SigLIP 2 NaFlex: similarity",
     abilities=SIMILARITY,
     arguments={

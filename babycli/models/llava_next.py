@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from babycli import bibliography
 from babycli.models.base import BASE_HELP, DEVICE_MAP_HELP, Family, ModelSpec, Outline
 from babycli.models.parts.hf_abilities import ABILITIES
 
@@ -45,6 +46,7 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
 
 FAMILY = Family(
     name="llava_next",
+    papers=(bibliography.LLAVA, bibliography.LLAVA_1_5),
     summary="LLaVA-NeXT and LLaVA-OneVision in their authors' format; LLaVA with Mistral, Qwen2 or SigLIP",
     abilities=ABILITIES,
     arguments={
