@@ -1,3 +1,25 @@
-"""babycli: data, evaluation and reports for vision-language models trained on what an infant sees and hears."""
+"""babycli: data, evaluation and reports for vision-language models trained on what an infant sees and hears.
+
+From Python: ``babycli.evaluate``, ``babycli.read_runs``, ``babycli.compare``; see docs/python.md.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from babycli.api import compare, evaluate, read_runs
 
 __version__ = "0.1.0"
+__all__ = ["__version__", "compare", "evaluate", "read_runs"]
+
+
+def __getattr__(name: str) -> object:
+    """Imports what is asked for when it is asked for, so that `import babycli` waits for nothing (PEP 562)."""
+    if name in __all__:
+        from babycli import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'babycli' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,23 +1,20 @@
-"""The tasks that a command means: those of --tasks, each on the sets of data of --set.
+"""The tasks that a command means, and what is said of tasks that are left out.
 
-Owns the choice, and what is said of tasks that are left out. Never reads a label file.
+Owns the option --set. Never reads a label file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
 
 from babycli.commands.options import say
 from babycli.data.root import DatasetRoot
-from babycli.data.sets import checked_name, linked_sets
 from babycli.data.verify import can_be_fetched
-from babycli.errors import DataError
+from babycli.evaluation import chosen
 from babycli.tasks import select_tasks
 from babycli.tasks.base import Task
-from babycli.wording import did_you_mean
 
 SetOption = Annotated[
     str | None,
@@ -33,57 +30,15 @@ SetOption = Annotated[
 def chosen_tasks(
     root: DatasetRoot, names: str | None, sets: str | None = None, needs_labels: bool = False
 ) -> list[Task]:
-    """Gives the tasks of --tasks, on the sets of --set; without them, all for which there may be data.
+    """Gives the tasks of --tasks on the sets of --set; see babycli.evaluation.chosen.
 
-    A task of a benchmark with several sets is there once for each set that has a label file for it. One that is named
-    itself is there on all sets of --set and, without that, where no set has a label file for it. With ``needs_labels``
-    every other task that is not named is left out if its label file is not there and cannot be fetched, which is said.
-    Raises UsageError for an unknown name, DataError for a set that is not linked.
+    With ``needs_labels`` every task of one set of data that is not named is left out if its label file is not there and
+    cannot be fetched, which is said.
     """
-    named = set() if names is None else {name.strip() for name in names.split(",")}
-    bound = all_bound_tasks(root, names, sets)
-    there = {(task.name, task.data_set) for task in bound if (root.path / task.label_path).exists()}
-    wanted = named if sets is not None else named - {name for name, _ in there}
-    tasks = [task for task in bound if not task.data_set or task.name in wanted or (task.name, task.data_set) in there]
-    if names is None and any(task.data_set for task in tasks):
-        # Who has linked nothing but such sets does not want the others.
-        others = [task for task in tasks if not task.data_set]
-        if sets is not None or not any((root.path / task.label_path).exists() for task in others):
-            tasks = [task for task in tasks if task.data_set]
+    tasks = chosen.chosen_tasks(root, names, sets)
     if needs_labels and names is None:
         absent = [task for task in tasks if not can_be_fetched(task) and not (root.path / task.label_path).exists()]
         for task in absent:
             say(f"{task.name} is left out: there is no {root.path / task.label_path}")
         tasks = [task for task in tasks if task not in absent]
-    # If nothing is linked at all, the first that is missed is told with the command that links it.
     return tasks or select_tasks(names)
-
-
-def all_bound_tasks(root: DatasetRoot, names: str | None, sets: str | None = None) -> list[Task]:
-    """Gives the tasks of --tasks, each on every set of --set or, without it, on every set that is linked.
-
-    A set need not have a label file for a task. Where none is linked, a task is there on its own set. Raises UsageError
-    for an unknown name, DataError for a set that is not linked.
-    """
-    wanted = None if sets is None else [checked_name(name.strip()) for name in dict.fromkeys(sets.split(","))]
-    tasks: list[Task] = []
-    for task in select_tasks(names):
-        if task.sets_of:
-            tasks += _on_sets(root, task, wanted)
-        else:
-            tasks.append(task)
-    return tasks
-
-
-def _on_sets(root: DatasetRoot, task: Task, wanted: Sequence[str] | None) -> Iterator[Task]:
-    """Gives the task on each set: those wanted or, without a wish, those that are linked, else its own."""
-    linked = linked_sets(root, task.sets_of)
-    for name in wanted or ():
-        if name not in linked:
-            there = f"; linked are {', '.join(linked)}" if linked else ""
-            raise DataError(
-                f"there is no set {name!r} in {root.path / task.sets_of}{there}.{did_you_mean(name, linked)}",
-                f"babycli data link --{task.sets_of} {name}=DIR{root.words}",
-            )
-    for name in wanted if wanted is not None else linked or [task.data_set]:
-        yield task.of_set(name)

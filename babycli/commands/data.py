@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from babycli.commands.chosen import SetOption, all_bound_tasks, chosen_tasks
+from babycli.commands.chosen import SetOption, chosen_tasks
 from babycli.commands.data_sets import (
     DevcvImagesOption,
     DevcvOption,
@@ -45,6 +45,7 @@ from babycli.data.set_linking import remove_empty_folders, remove_linked_labels
 from babycli.data.sources import MAIN, all_sources, source_named
 from babycli.data.verify import link_problem
 from babycli.errors import DataError, ExitCode, UsageError
+from babycli.evaluation.chosen import all_bound_tasks
 from babycli.files import in_home
 from babycli.tasks import select_tasks
 from babycli.wording import LinkMode, did_you_mean, listed, one_of

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from babycli.commands.chosen import SetOption, chosen_tasks
+from babycli.commands.chosen import SetOption
 from babycli.commands.interrupts import interrupt
 from babycli.commands.options import (
     MOST_COUNTED,
@@ -32,6 +32,7 @@ from babycli.commands.progress import progress_bar
 from babycli.data.root import DatasetRoot
 from babycli.errors import ExitCode, ModelError, ResumeError, UntrustedResultError, UsageError
 from babycli.evaluation.batch_check import DEFAULT_TRIALS
+from babycli.evaluation.chosen import chosen_tasks
 from babycli.evaluation.inputs import Dialogue
 from babycli.evaluation.options import Options
 from babycli.evaluation.prompts import parse_prompts
@@ -39,6 +40,7 @@ from babycli.evaluation.run import Evaluated
 from babycli.evaluation.suite import Failed
 from babycli.evaluation.suite import evaluate as run_evaluation
 from babycli.evaluation.timings import as_table
+from babycli.evaluation.trust import raise_if_untrusted
 from babycli.logs.runlog import log_name
 from babycli.models import DEFAULT_MODEL, has_own_precision, matching
 from babycli.wording import AnswerWay, ControlKind, Dtype, History, Scoring, one_of, whole_number
@@ -247,7 +249,7 @@ def evaluate(
         done, failed = run_evaluation(options, _Terminal())
     suspicions = _show(done, profile)
     _raise_if_failed(failed, len(options.models))
-    _raise_if_untrusted(done)
+    raise_if_untrusted(done)
     _raise_if_above_chance(suspicions, options.output)
 
 
@@ -312,35 +314,6 @@ def _raise_if_failed(failed: Sequence[Failed], n_models: int) -> None:
         names = ", ".join(failure.model for failure in failed)
         kind = ModelError if any(failure.exit_code == ExitCode.MODEL for failure in failed) else ResumeError
         raise kind(f"{len(failed)} of {n_models} models could not be evaluated: {names}", "see above why")
-
-
-def _raise_if_untrusted(done: Sequence[Evaluated]) -> None:
-    results = [result for evaluated in done for result in evaluated.results]
-    broken = [f"{r.task} in {r.nonfinite} of {r.n_units}" for r in results if r.nonfinite]
-    if broken:
-        raise UntrustedResultError(
-            f"the model gave scores that are not finite numbers ({', '.join(broken)})",
-            "look for NaN in the checkpoint, or try --dtype float32",
-        )
-    silent = [r.task for r in results if r.unanswered == r.n_units]
-    if silent:
-        raise UntrustedResultError(
-            f"the model could not take a single one of the requests of {', '.join(silent)}, so the score says nothing",
-            "see above why; a shorter --prompt, or a model with more positions",
-        )
-    for evaluated in done:
-        mute = [
-            f"{task}: {remark}"
-            for task, replies in evaluated.replies.items()
-            if replies.is_broken
-            for remark in replies.remarks(sees=False)
-        ]
-        if mute:
-            raise UntrustedResultError(
-                f"most replies of the model are none, so the score says nothing ({'; '.join(mute)})",
-                f"read the samples in {evaluated.results_path.parent}; a model's own code that catches exceptions may "
-                "have said above what it met",
-            )
 
 
 def _raise_if_above_chance(suspicions: Sequence[Suspicion], logs: Path) -> None:

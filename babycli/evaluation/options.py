@@ -13,6 +13,7 @@ from typing import Protocol
 
 from babycli.data.root import DatasetRoot
 from babycli.evaluation.inputs import Dialogue
+from babycli.models import Resolved
 from babycli.tasks.base import Task
 from babycli.wording import AnswerWay, ControlKind, Scoring
 
@@ -21,7 +22,7 @@ from babycli.wording import AnswerWay, ControlKind, Scoring
 class Options:
     """The options of an evaluation, as the user gave them."""
 
-    models: Sequence[str]
+    models: Sequence[str | Resolved]  # by name, or found already
     model_args: Mapping[str, str]
     tasks: Sequence[Task]
     tasks_were_named: bool  # else all of them, and those that the model cannot do are left out

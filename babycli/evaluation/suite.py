@@ -32,13 +32,16 @@ class Failed:
     exit_code: ExitCode  # not the error, whose traceback would hold the model in memory
 
 
-def evaluate(options: Options, reporter: Reporter) -> tuple[list[Evaluated], list[Failed]]:
+def evaluate(
+    options: Options, reporter: Reporter, processes: Processes | None = None
+) -> tuple[list[Evaluated], list[Failed]]:
     """Evaluates every model. If there are several, one that fails is passed over. Scores so far stay on disk.
 
-    Only the first of several processes gets the evaluated models. Raises UsageError, DataError, ChecksumError,
+    Without ``processes``, those that this one was started with work together, and only the first of them gets the
+    evaluated models. Raises UsageError, DataError, ChecksumError,
     ModelError, ResumeError or OutputError, as documented where each arises.
     """
-    processes = join()
+    processes = processes or join()
     try:
         return _evaluate_all(_shared(options, reporter if processes.is_first else _Silent(), processes))
     except BabycliError as error:
@@ -75,7 +78,7 @@ def _shared(options: Options, reporter: Reporter, processes: Processes) -> Share
 
 def _evaluate_all(shared: Shared) -> tuple[list[Evaluated], list[Failed]]:
     options, reporter = shared.options, shared.reporter
-    models = [resolve(model, options.model_args) for model in options.models]
+    models = [model if isinstance(model, Resolved) else resolve(model, options.model_args) for model in options.models]
     for resolved in models:
         check_spec(resolved, shared.spec(resolved, options.model_args))
     models = shared.controls.standing_in(models)

@@ -51,7 +51,7 @@ def load(spec: ModelSpec, place: Path) -> HfModel:
     """Reads a checkpoint folder; see babycli.models.base.Loader."""
     from babycli.models.parts import hf_model
 
-    config, chat = _config_and_chat(spec, place)
+    config, chat = config_and_chat(spec, place)
     return hf_model.load(spec, place, config, chat)
 
 
@@ -59,11 +59,11 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
     """Describes a checkpoint; see babycli.models.base.Outliner."""
     from babycli.models.parts import hf_model
 
-    config, chat = _config_and_chat(spec, place)
+    config, chat = config_and_chat(spec, place)
     return hf_model.outline(spec, place, config, chat)
 
 
-def _config_and_chat(spec: ModelSpec, place: Path) -> tuple[Any, Chat]:
+def config_and_chat(spec: ModelSpec, place: Path) -> tuple[Any, Chat]:
     """Reads the config and the chat of a checkpoint: all but its weights."""
     from babycli.models.parts import checkpoint, hf_chat
     from babycli.models.parts.hf_prefix_chat import PrefixChat

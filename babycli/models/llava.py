@@ -78,15 +78,18 @@ def _is_transformers(config: Mapping[str, Any]) -> bool:
     return "mm_vision_tower" not in config and isinstance(config.get("vision_config"), dict)
 
 
-def load(spec: ModelSpec, place: Path) -> LlavaModel:
-    """Reads a checkpoint folder; see babycli.models.base.Loader."""
+def load(spec: ModelSpec, place: Path, held: Mapping[str, Tensor] | None = None) -> LlavaModel:
+    """Reads a checkpoint folder; see babycli.models.base.Loader.
+
+    ``held`` are weights that are in memory already: then the folder has all but them.
+    """
     from babycli.models.parts import llava_loading, llava_network
     from babycli.models.parts.precision import torch_dtype
-    from babycli.models.parts.weight_files import find_weights
+    from babycli.models.parts.weight_files import WeightFiles, find_weights
 
     source = _source(spec, place)
-    found = find_weights(place)
-    weights, merge_notes = llava_loading.read_whole(found, spec)
+    found = find_weights(place) if held is None else WeightFiles((), ())
+    weights, merge_notes = llava_loading.read_whole(found, spec) if held is None else (dict(held), ())
     renamed, head_notes = weights, list(merge_notes)
     if _OWN_TOWER in source.config:
         renamed = _from_transformers(weights)

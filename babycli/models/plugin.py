@@ -195,11 +195,39 @@ def load(spec: ModelSpec, place: Path) -> PluginModel:
     with explained(f"{user_class.source}: cannot make a {user_class.own_class.__name__}", user_class.file):
         own = user_class.own_class(device=spec.device, dtype=spec.dtype, **spec.args)
     known = getattr(own, "n_parameters", None)
+    return _as_model(own, user_class, spec, abilities, spec.args, known if isinstance(known, int) else None)
+
+
+def abilities_of(own: object) -> Abilities:
+    """Gives the abilities of an object that a program has made. Raises ModelError for one without any."""
+    return _abilities(_class_of(own))
+
+
+def as_model(own: object, spec: ModelSpec, digests: Mapping[str, str]) -> PluginModel:
+    """Takes an object that a program has made as a model; ``digests`` are those of the networks in it, by name."""
+    user_class = _class_of(own)
+    return _as_model(own, user_class, spec, _abilities(user_class), digests, None)
+
+
+def _class_of(own: object) -> _UserClass:
+    file = getsourcefile(type(own)) if type(own).__module__ not in ("builtins", "__main__") else None
+    is_file = file is not None and Path(file).is_file()
+    return _UserClass(type(own), Path(file) if file and is_file else None, type(own).__name__)
+
+
+def _as_model(
+    own: object,
+    user_class: _UserClass,
+    spec: ModelSpec,
+    abilities: Abilities,
+    identified_by: Mapping[str, str],
+    n_parameters: int | None,
+) -> PluginModel:
     info = ModelInfo(
         family="plugin",
         source=user_class.source,
-        fingerprint=fingerprint_of(user_class.file, user_class.own_class.__qualname__, spec.args),
-        n_parameters=known if isinstance(known, int) else None,
+        fingerprint=fingerprint_of(user_class.file, user_class.own_class.__qualname__, identified_by),
+        n_parameters=n_parameters,
         dtype=spec.dtype,
         device=spec.device,
         template="own",
