@@ -29,6 +29,7 @@ from babycli.commands.options import (
     terminal_width,
 )
 from babycli.commands.progress import progress_bar
+from babycli.commands.watching import WatchForOption, WatchOption, end, patience_in
 from babycli.data.root import DatasetRoot
 from babycli.errors import ExitCode, ModelError, ResumeError, UntrustedResultError, UsageError
 from babycli.evaluation.batch_check import DEFAULT_TRIALS
@@ -41,6 +42,7 @@ from babycli.evaluation.suite import Failed
 from babycli.evaluation.suite import evaluate as run_evaluation
 from babycli.evaluation.timings import as_table
 from babycli.evaluation.trust import raise_if_untrusted
+from babycli.evaluation.watch import Watch
 from babycli.logs.runlog import log_name
 from babycli.models import DEFAULT_MODEL, has_own_precision, matching
 from babycli.wording import AnswerWay, ControlKind, Dtype, History, Scoring, one_of, whole_number
@@ -196,6 +198,8 @@ def evaluate(
             help="With several checkpoints: reuse the vision tower's output where the towers are the same.",
         ),
     ] = False,
+    watch: WatchOption = False,
+    watch_for: WatchForOption = None,
     profile: Annotated[bool, typer.Option("--profile", help="Show where the time went.")] = False,
     skip_missing: Annotated[
         bool,
@@ -210,7 +214,9 @@ def evaluate(
     args = parse_args(model_args)
     mode = one_of(scoring, Scoring, "--scoring")
     kind = None if control is None else one_of(control, ControlKind, "--control")
-    names = _models(model or [args.pop("pretrained", DEFAULT_MODEL)])
+    patterns = model or [args.pop("pretrained", DEFAULT_MODEL)]
+    patience = patience_in(watch, watch_for)
+    names = [] if watch else _models(patterns)
     # The code of a wrapper may know more words than babycli: "auto".
     is_its_own_word = args.get("dtype", Dtype.FLOAT32) not in list(Dtype) and all(map(has_own_precision, names))
     named = {"device": device, "dtype": dtype if is_its_own_word else args.pop("dtype", dtype)}
@@ -245,6 +251,10 @@ def evaluate(
         cache=cache,
         command=context.obj or [],
     )
+    if watch:
+        with _ended_by_sigterm():
+            end(Watch(options, patterns, patience, _Terminal(), lambda done: _show_each(done, profile)))
+        return
     with _ended_by_sigterm():
         done, failed = run_evaluation(options, _Terminal())
     suspicions = _show(done, profile)
@@ -268,6 +278,12 @@ def _show(done: Sequence[Evaluated], with_profile: bool) -> list[Suspicion]:
         if with_profile:
             say(as_table(evaluated.timings))
     return [suspicion for table in tables for suspicion in table.suspicions]
+
+
+def _show_each(done: Sequence[Evaluated], with_profile: bool) -> None:
+    """Shows the results of one checkpoint of a watch, at once also where stdout is a file."""
+    _show(done, with_profile)
+    sys.stdout.flush()
 
 
 @contextlib.contextmanager

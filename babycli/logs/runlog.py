@@ -50,6 +50,16 @@ def new_folder(output: Path, model: str) -> Path:
                 return folder
 
 
+def mark_watched(folder: Path, digest: str) -> None:
+    """Writes into the run.json of a finished run what a watch knows it by. Raises OutputError."""
+    run = read_run(folder)
+    if run is not None:
+        try:
+            replace_file(folder / RUN_FILE, _pretty(run | {"watched": digest}))
+        except DataError as error:
+            raise OutputError(error.message, _MEND) from error
+
+
 class RunLog:
     """The folder of a run, as one of its processes writes it. A context manager.
 

@@ -145,7 +145,7 @@ def _family_of(network: Any) -> Family:
     """Finds the family that would read its checkpoint. Raises ModelError."""
     config = network.config.to_dict()
     for family in (llava.FAMILY, clip.FAMILY, hf.FAMILY):
-        if family.recognises(Path(), config):
+        if family.recognises(Path(type(network).__name__), config):  # a folder that is not there
             return family
     raise ModelError(
         f"no family reads a loaded {type(network).__name__} (model_type {config.get('model_type')!r}); expected is a "

@@ -1,0 +1,52 @@
+"""`babycli eval --watch`: its options, how a time is read, and what its end says.
+
+Owns these. The work is done in babycli/evaluation/watch.py.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import typer
+
+from babycli.errors import ExitCode, ModelError, UntrustedResultError, UsageError
+from babycli.evaluation.watch import Watch
+
+_TIME = re.compile(r"([0-9]{1,9})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+WatchOption = Annotated[
+    bool, typer.Option("--watch", help="Evaluate checkpoints as a training saves them, each when it is whole.")
+]
+WatchForOption = Annotated[
+    str | None,
+    typer.Option(
+        "--watch-for",
+        metavar="TIME",
+        help="With --watch: end after 90s, 30m or 2h without a new one.",
+        show_default=False,
+    ),
+]
+
+
+def patience_in(watch: bool, text: str | None) -> float | None:
+    """Reads ``90s``, ``30m``, ``2h`` or ``1h30m`` in seconds; None for no end. Raises UsageError."""
+    if text is None:
+        return None
+    if not watch:
+        raise UsageError("--watch-for is for --watch", "add  --watch")
+    parts = _TIME.findall(text)
+    if not parts or "".join(map("".join, parts)) != text:
+        raise UsageError(f"--watch-for must be a time, not {text!r:.40}", "write it as  90s, 30m, 2h or 1h30m")
+    return float(sum(int(number) * _SECONDS[unit] for number, unit in parts))
+
+
+def end(watch: Watch) -> None:
+    """Runs a watch to its end. Raises ModelError if checkpoints failed, UntrustedResultError if only results did."""
+    watch.run()
+    if watch.failed:
+        names = ", ".join(failure.model for failure in watch.failed)
+        is_untrusted = all(failure.exit_code == ExitCode.UNTRUSTED for failure in watch.failed)
+        kind = UntrustedResultError if is_untrusted else ModelError
+        raise kind(f"checkpoints that were passed over: {names}", "see above why")
