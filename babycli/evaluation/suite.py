@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from babycli.errors import BabycliError, ExitCode, ModelError, ResumeError
 from babycli.evaluation.controls import Controls
 from babycli.evaluation.distributed import Processes, ProcessesGoneError, join
-from babycli.evaluation.inputs import read_inputs
+from babycli.evaluation.inputs import Inputs, read_inputs
 from babycli.evaluation.options import Options, Reporter
 from babycli.evaluation.prefetch import Kept
 from babycli.evaluation.prompts import doable_tasks, why_not
@@ -84,12 +84,7 @@ def _evaluate_all(shared: Shared) -> tuple[list[Evaluated], list[Failed]]:
     models = shared.controls.standing_in(models)
     with reporter.bar("reading images", None) as count:
         tasks = _tasks_of_any(models, options, reporter)
-        of_sets = [
-            read_inputs(
-                options.root, of_set, options.limit, options.skip_missing, count, options.tasks_words, options.dialogue
-            )
-            for of_set in _by_set(tasks)
-        ]
+        of_sets = _inputs(tasks, options, count)
     done: list[Evaluated] = []
     failed: list[Failed] = []
     for i, resolved in enumerate(models, 1):
@@ -106,6 +101,21 @@ def _evaluate_all(shared: Shared) -> tuple[list[Evaluated], list[Failed]]:
             failed.append(Failed(resolved.name, error.exit_code))
         gc.collect()  # the model, before the next one is loaded
     return done, failed
+
+
+def check_inputs(options: Options, reporter: Reporter) -> None:
+    """Checks the labels and pictures of the tasks, as every evaluation does first. Raises DataError, ChecksumError."""
+    with reporter.bar("reading images", None) as count:
+        _inputs(options.tasks, options, count)
+
+
+def _inputs(tasks: Sequence[Task], options: Options, count: Callable[[int], None]) -> list[Inputs]:
+    return [
+        read_inputs(
+            options.root, of_set, options.limit, options.skip_missing, count, options.tasks_words, options.dialogue
+        )
+        for of_set in _by_set(tasks)
+    ]
 
 
 def _by_set(tasks: Sequence[Task]) -> list[list[Task]]:

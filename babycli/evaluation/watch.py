@@ -21,7 +21,7 @@ from babycli.data.lock import LOCK_NAME
 from babycli.errors import BabycliError, ModelError, ResumeError, UntrustedResultError, UsageError
 from babycli.evaluation.options import Options, Reporter
 from babycli.evaluation.run import Evaluated
-from babycli.evaluation.suite import Failed, evaluate
+from babycli.evaluation.suite import Failed, check_inputs, evaluate
 from babycli.evaluation.trust import raise_if_untrusted
 from babycli.files import in_home
 from babycli.logs.runlog import log_name, mark_watched
@@ -32,9 +32,9 @@ from babycli.models.being_saved import State, is_aside, settles_in, state_of, wh
 POLL_S = 1.0
 TRIED_ANYWAY_S = 600.0  # a checkpoint that is not whole, and that nobody writes any more
 # Options that change no score, or that are digested in another form.
-_WITHOUT_EFFECT = frozenset(
-    "models tasks tasks_were_named tasks_words root output batch_size device batch_check resume reuse_prefixes "
-    "reuse_features cache command given".split()
+_WITHOUT_EFFECT = (
+    *("models", "tasks", "tasks_were_named", "tasks_words", "root", "output", "batch_size", "device", "batch_check"),
+    *("resume", "reuse_prefixes", "reuse_features", "cache", "command", "given"),
 )
 
 
@@ -68,6 +68,8 @@ class Watch:
         if not any(map(glob.has_magic, self.patterns)):
             raise UsageError("--watch waits for checkpoints that are not there yet", "--model 'RUN/checkpoint-*'")
         say = self.reporter.say
+        if self.options.tasks_were_named:  # better now than when the first checkpoint comes
+            check_inputs(self.options, self.reporter)
         say(f"watching {', '.join(self.patterns)}")
         last_event = time.monotonic()
         try:

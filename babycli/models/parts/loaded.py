@@ -1,7 +1,7 @@
 """A model that the user's own program has loaded, as the families read it: an evaluation in a training, or a notebook.
 
-Owns which family it is of, the fingerprint of what it is at this moment, and how its processor is read. Never computes a
-score: the families' own models do. as_it_was.py takes back what is changed here.
+Owns which family it is of, the fingerprint of what it is at this moment, and how its processor is read. Never computes
+a score: the families' own models do. as_it_was.py takes back what is changed here.
 
 A processor and a config are read from files, as those of a checkpoint are: they are saved into a folder for that
 moment. So a loaded model is asked exactly as the checkpoint that would be saved of it.
