@@ -27,7 +27,7 @@ class Evaluation:
         taken = [word for word in ("model", "processor", "name", "device", "dtype") if word in options]
         if taken:
             raise UsageError(f"{' and '.join(taken)} are the training's own", "leave them out")
-        self._options = dict(options)
+        self._options = {"resume": False, **options}  # a training that is begun again has other weights at a step
         self._has_succeeded = False
         self._last_step = -1
 

@@ -2,8 +2,8 @@
 
     Trainer(callbacks=[EvaluationCallback(lambda module: (module.model, module.processor), tasks="vtwt", every=500)])
 
-Owns when it evaluates. The numbers go to all loggers of the training. Only the main process evaluates. Never changes the
-model: see babycli.evaluate.
+Owns when it evaluates. The numbers go to all loggers of the training. Only the main process evaluates. Never changes
+the model: see babycli.evaluate.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class EvaluationCallback(Callback):
     """Evaluates the model at the end of each validation, or every so many steps.
 
     ``model_of`` takes the LightningModule and gives what babycli.evaluate takes: a network of transformers and its
-    processor, or an object as docs/model_guide.md describes it. ``every`` is "validation" or a number of optimizer steps.
-    ``at_start`` evaluates before the first step, too: what is wrong with options or data is said then. The other options
-    are those of babycli.evaluate.
+    processor, or an object as docs/model_guide.md describes it. ``every`` is "validation" or a number of optimizer
+    steps. ``at_start`` evaluates before the first step, too: what is wrong with options or data is said then. The other
+    options are those of babycli.evaluate.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class EvaluationCallback(Callback):
         self._evaluation = Evaluation(options)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        if self._at_start:
+        if self._at_start and trainer.global_step == 0:
             self._run(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:

@@ -3,8 +3,8 @@
     trainer.add_callback(EvaluationCallback(trainer, tasks="vtwt", every=500))
 
 Owns when it evaluates. The numbers go through ``trainer.log``, and so to whatever the training reports to: W&B,
-TensorBoard, a file. Only the main process evaluates; the others wait for it at their next step. Never changes the model:
-see babycli.evaluate.
+TensorBoard, a file. Only the main process evaluates; the others wait for it at their next step. Never changes the
+model: see babycli.evaluate.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from babycli.callbacks import Evaluation
 from babycli.errors import UsageError
 
 _WHEN = ("save", "evaluate")
+_OF_EVALUATION = "eval_"  # where transformers' reporters see it, "eval_" becomes "eval/"; what lacks it, "train/..."
 
 
 class EvaluationCallback(TrainerCallback):
     """Evaluates the model at each save, at each evaluation of the Trainer, or every so many steps.
 
-    ``every`` is "save", "evaluate" or a number of steps. ``processor`` is the Trainer's own (processing_class) unless one
-    is given. ``at_start`` evaluates before the first step, too: what is wrong with options or data is said then, not
-    hours later. The other options are those of babycli.evaluate.
+    ``every`` is "save", "evaluate" or a number of steps. ``processor`` is the Trainer's own (processing_class) unless
+    one is given. ``at_start`` evaluates before the first step, too: what is wrong with options or data is said then,
+    not hours later. The other options are those of babycli.evaluate.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class EvaluationCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if self._at_start:
+        if self._at_start and state.global_step == 0:
             self._run(args, state)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -66,4 +67,4 @@ class EvaluationCallback(TrainerCallback):
         processor = self._processor if self._processor is not None else self._trainer.processing_class
         numbers = self._evaluation.run(self._trainer.model, processor, str(args.output_dir), state.global_step)
         if numbers:
-            self._trainer.log(numbers)
+            self._trainer.log({f"{_OF_EVALUATION}{name}": number for name, number in numbers.items()})

@@ -14,7 +14,7 @@ from babycli.errors import ExitCode, ModelError, UntrustedResultError, UsageErro
 from babycli.evaluation.watch import Watch
 
 _TIME = re.compile(r"([0-9]{1,9})([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 WatchOption = Annotated[
     bool, typer.Option("--watch", help="Evaluate checkpoints as a training saves them, each when it is whole.")
@@ -39,7 +39,7 @@ def patience_in(watch: bool, text: str | None) -> float | None:
     parts = _TIME.findall(text)
     if not parts or "".join(map("".join, parts)) != text:
         raise UsageError(f"--watch-for must be a time, not {text!r:.40}", "write it as  90s, 30m, 2h or 1h30m")
-    return float(sum(int(number) * _SECONDS[unit] for number, unit in parts))
+    return sum(int(number) * _SECONDS[unit] for number, unit in parts)
 
 
 def end(watch: Watch) -> None:

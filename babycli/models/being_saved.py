@@ -69,8 +69,8 @@ def _why_not_whole(file: Path) -> str:
         return "" if length == size else f"{file.name} has {size:,} of {length:,} bytes"
     if file.suffix in _ZIPPED:
         with file.open("rb") as opened:
-            is_zip = opened.read(2) == b"PK"
-        is_cut = not size or (is_zip and not zipfile.is_zipfile(file))
+            start = opened.read(2)
+        is_cut = len(start) < 2 or (start == b"PK" and not zipfile.is_zipfile(file))
         return f"{file.name} has no end yet" if is_cut else ""
     if file.suffix == ".json":
         try:
