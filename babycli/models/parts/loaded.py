@@ -77,6 +77,8 @@ def of_plugin(own: Any, name: str | None) -> Loaded:
     first = next((parameter for module in modules for parameter in module.parameters()), None)
 
     def load(spec: ModelSpec, place: Path) -> Model:
+        for module in modules:
+            module.eval()
         return plugin.as_model(own, spec, {str(i): checkpoint.module_digest(m) for i, m in enumerate(modules)})
 
     family = _family("plugin", abilities, {}, load)
