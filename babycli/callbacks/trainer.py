@@ -67,4 +67,6 @@ class EvaluationCallback(TrainerCallback):
         processor = self._processor if self._processor is not None else self._trainer.processing_class
         numbers = self._evaluation.run(self._trainer.model, processor, str(args.output_dir), state.global_step)
         if numbers:
+            is_due = self._trainer.control.should_log  # the Trainer's own line; to log takes the wish away
             self._trainer.log({f"{_OF_EVALUATION}{name}": number for name, number in numbers.items()})
+            self._trainer.control.should_log = is_due
