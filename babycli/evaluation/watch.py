@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -67,6 +68,8 @@ class Watch:
         """
         if not any(map(glob.has_magic, self.patterns)):
             raise UsageError("--watch waits for checkpoints that are not there yet", "--model 'RUN/checkpoint-*'")
+        if os.environ.get("WORLD_SIZE", "1") != "1":
+            raise UsageError("--watch is for one process", "start it without  accelerate launch  or  torchrun")
         say = self.reporter.say
         if self.options.tasks_were_named:  # better now than when the first checkpoint comes
             check_inputs(self.options, self.reporter)
