@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import REPOSITORY
-from tools.run_notebook import outputs_of
 
 
 def texts(outputs: list[dict[str, object]]) -> list[str]:
@@ -23,7 +23,8 @@ def test_the_notebook_runs(dataset: Path, tmp_path: Path, monkeypatch: pytest.Mo
     Path("babycli-demo").mkdir()
     Path("babycli-demo/dataset").symlink_to(dataset)
     kept = [cell["outputs"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    now = list(outputs_of(notebook))
+    run = runpy.run_path(str(REPOSITORY / "tools" / "run_notebook.py"))
+    now = list(run["outputs_of"](notebook))
     assert [texts(of_cell) for of_cell in now] == [texts(of_cell) for of_cell in kept]
     shown = [cell["data"]["text/plain"] for of_cell in now for cell in of_cell if "data" in cell]
     said = [cell["data"]["text/plain"] for of_cell in kept for cell in of_cell if "data" in cell]
