@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -179,12 +180,13 @@ class Odd(nn.Module):
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner = inner
+        self.count: torch.Tensor
         self.register_buffer("count", torch.zeros(1))
         self.cache: dict[str, int] = {}
         self.last: Any = None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        self.count += 1
+        self.count.add_(1)
         self.register_buffer("late", torch.ones(1))
         self.cache["seen"] = 1
         self.requires_grad_(False)
@@ -280,6 +282,45 @@ def test_errors_are_babyclis_own(clip: Path, dataset: Path, tmp_path: Path) -> N
         babycli.evaluate(network, processor=processor_of(clip), **asked)
 
 
+SHARDED = """
+import os, sys, torch
+import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+import babycli
+from babycli.errors import ModelError
+
+os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=sys.argv[1], RANK="0", WORLD_SIZE="1")
+dist.init_process_group("gloo")
+cpu, mesh = torch.device("cpu"), init_device_mesh("cpu", (1,))
+
+class Own:
+    def __init__(self, network): self.network = network
+    def similarity(self, images, texts): return [0.0 for _ in texts]
+
+for network in (
+    fully_shard(torch.nn.Linear(2, 2), mesh=mesh),
+    FullyShardedDataParallel(torch.nn.Linear(2, 2), device_id=cpu),
+    FullyShardedDataParallel(torch.nn.Linear(2, 2), device_id=cpu, use_orig_params=True),
+):
+    try:
+        babycli.evaluate(Own(network), data=sys.argv[2], output_path=sys.argv[3])
+    except ModelError as error:
+        print("--watch" in error.mend, error.message)
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.long
+def test_weights_that_are_spread_over_processes_are_no_whole_model(dataset: Path, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    words = [sys.executable, "-c", SHARDED, port, str(dataset), str(tmp_path)]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ran.stdout.count("True the weights are spread over several processes") == 3, ran.stderr
+
+
 def test_runs_are_read_and_compared_as_the_report_does(tmp_path: Path, run_babycli: Babycli) -> None:
     for seed, name in enumerate("ab"):
         write_run(tmp_path, name, drawn(seed, {"vtwt": 0.6, "saycam_caption": 0.2}))
@@ -323,4 +364,4 @@ def test_importing_babycli_waits_for_nothing() -> None:
     assert ran.stdout.split() == ["babycli"]
     assert {"evaluate", "read_runs", "compare"} <= set(dir(babycli))
     with pytest.raises(AttributeError):
-        _ = babycli.evaluation_of_nothing  # type: ignore[attr-defined]
+        _ = babycli.evaluation_of_nothing

@@ -25,7 +25,7 @@ def outputs_of(notebook: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             shown = _run("".join(cell["source"]), names)
-        outputs = []
+        outputs: list[dict[str, Any]] = []
         if printed.getvalue():
             lines = printed.getvalue().splitlines(keepends=True)
             outputs.append({"output_type": "stream", "name": "stdout", "text": lines})

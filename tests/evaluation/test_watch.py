@@ -56,8 +56,8 @@ def save_slowly(source: Path, folder: Path, seconds: float, *, in_pieces_of: int
     (folder / "trainer_state.json").write_text("{}")
 
 
-def in_background(action: Callable[[], object]) -> threading.Thread:
-    thread = threading.Thread(target=action)
+def in_background(action: Callable[[], object], after_s: float = 0) -> threading.Thread:
+    thread = threading.Timer(after_s, action)
     thread.start()
     return thread
 
@@ -102,7 +102,7 @@ def test_one_that_vanishes_and_one_that_is_broken_are_passed_over(linked: Path, 
         shutil.copytree(small, f"run/checkpoint-{step}")
     Path("run/checkpoint-1/config.json").write_text("{")  # and nobody goes on writing it
     Path("run/checkpoint-2/model.safetensors").unlink()
-    in_background(lambda: (time.sleep(0.4), shutil.rmtree("run/checkpoint-2")))
+    in_background(lambda: shutil.rmtree("run/checkpoint-2"), after_s=0.4)
     shutil.copytree(small, "run/tmp-checkpoint-4")
     ran = babycli(*WATCH, "--watch-for", "2s")
     assert ran.code == 5
@@ -129,7 +129,7 @@ def test_numbers_that_are_none_are_said_and_the_watch_goes_on(linked: Path, smal
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it(linked: Path, babycli: Babycli, number: signal.Signals) -> None:
-    in_background(lambda: (time.sleep(0.4), os.kill(os.getpid(), number)))
+    in_background(lambda: os.kill(os.getpid(), number), after_s=0.4)
     ran = babycli(*WATCH)
     assert ran.code == 130
     assert "stopped watching; the same command goes on" in ran.err

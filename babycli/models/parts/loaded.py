@@ -19,6 +19,7 @@ from typing import Any
 
 from accelerate.utils import extract_model_from_parallel
 from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.distributed.tensor import DTensor
 from transformers import GenerationConfig, PreTrainedModel
 
@@ -50,7 +51,7 @@ def of_transformers(network: Any, processor: Any, name: str | None) -> Loaded:
     Raises UsageError without a processor, ModelError for a network that no family reads or that is not whole here.
     """
     module = _unwrapped(network)
-    _check_is_here(module)
+    _check_is_here(network)
     if processor is None:
         raise UsageError(
             f"a {type(module).__name__} is asked through its processor, and none was given",
@@ -133,10 +134,10 @@ def _unwrapped(model: Any) -> Any:
 def _check_is_here(module: nn.Module) -> None:
     """Checks that all weights are whole, in this process, on a device. Raises ModelError."""
     sharded = [name for name, p in module.named_parameters() if isinstance(p, DTensor) or hasattr(p, "ds_id")]
-    flat = [name for name, _ in module.named_parameters() if "_flat_param" in name]
-    if sharded or flat:
+    sharded += [name or "all" for name, each in module.named_modules() if isinstance(each, FullyShardedDataParallel)]
+    if sharded:
         raise ModelError(
-            f"the weights are spread over several processes (FSDP, DeepSpeed): {listed([*sharded, *flat])}", _SHARDED
+            f"the weights are spread over several processes (FSDP, DeepSpeed): {listed(sharded)}", _SHARDED
         )
     nowhere = [name for name, p in module.named_parameters() if p.is_meta]
     if nowhere:
