@@ -17,7 +17,7 @@ _TIME = re.compile(r"([0-9]{1,9})([smhd])")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 WatchOption = Annotated[
-    bool, typer.Option("--watch", help="Evaluate checkpoints as a training saves them, each when it is whole.")
+    bool, typer.Option("--watch", help="Evaluate checkpoints as they appear, each when it is whole.")
 ]
 WatchForOption = Annotated[
     str | None,

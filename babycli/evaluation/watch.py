@@ -1,6 +1,6 @@
 """Checkpoints of a training, evaluated as they appear.
 
-Owns which is evaluated next, and when there is nothing more to wait for. models/being_saved.py tells whether one is
+Owns which is evaluated next, and when there is nothing more to wait for. models/parts/being_saved.py tells whether one is
 whole. Never looks into a run: one checkpoint after the other goes through babycli.evaluation.suite.
 
 A checkpoint that was evaluated is marked in its run.json, with a digest of what was asked and of how its files were.
@@ -28,7 +28,7 @@ from babycli.files import in_home
 from babycli.logs.runlog import log_name, mark_watched
 from babycli.logs.schema import read_run
 from babycli.models import matching
-from babycli.models.being_saved import State, is_aside, settles_in, state_of, why_not_whole
+from babycli.models.parts.being_saved import State, is_aside, settles_in, state_of, why_not_whole
 
 POLL_S = 1.0
 TRIED_ANYWAY_S = 600.0  # a checkpoint that is not whole, and that nobody writes any more

@@ -1,7 +1,8 @@
 """Other evaluation programs, each in a folder of its own that can be deleted.
 
 Owns finding them. A package here brings commands, and adds what it has to the rooms below it: model families, readers
-of logs and forms of reports. No room knows of it: only cli.py calls ``commands`` and ``register``.
+of logs and forms of reports. No room knows of it: only cli.py calls ``commands``, and
+``register`` is called there and in api.py.
 """
 
 from __future__ import annotations

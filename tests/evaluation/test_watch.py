@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 
 from babycli.commands import watching
 from babycli.evaluation import watch
-from babycli.models import being_saved
-from babycli.models.being_saved import why_not_whole
+from babycli.models.parts import being_saved
+from babycli.models.parts.being_saved import why_not_whole
 from tests.checkpoints import DEMO_WORDS, write_checkpoint
 from tests.conftest import Babycli
 from tests.evaluation.logs import read_json

@@ -32,7 +32,7 @@ PARTIAL = ("non_lora_trainables.bin", "mm_projector.bin")
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 _NAMED_BY_CONFIG = "transformers_weights"  # a key of config.json with which transformers is told another file
 _INDEX = ".index.json"
-OF_WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pt", ".pth", ".h5", ".msgpack", ".gguf")
+_OF_WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pt", ".pth", ".h5", ".msgpack", ".gguf")
 # What a training run leaves in the same folder, and what is no weights of a model.
 _OF_TRAINING = ("training_args.bin", "optimizer*", "scheduler*", "scaler*", "sampler*", "rng_state*", "random_states*")
 _DISTRIBUTED = re.compile(r"shard-\d{5}-model-\d{5}-of-\d{5}\.safetensors")
@@ -149,7 +149,7 @@ def weight_map(index: Path) -> dict[str, str]:
     try:
         by_name = json.loads(read_file(index))["weight_map"].items()
         for _, file in by_name:
-            if not file.isprintable() or Path(file).suffix not in ("", *OF_WEIGHTS):
+            if not file.isprintable() or Path(file).suffix not in ("", *_OF_WEIGHTS):
                 raise ValueError(f"{file!r:.80} is no name of a file of weights")
         return {str(name): str(Path(file)) for name, file in by_name}
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
@@ -244,7 +244,7 @@ def _weights_in(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix in OF_WEIGHTS
+        if path.suffix in _OF_WEIGHTS
         and not any(fnmatch.fnmatch(path.name, pattern) for pattern in _OF_TRAINING)
         and path.is_file()
     )

@@ -20,15 +20,14 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from babycli.errors import BabycliError
 from babycli.files import read_file
-from babycli.models.parts.weight_files import OF_WEIGHTS, index_shards
 
 SETTLED_S = 2.0  # with the Trainer's last file
 SETTLED_OTHERWISE_S = 30.0
 LAST_FILE = "trainer_state.json"
 _OF_TRAINER = "training_args.bin"
 _ZIPPED = (".bin", ".pt", ".pth", ".ckpt")
+_OF_WEIGHTS = (".safetensors", *_ZIPPED)
 _ASIDE = (".", "tmp-", "tmp_")  # in front of the name of what will be renamed when it is whole
 State = tuple[tuple[str, int, int], ...]  # of each file: its name, its size, and when it was changed, in nanoseconds
 
@@ -58,7 +57,7 @@ def why_not_whole(path: Path) -> str:
     try:
         files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.is_file())
         return next(filter(None, map(_why_not_whole, files)), "") or _why_not_all(path, files)
-    except (OSError, BabycliError) as error:
+    except OSError as error:
         return str(error)
 
 
@@ -99,16 +98,24 @@ def _declared_length(file: Path) -> int:
         return 8
 
 
+def _shards(index: Path) -> list[str]:
+    """Reads the names of the shards in an index; none of one that is damaged, which its reader will tell."""
+    try:
+        return sorted({str(shard) for shard in json.loads(read_file(index))["weight_map"].values()})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
 def _why_not_all(path: Path, files: Sequence[Path]) -> str:
     """Tells which file of a folder is still to come; "" if none is known."""
     if path.is_file():
         return ""
     names = {file.name for file in files}
     for index in (file for file in files if file.name.endswith(".index.json")):
-        if missing := [shard for shard in index_shards(index) if not os.path.exists(path / shard)]:
+        if missing := [shard for shard in _shards(index) if not os.path.exists(path / shard)]:
             return f"{missing[0]} is not there yet"
     if _OF_TRAINER in names and LAST_FILE not in names:
         return f"{LAST_FILE} is not there yet"
-    if not any(file.suffix in OF_WEIGHTS and file.name != _OF_TRAINER for file in files):
+    if not any(file.suffix in _OF_WEIGHTS and file.name != _OF_TRAINER for file in files):
         return "there are no weights yet"
     return ""
