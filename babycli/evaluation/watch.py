@@ -1,7 +1,7 @@
 """Checkpoints of a training, evaluated as they appear.
 
-Owns which is evaluated next, and when there is nothing more to wait for. models/parts/being_saved.py tells whether one is
-whole. Never looks into a run: one checkpoint after the other goes through babycli.evaluation.suite.
+Owns which is evaluated next, and when there is nothing more to wait for. models/parts/being_saved.py tells whether one
+is whole. Never looks into a run: one checkpoint after the other goes through babycli.evaluation.suite.
 
 A checkpoint that was evaluated is marked in its run.json, with a digest of what was asked and of how its files were.
 So the same command, given again, does nothing twice; a checkpoint whose files have changed is another one.
