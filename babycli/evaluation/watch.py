@@ -31,6 +31,7 @@ from babycli.models import matching
 from babycli.models.parts.being_saved import State, is_aside, settles_in, state_of, why_not_whole
 
 POLL_S = 1.0
+_UNITS = (("h", 3600), ("min", 60), ("s", 1))
 TRIED_ANYWAY_S = 600.0  # a checkpoint that is not whole, and that nobody writes any more
 # Options that change no score, or that are digested in another form.
 _WITHOUT_EFFECT = (
@@ -60,6 +61,7 @@ class Watch:
     show: Callable[[Sequence[Evaluated]], None]  # is told the results of each
     failed: list[Failed] = field(default_factory=list)
     _seen: dict[str, _Seen] = field(default_factory=dict)
+    _has_seen_any: bool = False
 
     def run(self) -> None:
         """Evaluates checkpoints until none has come for ``patience_s``. ``failed`` names those that could not be.
@@ -84,7 +86,13 @@ class Watch:
         except KeyboardInterrupt:
             say("stopped watching; the same command goes on")
             raise
-        say(f"no new checkpoint for {self.patience_s:g} s: done")
+        waited = next(f"{self.patience_s / s:g} {unit}" for unit, s in _UNITS if self.patience_s >= s or s == 1)
+        if not self._has_seen_any:
+            raise UsageError(
+                f"no checkpoint was named {' or '.join(map(repr, self.patterns))} for {waited}",
+                "--model 'RUN/checkpoint-*', with the folder of the training",
+            )
+        say(f"no new checkpoint for {waited}: done")
 
     def _look(self) -> bool:
         """Looks at all checkpoints, and tells whether anything has changed."""
@@ -100,7 +108,7 @@ class Watch:
         for name, state in found.items():
             seen = self._seen.get(name)
             if seen is None or seen.state != state:
-                changed = True
+                changed = self._has_seen_any = True
                 self._seen[name] = _Seen(state, now, self._was_evaluated(name, state))
         return changed
 

@@ -149,6 +149,12 @@ def test_words_that_do_not_fit(linked: Path, small: Path, babycli: Babycli, word
     assert told in ran.err
 
 
+def test_a_pattern_that_nothing_ever_had_is_no_success(linked: Path, babycli: Babycli) -> None:
+    ran = babycli(*WATCH, "--watch-for", "1s")
+    assert ran.code == 2
+    assert "no checkpoint was named 'run/checkpoint-*' for 0.4 s" in ran.err
+
+
 def test_missing_data_are_told_before_the_first_checkpoint_comes(empty_folder: None, babycli: Babycli) -> None:
     ran = babycli(*WATCH)
     assert ran.code == 3
