@@ -40,7 +40,7 @@ class Evaluation:
         if step == self._last_step:
             return {}
         self._last_step = step
-        name = f"{Path(folder).absolute()}/checkpoint-{step}"  # as the Trainer's own folders, whose curve it is
+        name = f"{Path(folder)}/checkpoint-{step}"  # as the Trainer's own folders, whose curve it is
         try:
             runs = api.evaluate(model, processor=processor, name=name, **self._options)
         except BabycliError as error:
