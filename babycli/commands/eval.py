@@ -175,6 +175,7 @@ def evaluate(
         bool,
         typer.Option("--resume/--no-resume", help="Go on with an unfinished run of the same model and tasks."),
     ] = True,
+    rerun: Annotated[bool, typer.Option("--rerun", help="Evaluate again what is evaluated already.")] = False,
     cache: Annotated[
         Path | None,
         typer.Option(
@@ -246,6 +247,7 @@ def evaluate(
         prompts=parse_prompts(prompt or ()),
         batch_check=(0 if precision == Dtype.FLOAT32 else DEFAULT_TRIALS) if batch_check is None else batch_check,
         resume=resume,
+        rerun=rerun,
         reuse_prefixes=prefix_reuse,
         reuse_features=feature_reuse,
         cache=cache,

@@ -31,7 +31,7 @@ from babycli.evaluation.prefetch import N_THREADS
 from babycli.evaluation.results import SEED
 from babycli.models import Resolved, all_families
 from babycli.models import control as control_models
-from babycli.models.base import Model, ModelSpec
+from babycli.models.base import Model, ModelInfo, ModelSpec
 from babycli.wording import ControlKind
 
 CONSTANT_MODEL = f"{control_models.PREFIX}constant"
@@ -69,20 +69,32 @@ class Controls:
 
     def apply(self, model: Model, spec: ModelSpec, inputs: Inputs) -> tuple[Inputs, AppliedControl | None]:
         """Gives the inputs to show the model, and the control for the log. Raises DataError for a broken image."""
+        control = self.applied(model.info, spec, inputs)
         if self._kind is None:
-            return inputs, _of_control_model(model, spec)
-        blind_how = model.info.abilities.blind
+            return inputs, control
         if self._kind == ControlKind.SHUFFLED:
-            shown, how = self._shuffled(inputs), "another image of the same task and kind"
+            shown = self._shuffled(inputs)
         elif self._kind == ControlKind.CONSTANT:
-            shown, how = inputs, f"{_HOW_OF_MODELS['constant']}, the model is not loaded"
-        elif blind_how:
-            shown, how = _showing(inputs, lambda task: Context.without_images), blind_how
+            shown = inputs
+        elif model.info.abilities.blind:
+            shown = _showing(inputs, lambda task: Context.without_images)
         else:
             shown = self._in_mean_colours(inputs)
-            how = _ONE_PLANE if any(map(_shows_several, inputs.tasks)) else _PLANES
-        self._say(f"control {self._kind} of {spec.name}: {how}")
-        return shown, AppliedControl(self._kind, how, SEED)
+        assert control is not None
+        self._say(f"control {self._kind} of {spec.name}: {control.how}")
+        return shown, control
+
+    def applied(self, info: ModelInfo, spec: ModelSpec, inputs: Inputs) -> AppliedControl | None:
+        """Gives the control for the log of a run of a model with these facts, without applying it."""
+        if self._kind is None:
+            return _of_control_model(info, spec)
+        if self._kind == ControlKind.SHUFFLED:
+            how = "another image of the same task and kind"
+        elif self._kind == ControlKind.CONSTANT:
+            how = f"{_HOW_OF_MODELS['constant']}, the model is not loaded"
+        else:
+            how = info.abilities.blind or (_ONE_PLANE if any(map(_shows_several, inputs.tasks)) else _PLANES)
+        return AppliedControl(self._kind, how, SEED)
 
     def _shuffled(self, inputs: Inputs) -> Inputs:
         def show(task: TaskInput) -> Callable[[Context], Context]:
@@ -205,9 +217,9 @@ def _planes(inputs: Inputs, count: Callable[[int], None]) -> dict[str, _Plane]:
     return planes
 
 
-def _of_control_model(model: Model, spec: ModelSpec) -> AppliedControl | None:
+def _of_control_model(info: ModelInfo, spec: ModelSpec) -> AppliedControl | None:
     """Gives the control for the log where --model itself names a control; else None."""
-    if model.info.family != "control":
+    if info.family != "control":
         return None
     named = control_models.parse(spec.source, spec.args)
     how = f"{_HOW_OF_MODELS[named.kind]} {named.pick}".rstrip()

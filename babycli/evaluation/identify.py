@@ -10,6 +10,7 @@ import functools
 import hashlib
 import inspect
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import babycli
@@ -18,7 +19,7 @@ from babycli.evaluation.inputs import Inputs, TaskInput
 from babycli.evaluation.prompts import OWN_WORDS, answers_of
 from babycli.foreign import code_of, is_own
 from babycli.logs.identity import Data, Identity, ModelIdentity, Question, Software, TaskQuestion
-from babycli.models.base import Model, ModelSpec, args_with_effect
+from babycli.models.base import Model, ModelInfo, ModelSpec, args_with_effect
 from babycli.tasks.base import Task
 
 _GIT_S = 10
@@ -29,14 +30,25 @@ def identify(
     inputs: Inputs, model: Model, spec: ModelSpec, limit: int | None, control: AppliedControl | None
 ) -> Identity:
     """Gives the identity of a run: the model, the question, the data, and the software."""
-    info = model.info
+    return identify_as(inputs, model.info, spec, limit, control, lambda t: model.render(_example(t)))
+
+
+def identify_as(
+    inputs: Inputs,
+    info: ModelInfo,
+    spec: ModelSpec,
+    limit: int | None,
+    control: AppliedControl | None,
+    render: Callable[[TaskInput], str],
+) -> Identity:
+    """Gives the identity of a run of a model of which only the facts are known, and how it renders a task's prompt."""
     return Identity(
         ModelIdentity(info.family, info.fingerprint, info.dtype, info.template, args_with_effect(spec.args)),
         Question(
             spec.scoring,
             control,
             limit,
-            {t.task.name: _question(t, model) for t in inputs.tasks},
+            {t.task.name: _question(t, info, render) for t in inputs.tasks},
             inputs.dialogue.history,
             inputs.dialogue.max_new_tokens,
         ),
@@ -49,15 +61,15 @@ def identify(
     )
 
 
-def _question(task_input: TaskInput, model: Model) -> TaskQuestion:
+def _question(task_input: TaskInput, info: ModelInfo, render: Callable[[TaskInput], str]) -> TaskQuestion:
     task, prompt = task_input.task, task_input.prompt
     return TaskQuestion(
         version=task.version,
         n_units=len(task_input.items),
         skipped=task_input.skipped,
         prompt=prompt.text,
-        rendered_prompt="" if prompt.origin == OWN_WORDS else model.render(_example(task_input)),
-        answers=answers_of(task, model.info.abilities),
+        rendered_prompt="" if prompt.origin == OWN_WORDS else render(task_input),
+        answers=answers_of(task, info.abilities),
         code=_code(task),
     )
 

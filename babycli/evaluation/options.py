@@ -42,6 +42,7 @@ class Options:
     prompts: Mapping[str, str]  # by task, instead of the family's
     batch_check: int  # trials of each task to score again one by one
     resume: bool
+    rerun: bool  # also where a finished run is the same
     reuse_prefixes: bool
     reuse_features: bool  # keep what vision towers give for checkpoints with the same tower
     cache: Path | None  # a folder of scores to take from and add to

@@ -28,7 +28,7 @@ def find_unfinished(runs: Path, now: Identity) -> Path | None:
     """
     conflict: ResumeError | None = None
     is_last = True
-    for folder, run in _latest_first(runs):
+    for folder, run in latest_first(runs):
         if _asked(run) != _asked_now(now):
             continue
         if not any(folder.glob("*_results.json")):
@@ -68,7 +68,7 @@ def _check_run(folder: Path, run: Mapping[str, Any]) -> None:
         )
 
 
-def _latest_first(runs: Path) -> list[tuple[Path, dict[str, Any]]]:
+def latest_first(runs: Path) -> list[tuple[Path, dict[str, Any]]]:
     """Lists the runs of a model, the last begun first."""
     there = [(folder, run) for folder in sorted(runs.glob("*/")) if (run := read_run(folder)) is not None]
     return sorted(there, key=lambda pair: (_start(*pair), pair[0]), reverse=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from babycli.evaluation.batch_check import check_batches
 from babycli.evaluation.cache import AnswerCache
 from babycli.evaluation.controls import Controls
 from babycli.evaluation.distributed import Processes
+from babycli.evaluation.finished import Finished, FinishedRuns
 from babycli.evaluation.identify import identify
 from babycli.evaluation.inputs import Inputs
 from babycli.evaluation.memory import MORE_MEMORY, Batching, is_out_of_memory
@@ -88,6 +89,8 @@ class ModelRun:
         self._shared, self._resolved = shared, resolved
         self._options, self._reporter, self._processes = shared.options, shared.reporter, shared.processes
         self.is_running = False  # requests may be under way in other processes
+        runs = shared.options.output / log_name(resolved.name)
+        self._finished = FinishedRuns(shared.options, runs, shared.reporter.say)
 
     def evaluate(self, of_sets: Sequence[Inputs]) -> list[Evaluated]:
         """Loads the model, runs it and decides its tasks, a run for each set of data.
@@ -97,6 +100,11 @@ class ModelRun:
         options, reporter = self._options, self._reporter
         started, arguments = _utc_now(), self._shared.controls.arguments(options.model_args)
         spec = self._shared.spec(self._resolved, arguments)
+        repeated = self._repeated(
+            lambda: self._finished.find_unloaded(self._resolved, spec, of_sets, self._shared.controls)
+        )
+        if repeated is not None:
+            return repeated
         if options.control != ControlKind.CONSTANT:
             reporter.say(f"loading {spec.name} on {spec.device}{self._precision()}")
             spec = replace(spec, trials=trials_of(of_sets, options.prompts, options.scoring, options.ways))
@@ -125,6 +133,9 @@ class ModelRun:
             processes.together(lambda: begin(model, inputs, self._reporter.say))
         inputs, control = processes.together(lambda: self._shared.controls.apply(model, spec, inputs))
         identity = identify(inputs, model, spec, options.limit, control)
+        repeated = None if _is_unknown(model.info) else self._repeated(lambda: _listed(self._finished.find(identity)))
+        if repeated is not None:
+            return repeated
         unit_images = options.batch_size or _unit_images(spec.device)
         n_talks = processes.n * processes.share(talks_at_once(inputs, model, unit_images))
         rounds = Rounds(inputs, options.scoring, n_talks=n_talks)
@@ -157,6 +168,16 @@ class ModelRun:
             total: dict[Phase, float] = {phase: sum(seconds[phase] for seconds in everywhere) for phase in PHASES}
             session |= {"end": _utc_now(), "timings": total, "batching": batching.events}
             return [self._conclude(rounds, model, inputs, log, total)]
+
+    def _repeated(self, find: Callable[[], Sequence[Finished] | None]) -> list[Evaluated] | None:
+        """Gives the finished runs that this command would repeat, of which it says so; None where there are none."""
+        processes = self._processes
+        found = processes.together(lambda: find() if processes.is_first else None)
+        if not processes.share(bool(found)):
+            return None
+        for run in found or ():
+            self._reporter.say(f"already evaluated: {run.folder}; --rerun does it again")
+        return [Evaluated(run.results_path, run.results, run.replies, run.run["timings"]) for run in found or ()]
 
     def _play(
         self,
@@ -273,7 +294,7 @@ class ModelRun:
         if folder is None or info.abilities.plays_back or not self._processes.is_first:
             yield {}
             return
-        if info.n_parameters is None:
+        if _is_unknown(info):
             self._note("no --cache for a model of your own: babycli cannot tell whether its weights have changed")
             yield {}
             return
@@ -395,6 +416,15 @@ def _batch_check(
         drift = "" if check.max_difference is None else f", scores differ by up to {check.max_difference:.2g}"
         reporter.say(f"batch check: {task}: {check.n_flipped} of {check.n_trials} decisions flip one by one{drift}")
     return {task: {"seed": SEED} | asdict(check) for task, check in checks.items()}
+
+
+def _listed(run: Finished | None) -> list[Finished] | None:
+    return None if run is None else [run]
+
+
+def _is_unknown(info: ModelInfo) -> bool:
+    """Tells whether the weights of a model may have changed without its fingerprint: those of a user's own."""
+    return info.n_parameters is None and not info.abilities.plays_back
 
 
 def _loaded(resolved: Resolved, spec: ModelSpec) -> Model:

@@ -8,6 +8,7 @@ one, so that a kill loses none of them, and are forced to the disk every few sec
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import time
@@ -75,6 +76,7 @@ class RunLog:
         self._scores_path = folder / f"scores.rank{rank}.jsonl"
         self._synced = time.monotonic()
         self._known: dict[Key, Answered] | None = None
+        self._files: dict[str, str] = {}  # SHA-256 of those that a finished run has, by name
         self.damaged: tuple[str, ...] = ()  # lines that the last answers() passed over
         with _explained(self._scores_path):
             _check_own(self._scores_path)
@@ -130,16 +132,26 @@ class RunLog:
         self._known = None
 
     def write_results(self, results: Mapping[str, Any]) -> Path:
-        path = self.folder / f"{self.timestamp}_results.json"
-        self._write(path, _pretty(results))
+        """Writes the results, and before them the digests of all files of a finished run into run.json."""
+        path, content = self.folder / f"{self.timestamp}_results.json", _pretty(results)
+        self._note(path, content)
+        self.write_provenance(files=self._files)
+        self._write(path, content)
         return path
 
     def write_outcomes(self, outcomes: Mapping[str, Any]) -> None:
-        self._write(self.folder / f"{self.timestamp}_outcomes.json", orjson.dumps(outcomes))
+        self._write_noted(self.folder / f"{self.timestamp}_outcomes.json", orjson.dumps(outcomes))
 
     def write_samples(self, task: str, lines: Iterable[Mapping[str, Any]]) -> None:
         content = b"".join(orjson.dumps(line) + b"\n" for line in lines)
-        self._write(self.folder / f"{self.timestamp}_samples_{task}.jsonl", content)
+        self._write_noted(self.folder / f"{self.timestamp}_samples_{task}.jsonl", content)
+
+    def _write_noted(self, path: Path, content: bytes) -> None:
+        self._note(path, content)
+        self._write(path, content)
+
+    def _note(self, path: Path, content: bytes) -> None:
+        self._files[path.name] = hashlib.sha256(content).hexdigest()
 
     def _lock(self) -> None:
         if not lock_now(self._scores.fileno()):

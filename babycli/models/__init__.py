@@ -134,12 +134,16 @@ def load_model(resolved: Resolved, spec: ModelSpec) -> Model:
         check_torchvision()
     place, spec = _with_base(resolved, spec, fetch)
     family = _checked_family(resolved, place, spec)
-    own = [place] if spec.adapter is None else [place, spec.adapter]
-    with watching([*own, *(in_home(value) for value in spec.args.values() if value)]):
+    with watching(read_places(place, spec)) as watch:
         model = family.load(spec, place)
-    if commit := commit_of(spec.adapter or place):
-        model.info = replace(model.info, commit=commit)
+    model.info = replace(model.info, files=watch.files, commit=commit_of(spec.adapter or place))
     return model
+
+
+def read_places(place: Path, spec: ModelSpec) -> list[Path]:
+    """Gives the places that a model may be read from: its checkpoint, its adapter, and what arguments may name."""
+    own = [place] if spec.adapter is None else [place, spec.adapter]
+    return [*own, *(in_home(value) for value in spec.args.values() if value)]
 
 
 def outline_model(resolved: Resolved, spec: ModelSpec) -> Outline:

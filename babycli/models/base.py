@@ -138,6 +138,15 @@ def args_with_effect(args: Mapping[str, str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class FilesRead:
+    """The files that a model was read from, by which a later command tells without loading it that it is the same."""
+
+    places: tuple[str, ...]  # the checkpoint, and what arguments name
+    listing: str  # SHA-256 over the names of all files there
+    hashed: tuple[str, ...]  # those that the fingerprint is of
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """Facts about a loaded model, for run.json."""
 
@@ -153,6 +162,7 @@ class ModelInfo:
     prompts: Mapping[str, str] = field(default_factory=dict)  # by task, of a model that brings its own
     prompts_like: str = ""  # the family whose prompts it takes, if not its own
     commit: str = ""  # of the hub's repository, for which its name or branch stood; "" for a local model
+    files: FilesRead | None = None  # None where its fingerprint is not of files alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from babycli.errors import ModelError, UnfitFileError
 from babycli.files import file_digest, open_to_read, open_whole, read_file
 from babycli.models.parts.pickles import check_pickles
-from babycli.models.parts.unchanged import check_unchanged
+from babycli.models.parts.unchanged import note_hashed
 from babycli.wording import all_of, first_line, listed, one_line
 
 # Keys under which training programs keep the weights, one level down.
@@ -276,7 +276,7 @@ def fingerprint(files: Iterable[Path]) -> str:
     for file in sorted(files, key=lambda f: f.name):
         try:
             digest = file_digest(file)
-            check_unchanged(file)
+            note_hashed(file)
         except OSError as error:
             raise ModelError(f"cannot read {file}: {error.strerror}") from error
         whole.update(f"{file.name}\0{digest}\n".encode())

@@ -1,0 +1,175 @@
+"""Finding the finished run that a command would only repeat.
+
+Owns when a run counts as the same: its identity is, and its files are as they were written. Never computes an answer
+and never writes. Where the files of a checkpoint tell which model it is, that model is not even loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from babycli.domain import Estimate, TaskResult
+from babycli.errors import ModelError
+from babycli.evaluation.controls import Controls
+from babycli.evaluation.identify import identify_as
+from babycli.evaluation.inputs import Inputs
+from babycli.evaluation.options import Options
+from babycli.evaluation.prompts import choose_prompts, doable_tasks
+from babycli.evaluation.resume import latest_first
+from babycli.files import file_digest, read_file
+from babycli.logs.fields import mapping
+from babycli.logs.identity import Identity
+from babycli.models import Resolved
+from babycli.models.base import ModelInfo, ModelSpec, args_with_effect
+from babycli.models.recalled import is_still, recall
+from babycli.tasks.replies import Replies
+from babycli.typed import from_json
+from babycli.wording import listed
+
+_SAME = (KeyError, TypeError, ValueError, AttributeError, OverflowError)  # of a log that somebody has edited
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run with all of its files as they were written."""
+
+    folder: Path
+    run: Mapping[str, Any]  # its run.json
+    document: Mapping[str, Any]  # its results
+
+    @property
+    def results_path(self) -> Path:
+        return self.folder / f"{self.folder.name}_results.json"
+
+    @property
+    def results(self) -> list[TaskResult]:
+        return [self._result(task) for task in self.document["n_units"]]
+
+    @property
+    def replies(self) -> dict[str, Replies]:
+        """What the model wrote, counted; none of controls and recordings, as for a run that has just ended."""
+        is_judged = self.run.get("control") is None and not self.run["model"]["abilities"]["plays_back"]
+        counted = self.document["replies"] if is_judged else {}
+        return {task: Replies.from_document(of_task) for task, of_task in counted.items()}
+
+    def _result(self, task: str) -> TaskResult:
+        of_task = {key: self.document[key][task] for key in ("n_units", "ties", "nonfinite", "unanswered", "no_answer")}
+        rows, values = self.document["n-samples"][task], self.document["results"][task]
+        estimates = {}
+        for metric, chance in self.document["chance"][task].items():
+            stderr, interval = values[f"{metric}_stderr,none"], self.document["ci95"][task][metric]
+            estimates[metric] = Estimate(
+                values[f"{metric},none"],
+                None if stderr == "N/A" else stderr,
+                None if interval is None else (interval[0], interval[1]),
+                chance,
+            )
+        skipped = tuple(self.document["skipped"][task])
+        return TaskResult(
+            task, estimates, n_rows=rows["effective"], n_rows_in_file=rows["original"], skipped=skipped, **of_task
+        )
+
+
+class FinishedRuns:
+    """The runs of a model that are finished, as a command looks for one that is the same as its own."""
+
+    def __init__(self, options: Options, runs: Path, say: Callable[[str], None]) -> None:
+        self._options, self._runs, self._say = options, runs, say
+
+    @property
+    def _is_asked(self) -> bool:
+        return self._options.resume and not self._options.rerun
+
+    def find(self, identity: Identity) -> Finished | None:
+        """Finds the latest run of this identity, if it is finished and undamaged."""
+        return self._latest(lambda run: Identity.from_document(run["identity"]) == identity)
+
+    def find_unloaded(
+        self, resolved: Resolved, spec: ModelSpec, of_sets: Sequence[Inputs], controls: Controls
+    ) -> list[Finished] | None:
+        """Finds the finished runs of a model on every set of data; None where the model must be loaded to tell."""
+        recalled = self._recalled(resolved, spec) if self._is_asked else None
+        if recalled is None:
+            return None
+        tasks = [task_input.task for inputs in of_sets for task_input in inputs.tasks]
+        options = self._options
+        try:
+            doable = doable_tasks(tasks, options.tasks_were_named, spec.name, recalled.abilities, _unsaid, options.ways)
+        except ModelError:  # said when the model is loaded
+            return None
+        prompts = choose_prompts(doable, recalled, options.prompts, _unsaid)
+        found: list[Finished] = []
+        for inputs in of_sets:
+            asked = inputs.asking(doable, prompts)
+            if asked.tasks:
+                run = self._latest(_is_of(asked, recalled, spec, options.limit, controls))
+                if run is None:
+                    return None
+                found.append(run)
+        return found if found and is_still(recalled) else None
+
+    def _recalled(self, resolved: Resolved, spec: ModelSpec) -> ModelInfo | None:
+        """Gives the model of the latest run that was of such a model."""
+        args = args_with_effect(spec.args)
+        for _, run in latest_first(self._runs):
+            identity = mapping(mapping(run.get("identity")).get("model"))
+            info = recall(resolved, spec, mapping(run.get("model"))) if identity.get("args") == args else None
+            if info is not None:
+                return info
+        return None
+
+    def _latest(self, is_same: Callable[[Mapping[str, Any]], bool]) -> Finished | None:
+        if not self._is_asked:
+            return None
+        for folder, run in self._alike(is_same):
+            if not any(folder.glob("*_results.json")):
+                return None
+            damaged = _damaged(folder, run)
+            if damaged:
+                self._say(f"note: {folder} is finished, but not as it was written: {listed(damaged)}; evaluating again")
+            elif run.get("batch_check") or not self._options.batch_check:
+                return Finished(folder, run, from_json(read_file(folder / f"{folder.name}_results.json")))
+        return None
+
+    def _alike(self, is_same: Callable[[Mapping[str, Any]], bool]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+        for folder, run in latest_first(self._runs):
+            try:
+                if is_same(run):
+                    yield folder, run
+            except _SAME:
+                continue
+
+
+def _is_of(
+    inputs: Inputs, info: ModelInfo, spec: ModelSpec, limit: int | None, controls: Controls
+) -> Callable[[Mapping[str, Any]], bool]:
+    """Makes the test for runs that ask this model the same. Equal prompts are rendered alike, as the software is."""
+    control = controls.applied(info, spec, inputs)
+
+    def is_same(run: Mapping[str, Any]) -> bool:
+        logged = Identity.from_document(run["identity"])
+        tasks = logged.question.tasks
+        return logged == identify_as(inputs, info, spec, limit, control, lambda t: tasks[t.task.name].rendered_prompt)
+
+    return is_same
+
+
+def _damaged(folder: Path, run: Mapping[str, Any]) -> list[str]:
+    """Names the files of a finished run that are gone or have other bytes than it wrote."""
+    written = mapping(run.get("files"))
+    needed = [f"{folder.name}_{kind}.json" for kind in ("outcomes", "results")]
+    return [name for name in dict.fromkeys([*needed, *written]) if not _is_as_written(folder / name, written.get(name))]
+
+
+def _is_as_written(path: Path, sha256: object) -> bool:
+    try:
+        return path.name == str(path.relative_to(path.parent)) and file_digest(path) == sha256
+    except (OSError, ValueError):
+        return False
+
+
+def _unsaid(message: str) -> None:
+    """Says nothing: of a model that is not loaded, its run has said it."""
