@@ -47,6 +47,7 @@ COMMANDS = {
         "Show all evaluated models in one table: tasks across, 95 % intervals, chance in its own row.",
         before=interop.register,
     ),
+    "runs": OnUse("babycli.commands.runs", "app", "List, show, rename and delete runs.", before=interop.register),
     "cite": OnUse(
         "babycli.commands.cite",
         "cite",

@@ -9,7 +9,7 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,7 +35,7 @@ from babycli.errors import ExitCode, ModelError, ResumeError, UntrustedResultErr
 from babycli.evaluation.batch_check import DEFAULT_TRIALS
 from babycli.evaluation.chosen import chosen_tasks
 from babycli.evaluation.inputs import Dialogue
-from babycli.evaluation.options import Options
+from babycli.evaluation.options import Count, Options
 from babycli.evaluation.prompts import parse_prompts
 from babycli.evaluation.run import Evaluated
 from babycli.evaluation.suite import Failed
@@ -43,6 +43,7 @@ from babycli.evaluation.suite import evaluate as run_evaluation
 from babycli.evaluation.timings import as_table
 from babycli.evaluation.trust import raise_if_untrusted
 from babycli.evaluation.watch import Watch
+from babycli.logs.run_name import checked_name
 from babycli.logs.runlog import log_name
 from babycli.models import DEFAULT_MODEL, has_own_precision, matching
 from babycli.wording import AnswerWay, ControlKind, Dtype, History, Scoring, one_of, whole_number
@@ -168,6 +169,10 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="TEXT", help="Call the run so in reports.", show_default=False),
+    ] = None,
     output_path: Annotated[Path, typer.Option("--output-path", metavar="DIR", help="Where the logs go.")] = Path(
         "logs"
     ),
@@ -252,6 +257,7 @@ def evaluate(
         reuse_features=feature_reuse,
         cache=cache,
         command=context.obj or [],
+        name="" if name is None else _checked_name(name, names),
     )
     if watch:
         with _ended_by_sigterm():
@@ -313,14 +319,23 @@ def _models(named: Sequence[str]) -> list[str]:
     return names
 
 
+def _checked_name(name: str, models: Sequence[str]) -> str:
+    """Checks the name of a run. Raises UsageError for what is no name, and for one name of several models."""
+    if len(models) > 1:
+        raise UsageError(f"--name calls one run, and there are {len(models)} models", "leave it out, or give one model")
+    return checked_name(name)
+
+
 class _Terminal:
     """The reporter that writes to stderr; see babycli.evaluation.options.Reporter."""
 
     def say(self, message: str) -> None:
         say(message)
 
-    def bar(self, what: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
-        return progress_bar(what, total)
+    def bar(
+        self, what: str, total: int | None, unit: str = "", whole: float | None = None
+    ) -> AbstractContextManager[Count]:
+        return progress_bar(what, total, unit, whole=whole)
 
 
 def _raise_if_failed(failed: Sequence[Failed], n_models: int) -> None:

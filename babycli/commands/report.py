@@ -105,6 +105,7 @@ def report(
         bool,
         typer.Option("--with-images", help="With --format html --compare --items: show the images of the items."),
     ] = False,
+    all_runs: Annotated[bool, typer.Option("--all-runs", help="Show all of equal runs, not only the latest.")] = False,
     tasks: Annotated[
         str | None,
         typer.Option(
@@ -155,6 +156,7 @@ def report(
         with_images=with_images,
         root=DatasetRoot.find(data),
         terminal=Terminal(terminal_width(), has_colours() and output is None),
+        all_runs=all_runs,
     )
     write(wanted, say)
 

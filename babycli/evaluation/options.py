@@ -5,7 +5,7 @@ Owns the two types. Never evaluates anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +47,20 @@ class Options:
     reuse_features: bool  # keep what vision towers give for checkpoints with the same tower
     cache: Path | None  # a folder of scores to take from and add to
     command: Sequence[str]  # for run.json
+    name: str = ""  # of the run, in reports; "": the model's
+
+
+class Count(Protocol):
+    """Counts how many more are done, on a progress bar."""
+
+    def __call__(
+        self, n: int, weight: float | None = None, *, now: str = "", is_new: bool = True, more: float = 0.0
+    ) -> None:
+        """Counts ``n`` more.
+
+        ``weight`` is the share of the bar's whole that they are, if not their number, and ``more`` is added to the
+        whole. ``now`` says what is being done; what is not ``is_new`` was done before the bar began.
+        """
 
 
 class Reporter(Protocol):
@@ -54,5 +68,7 @@ class Reporter(Protocol):
 
     def say(self, message: str) -> None: ...
 
-    def bar(self, what: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
+    def bar(
+        self, what: str, total: int | None, unit: str = "", whole: float | None = None
+    ) -> AbstractContextManager[Count]:
         """Shows a progress bar, and gives the function that counts: it takes how many more are done."""

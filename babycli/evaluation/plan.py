@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from babycli.domain import Content, Context, ImageRef, Match, Request, Score, digest_of
+from babycli.domain import Content, Context, ImageRef, Match, Request, Score, Write, digest_of
 from babycli.logs.answers import Key, MatchKey, ScoreKey, WriteKey
 
 
@@ -198,6 +198,21 @@ def shared_out(units: Sequence[Unit], n_processes: int) -> list[list[Unit]]:
 
 def _cost(unit: Unit) -> float:
     """Estimates the time that a unit takes, in encoded images; roughly right for a BabyLLaVA on a CPU."""
-    n_images = sum(max(1, len(item.images)) for item in unit)
-    n_tokens = sum(ask.key.max_new_tokens for item in unit for ask in item.writes if isinstance(ask.key, WriteKey))
-    return n_images + 0.1 * sum(len(item.scores) + len(item.matches) for item in unit) + 0.05 * n_tokens
+    return sum(max(1, len(item.images)) + sum(_cost_behind(ask.key) for ask in item.asks) for item in unit)
+
+
+def _cost_behind(asked: Key | Request) -> float:
+    """Estimates the time that an answer takes beside that of its pictures."""
+    return 0.05 * asked.max_new_tokens if isinstance(asked, WriteKey | Write) else 0.1
+
+
+def cost_of(request: Request) -> float:
+    """Estimates the time that a request takes with a picture of its own."""
+    return 1 + _cost_behind(request)
+
+
+def cost_of_asks(work: Iterable[Work]) -> dict[Key, float]:
+    """Estimates the time that each answer of some work takes; the pictures of a piece are shared out to its answers."""
+    return {
+        ask.key: max(1, len(item.images)) / len(item.asks) + _cost_behind(ask.key) for item in work for ask in item.asks
+    }

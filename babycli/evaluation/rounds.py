@@ -117,6 +117,21 @@ class Rounds:
         return replace(make_plan(self.requests, self._sha256, going_on, both), later=later, begins=begins)
 
     @property
+    def tasks(self) -> dict[Key, str]:
+        """The name of the task of each request of this round; of equal ones, of the last that sends it."""
+        return {self._keys.of(request): game.task.task.name for game in self._playing for request in game.asked}
+
+    @property
+    def later(self) -> Iterator[tuple[Request, int]]:
+        """The requests of conversations with how often the like of them will be sent after this round, at most."""
+        playing = {id(game) for game in self._playing}
+        for game in self._games:
+            if game.is_talk and game.outcome is None:
+                n_turns = max(map(game.task.task.n_turns_of, game.item.rows))
+                n_now = game.n_rounds + (id(game) in playing)
+                yield from ((request, max(0, n_turns - n_now)) for request in game.asked)
+
+    @property
     def row_requests(self) -> list[RowRequest]:
         """The row of each request of this round, in the same order."""
         return [row_request for game in self._playing for row_request in _row_requests(game, self._sha256)]

@@ -28,6 +28,7 @@ from babycli.evaluation.options import Options, Reporter
 from babycli.evaluation.plan import Plan
 from babycli.evaluation.playback import begin, check_control, recorded_tasks
 from babycli.evaluation.prefetch import FeatureStore, Kept
+from babycli.evaluation.progress import Progress, expected
 from babycli.evaluation.prompts import choose_prompts, doable_tasks
 from babycli.evaluation.results import (
     SEED,
@@ -46,7 +47,8 @@ from babycli.evaluation.trials import trials_of
 from babycli.evaluation.under_way import UnderWay
 from babycli.logs.answers import Answered, Key
 from babycli.logs.identity import Identity
-from babycli.logs.runlog import RunLog, log_name, new_folder
+from babycli.logs.run_name import name_of
+from babycli.logs.runlog import RunLog, log_name, new_folder, rename_run
 from babycli.models import Resolved, free_bytes_on, load_model, memory_of
 from babycli.models.base import Model, ModelInfo, ModelSpec
 from babycli.tasks.replies import Replies
@@ -157,6 +159,7 @@ class ModelRun:
                     status="running",
                     batch_size=batching.unit_images,
                     command=list(options.command),
+                    name=options.name or name_of(log.provenance),
                     sessions=[*log.provenance.get("sessions", []), session],
                     **about,
                 )
@@ -177,6 +180,9 @@ class ModelRun:
             return None
         for run in found or ():
             self._reporter.say(f"already evaluated: {run.folder}; --rerun does it again")
+            if self._options.name not in ("", name_of(run.run)):
+                rename_run(run.folder, self._options.name)
+                self._note(f"it is called {self._options.name} now")
         return [Evaluated(run.results_path, run.results, run.replies, run.run["timings"]) for run in found or ()]
 
     def _play(
@@ -214,18 +220,21 @@ class ModelRun:
             model.open_with(inputs.open_image)
         plan: Plan | None = first
         plans: list[Plan] = []
-        while plan is not None:
-            plans.append(plan)
-            how.features.later = plan.later
-            if self._shared.device == "cpu":  # where it costs nothing
-                how.features.alone |= plan.shared
-            if plan.begins:
-                model.forget()  # other conversations
-            if model.info.abilities.knows_rows:
-                model.meet(processes.share(rounds.row_requests if processes.is_first else []))
-            self._run(plan, len(plans), under_way, model, inputs, how, log, cached)
-            processes.gather(None)  # all that was computed is on the disk
-            plan = processes.share(processes.together(functools.partial(next_plan, plan)))
+        n, whole = expected(rounds, first, processes.n)
+        with self._reporter.bar("evaluating", n, " requests", whole) as count:
+            progress = Progress(count)
+            while plan is not None:
+                plans.append(plan)
+                how.features.later = plan.later
+                if self._shared.device == "cpu":  # where it costs nothing
+                    how.features.alone |= plan.shared
+                if plan.begins:
+                    model.forget()  # other conversations
+                if model.info.abilities.knows_rows:
+                    model.meet(processes.share(rounds.row_requests if processes.is_first else []))
+                self._run(plan, len(plans), rounds, under_way, model, inputs, how, log, cached, progress)
+                processes.gather(None)  # all that was computed is on the disk
+                plan = processes.share(processes.together(functools.partial(next_plan, plan)))
         model.forget()
         if processes.is_first and len(plans) > 1:  # the first is in run.json already
             log.write_provenance(plan=plan_counts(plans))
@@ -351,12 +360,14 @@ class ModelRun:
         self,
         plan: Plan,
         n_round: int,
+        rounds: Rounds,
         under_way: UnderWay,
         model: Model,
         inputs: Inputs,
         how: engine.How,
         log: RunLog,
         cached: Mapping[Key, Answered],
+        progress: Progress,
     ) -> None:
         """Computes this process's share of the answers of a plan that are not on disk yet."""
         processes, batching = self._processes, how.batching
@@ -375,19 +386,19 @@ class ModelRun:
         if due.n_conversations and processes.is_first:
             self._reporter.say(f"reading {due.n_conversations} conversations again that were under way")
         try:
-            with self._reporter.bar("scoring", n_here) as count:
+            progress.begin(plan, rounds.tasks if processes.is_first else {}, done, due.again)
 
-                def keep(answered: Answered) -> None:
-                    nonlocal n_done
-                    log.append(answered)
-                    n_done += 1
-                    count(1)
+            def keep(answered: Answered) -> None:
+                nonlocal n_done
+                log.append(answered)
+                n_done += 1
+                progress.answered(answered)
 
-                if due.now:
-                    engine.read_texts(plan, model)
-                for units in due.again:
-                    engine.run(units, model, inputs.open_image, how, frozenset(), lambda answered: None)
-                engine.run(due.now, model, inputs.open_image, how, done, keep)
+            if due.now:
+                engine.read_texts(plan, model)
+            for units in due.again:
+                engine.run(units, model, inputs.open_image, how, frozenset(), progress.read_again)
+            engine.run(due.now, model, inputs.open_image, how, done, keep)
             log.sync()
         finally:
             if n_done < n_before + n_here:

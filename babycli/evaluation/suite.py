@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from babycli.errors import BabycliError, ExitCode, ModelError, ResumeError
 from babycli.evaluation.controls import Controls
 from babycli.evaluation.distributed import Processes, ProcessesGoneError, join
 from babycli.evaluation.inputs import Inputs, read_inputs
-from babycli.evaluation.options import Options, Reporter
+from babycli.evaluation.options import Count, Options, Reporter
 from babycli.evaluation.prefetch import Kept
 from babycli.evaluation.prompts import doable_tasks, why_not
 from babycli.evaluation.run import Evaluated, ModelRun, Shared
@@ -59,8 +59,12 @@ class _Silent:
         pass
 
     @contextlib.contextmanager
-    def bar(self, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        yield lambda n: None
+    def bar(self, what: str, total: int | None, unit: str = "", whole: float | None = None) -> Iterator[Count]:
+        yield _uncounted
+
+
+def _uncounted(n: int, weight: float | None = None, *, now: str = "", is_new: bool = True, more: float = 0.0) -> None:
+    """Counts nothing."""
 
 
 def _shared(options: Options, reporter: Reporter, processes: Processes) -> Shared:
@@ -82,7 +86,7 @@ def _evaluate_all(shared: Shared) -> tuple[list[Evaluated], list[Failed]]:
     for resolved in models:
         check_spec(resolved, shared.spec(resolved, options.model_args))
     models = shared.controls.standing_in(models)
-    with reporter.bar("reading images", None) as count:
+    with reporter.bar("reading images", None, " images") as count:
         tasks = _tasks_of_any(models, options, reporter)
         of_sets = _inputs(tasks, options, count)
     done: list[Evaluated] = []

@@ -23,6 +23,7 @@ import orjson
 from babycli.errors import DataError, OutputError, ResumeError
 from babycli.files import in_home, lock_now, read_file, replace_file
 from babycli.logs.answers import Answered, Key, is_planted, merged, to_line, whole_bytes
+from babycli.logs.run_name import NAME
 from babycli.logs.schema import NAME_FORMAT, RUN_FILE, SCHEMA_VERSION, read_run
 
 _SYNC_S = 2.0
@@ -55,10 +56,15 @@ def mark_watched(folder: Path, digest: str) -> None:
     """Writes into the run.json of a finished run what a watch knows it by. Raises OutputError."""
     run = read_run(folder)
     if run is not None:
-        try:
+        with _said():
             replace_file(folder / RUN_FILE, _pretty(run | {"watched": digest}))
-        except DataError as error:
-            raise OutputError(error.message, _MEND) from error
+
+
+def rename_run(folder: Path, name: str) -> None:
+    """Gives a run that nobody is writing another name; "": its model's. Raises OutputError."""
+    run = (read_run(folder) or {}) | {NAME: name}
+    with _said():
+        replace_file(folder / RUN_FILE, _pretty(run))
 
 
 class RunLog:
@@ -162,10 +168,8 @@ class RunLog:
             )
 
     def _write(self, path: Path, content: bytes) -> None:
-        try:
+        with _said():
             replace_file(path, content)  # never through a link, which would lead out of the folder
-        except DataError as error:
-            raise OutputError(error.message, _MEND) from error
 
 
 def _check_own(path: Path) -> None:
@@ -182,6 +186,15 @@ def _pretty(value: object) -> bytes:
 
 
 _MEND = "choose another place with --output-path DIR, or free some space"
+
+
+@contextlib.contextmanager
+def _said() -> Iterator[None]:
+    """Turns a DataError of the block into the OutputError of a run."""
+    try:
+        yield
+    except DataError as error:
+        raise OutputError(error.message, _MEND) from error
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import glob
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from babycli.models.base import Family, MemoryProbe, Model, ModelSpec, Outline
 from babycli.models.broken_packages import check_torchvision
 from babycli.models.machine_memory import free_bytes
 from babycli.models.parts.unchanged import watching
-from babycli.wording import did_you_mean, natural_order
+from babycli.wording import any_of, did_you_mean, natural_order
 
 DEFAULT_MODEL = "wsashawn/babyllava_resnext_gpt2"
 BUNDLED = {name: Path(__file__).parent.parent / "demo" / name for name in ("babyllava-tiny", "babyllava-v2-tiny")}
@@ -85,6 +86,8 @@ def resolve(model: str, args: Mapping[str, str]) -> Resolved:
     repo_id, _, revision = model.partition("@")
     if model and (path.is_dir() or (claiming is not None and path.is_file())):
         return Resolved(str(path), claiming, model)
+    if is_path(model) and not path.exists():
+        raise _no_such_folder(model, path)
     is_hub_id = repo_id.count("/") == 1 and not model.startswith((".", "/", "~")) and not repo_id.endswith("/")
     if is_hub_id and "@" in model and not revision:
         raise UsageError(
@@ -98,6 +101,32 @@ def resolve(model: str, args: Mapping[str, str]) -> Resolved:
     raise UsageError(
         f"unknown model {model!r}: it {what}.{did_you_mean(model, [*names, *siblings])}",
         f"give a checkpoint folder, a hub id such as {DEFAULT_MODEL}, or one of: {', '.join([*families, *BUNDLED])}",
+    )
+
+
+def is_path(model: str) -> bool:
+    """Tells whether the name of a model is a path, as it is written, and not one of the model hub.
+
+    A path begins with ``.``, ``/`` or ``~``, has several ``/``, or begins with a folder that exists.
+    """
+    first, slash, _ = model.partition("/")
+    return bool(model) and (
+        model[0] in "./~" or model.partition("@")[0].count("/") > 1 or (bool(slash) and Path(first).is_dir())
+    )
+
+
+def _no_such_folder(model: str, path: Path) -> UsageError:
+    """Explains a path that leads nowhere: how far it leads, and what lies there with a name like it."""
+    there = next((parent for parent in path.parents if parent.is_dir()), path.parent)
+    wanted = path.relative_to(there).parts[0]
+    names = [entry.name for entry in sorted(there.glob("*")) if entry.is_dir()]
+    near = get_close_matches(wanted, names, 3)
+    where = f" in {there}" if there != path.parent else ""
+    lost = f": there is no {wanted!r}{where}" if where else ""
+    guess = f"; did you mean {any_of(str(there / name) for name in near)}?" if near else ""
+    return UsageError(
+        f"no such folder {model}{lost}{guess}",
+        f"check the path; a model of the hub is named as {DEFAULT_MODEL}",
     )
 
 

@@ -22,6 +22,7 @@ from babycli.errors import DataError
 from babycli.logs.content import read_content
 from babycli.logs.fields import count, mapping, number
 from babycli.logs.identity import PROMPT_OPTION, Identity
+from babycli.logs.run_name import name_of
 from babycli.logs.schema import check_schema, read_run
 from babycli.report.documents import Document, read_document, stamp
 from babycli.report.findings import Finding
@@ -40,6 +41,7 @@ from babycli.report.measure import Cell, measured
 from babycli.report.places import results_at
 from babycli.report.readers import programs, reader_of, run_folders
 from babycli.report.runs import Logs, Run, Unread
+from babycli.report.same_runs import titled
 from babycli.report.samples import Samples, count_texts, decide
 from babycli.report.trials import TaskTrials, from_document
 from babycli.tasks import all_tasks
@@ -73,7 +75,7 @@ def load_logs(folder: Path, labels: Labels = dict) -> Logs:
     unread += unfinished_runs(folder, files)
     if not runs:
         raise nothing_to_report(folder, unread)
-    return Logs(tuple(sorted(runs, key=lambda r: (r.data, r.model, r.date))), tuple(unread))
+    return Logs(tuple(titled(sorted(runs, key=lambda r: (r.data, r.model, r.date)))), tuple(unread))
 
 
 def nothing_to_report(folder: Path, unread: Sequence[Unread]) -> DataError:
@@ -185,6 +187,7 @@ def _own(document: Document, shared: Shared) -> Run:
         own_prompts={name: prompts[name] for name in _asked_by_user(fields, run) if name in prompts},
         identity=identity,
         replies=_replies(document),
+        name=name_of(run),
     )
 
 

@@ -11,7 +11,7 @@ from babycli.domain import Metric
 from babycli.report import overall, values
 from babycli.report.gain import Suspicion
 from babycli.report.provisos import provisos
-from babycli.report.rows import Column
+from babycli.report.rows import Column, TableRow
 from babycli.report.tables import (
     MARKS,
     NOT_FAIR,
@@ -59,6 +59,8 @@ def notes(table: Table) -> list[str]:
         told.append("(limit N): only the first N trials of each task; of lmms-eval, rows.")
     if any(run.offset for run in table.runs):
         told.append("(offset M): the first M rows of each task were passed over, so these are other trials.")
+    if equal := [f"{row.label} {max(run.n_equal for run in row.runs)}" for row in table.rows if _is_repeated(row)]:
+        told.append(f"equal runs, of which the latest is shown: {', '.join(equal)}; --all-runs shows all.")
     told += provisos(table.runs)
     if table.gains:
         told.append(
@@ -69,6 +71,10 @@ def notes(table: Table) -> list[str]:
     if table.baselines is not None:
         told.append(f"(published): {table.baselines.title}, {table.baselines.source}; {table.baselines.note}.")
     return told
+
+
+def _is_repeated(row: TableRow) -> bool:
+    return any(run.n_equal > 1 for run in row.runs)
 
 
 def legends(table: Table) -> list[str]:

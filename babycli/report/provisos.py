@@ -26,7 +26,7 @@ def reply_notes(runs: Iterable[Run]) -> list[str]:
         for task, replies in run.replies.items():
             for remark in replies.remarks(sees=not run.control):
                 lead = "MOST REPLIES ARE NONE, so the score says nothing" if replies.is_broken else "odd replies"
-                model = f"{run.model} (control: {run.control})" if run.control else run.model
+                model = f"{run.shown} (control: {run.control})" if run.control else run.shown
                 told.append(f"{lead}: {model} {task}: {remark}.")
     return list(dict.fromkeys(told))
 

@@ -49,7 +49,7 @@ def records(table: Table) -> list[dict[str, object]]:
 def _overall_record(data: str, run: Run, overall: Overall) -> dict[str, object]:
     """Makes the record of a mean over tasks, of which ``n_units`` were run; a missing one counts 0."""
     return {
-        "model": run.model,
+        "model": run.shown,
         "data": data,
         "task": BENCHMARK,
         "metric": "overall" if overall.way == AnswerWay.WRITTEN else f"overall_{overall.way}",
@@ -65,6 +65,9 @@ def _overall_record(data: str, run: Run, overall: Overall) -> dict[str, object]:
         "model_args": ",".join(run.args),
         "date": run.date,
         "program": run.program,
+        "path": run.model,
+        "name": run.name or None,
+        "n_equal_runs": run.n_equal,
         "results": str(run.path),
     }
 
@@ -79,7 +82,7 @@ def _record(data: str, run: Run, column: Column, cell: Cell) -> dict[str, object
     task, metric = column
     plain, clustered = cell.ci95 or (None, None), cell.ci95_clustered or (None, None)
     return {
-        "model": run.model,
+        "model": run.shown,
         "data": data,
         "task": task,
         "metric": metric,
@@ -114,6 +117,9 @@ def _record(data: str, run: Run, column: Column, cell: Cell) -> dict[str, object
         "date": run.date,
         "program": run.program,
         "wrapper": run.wrapper or None,
+        "path": run.model,
+        "name": run.name or None,
+        "n_equal_runs": run.n_equal,
         "results": str(run.path),
         "mean_of_run": None,
         "missing": None,

@@ -72,7 +72,7 @@ def make_rows(runs: Sequence[Run]) -> list[TableRow]:
     merged: list[list[Run]] = []
     by_settings: dict[tuple[object, ...], list[list[Run]]] = {}
     for run in runs:
-        alike = by_settings.setdefault((*settings(run), run.control), [])
+        alike = by_settings.setdefault((*settings(run), run.control, run.name), [])
         for row in alike:
             if all(_go_together(run, of) for of in row):
                 row.append(run)
@@ -80,9 +80,9 @@ def make_rows(runs: Sequence[Run]) -> list[TableRow]:
         else:
             alike.append([run])
             merged.append(alike[-1])
-    names = [_name(row[0]) for row in merged]
+    names = [label_of(row[0]) for row in merged]
     # Runs may have the weights in common, and differ in the code that read them, or in the ways of answering.
-    names = [_name(row[0], names.count(n) > 1) for n, row in zip(names, merged, strict=True)]
+    names = [label_of(row[0], names.count(n) > 1) for n, row in zip(names, merged, strict=True)]
     labels = [f"{n} {row[0].date}" if names.count(n) > 1 else n for n, row in zip(names, merged, strict=True)]
     rows = [TableRow(printable(label), tuple(row)) for label, row in zip(labels, merged, strict=True)]
     return sorted(
@@ -141,8 +141,8 @@ def training_runs(rows: Sequence[TableRow]) -> dict[str, list[TableRow]]:
     return {name: of for name, of in found.items() if len({row.step for row in of}) > 1}
 
 
-def _name(run: Run, in_full: bool = False) -> str:
-    """Names a run by the last two parts of the model's path and every setting that is not the default."""
+def label_of(run: Run, in_full: bool = False) -> str:
+    """Names a run by its own name or the end of its model's path, and every setting that is not the default."""
     is_wrapped = in_full and run.wrapper not in ("", run.model)
     marks = [
         *([] if run.is_ours else [f"{run.program} {run.wrapper}" if is_wrapped else run.program]),
@@ -161,7 +161,7 @@ def _name(run: Run, in_full: bool = False) -> str:
             for text, tasks in asked_words(run).items()
         ),
     ]
-    return "/".join(run.model.strip("/").split("/")[-2:]) + (f" ({', '.join(marks)})" if marks else "")
+    return run.shown + (f" ({', '.join(marks)})" if marks else "")
 
 
 def _only_chose(run: Run) -> bool:

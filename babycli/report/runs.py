@@ -43,6 +43,14 @@ class Run:
     replies: Mapping[str, Replies] = field(default_factory=dict)  # what the model wrote, counted, by task
     wrapper: str = ""  # the model's code as another program names it
     offset: int = 0  # rows that another program passed over first
+    name: str = ""  # that the user gave to the run
+    title: str = ""  # the end of the model's path that tells it from the others of a report
+    n_equal: int = 1  # runs that are the same, of which this is the latest
+
+    @property
+    def shown(self) -> str:
+        """The name of the model in a report."""
+        return self.name or self.title or "/".join(self.model.strip("/").split("/")[-2:])
 
     @property
     def ways(self) -> tuple[AnswerWay, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from babycli.data.root import DatasetRoot
@@ -20,6 +20,7 @@ from babycli.report.compare import Comparison, compare, find_rows, rows_of
 from babycli.report.forms import Everything, Form, ModelForm, PageForm, SheetForm, Terminal, forms
 from babycli.report.load import label_rows_of, load_logs, unfinished_runs
 from babycli.report.runs import Logs
+from babycli.report.same_runs import latest_of_equal
 from babycli.report.sheet import Sheet
 from babycli.report.tables import Table, make_tables
 from babycli.report.trackers import Destination, send
@@ -45,6 +46,7 @@ class Wanted:
     with_images: bool
     root: DatasetRoot
     terminal: Terminal
+    all_runs: bool = False  # also where runs are the same
 
 
 def write(wanted: Wanted, say: Callable[[str], None]) -> None:
@@ -95,7 +97,7 @@ def _load(wanted: Wanted) -> Logs:
         _check_grouping(wanted.by)
         raise
     _check_grouping(wanted.by)
-    return logs
+    return logs if wanted.all_runs else replace(logs, runs=tuple(latest_of_equal(logs.runs)))
 
 
 def _check_grouping(by: str | None) -> None:

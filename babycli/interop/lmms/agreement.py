@@ -126,6 +126,7 @@ def _run(
         prompts={WINOGROUND: ""},  # as the board asks it
         batch_check=0,
         resume=False,
+        rerun=True,
         reuse_prefixes=True,
         reuse_features=False,
         cache=None,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -34,6 +34,7 @@ from babycli.interop.lmms import PREFIX
 from babycli.wording import Dtype, one_of
 
 if TYPE_CHECKING:
+    from babycli.evaluation.options import Count
     from babycli.interop.lmms.agreement import Agreement, Asked
     from babycli.interop.lmms.inspection import Finding
 
@@ -207,8 +208,10 @@ class _Quiet:
     def say(self, message: str) -> None:
         pass
 
-    def bar(self, what: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
-        return progress_bar(what, total)
+    def bar(
+        self, what: str, total: int | None, unit: str = "", whole: float | None = None
+    ) -> AbstractContextManager[Count]:
+        return progress_bar(what, total, unit, whole=whole)
 
 
 def _inspected(path: Path, name: str | None, args: Mapping[str, str], device: str | None) -> list[Finding]:

@@ -1,0 +1,164 @@
+"""The runs below a folder as a list: what each is of, its main numbers, and how far it is.
+
+Owns finding them and what is said of one that is not finished or cannot be read. Never writes.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from babycli.errors import DataError
+from babycli.files import lock_now
+from babycli.logs.answers import is_planted
+from babycli.logs.fields import count, mapping, text
+from babycli.logs.run_name import name_of
+from babycli.logs.schema import RUN_FILE, read_run
+from babycli.report.load import load_logs
+from babycli.report.readers import run_folders
+from babycli.report.rows import Column, label_of
+from babycli.report.runs import Run
+from babycli.report.same_runs import titled
+from babycli.tasks.about import about, is_known
+
+FINISHED, STOPPED, UNDER_WAY, UNREADABLE = "finished", "unfinished", "under way", "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRun:
+    """A run of babycli."""
+
+    folder: Path
+    label: str  # as a report names it
+    name: str  # that the user gave it
+    model: str
+    data: str
+    tasks: tuple[str, ...]
+    main: Mapping[Column, float]  # the main metric of each task
+    date: str
+    state: str  # FINISHED, STOPPED, UNDER_WAY or UNREADABLE
+    n_done: int  # requests that are answered
+    n_all: int | None  # of those that are known to come; None where the log does not say it
+    why: str  # of an unreadable run: what is wrong
+    run: Run | None  # with all numbers, of a finished one
+
+    @property
+    def how_far(self) -> str:
+        """How far it is, in words."""
+        if self.state in (FINISHED, UNREADABLE):
+            return self.state
+        return f"{self.state}, {self.n_done}" + ("" if self.n_all is None else f" of {self.n_all}") + " requests"
+
+
+def list_runs(logs: Path) -> list[ListedRun]:
+    """Lists the runs of babycli below a folder, or the one in it, by model and date. Raises DataError for no folder."""
+    if not logs.is_dir():
+        raise DataError(f"there is no folder {logs}", "name the folder given to --output-path:  --logs DIR")
+    listed = [describe(folder) for folder in run_folders(logs)]
+    titles = {run.path: run for run in titled([each.run for each in listed if each.run is not None])}
+    return sorted(
+        (each if each.run is None else _named(each, titles[each.run.path]) for each in listed),
+        key=lambda each: (each.model, each.date, str(each.folder)),
+    )
+
+
+def describe(folder: Path) -> ListedRun:
+    """Describes the run in a folder."""
+    logged = read_run(folder)
+    if logged is None:
+        return _unread(folder, f"cannot read {RUN_FILE}")
+    model = mapping(logged.get("model"))
+    common = {
+        "name": name_of(logged),
+        "model": text(model.get("name")),
+        "data": text(logged.get("data")),
+        "date": folder.name,
+    }
+    tasks = tuple(map(str, mapping(logged.get("tasks"))))
+    finished = sorted(folder.glob(f"{glob.escape(folder.name)}_results.json"))
+    if finished:
+        try:
+            (run,) = load_logs(finished[0]).runs
+        except (DataError, ValueError) as error:
+            return _unread(folder, error.message if isinstance(error, DataError) else "holds several runs")
+        main = {column: cell.value for column, cell in run.cells.items() if _is_main(column)}
+        return ListedRun(
+            folder, label_of(run), tasks=tasks, main=main, state=FINISHED, **_all_done(), run=run, **common
+        )
+    label = common["name"] or "/".join(common["model"].strip("/").split("/")[-2:])
+    return ListedRun(
+        folder,
+        label + _marks(logged),
+        tasks=tasks,
+        main={},
+        state=UNDER_WAY if is_under_way(folder) else STOPPED,
+        n_done=sum(map(_n_lines, score_files(folder))),
+        n_all=count(mapping(logged.get("plan")).get("requests")),
+        why="",
+        run=None,
+        **common,
+    )
+
+
+def is_under_way(folder: Path) -> bool:
+    """Tells whether a process is writing a run: it has locked its score file."""
+    for path in score_files(folder):
+        try:
+            with path.open("rb") as stream:
+                if not lock_now(stream.fileno()):
+                    return True
+        except OSError:
+            continue
+    return False
+
+
+def score_files(folder: Path) -> list[Path]:
+    """Lists the score files of a run that are files."""
+    return [path for path in sorted(folder.glob("scores.rank*.jsonl")) if not is_planted(path)]
+
+
+def _all_done() -> dict[str, Any]:
+    return {"n_done": 0, "n_all": None, "why": ""}
+
+
+def _named(listed: ListedRun, run: Run) -> ListedRun:
+    return replace(listed, label=label_of(run), run=run)
+
+
+def _unread(folder: Path, why: str) -> ListedRun:
+    label = f"{folder.parent.name}/{folder.name}"
+    return ListedRun(folder, label, "", "", "", (), {}, folder.name, UNREADABLE, 0, None, why, None)
+
+
+def _marks(logged: Mapping[str, Any]) -> str:
+    limit, control = logged.get("limit"), mapping(logged.get("control")).get("kind")
+    marks = [f"control: {control}"] if control else []
+    marks += [f"limit {limit}"] if limit is not None else []
+    return f" ({', '.join(marks)})" if marks else ""
+
+
+def _is_main(column: Column) -> bool:
+    task, metric = column
+    return is_known(task) and any(known.is_main for known in about(task).metrics if known.name == metric)
+
+
+def _n_lines(path: Path) -> int:
+    try:
+        with path.open("rb") as stream:
+            return sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b""))
+    except OSError:
+        return 0
+
+
+def find_run(wanted: str, logs: Path, runs: Sequence[ListedRun]) -> list[ListedRun]:
+    """Gives the runs that a user may mean: by the folder, by its whole name, or by a part of its name."""
+    place = Path(wanted)
+    here = [run for run in runs if place.exists() and run.folder.samefile(place)]
+    if here:
+        return here
+    names = [(run, {run.label, run.name, run.folder.name, str(run.folder.relative_to(logs))}) for run in runs]
+    whole = [run for run, of in names if wanted and wanted in of]
+    return whole or [run for run, of in names if wanted and any(wanted in name for name in of)]
