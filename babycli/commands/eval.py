@@ -211,6 +211,10 @@ def evaluate(
         bool,
         typer.Option("--skip-missing", help="Leave out trials of which an image is missing, and say so."),
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be computed.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="With that, compute a few batches to tell the time.")
+    ] = False,
     data: DataOption = None,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", hidden=True)] = False,
 ) -> None:
@@ -259,6 +263,12 @@ def evaluate(
         command=context.obj or [],
         name="" if name is None else _checked_name(name, names),
     )
+    if dry_run or estimate:
+        from babycli.commands.dry_run import tell_plan
+        from babycli.evaluation.dry_run import plan_runs
+
+        tell_plan(plan_runs(options, _Terminal(), estimate))
+        return
     if watch:
         with _ended_by_sigterm():
             end(Watch(options, patterns, patience, _Terminal(), lambda done: _show_each(done, profile)))

@@ -101,7 +101,7 @@ class _Shown:
             return f"{self._n}{unit}"
         share = "" if self._bar is not None else f" ({min(1.0, self._pace.done / max(self._whole, 1e-9)):.0%})"
         left = self._pace.left(self._whole)
-        return f"{self._n} of {self._total}{unit}{share}" + ("" if left is None else f", {_duration(left)} left")
+        return f"{self._n} of {self._total}{unit}{share}" + ("" if left is None else f", {duration(left)} left")
 
     def _show(self, n: int) -> None:
         if self._total is None or self._whole is None:
@@ -113,7 +113,7 @@ class _Shown:
         self._bar.update(self._pace.done - self._bar.n)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Writes a time for people, no more exactly than an estimate is: ``40 s``, ``12 min``, ``3 h 20 min``."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"

@@ -20,6 +20,7 @@ from babycli.evaluation.options import Options
 from babycli.evaluation.prompts import choose_prompts, doable_tasks
 from babycli.evaluation.resume import latest_first
 from babycli.files import file_digest, read_file
+from babycli.logs.answers import is_planted
 from babycli.logs.fields import mapping
 from babycli.logs.identity import Identity
 from babycli.models import Resolved
@@ -73,8 +74,35 @@ class Finished:
         )
 
 
-class FinishedRuns:
-    """The runs of a model that are finished, as a command looks for one that is the same as its own."""
+@dataclass(frozen=True, slots=True)
+class LoggedRun:
+    """A run of the same identity, finished or not."""
+
+    folder: Path
+    run: Mapping[str, Any]  # its run.json
+
+    @property
+    def identity(self) -> Identity:
+        return Identity.from_document(self.run["identity"])
+
+    @property
+    def has_results(self) -> bool:
+        return any(self.folder.glob("*_results.json"))
+
+    @property
+    def score_files(self) -> list[Path]:
+        return [path for path in sorted(self.folder.glob("scores.rank*.jsonl")) if not is_planted(path)]
+
+    @property
+    def finished(self) -> Finished | None:
+        if not self.has_results:
+            return None
+        document = from_json(read_file(self.folder / f"{self.folder.name}_results.json"))
+        return Finished(self.folder, self.run, document)
+
+
+class SameRuns:
+    """The runs of a model, among which a command looks for one that is the same as its own."""
 
     def __init__(self, options: Options, runs: Path, say: Callable[[str], None]) -> None:
         self._options, self._runs, self._say = options, runs, say
@@ -85,34 +113,35 @@ class FinishedRuns:
 
     def find(self, identity: Identity) -> Finished | None:
         """Finds the latest run of this identity, if it is finished and undamaged."""
-        return self._latest(lambda run: Identity.from_document(run["identity"]) == identity)
+        same = self.latest(has(identity)) if self._is_asked else None
+        return same.finished if same is not None else None
 
     def find_unloaded(
         self, resolved: Resolved, spec: ModelSpec, of_sets: Sequence[Inputs], controls: Controls
     ) -> list[Finished] | None:
         """Finds the finished runs of a model on every set of data; None where the model must be loaded to tell."""
-        recalled = self._recalled(resolved, spec) if self._is_asked else None
-        if recalled is None:
+        info = self.recalled(resolved, spec) if self._is_asked else None
+        if info is None:
             return None
         tasks = [task_input.task for inputs in of_sets for task_input in inputs.tasks]
         options = self._options
         try:
-            doable = doable_tasks(tasks, options.tasks_were_named, spec.name, recalled.abilities, _unsaid, options.ways)
+            doable = doable_tasks(tasks, options.tasks_were_named, spec.name, info.abilities, _unsaid, options.ways)
         except ModelError:  # said when the model is loaded
             return None
-        prompts = choose_prompts(doable, recalled, options.prompts, _unsaid)
+        prompts = choose_prompts(doable, info, options.prompts, _unsaid)
         found: list[Finished] = []
         for inputs in of_sets:
             asked = inputs.asking(doable, prompts)
             if asked.tasks:
-                run = self._latest(_is_of(asked, recalled, spec, options.limit, controls))
-                if run is None:
+                same = self.latest(has_asked(asked, info, spec, options.limit, controls))
+                if same is None or same.finished is None:
                     return None
-                found.append(run)
-        return found if found and is_still(recalled) else None
+                found.append(same.finished)
+        return found if found and is_still(info) else None
 
-    def _recalled(self, resolved: Resolved, spec: ModelSpec) -> ModelInfo | None:
-        """Gives the model of the latest run that was of such a model."""
+    def recalled(self, resolved: Resolved, spec: ModelSpec) -> ModelInfo | None:
+        """Gives the model of the latest run that was of such a model, whose files' bytes are not compared yet."""
         args = args_with_effect(spec.args)
         for _, run in latest_first(self._runs):
             identity = mapping(mapping(run.get("identity")).get("model"))
@@ -121,29 +150,37 @@ class FinishedRuns:
                 return info
         return None
 
-    def _latest(self, is_same: Callable[[Mapping[str, Any]], bool]) -> Finished | None:
-        if not self._is_asked:
-            return None
-        for folder, run in self._alike(is_same):
-            if not any(folder.glob("*_results.json")):
-                return None
-            damaged = _damaged(folder, run)
+    def latest(self, is_same: Callable[[Mapping[str, Any]], bool]) -> LoggedRun | None:
+        """Gives the latest run that is the same; a finished one only as it was written, and with its batch check."""
+        for run in self._alike(is_same):
+            damaged = _damaged(run.folder, run.run) if run.has_results else ()
             if damaged:
-                self._say(f"note: {folder} is finished, but not as it was written: {listed(damaged)}; evaluating again")
-            elif run.get("batch_check") or not self._options.batch_check:
-                return Finished(folder, run, from_json(read_file(folder / f"{folder.name}_results.json")))
+                what = f"{run.folder} is finished, but not as it was written: {listed(damaged)}"
+                self._say(f"note: {what}; it is evaluated again")
+            elif not run.has_results or run.run.get("batch_check") or not self._options.batch_check:
+                return run
         return None
 
-    def _alike(self, is_same: Callable[[Mapping[str, Any]], bool]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    def _alike(self, is_same: Callable[[Mapping[str, Any]], bool]) -> Iterator[LoggedRun]:
         for folder, run in latest_first(self._runs):
             try:
                 if is_same(run):
-                    yield folder, run
+                    yield LoggedRun(folder, run)
             except _SAME:
                 continue
 
 
-def _is_of(
+def is_unknown(info: ModelInfo) -> bool:
+    """Tells whether the weights of a model may have changed without its fingerprint: those of a user's own."""
+    return info.n_parameters is None and not info.abilities.plays_back
+
+
+def has(identity: Identity) -> Callable[[Mapping[str, Any]], bool]:
+    """Makes the test for runs of an identity."""
+    return lambda run: Identity.from_document(run["identity"]) == identity
+
+
+def has_asked(
     inputs: Inputs, info: ModelInfo, spec: ModelSpec, limit: int | None, controls: Controls
 ) -> Callable[[Mapping[str, Any]], bool]:
     """Makes the test for runs that ask this model the same. Equal prompts are rendered alike, as the software is."""

@@ -20,6 +20,10 @@ Entry = TypeVar("Entry")
 Result = TypeVar("Result")
 
 
+UNIT_IMAGES = {"cpu": 16}  # with --batch-size auto, by device
+GPU_UNIT_IMAGES = 32  # of which several are computed at once where there is room
+
+
 class Batching:
     """The number of rows that a batch may have, and of units that are computed at once.
 
@@ -105,3 +109,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
+
+
+def unit_images_of(device: str) -> int:
+    """Gives the number of pictures in a unit with --batch-size auto, of a run that begins."""
+    return UNIT_IMAGES.get(device, GPU_UNIT_IMAGES)

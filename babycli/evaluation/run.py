@@ -20,10 +20,10 @@ from babycli.evaluation.batch_check import check_batches
 from babycli.evaluation.cache import AnswerCache
 from babycli.evaluation.controls import Controls
 from babycli.evaluation.distributed import Processes
-from babycli.evaluation.finished import Finished, FinishedRuns
+from babycli.evaluation.finished import Finished, SameRuns, is_unknown
 from babycli.evaluation.identify import identify
 from babycli.evaluation.inputs import Inputs
-from babycli.evaluation.memory import MORE_MEMORY, Batching, is_out_of_memory
+from babycli.evaluation.memory import MORE_MEMORY, Batching, is_out_of_memory, unit_images_of
 from babycli.evaluation.options import Options, Reporter
 from babycli.evaluation.plan import Plan
 from babycli.evaluation.playback import begin, check_control, recorded_tasks
@@ -53,9 +53,6 @@ from babycli.models import Resolved, free_bytes_on, load_model, memory_of
 from babycli.models.base import Model, ModelInfo, ModelSpec
 from babycli.tasks.replies import Replies
 from babycli.wording import ControlKind, listed
-
-UNIT_IMAGES = {"cpu": 16}  # with --batch-size auto, by device
-GPU_UNIT_IMAGES = 32  # of which several are computed at once where there is room
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +89,7 @@ class ModelRun:
         self._options, self._reporter, self._processes = shared.options, shared.reporter, shared.processes
         self.is_running = False  # requests may be under way in other processes
         runs = shared.options.output / log_name(resolved.name)
-        self._finished = FinishedRuns(shared.options, runs, shared.reporter.say)
+        self._finished = SameRuns(shared.options, runs, shared.reporter.say)
 
     def evaluate(self, of_sets: Sequence[Inputs]) -> list[Evaluated]:
         """Loads the model, runs it and decides its tasks, a run for each set of data.
@@ -135,10 +132,10 @@ class ModelRun:
             processes.together(lambda: begin(model, inputs, self._reporter.say))
         inputs, control = processes.together(lambda: self._shared.controls.apply(model, spec, inputs))
         identity = identify(inputs, model, spec, options.limit, control)
-        repeated = None if _is_unknown(model.info) else self._repeated(lambda: _listed(self._finished.find(identity)))
+        repeated = None if is_unknown(model.info) else self._repeated(lambda: _listed(self._finished.find(identity)))
         if repeated is not None:
             return repeated
-        unit_images = options.batch_size or _unit_images(spec.device)
+        unit_images = options.batch_size or unit_images_of(spec.device)
         n_talks = processes.n * processes.share(talks_at_once(inputs, model, unit_images))
         rounds = Rounds(inputs, options.scoring, n_talks=n_talks)
         plan = rounds.plan
@@ -303,7 +300,7 @@ class ModelRun:
         if folder is None or info.abilities.plays_back or not self._processes.is_first:
             yield {}
             return
-        if _is_unknown(info):
+        if is_unknown(info):
             self._note("no --cache for a model of your own: babycli cannot tell whether its weights have changed")
             yield {}
             return
@@ -341,7 +338,7 @@ class ModelRun:
         The size of a continued run must not change, so that the borders of its units stay.
         """
         wanted = self._options.batch_size
-        begun = logged.get("batch_size") or _unit_images(device)
+        begun = logged.get("batch_size") or unit_images_of(device)
         size = wanted or self._processes.share(begun)
         return Batching(size, auto=wanted is None, probe=memory_of(device), note=self._note)
 
@@ -413,11 +410,6 @@ class ModelRun:
                 )
 
 
-def _unit_images(device: str) -> int:
-    """Gives the number of pictures in a unit with --batch-size auto, of a run that begins."""
-    return UNIT_IMAGES.get(device, GPU_UNIT_IMAGES)
-
-
 def _batch_check(
     options: Options, inputs: Inputs, decided: Sequence[Decided], model: Model, reporter: Reporter
 ) -> dict[str, dict[str, Any]]:
@@ -431,11 +423,6 @@ def _batch_check(
 
 def _listed(run: Finished | None) -> list[Finished] | None:
     return None if run is None else [run]
-
-
-def _is_unknown(info: ModelInfo) -> bool:
-    """Tells whether the weights of a model may have changed without its fingerprint: those of a user's own."""
-    return info.n_parameters is None and not info.abilities.plays_back
 
 
 def _loaded(resolved: Resolved, spec: ModelSpec) -> Model:

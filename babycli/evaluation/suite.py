@@ -32,6 +32,15 @@ class Failed:
     exit_code: ExitCode  # not the error, whose traceback would hold the model in memory
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """All that an evaluation has before its first model is loaded."""
+
+    shared: Shared
+    models: Sequence[Resolved]
+    of_sets: Sequence[Inputs]  # for each set of data
+
+
 def evaluate(
     options: Options, reporter: Reporter, processes: Processes | None = None
 ) -> tuple[list[Evaluated], list[Failed]]:
@@ -43,7 +52,7 @@ def evaluate(
     """
     processes = processes or join()
     try:
-        return _evaluate_all(_shared(options, reporter if processes.is_first else _Silent(), processes))
+        return _evaluate_all(_ready(_shared(options, reporter if processes.is_first else _Silent(), processes)))
     except BabycliError as error:
         if not processes.is_first:
             error.message = f"process {processes.rank + 1} of {processes.n}: {error.message}"
@@ -80,7 +89,12 @@ def _shared(options: Options, reporter: Reporter, processes: Processes) -> Share
     )
 
 
-def _evaluate_all(shared: Shared) -> tuple[list[Evaluated], list[Failed]]:
+def ready(options: Options, reporter: Reporter) -> Ready:
+    """Makes the models and inputs ready for one process, without loading anything. Raises as ``evaluate`` does."""
+    return _ready(_shared(options, reporter, Processes()))
+
+
+def _ready(shared: Shared) -> Ready:
     options, reporter = shared.options, shared.reporter
     models = [model if isinstance(model, Resolved) else resolve(model, options.model_args) for model in options.models]
     for resolved in models:
@@ -89,6 +103,12 @@ def _evaluate_all(shared: Shared) -> tuple[list[Evaluated], list[Failed]]:
     with reporter.bar("reading images", None, " images") as count:
         tasks = _tasks_of_any(models, options, reporter)
         of_sets = _inputs(tasks, options, count)
+    return Ready(shared, models, of_sets)
+
+
+def _evaluate_all(prepared: Ready) -> tuple[list[Evaluated], list[Failed]]:
+    shared, models, of_sets = prepared.shared, prepared.models, prepared.of_sets
+    reporter = shared.reporter
     done: list[Evaluated] = []
     failed: list[Failed] = []
     for i, resolved in enumerate(models, 1):
