@@ -211,6 +211,14 @@ def evaluate(
         bool,
         typer.Option("--skip-missing", help="Leave out trials of which an image is missing, and say so."),
     ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Make the runs of a sweep file (TOML).", show_default=False),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option("--save", metavar="FILE", help="With --dry-run: write this as a sweep file.", show_default=False),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be computed.")] = False,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="With that, compute a few batches to tell the time.")
@@ -219,6 +227,16 @@ def evaluate(
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", hidden=True)] = False,
 ) -> None:
     """Evaluate a model on tasks of BabyVLM and the DevCV Toolbox, or on your own."""
+    if save is not None and not (dry_run or estimate):
+        raise UsageError("--save writes what would be run", "add  --dry-run")
+    if save is not None or config is not None:
+        from babycli.commands import sweep_runs
+
+        if save is not None:
+            sweep_runs.save(context, save, config, _models(model or []))
+        if config is not None:
+            sweep_runs.run(context, config)
+            return
     root = DatasetRoot.find(data)
     chosen = chosen_tasks(root, tasks, data_set)
     args = parse_args(model_args)
