@@ -34,6 +34,7 @@ from babycli.commands.options import (
     tell,
 )
 from babycli.commands.progress import progress_bar
+from babycli.data.discovery import discover_others
 from babycli.data.finding import check_source
 from babycli.data.images import ImageError, ZipStore
 from babycli.data.label_files import get_labels
@@ -125,6 +126,8 @@ def link(
     for path in given.values():
         check_source(path, root.index_folder if root.path.is_dir() else None)
     all_labels = _labels_there(root, tasks, given, labels_from) if given else []
+    if saycam is not None:
+        given |= _told(discover_others(root, given[MAIN], all_labels, given))
     sets = ready_sets(root, given_sets, tasks)
     files = {full_name(file.labels.task): file for ready in sets for file in ready.files}
     all_labels = [labels for labels in all_labels if full_name(labels.task) not in files]
@@ -150,6 +153,13 @@ def link(
     lacking = [report for report in reports if report.found and report.found.missing and report.was_given]
     if lacking and not allow_missing:
         raise typer.Exit(ExitCode.DATA)
+
+
+def _told(found: Mapping[str, Path]) -> Mapping[str, Path]:
+    """Says where sources were found that the user has not named."""
+    for source, place in found.items():
+        say(f"found {source_named(source).title} in {place}")
+    return found
 
 
 def _labels_there(

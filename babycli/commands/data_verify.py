@@ -35,7 +35,7 @@ from babycli.data.labels import Labels
 from babycli.data.manifest import LabelledTask, full_name
 from babycli.data.problems import SHOWN_IN_ALL, Problem, ProblemKind, exit_code, raise_for, told
 from babycli.data.root import DatasetRoot
-from babycli.data.sources import link_command, source_named
+from babycli.data.sources import source_named
 from babycli.data.verify import (
     DEPTHS,
     Options,
@@ -44,18 +44,21 @@ from babycli.data.verify import (
     can_be_fetched,
     checked_labels,
     labels_mend,
+    link_words,
     verify_dataset,
     verify_source,
 )
 from babycli.errors import DataError, UsageError
 from babycli.files import is_aside, write_atomically
+from babycli.tasks import all_tasks
 from babycli.wording import Depth, one_of
 
 
 def sound_labels(root: DatasetRoot, task: LabelledTask) -> Labels:
     """Reads a task's labels. Raises DataError or ChecksumError where anything is wrong with them."""
-    labels = checked_labels(root, task)
-    raise_for(labels.problems, labels_mend(root, task))
+    with root.named():
+        labels = checked_labels(root, task)
+        raise_for(labels.problems, labels_mend(root, task))
     return labels
 
 
@@ -181,7 +184,7 @@ def _mending(root: DatasetRoot, tasks: Sequence[LabelledTask], problems: Sequenc
         return labels_mend(root, next((task for task in doubtful if can_be_fetched(task)), doubtful[0]))
     wanting = {problem.task for problem in problems}
     of_images = [task for task in tasks if full_name(task) in wanting] or tasks
-    link = link_command([source for task in of_images for source in task.links], root.words + words)
+    link = link_words(root, of_images, all_tasks().values(), root.words + words)
     if any(problem.kind == ProblemKind.CHECKSUM for problem in problems):
         return f"put the right files back; if those that are there are right:  {link}"
     return f"{link}  (after completing the folder)"

@@ -5,15 +5,16 @@ Owns the layout on disk. Never reads the content of a label file or an image.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from babycli.errors import DataError
+from babycli.errors import ChecksumError, DataError
 from babycli.files import aside_of, explained, in_home, remove_left_links
 
 DEFAULT_FOLDER = "dataset"
@@ -36,6 +37,24 @@ class DatasetRoot:
         if option is not None:
             return cls(in_home(option), f" --data {shlex.quote(str(option))}")
         return cls(in_home(os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FOLDER))
+
+    @property
+    def sentence(self) -> str:
+        """Says where the dataset folder is, and what names another."""
+        return (
+            f"the dataset folder is {self.path.absolute()}; "
+            f"--data DIR or the variable ${ENVIRONMENT_VARIABLE} names another"
+        )
+
+    @contextlib.contextmanager
+    def named(self) -> Iterator[None]:
+        """Lets errors about its data, in the block, say where it is."""
+        try:
+            yield
+        except (DataError, ChecksumError) as error:
+            if self.sentence not in error.message:
+                error.message += f"\n{self.sentence}"
+            raise
 
     @property
     def index_folder(self) -> Path:

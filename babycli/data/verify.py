@@ -8,7 +8,7 @@ files must be just those of the manifest), else from the lock that `data link` w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -24,7 +24,7 @@ from babycli.data.lock import Lock, LockedLink, labels_problem, read_lock
 from babycli.data.manifest import LabelledTask, Link, demo_digests, full_name, links_of, published
 from babycli.data.problems import SHOWN, Problem, ProblemKind
 from babycli.data.root import DatasetRoot
-from babycli.data.sources import link_command, reads_main, source_named
+from babycli.data.sources import MAIN, link_command, reads_main, source_named
 from babycli.data.zips import is_zip
 from babycli.domain import ImageRef
 from babycli.errors import DataError
@@ -107,6 +107,18 @@ def link_problem(root: DatasetRoot, task: str, link: Link) -> Problem | None:
     except DataError as error:
         return Problem(task, ProblemKind.LINK_BROKEN, str(place), error.message)
     return None
+
+
+def link_words(root: DatasetRoot, tasks: Sequence[LabelledTask], every: Iterable[LabelledTask], words: str) -> str:
+    """Gives the command that links just what is not linked of these tasks; all of them where everything is.
+
+    ``every`` task there is tells whether the pictures of the main source are linked for any of them.
+    """
+    links = [link for task in tasks for link in links_of(task)]
+    lacking = [link.source for link in links if link_problem(root, "", link) is not None]
+    of_main = [link for task in every for link in links_of(task) if link.source == MAIN]
+    has_main = any(link_problem(root, "", link) is None for link in of_main)
+    return link_command(lacking or [link.source for link in links], words, bool(lacking) and has_main)
 
 
 def checked_labels(root: DatasetRoot, task: LabelledTask, lock: Lock | None = None) -> Labels:

@@ -21,11 +21,12 @@ from babycli.data.manifest import full_name, links_of
 from babycli.data.problems import Problem, raise_for
 from babycli.data.root import DatasetRoot
 from babycli.data.sources import link_command
-from babycli.data.verify import checked_labels, labels_mend, link_problem, open_link
+from babycli.data.verify import checked_labels, labels_mend, link_problem, link_words, open_link
 from babycli.domain import Context, ImageRef, Item, Request
 from babycli.errors import ChecksumError, DataError, TaskError
 from babycli.evaluation.prompts import NO_PROMPT, Prompt
 from babycli.foreign import explained_for
+from babycli.tasks import all_tasks
 from babycli.tasks.base import Asking, Task
 from babycli.wording import History, Scoring
 
@@ -160,7 +161,19 @@ def read_inputs(
     ``limit`` keeps the first items of each task; ``words`` makes another command mean the same tasks. Raises DataError
     or ChecksumError naming the first few problems.
     """
-    words = root.words + words
+    with root.named():
+        return _read(root, tasks, limit, skip_missing, progress, root.words + words, dialogue)
+
+
+def _read(
+    root: DatasetRoot,
+    tasks: Sequence[Task],
+    limit: int | None,
+    skip_missing: bool,
+    progress: Callable[[int], None],
+    words: str,
+    dialogue: Dialogue,
+) -> Inputs:
     stores: dict[str, ImageStore] = {}  # by link
     prepared = []
     lock = read_lock(root)
@@ -171,7 +184,8 @@ def read_inputs(
         broken = [p for p in (link_problem(root, full_name(task), link) for link in links) if p is not None]
         raise_for(
             broken,
-            f"{link_command(task.links, words)}   (or choose other tasks than {full_name(task)} with --tasks)",
+            f"{link_words(root, [task], all_tasks().values(), words)}   "
+            f"(or choose other tasks than {full_name(task)} with --tasks)",
         )
         stores |= {link.path: open_link(root, link, labels.image_names(link.path)) for link in links}
         prepared.append(_select(task, labels, stores, limit, skip_missing, f"babycli data verify{words}"))

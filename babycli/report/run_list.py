@@ -5,7 +5,6 @@ Owns finding them and what is said of one that is not finished or cannot be read
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,37 +69,32 @@ def describe(folder: Path) -> ListedRun:
     logged = read_run(folder)
     if logged is None:
         return _unread(folder, f"cannot read {RUN_FILE}")
-    model = mapping(logged.get("model"))
-    common = {
-        "name": name_of(logged),
-        "model": text(model.get("name")),
-        "data": text(logged.get("data")),
-        "date": folder.name,
-    }
-    tasks = tuple(map(str, mapping(logged.get("tasks"))))
-    finished = sorted(folder.glob(f"{glob.escape(folder.name)}_results.json"))
-    if finished:
-        try:
-            (run,) = load_logs(finished[0]).runs
-        except (DataError, ValueError) as error:
-            return _unread(folder, error.message if isinstance(error, DataError) else "holds several runs")
-        main = {column: cell.value for column, cell in run.cells.items() if _is_main(column)}
-        return ListedRun(
-            folder, label_of(run), tasks=tasks, main=main, state=FINISHED, **_all_done(), run=run, **common
-        )
-    label = common["name"] or "/".join(common["model"].strip("/").split("/")[-2:])
-    return ListedRun(
+    name, model = name_of(logged), text(mapping(logged.get("model")).get("name"))
+    unfinished = ListedRun(
         folder,
-        label + _marks(logged),
-        tasks=tasks,
+        label=(name or "/".join(model.strip("/").split("/")[-2:])) + _marks(logged),
+        name=name,
+        model=model,
+        data=text(logged.get("data")),
+        tasks=tuple(map(str, mapping(logged.get("tasks")))),
         main={},
-        state=UNDER_WAY if is_under_way(folder) else STOPPED,
-        n_done=sum(map(_n_lines, score_files(folder))),
+        date=folder.name,
+        state=STOPPED,
+        n_done=0,
         n_all=count(mapping(logged.get("plan")).get("requests")),
         why="",
         run=None,
-        **common,
     )
+    finished = folder / f"{folder.name}_results.json"
+    if not finished.is_file():
+        n_done = sum(map(_n_lines, score_files(folder)))
+        return replace(unfinished, state=UNDER_WAY if is_under_way(folder) else STOPPED, n_done=n_done)
+    try:
+        (run,) = load_logs(finished).runs
+    except DataError as error:
+        return _unread(folder, error.message)
+    main = {column: cell.value for column, cell in run.cells.items() if _is_main(column)}
+    return replace(unfinished, label=label_of(run), main=main, state=FINISHED, run=run)
 
 
 def is_under_way(folder: Path) -> bool:
@@ -118,10 +112,6 @@ def is_under_way(folder: Path) -> bool:
 def score_files(folder: Path) -> list[Path]:
     """Lists the score files of a run that are files."""
     return [path for path in sorted(folder.glob("scores.rank*.jsonl")) if not is_planted(path)]
-
-
-def _all_done() -> dict[str, Any]:
-    return {"n_done": 0, "n_all": None, "why": ""}
 
 
 def _named(listed: ListedRun, run: Run) -> ListedRun:

@@ -133,8 +133,8 @@ def test_a_run_killed_between_its_last_score_and_its_results_goes_on(
 
 
 def test_what_is_done_is_not_gone_on_with(undisturbed: Undisturbed, babycli: Babycli, small: Path) -> None:
-    for _ in range(2):
-        assert babycli("eval", "--model", small, *SOME).code == 0
+    for words in ((), ("--rerun",)):
+        assert babycli("eval", "--model", small, *SOME, *words).code == 0
     assert len(list(Path("logs").rglob("run.json"))) == 2
 
 

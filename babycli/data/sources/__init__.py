@@ -38,14 +38,15 @@ def reads_main(sources: Iterable[str]) -> bool:
     return any(MAIN in (name, source_named(name).inside) for name in sources)
 
 
-def link_command(sources: Iterable[str], words: str = "") -> str:
+def link_command(sources: Iterable[str], words: str = "", has_main: bool = False) -> str:
     """Gives the command that links pictures of these sources.
 
-    If the main source is read, others that have an option of their own are not named: `data link` asks for them.
+    Pictures that may lie in the folder of the main source are not named beside it: `data link` asks for them where they
+    do not. They are named if ``has_main``: that folder is linked, and did not have them.
     """
     names = list(dict.fromkeys(sources))
-    if not names or reads_main(names):
-        names = [MAIN, *(name for name in names if not source_named(name).option)]
+    if not names or (reads_main(names) and not (has_main and MAIN not in names)):
+        names = [MAIN, *(name for name in names if name != MAIN and source_named(name).inside != MAIN)]
     return f"babycli data link {' '.join(source_named(name).link_words for name in names)}{words}"
 
 
