@@ -23,7 +23,7 @@ _LINE_S = 60.0  # between two lines in a file
 _PAUSE_S = 0.02  # without an answer: a batch has ended before it
 _WINDOW_S = 2.0  # after which a stream without pauses is measured
 _LEAST_S = 0.5  # that a pace is measured over
-_WHOLE = "{desc}: {percentage:3.0f}%|{bar}| {postfix}"
+_WHOLE = "{desc}: {percentage:3.0f}%|{bar}| "
 
 
 class Pace:
@@ -31,7 +31,7 @@ class Pace:
 
     def __init__(self) -> None:
         self.done = 0.0
-        self._begun = time.monotonic()
+        self._begun: float | None = None  # the first count
         self._at: float | None = None  # the latest count
         self._first: tuple[float, float] | None = None  # the time at which a batch ended, and what was done by then
         self._last: tuple[float, float] = (0.0, 0.0)
@@ -45,11 +45,12 @@ class Pace:
 
     def count(self, weight: float) -> None:
         now = time.monotonic()
-        if self._at is not None:
+        if self._at is not None and self._begun is not None:
             since = self._last[0] if self._first is not None else self._begun
             if now - self._at > _PAUSE_S or self._at - since > _WINDOW_S:
                 self._last = self._at, self.done
                 self._first = self._first or self._last
+        self._begun = now if self._begun is None else self._begun
         self._at = now
         self.done += weight
 
@@ -109,7 +110,7 @@ class _Shown:
             return
         self._bar.total = max(self._whole, self._pace.done)
         self._bar.set_description_str(printable(self._title), refresh=False)
-        self._bar.set_postfix_str(self._text, refresh=False)
+        self._bar.bar_format = _WHOLE + self._text
         self._bar.update(self._pace.done - self._bar.n)
 
 

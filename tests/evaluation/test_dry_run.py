@@ -1,0 +1,98 @@
+"""A dry run, and sweep files: what they say of what an evaluation then does."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from babycli.logs.runlog import RunLog
+from tests.conftest import Babycli
+from tests.evaluation.logs import only_run, read_json
+
+WORDS = ("eval", "--tasks", "vtwt,labeled_s", "--limit", 6)
+
+
+def test_a_dry_run_counts_what_the_run_asks_and_writes_nothing(linked: Path, babycli: Babycli, small: Path) -> None:
+    ran = babycli(*WORDS, "--model", small, "--dry-run")
+    assert ran.code == 0, ran.err
+    assert not Path("logs").exists()
+    assert "would be evaluated" in ran.out
+    assert babycli(*WORDS, "--model", small).code == 0
+    plan = read_json(only_run() / "run.json")["plan"]
+    assert f"{plan['requests']} distinct requests; {plan['images']} distinct images" in ran.out
+    assert "6 trials" in ran.out
+    assert "already evaluated, logs/" in babycli(*WORDS, "--model", small, "--dry-run").out
+
+
+def test_a_dry_run_knows_what_an_unfinished_run_and_the_cache_have(
+    linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = RunLog.append
+
+    def failing(self: RunLog, *arguments: object) -> None:
+        if len(self.answers()) == 5:
+            raise KeyboardInterrupt
+        append(self, *arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunLog, "append", failing)
+        assert babycli(*WORDS, "--model", small, "--cache", "kept").code == 130
+    assert "would go on, 5 requests are on disk" in babycli(*WORDS, "--model", small, "--dry-run").out
+    ran = babycli(*WORDS, "--model", small, "--dry-run", "--cache", "kept", "--output-path", "others", "--estimate")
+    assert "5 more are in the cache" in ran.out
+    assert "batches that were tried" in ran.out
+    assert not Path("others").exists()
+
+
+def test_a_sweep_file_makes_all_runs_and_only_once(linked: Path, babycli: Babycli, small: Path) -> None:
+    shutil.copytree(small, "sweeps/mine")
+    Path("sweeps/all.toml").write_text(
+        'models = ["mine", "control:random"]\ntasks = ["vtwt"]\ncontrols = ["none", "blind"]\nlimit = 2\n'
+        'data = "../dataset"\noutput_path = "../logs"\n\n[[runs]]\nmodel = "mine"\nname = "asked"\nprompt = "What?"\n'
+    )
+    ran = babycli("eval", "--config", "sweeps/all.toml")
+    assert ran.code == 0, ran.err
+    runs = [read_json(path) for path in sorted(Path("logs").rglob("run.json"))]
+    kinds = {(run["model"]["name"], (run["control"] or {}).get("kind"), run["name"]) for run in runs}
+    assert len(runs) == 5
+    assert ("sweeps/mine", "blind", "") in kinds
+    assert ("sweeps/mine", None, "asked") in kinds
+    again = babycli("eval", "--config", "sweeps/all.toml")
+    assert again.err.count("already evaluated: ") == 5
+    assert len(list(Path("logs").rglob("run.json"))) == 5
+
+
+def test_a_dry_run_writes_the_sweep_file_of_its_command(linked: Path, babycli: Babycli) -> None:
+    words = ("eval", "--model", "control:random", "--tasks", "vtwt", "--limit", 3, "--data", "dataset")
+    ran = babycli(*words, "--prompt", 'say "x"', "--no-prefix-reuse", "--dry-run", "--save", "kept.toml")
+    assert ran.code == 0, ran.err
+    assert not Path("logs").exists()
+    assert babycli("eval", "--config", "kept.toml").code == 0
+    run = read_json(only_run() / "run.json")
+    assert (run["limit"], run["tasks"]["vtwt"]["prompt"]) == (3, 'say "x"')
+    assert "--no-prefix-reuse" in run["command"]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        ("limits = 3", 2, "there is no option 'limits'. Did you mean 'limit'?"),
+        ("limit = ", 3, "is no TOML"),
+        ("", 3, "has no options"),
+        ("models = 'a'", 2, "write a list of texts"),
+        ("limit = true", 2, "write its value"),
+        ("rerun = 'yes'", 2, "write  true  or  false"),
+        ("models = ['a']\nmodel = 'b'", 2, "say the same"),
+        ("[runs]\nlimit = 2", 3, "[[runs]]"),
+        ("[[runs]]\nmodle = 'a'", 2, "'model'"),
+        ("limit = [1, [2]]", 2, "write one value"),
+        ("limit = 1979-05-27", 2, "a date or time"),
+    ],
+)
+def test_a_sweep_file_that_is_none(text: str, code: int, said: str, linked: Path, babycli: Babycli) -> None:
+    Path("sweep.toml").write_text(text)
+    ran = babycli("eval", "--config", "sweep.toml")
+    assert (ran.code, said in ran.err) == (code, True), ran.err
+    assert babycli("eval", "--config", "none.toml").code == 3
