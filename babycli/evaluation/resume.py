@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,6 +71,8 @@ def _check_run(folder: Path, run: Mapping[str, Any]) -> None:
 
 def latest_first(runs: Path) -> list[tuple[Path, dict[str, Any]]]:
     """Lists the runs of a model, the last begun first."""
+    if not os.path.isdir(runs):  # also of a name that is too long, which pathlib would not take
+        return []
     there = [(folder, run) for folder in sorted(runs.glob("*/")) if (run := read_run(folder)) is not None]
     return sorted(there, key=lambda pair: (_start(*pair), pair[0]), reverse=True)
 

@@ -121,11 +121,10 @@ def _no_such_folder(model: str, path: Path) -> UsageError:
     wanted = path.relative_to(there).parts[0]
     names = [entry.name for entry in sorted(there.glob("*")) if entry.is_dir()]
     near = get_close_matches(wanted, names, 3)
-    where = f" in {there}" if there != path.parent else ""
-    lost = f": there is no {wanted!r}{where}" if where else ""
-    guess = f"; did you mean {any_of(str(there / name) for name in near)}?" if near else ""
+    lost = f": there is no {wanted!r} in {there}" if there != path.parent else ""
+    guess = f" Did you mean {any_of(repr(str(there / name)) for name in near)}?" if near else ""
     return UsageError(
-        f"no such folder {model}{lost}{guess}",
+        f"unknown model {model!r}: no such folder{lost}.{guess}",
         f"check the path; a model of the hub is named as {DEFAULT_MODEL}",
     )
 

@@ -133,5 +133,5 @@ def test_a_path_that_is_none_is_not_asked_of_the_hub(linked: Path, babycli: Baby
     for name in ("baby/checkpoint-1", "./baby/checkpoint-1", str(linked / "baby" / "checkpoint-1")):
         ran = babycli("eval", "--model", name)
         assert ran.code == 2
-        assert f"no such folder {name}; did you mean" in ran.err
-        assert "baby/checkpoint-10?" in ran.err
+        assert f"{name!r}: no such folder. Did you mean" in ran.err
+        assert "baby/checkpoint-10'?" in ran.err
