@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
 
-from babycli.commands import progress
 from babycli.commands.progress import Pace, progress_bar
 
 
@@ -61,7 +61,7 @@ def test_in_a_file_there_is_a_line_a_minute(clock: Clock, capsys: pytest.Capture
 
 
 def test_on_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     with progress_bar("evaluating", 10, " requests", whole=20.0) as count:
         count(4, 2.0, is_new=False)
         for _ in range(6):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from babycli.logs.runlog import RunLog
-from tests.conftest import Babycli
+from tests.conftest import REPOSITORY, Babycli
 from tests.evaluation.logs import only_run, read_json
 
 WORDS = ("eval", "--tasks", "vtwt,labeled_s", "--limit", 6)
@@ -46,20 +47,22 @@ def test_a_dry_run_knows_what_an_unfinished_run_and_the_cache_have(
     assert not Path("others").exists()
 
 
-def test_a_sweep_file_makes_all_runs_and_only_once(linked: Path, babycli: Babycli, small: Path) -> None:
-    shutil.copytree(small, "sweeps/mine")
-    Path("sweeps/all.toml").write_text(
-        'models = ["mine", "control:random"]\ntasks = ["vtwt"]\ncontrols = ["none", "blind"]\nlimit = 2\n'
-        'data = "../dataset"\noutput_path = "../logs"\n\n[[runs]]\nmodel = "mine"\nname = "asked"\nprompt = "What?"\n'
-    )
-    ran = babycli("eval", "--config", "sweeps/all.toml")
+def test_the_sweep_file_of_the_documentation_makes_all_runs_and_only_once(
+    linked: Path, babycli: Babycli, small: Path
+) -> None:
+    guide = (REPOSITORY / "docs" / "runs.md").read_text()
+    (text,) = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
+    Path("sweeps").mkdir()
+    shutil.copytree(small, "sweeps/checkpoints/small")
+    Path("sweeps/sweep.toml").write_text(text.replace('data = "dataset"', 'data = "../dataset"'))
+    ran = babycli("eval", "--config", "sweeps/sweep.toml")
     assert ran.code == 0, ran.err
     runs = [read_json(path) for path in sorted(Path("logs").rglob("run.json"))]
     kinds = {(run["model"]["name"], (run["control"] or {}).get("kind"), run["name"]) for run in runs}
     assert len(runs) == 5
-    assert ("sweeps/mine", "blind", "") in kinds
-    assert ("sweeps/mine", None, "asked") in kinds
-    again = babycli("eval", "--config", "sweeps/all.toml")
+    assert ("sweeps/checkpoints/small", "blind", "") in kinds
+    assert ("sweeps/checkpoints/small", None, "small, asked otherwise") in kinds
+    again = babycli("eval", "--config", "sweeps/sweep.toml")
     assert again.err.count("already evaluated: ") == 5
     assert len(list(Path("logs").rglob("run.json"))) == 5
 

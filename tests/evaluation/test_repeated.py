@@ -43,15 +43,16 @@ def test_a_finished_run_is_shown_and_its_model_is_not_loaded(
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-@pytest.mark.parametrize("more", [("--control", "blind"), ("--prompt", "What?"), ("--limit", 3), ("--rerun",)])
-def test_another_run_is_evaluated(more: tuple[object, ...], linked: Path, babycli: Babycli, small: Path) -> None:
+def test_another_run_is_evaluated(linked: Path, babycli: Babycli, small: Path) -> None:
     assert babycli("eval", "--model", small, *TWO).code == 0
-    ran = babycli("eval", "--model", small, *TWO, *more)
-    assert ran.code == 0
-    assert "already evaluated" not in ran.err
-    assert n_runs() == 2
-    ran = babycli("eval", "--model", small, *TWO, *(word for word in more if word != "--rerun"))
-    assert "already evaluated" in ran.err
+    others = [("--control", "blind"), ("--prompt", "What?"), ("--limit", 3)]
+    for n, more in enumerate([*others, ("--rerun",)], 2):
+        ran = babycli("eval", "--model", small, *TWO, *more)
+        assert ran.code == 0
+        assert "already evaluated" not in ran.err
+        assert n_runs() == n
+    for more in [*others, ()]:
+        assert "already evaluated" in babycli("eval", "--model", small, *TWO, *more).err
 
 
 def test_other_weights_in_the_same_folder_are_another_model(
@@ -71,17 +72,15 @@ def test_other_weights_in_the_same_folder_are_another_model(
     assert "already evaluated" not in ran.err
 
 
-@pytest.mark.parametrize("kind", ["results.json", "outcomes.json", "samples_vtwt.jsonl"])
-def test_a_run_whose_files_were_spoilt_is_evaluated_again(
-    kind: str, linked: Path, babycli: Babycli, small: Path
-) -> None:
+def test_a_run_whose_files_were_spoilt_is_evaluated_again(linked: Path, babycli: Babycli, small: Path) -> None:
     assert babycli("eval", "--model", small, *TWO).code == 0
-    folder = only_run()
-    path = folder / f"{folder.name}_{kind}"
-    path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
-    ran = babycli("eval", "--model", small, *TWO)
-    assert (ran.code, n_runs()) == (0, 2)
-    assert f"not as it was written: {path.name}; it is evaluated again" in ran.err
+    for n, kind in enumerate(["results.json", "outcomes.json", "samples_vtwt.jsonl"], 2):
+        folder = max(path.parent for path in Path("logs").rglob("run.json"))
+        path = folder / f"{folder.name}_{kind}"
+        path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
+        ran = babycli("eval", "--model", small, *TWO)
+        assert (ran.code, n_runs()) == (0, n)
+        assert f"not as it was written: {path.name}; it is evaluated again" in ran.err
 
 
 def test_a_model_of_ones_own_may_have_other_weights(linked: Path, babycli: Babycli, tmp_path: Path) -> None:
