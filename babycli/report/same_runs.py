@@ -13,10 +13,11 @@ import orjson
 from babycli.report.runs import Run
 
 _PARTS = 2  # of a path that a name has at least: "lab/model", and no bare "checkpoint-10"
+_DIGITS = 6  # of numbers that count as equal
 
 
 def latest_of_equal(runs: Iterable[Run]) -> list[Run]:
-    """Gives the latest of the runs that have one identity and one name, with how many there are."""
+    """Gives the latest of the runs with one identity, one name and equal numbers, with how many there are."""
     equal: dict[object, list[Run]] = {}
     for run in runs:
         equal.setdefault(_what_is_equal(run), []).append(run)
@@ -24,11 +25,15 @@ def latest_of_equal(runs: Iterable[Run]) -> list[Run]:
 
 
 def _what_is_equal(run: Run) -> object:
-    """Gives what equal runs have in common; of another program's run, or one without an identity, its own place."""
+    """Gives what equal runs have in common; of another program's run, or one without an identity, its own place.
+
+    Their numbers are a part of it: the weights of a user's own model may change without its identity.
+    """
     if run.identity is None or not run.fingerprint:
         return run.path
     identity = orjson.dumps(run.identity.to_document(), option=orjson.OPT_SORT_KEYS)
-    return run.model, run.name, run.args, identity
+    numbers = tuple(sorted((column, round(cell.value, _DIGITS)) for column, cell in run.cells.items()))
+    return run.model, run.name, run.args, identity, numbers
 
 
 def titled(runs: Sequence[Run]) -> list[Run]:

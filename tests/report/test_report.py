@@ -137,8 +137,7 @@ def test_runs_of_other_tasks_share_a_row_and_runs_of_the_same_do_not(tmp_path: P
     write_run(tmp_path, "m", {"labeled_s": {"acc": 0.3}}, date="20260101_130000")
     assert ["m", "30.0", "50.0"] in rows(babycli("report", tmp_path).out)
     write_run(tmp_path, "m", {"vtwt": {"acc": 0.6}}, date="20260102_120000")
-    assert ["m", "30.0", "60.0"] in rows(babycli("report", tmp_path).out)
-    out = rows(babycli("report", tmp_path, "--all-runs").out)
+    out = rows(babycli("report", tmp_path).out)
     assert ["m", "20260101_120000", "30.0", "50.0"] in out
     assert ["m", "20260102_120000", "60.0"] in out
 
