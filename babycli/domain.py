@@ -319,6 +319,7 @@ class Metric:
     higher_is_better: bool = True
     log_tolerance: float = 1e-6  # how far a log's number may be from the number computed from its samples
     twin_of: str = ""  # the metric that it equals as a rule: tables show it only where the two differ
+    bias_beats_chance: bool = False  # preferring words or kinds of pictures may beat it, and nothing tells by how much
 
     @property
     def is_share(self) -> bool:

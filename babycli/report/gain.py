@@ -1,34 +1,63 @@
 """The use of controls: the visual gain of a model, and the words and labels that give answers away.
 
 Owns both. A control sees no image or the wrong one: what it gets above chance, it gets from words, prompts or labels.
+
+The gain is the score less what the same model gets with wrong pictures (`--control shuffled`). A model that learns
+nothing from pictures does as well with these, whatever it prefers of words and pictures, and however it answers.
+Without that run, it is the score less the better of the blind run and chance. Chance counts because a blind model may
+be unable to be right by luck: its pictures tie, so that it gets 0 in Baby Winoground. Of some metrics the two tell
+nothing, as preferences alone may beat both (Metric.bias_beats_chance; METEOR, which has no chance level): they have no
+gain then.
+
+tests/report/test_gain.py simulates models that see nothing, and counts how often they have a gain.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
 
 from babycli.domain import Metric
-from babycli.report.compare import Paired, paired, pairing_problem
+from babycli.report.compare import Paired, is_significant, paired, pairing_problem
 from babycli.report.measure import Cell
 from babycli.report.rows import Column, TableRow, controls_of
 from babycli.report.runs import Run
 from babycli.report.trials import TaskTrials
 from babycli.report.values import goodness
+from babycli.stats import holm
 from babycli.tasks.about import about, metric_of
 from babycli.tasks.groups import Grouping
+from babycli.wording import ControlKind
 
 N_SHOWN = 5
 _UNREADING = ("letter", "pixels")  # controls that answer without reading
 _LUCKY = "random"  # a seed of control:random is above its interval once in 40 by luck: that tells nothing of the labels
 
 
+Baseline = Literal["shuffled", "blind", "chance"]
+
+
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """The gain of a model from seeing: its score less that of its blind control, on the same trials."""
+    """The gain of a model from seeing: its score less what it gets without the right pictures, on the same trials."""
 
     label: str
     by_column: Mapping[Column, Paired]
+    over: Mapping[Column, Baseline]  # what the score was held against
+    untold: tuple[Column, ...]  # metrics whose gain a blind run does not tell
+
+    def p_holm(self, column: Column) -> float:
+        """The p value, adjusted for the metrics of the model."""
+        adjusted = holm([pair.p_value for pair in self.by_column.values()])
+        return dict(zip(self.by_column, adjusted, strict=True))[column]
+
+    def is_significant(self, column: Column) -> bool:
+        """Tells whether it is surely a gain. A loss is none: noise in what is seen makes a model worse than blind."""
+        pair = self.by_column[column]
+        return goodness(metric_of(*column), pair.difference) > 0 and is_significant(pair, self.p_holm(column))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +86,49 @@ class Suspicion:
 
 
 def visual_gain(row: TableRow, rows: Sequence[TableRow]) -> Gain | None:
-    """Measures what a model gets from the images; None for one that has no blind control on the same trials."""
+    """Measures what a model gets from the images; None for one that has no such control on the same trials."""
     found: dict[Column, Paired] = {}
-    blind = [each for other in controls_of(row, rows, "blind") for each in other.runs]
-    for run in row.runs if blind else ():
+    over: dict[Column, Baseline] = {}
+    untold: list[Column] = []
+    shuffled, blind = (
+        [run for other in controls_of(row, rows, kind) for run in other.runs]
+        for kind in (ControlKind.SHUFFLED, ControlKind.BLIND)
+    )
+    for run in row.runs if shuffled or blind else ():
         for task in run.trials:
-            other = next((each for each in reversed(blind) if _is_control_of(each, run, task)), None)
-            if other is not None:
-                both = run.trials[task].values.keys() & other.trials[task].values.keys()
-                metrics = [m for of, m in run.cells if of == task and m in both and not metric_of(task, m).twin_of]
-                found |= {(task, metric): paired(run.trials[task], other.trials[task], metric) for metric in metrics}
-    return Gain(row.label, found) if found else None
+            seeing_wrong, unseeing = (_control_of(run, task, runs) for runs in (shuffled, blind))
+            for column, cell in run.cells.items():
+                if column[0] != task or metric_of(*column).twin_of:
+                    continue
+                baseline = _baseline(run.trials[task], seeing_wrong, unseeing, column[1], cell.chance)
+                if baseline is not None:
+                    over[column], trials = baseline
+                    found[column] = paired(run.trials[task], trials, column[1])
+                elif seeing_wrong or unseeing:
+                    untold.append(column)
+    return Gain(row.label, found, over, tuple(untold)) if found or untold else None
+
+
+def _control_of(run: Run, task: str, controls: Sequence[Run]) -> TaskTrials | None:
+    """Gives the trials of the last control that was asked the same about the same trials; None where there is none."""
+    fitting = (control for control in reversed(controls) if _is_control_of(control, run, task))
+    return next((control.trials[task] for control in fitting), None)
+
+
+def _baseline(
+    seeing: TaskTrials, shuffled: TaskTrials | None, blind: TaskTrials | None, metric: str, chance: float | None
+) -> tuple[Baseline, TaskTrials] | None:
+    """Gives what the score is held against, with what it gives in each trial; None where nothing tells the gain."""
+    described = metric_of(seeing.task, metric)
+    if metric not in seeing.values:
+        return None
+    if shuffled is not None and metric in shuffled.values:
+        return "shuffled", shuffled
+    if blind is None or metric not in blind.values or chance is None or described.bias_beats_chance:
+        return None
+    if goodness(described, float(blind.values[metric].mean()) - chance) > 0:
+        return "blind", blind
+    return "chance", replace(blind, values={metric: np.full(blind.n, chance)})
 
 
 def _is_control_of(control: Run, run: Run, task: str) -> bool:

@@ -15,6 +15,7 @@ from babycli.logs.schema import read_run
 from babycli.report import values
 from babycli.report.compare import BOOTSTRAP, MCNEMAR, Comparison
 from babycli.report.measure import SEED
+from babycli.report.notes import gain_note
 from babycli.report.provisos import provisos
 from babycli.report.rows import Column
 from babycli.report.runs import Run
@@ -102,10 +103,7 @@ def methods(tables: Sequence[Table], comparisons: Sequence[Comparison], sources:
     sentences = [table.data_note] if table.data_note else []
     sentences += [_what(table, own), *_scoring(table), *_intervals(table)]
     if table.gains:
-        sentences.append(
-            "Visual gain is the score less that of the same model without the image, on the same trials, with a paired "
-            "95 % interval."
-        )
+        sentences.append(gain_note(table, "Visual gain is "))
     sentences += provisos(table.runs)
     if comparisons:
         sentences += _tests(comparisons)

@@ -18,7 +18,7 @@ from babycli.report.breakdown import RIGHT, Breakdown, break_down
 from babycli.report.compare import Paired
 from babycli.report.gain import Suspicion
 from babycli.report.measure import Cell, Interval
-from babycli.report.notes import notes, suspicion_headline, suspicion_note
+from babycli.report.notes import gain_told, notes, suspicion_headline, suspicion_note
 from babycli.report.rows import Column, TableRow
 from babycli.report.table_grid import overall_chances, overall_texts
 from babycli.report.tables import MARKS, Table, heading, metrics_of
@@ -97,7 +97,7 @@ class Summary:
     n: tuple[str, ...]
     notes: tuple[Note, ...]
     suspects: tuple[Suspect, ...]
-    has_gains: bool
+    gain_told: str  # what a gain is; "" where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def summary(table: Table) -> Summary:
         n=(*("" for _ in none), *("/".join(str(n) for n in table.units(c)) for c in table.columns)),
         notes=tuple(_folded(note) for note in told),
         suspects=tuple(_suspect(suspicion) for suspicion in table.suspicions),
-        has_gains=bool(table.gains),
+        gain_told=gain_told(table),
     )
 
 

@@ -14,7 +14,7 @@ from babycli.report.compare import BOOTSTRAP, MCNEMAR, Best, Paired, best_of_col
 from babycli.report.differences import stars
 from babycli.report.grid import latex_table, latex_text
 from babycli.report.measure import Cell
-from babycli.report.notes import counts_told, legends, lower_gain_note, lower_notes
+from babycli.report.notes import counts_told, gain_note, legends, lower_notes
 from babycli.report.provisos import provisos
 from babycli.report.rows import Column, TableRow
 from babycli.report.table_grid import overall_chances, overall_texts
@@ -92,7 +92,7 @@ def _row(row: TableRow, table: Table, best: Mapping[Column, Best]) -> list[str]:
     if any(halves):
         lines.append(" & ".join(["", *none, *halves]) + r" \\")
     gain = table.gains.get(row.label)
-    if gain is not None:
+    if gain is not None and gain.by_column:
         texts = [_gain(c, gain.by_column.get(c)) for c in table.columns]
         lines.append(" & ".join([r"\quad\scriptsize visual gain", *none, *texts]) + r" \\")
     return lines
@@ -161,7 +161,7 @@ def _caption(table: Table, best: Mapping[Column, Best]) -> str:
         )
     sentences += provisos(table.runs)
     if table.gains:
-        sentences.append(f"Visual gain: score less that of the same model without the image.{lower_gain_note(table)}")
+        sentences.append(gain_note(table, "Visual gain is "))
     if any(cell.n_nonfinite or cell.fair_value is not None for cell in cells):
         sentences.append("!: not to be trusted, see the report.")
     sentences += legends(table) if len(table.columns) > _MANY else []

@@ -63,10 +63,7 @@ def notes(table: Table) -> list[str]:
         told.append(f"equal runs, of which the latest is shown: {', '.join(equal)}; --all-runs shows all.")
     told += provisos(table.runs)
     if table.gains:
-        told.append(
-            "visual gain: the score less that of the same model without the image, on the same trials, with its "
-            f"paired 95 % interval.{lower_gain_note(table)}"
-        )
+        told.append(gain_note(table))
     told += [suspicion_note(each) for each in table.suspicions]
     if table.baselines is not None:
         told.append(f"(published): {table.baselines.title}, {table.baselines.source}; {table.baselines.note}.")
@@ -137,7 +134,28 @@ def lower_notes(table: Table) -> list[str]:
     return [f"Less is better: {', '.join(' '.join(short_heading(column)) for column in lower)}."] if lower else []
 
 
-def lower_gain_note(table: Table) -> str:
+def gain_told(table: Table) -> str:
+    """Says what a visual gain of this table is; "" where there is none."""
+    over = {over for gain in table.gains.values() for over in gain.over.values()}
+    of_shuffled = "the score less that of the same model with wrong pictures"
+    of_blind = "the better of chance and the same model without pictures"
+    if "shuffled" not in over:
+        return f"the score less {of_blind}" if over else ""
+    return of_shuffled if len(over) == 1 else f"{of_shuffled} or, where that was not run, {of_blind}"
+
+
+def gain_note(table: Table, lead: str = "visual gain: ") -> str:
+    """Says the same as a note, with what must be known besides."""
+    told = gain_told(table)
+    notes = [f"{lead}{told}, on the same trials; paired 95 % interval.{_lower_gain_note(table)}"] if told else []
+    untold = dict.fromkeys(column for gain in table.gains.values() for column in gain.untold)
+    if untold:
+        named = ", ".join(" ".join(short_heading(column)) for column in untold)
+        notes.append(f"A run without pictures does not tell the visual gain of {named}: --control shuffled does.")
+    return " ".join(notes)
+
+
+def _lower_gain_note(table: Table) -> str:
     """Says which sign of a visual gain is good where less is better; "" where there is no such gain."""
     columns = {column for gain in table.gains.values() for column in gain.by_column}
     is_less = any(not metric_of(*column).higher_is_better for column in columns)

@@ -5,7 +5,6 @@ Owns their fields. Never lays out a table; means over tasks, which are no metric
 
 from __future__ import annotations
 
-from babycli.report.compare import Paired, is_significant
 from babycli.report.gain import Gain
 from babycli.report.measure import Cell
 from babycli.report.overall import BENCHMARK, Overall
@@ -13,9 +12,17 @@ from babycli.report.provisos import software_of
 from babycli.report.rows import Column
 from babycli.report.runs import Run
 from babycli.report.tables import Table, in_table_order
-from babycli.stats import holm
 from babycli.tasks.about import about
 from babycli.wording import AnswerWay, History
+
+_GAIN_FIELDS = (
+    "visual_gain",
+    "visual_gain_low",
+    "visual_gain_high",
+    "visual_gain_p_holm",
+    "visual_gain_significant",
+    "visual_gain_over",  # what the score was held against
+)
 
 
 def records(table: Table) -> list[dict[str, object]]:
@@ -24,11 +31,9 @@ def records(table: Table) -> list[dict[str, object]]:
     places = {column: i for i, column in enumerate(in_table_order(c for row in table.rows for c in row.cells))}
     for row in table.rows:
         gain = table.gains.get(row.label)
-        adjusted = _adjusted(gain)
         for run in row.runs:
             for column, cell in sorted(run.cells.items(), key=lambda item: places[item[0]]):
-                of_gain = gain.by_column.get(column) if gain else None
-                found.append(_record(table.data, run, column, cell) | _gain_record(of_gain, adjusted.get(column)))
+                found.append(_record(table.data, run, column, cell) | _gain_record(gain, column))
         found += [
             dict.fromkeys(found[0]) | _overall_record(table.data, row.runs[0], overall)
             for overall in table.overalls.get(row.label, ())
@@ -70,12 +75,6 @@ def _overall_record(data: str, run: Run, overall: Overall) -> dict[str, object]:
         "n_equal_runs": run.n_equal,
         "results": str(run.path),
     }
-
-
-def _adjusted(gain: Gain | None) -> dict[Column, float]:
-    if gain is None:
-        return {}
-    return dict(zip(gain.by_column, holm([p.p_value for p in gain.by_column.values()]), strict=True))
 
 
 def _record(data: str, run: Run, column: Column, cell: Cell) -> dict[str, object]:
@@ -134,12 +133,10 @@ def _fair_value(run: Run, task: str, cell: Cell) -> float | None:
     return cell.value if is_fair and task in run.trials else None
 
 
-def _gain_record(gain: Paired | None, p_holm: float | None) -> dict[str, object]:
-    low, high = gain.ci95 if gain else (None, None)
-    return {
-        "visual_gain": gain.difference if gain else None,
-        "visual_gain_low": low,
-        "visual_gain_high": high,
-        "visual_gain_p_holm": p_holm,
-        "visual_gain_significant": None if gain is None or p_holm is None else is_significant(gain, p_holm),
-    }
+def _gain_record(gain: Gain | None, column: Column) -> dict[str, object]:
+    pair = None if gain is None else gain.by_column.get(column)
+    if gain is None or pair is None:
+        return dict.fromkeys(_GAIN_FIELDS)
+    low, high = pair.ci95
+    numbers = (pair.difference, low, high, gain.p_holm(column), gain.is_significant(column), gain.over[column])
+    return dict(zip(_GAIN_FIELDS, numbers, strict=True))

@@ -31,7 +31,7 @@ def as_grid(table: Table) -> Grid:
         body.append(Line(row.label, (*overall_texts(table, row), *shown), tone))
         body.append(Line(" ± 95 %", (*none, *(_half(c, cells.get(c)) for c in table.columns)), "quiet"))
         gain = table.gains.get(row.label)
-        if gain is not None:
+        if gain is not None and gain.by_column:
             pairs = [(c, gain.by_column.get(c)) for c in table.columns]
             gains = tuple("" if pair is None else _difference(c, pair.difference) for c, pair in pairs)
             ends = [tuple("" if p is None else _difference(c, p.ci95[end]) for c, p in pairs) for end in (0, 1)]

@@ -44,13 +44,15 @@ class BabyWinoground(Task):
     short = "Wino"
     question = "match 2 images with 2 phrases"
     unit = "instances"
-    # Four independent losses: of their 24 orders, 6 have a and d right for the images, and so on.
+    # Four independent losses: of their 24 orders, 6 have a and d right for the images, and so on. To prefer one phrase,
+    # or frames, is of no use for the first three; but who prefers the positive phrase has a as the least of the three
+    # losses of the positive context in up to half of all instances, and who prefers frames as well in all.
     metrics = (
         Metric("image_score", "share", "image", "image", chance=1 / 4),
         Metric("text_score", "share", "text", "text", chance=1 / 4),
         Metric("group_score", "share", "group", "group", chance=1 / 6, is_main=True),
-        Metric("positive_context_group_score", "share", "pos.ctx", "pos", chance=1 / 3),
-        Metric("negative_context_group_score", "share", "neg.ctx", "neg", chance=1 / 3),
+        Metric("positive_context_group_score", "share", "pos.ctx", "pos", chance=1 / 3, bias_beats_chance=True),
+        Metric("negative_context_group_score", "share", "neg.ctx", "neg", chance=1 / 3, bias_beats_chance=True),
     )
     needs = Needs("score")
     prompts = CHOICE

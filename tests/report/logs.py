@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from babycli.report.measure import measured
+from babycli.report.runs import Run
+from babycli.report.trials import TaskTrials
 from babycli.tasks import all_tasks
 
 UNITS = {"labeled_s": 2200, "vtwt": 967, "baby_winoground": 365, "saycam_caption": 294}
@@ -120,3 +124,13 @@ def changed(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
     """The document with other top-level keys; of its config, only what is named is another."""
     config = {"config": document["config"] | changes["config"]} if "config" in changes else {}
     return {**document, **changes, **config}
+
+
+def fake_run(trials: TaskTrials, control: str, chances: Mapping[str, float | None]) -> Run:
+    """A run of one task as a report has it once it is read."""
+    cells = {(trials.task, m): replace(measured(trials, m), chance=chances[m]) for m in trials.values}
+    of_task = {trials.task: trials}
+    return Run(
+        Path(control or "model"), "babycli", "m", "f", "saycam", "fair", "float32", None, control, (), "20260101_120000",
+        cells, of_task, {}, {}, {}, {}, None,
+    )  # fmt: skip

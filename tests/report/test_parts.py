@@ -153,7 +153,10 @@ def test_visual_gain_is_the_paired_difference_to_the_blind_run(tmp_path: Path, b
     assert by_row["lab/other", None, "vtwt", "acc"]["visual_gain"] is None
     out = babycli("report", tmp_path).out
     assert f"{100 * seeing['visual_gain']:+.1f}" in out
-    assert "visual gain: the score less that of the same model without the image" in told(out)
+    assert (
+        "visual gain: the score less the better of chance and the same model without pictures, on the same trials"
+        in told(out)
+    )
     assert "CONTROL ABOVE CHANCE" not in out
 
 

@@ -1,0 +1,144 @@
+"""The visual gain: what it is held against, and how seldom a model that sees nothing has one."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from babycli.tasks import all_tasks, saycam_caption
+from tests.conftest import Babycli
+from tests.report.logs import drawn, write_run
+from tests.report.noise import MODELS, Noise, gains, items_of
+from tests.report.test_parts import told
+
+BABYVLM = ("labeled_s", "vtwt", "baby_winoground", "saycam_caption")
+CONTEXTS = ("positive_context_group_score", "negative_context_group_score")
+
+
+@pytest.fixture(autouse=True)
+def _meteor_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saycam_caption, "meteor", functools.cache(saycam_caption.meteor))
+
+
+def counted(task: str, n: int, noise: Noise, n_models: int) -> tuple[Counter[Any], set[Any]]:
+    """How often all of the interval of a gain is above 0, by control and metric; and which of these have gains."""
+    found: Counter[Any] = Counter()
+    measured = set()
+    bound, items = items_of(task, n)
+    for seed in range(n_models):
+        for control, gain in zip(("blind", "shuffled"), gains(bound, items, noise, seed), strict=True):
+            for column, pair in gain.by_column.items() if gain else ():
+                measured.add((control, column[1]))
+                found[control, column[1]] += pair.ci95[0] > 0  # without which no gain is called significant
+    return found, measured
+
+
+@pytest.mark.parametrize("noise", [m for m in MODELS if m.name in ("independent", "all")], ids=lambda m: m.name)
+@pytest.mark.parametrize("task", BABYVLM)
+def test_a_model_that_sees_nothing_has_no_gain(task: str, noise: Noise) -> None:
+    n_models = 12
+    found, measured = counted(task, 40, noise, n_models)
+    assert {metric for control, metric in measured if control == "shuffled"} == {
+        metric.name for metric in all_tasks()[task].metrics
+    }
+    assert sum(found.values()) <= 1 + 0.05 * n_models * len(measured)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("noise", MODELS, ids=lambda m: m.name)
+@pytest.mark.parametrize("task", sorted(all_tasks()))
+def test_at_most_one_model_in_twenty_that_sees_nothing_has_a_gain(task: str, noise: Noise) -> None:
+    if noise.is_dual and task not in BABYVLM:
+        pytest.skip("what dual encoders are asked there has no words")
+    found, measured = counted(task, 60, noise, 100)
+    assert measured
+    assert not [key for key in measured if found[key] > 9]  # of 100: at a rate of 5 % that is so in 97 % of cases
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("task", "n"), [("labeled_s", 2200), ("vtwt", 967), ("baby_winoground", 365)])
+def test_so_it_is_with_as_many_trials_as_the_task_has(task: str, n: int) -> None:
+    noise = next(model for model in MODELS if model.name == "all")
+    found, measured = counted(task, n, noise, 40)
+    assert not [key for key in measured if found[key] > 4]
+
+
+# ---------------------------------------------------------------- what it is held against
+
+
+def records(babycli: Babycli, logs: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """Those of the model, by task and metric."""
+    found = json.loads(babycli("report", logs, "--format", "json").out)
+    return {(record["task"], record["metric"]): record for record in found if record["control"] is None}
+
+
+def write(logs: Path, shares: dict[str, float], control: str | None, day: int) -> dict[str, Any]:
+    values = drawn(day, shares)
+    write_run(logs, "m", values, control=control, date=f"202601{day:02}_120000")
+    return values
+
+
+def mean(values: dict[str, Any], task: str, metric: str) -> float:
+    return float(np.mean(values[task][metric]))
+
+
+def test_a_blind_run_below_chance_gives_way_to_chance(tmp_path: Path, babycli: Babycli) -> None:
+    shares = {"vtwt": 0.7, "baby_winoground": 0.35, "saycam_caption": 0.2}
+    seeing = write(tmp_path, shares, None, 1)
+    blind = write(tmp_path, {"vtwt": 0.6, "baby_winoground": 0.0, "saycam_caption": 0.1}, "blind", 2)
+    found = records(babycli, tmp_path)
+    for metric, chance in (("image_score", 1 / 4), ("text_score", 1 / 4), ("group_score", 1 / 6)):
+        of_metric = found["baby_winoground", metric]
+        assert of_metric["visual_gain_over"] == "chance"
+        assert of_metric["visual_gain"] == pytest.approx(of_metric["value"] - chance)
+        assert of_metric["visual_gain_low"] < of_metric["visual_gain"] < of_metric["visual_gain_high"]
+    assert found["baby_winoground", "group_score"]["visual_gain_significant"]
+    of_vtwt = found["vtwt", "acc"]
+    assert of_vtwt["visual_gain_over"] == "blind"
+    assert of_vtwt["visual_gain"] == pytest.approx(mean(seeing, "vtwt", "acc") - mean(blind, "vtwt", "acc"))
+    assert of_vtwt["visual_gain_significant"]
+    for untold in (*(("baby_winoground", metric) for metric in CONTEXTS), ("saycam_caption", "meteor")):
+        assert found[untold]["visual_gain"] is None
+    note = "A run without pictures does not tell the visual gain of Wino pos, Wino neg, Caption METEOR: --control"
+    for form in ("table", "latex"):
+        assert note in told(babycli("report", tmp_path, "--format", form).out).replace("{-}{-}control", "--control")
+
+
+def test_wrong_pictures_count_where_they_were_shown(tmp_path: Path, babycli: Babycli) -> None:
+    seeing = write(tmp_path, {"baby_winoground": 0.5, "saycam_caption": 0.2, "vtwt": 0.7}, None, 1)
+    wrong = write(tmp_path, {"baby_winoground": 0.3, "saycam_caption": 0.1}, "shuffled", 2)
+    write(tmp_path, {"baby_winoground": 0.0, "saycam_caption": 0.1, "vtwt": 0.4}, "blind", 3)
+    found = records(babycli, tmp_path)
+    for column in [c for c in found if c[0] != "vtwt"]:
+        assert found[column]["visual_gain_over"] == "shuffled"
+        assert found[column]["visual_gain"] == pytest.approx(mean(seeing, *column) - mean(wrong, *column))
+        assert found[column]["visual_gain_significant"]
+    assert found["vtwt", "acc"]["visual_gain_over"] == "chance"
+    sentence = (
+        "the score less that of the same model with wrong pictures or, where that was not run, the better of chance "
+        "and the same model without pictures, on the same trials"
+    )
+    for form in ("table", "html"):
+        assert sentence in told(babycli("report", tmp_path, "--format", form).out)
+
+
+def test_a_model_that_is_worse_than_blind_has_no_significant_gain(tmp_path: Path, babycli: Babycli) -> None:
+    write(tmp_path, {"vtwt": 0.5}, None, 1)
+    write(tmp_path, {"vtwt": 0.8}, "blind", 2)
+    record = records(babycli, tmp_path)["vtwt", "acc"]
+    assert record["visual_gain_high"] < 0
+    assert record["visual_gain_significant"] is False
+
+
+def test_a_blind_run_that_tells_no_gain_has_no_row_of_it(tmp_path: Path, babycli: Babycli) -> None:
+    write(tmp_path, {"saycam_caption": 0.2}, None, 1)
+    write(tmp_path, {"saycam_caption": 0.1}, "blind", 2)
+    out = babycli("report", tmp_path).out
+    assert " visual gain  " not in out
+    assert "does not tell the visual gain of Caption METEOR: --control shuffled does" in told(out)
