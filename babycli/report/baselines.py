@@ -28,8 +28,23 @@ class Baselines:
     title: str
     source: str
     note: str
+    about: Mapping[str, str]  # by the label of a row, what its model is, where its name does not say it
     data_set: str  # that they were measured on
     rows: tuple[PublishedRow, ...]
+
+    @property
+    def told(self) -> str:
+        """Where the rows are from and what they are, in a sentence."""
+        return f"{self.title}, {self.source}; {self.note}{self.models_told}"
+
+    def source_of(self, label: str) -> str:
+        """Where a row is from, and what its model is."""
+        return "; ".join([self.source, *([self.about[label]] if label in self.about else [])])
+
+    @property
+    def models_told(self) -> str:
+        """What models are whose names do not say it, as the end of a sentence."""
+        return "".join(f"; {label} is {what}" for label, what in self.about.items())
 
 
 def read_baselines(name: str) -> Baselines:
@@ -45,4 +60,4 @@ def read_baselines(name: str) -> Baselines:
         PublishedRow(label, {c: value for c, value in zip(columns, values, strict=True) if value is not None})
         for label, values in raw["rows"].items()
     )
-    return Baselines(raw["title"], raw["source"], raw["note"], raw["data_set"], rows)
+    return Baselines(raw["title"], raw["source"], raw["note"], raw["about"], raw["data_set"], rows)

@@ -110,7 +110,7 @@ def methods(tables: Sequence[Table], comparisons: Sequence[Comparison], sources:
     if table.baselines is not None:
         sentences.append(
             f"Published scores are those of {table.baselines.title}, {table.baselines.source}; they were not measured "
-            "here, have no intervals and were not tested."
+            f"here, have no intervals and were not tested{table.baselines.models_told}."
         )
     return " ".join(sentences)
 

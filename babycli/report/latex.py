@@ -179,7 +179,7 @@ def _caption(table: Table, best: Mapping[Column, Best]) -> str:
         sentences += [f"CONTROLS {side} CHANCE, {why}: {told}."] if found else []
     caption = " ".join(latex_text(sentence) for sentence in sentences)
     if table.baselines is not None:
-        source = latex_text(f" {table.baselines.title}, {table.baselines.source}; {table.baselines.note}.")
+        source = latex_text(f" {table.baselines.told}.")
         caption += r" \textsuperscript{\dag}" + source
     return caption
 

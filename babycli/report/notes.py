@@ -66,7 +66,7 @@ def notes(table: Table) -> list[str]:
         told.append(gain_note(table))
     told += [suspicion_note(each) for each in table.suspicions]
     if table.baselines is not None:
-        told.append(f"(published): {table.baselines.title}, {table.baselines.source}; {table.baselines.note}.")
+        told.append(f"(published): {table.baselines.told}.")
     return told
 
 

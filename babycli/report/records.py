@@ -46,7 +46,7 @@ def records(table: Table) -> list[dict[str, object]]:
                 empty
                 | {"model": published.label, "data": table.data, "task": task, "metric": metric, "value": value}
                 | {"chance": table.chance(column), "program": "published"}
-                | {"results": table.baselines.source if table.baselines else ""}
+                | {"results": table.baselines.source_of(published.label) if table.baselines else ""}
             )
     return found
 

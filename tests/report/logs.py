@@ -131,6 +131,6 @@ def fake_run(trials: TaskTrials, control: str, chances: Mapping[str, float | Non
     cells = {(trials.task, m): replace(measured(trials, m), chance=chances[m]) for m in trials.values}
     of_task = {trials.task: trials}
     return Run(
-        Path(control or "model"), "babycli", "m", "f", "saycam", "fair", "float32", None, control, (), "20260101_120000",
-        cells, of_task, {}, {}, {}, {}, None,
+        Path(control or "model"), "babycli", "m", "f", "saycam", "fair", "float32", None, control, (),
+        "20260101_120000", cells, of_task, {}, {}, {}, {}, None,
     )  # fmt: skip
