@@ -93,6 +93,26 @@ def bootstrap95(values: Floats, seed: int) -> tuple[float, float]:
     return _percentiles95(values, _resampled_deviations(values, seed))
 
 
+def sampled95(
+    values: Floats, n_all: int, is_share: bool, bounds: tuple[float, float] = (0.0, 1.0)
+) -> tuple[float, float] | None:
+    """Computes a 95 % interval of the mean of all ``n_all`` trials, of which these were drawn without replacement.
+
+    The variance of a share is P (1 - P) / n times (n_all - n) / (n_all - 1), of another mean S^2 / n times 1 - n / n_all
+    (Cochran 1977, Sampling Techniques, 3rd edition, sections 3.2 and 2.5). So a share has Wilson's interval with
+    n (n_all - 1) / (n_all - n) in place of n, another mean t standard errors. A sample that is even over groups is at
+    least as sure, so the interval is on the safe side. None where nothing is left to tell.
+    """
+    n = len(values)
+    if n >= n_all or (n < 2 and not is_share):
+        return None
+    centre = float(values.mean())
+    if is_share:
+        return _score95(centre, n * (n_all - 1) / (n_all - n))
+    half = _t975(n - 1) * math.sqrt(float(values.var(ddof=1)) / n * (1 - n / n_all))
+    return max(bounds[0], centre - half), min(bounds[1], centre + half)
+
+
 def paired95(differences: Floats, clusters: Ints | None) -> tuple[float, float]:
     """Computes a 95 % interval of a mean difference of two shares of the same trials, each difference in [-1, 1].
 

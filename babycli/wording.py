@@ -154,6 +154,11 @@ def listed(things: Iterable[object], most: int = 5, n_all: int | None = None) ->
     return f"{shown} and {n - most} more" if n > most else shown
 
 
+def plural(noun: str) -> str:
+    """Writes the plural of a noun: ``sessions``, ``categories``."""
+    return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s"
+
+
 def all_of(things: Iterable[str]) -> str:
     """Writes ``a``, ``a and b``, or ``a, b and c``."""
     return _joined(things, "and")

@@ -43,6 +43,7 @@ from babycli.evaluation.suite import evaluate as run_evaluation
 from babycli.evaluation.timings import as_table
 from babycli.evaluation.trust import raise_if_untrusted
 from babycli.evaluation.watch import Watch
+from babycli.logs.identity import Sample
 from babycli.logs.run_name import checked_name
 from babycli.logs.runlog import log_name
 from babycli.models import DEFAULT_MODEL, has_own_precision, matching
@@ -83,6 +84,23 @@ def evaluate(
             metavar="N",
             help="Only the first N trials of each task.",
             show_default=False,
+        ),
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            "--sample",
+            min=1,
+            max=MOST_COUNTED,
+            metavar="N",
+            help="N trials of each task, even over its groups.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", min=0, max=MOST_COUNTED, metavar="S", help="Of --sample; default 0.", show_default=False
         ),
     ] = None,
     batch_size: Annotated[
@@ -250,6 +268,7 @@ def evaluate(
     named = {"device": device, "dtype": dtype if is_its_own_word else args.pop("dtype", dtype)}
     precision = one_of(Dtype.FLOAT32 if named["dtype"] is None else named["dtype"], Dtype, "--dtype")
     wanted_batch = _parse_batch_size(batch_size)
+    chosen_sample = _sample(sample, seed, limit)
     if trust_remote_code:
         say("note: --trust-remote-code is not needed: babycli runs no code out of a checkpoint")
 
@@ -280,6 +299,7 @@ def evaluate(
         cache=cache,
         command=context.obj or [],
         name="" if name is None else _checked_name(name, names),
+        sample=chosen_sample,
     )
     if dry_run or estimate:
         from babycli.commands.dry_run import tell_plan
@@ -394,6 +414,19 @@ def _raise_if_above_chance(suspicions: Sequence[Suspicion], logs: Path) -> None:
 def _ways(text: str) -> tuple[AnswerWay, ...]:
     words = dict.fromkeys(one_of(word.strip(), AnswerWay, "--answers") for word in text.split(","))
     return tuple(way for way in AnswerWay if way in words)
+
+
+def _sample(n: int | None, seed: int | None, limit: int | None) -> Sample | None:
+    """Gives the sample that is asked for. Raises UsageError where the options contradict each other."""
+    if n is None:
+        if seed is not None:
+            raise UsageError("--seed is of --sample, which was not given", "add  --sample N")
+        return None
+    if limit is not None:
+        raise UsageError(
+            "--limit and --sample choose different trials: the first ones, or some of all groups", "leave out one"
+        )
+    return Sample(n, seed or 0)
 
 
 def _parse_batch_size(text: str) -> int | None:

@@ -120,15 +120,15 @@ def _planned(
         if info.abilities.plays_back:
             begin(model, inputs, shared.reporter.say)
         inputs, control = shared.controls.apply(model, spec, inputs)
-        same = runs.latest(has(identify(inputs, model, spec, options.limit, control)))
+        same = runs.latest(has(identify(inputs, model, spec, options.limit, control, options.sample)))
     else:
-        same = runs.latest(has_asked(inputs, info, spec, options.limit, shared.controls)) if info.fingerprint else None
+        same = runs.latest(has_asked(inputs, info, spec, options, shared.controls)) if info.fingerprint else None
     rounds = Rounds(inputs, options.scoring)
     plan = rounds.plan
     known, identity = _on_disk(same), None if same is None else same.identity
     if identity is None and info.fingerprint:
         control = shared.controls.applied(info, spec, inputs)
-        identity = identify_as(inputs, info, spec, options.limit, control, lambda t: "")  # for its answers_digest
+        identity = identify_as(inputs, info, spec, options.limit, control, lambda t: "", options.sample)  # for its answers_digest
     cached = _cached(options, identity, info)
     done = known | (cached or frozenset())
     tried = _seconds(plan, rounds, model, spec, inputs, options, done) if model is not None else (None, 0)

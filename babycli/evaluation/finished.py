@@ -134,7 +134,7 @@ class SameRuns:
         for inputs in of_sets:
             asked = inputs.asking(doable, prompts)
             if asked.tasks:
-                same = self.latest(has_asked(asked, info, spec, options.limit, controls))
+                same = self.latest(has_asked(asked, info, spec, options, controls))
                 if same is None or same.finished is None:
                     return None
                 found.append(same.finished)
@@ -181,7 +181,7 @@ def has(identity: Identity) -> Callable[[Mapping[str, Any]], bool]:
 
 
 def has_asked(
-    inputs: Inputs, info: ModelInfo, spec: ModelSpec, limit: int | None, controls: Controls
+    inputs: Inputs, info: ModelInfo, spec: ModelSpec, options: Options, controls: Controls
 ) -> Callable[[Mapping[str, Any]], bool]:
     """Makes the test for runs that ask this model the same. Equal prompts are rendered alike, as the software is."""
     control = controls.applied(info, spec, inputs)
@@ -189,7 +189,15 @@ def has_asked(
     def is_same(run: Mapping[str, Any]) -> bool:
         logged = Identity.from_document(run["identity"])
         tasks = logged.question.tasks
-        return logged == identify_as(inputs, info, spec, limit, control, lambda t: tasks[t.task.name].rendered_prompt)
+        return logged == identify_as(
+            inputs,
+            info,
+            spec,
+            options.limit,
+            control,
+            lambda t: tasks[t.task.name].rendered_prompt,
+            options.sample,
+        )
 
     return is_same
 

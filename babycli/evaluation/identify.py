@@ -18,7 +18,7 @@ from babycli.domain import PICTURE, AppliedControl, Context, ask
 from babycli.evaluation.inputs import Inputs, TaskInput
 from babycli.evaluation.prompts import OWN_WORDS, answers_of
 from babycli.foreign import code_of, is_own
-from babycli.logs.identity import Data, Identity, ModelIdentity, Question, Software, TaskQuestion
+from babycli.logs.identity import Data, Identity, ModelIdentity, Question, Sample, Software, TaskQuestion
 from babycli.models.base import Model, ModelInfo, ModelSpec, args_with_effect
 from babycli.tasks.base import Task
 
@@ -27,10 +27,15 @@ _COVERED = ("--", "babycli", "manifests")
 
 
 def identify(
-    inputs: Inputs, model: Model, spec: ModelSpec, limit: int | None, control: AppliedControl | None
+    inputs: Inputs,
+    model: Model,
+    spec: ModelSpec,
+    limit: int | None,
+    control: AppliedControl | None,
+    sample: Sample | None = None,
 ) -> Identity:
     """Gives the identity of a run: the model, the question, the data, and the software."""
-    return identify_as(inputs, model.info, spec, limit, control, lambda t: model.render(_example(t)))
+    return identify_as(inputs, model.info, spec, limit, control, lambda t: model.render(_example(t)), sample)
 
 
 def identify_as(
@@ -40,6 +45,7 @@ def identify_as(
     limit: int | None,
     control: AppliedControl | None,
     render: Callable[[TaskInput], str],
+    sample: Sample | None = None,
 ) -> Identity:
     """Gives the identity of a run of a model of which only the facts are known, and how it renders a task's prompt."""
     return Identity(
@@ -51,6 +57,7 @@ def identify_as(
             {t.task.name: _question(t, info, render) for t in inputs.tasks},
             inputs.dialogue.history,
             inputs.dialogue.max_new_tokens,
+            sample,
         ),
         Data(
             inputs.data_set,
@@ -71,6 +78,7 @@ def _question(task_input: TaskInput, info: ModelInfo, render: Callable[[TaskInpu
         rendered_prompt="" if prompt.origin == OWN_WORDS else render(task_input),
         answers=answers_of(task, info.abilities),
         code=_code(task),
+        coverage=task_input.coverage,
     )
 
 

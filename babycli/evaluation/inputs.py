@@ -1,7 +1,7 @@
 """The inputs of a run: the labels, items and pictures of the chosen tasks, checked before any model is loaded.
 
-Owns the checks, the choice of items (--limit, --skip-missing), and which link leads to a picture. Never scores
-anything.
+Owns the checks, the choice of items (--limit, --sample, --skip-missing), and which link leads to a picture. Never
+scores anything.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from babycli.data.verify import checked_labels, labels_mend, link_problem, link_
 from babycli.domain import Context, ImageRef, Item, Request
 from babycli.errors import ChecksumError, DataError, TaskError
 from babycli.evaluation.prompts import NO_PROMPT, Prompt
+from babycli.evaluation.sampling import coverage_of, sampled
 from babycli.foreign import explained_for
+from babycli.logs.identity import Coverage, Sample
 from babycli.tasks import all_tasks
 from babycli.tasks.base import Asking, Task
 from babycli.wording import History, Scoring
@@ -57,6 +59,12 @@ class TaskInput:
     show: Show = _as_it_is  # set by a control
     dialogue: Dialogue = Dialogue()
     is_recorded: bool = False  # set once the model is known: it plays back what was said elsewhere
+    coverage: Coverage | None = None  # of a part of the task; None: of all of it
+
+    @property
+    def n_chosen(self) -> int:
+        """The number of items that were to be evaluated, skipped ones included."""
+        return len(self.items) + len(self.skipped)
 
     @property
     def row_indices(self) -> list[int]:
@@ -155,14 +163,15 @@ def read_inputs(
     progress: Callable[[int], None],
     words: str = "",
     dialogue: Dialogue = Dialogue(),
+    sample: Sample | None = None,
 ) -> Inputs:
     """Checks labels, links and pictures of the tasks, and reads every picture once for its digest.
 
-    ``limit`` keeps the first items of each task; ``words`` makes another command mean the same tasks. Raises DataError
-    or ChecksumError naming the first few problems.
+    ``limit`` keeps the first items of each task, ``sample`` some of all of its groups; ``words`` makes another command
+    mean the same tasks. Raises DataError or ChecksumError naming the first few problems.
     """
     with root.named():
-        return _read(root, tasks, limit, skip_missing, progress, root.words + words, dialogue)
+        return _read(root, tasks, limit, skip_missing, progress, root.words + words, dialogue, sample)
 
 
 def _read(
@@ -173,6 +182,7 @@ def _read(
     progress: Callable[[int], None],
     words: str,
     dialogue: Dialogue,
+    sample: Sample | None,
 ) -> Inputs:
     stores: dict[str, ImageStore] = {}  # by link
     prepared = []
@@ -188,7 +198,7 @@ def _read(
             f"(or choose other tasks than {full_name(task)} with --tasks)",
         )
         stores |= {link.path: open_link(root, link, labels.image_names(link.path)) for link in links}
-        prepared.append(_select(task, labels, stores, limit, skip_missing, f"babycli data verify{words}"))
+        prepared.append(_select(task, labels, stores, limit, sample, skip_missing, f"babycli data verify{words}"))
         _check_targets(prepared[-1])
     data_set = joint_data_set(task_input.labels.data_set or OWN for task_input in prepared)
     if data_set is None:
@@ -270,10 +280,19 @@ def _check_lock(
 
 
 def _select(
-    task: Task, labels: Labels, stores: Mapping[str, ImageStore], limit: int | None, skip_missing: bool, verify: str
+    task: Task,
+    labels: Labels,
+    stores: Mapping[str, ImageStore],
+    limit: int | None,
+    sample: Sample | None,
+    skip_missing: bool,
+    verify: str,
 ) -> TaskInput:
-    """Takes the first ``limit`` items, and skips those that lack a picture. Raises DataError if none may be skipped."""
-    items = labels.items[:limit]
+    """Takes the first ``limit`` items, or a sample of them, and skips those that lack a picture.
+
+    Raises DataError if none may be skipped.
+    """
+    items = labels.items[:limit] if sample is None else sampled(task, labels.items, sample)
     problems: dict[str, list[Problem]] = {}
     for item in items:
         for image in _each_once(item.images):
@@ -290,7 +309,7 @@ def _select(
     kept = tuple(item for item in items if item.item_id not in problems)
     if not kept:
         raise DataError(f"{task.name}: no trial has all of its images", verify)
-    return TaskInput(task, labels, kept, tuple(problems))
+    return TaskInput(task, labels, kept, tuple(problems), coverage=coverage_of(task, items, labels.items))
 
 
 def _each_once(images: Iterable[ImageRef]) -> list[ImageRef]:

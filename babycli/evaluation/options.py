@@ -13,6 +13,7 @@ from typing import Protocol
 
 from babycli.data.root import DatasetRoot
 from babycli.evaluation.inputs import Dialogue
+from babycli.logs.identity import Sample
 from babycli.models import Resolved
 from babycli.tasks.base import Task
 from babycli.wording import AnswerWay, ControlKind, Scoring
@@ -47,6 +48,7 @@ class Options:
     reuse_features: bool  # keep what vision towers give for checkpoints with the same tower
     cache: Path | None  # a folder of scores to take from and add to
     command: Sequence[str]  # for run.json
+    sample: Sample | None = None  # trials of each task, instead of the first ones
     name: str = ""  # of the run, in reports; "": the model's
 
 

@@ -182,6 +182,7 @@ def provenance(inputs: Inputs, plan: Plan, model: Model, spec: ModelSpec, identi
         "control": None if question.control is None else asdict(question.control),
         "scoring": spec.scoring,
         "limit": question.limit,
+        "sample": None if question.sample is None else asdict(question.sample),
         "seed": SEED,
         "plan": plan_counts([plan]),
         "tasks": {

@@ -97,12 +97,15 @@ def _differences(run: Mapping[str, Any], now: Identity) -> list[str]:
 
 
 def _asked(run: Mapping[str, Any]) -> tuple[object, ...]:
-    """Gives the tasks, limit and kind of control that a run was begun with."""
+    """Gives the tasks, limit, sample and kind of control that a run was begun with."""
     tasks, control = run.get("tasks"), run.get("control")
     names = frozenset(tasks) if isinstance(tasks, dict) else frozenset()
-    return names, run.get("limit"), control.get("kind") if isinstance(control, dict) else None
+    sample = run.get("sample")
+    chosen = (sample.get("n"), sample.get("seed")) if isinstance(sample, dict) else None
+    return names, run.get("limit"), chosen, control.get("kind") if isinstance(control, dict) else None
 
 
 def _asked_now(now: Identity) -> tuple[object, ...]:
     question = now.question
-    return frozenset(question.tasks), question.limit, question.control.kind if question.control else None
+    chosen = (question.sample.n, question.sample.seed) if question.sample else None
+    return frozenset(question.tasks), question.limit, chosen, question.control.kind if question.control else None

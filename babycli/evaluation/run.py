@@ -131,7 +131,7 @@ class ModelRun:
         if model.info.abilities.plays_back:
             processes.together(lambda: begin(model, inputs, self._reporter.say))
         inputs, control = processes.together(lambda: self._shared.controls.apply(model, spec, inputs))
-        identity = identify(inputs, model, spec, options.limit, control)
+        identity = identify(inputs, model, spec, options.limit, control, options.sample)
         repeated = None if is_unknown(model.info) else self._repeated(lambda: _listed(self._finished.find(identity)))
         if repeated is not None:
             return repeated

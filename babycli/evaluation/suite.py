@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from babycli.errors import BabycliError, ExitCode, ModelError, ResumeError
 from babycli.evaluation.controls import Controls
 from babycli.evaluation.distributed import Processes, ProcessesGoneError, join
-from babycli.evaluation.inputs import Inputs, read_inputs
+from babycli.evaluation.inputs import Inputs, TaskInput, read_inputs
 from babycli.evaluation.options import Count, Options, Reporter
 from babycli.evaluation.prefetch import Kept
 from babycli.evaluation.prompts import doable_tasks, why_not
@@ -103,6 +103,8 @@ def _ready(shared: Shared) -> Ready:
     with reporter.bar("reading images", None, " images") as count:
         tasks = _tasks_of_any(models, options, reporter)
         of_sets = _inputs(tasks, options, count)
+    for task_input in (each for inputs in of_sets for each in inputs.tasks):
+        _say_coverage(task_input, options, reporter)
     return Ready(shared, models, of_sets)
 
 
@@ -136,10 +138,26 @@ def check_inputs(options: Options, reporter: Reporter) -> None:
 def _inputs(tasks: Sequence[Task], options: Options, count: Callable[[int], None]) -> list[Inputs]:
     return [
         read_inputs(
-            options.root, of_set, options.limit, options.skip_missing, count, options.tasks_words, options.dialogue
+            options.root,
+            of_set,
+            options.limit,
+            options.skip_missing,
+            count,
+            options.tasks_words,
+            options.dialogue,
+            options.sample,
         )
         for of_set in _by_set(tasks)
     ]
+
+
+def _say_coverage(task_input: TaskInput, options: Options, reporter: Reporter) -> None:
+    """Says how much of a task a part of its trials covers."""
+    task, n = task_input.task, len(task_input.labels.items)
+    if task_input.coverage is not None:
+        reporter.say(f"{task.name}: {task_input.coverage.told(task_input.n_chosen, task.unit)}")
+    elif options.sample is not None and options.sample.n > n:
+        reporter.say(f"{task.name}: all of its {n:,} {task.unit}, as --sample {options.sample.n} is more")
 
 
 def _by_set(tasks: Sequence[Task]) -> list[list[Task]]:

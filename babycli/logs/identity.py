@@ -4,7 +4,7 @@ Owns its parts and how two of them are compared. Resuming compares it, the cache
 on, and reports group by it and show every setting that is not the default. Never looks at a model or a file.
 
     model      family, weights, number format, template, arguments that change scores
-    question   scoring, control, limit, and for each task its version, items and prompt
+    question   scoring, control, limit or sample, and for each task its version, items and prompt
     data       the data set, and the SHA-256 of labels and pictures
     software   babycli and its revision, and the libraries that compute
 
@@ -24,7 +24,7 @@ from babycli.domain import AppliedControl
 from babycli.logs.fields import mapping, text
 from babycli.models.base import args_with_effect
 from babycli.typed import read_as
-from babycli.wording import History, Scoring
+from babycli.wording import History, Scoring, plural, printable
 
 PROMPT_OPTION = "--prompt"  # the origin of a prompt that the user gave
 _SHOWN = 16  # characters of a digest
@@ -41,6 +41,32 @@ class ModelIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """The trials that ``--sample`` chooses: a larger one of the same seed holds the smaller."""
+
+    n: int  # of each task
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of a task a part of its trials covers."""
+
+    n_items_in_file: int
+    kind: str  # of its groups: "category"; "" where it has none that have names
+    n_groups: int  # in which it has trials
+    n_groups_in_file: int
+
+    def told(self, n: int, unit: str) -> str:
+        """Writes what n items cover: ``60 trials of 1 of 22 categories (2,200 trials in all)``."""
+        if not self.kind:
+            return f"{n:,} of {self.n_items_in_file:,} {unit}"
+        all_groups = f"{self.n_groups_in_file} {plural(printable(self.kind))}"
+        groups = f"all {all_groups}" if self.n_groups == self.n_groups_in_file else f"{self.n_groups} of {all_groups}"
+        return f"{n:,} {unit} of {groups} ({self.n_items_in_file:,} {unit} in all)"
+
+
+@dataclass(frozen=True, slots=True)
 class TaskQuestion:
     """The question of a task: its version, its items and its prompt."""
 
@@ -51,6 +77,7 @@ class TaskQuestion:
     rendered_prompt: str
     answers: str  # "loglikelihood", "similarity", "match" or "generate", or two of them joined by "+"
     code: str = ""  # SHA-256 of the file of a user's own task; of ours the software says it
+    coverage: Coverage | None = None  # of --limit and --sample; None: of all trials, or of before it was logged
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +88,7 @@ class Question:
     tasks: Mapping[str, TaskQuestion]
     history: History = History.OWN  # what conversations go on with
     max_new_tokens: int | None = None  # of each text; None: what the tasks say
+    sample: Sample | None = None
 
 
 @dataclass(frozen=True, slots=True)

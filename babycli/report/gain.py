@@ -146,7 +146,12 @@ def suspicions(rows: Sequence[TableRow]) -> list[Suspicion]:
             continue
         for (task, metric), cell in row.cells.items():
             described = metric_of(task, metric)
-            if described.twin_of or cell.chance is None or cell.interval is None or not _is_above(described, cell):
+            if (
+                described.twin_of
+                or cell.chance is None
+                or cell.interval_beyond is None
+                or not _is_above(described, cell)
+            ):
                 continue
             trials = row.trials(task)
             is_by_ties = 2 * cell.n_ties > cell.n_units
@@ -161,9 +166,9 @@ def suspicions(rows: Sequence[TableRow]) -> list[Suspicion]:
 
 def _is_above(metric: Metric, cell: Cell) -> bool:
     """Tells whether all of the interval is better than chance."""
-    assert cell.interval is not None
+    assert cell.interval_beyond is not None
     assert cell.chance is not None
-    low, high = cell.interval
+    low, high = cell.interval_beyond
     return low > cell.chance if metric.higher_is_better else high < cell.chance
 
 

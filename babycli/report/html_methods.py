@@ -15,7 +15,7 @@ from babycli.logs.schema import read_run
 from babycli.report import values
 from babycli.report.compare import BOOTSTRAP, MCNEMAR, Comparison
 from babycli.report.measure import SEED
-from babycli.report.notes import gain_note
+from babycli.report.notes import coverage_notes, gain_note
 from babycli.report.provisos import provisos
 from babycli.report.rows import Column
 from babycli.report.runs import Run
@@ -80,6 +80,7 @@ def provenance(source: Sourced) -> Provenance:
         ("control", run.control),
         ("wrapper", run.wrapper),
         ("limit", "" if run.limit is None else f"{run.limit:g}"),
+        ("sample", f"{run.sample.n} trials of each task, seed {run.sample.seed}" if run.sample else ""),
         ("offset", f"{run.offset}" if run.offset else ""),
         ("seed", _text(about.get("seed"))),
         *((f"prompt of {task}", _text(mapping(of).get("rendered_prompt"))) for task, of in tasks.items()),
@@ -174,6 +175,12 @@ def _scoring(table: Table) -> list[str]:
     told += _sentences([task for task in tasks if not task.tie_rule])
     if any(run.limit is not None for run in runs):
         told.append("Runs marked (limit N) saw only the first N trials of each task.")
+    if any(run.sample is not None for run in runs):
+        told.append(
+            "Runs marked (sample N) saw N trials of each task, drawn evenly over its groups; their intervals are those "
+            "of the score of all of its trials."
+        )
+    told += coverage_notes(runs)
     return told
 
 

@@ -37,7 +37,7 @@ from babycli.report.logged import (
     read_own,
     why_no_run,
 )
-from babycli.report.measure import Cell, measured
+from babycli.report.measure import Cell, measured, of_sample
 from babycli.report.places import results_at
 from babycli.report.readers import programs, reader_of, run_folders
 from babycli.report.runs import Logs, Run, Unread
@@ -174,7 +174,9 @@ def _own(document: Document, shared: Shared) -> Run:
         args=tuple(f"{key}={value}" for key, value in sorted(model.args.items())),
         date=_text(fields["date"]),
         cells={
-            (task, metric): _cell(fields, trials.get(task), task, metric, chance)
+            (task, metric): _with_all(
+                identity, trials.get(task), _cell(fields, trials.get(task), task, metric, chance), metric
+            )
             for task, metrics in fields["chance"].items()
             if is_known(task)
             for metric, chance in metrics.items()
@@ -253,6 +255,14 @@ def _cell(fields: Mapping[str, Any], trials: TaskTrials | None, task: str, metri
         stderr=stderr if stderr is not None and math.isfinite(stderr) else None,
         ci95=None if interval is None else (_within(interval[0]), _within(interval[1])),
     )
+
+
+def _with_all(identity: Identity, trials: TaskTrials | None, cell: Cell, metric: str) -> Cell:
+    """Adds the interval of all trials, where the run saw a sample of them."""
+    if trials is None or identity.question.sample is None:
+        return cell
+    coverage = identity.question.tasks[trials.task].coverage
+    return cell if coverage is None else of_sample(cell, trials, metric, coverage.n_items_in_file)
 
 
 def _within(value: object, limits: tuple[float, float] = (-math.inf, math.inf)) -> float:

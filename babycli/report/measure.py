@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, replace
 
 from babycli.report.trials import Floats, TaskTrials
-from babycli.stats import bootstrap95, clustered95, clustered_stderr, wilson95
+from babycli.stats import bootstrap95, clustered95, clustered_stderr, sampled95, wilson95
 from babycli.tasks.about import about, is_of_chosen, metric_of
 
 Interval = tuple[float, float]
@@ -34,11 +34,17 @@ class Cell:
     stderr_clustered: float | None = None
     ci95_clustered: Interval | None = None  # of trials that are alike within a category or session
     n_clusters: int | None = None
+    ci95_of_all: Interval | None = None  # of a sample: where the score of all trials of the task lies
     fair_value: float | None = None  # where the log says another number than its own trials do
 
     @property
     def interval(self) -> Interval | None:
-        """The one to show: cluster-aware where the clusters are known."""
+        """The one to show: of a sample that of all trials, else cluster-aware where the clusters are known."""
+        return self.ci95_of_all or self.interval_beyond
+
+    @property
+    def interval_beyond(self) -> Interval | None:
+        """The one of what holds beyond the trials of the task, to be held against chance."""
         return self.ci95_clustered or self.ci95
 
     @property
@@ -53,6 +59,14 @@ class Cell:
 def plain_stderr(values: Floats) -> float | None:
     """Gives the standard error of a mean of independent trials, as stats.standard_error but fast; None for one."""
     return float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else None
+
+
+def of_sample(cell: Cell, trials: TaskTrials, metric: str, n_all: int) -> Cell:
+    """Adds to the cell of a sample the interval of the score of all trials."""
+    described = metric_of(trials.task, metric)
+    if cell.ci95 is None:
+        return cell
+    return replace(cell, ci95_of_all=sampled95(trials.values[metric], n_all, described.is_share, described.limits))
 
 
 def measured(trials: TaskTrials, metric: str, value: float | None = None, n_skipped: int = 0) -> Cell:

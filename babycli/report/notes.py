@@ -12,6 +12,7 @@ from babycli.report import overall, values
 from babycli.report.gain import Suspicion
 from babycli.report.provisos import provisos
 from babycli.report.rows import Column, TableRow
+from babycli.report.runs import Run
 from babycli.report.tables import (
     MARKS,
     NOT_FAIR,
@@ -57,6 +58,9 @@ def notes(table: Table) -> list[str]:
         told.append("(reference): scored as the original code does, its way with ties and NaN included.")
     if any(run.limit is not None for run in table.runs):
         told.append("(limit N): only the first N trials of each task; of lmms-eval, rows.")
+    told += coverage_notes(table.runs)
+    if any(cell.ci95_of_all for _, _, cell in cells):
+        told.append("(sample N): N trials of each task, even over its groups; ± is of the score of all of its trials.")
     if any(run.offset for run in table.runs):
         told.append("(offset M): the first M rows of each task were passed over, so these are other trials.")
     if equal := [f"{row.label} {max(run.n_equal for run in row.runs)}" for row in table.rows if _is_repeated(row)]:
@@ -72,6 +76,19 @@ def notes(table: Table) -> list[str]:
 
 def _is_repeated(row: TableRow) -> bool:
     return any(run.n_equal > 1 for run in row.runs)
+
+
+def coverage_notes(runs: Sequence[Run]) -> list[str]:
+    """Says what the trials of runs cover that saw a part of a task, each once."""
+    told: dict[str, None] = {}
+    for run in runs:
+        for task in dict.fromkeys(task for task, _ in run.cells):
+            coverage = run.coverage(task)
+            if coverage is not None:
+                n = next(cell.n_units + cell.n_skipped for (of, _), cell in run.cells.items() if of == task)
+                which = f"sample {run.sample.n}" if run.sample else f"limit {run.limit:g}" if run.limit else "part"
+                told[f"{about(task).title} ({which}): {coverage.told(n, about(task).unit)}."] = None
+    return list(told)
 
 
 def legends(table: Table) -> list[str]:
@@ -226,7 +243,7 @@ def _clusters_told(table: Table) -> str:
 def suspicion_headline(suspicion: Suspicion) -> str:
     """Says that a control is above chance."""
     cell, metric = suspicion.cell, metric_of(suspicion.task, suspicion.metric)
-    assert cell.interval is not None
+    assert cell.interval_beyond is not None
     assert cell.chance is not None
     why = (
         "It does not see the right image, so words or labels may give answers away (one control in 40 is above by luck)"
@@ -238,8 +255,8 @@ def suspicion_headline(suspicion: Suspicion) -> str:
     side = "ABOVE" if metric.higher_is_better else "BETTER THAN"
     return (
         f"A CONTROL {side} CHANCE: {suspicion.label} gets {values.number(metric, cell.value)} on {suspicion.task} "
-        f"{suspicion.metric} {values.interval(metric, cell.interval)}, chance is {values.number(metric, cell.chance)}. "
-        f"{why}"
+        f"{suspicion.metric} {values.interval(metric, cell.interval_beyond)}, chance is "
+        f"{values.number(metric, cell.chance)}. {why}"
     )
 
 

@@ -67,6 +67,7 @@ def _overall_record(data: str, run: Run, overall: Overall) -> dict[str, object]:
         "scoring": run.scoring,
         "dtype": run.dtype,
         "limit": run.limit,
+        "sample": run.sample.n if run.sample else None,
         "model_args": ",".join(run.args),
         "date": run.date,
         "program": run.program,
@@ -80,6 +81,7 @@ def _overall_record(data: str, run: Run, overall: Overall) -> dict[str, object]:
 def _record(data: str, run: Run, column: Column, cell: Cell) -> dict[str, object]:
     task, metric = column
     plain, clustered = cell.ci95 or (None, None), cell.ci95_clustered or (None, None)
+    of_all, coverage = cell.ci95_of_all or (None, None), run.coverage(task)
     return {
         "model": run.shown,
         "data": data,
@@ -93,6 +95,8 @@ def _record(data: str, run: Run, column: Column, cell: Cell) -> dict[str, object
         "ci95_clustered_low": clustered[0],
         "ci95_clustered_high": clustered[1],
         "stderr_clustered": cell.stderr_clustered,
+        "ci95_of_all_low": of_all[0],
+        "ci95_of_all_high": of_all[1],
         "n_clusters": cell.n_clusters,
         "n_units": cell.n_units,
         "unit": about(task).unit,
@@ -107,6 +111,9 @@ def _record(data: str, run: Run, column: Column, cell: Cell) -> dict[str, object
         "dtype": run.dtype,
         "limit": run.limit,
         "offset": run.offset or None,
+        "sample": run.sample.n if run.sample else None,
+        "sample_seed": run.sample.seed if run.sample else None,
+        "covers": None if coverage is None else coverage.told(cell.n_units + cell.n_skipped, about(task).unit),
         "model_args": ",".join(run.args),
         "answers": ",".join(run.ways) or None,
         "history": str(run.history) if run.history != History.OWN else None,

@@ -113,7 +113,7 @@ def settings_of_scores(run: Run) -> tuple[object, ...]:
         return (run.program, run.model, run.wrapper, run.scoring, *asked_for)
     model = run.identity.model
     weights = (model.family, model.fingerprint, model.dtype, model.template, run.args)
-    return (run.program, run.model, weights, run.scoring, run.limit, asked)
+    return (run.program, run.model, weights, run.scoring, run.limit, run.sample, asked)
 
 
 def asked_words(run: Run) -> dict[str, tuple[str, ...]]:
@@ -150,6 +150,7 @@ def label_of(run: Run, in_full: bool = False) -> str:
         *([f"control: {run.control}"] if run.control and not run.model.startswith("control:") else []),
         *([run.scoring] if run.scoring != "fair" and run.is_ours else []),
         *([f"limit {run.limit:g}"] if run.limit is not None else []),
+        *([f"sample {run.sample.n}" + (f" seed {run.sample.seed}" if run.sample.seed else "")] if run.sample else []),
         *([f"offset {run.offset}"] if run.offset else []),
         *([f"history {run.history}"] if run.history != History.OWN else []),
         *([f"{run.max_new_tokens} new tokens"] if run.max_new_tokens is not None else []),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from babycli.logs.identity import Identity
+from babycli.logs.identity import Coverage, Identity, Sample
 from babycli.report.logged import OURS, ways_of
 from babycli.report.measure import Cell
 from babycli.report.trials import TaskTrials
@@ -58,6 +58,16 @@ class Run:
         tasks = self.identity.question.tasks if self.identity else {}
         having = [asked for name, asked in tasks.items() if name in all_tasks() and all_tasks()[name].ways]
         return tuple(dict.fromkeys(way for asked in having for way in ways_of(asked.answers)))
+
+    @property
+    def sample(self) -> Sample | None:
+        """The sample of the trials that it saw; None where it saw all of them, or the first."""
+        return self.identity.question.sample if self.identity else None
+
+    def coverage(self, task: str) -> Coverage | None:
+        """How much of a task its trials cover; None where they are all, or the log does not say it."""
+        asked = self.identity.question.tasks.get(task) if self.identity else None
+        return None if asked is None else asked.coverage
 
     @property
     def history(self) -> History:

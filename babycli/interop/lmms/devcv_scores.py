@@ -89,8 +89,8 @@ def _check(row: TableRow) -> None:
         raise DataError(f"{row.label} is a control, not a model", 'name the model\'s own row with  --model "LABEL"')
     if data_set_named(run.data).is_demo:
         raise DataError(f"{row.label} was run on the demo data", "evaluate on a set of the DevCV Toolbox")
-    if run.limit is not None:
-        raise DataError(f"{row.label} saw a part of the items only", "evaluate without --limit")
+    if run.limit is not None or run.sample is not None:
+        raise DataError(f"{row.label} saw a part of the items only", "evaluate without --limit and --sample")
 
 
 def _check_task(row: TableRow, task: str) -> None:

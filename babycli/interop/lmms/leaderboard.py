@@ -52,7 +52,7 @@ def write(rows: Sequence[TableRow], every: Sequence[TableRow], say: Say) -> str:
         if cell.n_units != n_due or row.trials(task) is None:
             raise DataError(
                 f"{task} of {row.label} has {cell.n_units} of {n_due} trials that can be counted",
-                "evaluate all of them, without --limit and --skip-missing",
+                "evaluate all of them, without --limit, --sample and --skip-missing",
             )
         run = row.run_of(task)
         are_none = run is not None and task in run.replies and run.replies[task].is_broken
