@@ -98,10 +98,10 @@ def sampled95(
 ) -> tuple[float, float] | None:
     """Computes a 95 % interval of the mean of all ``n_all`` trials, of which these were drawn without replacement.
 
-    The variance of a share is P (1 - P) / n times (n_all - n) / (n_all - 1), of another mean S^2 / n times 1 - n / n_all
-    (Cochran 1977, Sampling Techniques, 3rd edition, sections 3.2 and 2.5). So a share has Wilson's interval with
-    n (n_all - 1) / (n_all - n) in place of n, another mean t standard errors. A sample that is even over groups is at
-    least as sure, so the interval is on the safe side. None where nothing is left to tell.
+    The variance of a share is P (1 - P) / n times (n_all - n) / (n_all - 1), of another mean S^2 / n times
+    1 - n / n_all (Cochran 1977, Sampling Techniques, 3rd edition, sections 3.2 and 2.5). So a share has Wilson's
+    interval with n (n_all - 1) / (n_all - n) in place of n, another mean t standard errors. A sample that is even over
+    groups is at least as sure, so the interval is on the safe side. None where nothing is left to tell.
     """
     n = len(values)
     if n >= n_all or (n < 2 and not is_share):

@@ -47,6 +47,11 @@ class Sample:
     n: int  # of each task
     seed: int = 0
 
+    @property
+    def told(self) -> str:
+        """Writes it as the name of a row has it: ``sample 60``."""
+        return f"sample {self.n}" + (f" seed {self.seed}" if self.seed else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Coverage:

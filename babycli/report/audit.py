@@ -64,8 +64,8 @@ class _Evidence:
         """A run of ours says how many texts came of NaN, but not which."""
         return self.logged.nonfinite > 0 and (not _is_choice(self.task) or self.task.needs.n_turns > 1)
 
-    def finding(self, kind: Kind, detail: str) -> Finding:
-        return Finding(self.task.name, kind, detail)
+    def finding(self, kind: Kind, detail: str, is_grave: bool = True) -> Finding:
+        return Finding(self.task.name, kind, detail, is_grave)
 
 
 def audit(path: Path, labels: Labels = dict) -> RunAudit:
@@ -133,7 +133,7 @@ def _values(evidence: _Evidence) -> list[AuditedMetric]:
 
 def _of_the_log(evidence: _Evidence) -> list[Finding]:
     """Finds contradictions in the results file, and the rows and items that are not there."""
-    checks = (_limit, _skipped, _missing, _incomplete)
+    checks = (_limit, _sample, _skipped, _missing, _incomplete)
     return [finding for check in checks if (finding := check(evidence)) is not None]
 
 
@@ -151,7 +151,16 @@ def _limit(evidence: _Evidence) -> Finding | None:
     if logged.limit_is_of_rows:
         cut = "; a trial that is cut in two is left out" if logged.n_rows_cut else ""
         detail = f"only {_rows_told(evidence)}{cut}"
+    elif logged.covers:
+        detail += f": {logged.covers}"
     return evidence.finding(Kind.LIMIT, detail)
+
+
+def _sample(evidence: _Evidence) -> Finding | None:
+    """Names a sample, whose numbers may be trusted: it has an interval of its own."""
+    logged = evidence.logged
+    is_sample = logged.limit is None and bool(logged.covers)
+    return evidence.finding(Kind.SAMPLE, logged.covers, is_grave=False) if is_sample else None
 
 
 def _rows_told(evidence: _Evidence) -> str:

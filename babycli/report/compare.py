@@ -17,6 +17,7 @@ from babycli.errors import DataError, UsageError
 from babycli.report.measure import SEED, Interval
 from babycli.report.rows import Column, TableRow
 from babycli.report.runs import Run
+from babycli.report.samples_of_tasks import are_parts_of_one, on_common_trials, row_with, sampling_problem
 from babycli.report.trials import Floats, TaskTrials
 from babycli.report.values import goodness, span
 from babycli.stats import (
@@ -117,12 +118,16 @@ def _is_whole(values: Floats) -> bool:
 
 def pairing_problem(task: str, first: Run, second: Run) -> str | None:
     """Says why the trials of two runs cannot be paired; None where they can."""
+    if first.data == second.data and (chosen := sampling_problem(first, second)):
+        return chosen
     if first.data != second.data:
         return f"were run on different data ({first.data} and {second.data})"
     for what, a, b in (
         ("label files", first.labels_sha256.get(task), second.labels_sha256.get(task)),
         ("images", first.images_sha256.get(task), second.images_sha256.get(task)),
     ):
+        if what == "images" and are_parts_of_one(first, second):
+            continue  # the digest is of all pictures that a run saw, and these runs saw more or fewer
         if a is not None and b is not None and a != b:
             return f"were run on different {what} ({a[:12]}… and {b[:12]}…)"
     if first.identity is not None and second.identity is not None:
@@ -155,14 +160,16 @@ def compare(rows: Sequence[TableRow]) -> list[Comparison]:
         if not shared:
             raise DataError(f"{first.label} and {second.label} have no task in common", "evaluate both on one task")
         for task in dict.fromkeys(task for task, _ in shared):
-            one, other = _run(first, task), _run(second, task)
+            one, other = on_common_trials(_run(first, task), _run(second, task), task)
             problem = pairing_problem(task, one, other)
             if problem is not None:
                 raise DataError(
-                    f"{task}: {first.label} and {second.label} {problem}", "evaluate both on the same data and limit"
+                    f"{task}: {first.label} and {second.label} {problem}",
+                    "evaluate both on the same data, with the same --limit or --sample",
                 )
             for metric in (m for of, m in shared if of == task and not metric_of(task, m).twin_of):
-                found.append((first, second, task, metric, paired(one.trials[task], other.trials[task], metric)))
+                both = row_with(first, one), row_with(second, other)
+                found.append((*both, task, metric, paired(one.trials[task], other.trials[task], metric)))
     adjusted = holm([each[-1].p_value for each in found])
     return [Comparison(*each, p_holm=p) for each, p in zip(found, adjusted, strict=True)]
 

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     INCOMPLETE = "incomplete trials"
     SKIPPED = "trials left out"
     LIMIT = "a limit in force"
+    SAMPLE = "a sample of the trials"
     SIGN = "losses below 0"
     CONSTANT = "constant losses"
     NONFINITE = "non-finite losses"

@@ -175,11 +175,6 @@ def _scoring(table: Table) -> list[str]:
     told += _sentences([task for task in tasks if not task.tie_rule])
     if any(run.limit is not None for run in runs):
         told.append("Runs marked (limit N) saw only the first N trials of each task.")
-    if any(run.sample is not None for run in runs):
-        told.append(
-            "Runs marked (sample N) saw N trials of each task, drawn evenly over its groups; their intervals are those "
-            "of the score of all of its trials."
-        )
     told += coverage_notes(runs)
     return told
 
@@ -190,7 +185,12 @@ def _sentences(tasks: Sequence[About]) -> list[str]:
 
 
 def _intervals(table: Table) -> list[str]:
-    cells = [(column, cell) for row in table.rows for column, cell in row.cells.items() if cell.interval is not None]
+    cells = [
+        (column, cell)
+        for row in table.rows
+        for column, cell in row.cells.items()
+        if cell.interval_beyond and not cell.ci95_of_all
+    ]
     shares = [cell for column, cell in cells if metric_of(*column).is_share]
     others = [cell for column, cell in cells if not metric_of(*column).is_share]
     present = {column for column, _ in cells}

@@ -14,7 +14,7 @@ from babycli.report.compare import BOOTSTRAP, MCNEMAR, Best, Paired, best_of_col
 from babycli.report.differences import stars
 from babycli.report.grid import latex_table, latex_text
 from babycli.report.measure import Cell
-from babycli.report.notes import counts_told, gain_note, legends, lower_notes
+from babycli.report.notes import counts_told, coverage_notes, gain_note, legends, lower_notes
 from babycli.report.provisos import provisos
 from babycli.report.rows import Column, TableRow
 from babycli.report.table_grid import overall_chances, overall_texts
@@ -150,7 +150,8 @@ def _caption(table: Table, best: Mapping[Column, Best]) -> str:
     sentences += overall.notes([(label, mean) for label, of_row in table.overalls.items() for mean in of_row])
     sentences += lower_notes(table)
     cells = [cell for row in table.rows for cell in row.cells.values()]
-    if any(cell.ci95_clustered for cell in cells):
+    sentences += coverage_notes(table.runs)
+    if any(cell.ci95_clustered and not cell.ci95_of_all for cell in cells):
         sentences.append(f"Intervals are cluster-aware: trials of one {_clusters(explained)} are alike.")
     if best:
         for_others = all_of([*scores_of(explained), "ties"])

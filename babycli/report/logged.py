@@ -18,6 +18,7 @@ from babycli.data.names import is_plain
 from babycli.domain import Item, Row
 from babycli.logs.content import plain_name, read_content
 from babycli.logs.fields import count, mapping, text
+from babycli.logs.identity import Coverage
 from babycli.logs.samples import decoded, doc_id_of, text_of_cell
 from babycli.logs.schema import RUN_FILE
 from babycli.models import all_families
@@ -40,6 +41,7 @@ from babycli.report.readers import programs, reader_of
 from babycli.report.samples import Samples, decide, read_samples
 from babycli.tasks import all_tasks
 from babycli.tasks.base import Asking, Task
+from babycli.typed import read_as
 from babycli.wording import AnswerWay, History, Scoring, any_of
 
 OURS = "babycli"
@@ -69,6 +71,7 @@ class LoggedTask:
     faults: tuple[Finding, ...]  # in what the results file says
     remarks: tuple[Finding, ...] = ()  # what else makes its numbers untrustworthy
     offset: int = 0  # the first row that was evaluated; those before it were passed over on purpose
+    covers: str = ""  # what a limit or a sample left of the task, where a run of ours says it
     images_sha256: str = ""  # the digest of its pictures, as runs of babycli have it; "" where the log has none
 
     @property
@@ -291,7 +294,18 @@ def _own_task(document: Document, task: Task, limit: int | float | None, scoring
         samples_path=samples,
         samples=functools.partial(read_samples, samples, task, n_rows, asking=_asking(document)),
         faults=(*faults, *of_labels),
+        covers=_covers(document, task, n_evaluated),
     )
+
+
+def _covers(document: Document, task: Task, n_rows: int | None) -> str:
+    """Says what a part of the trials covers, as the identity of a run has it; "" where it does not."""
+    raw = mapping(mapping(_question(document).get("tasks")).get(task.name)).get("coverage")
+    try:
+        coverage = None if raw is None else read_as(Coverage, raw)
+    except (TypeError, ValueError):
+        return ""
+    return "" if coverage is None or n_rows is None else coverage.told(n_rows // task.rows_per_item, task.unit)
 
 
 def read_by_another(document: Document, labels: Labels) -> LoggedRun:

@@ -59,8 +59,6 @@ def notes(table: Table) -> list[str]:
     if any(run.limit is not None for run in table.runs):
         told.append("(limit N): only the first N trials of each task; of lmms-eval, rows.")
     told += coverage_notes(table.runs)
-    if any(cell.ci95_of_all for _, _, cell in cells):
-        told.append("(sample N): N trials of each task, even over its groups; ± is of the score of all of its trials.")
     if any(run.offset for run in table.runs):
         told.append("(offset M): the first M rows of each task were passed over, so these are other trials.")
     if equal := [f"{row.label} {max(run.n_equal for run in row.runs)}" for row in table.rows if _is_repeated(row)]:
@@ -79,16 +77,20 @@ def _is_repeated(row: TableRow) -> bool:
 
 
 def coverage_notes(runs: Sequence[Run]) -> list[str]:
-    """Says what the trials of runs cover that saw a part of a task, each once."""
-    told: dict[str, None] = {}
+    """Says what the trials of runs cover that saw a part of a task, a line for each limit and sample."""
+    told: dict[str, dict[str, None]] = {}
     for run in runs:
-        for task in dict.fromkeys(task for task, _ in run.cells):
-            coverage = run.coverage(task)
+        for task in in_order(task for task, _ in run.cells):
+            coverage = run.coverage(task.name)
             if coverage is not None:
-                n = next(cell.n_units + cell.n_skipped for (of, _), cell in run.cells.items() if of == task)
-                which = f"sample {run.sample.n}" if run.sample else f"limit {run.limit:g}" if run.limit else "part"
-                told[f"{about(task).title} ({which}): {coverage.told(n, about(task).unit)}."] = None
-    return list(told)
+                n = next(cell.n_units + cell.n_skipped for (of, _), cell in run.cells.items() if of == task.name)
+                which = run.sample.told if run.sample else f"limit {run.limit:g}" if run.limit else "a part"
+                told.setdefault(which, {})[f"{task.short} {coverage.told(n, task.unit)}"] = None
+    notes = [f"({which}) covers: {'; '.join(covered)}." for which, covered in told.items()]
+    if any(run.sample and any(cell.ci95_of_all for cell in run.cells.values()) for run in runs):
+        of_all = "their 95 % intervals are of the score of all of its trials, drawn without replacement (Cochran 1977)"
+        notes.append(f"(sample N): N trials of each task, even over its groups; {of_all}.")
+    return notes
 
 
 def legends(table: Table) -> list[str]:
@@ -190,7 +192,7 @@ def _n_notes(table: Table) -> list[str]:
 
 
 def _interval_notes(table: Table) -> list[str]:
-    cells = [cell for row in table.rows for cell in row.cells.values()]
+    cells = [cell for row in table.rows for cell in row.cells.values() if not cell.ci95_of_all]
     notes = []
     if any(cell.ci95_clustered for cell in cells):
         notes.append(
@@ -208,7 +210,7 @@ def _interval_notes(table: Table) -> list[str]:
         short_heading(column)[0]
         for row in table.rows
         for column, cell in row.cells.items()
-        if cell.ci95 and cell.n_clusters == 1 and cell.n_units > 1
+        if cell.ci95 and not cell.ci95_of_all and cell.n_clusters == 1 and cell.n_units > 1
     )
     if single:
         notes.append(
@@ -226,7 +228,7 @@ def _clusters_told(table: Table) -> str:
     by_kind: dict[str, dict[Column, int]] = {}
     for row in table.rows:
         for column, cell in row.cells.items():
-            if cell.ci95_clustered:
+            if cell.ci95_clustered and not cell.ci95_of_all:
                 by_kind.setdefault(about(column[0]).cluster, {})[column] = cell.n_clusters or 0
     told = set()
     for kind, counts in by_kind.items():

@@ -150,7 +150,7 @@ def label_of(run: Run, in_full: bool = False) -> str:
         *([f"control: {run.control}"] if run.control and not run.model.startswith("control:") else []),
         *([run.scoring] if run.scoring != "fair" and run.is_ours else []),
         *([f"limit {run.limit:g}"] if run.limit is not None else []),
-        *([f"sample {run.sample.n}" + (f" seed {run.sample.seed}" if run.sample.seed else "")] if run.sample else []),
+        *([run.sample.told] if run.sample else []),
         *([f"offset {run.offset}"] if run.offset else []),
         *([f"history {run.history}"] if run.history != History.OWN else []),
         *([f"{run.max_new_tokens} new tokens"] if run.max_new_tokens is not None else []),
