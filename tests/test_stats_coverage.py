@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from babycli.stats import bootstrap95, clustered95, paired95, paired_bootstrap, wilson95
+from babycli.stats import bootstrap95, clustered95, paired95, paired_bootstrap, sampled95, wilson95
 
 if TYPE_CHECKING:
     from babycli.stats import Floats, Ints
@@ -156,3 +156,32 @@ def test_paired_differences(name: str, correlation: float | None, first: float, 
     # With 30 trials the two added ones are a large part, and too wide is the side that is chosen: up to 99.9 %.
     most = 1.0 if len(clusters) == 30 else 0.98
     assert 0.93 <= covered(np.array(intervals), first - second) <= most
+
+
+# ---------------------------------------------------------------- samples of all trials of a task
+
+
+@pytest.mark.parametrize("draws", DRAWS)
+@pytest.mark.parametrize(("n_all", "share"), [(365, 0.25), (967, 0.5), (2200, 0.9)])
+@pytest.mark.parametrize("n", [30, 100, 300])
+def test_the_interval_of_a_sample_holds_the_score_of_all_trials(n: int, n_all: int, share: float, draws: int) -> None:
+    rng = np.random.default_rng(n + n_all)
+    n_held = {True: 0, False: 0}
+    for _ in range(draws):
+        for is_share, all_trials in ((True, (rng.random(n_all) < share) * 1.0), (False, rng.beta(2, 8, n_all))):
+            interval = sampled95(all_trials[rng.choice(n_all, n, replace=False)], n_all, is_share)
+            assert interval is not None
+            n_held[is_share] += interval[0] <= all_trials.mean() <= interval[1]
+    assert all(0.92 <= held / draws <= 0.985 for held in n_held.values())
+
+
+def test_nothing_is_left_to_tell_of_all_trials() -> None:
+    values = np.array([1.0, 0.0, 1.0])
+    assert sampled95(values, 3, is_share=True) is None
+    assert sampled95(values[:1], 3, is_share=False) is None
+    # By hand: Wilson's interval of 1/2 for 2 * (4 - 1) / (4 - 2) = 3 trials.
+    assert sampled95(np.array([1.0, 0.0]), 4, is_share=True) == pytest.approx(wilson95(0.5, 3))
+    # By hand: mean 1/2, t(1) = 12.706, variance 1/2 / 2 * (1 - 2/200).
+    low, high = sampled95(np.array([1.0, 0.0]), 200, False, (-99.0, 99.0)) or (0.0, 0.0)
+    assert high - 0.5 == pytest.approx(0.5 - low)
+    assert high - 0.5 == pytest.approx(12.7062 * (0.25 * 0.99) ** 0.5, rel=1e-4)

@@ -43,12 +43,17 @@ class TaskTrials:
         """Gives some of these trials, in the same order."""
         places = [place for place, trial_id in enumerate(self.trial_ids) if trial_id in trial_ids]
         new = {old: place for place, old in enumerate(places)}
+        ties, nonfinite, unanswered = (
+            tuple(new[place] for place in of if place in new) for of in (self.ties, self.nonfinite, self.unanswered)
+        )
         return TaskTrials(
             self.task,
             tuple(self.trial_ids[place] for place in places),
             {metric: values[places] for metric, values in self.values.items()},
             {kind: tuple(names[place] for place in places) for kind, names in self.groups.items()},
-            *(tuple(new[i] for i in of if i in new) for of in (self.ties, self.nonfinite, self.unanswered)),
+            ties,
+            nonfinite,
+            unanswered,
             {new[place]: n for place, n in self.no_answer.items() if place in new},
         )
 

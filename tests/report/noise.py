@@ -140,19 +140,22 @@ def gains(task: Task, items: Sequence[Item], noise: Noise, seed: int) -> tuple[G
     model = _Drawn(noise, rng)
     images = {image: image.name for item in items for image in item.images}
     wrong = shuffled(TaskInput(task, cast(Any, None), tuple(items), ()), images)
-    plane = Context.without_images
-    if noise.is_dual:
-        plane = lambda context: context.showing(lambda image: ImageRef("mean colour", f"{image.source} {image.name}"))  # noqa: E731
+
+    def blind(context: Context) -> Context:
+        if not noise.is_dual:
+            return context.without_images()
+        return context.showing(lambda image: ImageRef("mean colour", f"{image.source} {image.name}"))
+
     runs = {
         control: _run(task, items, _played(task, items, model, show), control)
         for control, show in (
             ("", lambda context: context),
-            ("blind", plane),
+            ("blind", blind),
             ("shuffled", lambda context: context.showing(lambda image: wrong[image])),
         )
     }
-    seeing, blind, other = (TableRow(control, (run,)) for control, run in runs.items())
-    return visual_gain(seeing, [seeing, blind]), visual_gain(seeing, [seeing, blind, other])
+    seeing, unseeing, other = (TableRow(control, (run,)) for control, run in runs.items())
+    return visual_gain(seeing, [seeing, unseeing]), visual_gain(seeing, [seeing, unseeing, other])
 
 
 def _run(task: Task, items: Sequence[Item], outcomes: Sequence[Outcome], control: str) -> Run:

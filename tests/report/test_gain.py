@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from babycli.tasks import all_tasks, saycam_caption
+from babycli.tasks.meteor import meteor
 from tests.conftest import Babycli
 from tests.report.logs import drawn, write_run
 from tests.report.noise import MODELS, Noise, gains, items_of
@@ -23,7 +24,7 @@ CONTEXTS = ("positive_context_group_score", "negative_context_group_score")
 
 @pytest.fixture(autouse=True)
 def _meteor_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saycam_caption, "meteor", functools.cache(saycam_caption.meteor))
+    monkeypatch.setattr(saycam_caption, "meteor", functools.cache(meteor))
 
 
 def counted(task: str, n: int, noise: Noise, n_models: int) -> tuple[Counter[Any], set[Any]]:

@@ -294,8 +294,7 @@ def test_what_a_model_could_not_take_is_marked_and_told_everywhere(
 
 
 def test_visual_gain_and_chance_go_the_way_that_is_better(logs: Path, babycli: Babycli) -> None:
-    shuffled = {"grouped": GROUPED, "control": "shuffled", "date": "20260103_120000"}
-    write_run(logs, "lab/good", values(6, 0.5), **shuffled)
+    write_run(logs, "lab/good", values(6, 0.5), grouped=GROUPED, control="shuffled", date="20260103_120000")
     ran = babycli("report", logs)
     (gain,) = [line for line in ran.out.splitlines() if line.startswith("  visual gain")]
     shown = gain.split()[2:]
