@@ -168,7 +168,10 @@ def test_the_interval_of_a_sample_holds_the_score_of_all_trials(n: int, n_all: i
     rng = np.random.default_rng(n + n_all)
     n_held = {True: 0, False: 0}
     for _ in range(draws):
-        for is_share, all_trials in ((True, (rng.random(n_all) < share) * 1.0), (False, rng.beta(2, 8, n_all))):
+        for is_share, all_trials in (
+            (True, (rng.random(n_all) < share).astype(np.float64)),
+            (False, rng.beta(2, 8, n_all)),
+        ):
             interval = sampled95(all_trials[rng.choice(n_all, n, replace=False)], n_all, is_share)
             assert interval is not None
             n_held[is_share] += interval[0] <= all_trials.mean() <= interval[1]

@@ -10,20 +10,26 @@ from typing import Any
 import pytest
 
 from babycli.domain import AppliedControl
-from babycli.logs.identity import Data, Identity, ModelIdentity, Question, Software, TaskQuestion
+from babycli.logs.identity import Coverage, Data, Identity, ModelIdentity, Question, Sample, Software, TaskQuestion
 from babycli.wording import History, Scoring
 
-VTWT = TaskQuestion(1, 10, ("3", "7"), "What is it?", "USER: What is it?", "loglikelihood")
-CAPTION = TaskQuestion(2, 5, (), "", "", "generate")
+VTWT = TaskQuestion(
+    1, 10, ("3", "7"), "What is it?", "USER: What is it?", "loglikelihood", coverage=Coverage(967, "session", 8, 81)
+)
+CAPTION = TaskQuestion(2, 5, (), "", "", "generate", coverage=Coverage(294, "", 0, 0))
 IDENTITY = Identity(
     ModelIdentity("babyllava", "a" * 64, "float32", "plain", {"conv_template": "plain"}),
     Question(
-        Scoring.FAIR, AppliedControl("blind", "no image tokens", 3), 10, {"vtwt": VTWT, "saycam_caption": CAPTION}
+        Scoring.FAIR,
+        AppliedControl("blind", "no image tokens", 3),
+        10,
+        {"vtwt": VTWT, "saycam_caption": CAPTION},
+        sample=Sample(12, 1),
     ),
     Data("demo", {"vtwt": "b" * 64, "saycam_caption": "c" * 64}, {"vtwt": "d" * 64, "saycam_caption": "e" * 64}),
     Software("0.1.0", "f" * 40 + "+", "2.8.0", "5.1.0", "0.22.0", "12.0.0"),
 )
-PLAIN = replace(IDENTITY, question=replace(IDENTITY.question, control=None, limit=None))
+PLAIN = replace(IDENTITY, question=replace(IDENTITY.question, control=None, limit=None, sample=None))
 
 
 def other(value: Any) -> Any:
@@ -66,7 +72,7 @@ CHANGES = dict(changed(IDENTITY))
 
 def test_every_part_is_changed_here() -> None:
     """Else the tests below would not see a part that is new."""
-    assert len(CHANGES) == 41
+    assert len(CHANGES) == 51
     assert {"model fingerprint", "model args conv_template", "question control seed", "question limit"} <= set(CHANGES)
     assert {"question tasks vtwt rendered_prompt", "data images_sha256 vtwt", "software revision"} <= set(CHANGES)
 
@@ -128,6 +134,7 @@ def test_differences_by_hand() -> None:
         "model fingerprint: 9999999999999999... in the log, aaaaaaaaaaaaaaaa... now",
         "question control: None in the log, {'kind': 'blind', 'how': 'no image tokens', 'seed': 3} now",
         "question limit: None in the log, 10 now",
+        "question sample: None in the log, {'n': 12, 'seed': 1} now",
         f"question tasks saycam_caption: None in the log, {CAPTION_NOW} now",
         "question tasks vtwt prompt: '' in the log, 'What is it?' now",
         "question tasks vtwt skipped: [] in the log, ['3', '7'] now",
@@ -136,7 +143,8 @@ def test_differences_by_hand() -> None:
 
 CAPTION_NOW = (
     "{'version': 2, 'n_units': 5, 'skipped': [], 'prompt': '', 'rendered_prompt': '', "
-    "'answers': 'generate', 'code': ''}"
+    "'answers': 'generate', 'code': '', "
+    "'coverage': {'n_items_in_file': 294, 'kind': '', 'n_groups': 0, 'n_groups_in_file': 0}}"
 )
 
 
