@@ -54,7 +54,8 @@ def coverage_of(task: Task, chosen: Sequence[Item], items: Sequence[Item]) -> Co
     known, there = (
         {name for item in of if kind is not None and (name := item.groups.get(kind.name, ""))} for of in (items, chosen)
     )
-    return Coverage(len(items), kind.name if kind is not None and kind.is_offered else "", len(there), len(known))
+    is_told = kind is not None and kind.is_offered and bool(known)
+    return Coverage(len(items), kind.name if kind is not None and is_told else "", len(there), len(known))
 
 
 def _of_item(sample: Sample, item: Item) -> tuple[bytes, bytes]:

@@ -464,6 +464,6 @@ def test_nothing_but_the_bar_is_on_stderr_and_no_bar_without_a_terminal(
     linked: Path, babycli: Babycli, small: Path
 ) -> None:
     ran = babycli("eval", "--model", small, "--tasks", "vtwt", "--limit", 2)
-    assert ran.err.splitlines()[0] == f"loading {small} on cpu in float32"
-    assert ran.err.splitlines()[1].startswith("results: logs/")
-    assert len(ran.err.splitlines()) == 2
+    assert ran.err.splitlines()[:2] == ["vtwt: 2 of 100 trials", f"loading {small} on cpu in float32"]
+    assert ran.err.splitlines()[2].startswith("results: logs/")
+    assert len(ran.err.splitlines()) == 3
