@@ -99,7 +99,8 @@ class About:
 
     def main_of(self, names: Iterable[str]) -> Metric | None:
         """Gives the metric to show of those that a run has; None where it has none."""
-        there = [metric for metric in self.metrics if metric.name in set(names)]
+        had = set(names)
+        there = [metric for metric in self.metrics if metric.name in had]
         chosen = f"{self.main_metric.name}{_CHOSEN}"
         first = [m for m in there if m == self.main_metric] or [m for m in there if m.name == chosen]
         return next(iter([*first, *there]), None)

@@ -239,25 +239,39 @@ def groups_of(items: Sequence[Item]) -> dict[str, list[str]]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Played:
+    """The play of an item from its beginning to its end."""
+
+    outcome: Outcome
+    rounds: tuple[tuple[Exchange, ...], ...]
+
+
 def replay(task: Task, item: Item, asking: Asking, answers: Sequence[Answer]) -> Outcome:
-    """Plays an item with known answers, in the order in which they were given; gives its outcome.
+    """Plays an item as ``play_again`` does; gives its outcome."""
+    return play_again(task, item, asking, answers).outcome
+
+
+def play_again(task: Task, item: Item, asking: Asking, answers: Sequence[Answer]) -> Played:
+    """Plays an item with known answers, in the order in which they were given.
 
     Raises ReplayError if the play asks for more answers, or for fewer.
     """
     play = task.play(item, asking)
     left = list(answers)
+    rounds: list[tuple[Exchange, ...]] = []
     try:
         requests = next(play)
         while True:
             if len(left) < len(requests):
                 raise ReplayError(f"{task.name} {item.item_id} has {len(answers)} answers, and asks for more")
             batch, left = left[: len(requests)], left[len(requests) :]
+            rounds.append(tuple(Exchange(*both) for both in zip(requests, batch, strict=True)))
             requests = play.send(batch)
     except StopIteration as end:
         if left:
             raise ReplayError(f"{task.name} {item.item_id} has {len(left)} answers more than it asks for") from None
-        outcome: Outcome = end.value
-        return outcome
+        return Played(end.value, tuple(rounds))
 
 
 def by_row(item: Item, exchanges: Sequence[Exchange]) -> list[Sequence[Exchange]]:
