@@ -128,7 +128,9 @@ def _planned(
     known, identity = _on_disk(same), None if same is None else same.identity
     if identity is None and info.fingerprint:
         control = shared.controls.applied(info, spec, inputs)
-        identity = identify_as(inputs, info, spec, options.limit, control, lambda t: "", options.sample)  # for its answers_digest
+        identity = identify_as(
+            inputs, info, spec, options.limit, control, lambda t: "", options.sample
+        )  # for its answers_digest
     cached = _cached(options, identity, info)
     done = known | (cached or frozenset())
     tried = _seconds(plan, rounds, model, spec, inputs, options, done) if model is not None else (None, 0)

@@ -18,12 +18,13 @@ from babycli.report.findings import Finding, Kind
 from babycli.report.grid import Grid, Line
 from babycli.report.load import load_logs, nothing_to_report
 from babycli.report.logged import OURS, Labels, why_no_run
-from babycli.report.places import results_at
+from babycli.report.places import results_of
+from babycli.report.rows import short_name
 from babycli.report.runs import Unread
 from babycli.report.sheet import Sheet
 from babycli.report.tables import heading
 from babycli.tasks.about import metric_of
-from babycli.wording import any_of
+from babycli.wording import any_of, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +35,15 @@ class AuditedLogs:
     passed_over: tuple[Unread, ...]
 
 
-def audit_logs(place: Path, labels: Labels) -> AuditedLogs:
-    """Audits every run below a folder, or that of a file. Raises DataError where there is none."""
-    files = results_at(place)
+def audit_logs(places: Sequence[Path], labels: Labels) -> AuditedLogs:
+    """Audits every run below folders, or that of a file. Raises DataError where there is none."""
+    files, without = results_of(places)
     reasons = {file: why_no_run(read_document(file)) for file in files}
     runs = [file for file in files if not reasons[file]]
-    passed_over = tuple(Unread(file, f"{reasons[file]}; passed over") for file in files if reasons[file])
+    passed_over = [*without, *(Unread(file, f"{reasons[file]}; passed over") for file in files if reasons[file])]
     if not runs:
-        raise nothing_to_report(place, passed_over)
-    return AuditedLogs(tuple(_with_outcomes(audit(file, labels)) for file in runs), passed_over)
+        raise nothing_to_report(places, passed_over)
+    return AuditedLogs(tuple(_with_outcomes(audit(file, labels)) for file in runs), tuple(passed_over))
 
 
 def _with_outcomes(audited: RunAudit) -> RunAudit:
@@ -122,7 +123,13 @@ def _line(metric: AuditedMetric) -> Line:
 def _records(audited: RunAudit) -> list[dict[str, object]]:
     """Makes a record per metric and one per finding."""
     run = audited.run
-    about: dict[str, object] = {"model": run.model, "program": run.program, "date": run.date, "results": str(run.path)}
+    about: dict[str, object] = {
+        "model": printable(short_name(run.model)),
+        "path": run.model,
+        "program": run.program,
+        "date": run.date,
+        "results": str(run.path),
+    }
     empty: dict[str, object] = dict.fromkeys(("metric", "logged", "fair", "n_units", "finding", "detail", "grave"))
     numbers = [
         about

@@ -38,7 +38,7 @@ from babycli.report.logged import (
     why_no_run,
 )
 from babycli.report.measure import Cell, measured, of_sample
-from babycli.report.places import results_at
+from babycli.report.places import results_of
 from babycli.report.readers import programs, reader_of, run_folders
 from babycli.report.runs import Logs, Run, Unread
 from babycli.report.same_runs import titled
@@ -61,10 +61,14 @@ def load_logs(folder: Path, labels: Labels = dict) -> Logs:
     ``labels`` gives the logs of other programs what they lack, and is asked where there are any. Raises DataError where
     no run can be read.
     """
-    files = results_at(folder)
+    return load_places((folder,), labels)
+
+
+def load_places(places: Sequence[Path], labels: Labels = dict) -> Logs:
+    """Reads all runs at several places as ``load_logs`` does those at one, each once."""
+    files, unread = results_of(places)
     shared: Shared = {}
     runs: list[Run] = []
-    unread: list[Unread] = []
     for file in files:
         try:
             run, notes = _read(file, labels, shared)
@@ -72,25 +76,26 @@ def load_logs(folder: Path, labels: Labels = dict) -> Logs:
             unread += [Unread(file, note) for note in notes]
         except DataError as error:
             unread.append(Unread(file, error.message, error.mend))
-    unread += unfinished_runs(folder, files)
+    unread += unfinished_runs(places, files)
     if not runs:
-        raise nothing_to_report(folder, unread)
+        raise nothing_to_report(places, unread)
     return Logs(tuple(titled(sorted(runs, key=lambda r: (r.data, r.model, r.date)))), tuple(unread))
 
 
-def nothing_to_report(folder: Path, unread: Sequence[Unread]) -> DataError:
-    """Makes the error for a folder without a run that a report can show: what is there, and what mends the first."""
+def nothing_to_report(places: Sequence[Path], unread: Sequence[Unread]) -> DataError:
+    """Makes the error for places without a run that a report can show: what is there, and what mends the first."""
     why = "".join(f"\n  {printable(f'{run.path}: {run.why}')}" for run in unread[:5])
     more = f"\n  and {len(unread) - 5} more" if len(unread) > 5 else ""
     mend = next((run.mend for run in unread if run.mend), EVALUATE)
-    return DataError(f"no results in {folder}{why}{more}", mend)
+    return DataError(f"no results in {listed(places)}{why}{more}", mend)
 
 
-def unfinished_runs(folder: Path, files: Sequence[Path]) -> list[Unread]:
-    """Finds the runs below a folder that have none of these results files."""
-    done, unfinished = {file.parent for file in files}, []
-    for path in run_folders(folder):
-        if path not in done:
+def unfinished_runs(places: Sequence[Path], files: Sequence[Path]) -> list[Unread]:
+    """Finds the runs at some places that have none of these results files."""
+    done, unfinished = {file.parent.resolve() for file in files}, []
+    for path in (folder for place in places for folder in run_folders(place)):
+        if path.resolve() not in done:
+            done.add(path.resolve())
             status = (read_run(path) or {}).get("status")
             was = "was stopped" if status == "stopped" else "was stopped or is still going"
             unfinished.append(Unread(path, f"has no results: the run {was}"))

@@ -5,16 +5,59 @@ Owns what a named place stands for, and the words for one that holds no run. Nev
 
 from __future__ import annotations
 
+import glob
+from collections.abc import Sequence
 from pathlib import Path
 
 from babycli.errors import DataError
 from babycli.logs.content import plain_name
 from babycli.report.documents import read_document, stamp
 from babycli.report.logged import read_logged, why_no_run
-from babycli.report.readers import results_files, results_files_in
-from babycli.wording import any_of
+from babycli.report.readers import results_files, results_files_in, run_folders
+from babycli.report.runs import Unread
+from babycli.wording import any_of, natural_order
 
 _MOST_NAMED = 3  # results files in a message
+
+
+def places_of(words: Sequence[Path]) -> list[Path]:
+    """Gives the places that words mean, each once; a word with ``*``, ``?`` or ``[`` that is none is a pattern.
+
+    Raises DataError for a pattern that nothing fits.
+    """
+    places: dict[Path, None] = {}
+    for word in words:
+        if word.exists() or not glob.has_magic(str(word)):
+            places[word] = None
+            continue
+        paths = glob.glob(str(word), recursive=True)  # noqa: PTH207  # the user's own pattern, absolute perhaps
+        found = sorted(paths, key=natural_order)
+        if not found:
+            raise DataError(f"nothing fits the pattern {word}", "name folders of logs, or a pattern that fits some")
+        places |= dict.fromkeys(map(Path, found))
+    return list(places)
+
+
+def results_of(places: Sequence[Path]) -> tuple[list[Path], list[Unread]]:
+    """Finds the results files at several places, each once, and the places that hold no run.
+
+    Of a single place, and of one that is not there, raises DataError as ``results_at`` does.
+    """
+    files: dict[Path, Path] = {}
+    without: list[Unread] = []
+    for place in places:
+        try:
+            found = results_at(place)
+        except DataError as error:
+            if len(places) == 1 or not place.exists():
+                raise
+            without.append(Unread(place, error.message.removeprefix(f"{place} "), error.mend))
+            continue
+        if not found and not run_folders(place) and len(places) > 1:
+            without.append(Unread(place, "holds no run"))
+        for file in found:
+            files.setdefault(file.resolve(), file)
+    return list(files.values()), without
 
 
 def results_at(place: Path) -> list[Path]:
