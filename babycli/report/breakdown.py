@@ -16,7 +16,8 @@ from babycli.errors import DataError
 from babycli.report import values
 from babycli.report.grid import Grid, Line
 from babycli.report.notes import scales_note
-from babycli.report.rows import TableRow
+from babycli.report.records import names_of, settings_of
+from babycli.report.rows import Column, TableRow
 from babycli.report.sheet import Sheet
 from babycli.report.tables import heading
 from babycli.report.trials import Floats
@@ -103,10 +104,17 @@ def _interval(of_trials: Floats, metric: Metric) -> tuple[float, float] | None:
 def as_grids(breakdowns: Sequence[Breakdown]) -> list[Grid]:
     """Makes tables for each task: groups down, at most MAX_COLUMNS models across."""
     grids = []
-    for task in dict.fromkeys(breakdown.task for breakdown in breakdowns):
-        of_task = [breakdown for breakdown in breakdowns if breakdown.task == task]
-        grids += [_grid(of_task[i : i + MAX_COLUMNS], i) for i in range(0, len(of_task), MAX_COLUMNS)]
+    for of_metric in gathered(breakdowns):
+        grids += [_grid(of_metric[i : i + MAX_COLUMNS], i) for i in range(0, len(of_metric), MAX_COLUMNS)]
     return grids
+
+
+def gathered(breakdowns: Sequence[Breakdown]) -> list[list[Breakdown]]:
+    """Gathers those of one task and metric: of models that only chose among answers it is another metric."""
+    of_metric: dict[Column, list[Breakdown]] = {}
+    for each in breakdowns:
+        of_metric.setdefault((each.task, each.metric.name), []).append(each)
+    return list(of_metric.values())
 
 
 def _grid(breakdowns: Sequence[Breakdown], n_before: int) -> Grid:
@@ -149,7 +157,8 @@ def records(breakdowns: Sequence[Breakdown]) -> list[dict[str, object]]:
     """Makes one record for each row, task and group, with full precision."""
     return [
         {
-            "model": breakdown.row.label,
+            **names_of(breakdown.row),
+            "data": breakdown.row.runs[0].data,
             "task": breakdown.task,
             "metric": RIGHT if breakdown.by.is_of_turns else breakdown.metric.name,
             "by": breakdown.by.name,
@@ -159,6 +168,8 @@ def records(breakdowns: Sequence[Breakdown]) -> list[dict[str, object]]:
             "n_units": group.n_trials,
             "ci95_low": group.ci95[0] if group.ci95 else None,
             "ci95_high": group.ci95[1] if group.ci95 else None,
+            **settings_of(breakdown.row.runs[0]),
+            "prompt": breakdown.row.runs[0].own_prompts.get(breakdown.task),
         }
         for breakdown in breakdowns
         for group in breakdown.groups

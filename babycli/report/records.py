@@ -5,11 +5,13 @@ Owns their fields. Never lays out a table; means over tasks, which are no metric
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from babycli.report.gain import Gain
 from babycli.report.measure import Cell
 from babycli.report.overall import BENCHMARK, Overall
 from babycli.report.provisos import software_of
-from babycli.report.rows import Column
+from babycli.report.rows import Column, TableRow
 from babycli.report.runs import Run
 from babycli.report.tables import Table, in_table_order
 from babycli.tasks.about import about
@@ -28,14 +30,17 @@ _GAIN_FIELDS = (
 def records(table: Table) -> list[dict[str, object]]:
     """Makes a record per row and metric, with full precision: what csv and json carry."""
     found: list[dict[str, object]] = []
-    places = {column: i for i, column in enumerate(in_table_order(c for row in table.rows for c in row.cells))}
+    in_order = in_table_order(c for row in table.rows for c in row.cells)
+    # Those that no column shows, twins of others, come behind those of their task.
+    in_order = [column for task in table.tasks for column in _of_task(task, table.columns, in_order)]
+    places = {column: i for i, column in enumerate(in_order)}
     for row in table.rows:
         gain = table.gains.get(row.label)
         for run in row.runs:
             for column, cell in sorted(run.cells.items(), key=lambda item: places[item[0]]):
-                found.append(_record(table.data, run, column, cell) | _gain_record(gain, column))
+                found.append(_record(table.data, row, run, column, cell) | _gain_record(gain, column))
         found += [
-            dict.fromkeys(found[0]) | _overall_record(table.data, row.runs[0], overall)
+            dict.fromkeys(found[0]) | _overall_record(table.data, row, overall)
             for overall in table.overalls.get(row.label, ())
         ]
     for published in table.baselines.rows if table.baselines else ():
@@ -44,17 +49,40 @@ def records(table: Table) -> list[dict[str, object]]:
             task, metric = column
             found.append(
                 empty
-                | {"model": published.label, "data": table.data, "task": task, "metric": metric, "value": value}
+                | {
+                    "model": published.label,
+                    "label": published.label,
+                    "data": table.data,
+                    "task": task,
+                    "metric": metric,
+                    "value": value,
+                }
                 | {"chance": table.chance(column), "program": "published"}
                 | {"results": table.baselines.source_of(published.label) if table.baselines else ""}
             )
     return found
 
 
-def _overall_record(data: str, run: Run, overall: Overall) -> dict[str, object]:
+def _of_task(task: str, *columns: Sequence[Column]) -> list[Column]:
+    """Gives the columns of a task out of several lists, each once."""
+    return list(dict.fromkeys(column for of_list in columns for column in of_list if column[0] == task))
+
+
+def names_of(row: TableRow) -> dict[str, object]:
+    """Gives what tells the rows of all tables apart, and joins them: the model in short, and with its settings."""
+    return {"model": row.name, "label": row.label, "path": row.runs[0].model}
+
+
+def settings_of(run: Run) -> dict[str, object]:
+    """Gives the settings by which a reader chooses runs."""
+    return {"control": run.control or None, "scoring": run.scoring, "dtype": run.dtype, "limit": run.limit}
+
+
+def _overall_record(data: str, row: TableRow, overall: Overall) -> dict[str, object]:
     """Makes the record of a mean over tasks, of which ``n_units`` were run; a missing one counts 0."""
+    run = row.runs[0]
     return {
-        "model": run.shown,
+        **names_of(row),
         "data": data,
         "task": BENCHMARK,
         "metric": "overall" if overall.way == AnswerWay.WRITTEN else f"overall_{overall.way}",
@@ -63,27 +91,23 @@ def _overall_record(data: str, run: Run, overall: Overall) -> dict[str, object]:
         "unit": "tasks",
         "mean_of_run": overall.of_run,
         "missing": ",".join(overall.missing) or None,
-        "control": run.control or None,
-        "scoring": run.scoring,
-        "dtype": run.dtype,
-        "limit": run.limit,
+        **settings_of(run),
         "sample": run.sample.n if run.sample else None,
         "model_args": ",".join(run.args),
         "date": run.date,
         "program": run.program,
-        "path": run.model,
         "name": run.name or None,
         "n_equal_runs": run.n_equal,
         "results": str(run.path),
     }
 
 
-def _record(data: str, run: Run, column: Column, cell: Cell) -> dict[str, object]:
+def _record(data: str, row: TableRow, run: Run, column: Column, cell: Cell) -> dict[str, object]:
     task, metric = column
     plain, clustered = cell.ci95 or (None, None), cell.ci95_clustered or (None, None)
     of_all, coverage = cell.ci95_of_all or (None, None), run.coverage(task)
     return {
-        "model": run.shown,
+        **names_of(row),
         "data": data,
         "task": task,
         "metric": metric,
@@ -106,10 +130,7 @@ def _record(data: str, run: Run, column: Column, cell: Cell) -> dict[str, object
         "no_answer": cell.n_no_answer,
         "skipped": cell.n_skipped,
         "fair_value": _fair_value(run, task, cell),
-        "control": run.control or None,
-        "scoring": run.scoring,
-        "dtype": run.dtype,
-        "limit": run.limit,
+        **settings_of(run),
         "offset": run.offset or None,
         "sample": run.sample.n if run.sample else None,
         "sample_seed": run.sample.seed if run.sample else None,
@@ -123,7 +144,6 @@ def _record(data: str, run: Run, column: Column, cell: Cell) -> dict[str, object
         "date": run.date,
         "program": run.program,
         "wrapper": run.wrapper or None,
-        "path": run.model,
         "name": run.name or None,
         "n_equal_runs": run.n_equal,
         "results": str(run.path),
