@@ -1,35 +1,19 @@
-"""How comparisons are shown: the table of differences, the items that only one model got right, and their records.
+"""How comparisons are shown: the table of differences, and their records; item_sheets.py shows the items.
 
-Owns layout and words. The numbers come from compare.py, the items' texts from the samples of a run.
+Owns layout and words. The numbers come from compare.py.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
-from babycli import domain
-from babycli.domain import ImageRef
-from babycli.report import values
+from babycli.report import item_sheets, values
 from babycli.report.compare import MCNEMAR, Comparison
 from babycli.report.grid import Grid, Line
-from babycli.report.logged import logged_items
 from babycli.report.provisos import provisos
-from babycli.report.sheet import Lines, Sheet
+from babycli.report.sheet import Sheet
 from babycli.report.tables import UNANSWERED, heading
-from babycli.report.turns import LoggedTurn, logged_turns
 from babycli.tasks.about import about, in_order, metric_of
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A trial that only one of two models got right, or did better in."""
-
-    trial_id: str
-    about: Mapping[str, str]  # what of its label row tells a reader which it is
-    images: tuple[ImageRef, ...]  # those that a reader needs: of an item with turns all, else the first
 
 
 def p_text(p: float) -> str:
@@ -55,19 +39,19 @@ def as_grid(comparisons: Sequence[Comparison]) -> Grid:
         ("95 %", "from"),
         ("", "to"),
         ("p", "(Holm)"),
-        ("can", "see"),
-        ("only", "1st/2nd"),
+        ("detectable", "difference"),
+        ("wins", "A/B"),
     )
     tests = sorted({c.paired.test for c in comparisons}, key=lambda test: test != MCNEMAR)
     is_in_points, scales = units(comparisons, "x")
-    lead = ", ".join([f"Differences{' in points' if is_in_points else ''} (first minus second)", *scales])
+    lead = ", ".join([f"Differences{' in points' if is_in_points else ''}, A minus B (A is named first)", *scales])
     notes = [
         f"{lead}, over the same trials; paired 95 % interval"
         + (", by cluster." if any(c.paired.n_clusters for c in comparisons) else "."),
         f"p: {' for choices, '.join(tests)}{' for the rest' if len(tests) > 1 else ''}; adjusted for the "
         f"{len(comparisons)} comparisons here (Holm). * p < 0.05, ** p < 0.01, *** p < 0.001.",
-        "can see: the smallest true difference that so many trials show with 80 % power. only: trials in which one "
-        f"got more than the other{_less(comparisons)}.",
+        "Detectable difference: the smallest true one that so many trials show with 80 % power. Wins: trials in which "
+        f"only A, and only B, got more{_less(comparisons)}.",
     ]
     if MCNEMAR in tests and any(c.paired.n_clusters for c in comparisons):
         notes.append(
@@ -154,111 +138,16 @@ def _record(comparison: Comparison) -> dict[str, object]:
 
 
 def _item_record(comparison: Comparison) -> dict[str, object]:
-    first, second = items(comparison)
-    return {
-        "items_only_first": [_item_document(comparison, item) for item in first],
-        "items_only_second": [_item_document(comparison, item) for item in second],
-    }
-
-
-def _item_document(comparison: Comparison, item: Item) -> dict[str, object]:
-    of_first, of_second = turns(comparison, item.trial_id)
-    of_turns = [_turn_document(*both) for both in zip(of_first, of_second, strict=False)]
-    return {"trial": item.trial_id, **item.about, **({"turns": of_turns} if of_turns else {})}
-
-
-def _turn_document(first: LoggedTurn, second: LoggedTurn) -> dict[str, str]:
-    """Makes the record of a turn: what was asked, and what each said and was understood to say."""
-    return {
-        "question": first.question,
-        "right": first.right,
-        "first_said": first.said,
-        "first_read": first.read,
-        "second_said": second.said,
-        "second_read": second.read,
-    }
-
-
-def items(comparison: Comparison) -> tuple[list[Item], list[Item]]:
-    """Lists the trials that only the first, and only the second, got right, or did better in."""
-    run = comparison.first.run_of(comparison.task)
-    other = comparison.second.run_of(comparison.task)
-    assert run is not None
-    assert other is not None
-    ids = run.trials[comparison.task].trial_ids
-    logged = {**_logged_items(other.path, comparison.task, ids), **_logged_items(run.path, comparison.task, ids)}
-    found = comparison.paired
-    return (
-        [_item(comparison.task, ids[i], logged.get(ids[i])) for i in found.only_first],
-        [_item(comparison.task, ids[i], logged.get(ids[i])) for i in found.only_second],
-    )
-
-
-@functools.lru_cache(maxsize=16)
-def _logged_items(results: Path, task: str, ids: tuple[str, ...]) -> dict[str, domain.Item]:
-    """Reads the items of a task from the samples of a run; kept, as a task has several metrics."""
-    return logged_items(results, task, ids)
-
-
-def _item(task: str, trial_id: str, logged: domain.Item | None) -> Item:
-    if logged is None:
-        return Item(trial_id, {}, ())
-    row = logged.rows[0]
-    fields = {column: str(row[column]) for column in about(task).item_columns if row.get(column)}
-    named = tuple(dict.fromkeys(image for image in logged.images if image.name))
-    benchmark = about(task).benchmark
-    return Item(trial_id, fields, named if benchmark is not None and benchmark.has_sets else named[:1])
-
-
-def turns(comparison: Comparison, trial_id: str) -> tuple[Sequence[LoggedTurn], Sequence[LoggedTurn]]:
-    """Gives the turns of a trial as both models answered them; none where their logs do not tell of turns."""
-    runs = [row.run_of(comparison.task) for row in (comparison.first, comparison.second)]
-    first, second = (
-        () if run is None else logged_turns(run.path, comparison.task, comparison.metric, run.scoring).get(trial_id, ())
-        for run in runs
-    )
-    return first, second
-
-
-def item_lines(comparisons: Sequence[Comparison]) -> Lines:
-    """Makes a line for each item that only one of two models got right, for forms that have no lists in a line."""
-    names = ("first", "second", "task", "metric", "only", "trial")
-    both = [items(comparison) for comparison in comparisons]
-    columns: dict[str, None] = {}
-    for comparison, (only_first, only_second) in zip(comparisons, both, strict=True):
-        listed = [*only_first, *only_second]
-        if not listed or any(item.about for item in listed):  # else nothing tells of the items
-            columns |= dict.fromkeys(column for column in about(comparison.task).item_columns if column not in names)
-    lines: list[Mapping[str, object]] = []
-    for comparison, of_both in zip(comparisons, both, strict=True):
-        first, second = comparison.first.label, comparison.second.label
-        of_pair = {"first": first, "second": second, "task": comparison.task, "metric": comparison.metric}
-        for label, of_label in zip((first, second), of_both, strict=True):
-            for item in of_label:
-                texts = {column: item.about[column] for column in columns if column in item.about}
-                lines.append(of_pair | {"only": label, "trial": item.trial_id} | texts)
-    return Lines((*names, *columns), tuple(lines))
-
-
-def items_grid(comparison: Comparison) -> Grid | None:
-    """Makes a table of the items of one comparison; None where both got the same trials."""
-    both = items(comparison)
-    sections = []
-    for label, found in zip((comparison.first.label, comparison.second.label), both, strict=True):
-        if found:
-            head = Line(f"only {label}", (f"{len(found)} items",))
-            sections.append((head, *(Line(f"  {item.trial_id}", (", ".join(item.about.values()),)) for item in found)))
-    if not sections:
-        return None
-    title = " ".join(heading((comparison.task, comparison.metric)))
-    is_told = any(item.about for found in both for item in found)
-    return Grid("trial", (("", "item" if is_told else ""),), tuple(sections), (), title, left=(0,))
+    lists = {listed.only: listed for listed in item_sheets.of_comparison(comparison)}
+    of_both = [lists.get(row.label) for row in (comparison.first, comparison.second)]
+    first, second = ([] if of is None else [item_sheets.document(item) for item in of.items] for of in of_both)
+    return {"items_only_first": first, "items_only_second": second}
 
 
 def sheet(comparisons: Sequence[Comparison], with_items: bool) -> Sheet:
-    """Makes the table of differences, followed by one of items for each comparison if they are asked for."""
-    grids = [as_grid(comparisons)]
-    if with_items:
-        grids += [found for each in comparisons if (found := items_grid(each)) is not None]
-    lines = item_lines(comparisons) if with_items else None
-    return Sheet(tuple(grids), tuple(records(comparisons, with_items)), lines=lines)
+    """Makes the table of differences, followed by those of the items if they are asked for."""
+    lists = [listed for each in comparisons for listed in item_sheets.of_comparison(each)] if with_items else []
+    grids = (as_grid(comparisons), *map(item_sheets.as_grid, lists))
+    tasks = [each.task for each in comparisons]
+    lines = item_sheets.lines(lists, tasks, two=True) if with_items else None
+    return Sheet(grids, tuple(records(comparisons, with_items)), lines=lines)
