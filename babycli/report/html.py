@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,22 +19,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from babycli import __version__
-from babycli.domain import ImageRef
-from babycli.report import differences, html_figures, html_methods, html_tables
+from babycli.report import differences, html_figures, html_items, html_methods, html_tables
 from babycli.report.compare import Comparison
-from babycli.report.differences import Item
 from babycli.report.grid import Grid
-from babycli.report.html_images import IMAGES_WARNING, MAX_PICTURES, Images, Picture
+from babycli.report.html_images import IMAGES_WARNING, Images
+from babycli.report.item_sheets import CHOSE, RIGHT, ItemList
 from babycli.report.runs import Unread
-from babycli.report.tables import Table, heading, metrics_of
-from babycli.report.turns import LoggedTurn
+from babycli.report.tables import Table, metrics_of
 from babycli.tasks.about import About, in_order, with_siblings
 from babycli.wording import all_of, printable
 
 __all__ = ["IMAGES_WARNING", "Images", "page"]
 
 _HERE = Path(__file__).parent
-_PictureKey = tuple[str, ImageRef]  # task, and its picture
+_HOME = re.compile(r"(?<![\w.~/-])(?:/home/|/Users/|[A-Za-z]:\\Users\\)[^/\\\s'\",:;]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,68 +63,17 @@ class _Differences:
     scales: str  # what is counted in what
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """The items of a comparison that the model ``label`` got more for than ``other``."""
-
-    comparison: Comparison
-    label: str
-    other: str
-    items: Sequence[Item]
-
-
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """A picture of an item."""
-
-    image: str
-    picture: Picture
-    picture_id: str  # of its one copy in the page; empty where there is none
-
-
-@dataclass(frozen=True, slots=True)
-class _TurnLine:
-    """A turn of an item: what was asked, and what two models said."""
-
-    question: str
-    right: str
-    said: str
-    said_by_other: str
-
-
-@dataclass(frozen=True, slots=True)
-class _ItemLine:
-    trial_id: str
-    texts: tuple[str, ...]
-    pictures: tuple[_Shown, ...]
-    turns: tuple[_TurnLine, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Items:
-    """The trials in which one model got more than another."""
-
-    task: str
-    label: str
-    other: str
-    fields: tuple[str, ...]
-    lines: tuple[_ItemLine, ...]
-
-
 def page(
     tables: Sequence[Table],
     comparisons: Sequence[Comparison],
-    with_items: bool,
+    items: Sequence[ItemList],
     unread: Sequence[Unread],
     images: Images | None,
 ) -> Page:
     """Writes the whole page. With ``images``, it holds small pictures of the items and says who may see it."""
     sources = html_methods.sourced(tables)
-    pictures: dict[_PictureKey, Picture] = {}
-    listed = _listed(comparisons) if with_items else []
-    if images is not None:
-        pictures = _pictures(listed, images)
-    ids = {key: f"p{i}" for i, (key, picture) in enumerate(pictures.items()) if picture.uri}
+    pictures = None if images is None else html_items.read_pictures(items, images)
+    copies = [] if pictures is None else [(name, pictures.by_key[key]) for key, name in pictures.ids.items()]
     style, script = _verbatim("page.css"), _verbatim("page.js")
     environment = Environment(
         loader=FileSystemLoader(_HERE),
@@ -145,12 +92,12 @@ def page(
         benchmarks=_benchmarks(tables),
         n_models=sum(not row.control for table in tables for row in table.rows),
         dates=_dates(tables),
-        warning=IMAGES_WARNING if ids else "",
+        warning=IMAGES_WARNING if copies else "",
         parts=[_part(i, table) for i, table in enumerate(tables, 1)],
         differences=_differences(comparisons),
-        items=[_items(each, pictures, ids) for each in listed],
-        of_scores=_of_scores(with_siblings(each.comparison.task for each in listed)),
-        pictures=[(ids[key], picture) for key, picture in pictures.items() if key in ids],
+        items=[html_items.as_items(listed, pictures) for listed in items],
+        items_told=_items_told(items),
+        pictures=copies,
         with_pictures=images is not None,
         unread=unread,
         methods=html_methods.methods(tables, comparisons, sources),
@@ -160,7 +107,7 @@ def page(
         n_heat=html_tables.N_HEAT,
         n_series=html_figures.N_SERIES,
     )
-    return Page(text, has_pictures=bool(ids))
+    return Page(text, has_pictures=bool(copies))
 
 
 def _part(number: int, table: Table) -> _Part:
@@ -177,8 +124,19 @@ def _part(number: int, table: Table) -> _Part:
 
 
 def _finalized(value: Any) -> Any:
-    """Gives a value of the page; no name in it steers a terminal, or turns the words beside it around."""
-    return value if isinstance(value, Markup | int | float) else printable(str(value))
+    """Gives a value of the page; no name in it steers a terminal, turns words around, or tells whose home it is of."""
+    return value if isinstance(value, Markup | int | float) else printable(_as_elsewhere(str(value)))
+
+
+def _as_elsewhere(text: str) -> str:
+    """Gives a text with paths as others may see them: from the working folder on, and ``~`` for a home folder."""
+    if "/" not in text and "\\" not in text:
+        return text
+    here, home = Path.cwd(), Path.home()
+    for folder, instead in ((here, ""), (home, "~/")):
+        if folder != folder.parent:  # not of the root
+            text = text.replace(f"{folder}/", instead)
+    return _HOME.sub("~", text)
 
 
 def _verbatim(name: str) -> Markup:
@@ -194,6 +152,18 @@ def _benchmarks(tables: Sequence[Table]) -> str:
     """Names what the page is an evaluation of: ``BabyVLM``."""
     tasks = in_order(task for table in tables for task in table.tasks)
     return all_of(dict.fromkeys(task.benchmark.title for task in tasks if task.benchmark)) or "babycli"
+
+
+def _items_told(lists: Sequence[ItemList]) -> str:
+    """Says which items are listed, and how to read them."""
+    which = "Trials that a model got wrong"
+    if any(listed.only for listed in lists):
+        which = (
+            f"Trials that one model got right and the other did not{_of_scores(with_siblings(i.task for i in lists))}"
+        )
+    has_scores = any(r.candidates for listed in lists for item in listed.items for r in item.rounds)
+    how = f" Of candidates, {RIGHT} is the right one, and {CHOSE} stands before the score of what a model chose."
+    return f"{which}.{how if has_scores else ''}"
 
 
 def _of_scores(tasks: Sequence[About]) -> str:
@@ -226,61 +196,3 @@ def _differences(comparisons: Sequence[Comparison]) -> _Differences | None:
     is_in_points, told = differences.units(comparisons, "×")
     scales = ", ".join([*(["points"] if is_in_points else []), *told])
     return _Differences(grid, tuple(f"{over} {under}".strip() for over, under in grid.heads), scales)
-
-
-def _listed(comparisons: Sequence[Comparison]) -> list[_Listed]:
-    """Lists the items of each comparison, those of either model apart; none without items."""
-    found = []
-    for each in comparisons:
-        first, second = each.first.label, each.second.label
-        of_first, of_second = differences.items(each)
-        found += [_Listed(each, first, second, of_first), _Listed(each, second, first, of_second)]
-    return [each for each in found if each.items]
-
-
-def _pictures(listed: Sequence[_Listed], images: Images) -> dict[_PictureKey, Picture]:
-    """Reads the pictures by task and reference, each once however often it is listed."""
-    wanted: dict[str, list[ImageRef]] = {}
-    for each in listed:
-        wanted.setdefault(each.comparison.task, []).extend(image for item in each.items for image in item.images)
-    found: dict[_PictureKey, Picture] = {}
-    for task, of_task in wanted.items():
-        left = MAX_PICTURES - sum(bool(picture.uri) for picture in found.values())
-        found |= {(task, image): picture for image, picture in images.pictures(task, of_task, left).items()}
-    return found
-
-
-def _items(
-    listed: _Listed,
-    pictures: Mapping[_PictureKey, Picture],
-    ids: Mapping[_PictureKey, str],
-) -> _Items:
-    comparison = listed.comparison
-    fields = tuple(dict.fromkeys(field for item in listed.items for field in item.about))
-    lines = []
-    for item in listed.items:
-        unnamed = Picture("", 0, 0, "the log does not name it")
-        keys = [(comparison.task, image) for image in item.images]
-        shown = [_Shown(key[1].name, pictures.get(key, unnamed), ids.get(key, "")) for key in keys]
-        texts = tuple(item.about.get(field, "") for field in fields)
-        turns = _turns(listed, item.trial_id)
-        lines.append(_ItemLine(item.trial_id, texts, tuple(shown or [_Shown("", unnamed, "")]), turns))
-    title = " ".join(heading((comparison.task, comparison.metric)))
-    return _Items(title, listed.label, listed.other, tuple(field.replace("_", " ") for field in fields), tuple(lines))
-
-
-def _turns(listed: _Listed, trial_id: str) -> tuple[_TurnLine, ...]:
-    """Puts what both models said in an item side by side; nothing where the logs do not tell of turns."""
-    of_both = differences.turns(listed.comparison, trial_id)
-    if listed.label != listed.comparison.first.label:
-        of_both = of_both[::-1]
-    return tuple(
-        _TurnLine(one.question, one.right, _said(one), _said(other)) for one, other in zip(*of_both, strict=False)
-    )
-
-
-def _said(turn: LoggedTurn) -> str:
-    """Writes what was said, and what was read in it where that is not the same: ``“It is a dog” → no answer``."""
-    if not turn.said or turn.said.strip().casefold() == turn.read.casefold():
-        return f"“{turn.read}”" if turn.read else "no answer"
-    return f"“{turn.said}” → {turn.read or 'no answer'}"

@@ -113,7 +113,7 @@ class _Row:
 
 
 def forests(table: Table) -> list[Forest]:
-    """Draws one for each metric: the best N_MARKS rows of it, best first."""
+    """Draws one for each metric: the best N_MARKS rows of it, in the order of the table, as all figures have it."""
     cells = [(row, row.cells) for row in table.rows]
     found = []
     for column in (column for column in table.columns if not metric_of(*column).twin_of):
@@ -124,8 +124,9 @@ def forests(table: Table) -> list[Forest]:
         rows = [row for row in rows if math.isfinite(row.value)]  # a log may say NaN
         if rows:
             metric = table.metric(column)
-            best_first = sorted(rows, key=lambda row: -values.goodness(metric, row.value))
-            found.append(_forest(" ".join(heading(column)), metric, best_first))
+            best = sorted(rows, key=lambda row: -values.goodness(metric, row.value))[:N_MARKS]
+            kept = [row for row in rows if any(row is of for of in best)]
+            found.append(_forest(" ".join(heading(column)), metric, kept, len(rows) - len(kept)))
     return found
 
 
@@ -133,8 +134,7 @@ def _measured(row: TableRow, cell: Cell) -> _Row:
     return _Row(row.label, "control" if row.control else "measured", cell.value, cell.interval, cell.half_width)
 
 
-def _forest(title: str, metric: Metric, rows: Sequence[_Row]) -> Forest:
-    shown = rows[:N_MARKS]
+def _forest(title: str, metric: Metric, shown: Sequence[_Row], left_out: int) -> Forest:
     axis = _axis(metric, [end for row in shown for end in (row.value, *(row.interval or ()))])
 
     def x(value: float) -> float:
@@ -158,13 +158,13 @@ def _forest(title: str, metric: Metric, rows: Sequence[_Row]) -> Forest:
     against = "" if metric.chance is None else f" Chance is {values.number(metric, metric.chance)}."
     return Forest(
         title=title,
-        told=f"{title} of {len(shown)} rows, best first, from {marks[0].told} to {marks[-1].told}.{against}",
+        told=f"{title} of {len(shown)} rows, from {marks[0].told} to {marks[-1].told}.{against}",
         height=foot + _FOOT,
         foot=foot,
         ticks=tuple(Tick(x(at), text) for at, text in axis.ticks),
         chance=_chance(metric, x),
         marks=marks,
-        left_out=len(rows) - len(shown),
+        left_out=left_out,
     )
 
 
@@ -197,7 +197,10 @@ def learning_curves(table: Table) -> Curves:
     """
     found = training_runs(table.rows)
     order = sorted(found, key=lambda name: (len(found[name]), found[name][-1].runs[0].date), reverse=True)
-    kept = {name: found[name] for name in order[:N_SERIES]}
+    places = {row: place for place, row in enumerate(table.rows)}
+    kept = {
+        name: found[name] for name in sorted(order[:N_SERIES], key=lambda name: min(places[r] for r in found[name]))
+    }
     main = {task: about(task).main_of(metric for of, metric in table.columns if of == task) for task in table.tasks}
     columns = [(task, metric.name) for task, metric in main.items() if metric is not None]
     by_column = {column: _curves_of(column, kept) for column in columns}
@@ -230,8 +233,8 @@ def turn_curves(table: Table) -> Curves:
     for task in dict.fromkeys(each.task for each in found):
         of_task = [each for each in found if each.task == task and not each.row.control]
         of_task = of_task or [each for each in found if each.task == task]
-        of_task.sort(key=lambda each: -each.row.cells[each.task, each.metric.name].value)
-        kept = of_task[:N_SERIES]
+        best = sorted(of_task, key=lambda each: -each.row.cells[each.task, each.metric.name].value)[:N_SERIES]
+        kept = [each for each in of_task if any(each is of for of in best)]
         n_left_out += len(of_task) - len(kept)
         steps = {each.row.label: [_at_turn(group) for group in each.groups] for each in kept}
         title, metric = f"{about(task).title}, turn by turn", kept[0].metric

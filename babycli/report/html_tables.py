@@ -14,7 +14,7 @@ from typing import Literal
 from babycli.data.datasets import data_set_named
 from babycli.domain import Metric
 from babycli.report import values
-from babycli.report.breakdown import RIGHT, Breakdown, break_down
+from babycli.report.breakdown import RIGHT, Breakdown, break_down, gathered
 from babycli.report.compare import Paired
 from babycli.report.gain import Suspicion
 from babycli.report.measure import Cell, Interval
@@ -252,8 +252,8 @@ def heat_maps(table: Table) -> list[Heat]:
     found = []
     for by in drawn_groupings():
         broken_down = break_down(table.rows, by)
-        for task in dict.fromkeys(each.task for each in broken_down):
-            found.append(_heat([each for each in broken_down if each.task == task]))
+        for of_metric in gathered(broken_down):
+            found.append(_heat(of_metric))
     return found
 
 

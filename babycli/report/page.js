@@ -28,6 +28,22 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
+// Only a table that is wider than its place scrolls, and says so.
+const hints = new Map();
+for (const place of document.querySelectorAll(".scroll")) {
+  const hint = document.createElement("p");
+  hint.className = "more";
+  hint.textContent = "The table is wider than the page: it scrolls sideways \u2192";
+  place.before(hint);
+  hints.set(place, hint);
+}
+const measure = () => {
+  for (const [place, hint] of hints) hint.hidden = place.scrollWidth <= place.clientWidth + 1;
+};
+measure();
+addEventListener("resize", measure);
+document.addEventListener("toggle", measure, true);
+
 for (const label of document.querySelectorAll("label.find")) {
   label.hidden = false;
   const input = label.querySelector("input");
