@@ -222,6 +222,8 @@ def latex_text(text: str) -> str:
         "−": r"$-$",
         "…": r"\dots{}",
         "∞": r"$\infty$",
+        "→": r"$\rightarrow$",
+        "×": r"$\times$",
         "<": r"\textless{}",
         ">": r"\textgreater{}",
     }

@@ -5,25 +5,29 @@ Owns the LaTeX of that table. Bold means better than every other model beyond ch
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
+from babycli import __version__
+from babycli.data.datasets import data_set_named
 from babycli.report import overall, values
 from babycli.report.compare import BOOTSTRAP, MCNEMAR, Best, Paired, best_of_columns
 from babycli.report.differences import stars
 from babycli.report.grid import latex_table, latex_text
 from babycli.report.measure import Cell
 from babycli.report.notes import counts_told, coverage_notes, gain_note, legends, lower_notes
-from babycli.report.provisos import provisos
+from babycli.report.provisos import broken_reply_notes, prompt_notes, reply_notes, software_notes
 from babycli.report.rows import Column, TableRow
 from babycli.report.table_grid import overall_chances, overall_texts
 from babycli.report.tables import NO_ANSWER, UNANSWERED, Table, heading, metrics_of, scores_of, short_heading
 from babycli.tasks.about import About, about, in_order, metric_of
 from babycli.tasks.groups import Grouping
-from babycli.wording import all_of, any_of
+from babycli.wording import Scoring, all_of, any_of, printable
 
 _COUNTED = (UNANSWERED, NO_ANSWER)  # misses of another kind than a wrong answer
+_FEW = 6  # tasks whose n are told one by one
 _MANY = 12  # columns that have room for their titles
 PREAMBLE = (
     "% Needs in the preamble:",
@@ -40,7 +44,7 @@ def as_environment(table: Table, number: int) -> str:
     chances = [f"{{{text}}}" if text else "" for text in overall_chances(table)]
     last = [
         " & ".join(["chance", *chances, *(_plain(c, table.chance(c)) for c in table.columns)]) + r" \\",
-        " & ".join(["$n$", *none, *("{" + "/".join(map(str, table.units(c))) + "}" for c in table.columns)]) + r" \\",
+        " & ".join(["$n$", *none, *(_units_of(table.units(c)) for c in table.columns)]) + r" \\",
     ]
     of_others = [
         " & ".join(
@@ -54,11 +58,14 @@ def as_environment(table: Table, number: int) -> str:
     body = [line for i, lines in enumerate(s for s in sections if s) for line in ([r"\midrule"] if i else []) + lines]
     suffix = f"-{number}" if number > 1 else ""
     kinds = groupby(_number_format(table, c) for c in table.columns)
-    post = r"table-space-text-post={$^{***}$}"
+    post = r"retain-explicit-plus,table-space-text-post={$^{***}$}"
     numbers = "".join(f"*{{{len(list(alike))}}}{{S[table-format={kind},{post}]}}" for kind, alike in kinds)
     label = f"tab:{_benchmarks(table)}{suffix}"
     kinds_of_all = f"l{'r' * len(none)}{numbers}"
-    return "\n".join([*latex_table(_caption(table, best), label, kinds_of_all, _heads(table), body), ""])
+    in_caption = broken_reply_notes(table.runs)
+    asides = [note for note in (*reply_notes(table.runs), *software_notes(table.runs)) if note not in in_caption]
+    told = [f"% {printable(note)}" for note in asides]  # for who sets the table, and no words of a caption
+    return "\n".join([*told, *latex_table(_caption(table, best), label, kinds_of_all, _heads(table), body), ""])
 
 
 def _benchmarks(table: Table) -> str:
@@ -94,7 +101,7 @@ def _row(row: TableRow, table: Table, best: Mapping[Column, Best]) -> list[str]:
     gain = table.gains.get(row.label)
     if gain is not None and gain.by_column:
         texts = [_gain(c, gain.by_column.get(c)) for c in table.columns]
-        lines.append(" & ".join([r"\quad\scriptsize visual gain", *none, *texts]) + r" \\")
+        lines.append(" & ".join([r"\quad visual gain", *none, *texts]) + r" \\")
     return lines
 
 
@@ -115,12 +122,13 @@ def _number(column: Column, cell: Cell | None, label: str, best: Best | None) ->
 def _half(column: Column, cell: Cell | None) -> str:
     half = None if cell is None else cell.half_width
     text = "" if half is None else values.half_width(metric_of(*column), half).removeprefix("±")
-    return rf"{{\scriptsize $\pm${text}}}" if text else ""
+    if not text or half is None:
+        return ""
+    return rf"\pm {text}" if math.isfinite(half) else r"{$\pm\infty$}"
 
 
 def _gain(column: Column, gain: Paired | None) -> str:
-    text = "" if gain is None else values.plain(values.difference(metric_of(*column), gain.difference))
-    return rf"{{\scriptsize ${text}$}}" if text else ""
+    return "" if gain is None else values.plain(values.difference(metric_of(*column), gain.difference))
 
 
 def _plain(column: Column, value: float | None) -> str:
@@ -128,39 +136,41 @@ def _plain(column: Column, value: float | None) -> str:
 
 
 def _number_format(table: Table, column: Column) -> str:
-    """Gives siunitx the digits of a column: percents have 2.1, other metrics as many as their numbers have."""
-    if metric_of(*column).shown_scale == 100:
-        return "2.1"
-    cells = [row.cells[column].value for row in table.rows if column in row.cells]
-    others = [row.values.get(column) for row in table.published]
-    texts = [_plain(column, value) for value in (*cells, *others, table.chance(column)) if value is not None]
-    wholes, decimals = zip(*((whole, rest) for whole, _, rest in (text.partition(".") for text in texts)), strict=True)
-    sign = "-" if any(whole.startswith("-") for whole in wholes) else ""
-    return f"{sign}{max(len(whole.removeprefix('-')) for whole in wholes)}.{max(map(len, decimals))}"
+    """Gives siunitx the digits of a column; a sign has room, as that of ±, and that room is enough for a digit of n."""
+    cells = [row.cells[column] for row in table.rows if column in row.cells]
+    numbers = [*(cell.value for cell in cells), *(row.values.get(column) for row in table.published)]
+    texts = [_plain(column, value) for value in (*numbers, table.chance(column)) if value is not None]
+    texts += [_half(column, cell).removeprefix(r"\pm ") for cell in cells if cell.half_width is not None]
+    gains = (gain.by_column.get(column) for gain in table.gains.values())
+    texts += [_gain(column, gain) for gain in gains if gain is not None]
+    parts = [text.lstrip("+-").partition(".") for text in texts if text[-1:].isdigit()]
+    n_wholes = [len(whole) for whole, _, _ in parts] + [len(str(n)) - 1 for n in table.units(column)]
+    return f"+{max(n_wholes, default=1)}.{max((len(rest) for _, _, rest in parts), default=0)}"
+
+
+def _units_of(counts: Sequence[int]) -> str:
+    """Writes the n of a column, which stands under its numbers if it is one."""
+    text = "/".join(map(str, counts))
+    return text if len(counts) == 1 else f"{{{text}}}"
 
 
 def _caption(table: Table, best: Mapping[Column, Best]) -> str:
     explained = table.explained
-    units = "; ".join(f"{task.title}: {'/'.join(map(str, n))} {task.unit}" for task, n in _units(table))
-    scales = ", ".join(values.with_scales(metrics_of(explained)))
+    shown = in_order(table.tasks)
+    cells = [cell for row in table.rows for cell in row.cells.values()]
     sentences = [table.data_note] if table.data_note else []
-    percent = " in %" if any(metric.is_share for metric in metrics_of(explained)) else ""
-    lead = f"Scores{f' on {table.title}' if table.title else ''}{percent}{f' ({scales})' if scales else ''}"
-    sentences.append(f"{lead} with the wider arm of the 95 % interval below. n: {units}.")
+    sentences.append(_lead(table))
     sentences += overall.notes([(label, mean) for label, of_row in table.overalls.items() for mean in of_row])
     sentences += lower_notes(table)
-    cells = [cell for row in table.rows for cell in row.cells.values()]
     sentences += coverage_notes(table.runs)
-    if any(cell.ci95_clustered and not cell.ci95_of_all for cell in cells):
-        sentences.append(f"Intervals are cluster-aware: trials of one {_clusters(explained)} are alike.")
+    sentences += _scoring(table, shown)
     if best:
-        for_others = all_of([*scores_of(explained), "ties"])
-        tests = f"{MCNEMAR} test for choices, {BOOTSTRAP} for {for_others}, Holm-corrected over the table"
+        for_others = all_of([*scores_of(shown), "ties"])
         sentences.append(
-            "Bold: better than every other measured model (p < 0.05). Stars: worse than the best of the column at "
-            f"p < 0.05 (*), 0.01 (**), 0.001 (***); {tests}."
+            "Bold: better than every other measured model (p < 0.05). Stars: worse than the best at p < 0.05 (*), "
+            f"0.01 (**), 0.001 (***); {MCNEMAR}, {BOOTSTRAP} for {for_others}, Holm's correction."
         )
-    sentences += provisos(table.runs)
+    sentences += [*broken_reply_notes(table.runs), *prompt_notes(table.runs)]
     if table.gains:
         sentences.append(gain_note(table, "Visual gain is "))
     if any(cell.n_nonfinite or cell.fair_value is not None for cell in cells):
@@ -183,6 +193,42 @@ def _caption(table: Table, best: Mapping[Column, Best]) -> str:
         source = latex_text(f" {table.baselines.told}.")
         caption += r" \textsuperscript{\dag}" + source
     return caption
+
+
+def _lead(table: Table) -> str:
+    """Says what the numbers are, of how many items, and what their intervals are."""
+    shown = in_order(table.tasks)
+    names = all_of(dict.fromkeys(task.benchmark.title for task in shown if task.benchmark)) or "Scores"
+    scales = ", ".join(values.with_scales(metrics_of(shown), "×", "%"))
+    told = [f"{names} on {data_set_named(table.data).title}, {scales}"]
+    cells = [cell for row in table.rows for cell in row.cells.values()]
+    if any(cell.interval is not None for cell in cells):
+        is_clustered = any(cell.ci95_clustered for cell in cells)
+        by = f", cluster-aware by {_clusters(shown)}" if is_clustered else ""
+        told.append(f"±: the wider arm of the 95 % interval{by}")
+    told.append(f"n: {'; '.join(_units_told(_units(table)))}")
+    return f"{'; '.join(told)}."
+
+
+def _units_told(units: Sequence[tuple[About, list[int]]]) -> list[str]:
+    """Says what is counted of each task; of many only the words, as the table has the numbers."""
+    if len(units) > _FEW:
+        return list(dict.fromkeys(task.unit for task, _ in units))
+    return [f"{'/'.join(map(str, n))} {task.unit} of {task.title}" for task, n in units]
+
+
+def _scoring(table: Table, tasks: Sequence[About]) -> list[str]:
+    """Says how answers were decided, and with which version."""
+    rules = "; ".join(dict.fromkeys(task.tie_rule for task in tasks if task.tie_rule))
+    scorings = {run.scoring for run in table.runs if run.is_ours}
+    told = []
+    if Scoring.FAIR in scorings:
+        told.append(f"Fair scoring{f': {rules}' if rules else ''}")
+    if Scoring.REFERENCE in scorings:
+        told.append("(reference): scored as the authors' code does")
+    versions = all_of(sorted({run.program for run in table.runs if not run.is_ours}))
+    told.append(f"babycli {__version__}{f' from logs of {versions}' if versions else ''}")
+    return [f"{'; '.join(told)}."]
 
 
 def _clusters(tasks: Sequence[About]) -> str:
