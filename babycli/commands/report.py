@@ -14,6 +14,7 @@ import typer
 from babycli.commands.options import DataOption, has_colours, say, terminal_width
 from babycli.data.root import DatasetRoot
 from babycli.errors import UsageError
+from babycli.foreign import named_file
 from babycli.report.forms import (
     MODEL_CARD,
     TABLE,
@@ -22,6 +23,7 @@ from babycli.report.forms import (
     PageForm,
     SheetForm,
     Terminal,
+    form_of_file,
     forms,
     results_on_hub,
 )
@@ -34,14 +36,56 @@ _KINDS = [kind.name for kind in KINDS if kind.is_offered]
 
 def report(
     logs: Annotated[
-        Path | None,
-        typer.Argument(metavar="[LOGS]", help="Folder of runs, or one results file; default logs.", show_default=False),
+        list[Path] | None,
+        typer.Argument(
+            metavar="[LOGS]...",
+            help="Folders of runs, results files, or patterns of them; default logs.",
+            show_default=False,
+        ),
     ] = None,
-    form: Annotated[str, typer.Option("--format", metavar="|".join(forms()), help="How to write it.")] = TABLE.name,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="|".join(forms()),
+            help="How to write it; default: as --output ends, else a table.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", metavar="FILE", help="Write to a file instead of the screen.", show_default=False),
     ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--models", metavar="A,B", help="Show these rows, in this order; * is any text.", show_default=False
+        ),
+    ] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(
+            "--tasks",
+            metavar="A,B",
+            help="Show these tasks, in this order; FILE:TASK is one of your own.",
+            show_default=False,
+        ),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option("--metrics", metavar="main|all|A,B", help="Show these metrics; default all.", show_default=False),
+    ] = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rename",
+            metavar="OLD=NEW",
+            help="Call a model so; or a file of such lines. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    no_controls: Annotated[bool, typer.Option("--no-controls", help="Leave out the rows of controls.")] = False,
+    notes: Annotated[bool, typer.Option("--notes", help="Say all about the numbers below a table.")] = False,
     compared: Annotated[
         list[str] | None,
         typer.Option(
@@ -52,8 +96,9 @@ def report(
         ),
     ] = None,
     items: Annotated[
-        bool, typer.Option("--items", help="With --compare: list the items that only one model got right.")
+        bool, typer.Option("--items", help="Show items; with --compare, those only one got right.")
     ] = False,
+    wrong: Annotated[bool, typer.Option("--wrong", help="Show the items that each model got wrong.")] = False,
     by: Annotated[
         str | None,
         typer.Option(
@@ -103,18 +148,9 @@ def report(
     ] = False,
     with_images: Annotated[
         bool,
-        typer.Option("--with-images", help="With --format html --compare --items: show the images of the items."),
+        typer.Option("--with-images", help="With html, and --items or --wrong: show the images of the items."),
     ] = False,
     all_runs: Annotated[bool, typer.Option("--all-runs", help="Show all of equal runs, not only the latest.")] = False,
-    tasks: Annotated[
-        str | None,
-        typer.Option(
-            "--tasks",
-            metavar="FILE:TASK",
-            help="Tasks in files of your own, which --audit needs to decide their items again.",
-            show_default=False,
-        ),
-    ] = None,
     data: DataOption = None,
 ) -> None:
     """Show all evaluated models in one table: tasks across, 95 % intervals, chance in its own row.
@@ -122,8 +158,9 @@ def report(
     Reads runs of babycli, and of other programs that docs/report.md names. With --compare, --by or --audit that is
     shown instead.
     """
-    wanted_form = forms()[one_of(form, forms(), "format")]
-    _check(wanted_form, compared, items, by, audit, with_images, plot, baselines)
+    of_file = None if output is None else form_of_file(output)
+    wanted_form = (of_file or TABLE) if form is None else forms()[one_of(form, forms(), "format")]
+    _check(wanted_form, compared, items, wrong, by, audit, with_images, plot, baselines)
     if model is not None and not isinstance(wanted_form, ModelForm):
         names = any_of(other.name for other in forms().values() if isinstance(other, ModelForm)) or "(none is here)"
         raise UsageError("--model is for forms of one model's scores", f"add  --format {names}")
@@ -133,32 +170,56 @@ def report(
         wanted_form = results_on_hub(hub_dataset)
     if to is not None and audit:
         raise UsageError("--to sends the numbers of a report, and --audit has none", "leave out one of them")
-    if tasks is not None:
-        select_tasks(tasks)  # from now on they are known
+    # They read numbers with NumPy, which other commands need not wait for.
+    from babycli.report.choosing import Choice, names_in
+    from babycli.report.places import places_of
     from babycli.report.trackers import parse_destination
-    from babycli.report.writing import Wanted, write  # reads numbers with NumPy, which other commands need not wait for
+    from babycli.report.writing import Wanted, write
+
+    choice = Choice(
+        models=tuple(models or ()),
+        tasks=_tasks(names_in(tasks or ""), audit),
+        metrics=tuple(names_in(metrics or "")),
+        renamed=tuple(rename or ()),
+        with_controls=not no_controls,
+    )
+    if audit and choice != Choice():
+        raise UsageError("--audit looks at all that is in the logs", "leave out what chooses models, tasks and metrics")
 
     named = list(compared or ())
-    if logs is None and len(named) > 2 and _holds_logs(Path(named[-1])):
-        logs = Path(named.pop())
+    places = list(logs or ())
+    while not logs and len(named) > 2 and _holds_logs(Path(named[-1])):
+        places.insert(0, Path(named.pop()))
     wanted = Wanted(
-        logs=logs or Path("logs"),
+        places=places_of(places or [Path("logs")]),
         form=wanted_form,
         output=output,
         compared=named,
         items=items,
+        wrong=wrong,
         by=by,
         model=model,
         baselines=baselines,
         plot=plot,
         sent_to=parse_destination(to) if to is not None else None,
         audit=audit,
+        choice=choice,
+        with_notes=notes,
         with_images=with_images,
         root=DatasetRoot.find(data),
         terminal=Terminal(terminal_width(), has_colours() and output is None),
         all_runs=all_runs,
     )
     write(wanted, say)
+
+
+def _tasks(words: Sequence[str], is_audit: bool) -> tuple[str, ...]:
+    """Gives the tasks that were chosen; one in a file is known from now on, which is all that an audit needs."""
+    found: list[str] = []
+    for word in words:
+        of_file = [task.name for task in select_tasks(word)] if named_file(word) is not None else []
+        found += of_file or word.split()
+    return () if is_audit and all(named_file(word) for word in words) else tuple(found)
 
 
 def _holds_logs(path: Path) -> bool:
@@ -170,6 +231,7 @@ def _check(
     form: Form,
     compared: Sequence[str] | None,
     items: bool,
+    wrong: bool,
     by: str | None,
     audit: bool,
     with_images: bool,
@@ -191,10 +253,19 @@ def _check(
         raise UsageError("--baselines adds rows to the summary", "leave out --by, --compare and --audit")
     if isinstance(form, ModelForm) and (compared or by):
         raise UsageError(f"--format {form.name} is for one model's scores", "leave out --compare and --by")
-    if items and not compared:
-        raise UsageError("--items lists what only one of two models got right", "add  --compare A B")
-    if with_images and not (isinstance(form, PageForm) and items):
-        raise UsageError("--with-images shows the items of a page", "add  --format html --compare A B --items")
+    if wrong and compared:
+        raise UsageError("--wrong shows what each model got wrong", "with --compare A B, write  --items")
+    has_page = isinstance(form, PageForm)
+    if (items or wrong) and (by or audit or (baselines and not has_page) or isinstance(form, ModelForm)):
+        raise UsageError(
+            "--items and --wrong show single items",
+            "leave out --by, --audit and --baselines, or choose another --format",
+        )
+    if with_images and not (isinstance(form, PageForm) and (items or wrong)):
+        raise UsageError(
+            "--with-images shows the items of a page",
+            "add  --format html --compare A B --items,  or  --format html --wrong",
+        )
     if plot is not None and plot.suffix not in (".pdf", ".svg", ".png"):
         raise UsageError(f"cannot draw {plot}: its name must end in .pdf, .svg or .png", "name it so")
 

@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babycli.wording import printable
@@ -18,6 +19,7 @@ from babycli.wording import printable
 if TYPE_CHECKING:
     from babycli.data.root import DatasetRoot
     from babycli.report.compare import Comparison
+    from babycli.report.item_sheets import ItemList
     from babycli.report.rows import TableRow
     from babycli.report.runs import Unread
     from babycli.report.sheet import Sheet
@@ -40,7 +42,7 @@ class Everything:
 
     tables: Sequence[Table]
     comparisons: Sequence[Comparison]
-    with_items: bool
+    items: Sequence[ItemList]
     unread: Sequence[Unread]
     pictures_of: DatasetRoot | None  # whose pictures may be shown
 
@@ -89,6 +91,12 @@ def register_form(form: Form) -> None:
 def forms() -> Mapping[str, Form]:
     """Gives all forms by name, in the order in which they were registered."""
     return _forms
+
+
+def form_of_file(path: Path) -> Form | None:
+    """Gives the form that the ending of a file's name stands for, the first of several; None for any other."""
+    ending = path.suffix.removeprefix(".").lower()
+    return next((form for form in _forms.values() if ending and form.extension == ending), None)
 
 
 def _as_text(sheet: Sheet, terminal: Terminal) -> str:
@@ -171,7 +179,7 @@ def _as_page(everything: Everything, say: Say) -> str:
     from babycli.report import html
 
     images = None if everything.pictures_of is None else html.Images(everything.pictures_of)
-    page = html.page(everything.tables, everything.comparisons, everything.with_items, everything.unread, images)
+    page = html.page(everything.tables, everything.comparisons, everything.items, everything.unread, images)
     if page.has_pictures:
         say(f"warning: {html.IMAGES_WARNING}")
     elif images is not None:

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from babycli.domain import Metric
 from babycli.report import overall, values
 from babycli.report.gain import Suspicion
-from babycli.report.provisos import provisos
+from babycli.report.provisos import broken_reply_notes, provisos, software_notes
 from babycli.report.rows import Column, TableRow
 from babycli.report.runs import Run
 from babycli.report.tables import (
+    LEFT_OUT,
     MARKS,
+    NONFINITE,
     NOT_FAIR,
     SUSPICIOUS,
     Mark,
@@ -40,20 +42,8 @@ def notes(table: Table) -> list[str]:
     told += lower_notes(table)
     told += _n_notes(table)
     told += _interval_notes(table)
-    cells = [(row.label, column, cell) for row in table.rows for column, cell in row.cells.items()]
-    for mark in MARKS:
-        if listed := counts_told(table, mark):
-            told.append(f"{mark.sign}  {mark.meaning(explained)}: {listed}")
-    unfair = [
-        f"{label} {column[0]} {values.number(metric_of(*column), cell.fair_value)}"
-        for label, column, cell in cells
-        if cell.fair_value is not None
-    ]
-    if unfair:
-        told.append(
-            f"{NOT_FAIR}  not what fair scoring of its own samples gives: {', '.join(unfair)}; "
-            "babycli report --audit says why"
-        )
+    told += [_mark_note(table, mark) for mark in MARKS if counts_told(table, mark)]
+    told += _unfair_notes(table)
     if any(run.scoring == "reference" and run.is_ours for run in table.runs):
         told.append("(reference): scored as the original code does, its way with ties and NaN included.")
     if any(run.limit is not None for run in table.runs):
@@ -61,19 +51,66 @@ def notes(table: Table) -> list[str]:
     told += coverage_notes(table.runs)
     if any(run.offset for run in table.runs):
         told.append("(offset M): the first M rows of each task were passed over, so these are other trials.")
-    if equal := [f"{row.label} {max(run.n_equal for run in row.runs)}" for row in table.rows if _is_repeated(row)]:
-        told.append(f"equal runs, of which the latest is shown: {', '.join(equal)}; --all-runs shows all.")
+    told += _equal_notes(table)
     told += provisos(table.runs)
     if table.gains:
         told.append(gain_note(table))
     told += [suspicion_note(each) for each in table.suspicions]
-    if table.baselines is not None:
-        told.append(f"(published): {table.baselines.told}.")
-    return told
+    return told + _published_notes(table)
 
 
-def _is_repeated(row: TableRow) -> bool:
-    return any(run.n_equal > 1 for run in row.runs)
+def warnings(table: Table) -> list[str]:
+    """Says those of the notes without which a number would be believed that must not be; for a table without notes."""
+    return [
+        *([table.data_note] if table.data_note else []),
+        *(_mark_note(table, mark) for mark in MARKS if mark in (NONFINITE, LEFT_OUT) and counts_told(table, mark)),
+        *_unfair_notes(table),
+        *coverage_notes(table.runs),
+        *_equal_notes(table),
+        *broken_reply_notes(table.runs),
+        *software_notes(table.runs),
+        *(suspicion_note(each) for each in table.suspicions),
+        *_published_notes(table),
+    ]
+
+
+def in_short(table: Table) -> str:
+    """Says in one line how to read a table: units, intervals, marks, and where the rest is."""
+    parts = values.with_scales(metrics_of(in_order(table.tasks)), shares="%")
+    cells = [cell for row in table.rows for cell in row.cells.values()]
+    intervals = [cell for cell in cells if cell.interval is not None]
+    by_cluster = " by cluster" if any(cell.ci95_clustered for cell in intervals) else ""
+    parts += [f"± 95 % interval{by_cluster}"] if intervals else []
+    parts += ["overall: a missing task counts 0"] if table.overalls else []
+    marks = [mark for mark in MARKS if mark not in (NONFINITE, LEFT_OUT) and any(map(mark.count, cells))]
+    parts += [f"{mark.sign} {mark.short}" for mark in marks]
+    return f"{'; '.join(parts)}. More: babycli report --notes"
+
+
+def _mark_note(table: Table, mark: Mark) -> str:
+    return f"{mark.sign}  {mark.meaning(table.explained)}: {counts_told(table, mark)}"
+
+
+def _unfair_notes(table: Table) -> list[str]:
+    unfair = [
+        f"{row.label} {column[0]} {values.number(metric_of(*column), cell.fair_value)}"
+        for row in table.rows
+        for column, cell in row.cells.items()
+        if cell.fair_value is not None
+    ]
+    lead = f"{NOT_FAIR}  not what fair scoring of its own samples gives"
+    return [f"{lead}: {', '.join(unfair)}; babycli report --audit says why"] if unfair else []
+
+
+def _published_notes(table: Table) -> list[str]:
+    of = table.baselines
+    return [] if of is None else [f"(published): {of.told}."]
+
+
+def _equal_notes(table: Table) -> list[str]:
+    n_equal = {row.label: max(run.n_equal for run in row.runs) for row in table.rows}
+    equal = [f"{label} {n}" for label, n in n_equal.items() if n > 1]
+    return [f"equal runs, of which the latest is shown: {', '.join(equal)}; --all-runs shows all."] if equal else []
 
 
 def coverage_notes(runs: Sequence[Run]) -> list[str]:

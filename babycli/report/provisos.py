@@ -6,8 +6,9 @@ Owns these sentences, for tables, comparisons, papers and leaderboards alike. Si
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
+from babycli.report.rows import short_name
 from babycli.report.runs import Run
 
 _UNKNOWN = "(not recorded)"
@@ -29,6 +30,12 @@ def reply_notes(runs: Iterable[Run]) -> list[str]:
                 model = f"{run.shown} (control: {run.control})" if run.control else run.shown
                 told.append(f"{lead}: {model} {task}: {remark}.")
     return list(dict.fromkeys(told))
+
+
+def broken_reply_notes(runs: Iterable[Run]) -> list[str]:
+    """Tells which runs have replies of which most are none."""
+    broken = [(run, {t: r for t, r in run.replies.items() if r.is_broken}) for run in runs]
+    return reply_notes([replace(run, replies=replies) for run, replies in broken if replies])
 
 
 def prompt_notes(runs: Iterable[Run]) -> list[str]:

@@ -14,10 +14,10 @@ from babycli.report.table_grid import as_grid
 from babycli.report.tables import Table
 
 
-def sheet(tables: Sequence[Table]) -> Sheet:
-    """Makes the summary: a table for each set of data."""
+def sheet(tables: Sequence[Table], with_notes: bool = False) -> Sheet:
+    """Makes the summary: a table for each set of data, with a legend of one line or with all notes."""
     return Sheet(
-        tuple(as_grid(table) for table in tables),
+        tuple(as_grid(table, with_notes) for table in tables),
         tuple(record for table in tables for record in records(table)),
         lambda: "\n".join([*PREAMBLE, *(as_environment(table, i) for i, table in enumerate(tables, 1))]),
     )

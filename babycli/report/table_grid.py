@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from babycli.report import values
 from babycli.report.grid import Grid, Line, Tone
 from babycli.report.measure import Cell
-from babycli.report.notes import legends, notes
+from babycli.report.notes import in_short, legends, notes, warnings
 from babycli.report.overall import chance_of
 from babycli.report.rows import Column, TableRow
 from babycli.report.tables import MARKS, NOT_FAIR, SUSPICIOUS, Table, short_heading
@@ -18,7 +18,7 @@ from babycli.tasks.about import metric_of
 from babycli.wording import AnswerWay
 
 
-def as_grid(table: Table) -> Grid:
+def as_grid(table: Table, with_notes: bool) -> Grid:
     """Lays out model rows with their uncertainty, then published rows, then chance and n."""
     body: list[Line] = []
     means = table.overall_columns
@@ -49,7 +49,13 @@ def as_grid(table: Table) -> Grid:
     ]
     sections = tuple(tuple(lines) for lines in (body, published, last) if lines)
     heads = (*(mean.heading for mean in means), *(short_heading(c) for c in table.columns))
-    return Grid("model", heads, sections, (*notes(table), *legends(table)), table.title)
+    return Grid(
+        "model",
+        heads,
+        sections,
+        (*notes(table), *legends(table)) if with_notes else (*warnings(table), in_short(table)),
+        table.title,
+    )
 
 
 def overall_texts(table: Table, row: TableRow) -> list[str]:

@@ -48,17 +48,21 @@ NO_ANSWER = Mark(
     "replies without an answer",
     lambda tasks: "replies without an answer in them; they count as wrong",
 )
+NONFINITE = Mark(
+    "!",
+    lambda cell: cell.n_nonfinite,
+    "scores that are not finite",
+    lambda tasks: "NON-FINITE scores: do not trust this number",
+)
+LEFT_OUT = Mark(
+    "-", lambda cell: cell.n_skipped, "left out", lambda tasks: "trials left out because images are missing"
+)
 MARKS = (
     Mark("=", lambda cell: cell.n_ties, "ties", _ties_mean),
-    Mark(
-        "!",
-        lambda cell: cell.n_nonfinite,
-        "scores that are not finite",
-        lambda tasks: "NON-FINITE scores: do not trust this number",
-    ),
+    NONFINITE,
     UNANSWERED,
     NO_ANSWER,
-    Mark("-", lambda cell: cell.n_skipped, "left out", lambda tasks: "trials left out because images are missing"),
+    LEFT_OUT,
 )
 NOT_FAIR = "*"
 SUSPICIOUS = "^"

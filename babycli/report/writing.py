@@ -14,11 +14,13 @@ from pathlib import Path
 from babycli.data.root import DatasetRoot
 from babycli.errors import DataError
 from babycli.files import write_atomically
-from babycli.report import audit_sheet, breakdown, differences, plots, summary
+from babycli.report import audit_sheet, breakdown, differences, item_sheets, plots, summary
 from babycli.report.baselines import read_baselines
+from babycli.report.choosing import MAIN, Choice, chosen, columns_of
 from babycli.report.compare import Comparison, compare, find_rows, rows_of
-from babycli.report.forms import Everything, Form, ModelForm, PageForm, SheetForm, Terminal, forms
-from babycli.report.load import label_rows_of, load_logs, unfinished_runs
+from babycli.report.forms import Everything, Form, ModelForm, PageForm, SheetForm, Terminal, form_of_file
+from babycli.report.item_sheets import ItemList
+from babycli.report.load import label_rows_of, load_places, unfinished_runs
 from babycli.report.runs import Logs
 from babycli.report.same_runs import latest_of_equal
 from babycli.report.sheet import Sheet
@@ -32,17 +34,20 @@ from babycli.wording import one_of, printable
 class Wanted:
     """The user's wishes for a report; the command has checked that they go together."""
 
-    logs: Path
+    places: Sequence[Path]  # of runs
     form: Form
     output: Path | None
     compared: Sequence[str]
     items: bool
+    wrong: bool  # list the items that each row got wrong
     by: str | None
     model: str | None  # the rows that a form for one model is to have; None: all
     baselines: str | None
     plot: Path | None
     sent_to: Destination | None  # an experiment tracker
     audit: bool
+    choice: Choice
+    with_notes: bool  # all that the legend of a table has in short
     with_images: bool
     root: DatasetRoot
     terminal: Terminal
@@ -58,15 +63,19 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
         _write_audit(wanted, say)
         return
     logs = _load(wanted)
-    tables = make_tables(logs.runs, read_baselines(wanted.baselines) if wanted.baselines else None)
+    every = make_tables(logs.runs, read_baselines(wanted.baselines) if wanted.baselines else None)
+    tables = chosen(every, wanted.choice)
     rows = [row for table in tables for row in table.rows]
     comparisons = compare(find_rows(wanted.compared, rows)) if wanted.compared else []
+    items = _items(tables, wanted)
     match wanted.form:
         case SheetForm():
-            text = wanted.form.write(_sheet(tables, comparisons, wanted), wanted.terminal)
+            text = wanted.form.write(_sheet(tables, comparisons, items, wanted), wanted.terminal)
         case PageForm():
+            if wanted.items:
+                items += [listed for each in comparisons for listed in item_sheets.of_comparison(each)]
             pictures_of = wanted.root if wanted.with_images else None
-            text = wanted.form.write(Everything(tables, comparisons, wanted.items, logs.unread, pictures_of), say)
+            text = wanted.form.write(Everything(tables, comparisons, items, logs.unread, pictures_of), say)
         case ModelForm():
             text = wanted.form.write(rows if wanted.model is None else rows_of(wanted.model, rows), rows, say)
     _put(text, wanted, say)
@@ -81,9 +90,9 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
 
 def _write_audit(wanted: Wanted, say: Callable[[str], None]) -> None:
     assert isinstance(wanted.form, SheetForm)
-    audited = audit_sheet.audit_logs(wanted.logs, functools.cache(lambda: label_rows_of(wanted.root)))
+    audited = audit_sheet.audit_logs(wanted.places, functools.cache(lambda: label_rows_of(wanted.root)))
     _put(wanted.form.write(audit_sheet.sheet(audited.runs), wanted.terminal), wanted, say)
-    unfinished = unfinished_runs(wanted.logs, [each.run.path for each in audited.runs])
+    unfinished = unfinished_runs(wanted.places, [each.run.path for each in audited.runs])
     for unread in (*audited.passed_over, *unfinished):
         say(printable(f"note: {unread.path} {unread.why}"))
     audit_sheet.raise_if_untrusted(audited.runs)
@@ -92,7 +101,7 @@ def _write_audit(wanted: Wanted, say: Callable[[str], None]) -> None:
 def _load(wanted: Wanted) -> Logs:
     """Reads the logs. Raises UsageError for a kind of group that neither babycli nor they know, DataError for none."""
     try:
-        logs = load_logs(wanted.logs, functools.cache(lambda: label_rows_of(wanted.root)))
+        logs = load_places(wanted.places, functools.cache(lambda: label_rows_of(wanted.root)))
     except DataError:
         _check_grouping(wanted.by)
         raise
@@ -106,12 +115,24 @@ def _check_grouping(by: str | None) -> None:
         one_of(by, offered_groupings(), "--by")
 
 
-def _sheet(tables: Sequence[Table], comparisons: Sequence[Comparison], wanted: Wanted) -> Sheet:
+def _items(tables: Sequence[Table], wanted: Wanted) -> list[ItemList]:
+    """Lists the items of each model alone, where they are asked for: of the main metrics, if none were chosen."""
+    if wanted.compared or not (wanted.items or wanted.wrong):
+        return []
+    columns = columns_of(tables, wanted.choice if wanted.choice.metrics else replace(wanted.choice, metrics=(MAIN,)))
+    return item_sheets.wrong_of(tables, columns, with_right=not wanted.wrong)
+
+
+def _sheet(
+    tables: Sequence[Table], comparisons: Sequence[Comparison], items: Sequence[ItemList], wanted: Wanted
+) -> Sheet:
     if comparisons:
         return differences.sheet(comparisons, wanted.items)
+    if items:
+        return item_sheets.sheet(items)
     if wanted.by is not None:
         return breakdown.sheet([row for table in tables for row in table.rows], wanted.by)
-    return summary.sheet(tables)
+    return summary.sheet(tables, wanted.with_notes)
 
 
 def put(text: str, output: Path | None, say: Callable[[str], None]) -> None:
@@ -127,7 +148,6 @@ def _put(text: str, wanted: Wanted, say: Callable[[str], None]) -> None:
     put(text, wanted.output, say)
     if wanted.output is None:
         return
-    suffix = wanted.output.suffix.removeprefix(".")
-    others = [form.name for form in forms().values() if form.extension == suffix]
-    if wanted.form.extension != suffix and others:
-        say(f"note: that is a {wanted.form.name}; for a .{suffix} file there is  --format {others[0]}")
+    other = form_of_file(wanted.output)
+    if other is not None and other.extension != wanted.form.extension:
+        say(f"note: --format {wanted.form.name} is in it; without --format it would be a {other.name}")
