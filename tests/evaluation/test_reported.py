@@ -167,7 +167,7 @@ def test_each_prompt_has_a_row_that_says_so(linked: Path, small: Path, babycli: 
         ("vtwt", "what is it?"),
     ]
     for form in ("table", "md", "latex", "html"):  # the page's methods paragraph too
-        out = html.unescape(" ".join(babycli("report", "--format", form).out.split()))
+        out = html.unescape(" ".join(babycli("report", "--notes", "--format", form).out.split()))
         note = "asked in other words than the family's own: "
         assert out.count(note) == (2 if form == "html" else 1), form
         assert "what is it?" in out.split(note)[1]

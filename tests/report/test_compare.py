@@ -244,7 +244,8 @@ def test_csv_has_the_items(logs: Path, babycli: Babycli) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("--items",),
+        ("--items", "--by", "word"),
+        ("--wrong", "--compare", "lab/a", "lab/b"),
         ("--compare", "lab/a", "lab/b", "--by", "word"),
         ("--compare", "lab/a", "lab/b", "--with-images"),
         ("--format", "leaderboard", "--by", "word"),

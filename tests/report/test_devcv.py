@@ -81,7 +81,7 @@ def test_the_overall_mean_counts_a_missing_task_as_0(records: list[dict[str, Any
 def test_subitizing_is_in_no_mean(made: Path, tmp_path: Path, babycli: Babycli) -> None:
     words = ("--model", f"{made / 'seer.py'}:Seer", "--data", made / "data", "--output-path", tmp_path)
     assert babycli("eval", *words, "--tasks", "baby_subitize", "--set", "ego4d").code == 0
-    ran = babycli("report", tmp_path)
+    ran = babycli("report", tmp_path, "--notes")
     assert "Subitize" in ran.out
     assert "overall" not in ran.out
 
@@ -97,7 +97,7 @@ def test_winoground_comes_from_a_run_of_the_same_model(made: Path, tmp_path: Pat
     (overall,) = (r for r in found if r["metric"] == "overall")
     assert overall["value"] == pytest.approx((group + 0.75) / 11)
     assert overall["mean_of_run"] == pytest.approx((group + 0.75) / 2)
-    told = " ".join(babycli("report", tmp_path).out.split())
+    told = " ".join(babycli("report", tmp_path, "--notes").out.split())
     assert "Baby Winoground in the overall mean is of a run of the same model on SAYCam: lab/m (ego4d)." in told
 
 
@@ -107,7 +107,7 @@ def test_no_task_of_the_leaderboard_no_mean(tmp_path: Path, babycli: Babycli) ->
 
 
 def test_sets_of_data_have_tables_of_their_own(made: Path, babycli: Babycli) -> None:
-    ran = babycli("report", made / "logs", "--format", "md")
+    ran = babycli("report", made / "logs", "--notes", "--format", "md")
     (_, first), (_, second) = _titled(ran.out)
     assert "(nih" not in first
     assert "(ego4d" not in second
@@ -123,7 +123,7 @@ def _titled(text: str) -> list[tuple[str, str]]:
 
 def test_the_authors_number_is_a_column_only_where_it_differs(made: Path, babycli: Babycli) -> None:
     """ "It is a B!" is an A by their rules, and a number is a number in any words."""
-    ran = babycli("report", made / "logs", "--format", "md")
+    ran = babycli("report", made / "logs", "--notes", "--format", "md")
     heads = next(line for line in ran.out.splitlines() if line.startswith("| model")).split(" | ")
     assert "Localize acc (ref.)" in heads
     assert "Count acc" in heads
@@ -145,7 +145,7 @@ def test_replies_without_an_answer_are_counted_apart(made: Path, tmp_path: Path,
     assert json.loads(path.read_text())["no_answer"] == {"baby_pv": N, "baby_memory": 6 * N}
     found = json.loads(babycli("report", tmp_path, "--format", "json").out)
     assert {r["task"]: r["no_answer"] for r in found if r["metric"] == "acc"} == {"baby_pv": N}
-    ran = babycli("report", tmp_path)
+    ran = babycli("report", tmp_path, "--notes")
     assert f"baby_pv {N}, baby_memory {6 * N}" in " ".join(ran.out.split())
     assert "0.0~" in ran.out
     assert "replies without an answer in them" in babycli("report", tmp_path, "--format", "latex").out
@@ -168,7 +168,7 @@ def test_memory_by_turn(made: Path, babycli: Babycli) -> None:
 
 def test_counting_by_true_number(made: Path, babycli: Babycli) -> None:
     ran = babycli("report", made / "logs", "--by", "number", "--format", "json")
-    found = [r for r in json.loads(ran.out) if "Seer (ego4d" in r["model"] and r["task"] == "baby_count"]
+    found = [r for r in json.loads(ran.out) if "Seer (ego4d" in r["label"] and r["task"] == "baby_count"]
     assert [r["group"] for r in found] == [str(i) for i in range(1, 13)]
     assert {r["n_units"] for r in found} == {1}
 
@@ -177,7 +177,7 @@ def test_rows_are_told_apart_by_how_answers_came_about(made: Path, tmp_path: Pat
     words = ("--data", made / "data", "--output-path", tmp_path, "--set", "ego4d", "--tasks", "baby_memory")
     for more in ((), ("--history", "gold"), ("--max-new-tokens", "5"), ("--answers", "chosen")):
         assert babycli("eval", "--model", f"{made / 'seer.py'}:Scorer", *words, *more).code == 0
-    labels = {r["model"] for r in json.loads(babycli("report", tmp_path, "--by", "turn", "--format", "json").out)}
+    labels = {r["label"] for r in json.loads(babycli("report", tmp_path, "--by", "turn", "--format", "json").out)}
     assert {label.partition("seer.py:")[2] for label in labels} == {
         "Scorer (ego4d)",
         "Scorer (ego4d, history gold)",
@@ -187,7 +187,7 @@ def test_rows_are_told_apart_by_how_answers_came_about(made: Path, tmp_path: Pat
 
 
 def test_models_are_compared_item_by_item_and_turn_by_turn(made: Path, babycli: Babycli) -> None:
-    labels = {r["model"] for r in json.loads(babycli("report", made / "logs", "--by", "turn", "--format", "json").out)}
+    labels = {r["label"] for r in json.loads(babycli("report", made / "logs", "--by", "turn", "--format", "json").out)}
     first, second = (next(x for x in labels if name in x and "control" not in x) for name in ("Scorer (", "Seer ("))
     ran = babycli("report", made / "logs", "--compare", first, second, "--items", "--format", "json")
     assert ran.code == 0, ran.err
@@ -205,7 +205,7 @@ def test_models_are_compared_item_by_item_and_turn_by_turn(made: Path, babycli: 
 
 
 def test_a_page_shows_turns_and_a_figure_of_them(made: Path, tmp_path: Path, babycli: Babycli) -> None:
-    labels = {r["model"] for r in json.loads(babycli("report", made / "logs", "--by", "turn", "--format", "json").out)}
+    labels = {r["label"] for r in json.loads(babycli("report", made / "logs", "--by", "turn", "--format", "json").out)}
     first, second = (next(x for x in labels if name in x and "control" not in x) for name in ("Scorer (", "Seer ("))
     words = ("--compare", first, second, "--items", "--format", "html", "--output", tmp_path / "page.html")
     assert babycli("report", made / "logs", *words).code == 0
@@ -228,7 +228,7 @@ def test_gain_from_pictures(records: list[dict[str, Any]]) -> None:
 def test_a_control_that_solves_a_task_is_flagged(tmp_path: Path, babycli: Babycli) -> None:
     values = {"baby_leftright": {"acc": [1.0] * 40, "acc_reference": [1.0] * 40}}
     write_run(tmp_path, "control:pixels", values, control="pixels", data="ego4d")
-    told = " ".join(babycli("report", tmp_path).out.split())
+    told = " ".join(babycli("report", tmp_path, "--notes").out.split())
     assert told.count("A CONTROL ABOVE CHANCE: control:pixels") == 1
     assert "A control that never reads the question solves it" in told
     page = babycli("report", tmp_path, "--format", "html").out
@@ -255,7 +255,7 @@ def _written(made: Path) -> list[Path]:
 
 
 def test_clusters_are_told_in_words(made: Path, babycli: Babycli) -> None:
-    told = " ".join(babycli("report", made / "logs", "--format", "md").out.split())
+    told = " ".join(babycli("report", made / "logs", "--notes", "--format", "md").out.split())
     assert "group with pictures or a recording in common (" in told
     assert "by shared" not in told
 

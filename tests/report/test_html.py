@@ -19,8 +19,9 @@ import pytest
 from PIL import Image
 
 from babycli.domain import ImageRef
-from babycli.report import differences, html
+from babycli.report import html, item_sheets
 from babycli.report.html_images import LONGEST_SIDE
+from babycli.report.items import ShownItem
 from tests.conftest import Babycli
 from tests.report.browser import chromium, opened, serious_issues
 from tests.report.logs import drawn, write_run
@@ -319,8 +320,9 @@ class TestImages:
     ) -> Any:
         assert babycli(*link_words, "--data", tmp_path / "data").code == 0
         refs = [ImageRef("saycam", name) for name in self.NAMES]
-        found = [differences.Item(str(i), {"image": ref.name}, (ref,)) for i, ref in enumerate(refs)]
-        monkeypatch.setattr(differences, "items", lambda comparison: (found, found[:1]))
+        found = [ShownItem(str(i), {"image": ref.name}, (ref,), (), (1.0, 0.0)) for i, ref in enumerate(refs)]
+        of_both = iter((found, found[:1]))
+        monkeypatch.setattr(item_sheets, "shown_items", lambda *_: next(of_both))
         for i in range(2):
             write_run(tmp_path / "logs", f"m{i}", drawn(i, {"vtwt": 0.6}, {"vtwt": 60}))
         words = ("--compare", "m0", "m1", "--items", "--data", tmp_path / "data")

@@ -90,7 +90,7 @@ def test_without_clusters_the_plain_interval_is_shown(tmp_path: Path, babycli: B
     write_run(tmp_path, "m", {"vtwt": {"acc": [1.0, 0.0] * 100}}, with_groups=False)
     (record,) = json.loads(babycli("report", tmp_path, "--format", "json").out)
     assert record["ci95_clustered_low"] is record["n_clusters"] is None
-    assert "Wilson's for shares" in babycli("report", tmp_path).out
+    assert "Wilson's for shares" in babycli("report", tmp_path, "--notes").out
 
 
 def test_outcomes_that_do_not_give_the_results_are_refused(tmp_path: Path, babycli: Babycli) -> None:
@@ -115,7 +115,7 @@ def test_a_damaged_outcomes_file_is_named(content: str, tmp_path: Path, babycli:
 
 def test_a_task_whose_trials_are_all_in_one_cluster_is_named(tmp_path: Path, babycli: Babycli) -> None:
     write_run(tmp_path / "one", "m", {"vtwt": {"acc": [1.0, 0.0] * 5}})  # of one session
-    told = " ".join(babycli("report", tmp_path / "one", "--format", "md").out.split())
+    told = " ".join(babycli("report", tmp_path / "one", "--notes", "--format", "md").out.split())
     assert "All in one cluster: VTWT." in told
     write_run(tmp_path / "many", "m", {"vtwt": {"acc": [1.0, 0.0] * 50}})
-    assert "All in one cluster" not in babycli("report", tmp_path / "many", "--format", "md").out
+    assert "All in one cluster" not in babycli("report", tmp_path / "many", "--notes", "--format", "md").out

@@ -185,7 +185,7 @@ def test_numbers_stand_in_their_own_units(logs: Path, babycli: Babycli) -> None:
 
 
 def test_notes_speak_of_these_tasks_only(logs: Path, babycli: Babycli) -> None:
-    out = told(babycli("report", logs).out)
+    out = told(babycli("report", logs, "--notes").out)
     assert "Shares of 100 %; mistakes as it is; words as it is; balance as it is." in out
     assert "n in scenes (stories, walks), not rows." in out
     assert "Less is better: Mistakes wrong." in out
@@ -197,7 +197,7 @@ def test_notes_speak_of_these_tasks_only(logs: Path, babycli: Babycli) -> None:
 
 def test_tasks_of_babyvlm_beside_them_keep_their_notes(logs: Path, babycli: Babycli) -> None:
     write_run(logs, "lab/old", drawn(1, {"vtwt": 0.6}))
-    out = told(babycli("report", logs).out)
+    out = told(babycli("report", logs, "--notes").out)
     assert "Shares of 100 %; METEOR x 100; mistakes as it is; words as it is; balance as it is." in out
     assert "n in trials (instances, captions, scenes, stories, walks), not rows." in out
 
@@ -208,7 +208,7 @@ def test_no_note_speaks_of_shares_where_there_are_none(
 ) -> None:
     for name, got in (("a", GOOD), ("b", BAD)):
         write_run(tmp_path, name, {"mistakes": got["mistakes"]}, grouped={"mistakes": {"shade": SHADES}})
-    summary = told(babycli("report", tmp_path, "--format", form).out)
+    summary = told(babycli("report", tmp_path, "--notes", "--format", form).out)
     compared = told(babycli("report", tmp_path, "--compare", "a", "b", "--format", form).out)
     for out in (summary, compared):
         assert "mistakes as it is" in out
@@ -223,8 +223,8 @@ def test_a_comparison_speaks_of_its_own_metrics(tmp_path: Path, babycli: Babycli
         write_run(tmp_path / "both", name, drawn(seed, {"vtwt": 0.6, "saycam_caption": 0.2}))
         write_run(tmp_path / "one", name, drawn(seed, {"vtwt": 0.6}))
     both, one = (told(babycli("report", tmp_path / logs, "--compare", "a", "b").out) for logs in ("both", "one"))
-    assert "Differences in points (first minus second), METEOR x 100, over the same trials" in both
-    assert "Differences in points (first minus second), over the same trials" in one
+    assert "Differences in points, A minus B (A is named first), METEOR x 100, over the same trials" in both
+    assert "Differences in points, A minus B (A is named first), over the same trials" in one
 
 
 def test_a_share_has_wilsons_interval_without_a_chance_level(logs: Path, babycli: Babycli) -> None:
@@ -265,7 +265,7 @@ def test_a_value_that_no_item_can_get_is_damage(
 
 @pytest.mark.parametrize("form", SHEETS)
 def test_every_form_of_sheet_holds_all_metrics(form: str, logs: Path, babycli: Babycli) -> None:
-    ran = babycli("report", logs, "--format", form)
+    ran = babycli("report", logs, "--notes", "--format", form)
     assert ran.code == 0, ran.err
     for words in (("Colours", "colours"), ("Mistakes", "mistakes"), ("Naming", "naming"), ("words",), ("scenes",)):
         assert any(word in ran.out for word in words)
@@ -282,7 +282,7 @@ def test_what_a_model_could_not_take_is_marked_and_told_everywhere(
         outcomes.write_text(json.dumps(document))
     note = "too long for the model, or a picture too many; they count as misses: b colours 2"
     for form in ("table", "md", "latex", "html"):
-        assert note in told(babycli("report", tmp_path, "--format", form).out)
+        assert note in told(babycli("report", tmp_path, "--notes", "--format", form).out)
     latex = babycli("report", tmp_path, "--format", "latex").out
     (line,) = [line for line in latex.splitlines() if line.startswith("b &")]
     assert "{$^{***?}$}" in line
@@ -309,7 +309,7 @@ def test_visual_gain_and_chance_go_the_way_that_is_better(logs: Path, babycli: B
 @pytest.mark.parametrize("form", ["table", "md", "latex", "html"])
 def test_a_note_says_which_gain_is_good_where_less_is_better(form: str, logs: Path, babycli: Babycli) -> None:
     note = "Where less is better, a gain below 0 is the good one."
-    out = told(babycli("report", logs, "--format", form).out)
+    out = told(babycli("report", logs, "--notes", "--format", form).out)
     assert note in out
 
 
@@ -331,16 +331,16 @@ def test_bold_is_the_fewest_where_less_is_better(logs: Path, babycli: Babycli) -
     assert [r"\bfseries" in cell for cell in good.split("&")[1:]][:3] == [True, True, True]
     assert r"\bfseries" not in bad
     assert bad.split("&")[2].count("*") == 3
-    assert "S[table-format=2.1," in latex
-    assert "S[table-format=2.2," in latex
-    assert "S[table-format=-1.4," in latex
+    assert "S[table-format=+2.1," in latex
+    assert "S[table-format=+2.2," in latex
+    assert "S[table-format=+2.4," in latex
     assert "−" not in latex.split(r"\midrule")[1].split(r"\bottomrule")[0]
 
 
 def test_the_caption_speaks_of_these_tasks_only(logs: Path, babycli: Babycli) -> None:
     (caption,) = re.findall(r"\\caption\{(.*)\}", babycli("report", logs, "--format", "latex").out)
-    assert "(mistakes as it is, words as it is, balance as it is)" in caption
-    assert "trials of one shade of the colour (Colours) or recording session (frames) are alike" in caption
+    assert ", mistakes as it is, words as it is, balance as it is; " in caption
+    assert "cluster-aware by shade of the colour (Colours) or recording session (frames)" in caption
     assert "paired bootstrap for mistakes, words, balance and ties" in caption
     assert "Less is better: Mistakes wrong." in caption
     assert "METEOR" not in caption
@@ -430,7 +430,8 @@ def test_csv_without_items_that_differ_says_what_it_would_hold(
     for name in "ab":
         write_run(tmp_path, name, {"colours": GOOD["colours"]}, grouped=GROUPED)
     out = babycli("report", tmp_path, "--compare", "a", "b", "--items", "--format", "csv").out
-    assert out == "first,second,task,metric,only,trial,colour,image\n"
+    (head,) = out.splitlines()
+    assert head.startswith("first,second,task,metric,only,trial,colour,image,turn,question,candidate,right,first_score")
 
 
 def test_items_on_other_groups_are_other_items(registered: None, tmp_path: Path, babycli: Babycli) -> None:
@@ -565,13 +566,16 @@ def test_the_page_speaks_of_these_tasks_only(page: str) -> None:
     assert "Ties:" not in methods
 
 
-def test_figures_hold_any_range_and_the_best_comes_first(page: str) -> None:
+def test_figures_hold_any_range_and_have_rows_in_the_order_of_the_table(page: str) -> None:
     figures = re.findall(r'<figcaption>(.*?)</figcaption>\s*(<svg viewBox="0 0 360.*?</svg>)', page, re.DOTALL)
-    forests = {title: svg for title, svg in figures if "best first" in svg}
+    forests = {title: svg for title, svg in figures if " rows, from " in svg}
+    in_table = list(dict.fromkeys(re.findall(r'<th scope="row">([^<]+)</th>', page)))
     assert len(forests) == 4
     assert len(figures) > len(forests)  # the learning curves
     for title in ("Mistakes mistakes", "Naming on the go words", "Colours right"):
-        assert "best first, from lab/good " in forests[title]
+        drawn_in = re.findall(r'<text x="12" y="[\d.]+">([^<]+)</text>', forests[title])
+        assert drawn_in == [name for name in in_table if name in drawn_in]
+        assert len(drawn_in) > 1
     for title, svg in figures:
         for x in re.findall(r' cx="([^"]+)"', svg):
             assert 10 <= float(x) <= 350, title
@@ -707,18 +711,20 @@ def test_items_of_tasks_that_only_logs_know_are_told(is_named: bool, only_logged
         "trial": ids[first],
         "colour": f"colour of {first}",
         "image": f"{first}.png",
+        "first_value": 1.0,
+        "second_value": 0.0,
     }
     for form in ("table", "md", "latex", "html"):
         assert f"colour of {first}" in babycli("report", only_logged, *words, "--format", form).out
     lines = babycli("report", only_logged, *words, "--format", "csv").out.splitlines()
-    assert lines[0] == "first,second,task,metric,only,trial,colour,image"
-    assert lines[1] == f"a,b,colours,right,a,{ids[first]},colour of {first},{first}.png"
+    assert lines[0].startswith("first,second,task,metric,only,trial,colour,image,turn,")
+    assert lines[1].startswith(f"a,b,colours,right,a,{ids[first]},colour of {first},{first}.png,")
 
 
 def test_items_that_nothing_tells_of_have_no_heads(only_logged: Path, babycli: Babycli) -> None:
     words = ("--compare", "a", "b", "--items")
     head, *_ = babycli("report", only_logged, *words, "--format", "csv").out.splitlines()
-    assert head == "first,second,task,metric,only,trial"
+    assert head.startswith("first,second,task,metric,only,trial,turn,")
     assert "item\n" not in babycli("report", only_logged, *words).out
     assert "| trial |  |" in babycli("report", only_logged, *words, "--format", "md").out
 

@@ -151,7 +151,7 @@ def test_visual_gain_is_the_paired_difference_to_the_blind_run(tmp_path: Path, b
     assert seeing["visual_gain_significant"]
     assert by_row["lab/m", None, "saycam_caption", "meteor"]["visual_gain"] is None  # was not run blind
     assert by_row["lab/other", None, "vtwt", "acc"]["visual_gain"] is None
-    out = babycli("report", tmp_path).out
+    out = babycli("report", tmp_path, "--notes").out
     assert f"{100 * seeing['visual_gain']:+.1f}" in out
     assert (
         "visual gain: the score less the better of chance and the same model without pictures, on the same trials"
@@ -231,7 +231,7 @@ def test_names_stay_legible_beside_wide_numbers(
     write_run(tmp_path, "lab/checkpoint", sure)
     write_run(tmp_path, "lab/checkpoint", never, control="blind", date="20260102_120000")
     write_run(tmp_path, "lab/other", drawn(3, ALL))
-    out = babycli("report", tmp_path).out
+    out = babycli("report", tmp_path, "--notes").out
     assert all(len(line) <= 80 for line in out.splitlines())
     names = {line.strip().split("  ")[0] for line in out.splitlines()}
     assert {"chance", "n", "lab/other", "visual gain", "± 95 %"} <= names

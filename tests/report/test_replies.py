@@ -32,9 +32,11 @@ def test_a_table_says_that_most_replies_are_none(form: str, babycli: Babycli, tm
 
 def test_one_text_for_all_is_told_of_a_model_only(babycli: Babycli, tmp_path: Path) -> None:
     write(tmp_path / "model", SAME.to_document())
-    assert "294 of 294 replies are the same text" in babycli("report", tmp_path / "model", "--format", "md").out
+    assert (
+        "294 of 294 replies are the same text" in babycli("report", tmp_path / "model", "--notes", "--format", "md").out
+    )
     write(tmp_path / "control", SAME.to_document(), "blind")
-    assert "the same text" not in babycli("report", tmp_path / "control", "--format", "md").out
+    assert "the same text" not in babycli("report", tmp_path / "control", "--notes", "--format", "md").out
 
 
 def test_replies_of_a_control_are_not_told_as_the_models(babycli: Babycli, tmp_path: Path) -> None:

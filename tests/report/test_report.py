@@ -60,7 +60,9 @@ def test_models_go_down_and_metrics_across_with_chance_and_n(logs: Path, babycli
         ["chance", "25.0", "50.0"],
         ["n", "2200", "967", "294"],
     ]
-    assert "n in trials" in ran.out
+    assert " ".join(body[6]) == "%; METEOR x 100; ± 95 % interval. More: babycli report --notes"
+    assert len(body) == 7
+    assert "n in trials" in babycli("report", logs, "--notes").out
 
 
 def test_numbers_stand_under_their_headings(logs: Path, babycli: Babycli) -> None:
@@ -104,9 +106,9 @@ def test_a_file_has_no_colours_whatever_stdout_is(
 
 
 def test_a_file_whose_name_is_of_another_form_is_told(logs: Path, tmp_path: Path, babycli: Babycli) -> None:
-    ran = babycli("report", logs, "--output", tmp_path / "t.html")
+    ran = babycli("report", logs, "--format", "table", "--output", tmp_path / "t.html")
     assert ran.code == 0
-    assert "note: that is a table; for a .html file there is  --format html" in ran.err
+    assert "note: --format table is in it; without --format it would be a html" in ran.err
     for words in (("t.txt",), ("t.html", "--format", "html"), ("t",), ("t.json", "--format", "json")):
         assert "note:" not in babycli("report", logs, "--output", tmp_path / words[0], *words[1:]).err
 
@@ -117,7 +119,8 @@ def test_ties_nonfinite_and_skipped_are_marked_and_counted(tmp_path: Path, babyc
     out = babycli("report", tmp_path).out
     told = " ".join(out.split())
     assert ["m", "50.0=!-"] in rows(out)
-    assert "in Winoground a tie is a miss: m vtwt 3" in told
+    assert "= ties. More:" in told
+    assert "in Winoground a tie is a miss: m vtwt 3" in " ".join(babycli("report", tmp_path, "--notes").out.split())
     assert "! NON-FINITE scores: do not trust this number: m vtwt 2" in told
     assert "- trials left out because images are missing: m vtwt 1" in told
 

@@ -1,0 +1,165 @@
+"""What a reader chooses of a report: folders, rows, tasks, metrics, names, and the form of a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Babycli
+from tests.report.logs import drawn, write_run
+
+UNITS = {"labeled_s": 44, "vtwt": 40, "baby_winoground": 30, "saycam_caption": 20}
+SHARES = {"labeled_s": 0.5, "vtwt": 0.6, "baby_winoground": 0.3}
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two folders of logs, in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    write_run(tmp_path / "logs_a", "lab/alpha", drawn(1, SHARES, UNITS))
+    write_run(tmp_path / "logs_a", "lab/alpha", drawn(2, SHARES, UNITS), control="blind", date="20260102_120000")
+    write_run(tmp_path / "logs_b" / "one", "lab/beta", drawn(3, SHARES, UNITS))
+    write_run(
+        tmp_path / "logs_b" / "two",
+        "gamma",
+        drawn(4, {"saycam_caption": 0.3}, UNITS),
+        config={"model": "hf", "limit": 20},
+    )
+    (tmp_path / "logs_b" / "notes.txt").write_text("mine")
+    return tmp_path
+
+
+def labels(out: str) -> list[str]:
+    return list(dict.fromkeys(row["label"] for row in csv.DictReader(io.StringIO(out))))
+
+
+def columns(out: str) -> list[str]:
+    rows = csv.DictReader(io.StringIO(out))
+    return list(dict.fromkeys(f"{row['task']} {row['metric']}" for row in rows))
+
+
+def test_runs_of_several_folders_and_patterns_are_read_once(folders: Path, babycli: Babycli) -> None:
+    every = ["gamma (limit 20)", "lab/alpha", "lab/alpha (control: blind)", "lab/beta"]
+    for places in (("logs_a", "logs_b"), ("logs_a", "logs_b/*"), ("logs_*", "logs_a"), ("logs_[ab]",)):
+        ran = babycli("report", *places, "--format", "csv")
+        assert ran.code == 0, ran.err
+        assert labels(ran.out) == every
+    assert "logs_b/notes.txt" in babycli("report", "logs_a", "logs_b/*").err
+
+
+def test_folders_may_stand_behind_compared_models(folders: Path, babycli: Babycli) -> None:
+    ran = babycli("report", "--compare", "alpha", "beta", "logs_a", "logs_b")
+    assert ran.code == 0, ran.err
+    assert "lab/alpha − lab/beta" in ran.out
+
+
+@pytest.mark.parametrize(("places", "said"), [(("logs_c*",), "logs_c*"), (("logs_a", "nowhere"), "nowhere")])
+def test_a_place_that_is_not_there_is_told(places: tuple[str, ...], said: str, folders: Path, babycli: Babycli) -> None:
+    ran = babycli("report", *places)
+    assert ran.code == 3
+    assert said in ran.err
+
+
+def test_rows_tasks_and_metrics_are_chosen_in_the_order_given(folders: Path, babycli: Babycli) -> None:
+    words = ("report", "logs_a", "logs_b", "--format", "csv")
+    assert labels(babycli(*words, "--models", "beta,lab/alpha").out) == ["lab/beta", "lab/alpha"]
+    assert labels(babycli(*words, "--models", "lab/alpha (control: blind)", "--models", "g*").out) == [
+        "lab/alpha (control: blind)",
+        "gamma (limit 20)",
+    ]
+    assert "lab/alpha (control: blind)" not in labels(babycli(*words, "--no-controls").out)
+    assert columns(babycli(*words, "--tasks", "vtwt,labeled_s", "--models", "beta").out) == [
+        "vtwt acc",
+        "labeled_s acc",
+    ]
+    mains = ["labeled_s acc", "vtwt acc", "baby_winoground group_score", "saycam_caption meteor"]
+    assert sorted(columns(babycli(*words, "--metrics", "main").out)) == sorted(mains)
+    some = babycli(*words, "--metrics", "text_score,image", "--models", "beta").out
+    assert columns(some) == ["baby_winoground text_score", "baby_winoground image_score"]
+    table = babycli("report", "logs_a", "--tasks", "vtwt,labeled_s", "--models", "lab/alpha").out
+    assert table.split()[:2] == ["VTWT", "Labeled-S"]
+
+
+def test_what_was_chosen_holds_for_comparisons_and_groups(folders: Path, babycli: Babycli) -> None:
+    words = ("report", "logs_a", "logs_b", "--format", "json", "--tasks", "vtwt")
+    compared = json.loads(babycli(*words, "--compare", "alpha", "beta").out)
+    assert [record["task"] for record in compared] == ["vtwt"]
+    assert compared[0]["p_holm"] == compared[0]["p_value"]
+    grouped = json.loads(babycli(*words, "--by", "word", "--models", "beta").out)
+    assert {(record["label"], record["task"]) for record in grouped} == {("lab/beta", "vtwt")}
+
+
+def test_gains_are_those_of_controls_that_are_not_shown(folders: Path, babycli: Babycli) -> None:
+    words = ("report", "logs_a", "--format", "json", "--tasks", "vtwt")
+    (shown,) = json.loads(babycli(*words, "--no-controls").out)
+    assert shown["visual_gain"] is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--models", "lab/alpa"), "Did you mean 'lab/alpha'?"),
+        (("--models", "x*"), "'x*'"),
+        (("--tasks", "vtwd"), "Did you mean 'vtwt'?"),
+        (("--metrics", "group_scor"), "Did you mean 'group_score'?"),
+        (("--metrics", "main,acc"), "--metrics main"),
+        (("--rename", "lab/alpa=A"), "Did you mean 'lab/alpha'?"),
+        (("--rename", "lab/alpha="), "cannot be shown"),
+        (("--rename", "lab/alpha"), "has no ="),
+        (("--rename", "lab/alpha=lab/beta"), "two rows 'lab/beta'"),
+        (("--audit", "--tasks", "vtwt"), "--audit looks at all"),
+    ],
+    ids=" ".join,
+)
+def test_an_unknown_name_is_refused(words: tuple[str, ...], said: str, folders: Path, babycli: Babycli) -> None:
+    ran = babycli("report", "logs_a", "logs_b", *words)
+    assert ran.code == 2
+    assert said in ran.err
+
+
+def test_a_new_name_keeps_what_stands_behind_it(folders: Path, babycli: Babycli) -> None:
+    words = ("report", "logs_a", "logs_b", "--format", "csv")
+    expected = ["gamma (limit 20)", "Alpha = 1", "Alpha = 1 (control: blind)", "B"]
+    assert labels(babycli(*words, "--rename", "lab/alpha=Alpha = 1", "--rename", "beta=B").out) == expected
+    (folders / "names").write_text("# for the paper\n\nlab/alpha = Alpha = 1\nlab/beta=B\n")
+    renamed = babycli(*words, "--rename", "names").out
+    assert labels(renamed) == expected
+    models = {row["model"]: row["path"] for row in csv.DictReader(io.StringIO(renamed))}
+    assert models == {"gamma": "gamma", "Alpha = 1": "lab/alpha", "B": "lab/beta"}
+    assert "visual gain" in babycli("report", "logs_a", "--rename", "lab/alpha=A", "--models", "A").out
+
+
+def test_tables_of_csv_and_json_can_be_joined(folders: Path, babycli: Babycli) -> None:
+    words = ("report", "logs_a", "logs_b", "--format", "json")
+    summary = json.loads(babycli(*words).out)
+    grouped = json.loads(babycli(*words, "--by", "word").out)
+    compared = json.loads(babycli(*words, "--compare", "alpha", "beta").out)
+    known = {(record["model"], record["label"], record["path"]) for record in summary}
+    assert known == {
+        ("gamma", "gamma (limit 20)", "gamma"),
+        ("lab/alpha", "lab/alpha", "lab/alpha"),
+        ("lab/alpha", "lab/alpha (control: blind)", "lab/alpha"),
+        ("lab/beta", "lab/beta", "lab/beta"),
+    }
+    assert {(record["model"], record["label"], record["path"]) for record in grouped} <= known
+    assert {record["first"] for record in compared} == {"lab/alpha"}
+    for record in (*summary, *grouped):
+        assert {"control", "limit", "prompt", "scoring"} <= record.keys()
+    assert {record["limit"] for record in summary if record["model"] == "gamma"} == {20}
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [("t.md", "| model"), ("t.csv", "model,label,"), ("t.json", "["), ("t.tex", "% Needs"), ("t.html", "<!doctype")],
+)
+def test_the_form_follows_the_name_of_the_file(name: str, begins: str, folders: Path, babycli: Babycli) -> None:
+    ran = babycli("report", "logs_a", "--output", name)
+    assert ran.code == 0
+    assert (folders / name).read_text().startswith(begins)
+    assert "note:" not in ran.err
+    babycli("report", "logs_a", "--output", name, "--format", "table")
+    assert "Labeled-S" in (folders / name).read_text().split("\n")[0]
