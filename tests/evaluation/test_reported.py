@@ -53,7 +53,8 @@ def test_items_name_phrases_and_images(two_runs: None, babycli: Babycli) -> None
     found: list[dict[str, Any]] = json.loads(babycli("report", *PAIR, "--items", "--format", "json").out)
     vtwt = next(record for record in found if record["task"] == "vtwt")
     assert len(vtwt["items_only_first"]) == vtwt["only_first"] > 0
-    assert set(vtwt["items_only_first"][0]) == {"trial", "positive_phrase", "negative_phrase", "image"}
+    named = {"trial", "positive_phrase", "negative_phrase", "image", "candidates", "first_value", "second_value"}
+    assert set(vtwt["items_only_first"][0]) == named
     out = babycli("report", *PAIR, "--items").out
     assert vtwt["items_only_second"][0]["positive_phrase"] in out
     assert "only control:random?seed=2" in " ".join(out.split())
