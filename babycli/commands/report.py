@@ -38,7 +38,7 @@ def report(
     logs: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[LOGS]...",
+            metavar="LOGS",
             help="Folders of runs, results files, or patterns of them; default logs.",
             show_default=False,
         ),
