@@ -10,7 +10,7 @@ import contextlib
 import functools
 import logging
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,9 @@ from babycli.evaluation.batch_check import DEFAULT_TRIALS
 from babycli.evaluation.chosen import chosen_tasks
 from babycli.evaluation.distributed import Processes
 from babycli.evaluation.inputs import Dialogue
-from babycli.evaluation.options import Options, Reporter
+from babycli.evaluation.options import Count, Options, Reporter
 from babycli.evaluation.prompts import parse_prompts
+from babycli.evaluation.sampling import sample_of
 from babycli.evaluation.suite import evaluate as evaluate_all
 from babycli.evaluation.trust import raise_if_untrusted
 from babycli.models import DEFAULT_MODEL, Resolved, matching
@@ -48,6 +49,8 @@ def evaluate(
     model_args: Mapping[str, str] | None = None,
     tasks: Words | None = None,
     limit: int | None = None,
+    sample: int | None = None,
+    seed: int | None = None,
     batch_size: int | None = None,
     device: str | None = None,
     dtype: str | None = None,
@@ -61,6 +64,7 @@ def evaluate(
     control: str | None = None,
     output_path: str | Path = "logs",
     resume: bool = True,
+    rerun: bool = False,
     cache: str | Path | None = None,
     prefix_reuse: bool = True,
     feature_reuse: bool = False,
@@ -116,9 +120,11 @@ def evaluate(
         prompts=parse_prompts(texts),
         batch_check=(0 if precision == Dtype.FLOAT32 else DEFAULT_TRIALS) if batch_check is None else batch_check,
         resume=resume,
+        rerun=rerun or held is not None,
         reuse_prefixes=prefix_reuse,
         reuse_features=feature_reuse,
         cache=None if cache is None else Path(cache),
+        sample=sample_of(_positive("sample", sample), seed, limit),
         command=["babycli.evaluate", *(model.name if isinstance(model, Resolved) else model for model in models)],
     )
     with _left_alone(held):
@@ -207,6 +213,10 @@ def _positive(name: str, value: int | None) -> int | None:
     return value
 
 
+def _uncounted(n: int, weight: float | None = None, *, now: str = "", is_new: bool = True, more: float = 0.0) -> None:
+    """Counts on no bar; see babycli.evaluation.options.Count."""
+
+
 class _Logged:
     """The reporter that writes to Python's logging; see babycli.evaluation.options.Reporter."""
 
@@ -214,5 +224,5 @@ class _Logged:
         (_LOG.warning if message.startswith(("note:", "failed:")) else _LOG.info)("%s", message)
 
     @contextlib.contextmanager
-    def bar(self, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        yield lambda n: None
+    def bar(self, what: str, total: int | None, unit: str = "", whole: float | None = None) -> Iterator[Count]:
+        yield _uncounted

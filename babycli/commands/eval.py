@@ -38,12 +38,12 @@ from babycli.evaluation.inputs import Dialogue
 from babycli.evaluation.options import Count, Options
 from babycli.evaluation.prompts import parse_prompts
 from babycli.evaluation.run import Evaluated
+from babycli.evaluation.sampling import sample_of
 from babycli.evaluation.suite import Failed
 from babycli.evaluation.suite import evaluate as run_evaluation
 from babycli.evaluation.timings import as_table
 from babycli.evaluation.trust import raise_if_untrusted
 from babycli.evaluation.watch import Watch
-from babycli.logs.identity import Sample
 from babycli.logs.run_name import checked_name
 from babycli.logs.runlog import log_name
 from babycli.models import DEFAULT_MODEL, has_own_precision, matching
@@ -268,7 +268,7 @@ def evaluate(
     named = {"device": device, "dtype": dtype if is_its_own_word else args.pop("dtype", dtype)}
     precision = one_of(Dtype.FLOAT32 if named["dtype"] is None else named["dtype"], Dtype, "--dtype")
     wanted_batch = _parse_batch_size(batch_size)
-    chosen_sample = _sample(sample, seed, limit)
+    chosen_sample = sample_of(sample, seed, limit)
     if trust_remote_code:
         say("note: --trust-remote-code is not needed: babycli runs no code out of a checkpoint")
 
@@ -414,19 +414,6 @@ def _raise_if_above_chance(suspicions: Sequence[Suspicion], logs: Path) -> None:
 def _ways(text: str) -> tuple[AnswerWay, ...]:
     words = dict.fromkeys(one_of(word.strip(), AnswerWay, "--answers") for word in text.split(","))
     return tuple(way for way in AnswerWay if way in words)
-
-
-def _sample(n: int | None, seed: int | None, limit: int | None) -> Sample | None:
-    """Gives the sample that is asked for. Raises UsageError where the options contradict each other."""
-    if n is None:
-        if seed is not None:
-            raise UsageError("--seed is of --sample, which was not given", "add  --sample N")
-        return None
-    if limit is not None:
-        raise UsageError(
-            "--limit and --sample choose different trials: the first ones, or some of all groups", "leave out one"
-        )
-    return Sample(n, seed or 0)
 
 
 def _parse_batch_size(text: str) -> int | None:

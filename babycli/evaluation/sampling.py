@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from babycli.domain import Item
+from babycli.errors import UsageError
 from babycli.logs.identity import Coverage, Sample
 from babycli.tasks.base import Task
 from babycli.tasks.groups import Grouping
@@ -67,3 +68,16 @@ def _of_item(sample: Sample, item: Item) -> tuple[bytes, bytes]:
 def _drawn(sample: Sample, kind: str, name: str) -> bytes:
     """Draws bytes for a name, always the same ones for a seed."""
     return sha256(f"{sample.seed} {kind} {name}".encode("utf-8", "surrogatepass")).digest()
+
+
+def sample_of(n: int | None, seed: int | None, limit: int | None) -> Sample | None:
+    """Gives the sample that is asked for. Raises UsageError where the options contradict each other."""
+    if n is None:
+        if seed is not None:
+            raise UsageError("--seed is of --sample, which was not given", "add  --sample N")
+        return None
+    if limit is not None:
+        raise UsageError(
+            "--limit and --sample choose different trials: the first ones, or some of all groups", "leave out one"
+        )
+    return Sample(n, seed or 0)

@@ -131,11 +131,11 @@ def _evaluate_all(prepared: Ready) -> tuple[list[Evaluated], list[Failed]]:
 
 def check_inputs(options: Options, reporter: Reporter) -> None:
     """Checks the labels and pictures of the tasks, as every evaluation does first. Raises DataError, ChecksumError."""
-    with reporter.bar("reading images", None) as count:
+    with reporter.bar("reading images", None, " images") as count:
         _inputs(options.tasks, options, count)
 
 
-def _inputs(tasks: Sequence[Task], options: Options, count: Callable[[int], None]) -> list[Inputs]:
+def _inputs(tasks: Sequence[Task], options: Options, count: Count) -> list[Inputs]:
     return [
         read_inputs(
             options.root,

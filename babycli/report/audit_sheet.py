@@ -19,7 +19,7 @@ from babycli.report.grid import Grid, Line
 from babycli.report.load import load_logs, nothing_to_report
 from babycli.report.logged import OURS, Labels, why_no_run
 from babycli.report.places import results_of
-from babycli.report.runs import Unread
+from babycli.report.runs import Unread, short_name
 from babycli.report.sheet import Sheet
 from babycli.report.tables import heading
 from babycli.tasks.about import metric_of
@@ -123,7 +123,7 @@ def _records(audited: RunAudit) -> list[dict[str, object]]:
     """Makes a record per metric and one per finding."""
     run = audited.run
     about: dict[str, object] = {
-        "model": printable(run.shown),
+        "model": printable(short_name(run.model)),
         "path": run.model,
         "program": run.program,
         "date": run.date,

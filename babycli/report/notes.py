@@ -11,7 +11,7 @@ from babycli.domain import Metric
 from babycli.report import overall, values
 from babycli.report.gain import Suspicion
 from babycli.report.provisos import broken_reply_notes, provisos, software_notes
-from babycli.report.rows import Column, TableRow
+from babycli.report.rows import Column
 from babycli.report.runs import Run
 from babycli.report.tables import (
     LEFT_OUT,

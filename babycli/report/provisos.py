@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 
-from babycli.report.rows import short_name
 from babycli.report.runs import Run
 
 _UNKNOWN = "(not recorded)"

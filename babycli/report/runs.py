@@ -18,6 +18,11 @@ from babycli.tasks.replies import Replies
 from babycli.wording import AnswerWay, History
 
 
+def short_name(model: str) -> str:
+    """Gives the last two parts of a model's path or hub id."""
+    return "/".join(model.strip("/").split("/")[-2:])
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
     """One evaluated model; ``cells`` by (task, metric)."""
@@ -50,7 +55,7 @@ class Run:
     @property
     def shown(self) -> str:
         """The name of the model in a report."""
-        return self.name or self.title or "/".join(self.model.strip("/").split("/")[-2:])
+        return self.name or self.title or short_name(self.model)
 
     @property
     def ways(self) -> tuple[AnswerWay, ...]:
