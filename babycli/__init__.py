@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from babycli.api import compare, evaluate, read_runs
 
-__version__ = "0.1.0"
+__version__: str  # given by __getattr__
 __all__ = ["__version__", "compare", "evaluate", "read_runs"]
 
 
 def __getattr__(name: str) -> object:
     """Imports what is asked for when it is asked for, so that `import babycli` waits for nothing (PEP 562)."""
+    if name == "__version__":  # which the installed package knows; looking it up takes 20 ms
+        globals()[name] = _version()
+        return globals()[name]
     if name in __all__:
         from babycli import api
 
@@ -23,3 +26,12 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(__name__)
+    except PackageNotFoundError:  # a folder of source that was not installed
+        return "0+unknown"

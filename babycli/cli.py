@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from babycli import __version__, interop
+from babycli import interop
 from babycli.commands.interrupts import was_interrupted
 from babycli.commands.library_talk import without_library_talk
 from babycli.commands.on_use import OnUse, group_of
@@ -84,6 +84,8 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from babycli import __version__  # looked up among what is installed: slow
+
         print(f"babycli {__version__}")
         raise typer.Exit
 

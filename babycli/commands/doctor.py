@@ -9,7 +9,7 @@ import platform
 
 import typer
 
-from babycli import __version__
+import babycli
 from babycli.commands.options import tell
 from babycli.errors import ExitCode
 from babycli.models.broken_packages import TORCHVISION_MEND, why_torchvision_is_broken
@@ -22,7 +22,7 @@ def doctor() -> None:
     import importlib.metadata  # slow to import, and every command imports this module
     import importlib.util
 
-    tell(f"babycli {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    tell(f"babycli {babycli.__version__}, Python {platform.python_version()}, {platform.platform()}")
     healthy = True
     for package in _NEEDED:
         try:

@@ -15,7 +15,6 @@ from typing import Any
 
 import orjson
 
-from babycli import __version__
 from babycli.data.datasets import data_set_named
 from babycli.domain import Estimate, Exchange, Metric, Outcome, Row, TaskResult, ask
 from babycli.errors import TaskError
@@ -175,7 +174,7 @@ def provenance(inputs: Inputs, plan: Plan, model: Model, spec: ModelSpec, identi
     origins = {task_input.task.name: task_input.prompt.origin for task_input in inputs.tasks}
     return {
         "identity": identity.to_document(),
-        "babycli_version": __version__,
+        "babycli_version": identity.software.babycli,
         "data": inputs.data_set,
         "demo": data_set_named(inputs.data_set).is_demo,
         "model": {"name": spec.name, "args": dict(spec.args)} | asdict(model.info),

@@ -18,7 +18,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from babycli import __version__
+import babycli
 from babycli.report import differences, html_figures, html_items, html_methods, html_tables
 from babycli.report.compare import Comparison
 from babycli.report.grid import Grid
@@ -84,7 +84,7 @@ def page(
         finalize=_finalized,
     )
     text = environment.get_template("page.html.j2").render(
-        version=__version__,
+        version=babycli.__version__,
         style=style,
         script=script,
         style_hash=_hash(style),
