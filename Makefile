@@ -9,6 +9,8 @@
 # texlive-science.
 # make wrappers gives every wrapper of a released lmms-eval, from PyPI, to babycli, and prints what becomes of them;
 # LMMS_EVAL=0.6.1 takes another version.
+# make docs writes the site of docs/ into site/, and fails on a link in it that leads nowhere.
+# make package builds the wheel and the source package into dist/ and checks them, and the files for GitHub.
 # make bridge-check runs the folder of `babycli bridge lmms` in lmms-eval itself, nine versions of it, from PyPI.
 PYTHON ?= python3
 VENV ?= .venv
@@ -20,7 +22,7 @@ STAMP := $(VENV)/.installed
 # Many tests start Python, which shall not compile all modules anew each time.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(VENV)/bin/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test test-long fuzz faults kills latex bridge-check wrappers lint check completions clean
+.PHONY: demo test test-long fuzz faults kills latex bridge-check wrappers lint check completions docs package clean
 
 demo: $(STAMP)
 	$(VENV)/bin/babycli demo
@@ -63,10 +65,30 @@ check: $(STAMP)
 completions: $(STAMP)
 	$(VENV)/bin/python tools/build_completions.py
 
+docs: $(VENV)/.docs
+	$(VENV)/bin/zensical build --strict
+
+SCHEMA = $(VENV)/bin/check-jsonschema --builtin-schema
+package: $(VENV)/.release
+	rm -rf dist
+	$(VENV)/bin/python -m build --outdir dist
+	$(VENV)/bin/twine check --strict dist/*
+	$(VENV)/bin/check-wheel-contents dist/*.whl
+	$(SCHEMA) vendor.github-workflows .github/workflows/*.yml
+	$(SCHEMA) vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(SCHEMA) vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(SCHEMA) vendor.dependabot .github/dependabot.yml
+	$(SCHEMA) vendor.citation-file-format CITATION.cff
+
+INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(INSTALL) -e '.[dev]'
+	touch $@
+
+$(VENV)/.docs $(VENV)/.release: $(VENV)/.%: $(STAMP)
+	$(INSTALL) -e '.[$*]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-lmms babycli-demo build dist
+	rm -rf $(VENV) .venv-lmms babycli-demo build dist site
