@@ -1,10 +1,10 @@
 """The page of babycli on PyPI: README.md with addresses that work there, and the project's links.
 
-Owns how a relative link becomes an address. Never knows where the project is hosted: the workflow that publishes says it.
+Owns how a relative link becomes an address. Never knows where the project is hosted: the workflow that publishes does.
 
 PyPI shows pictures and follows links by their full addresses alone. With BABYCLI_REPOSITORY (such as
-https://github.com/OWNER/NAME) and BABYCLI_TAG set, as .github/workflows/publish.yml does, pictures and links lead to the files
-of that tag. Without them, as in a build on one's own machine, pictures are left out and such links are their words alone.
+https://github.com/OWNER/NAME) and BABYCLI_TAG set, as .github/workflows/publish.yml does, they lead to the files of
+that tag. Without them, as in a build on one's own machine, pictures are left out and such links are their words.
 """
 
 from __future__ import annotations
