@@ -6,6 +6,7 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.core
@@ -26,7 +27,7 @@ V2 = REPOSITORY / "babycli" / "demo" / "babyllava-v2-tiny"
 
 def known_options(words: tuple[str, ...]) -> set[str]:
     """The options of the command that the words call."""
-    command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     context = command.make_context("babycli", [], resilient_parsing=True)
     for word in words:
         if not isinstance(command, typer.core.TyperGroup) or command.get_command(context, word) is None:
