@@ -107,7 +107,8 @@ def check_metrics(
                 assert ours[task][metric] == value, (task, metric)
             else:  # the original averages these in float32
                 assert ours[task][metric] == pytest.approx(value, abs=1e-7)
-    assert ours["vtwt"]["acc_stderr,none"] == theirs["vtwt"]["acc_stderr,none"]
+    error, their_error = ours["vtwt"]["acc_stderr,none"], theirs["vtwt"]["acc_stderr,none"]
+    assert error == pytest.approx(their_error, rel=1e-15)  # Python 3.12 and newer lose less in a sum
 
 
 def test_resnext_gpt2_with_a_bpe_tokenizer(linked: Path, babycli: Babycli, checkpoints: Path, shared: Path) -> None:
