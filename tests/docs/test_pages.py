@@ -137,7 +137,6 @@ def as_a_reader(evaluated: Path, downloads: Path, tmp_path: Path, monkeypatch: p
     with zipfile.ZipFile(folder / "frames.txt", "w") as archive:
         for picture in sorted((downloads / "saycam_images").iterdir()):
             archive.write(picture, f"frames/{picture.name}")
-    assert main(["data", "link", "--devcv", "ego4d=path/to/devcv"]) == 0
     return folder
 
 
@@ -155,5 +154,7 @@ def test_the_commands_of_the_readme_run(evaluated: Path) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("page", pages()[1:], ids=lambda page: page.name)
 def test_the_commands_of_a_page_run(page: Path, as_a_reader: Path) -> None:
+    if "--tasks devcv" in page.read_text(encoding="utf-8"):
+        assert main(["data", "link", "--devcv", "ego4d=path/to/devcv"]) == 0
     for command in commands(page):
         _run(command)
