@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from babycli.commands.lines import begin_line
+from babycli.commands.streams import begin_line
 from babycli.wording import printable
 
 if TYPE_CHECKING:
