@@ -24,7 +24,7 @@ from babycli.evaluation.options import Options, Reporter
 from babycli.evaluation.run import Evaluated
 from babycli.evaluation.suite import Failed, check_inputs, evaluate
 from babycli.evaluation.trust import raise_if_untrusted
-from babycli.files import in_home
+from babycli.files import in_home, read_file
 from babycli.logs.runlog import log_name, mark_watched
 from babycli.logs.schema import read_run
 from babycli.models import matching
@@ -174,6 +174,6 @@ class Watch:
         asked = [(f.name, getattr(options, f.name)) for f in fields(options) if f.name not in _WITHOUT_EFFECT]
         tasks = [(task.name, task.data_set, task.version) for task in options.tasks]
         lock = options.root.path / LOCK_NAME
-        linked = lock.read_bytes() if lock.is_file() else b""
+        linked = read_file(lock) if lock.is_file() else b""
         whole = repr((state, asked, tasks, str(options.root.path.absolute()), babycli.__version__)).encode()
         return hashlib.sha256(whole + linked).hexdigest()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
 
 from babycli.domain import AppliedControl
-from babycli.logs.identity import Identity
+from babycli.logs.identity import Identity, Sample
 from babycli.models.base import Abilities
 from babycli.tasks.about import About
 from babycli.tasks.replies import Replies
@@ -150,6 +150,8 @@ class RunFile(TypedDict):
     control: LoggedControl | None
     scoring: Scoring
     limit: int | None
+    sample: Sample | None
+    name: str
     seed: int
     plan: PlanCounts
     tasks: Mapping[str, TaskOfRun]
@@ -159,6 +161,8 @@ class RunFile(TypedDict):
     batch_check: NotRequired[Mapping[str, BatchCheckOfTask]]
     end: NotRequired[Moment]
     timings: NotRequired[Seconds]
+    files: NotRequired[Mapping[str, str]]
+    watched: NotRequired[str]
 
 
 class ResultsConfig(TypedDict):

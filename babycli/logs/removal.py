@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from babycli.errors import DataError, OutputError, ResumeError
-from babycli.files import lock_now
+from babycli.files import lock_now, open_to_read
 from babycli.logs.answers import is_planted
 from babycli.logs.schema import NAME_FORMAT, RUN_FILE, read_run
 
@@ -78,6 +78,6 @@ def _locked(folder: Path) -> Iterator[None]:
     """Holds the locks of a run's score files for the block, so that no process begins to write them."""
     with contextlib.ExitStack() as held:
         for path in sorted(folder.glob("scores.rank*.jsonl")):
-            if not is_planted(path) and not lock_now(held.enter_context(path.open("rb")).fileno()):
+            if not is_planted(path) and not lock_now(held.enter_context(open_to_read(path)).fileno()):
                 raise ResumeError(f"{folder} is being written by another process", "wait for it, or end it first")
         yield

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from babycli.errors import DataError, UsageError
+from babycli.files import open_to_read
 from babycli.report.baselines import Baselines
 from babycli.report.compare import rows_of
 from babycli.report.overall import RANKED, WINOGROUND
@@ -222,7 +223,7 @@ def _lines_of(word: str) -> list[str]:
         if "=" not in word:
             raise UsageError(f"--rename {word} is no file, and has no =", "write  --rename 'old name=new name'")
         return [word]
-    with path.open("rb") as file:
+    with open_to_read(path) as file:
         content = file.read(_LONGEST_FILE + 1)
     try:
         if len(content) > _LONGEST_FILE:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from babycli.domain import Metric
 from babycli.report import overall, values
 from babycli.report.gain import Suspicion
-from babycli.report.provisos import broken_reply_notes, provisos, software_notes
+from babycli.report.provisos import provisos, reply_notes, software_notes
 from babycli.report.rows import Column
 from babycli.report.runs import Run
 from babycli.report.tables import (
@@ -67,7 +67,7 @@ def warnings(table: Table) -> list[str]:
         *_unfair_notes(table),
         *coverage_notes(table.runs),
         *_equal_notes(table),
-        *broken_reply_notes(table.runs),
+        *reply_notes(table.runs),
         *software_notes(table.runs),
         *(suspicion_note(each) for each in table.suspicions),
         *_published_notes(table),

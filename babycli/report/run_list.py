@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from babycli.errors import DataError
-from babycli.files import lock_now
+from babycli.files import lock_now, open_to_read
 from babycli.logs.answers import is_planted
 from babycli.logs.fields import count, mapping, text
 from babycli.logs.run_name import name_of
@@ -101,7 +101,7 @@ def is_under_way(folder: Path) -> bool:
     """Tells whether a process is writing a run: it has locked its score file."""
     for path in score_files(folder):
         try:
-            with path.open("rb") as stream:
+            with open_to_read(path) as stream:
                 if not lock_now(stream.fileno()):
                     return True
         except OSError:
@@ -137,7 +137,7 @@ def _is_main(column: Column) -> bool:
 
 def _n_lines(path: Path) -> int:
     try:
-        with path.open("rb") as stream:
+        with open_to_read(path) as stream:
             return sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b""))
     except OSError:
         return 0

@@ -182,7 +182,7 @@ def test_generated_files_are_what_their_generators_make(tool: str) -> None:
 
 
 def test_a_bug_keeps_its_traceback_and_exits_1(tmp_path: Path) -> None:
-    script = "import babycli.report.writing as w; w.load_logs = lambda *a: 1 / 0\nfrom babycli.cli import run; run()"
+    script = "import babycli.report.writing as w; w.load_places = lambda *a: 1 / 0\nfrom babycli.cli import run; run()"
     done = subprocess.run([sys.executable, "-c", script, "report"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr
@@ -195,7 +195,7 @@ def test_too_little_memory_is_said(error: Exception, babycli: Babycli, monkeypat
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("babycli.report.writing.load_logs", fail)
+    monkeypatch.setattr("babycli.report.writing.load_places", fail)
     ran = babycli("report")
     assert (ran.code, ran.out) == (3, "")
     assert ran.err.endswith("  mend: give it more memory:  ulimit -v unlimited, or a larger machine\n")
@@ -283,14 +283,14 @@ import os, signal, sys, time
 import babycli.__main__, babycli.report.writing
 from babycli.errors import ModelError
 
-def load_logs(*_):
+def load_places(*_):
     try:
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(10)
     except KeyboardInterrupt:
         raise {}
 
-babycli.report.writing.load_logs = load_logs
+babycli.report.writing.load_places = load_places
 sys.argv[1:] = ["report"]
 babycli.__main__.start()
 """

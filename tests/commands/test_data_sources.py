@@ -476,9 +476,9 @@ def test_a_task_in_a_file_is_linked_and_its_lock_outlives_other_commands(
     ran = babycli("data", "link", *given, "--tasks", "mine.py:TASK")
     assert (ran.code, ran.out.splitlines()[0]) == (0, "seen_before      ready")
     (DATASET / LINK).unlink()
-    for words, folder in ((("verify",), "SAYCAM-FOLDER"), (("link", unknown.demo.saycam), str(unknown.demo.saycam))):
+    for words, folder in ((("verify",), ""), (("link", unknown.demo.saycam), f"{unknown.demo.saycam} ")):
         ran = babycli("data", *words, "--tasks", "mine.py:TASK")
-        assert f"babycli data link {folder} --source sea=DIR --tasks mine.py:TASK" in ran.err
+        assert f"babycli data link {folder}--source sea=DIR --tasks mine.py:TASK" in ran.err
     assert babycli("data", "link", *given, "--tasks", "mine.py:TASK").code == 0
     monkeypatch.setattr(tasks, "_registered", {})
     assert babycli(*unknown.demo.link_words).code == 0

@@ -302,7 +302,7 @@ def test_other_rows_of_a_task_are_another_row_of_the_table(babycli: Babycli, tmp
         assert ran.code == 7
         assert rows in " ".join(ran.out.split())
         assert "rows missing" not in ran.out
-    ran = babycli("report", tmp_path, "--format", "md")
+    ran = babycli("report", tmp_path, "--notes", "--format", "md")
     assert "limit 20, offset 100" in ran.out
     assert "these are other trials" in ran.out
     ran = babycli("report", tmp_path, "--format", "csv")

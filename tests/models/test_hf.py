@@ -610,7 +610,7 @@ def test_some_answers_beyond_the_models_positions(
     expected = [0.0 if i in too_long else line["acc"] for i, line in enumerate(whole)]
     assert outcomes["values"]["acc"] == expected
     assert results["results"]["vtwt"]["acc,none"] == sum(expected) / 20
-    table = " ".join(babycli("report", tmp_path / "logs").out.split())
+    table = " ".join(babycli("report", tmp_path / "logs", "--notes").out.split())
     assert f"{100 * sum(expected) / 20:.1f}?" in table
     assert "? too long for the model, or a picture too many; they count as misses:" in table
     assert f"vtwt {len(too_long)} " in table

@@ -108,7 +108,9 @@ def test_a_blind_run_below_chance_gives_way_to_chance(tmp_path: Path, babycli: B
         assert found[untold]["visual_gain"] is None
     note = "A run without pictures does not tell the visual gain of Wino pos, Wino neg, Caption METEOR: --control"
     for form in ("table", "latex"):
-        assert note in told(babycli("report", tmp_path, "--format", form).out).replace("{-}{-}control", "--control")
+        assert note in told(babycli("report", tmp_path, "--notes", "--format", form).out).replace(
+            "{-}{-}control", "--control"
+        )
 
 
 def test_wrong_pictures_count_where_they_were_shown(tmp_path: Path, babycli: Babycli) -> None:
@@ -126,7 +128,7 @@ def test_wrong_pictures_count_where_they_were_shown(tmp_path: Path, babycli: Bab
         "and the same model without pictures, on the same trials"
     )
     for form in ("table", "html"):
-        assert sentence in told(babycli("report", tmp_path, "--format", form).out)
+        assert sentence in told(babycli("report", tmp_path, "--notes", "--format", form).out)
 
 
 def test_a_model_that_is_worse_than_blind_has_no_significant_gain(tmp_path: Path, babycli: Babycli) -> None:
@@ -140,6 +142,6 @@ def test_a_model_that_is_worse_than_blind_has_no_significant_gain(tmp_path: Path
 def test_a_blind_run_that_tells_no_gain_has_no_row_of_it(tmp_path: Path, babycli: Babycli) -> None:
     write(tmp_path, {"saycam_caption": 0.2}, None, 1)
     write(tmp_path, {"saycam_caption": 0.1}, "blind", 2)
-    out = babycli("report", tmp_path).out
+    out = babycli("report", tmp_path, "--notes").out
     assert " visual gain  " not in out
     assert "does not tell the visual gain of Caption METEOR: --control shuffled does" in told(out)

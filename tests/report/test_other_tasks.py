@@ -316,7 +316,7 @@ def test_a_note_says_which_gain_is_good_where_less_is_better(form: str, logs: Pa
 def test_no_note_speaks_of_gains_where_less_is_worse(registered: None, tmp_path: Path, babycli: Babycli) -> None:
     write_run(tmp_path, "m", {"colours": GOOD["colours"]}, grouped=GROUPED)
     write_run(tmp_path, "m", {"colours": BAD["colours"]}, grouped=GROUPED, control="shuffled", date="20260102_120000")
-    out = told(babycli("report", tmp_path).out)
+    out = told(babycli("report", tmp_path, "--notes").out)
     assert "visual gain: " in out
     assert "less is better" not in out
 

@@ -20,7 +20,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from babycli.files import read_file
+from babycli.files import open_to_read, read_file
 
 SETTLED_S = 2.0  # with the Trainer's last file
 SETTLED_OTHERWISE_S = 30.0
@@ -67,7 +67,7 @@ def _why_not_whole(file: Path) -> str:
         length = _declared_length(file)
         return "" if length == size else f"{file.name} has {size:,} of {length:,} bytes"
     if file.suffix in _ZIPPED:
-        with file.open("rb") as opened:
+        with open_to_read(file) as opened:
             start = opened.read(2)
         is_cut = len(start) < 2 or (start == b"PK" and not zipfile.is_zipfile(file))
         return f"{file.name} has no end yet" if is_cut else ""
@@ -86,7 +86,7 @@ def _declared_length(file: Path) -> int:
     n bytes      the header, JSON: {"name": {"data_offsets": [from, to], ...}, ...}
     the rest     the largest "to" bytes
     """
-    with file.open("rb") as opened:
+    with open_to_read(file) as opened:
         n = int.from_bytes(opened.read(8), "little")
         raw = opened.read(min(n, 100_000_000))
     if len(raw) < n:
