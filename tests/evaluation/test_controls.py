@@ -482,6 +482,7 @@ def test_several_processes_make_the_same_control(
     assert min(len(lines(path)) for path in several.glob("scores.rank*.jsonl")) > 0
 
 
+@pytest.mark.long
 def test_a_process_may_have_nothing_to_do(linked: Path, small: Path) -> None:
     rans = ended(start(2, "--model", small, *SOME, "--control", "blind"))  # all images are one
     assert [ran.code for ran in rans] == [0, 0], [ran.err for ran in rans]

@@ -418,6 +418,7 @@ def test_half_precision_is_near_float32(dtype: str, linked: Path, babycli: Babyc
     assert f"(demo, limit 12, {dtype})" in babycli("report", dtype).out
 
 
+@pytest.mark.long
 def test_images_of_any_mode_and_shape_are_scored(linked: Path, babycli: Babycli, small: Path, tmp_path: Path) -> None:
     name = "demo_frame_000.png"
     for mode, size in (("L", (30, 90)), ("RGBA", (64, 20)), ("P", (7, 7)), ("1", (1, 1)), ("I;16", (20, 10))):

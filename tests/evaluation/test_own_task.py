@@ -168,6 +168,7 @@ def test_two_processes_are_as_one(own: Path, babycli: Babycli, tmp_path_factory:
     check(folder, only_run(Path("one")))
 
 
+@pytest.mark.long
 def test_a_model_of_transformers_plays_it(
     own: Path, qwen: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

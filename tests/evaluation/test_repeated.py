@@ -43,6 +43,7 @@ def test_a_finished_run_is_shown_and_its_model_is_not_loaded(
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.long
 def test_another_run_is_evaluated(linked: Path, babycli: Babycli, small: Path) -> None:
     assert babycli("eval", "--model", small, *TWO).code == 0
     others = [("--control", "blind"), ("--prompt", "What?"), ("--limit", 3)]

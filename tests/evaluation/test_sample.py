@@ -160,6 +160,7 @@ def compared(babycli: Babycli, first: str, second: str) -> Any:
     return babycli("report", "--compare", first, second, "--format", "json")
 
 
+@pytest.mark.long
 def test_samples_are_compared_on_the_trials_of_the_smaller(linked: Path, babycli: Babycli) -> None:
     vtwt = ("eval", "--tasks", "vtwt", "--model", "control:random", "--model-args")
     for seed, words in enumerate(((), ("--sample", 20), ("--sample", 8), ("--sample", 8, "--seed", 2), ("--limit", 8))):

@@ -350,6 +350,7 @@ def test_a_family_that_was_named_does_not_read_other_models(evaluate: Evaluate, 
 # ---------------------------------------------------------------- requests that do not fit
 
 
+@pytest.mark.long
 def test_an_answer_longer_than_the_models_positions(evaluate: Evaluate, tmp_path: Path) -> None:
     """50 positions: the picture takes 49, and a phrase of two words one too many."""
     weights = weights_of("transformer", N_TOKENS, 0)

@@ -180,6 +180,7 @@ def test_the_batch_does_not_matter(n: int, folder: Path) -> None:
     assert len(set(found[0])) == n
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float16", 0.01), ("bfloat16", 0.05)])
 def test_half_precision_is_near(dtype: str, tolerance: float, folder: Path) -> None:
     exact, half = score(load(folder), 0, "ball"), score(load(folder, dtype=dtype), 0, "ball")

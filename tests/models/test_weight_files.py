@@ -237,6 +237,7 @@ def test_what_a_training_wrapped_around_weights(how: str, family: str, folder: P
         assert number_of(load(folder)) == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.long
 def test_what_a_training_wrapped_around_other_weights(cvcl_weights: Weights, tmp_path: Path) -> None:
     """A CVCL, and the towers of both LLaVAs."""
     plain = test_cvcl.save(tmp_path / "plain" / "cvcl.ckpt", dict(cvcl_weights))
