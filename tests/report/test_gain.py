@@ -57,9 +57,11 @@ def test_a_model_that_sees_nothing_has_no_gain(task: str, noise: Noise) -> None:
 def test_at_most_one_model_in_twenty_that_sees_nothing_has_a_gain(task: str, noise: Noise) -> None:
     if noise.is_dual and task not in BABYVLM:
         pytest.skip("what dual encoders are asked there has no words")
-    found, measured = counted(task, 60, noise, 100)
+    # At a rate of 5 %, no more are found in 97 % of cases. METEOR is compared by bootstrap, which takes long.
+    n_models, most = (30, 4) if task == "saycam_caption" else (100, 9)
+    found, measured = counted(task, 60, noise, n_models)
     assert measured
-    assert not [key for key in measured if found[key] > 9]  # of 100: at a rate of 5 % that is so in 97 % of cases
+    assert not [key for key in measured if found[key] > most]
 
 
 @pytest.mark.long
