@@ -139,7 +139,7 @@ def test_the_launchers_start_it(launcher: str, linked: Path, small: Path) -> Non
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.count("VTWT") == 1
+    assert ran.stdout.count("VTWT\n") == 1  # the head of one table
     assert ran.stderr.count("results: ") == 1
     assert len(list(only_run(Path("logs")).glob("scores.rank*.jsonl"))) == 2
 
