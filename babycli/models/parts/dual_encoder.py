@@ -1,7 +1,7 @@
 """The common part of dual encoders: one vector for a picture, one for a text, and their product.
 
-Owns the products, of a picture with a text and of two pictures, and keeping the vectors of texts. Never knows how a
-vector is made: the families do.
+Owns the products, of a picture with a text and of two pictures, keeping the vectors of texts, and the methods of those
+that fill a prompt with each text. Never knows how a vector is made: the families do.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
-from babycli.domain import Similarity
-from babycli.models.base import Features, Pictures, Tokens
+from babycli.domain import CannotAnswer, Context, Similarity
+from babycli.models.base import Features, Model, Pictures, Tokens
+from babycli.models.parts.prompts import filled, prompt_text
 
 TEXTS_AT_ONCE = 64
 
@@ -52,6 +53,44 @@ class TextVectors:
         """Computes dot products, each summed alone and rounded once: equal vectors have equal values in any batch."""
         self.read(tokens)
         return [Similarity(_product(f.data, self._known[t.ids])) for f, t in zip(features, tokens, strict=True)]
+
+
+class TextReader(Protocol):
+    def ids(self, text: str) -> tuple[int, ...] | CannotAnswer:
+        """Makes the ids of a text; CannotAnswer for one that is too long."""
+
+
+class DualEncoder(Model):
+    """The methods of a network that reads a text by itself; see babycli.models.base.Model for the contract of each.
+
+    Features of a picture are its vector: float32, of length 1, on the CPU whatever the device.
+    """
+
+    _texts: TextReader
+    _vectors: TextVectors
+
+    def render(self, context: Context) -> str:
+        return prompt_text(context)
+
+    def tokenize(self, context: Context, answer: str) -> Tokens | CannotAnswer:
+        """Makes the ids of the filled prompt. Texts share a batch if they are equally long; none is padded for that."""
+        ids = self._texts.ids(filled(prompt_text(context), answer))
+        return ids if isinstance(ids, CannotAnswer) else Tokens(ids, len(ids), len(ids))
+
+    def read_texts(self, tokens: Sequence[Tokens]) -> None:
+        self._vectors.read(tokens)
+
+    def similarity(self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> list[Similarity]:
+        return self._vectors.similarity([row[0] for row in pictures], tokens)
+
+    def match(self, pairs: Sequence[Pictures]) -> list[Similarity]:
+        return cosines(pairs)
+
+
+def unwrapped(encoded: Any) -> Tensor:
+    """Takes the vectors out of transformers' object; FLAVA's has all positions, of which the first counts."""
+    vectors: Tensor = encoded if isinstance(encoded, Tensor) else encoded.pooler_output
+    return vectors[:, 0] if vectors.dim() == 3 else vectors
 
 
 def cosines(pairs: Sequence[Pictures]) -> list[Similarity]:

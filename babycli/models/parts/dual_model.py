@@ -20,26 +20,24 @@ from torch import Tensor
 # Not from transformers itself: version 5.17 hides the class there if torchvision is not installed.
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
-from babycli.domain import CannotAnswer, Context, Similarity
-from babycli.models.base import Features, Model, ModelInfo, Pictures, Tokens
+from babycli.domain import Similarity
+from babycli.models.base import Features, ModelInfo, Pictures, Tokens
 from babycli.models.parts.device_memory import on_device
-from babycli.models.parts.dual_encoder import TextVectors, as_features, cosines
+from babycli.models.parts.dual_encoder import DualEncoder, TextVectors, as_features, unwrapped
 from babycli.models.parts.dual_texts import DualTexts
 from babycli.models.parts.picture_settings import read_picture_settings
 from babycli.models.parts.pictures import check_thinness
 from babycli.models.parts.precision import torch_dtype
-from babycli.models.parts.prompts import filled, prompt_text
 from babycli.models.parts.transformers_calls import reading
 
 _IMAGES: Any = AutoImageProcessor
 _Pixels = Mapping[str, Tensor]  # the input of the image encoder, of one picture
 
 
-class DualModel(Model):
-    """A loaded network; see babycli.models.base.Model for the contract of each method.
+class DualModel(DualEncoder):
+    """A loaded network."""
 
-    Features of a picture are its vector: float32, of length 1, on the CPU whatever the device.
-    """
+    _texts: DualTexts
 
     def __init__(self, network: Any, texts: DualTexts, folder: Path, info: ModelInfo) -> None:
         self._network = network
@@ -48,9 +46,6 @@ class DualModel(Model):
         self._is_blip = network.config.model_type == "blip"  # whose two vectors no method of its class gives
         self._vectors = TextVectors(self._encode_texts, normalise=True)
         self.info = info
-
-    def render(self, context: Context) -> str:
-        return prompt_text(context)
 
     def preprocess(self, image: Image) -> _Pixels:
         check_thinness(image)
@@ -74,7 +69,7 @@ class DualModel(Model):
             seen = self._network.vision_model(**inputs).last_hidden_state[:, 0]
             vectors: Tensor = self._network.vision_proj(seen)
             return vectors
-        return _unwrapped(self._network.get_image_features(**inputs))
+        return unwrapped(self._network.get_image_features(**inputs))
 
     def _encode_texts(self, ids: Sequence[tuple[int, ...]]) -> Tensor:
         batch = torch.tensor(list(ids), dtype=torch.long, device=self.info.device)
@@ -83,26 +78,7 @@ class DualModel(Model):
                 read = self._network.text_encoder(**self._texts.inputs(batch)).last_hidden_state[:, 0]
                 vectors: Tensor = self._network.text_proj(read)
                 return vectors
-            return _unwrapped(self._network.get_text_features(**self._texts.inputs(batch)))
-
-    def tokenize(self, context: Context, answer: str) -> Tokens | CannotAnswer:
-        ids = self._texts.ids(filled(prompt_text(context), answer))
-        return ids if isinstance(ids, CannotAnswer) else Tokens(ids, len(ids), len(ids))
-
-    def read_texts(self, tokens: Sequence[Tokens]) -> None:
-        self._vectors.read(tokens)
-
-    def similarity(self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> list[Similarity]:
-        return self._vectors.similarity([row[0] for row in pictures], tokens)
-
-    def match(self, pairs: Sequence[Pictures]) -> list[Similarity]:
-        return cosines(pairs)
-
-
-def _unwrapped(encoded: Any) -> Tensor:
-    """Takes the vectors out of transformers' object; FLAVA's has all positions, of which the first counts."""
-    vectors: Tensor = encoded if isinstance(encoded, Tensor) else encoded.pooler_output
-    return vectors[:, 0] if vectors.dim() == 3 else vectors
+            return unwrapped(self._network.get_text_features(**self._texts.inputs(batch)))
 
 
 class PairModel(DualModel):
