@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from babycli import interop
 from babycli.data.root import DatasetRoot
 from babycli.errors import DataError, ModelError, UsageError
-from babycli.evaluation.batch_check import DEFAULT_TRIALS
+from babycli.evaluation.batch_check import trials_to_check
 from babycli.evaluation.chosen import chosen_tasks
 from babycli.evaluation.distributed import Processes
 from babycli.evaluation.inputs import Dialogue
-from babycli.evaluation.options import Count, Options, Reporter
+from babycli.evaluation.options import Count, Options, Reporter, ways_of
 from babycli.evaluation.prompts import parse_prompts
 from babycli.evaluation.sampling import sample_of
 from babycli.evaluation.suite import evaluate as evaluate_all
@@ -32,7 +32,7 @@ from babycli.report.compare import compare as compare_rows
 from babycli.report.compare import find_rows
 from babycli.report.frames import Difference, Records, Runs
 from babycli.report.load import label_rows_of, load_logs
-from babycli.wording import AnswerWay, ControlKind, Dtype, History, Scoring, one_of
+from babycli.wording import ControlKind, Dtype, History, Scoring, one_of
 
 if TYPE_CHECKING:
     from babycli.models.parts.loaded import Loaded
@@ -99,6 +99,7 @@ def evaluate(
         where = (held.device, held.dtype)
     precision = one_of(where[1] or Dtype.FLOAT32, Dtype, "dtype")
     texts = [] if prompt is None else [prompt] if isinstance(prompt, str) else [f"{k}={v}" for k, v in prompt.items()]
+    ways = answers.split(",") if isinstance(answers, str) else answers
     options = Options(
         models=models,
         model_args={key: str(value) for key, value in (model_args or {}).items()},
@@ -113,12 +114,12 @@ def evaluate(
         dtype=precision,
         given=frozenset(word for word, value in (("device", device), ("dtype", dtype)) if value is not None),
         scoring=one_of(scoring, Scoring, "scoring"),
-        ways=None if answers is None else _ways(answers),
+        ways=None if ways is None else ways_of(ways, "answers"),
         dialogue=Dialogue(one_of(history, History, "history"), _positive("max_new_tokens", max_new_tokens)),
         control=None if control is None else one_of(control, ControlKind, "control"),
         skip_missing=skip_missing,
         prompts=parse_prompts(texts),
-        batch_check=(0 if precision == Dtype.FLOAT32 else DEFAULT_TRIALS) if batch_check is None else batch_check,
+        batch_check=trials_to_check(batch_check, precision),
         resume=resume,
         rerun=rerun or held is not None,
         reuse_prefixes=prefix_reuse,
@@ -199,12 +200,6 @@ def _left_alone(held: Loaded | None) -> Iterator[None]:
 
 def _joined(words: Words | None) -> str | None:
     return words if words is None or isinstance(words, str) else ",".join(words)
-
-
-def _ways(words: Words) -> tuple[AnswerWay, ...]:
-    named = words.split(",") if isinstance(words, str) else words
-    wanted = {one_of(word.strip(), AnswerWay, "answers") for word in named}
-    return tuple(way for way in AnswerWay if way in wanted)
 
 
 def _positive(name: str, value: int | None) -> int | None:

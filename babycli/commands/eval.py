@@ -32,10 +32,10 @@ from babycli.commands.progress import progress_bar
 from babycli.commands.watching import WatchForOption, WatchOption, end, patience_in
 from babycli.data.root import DatasetRoot
 from babycli.errors import ExitCode, ModelError, ResumeError, UntrustedResultError, UsageError
-from babycli.evaluation.batch_check import DEFAULT_TRIALS
+from babycli.evaluation.batch_check import DEFAULT_TRIALS, trials_to_check
 from babycli.evaluation.chosen import chosen_tasks
 from babycli.evaluation.inputs import Dialogue
-from babycli.evaluation.options import Count, Options
+from babycli.evaluation.options import Count, Options, ways_of
 from babycli.evaluation.prompts import parse_prompts
 from babycli.evaluation.run import Evaluated
 from babycli.evaluation.sampling import sample_of
@@ -286,12 +286,12 @@ def evaluate(
         dtype=precision,
         given=frozenset(name for name, value in named.items() if value is not None),
         scoring=mode,
-        ways=None if answers is None else _ways(answers),
+        ways=None if answers is None else ways_of(answers.split(","), "--answers"),
         dialogue=Dialogue(one_of(history, History, "--history"), max_new_tokens),
         control=kind,
         skip_missing=skip_missing,
         prompts=parse_prompts(prompt or ()),
-        batch_check=(0 if precision == Dtype.FLOAT32 else DEFAULT_TRIALS) if batch_check is None else batch_check,
+        batch_check=trials_to_check(batch_check, precision),
         resume=resume,
         rerun=rerun,
         reuse_prefixes=prefix_reuse,
@@ -409,11 +409,6 @@ def _raise_if_above_chance(suspicions: Sequence[Suspicion], logs: Path) -> None:
             f"a control is above chance, so the labels or prompts may give answers away: {named}",
             f"see above which words do; so does  babycli report {logs}",
         )
-
-
-def _ways(text: str) -> tuple[AnswerWay, ...]:
-    words = dict.fromkeys(one_of(word.strip(), AnswerWay, "--answers") for word in text.split(","))
-    return tuple(way for way in AnswerWay if way in words)
 
 
 def _parse_batch_size(text: str) -> int | None:

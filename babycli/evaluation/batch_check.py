@@ -23,9 +23,14 @@ from babycli.foreign import explained_for
 from babycli.logs.answers import Answered, Key
 from babycli.models.base import Model
 from babycli.tasks.base import Asking, ReplayError, Task, loss_of, replay
-from babycli.wording import Scoring
+from babycli.wording import Dtype, Scoring
 
 DEFAULT_TRIALS = 16  # of each task, in half precision
+
+
+def trials_to_check(asked: int | None, dtype: Dtype) -> int:
+    """Gives how many trials of each task are scored again: as many as asked, else none in float32."""
+    return (0 if dtype == Dtype.FLOAT32 else DEFAULT_TRIALS) if asked is None else asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Owns the two types. Never evaluates anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from babycli.evaluation.inputs import Dialogue
 from babycli.logs.identity import Sample
 from babycli.models import Resolved
 from babycli.tasks.base import Task
-from babycli.wording import AnswerWay, ControlKind, Scoring
+from babycli.wording import AnswerWay, ControlKind, Scoring, one_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +74,9 @@ class Reporter(Protocol):
         self, what: str, total: int | None, unit: str = "", whole: float | None = None
     ) -> AbstractContextManager[Count]:
         """Shows a progress bar, and gives the function that counts: it takes how many more are done."""
+
+
+def ways_of(words: Iterable[str], option: str) -> tuple[AnswerWay, ...]:
+    """Reads the names of ways of answering, and gives each once. Raises UsageError, which names the option."""
+    named = {one_of(word.strip(), AnswerWay, option) for word in words}
+    return tuple(way for way in AnswerWay if way in named)
