@@ -51,6 +51,7 @@ def test_the_second_verify_reads_no_file(babycli: Babycli, old: DemoCopy, monkey
     assert verified(babycli) == (0, "stat", [])
 
 
+@pytest.mark.long
 def test_files_that_were_just_written_are_not_trusted(babycli: Babycli, demo: DemoCopy) -> None:
     make_dataset(demo)
     for _ in range(2):

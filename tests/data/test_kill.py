@@ -92,6 +92,7 @@ def many(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_extract(babycli: Babycli, many: Path) -> None:
     zip_folder(many, Path("frames.txt"))
     expected = digests_in(many)
@@ -124,6 +125,7 @@ def test_subset(babycli: Babycli, demo: DemoCopy) -> None:
         remove(dest)
 
 
+@pytest.mark.long
 def test_manifest(babycli: Babycli, many: Path) -> None:
     listing, old = Path("list"), b"old\n"
     words = ("data", "manifest", many, "-o", listing)

@@ -386,6 +386,7 @@ def test_without_a_control_nothing_is_changed(linked: Path) -> None:
 # ---------------------------------------------------------------- caches, resuming, processes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", list(ControlKind))
 @pytest.mark.parametrize("family", ["babyllava", "clip"])
 def test_a_cache_of_the_real_run_changes_no_control(
@@ -441,6 +442,7 @@ def test_a_control_goes_on_to_the_byte_and_the_real_run_is_left_alone(
     assert list(real.glob("*_results.json"))
 
 
+@pytest.mark.long
 def test_a_real_run_does_not_go_on_with_a_control(
     linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -212,6 +212,7 @@ def test_llava_is_asked_in_the_template_that_it_knows(small_set: Path, babycli: 
     assert read_json(only_run() / "run.json")["model"]["template"] == "llava"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["qwen2_5_vl", pytest.param("llava_onevision", marks=pytest.mark.long)])
 def test_a_chat_model_plays_them_as_transformers_would(name: str, small_set: Path, babycli: Babycli) -> None:
     """Four pictures in a question, and 29 in the 15 turns of a conversation with its own replies."""

@@ -405,6 +405,7 @@ def test_a_read_only_dataset_folder_is_fine_for_an_evaluation(linked: Path, baby
         (linked / "dataset").chmod(0o755)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_is_near_float32(dtype: str, linked: Path, babycli: Babycli) -> None:
     for wanted in ("float32", dtype):
@@ -441,6 +442,7 @@ def wait_for_scores(folder: Path, process: subprocess.Popen[str] | Evaluation) -
         time.sleep(0.01)
 
 
+@pytest.mark.long
 def test_ctrl_c_exits_130_and_leaves_the_scores(linked: Path, small: Path) -> None:
     words = [sys.executable, "-m", "babycli", "eval", "--model", str(small), *STOPPED]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

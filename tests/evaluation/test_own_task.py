@@ -129,6 +129,7 @@ def test_two_turns_with_the_models_own_words(own: Path, baby: Path, babycli: Bab
     assert document["tasks"]["new_picture"]["title"] == "New Picture"
 
 
+@pytest.mark.long
 def test_it_does_not_matter_how_it_is_computed(own: Path, baby: Path, babycli: Babycli) -> None:
     assert babycli("eval", "--model", baby, *TASK, "--output-path", "plain").code == 0
     ways: dict[str, Sequence[object]] = {

@@ -96,6 +96,7 @@ def test_a_model_of_ones_own_may_have_other_weights(linked: Path, babycli: Babyc
     assert n_runs() == 2
 
 
+@pytest.mark.long
 def test_equal_runs_are_one_row(linked: Path, babycli: Babycli) -> None:
     for words in ((), ("--rerun",), ("--rerun", "--name", "mine")):
         assert babycli("eval", "--model", "control:random", *TWO, *words).code == 0

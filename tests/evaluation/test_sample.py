@@ -143,6 +143,7 @@ def test_a_sample_that_is_no_part_is_the_whole_task(linked: Path, babycli: Babyc
     assert record["ci95_of_all_low"] is None
 
 
+@pytest.mark.long
 def test_a_run_goes_on_with_its_own_sample_only(
     linked: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

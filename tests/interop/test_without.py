@@ -16,6 +16,7 @@ from tests.conftest import REPOSITORY
 from tests.interop.lmms_logs import make_log
 from tests.written_once import written_once
 
+pytestmark = pytest.mark.long  # a copy of the package, in a process of its own
 Run = Callable[..., subprocess.CompletedProcess[str]]
 FORMS = ("table", "md", "csv", "json", "latex", "html")
 

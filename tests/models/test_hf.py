@@ -217,6 +217,7 @@ def test_pictures_of_different_sizes_take_different_numbers_of_tokens(made: Call
 # ---------------------------------------------------------------- batches
 
 
+@pytest.mark.long
 def test_the_batch_does_not_matter(pair: Pair) -> None:
     images = [tinted(seed, SIZES[seed % 3]) for seed in range(64)]
     alone = [ask(pair.ours, [image], PROMPT, "red cat")[0] for image in images]

@@ -447,6 +447,7 @@ def edited(kind: Kind, folder: Path) -> Iterator[Edit]:
     file.write_text(before)
 
 
+@pytest.mark.long
 def test_each_key_that_is_used(kind: Kind, folder: Path, edited: Edit) -> None:
     used = {key for key, known in kind.table.items() if known.effect is Effect.USED}
     assert used == kind.changed.keys()

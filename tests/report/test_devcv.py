@@ -173,6 +173,7 @@ def test_counting_by_true_number(made: Path, babycli: Babycli) -> None:
     assert {r["n_units"] for r in found} == {1}
 
 
+@pytest.mark.long
 def test_rows_are_told_apart_by_how_answers_came_about(made: Path, tmp_path: Path, babycli: Babycli) -> None:
     words = ("--data", made / "data", "--output-path", tmp_path, "--set", "ego4d", "--tasks", "baby_memory")
     for more in ((), ("--history", "gold"), ("--max-new-tokens", "5"), ("--answers", "chosen")):

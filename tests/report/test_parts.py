@@ -269,6 +269,7 @@ def test_published_rows_are_marked_and_stand_with_saycam_only(tmp_path: Path, ba
 # ---------------------------------------------------------------- figures
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "start"),
     [
