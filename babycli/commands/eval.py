@@ -34,10 +34,10 @@ from babycli.data.root import DatasetRoot
 from babycli.errors import ExitCode, ModelError, ResumeError, UntrustedResultError, UsageError
 from babycli.evaluation.batch_check import DEFAULT_TRIALS, trials_to_check
 from babycli.evaluation.chosen import chosen_tasks
+from babycli.evaluation.conclusion import Evaluated
 from babycli.evaluation.inputs import Dialogue
 from babycli.evaluation.options import Count, Options, ways_of
 from babycli.evaluation.prompts import parse_prompts
-from babycli.evaluation.run import Evaluated
 from babycli.evaluation.sampling import sample_of
 from babycli.evaluation.suite import Failed
 from babycli.evaluation.suite import evaluate as run_evaluation

@@ -8,16 +8,14 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from babycli.domain import CannotAnswer, TaskResult
-from babycli.errors import ModelError, OutputError, TaskError
+from babycli.errors import ModelError, OutputError
 from babycli.evaluation import engine
-from babycli.evaluation.batch_check import check_batches
 from babycli.evaluation.cache import AnswerCache
+from babycli.evaluation.conclusion import Evaluated, conclude, utc_now
 from babycli.evaluation.controls import Controls
 from babycli.evaluation.distributed import Processes
 from babycli.evaluation.finished import Finished, SameRuns, is_unknown
@@ -30,16 +28,7 @@ from babycli.evaluation.playback import begin, check_control, recorded_tasks
 from babycli.evaluation.prefetch import FeatureStore, Kept
 from babycli.evaluation.progress import Progress, expected
 from babycli.evaluation.prompts import choose_prompts, doable_tasks
-from babycli.evaluation.results import (
-    SEED,
-    Decided,
-    decide,
-    outcomes_document,
-    plan_counts,
-    provenance,
-    results_document,
-    sample_lines,
-)
+from babycli.evaluation.results import plan_counts, provenance
 from babycli.evaluation.resume import find_unfinished
 from babycli.evaluation.rounds import Rounds, talks_at_once
 from babycli.evaluation.timings import PHASES, Phase, Timings
@@ -51,16 +40,7 @@ from babycli.logs.run_name import name_of
 from babycli.logs.runlog import RunLog, log_name, new_folder, rename_run
 from babycli.models import Resolved, free_bytes_on, load_model, memory_of
 from babycli.models.base import Model, ModelInfo, ModelSpec
-from babycli.tasks.replies import Replies
 from babycli.wording import ControlKind, listed
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluated:
-    results_path: Path
-    results: Sequence[TaskResult]
-    replies: Mapping[str, Replies]  # by task, what the model wrote; none of controls and recordings
-    timings: Mapping[Phase, float]  # seconds by phase, of this command
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +77,7 @@ class ModelRun:
         Gives [] in all processes but the first.
         """
         options, reporter = self._options, self._reporter
-        started, arguments = _utc_now(), self._shared.controls.arguments(options.model_args)
+        started, arguments = utc_now(), self._shared.controls.arguments(options.model_args)
         spec = self._shared.spec(self._resolved, arguments)
         repeated = self._repeated(
             lambda: self._finished.find_unloaded(self._resolved, spec, of_sets, self._shared.controls)
@@ -122,7 +102,7 @@ class ModelRun:
             asked = inputs.asking(tasks, prompts, abilities.plays_back)
             if asked.tasks:
                 done += self._evaluate(model, spec, asked, started)
-                started = _utc_now()
+                started = utc_now()
         return done
 
     def _evaluate(self, model: Model, spec: ModelSpec, inputs: Inputs, started: str) -> list[Evaluated]:
@@ -166,8 +146,8 @@ class ModelRun:
             if not processes.is_first:
                 return []
             total: dict[Phase, float] = {phase: sum(seconds[phase] for seconds in everywhere) for phase in PHASES}
-            session |= {"end": _utc_now(), "timings": total, "batching": batching.events}
-            return [self._conclude(rounds, model, inputs, log, total)]
+            session |= {"end": utc_now(), "timings": total, "batching": batching.events}
+            return [conclude(options, self._reporter, rounds, model, inputs, log, total)]
 
     def _repeated(self, find: Callable[[], Sequence[Finished] | None]) -> list[Evaluated] | None:
         """Gives the finished runs that this command would repeat, of which it says so; None where there are none."""
@@ -236,50 +216,6 @@ class ModelRun:
         if processes.is_first and len(plans) > 1:  # the first is in run.json already
             log.write_provenance(plan=plan_counts(plans))
         return how.timings
-
-    def _conclude(
-        self, rounds: Rounds, model: Model, inputs: Inputs, log: RunLog, timings: Mapping[Phase, float]
-    ) -> Evaluated:
-        """Decides every task, and writes the files that only a finished run has."""
-        options = self._options
-        decided = [decide(task_input, rounds.played(task_input), options.scoring) for task_input in inputs.tasks]
-        sees = log.provenance.get("control") is None
-        for of_task in decided:
-            self._say_unanswered(of_task)
-            self._say_replies(of_task, sees)
-        if options.batch_check:
-            log.write_provenance(batch_check=_batch_check(options, inputs, decided, model, self._reporter))
-        for of_task in decided:
-            try:
-                log.write_samples(of_task.result.task, sample_lines(of_task, model))
-            except TaskError as error:
-                mend = (
-                    f"mend it; its answers are kept in {log.folder}, but a task that was changed begins a run of its "
-                    "own:  --no-resume"
-                )
-                raise TaskError(error.message, mend) from error
-        log.write_outcomes(outcomes_document(decided))
-        log.write_provenance(end=_utc_now(), status="done", timings=_summed(log.provenance["sessions"]))
-        document = results_document(log.provenance, decided, log.timestamp, log.folder.parent.name)
-        path = log.write_results(document)  # last: a run without results counts as unfinished
-        # What was recorded may well have no words in it: it is counted, and said.
-        is_judged = sees and not model.info.abilities.plays_back
-        replies = {d.result.task: d.replies for d in decided if is_judged and d.replies is not None}
-        return Evaluated(path, [of_task.result for of_task in decided], replies, timings)
-
-    def _say_unanswered(self, decided: Decided) -> None:
-        result = decided.result
-        answers = (exchange.answer for play in decided.played for exchange in play.exchanges)
-        why = next((answer.why for answer in answers if isinstance(answer, CannotAnswer)), "")
-        if why:
-            self._note(
-                f"{result.task}: {result.unanswered} of {result.n_units} {decided.input.task.unit} could not be "
-                f"answered and count as misses: {why}"
-            )
-
-    def _say_replies(self, decided: Decided, sees: bool) -> None:
-        for remark in () if decided.replies is None else decided.replies.remarks(sees):
-            self._note(f"{decided.result.task}: {remark}")
 
     def _precision(self) -> str:
         """Says in which precision the model will run, where that is known before it is loaded."""
@@ -410,17 +346,6 @@ class ModelRun:
                 )
 
 
-def _batch_check(
-    options: Options, inputs: Inputs, decided: Sequence[Decided], model: Model, reporter: Reporter
-) -> dict[str, dict[str, Any]]:
-    """Runs the batch check, tells the user its result for each task, and gives the results for the log."""
-    checks = check_batches(inputs, decided, model, options.batch_check, SEED, options.scoring)
-    for task, check in checks.items():
-        drift = "" if check.max_difference is None else f", scores differ by up to {check.max_difference:.2g}"
-        reporter.say(f"batch check: {task}: {check.n_flipped} of {check.n_trials} decisions flip one by one{drift}")
-    return {task: {"seed": SEED} | asdict(check) for task, check in checks.items()}
-
-
 def _listed(run: Finished | None) -> list[Finished] | None:
     return None if run is None else [run]
 
@@ -435,12 +360,3 @@ def _loaded(resolved: Resolved, spec: ModelSpec) -> Model:
             f"{spec.name} does not fit in the memory of {spec.device}",
             MORE_MEMORY,
         ) from error
-
-
-def _summed(sessions: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Sums the seconds by phase over all sessions that were not cut off."""
-    return {phase: sum(s["timings"][phase] for s in sessions if "timings" in s) for phase in PHASES}
-
-
-def _utc_now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from babycli.errors import BabycliError, ExitCode, ModelError, ResumeError
+from babycli.evaluation.conclusion import Evaluated
 from babycli.evaluation.controls import Controls
 from babycli.evaluation.distributed import Processes, ProcessesGoneError, join
 from babycli.evaluation.inputs import Inputs, TaskInput, read_inputs
 from babycli.evaluation.options import Count, Options, Reporter
 from babycli.evaluation.prefetch import Kept
 from babycli.evaluation.prompts import doable_tasks, why_not
-from babycli.evaluation.run import Evaluated, ModelRun, Shared
+from babycli.evaluation.run import ModelRun, Shared
 from babycli.models import Resolved, check_spec, local_family, pick_device, resolve
 from babycli.models.base import Abilities
 from babycli.models.machine_memory import free_bytes

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from babycli.errors import UntrustedResultError
-from babycli.evaluation.run import Evaluated
+from babycli.evaluation.conclusion import Evaluated
 
 
 def raise_if_untrusted(done: Sequence[Evaluated]) -> None:

@@ -20,8 +20,8 @@ from pathlib import Path
 import babycli
 from babycli.data.lock import LOCK_NAME
 from babycli.errors import BabycliError, ModelError, ResumeError, UntrustedResultError, UsageError
+from babycli.evaluation.conclusion import Evaluated
 from babycli.evaluation.options import Options, Reporter
-from babycli.evaluation.run import Evaluated
 from babycli.evaluation.suite import Failed, check_inputs, evaluate
 from babycli.evaluation.trust import raise_if_untrusted
 from babycli.files import in_home, read_file

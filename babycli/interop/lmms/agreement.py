@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from babycli.data.root import DatasetRoot
+from babycli.evaluation.conclusion import Evaluated
 from babycli.evaluation.inputs import Dialogue
 from babycli.evaluation.options import Options, Reporter
-from babycli.evaluation.run import Evaluated
 from babycli.evaluation.suite import evaluate
 from babycli.files import read_file
 from babycli.interop.lmms.demo_data import WINOGROUND
