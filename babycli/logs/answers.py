@@ -45,6 +45,7 @@ from babycli.domain import (
     Answer,
     CannotAnswer,
     Content,
+    Extra,
     Loglikelihood,
     NoReply,
     RowPlace,
@@ -141,7 +142,7 @@ def _to_fields(answered: Answered) -> dict[str, Any]:
             return line | {
                 "logprob_sum": _to_json(answer.logprob_sum),
                 "n_tokens": answer.n_tokens,
-                "greedy": answer.is_greedy,
+                "greedy": bool(answer.is_greedy),
                 "token_logprobs": [_to_json(x) for x in answer.token_logprobs],
                 "input": answered.input,
             }
@@ -204,7 +205,19 @@ def _from_line(line: bytes, answers_digest: str | None = None) -> Answered:
         raise ValueError("its check does not fit")
     if answers_digest is not None and fields["of"] != answers_digest[:_OF_CHARACTERS]:
         raise ValueError("another model or setting gave it")
-    return _from_fields(fields)
+    answered = _from_fields(fields)
+    if answers_digest is not None and orjson.dumps(_as_written(answered, fields)) != body:
+        raise ValueError("nobody writes it so")
+    return answered
+
+
+def _as_written(answered: Answered, fields: dict[str, Any]) -> dict[str, Any]:
+    """Gives the fields of an answer's line. Versions of Python differ in the last digit of a sum: it is as it is."""
+    written = _to_fields(answered) | {"of": fields["of"]}
+    ours, logged = written.get("logprob_sum"), fields.get("logprob_sum")
+    if isinstance(ours, float) and isinstance(logged, float) and math.isclose(ours, logged):
+        written["logprob_sum"] = logged
+    return written
 
 
 def _from_fields(line: dict[str, Any]) -> Answered:
@@ -225,9 +238,8 @@ def _from_fields(line: dict[str, Any]) -> Answered:
         return Answered(key, content, NoReply(is_beyond, _parse_extra(line)))
     if isinstance(key, WriteKey):
         extra = _parse_extra(line)
-        written = Text(_string(line["generated"]), tuple(line["token_ids"]), line["finite"], extra)
-        return Answered(key, content, written)
-    return Answered(key, content, _parse_score(line), line["input"])
+        return Answered(key, content, _parse_text(line, extra))
+    return Answered(key, content, _parse_score(line), _string(line["input"]))
 
 
 def _from_old_fields(line: dict[str, Any]) -> Answered:
@@ -235,15 +247,21 @@ def _from_old_fields(line: dict[str, Any]) -> Answered:
     content = ask(line["prompt"], PICTURE).content({PICTURE: line["image"]})
     context = digest_of(content)
     if "generated" in line:
-        written = Text(line["generated"], tuple(line["token_ids"]), line["finite"])
-        return Answered(WriteKey(context, line["max_new_tokens"]), content, written)
-    return Answered(ScoreKey(context, line["text"]), content, _parse_score(line), line["input"])
+        return Answered(WriteKey(context, int(line["max_new_tokens"])), content, _parse_text(line))
+    return Answered(ScoreKey(context, _string(line["text"])), content, _parse_score(line), _string(line["input"]))
+
+
+def _parse_text(line: dict[str, Any], extra: Extra = ()) -> Text:
+    ids = line["token_ids"]
+    if not isinstance(ids, list) or not all(type(i) is int for i in ids):
+        raise TypeError(f"{ids!r:.80} are no ids")
+    return Text(_string(line["generated"]), tuple(ids), _boolean(line["finite"]), extra)
 
 
 def _parse_score(line: dict[str, Any]) -> Similarity | Loglikelihood:
     if "similarity" in line:
         return Similarity(_from_json(line["similarity"]))
-    return Loglikelihood(tuple(_from_json(x) for x in line["token_logprobs"]), line["greedy"])
+    return Loglikelihood(tuple(_from_json(x) for x in line["token_logprobs"]), _boolean(line["greedy"]))
 
 
 def _parse_place(raw: Any) -> RowPlace | None:
@@ -253,7 +271,7 @@ def _parse_place(raw: Any) -> RowPlace | None:
     return RowPlace(_string(task), int(row_index), int(n))
 
 
-def _parse_extra(line: dict[str, Any]) -> tuple[str | None, ...]:
+def _parse_extra(line: dict[str, Any]) -> Extra:
     return tuple(None if reply is None else _string(reply) for reply in line.get("extra", ()))
 
 
@@ -275,9 +293,15 @@ def _string(value: Any) -> str:
     return value
 
 
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r:.80} is neither true nor false")
+    return value
+
+
 def _to_json(value: float) -> float | str | None:
     if math.isfinite(value):
-        return value
+        return float(value)
     return None if math.isnan(value) else str(value)
 
 

@@ -65,10 +65,10 @@ def written(answered: Answered) -> str:
 
 @given(st.one_of(SCORES, GENERATIONS))
 def test_a_line_is_read_as_it_was_written(answered: Answered) -> None:
-    line = to_line(answered)
+    line = to_line(answered, "0123")
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
-    assert written(_from_line(line.rstrip(b"\n"))) == written(answered)
+    assert written(_from_line(line.rstrip(b"\n"), "0123")) == written(answered)
 
 
 CONTENT: Content = (("user", ({"image": "a" * 64}, "")),)
@@ -124,6 +124,53 @@ def test_no_changed_bit_goes_unnoticed(answered: Answered, data: st.DataObject) 
         assert merged([path]).answers == {}
     finally:
         path.unlink()
+
+
+def checked(fields: dict[str, Any]) -> bytes:
+    """A line whose check fits whatever is in it."""
+    line = orjson.dumps({name: value for name, value in fields.items() if name != "check"})
+    return line[:-1] + b',"check":"%08x"}\n' % zlib.crc32(line)
+
+
+WRITE = WriteKey(digest_of(CONTENT), 5, ("\n",))
+SCORED = orjson.loads(to_line(answered("ball", Loglikelihood((-1.0, -2.5), True)), "0123"))
+SAID = orjson.loads(to_line(Answered(WRITE, CONTENT, Text("a ball", (4, 3), True)), "0123"))
+
+
+@pytest.mark.parametrize(
+    ("line", "change"),
+    [
+        (SCORED, {"similarity": 9.0}),
+        (SCORED, {"generated": "a"}),
+        (SCORED, {"token_logprobs": [True, False]}),
+        (SCORED, {"token_logprobs": ["-1", "-2.5"]}),
+        (SCORED, {"logprob_sum": -0.5}),
+        (SCORED, {"n_tokens": 3}),
+        (SCORED, {"greedy": "yes"}),
+        (SCORED, {"greedy": None}),
+        (SCORED, {"input": ["1"]}),
+        (SCORED, {"prompt": "another"}),
+        (SCORED, {"more": 1}),
+        (SAID, {"token_ids": "43"}),
+        (SAID, {"token_ids": [4, 3.5]}),
+        (SAID, {"token_ids": [[4], 3]}),
+        (SAID, {"max_new_tokens": 5.7}),
+        (SAID, {"finite": "no"}),
+        (SAID, {"text": "ball"}),
+    ],
+)
+def test_what_nobody_writes_is_damaged_though_its_check_fits(
+    line: dict[str, Any], change: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "scores.rank0.jsonl"
+    path.write_bytes(checked(line) + checked(line | change))
+    assert merged([path], "0123").damaged == (f"{path}, line 2",)
+
+
+def test_a_sum_may_differ_in_its_last_digit(tmp_path: Path) -> None:
+    path = tmp_path / "scores.rank0.jsonl"
+    path.write_bytes(checked(SCORED | {"logprob_sum": -3.5000000000000004}))
+    assert merged([path], "0123").damaged == ()
 
 
 def test_infinities_and_nan_keep_their_kinds(tmp_path: Path) -> None:
