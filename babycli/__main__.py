@@ -6,14 +6,16 @@ Also where there is not memory enough for what is imported, that is said, and is
 import os
 import signal
 
-from babycli.errors import MORE_MEMORY, ExitCode, is_lack_of_memory
+_INTERRUPTED = 130  # ExitCode.INTERRUPTED; importing that takes 10 ms, before which the handler must be there
 
 
 def start() -> None:
     """Runs the command line, and ends the process with its exit code."""
     is_heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # nohup's children do not heed it
     if is_heeded:
-        signal.signal(signal.SIGINT, lambda *_: os._exit(ExitCode.INTERRUPTED))  # nothing is begun that is to be ended
+        signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))  # nothing is begun that is to be ended
+    from babycli.errors import MORE_MEMORY, ExitCode, is_lack_of_memory
+
     try:
         from babycli.cli import run
         from babycli.commands.interrupts import interrupt

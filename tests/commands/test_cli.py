@@ -278,6 +278,16 @@ def test_interrupts_at_any_moment_end_it_quietly(delay_s: float, n: int, tmp_pat
     assert process.returncode in ((130, 0) if delay_s == 0.4 else (130,))  # by then it may have ended
 
 
+def test_nothing_slow_comes_before_the_handler_of_interrupts() -> None:
+    """What is imported first is what cannot be interrupted quietly yet."""
+    script = "import sys; before = set(sys.modules); import babycli.__main__; print(*sorted(set(sys.modules) - before))"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", script], env={"PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True
+    )
+    assert {"babycli", "babycli.__main__"} <= set(done.stdout.split())
+    assert not {"typing", "babycli.errors", "babycli.cli"} & set(done.stdout.split()), done.stdout
+
+
 BECOMES = """
 import os, signal, sys, time
 import babycli.__main__, babycli.report.writing
