@@ -175,6 +175,13 @@ def test_a_file_is_whole_at_its_last_byte_alone(small: Path, tmp_path: Path) -> 
     assert why_not_whole(folder) == ""
 
 
+@pytest.mark.parametrize("end", ["Infinity", "1e400", "null", '"x"', "[" * 2000 + "]" * 2000])
+def test_a_header_that_tells_no_length_is_none(end: str, small: Path, tmp_path: Path) -> None:
+    header = f'{{"a": {{"data_offsets": [0, {end}]}}}}'.encode()
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    assert "model.safetensors" in why_not_whole(tmp_path)
+
+
 def test_a_shard_or_the_last_file_that_is_not_there_yet_is_waited_for(small: Path, tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint-1"
     shutil.copytree(small, folder)

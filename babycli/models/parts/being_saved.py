@@ -94,7 +94,7 @@ def _declared_length(file: Path) -> int:
     try:
         tensors = {name: entry for name, entry in json.loads(raw).items() if name != "__metadata__"}
         return 8 + n + max((int(entry["data_offsets"][1]) for entry in tensors.values()), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError):
         return 8
 
 
@@ -102,7 +102,7 @@ def _shards(index: Path) -> list[str]:
     """Reads the names of the shards in an index; none of one that is damaged, which its reader will tell."""
     try:
         return sorted({str(shard) for shard in json.loads(read_file(index))["weight_map"].values()})
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []
 
 
