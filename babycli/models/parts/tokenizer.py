@@ -288,17 +288,18 @@ def _special_tokens(folder: Path, config: dict[str, Any]) -> SpecialTokens:
 
 def _declared_with_ids(folder: Path, config: dict[str, Any]) -> list[Added]:
     """Reads added_tokens_decoder, or added_tokens.json of older versions, in the order of ids. Raises ModelError."""
+    where = f"{folder / 'tokenizer_config.json'}: added_tokens_decoder"
     decoder = config.get("added_tokens_decoder")
     if decoder is None:
+        where = str(folder / "added_tokens.json")
         older = read_json_object(folder / "added_tokens.json", missing_ok=True)
         decoder = {i: {"content": text, "special": False} for text, i in older.items()}
     try:
         tokens = [Added(str(t["content"]), bool(t.get("special")), int(i)) for i, t in decoder.items()]
         if negative := [token.text for token in tokens if (token.token_id or 0) < 0]:
             raise ValueError(f"the id of {listed(negative)} is negative")
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        where = folder / "tokenizer_config.json"
-        raise ModelError(f"{where}: added_tokens_decoder is not a list of tokens by id: {error!r}") from error
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ModelError(f"{where} is not a list of tokens by id: {one_line(error)}", MEND) from error
     return sorted(tokens, key=lambda token: token.token_id or 0)
 
 
