@@ -63,9 +63,7 @@ def open_to_read(path: Path | str) -> io.BufferedReader:
 def read_file(path: Path | str, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     """Reads a whole regular file. Raises OSError: UnfitFileError for what is none, or has more bytes than that."""
     with open_to_read(path) as stream:
-        size_bytes = os.fstat(stream.fileno()).st_size
-        if size_bytes > max_bytes:
-            raise UnfitFileError(f"it has {size_bytes:,} bytes, and at most {max_bytes:,} are read", path)
+        size_bytes = _size_of(stream, path, max_bytes)
         content = stream.read(size_bytes + 1)
         while len(content) > size_bytes and len(content) <= max_bytes:  # it grows, or it is one of /proc, which say 0
             more = stream.read(_PIECE_BYTES)
@@ -75,6 +73,19 @@ def read_file(path: Path | str, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     if len(content) > max_bytes:
         raise UnfitFileError(f"it has more than {max_bytes:,} bytes, and no more are read", path)
     return content
+
+
+def check_size(path: Path | str, max_bytes: int = MAX_FILE_BYTES) -> None:
+    """Checks that read_file would read a file, which another library is going to. Raises OSError as read_file does."""
+    with open_to_read(path) as stream:
+        _size_of(stream, path, max_bytes)
+
+
+def _size_of(stream: io.BufferedReader, path: Path | str, max_bytes: int) -> int:
+    size_bytes = os.fstat(stream.fileno()).st_size
+    if size_bytes > max_bytes:
+        raise UnfitFileError(f"it has {size_bytes:,} bytes, and at most {max_bytes:,} are read", path)
+    return size_bytes
 
 
 def open_whole(path: Path | str) -> io.BufferedReader:

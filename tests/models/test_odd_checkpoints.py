@@ -20,6 +20,7 @@ from tests.hf_checkpoints import write_hf
 from tests.models.conftest import Evaluate
 from tests.models.loading import WORDS, edit_json, write_json
 from tests.models.test_bad_checkpoints import Break, as_bin, assert_explained, good
+from tests.models.test_clip import write as write_clip
 
 INDEX = "model.safetensors.index.json"
 
@@ -146,6 +147,10 @@ ODD: dict[str, tuple[Break, list[str]]] = {
         lambda folder: edit_json(folder / "tokenizer_config.json", unk_token="\ud800"),
         ["half of a character"],
     ),
+    "an id of a token that is infinite": (
+        lambda folder: (folder / "added_tokens.json").write_text('{"<image>": Infinity}'),
+        ["added_tokens.json", "infinity"],
+    ),
     "settings of a terabyte": (sparse("generation_config.json"), ["generation_config.json"]),
     "a vocabulary file of a terabyte": (sparse("more_tokens.bin"), ["more_tokens.bin", "hole"]),
     "weights of a terabyte": (sparse("model.safetensors"), ["model.safetensors", "hole"]),
@@ -177,6 +182,44 @@ def test_torchs_advice_to_run_what_is_in_a_file_is_not_passed_on(evaluate: Evalu
     assert_explained(ran, 5, "pytorch_model.bin", "more than weights")
     assert "weights_only" not in ran.err
     assert "trust" not in ran.err
+
+
+def test_nor_is_that_of_files_that_are_no_pickles(evaluate: Evaluate, tmp_path: Path) -> None:
+    """Torch takes a file of zeros for an old archive, and recommends another setting."""
+    folder = good(tmp_path / "model")
+    as_bin(folder)
+    (folder / "pytorch_model.bin").write_bytes(b"\0" * 1024)
+    ran = evaluate("--model", folder)
+    assert_explained(ran, 5, "pytorch_model.bin", "no pickle")
+    assert "weights_only" not in ran.err
+
+
+def write_spelling_clip(folder: Path) -> Path:
+    """A CLIP whose tokenizer is vocab.json and merges.txt, which transformers reads."""
+    (write_clip(folder, "clip") / "tokenizer.json").unlink()
+    tokens = [*"abcdefghijklmnopqrstuvwxyz", *(f"{x}</w>" for x in "abcdefghijklmnopqrstuvwxyz"), "<start>", "<end>"]
+    write_json(folder / "vocab.json", {token: i for i, token in enumerate(tokens)})
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [
+        pytest.param(write_spelling_clip, "merges.txt", id="merges of a CLIP"),
+        pytest.param(lambda folder: write_hf(folder, "llava"), "merges.txt", id="merges"),
+        pytest.param(lambda folder: write_hf(folder, "llava"), "chat_template.jinja", id="template"),
+        pytest.param(lambda folder: write_hf(folder, "llava"), "additional_chat_templates/a.jinja", id="named"),
+        pytest.param(lambda folder: write_hf(folder, "llava"), "tokenizer.model", id="pieces"),
+    ],
+)
+def test_a_file_that_transformers_would_read_whole(
+    write: Callable[[Path], Path], name: str, evaluate: Evaluate, tmp_path: Path
+) -> None:
+    folder = write(tmp_path / "model")
+    (folder / name).parent.mkdir(exist_ok=True)
+    sparse(name)(folder)
+    assert_explained(evaluate("--model", folder), 5, folder / name, "at most")
 
 
 def test_old_files_of_weights_are_looked_through_too(evaluate: Evaluate, tmp_path: Path) -> None:

@@ -257,7 +257,7 @@ def _unreadable(file: Path, error: Exception, expected: str = "") -> ModelError:
             f"cannot read the weights {file}: it is a pointer of Git LFS, not the file itself",
             f"fetch it:  git -C {file.parent} lfs pull",
         )
-    if isinstance(error, pickle.UnpicklingError):  # torch's text recommends to run whatever is in the file
+    if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):  # torch's text recommends to run it
         return ModelError(
             f"cannot read the weights {file}: it is no pickle, or it holds more than weights, and babycli runs no code "
             f"out of a checkpoint{expected}",

@@ -17,14 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer
-
 from babycli.domain import CannotAnswer
 from babycli.errors import ModelError
 from babycli.files import read_file
 from babycli.models.parts import checkpoint
-from babycli.models.parts.tokenizer_trial import try_tokenizer
 from babycli.models.parts.transformers_calls import reading
+from babycli.models.parts.transformers_tokenizer import read_tokenizer
 
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # sentencepiece's sign for a space
 _LEGACY_END = 2  # in configs of early CLIPs; transformers then takes the largest id for the end
@@ -118,12 +116,8 @@ def _transformers_tokenizer(folder: Path, config: Any) -> Any:
             f"the checkpoint {folder} has no tokenizer: neither {own} is there",
             "copy the tokenizer files of the training run into that folder",
         )
-    for name in ("tokenizer.json", "vocab.json", "special_tokens_map.json"):
-        checkpoint.read_json_object(folder / name, missing_ok=True)
-    if (folder / "tokenizer.json").is_file():
-        try_tokenizer(folder / "tokenizer.json")
-    with reading(f"cannot read the tokenizer of {folder}"):
-        return AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False, local_files_only=True)
+    checkpoint.read_json_object(folder / "tokenizer.json", missing_ok=True)
+    return read_tokenizer(folder, config=config)
 
 
 class _SiglipPieces:

@@ -10,13 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer
 
 from babycli.domain import CannotAnswer
 from babycli.errors import ModelError
-from babycli.models.parts.checkpoint import read_json_object
-from babycli.models.parts.tokenizer_trial import MEND, try_tokenizer
+from babycli.models.parts.tokenizer_trial import MEND
 from babycli.models.parts.transformers_calls import reading
+from babycli.models.parts.transformers_tokenizer import read_tokenizer
 from babycli.wording import shortened
 
 _FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model")
@@ -28,14 +27,7 @@ class DualTexts:
     def __init__(self, folder: Path, config: Any, padded_to: int | None) -> None:
         if not any((folder / name).is_file() for name in _FILES):
             raise ModelError(f"the checkpoint {folder} has no tokenizer: none of {', '.join(_FILES)} is there", MEND)
-        if (folder / "tokenizer.json").is_file():
-            try_tokenizer(folder / "tokenizer.json")
-        for name in ("tokenizer_config.json", "special_tokens_map.json"):
-            read_json_object(folder / name, missing_ok=True)
-        with reading(f"cannot read the tokenizer of {folder}"):
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(
-                folder, config=config, trust_remote_code=False, local_files_only=True
-            )
+        self._tokenizer: Any = read_tokenizer(folder, config=config)
         self._folder = folder
         self._padded_to = padded_to
         if padded_to is not None and self._tokenizer.pad_token_id is None:

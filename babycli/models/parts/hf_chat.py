@@ -18,7 +18,7 @@ from typing import Any
 import transformers
 from PIL.Image import Image
 from torch import Tensor
-from transformers import PROCESSOR_MAPPING, AutoConfig, AutoFeatureExtractor, AutoTokenizer, ProcessorMixin
+from transformers import PROCESSOR_MAPPING, AutoConfig, AutoFeatureExtractor, ProcessorMixin
 
 # Not from transformers itself: version 5.17 hides the class there if torchvision is not installed.
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
@@ -32,8 +32,8 @@ from babycli.models.parts.chat_rendering import TEMPLATE_MEND, BoundlessTemplate
 from babycli.models.parts.chat_templates import file_of_template, own_template, template_in
 from babycli.models.parts.checkpoint import read_json_object
 from babycli.models.parts.picture_bounds import check_bounds
-from babycli.models.parts.tokenizer_trial import try_tokenizer
 from babycli.models.parts.transformers_calls import reading
+from babycli.models.parts.transformers_tokenizer import check_sizes, read_tokenizer
 from babycli.wording import one_line
 
 # Files that a model's answers depend on, beside its weights.
@@ -243,6 +243,7 @@ def read_chat(
     UsageError where it has no such setting.
     """
     chat_rendering.start()  # it is ready when the rest is read
+    check_sizes(setting_files(folder))
     for file in setting_files(folder):
         if file.suffix == ".json":
             settings = read_json_object(file)  # names a file that is no JSON, as transformers does not always do
@@ -277,7 +278,7 @@ def _read_processor(folder: Path, config: Any) -> Any:
     for name in kind.get_attributes():
         match name:
             case "tokenizer":
-                parts.append(_read_tokenizer(folder))
+                parts.append(read_tokenizer(folder))
             case "image_processor":
                 _check_image_processor(folder)
                 parts.append(_read_image_processor(folder))
@@ -326,13 +327,6 @@ def _read_image_processor(folder: Path) -> Any:
             f"{folder}: transformers prepares its pictures with torchvision alone, which is not installed",
             _TORCHVISION_MEND,
         ) from error
-
-
-def _read_tokenizer(folder: Path) -> Any:
-    if (folder / "tokenizer.json").is_file():
-        try_tokenizer(folder / "tokenizer.json")
-    with reading(f"{folder}: cannot read its tokenizer"):
-        return AutoTokenizer.from_pretrained(folder, **_LOCAL)
 
 
 def _processor_kind(folder: Path, config: Any) -> Any:

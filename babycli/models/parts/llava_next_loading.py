@@ -15,7 +15,7 @@ import torch
 import transformers
 from accelerate import init_empty_weights
 from torch import Tensor
-from transformers import AutoTokenizer, GenerationConfig
+from transformers import GenerationConfig
 
 from babycli.errors import ModelError
 from babycli.files import in_home
@@ -40,8 +40,8 @@ from babycli.models.parts.origins import glimpse, of_settings
 from babycli.models.parts.picture_settings import PictureSettings, read_picture_settings
 from babycli.models.parts.placement import spread
 from babycli.models.parts.precision import full_precision, in_dtype, notes_on_broken, torch_dtype
-from babycli.models.parts.tokenizer_trial import try_tokenizer
 from babycli.models.parts.transformers_calls import reading
+from babycli.models.parts.transformers_tokenizer import read_tokenizer
 from babycli.models.parts.weight_files import config_home, find_weights
 
 _LIBRARY: Any = transformers
@@ -150,10 +150,8 @@ def _tower_home(spec: ModelSpec, folder: Path, config: Mapping[str, Any], with_w
 
 def _tokenizer(folder: Path) -> Any:
     """Reads the tokenizer, with a token for pictures, which the original has not: it splits texts there."""
-    if (folder / "tokenizer.json").is_file():
-        try_tokenizer(folder / "tokenizer.json")
+    tokenizer: Any = read_tokenizer(folder)
     with reading(f"{folder}: cannot read its tokenizer"):
-        tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         tokenizer.add_special_tokens({"additional_special_tokens": [_IMAGE]}, replace_extra_special_tokens=False)
     return tokenizer
 
