@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from babycli import interop
+from babycli.commands.command import HELP
 from babycli.commands.interrupts import was_interrupted
 from babycli.commands.library_talk import without_library_talk
 from babycli.commands.on_use import OnUse, group_of
@@ -33,43 +34,52 @@ from babycli.wording import shortened, whole_number, without_middle
 
 _WIDEST_TERMINAL = 10_000  # columns
 
+_WORK, _LISTS, _START = "From data to a table", "What there is", "To begin with"
 COMMANDS = {
-    "data": OnUse("babycli.commands.data_group", "app", "Label files and images: fetch, link, check."),
+    "data": OnUse("babycli.commands.data_group", "app", "Label files and images: fetch, link, check.", _WORK),
     "eval": OnUse(
         "babycli.commands.eval",
         "evaluate",
         "Evaluate a model on tasks of BabyVLM and the DevCV Toolbox, or on your own.",
+        _WORK,
         before=interop.register,
     ),
     "report": OnUse(
         "babycli.commands.report",
         "report",
         "Show all evaluated models in one table: tasks across, 95 % intervals, chance in its own row.",
+        _WORK,
         before=interop.register,
     ),
-    "runs": OnUse("babycli.commands.runs", "app", "List, show, rename and delete runs.", before=interop.register),
+    "runs": OnUse(
+        "babycli.commands.runs", "app", "List, show, rename and delete runs.", _WORK, before=interop.register
+    ),
     "cite": OnUse(
         "babycli.commands.cite",
         "cite",
         "Write BibTeX of the papers behind the tasks, data and models of some runs, and of babycli.",
+        _WORK,
         before=interop.register,
     ),
-    "tasks": OnUse("babycli.commands.catalog", "tasks", "List the tasks."),
+    "tasks": OnUse("babycli.commands.catalog", "tasks", "List the tasks.", _LISTS),
     "models": OnUse(
         "babycli.commands.catalog",
         "models_app",
         "List the model families, or show one model.",
+        _LISTS,
         before=interop.register,
-    ),
-    "doctor": OnUse(
-        "babycli.commands.doctor",
-        "doctor",
-        "Check this machine: packages, GPU, a torchvision that would break transformers. Exit 5 if one fails.",
     ),
     "demo": OnUse(
         "babycli.commands.demo",
         "demo",
         "Try babycli without any data: link, verify, evaluate and report on drawn pictures, offline.",
+        _START,
+    ),
+    "doctor": OnUse(
+        "babycli.commands.doctor",
+        "doctor",
+        "Check this machine: packages, GPU, a torchvision that would break transformers. Exit 5 if one fails.",
+        _START,
     ),
     **interop.commands(),
 }
@@ -78,7 +88,18 @@ app = typer.Typer(
     cls=group_of(COMMANDS),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Evaluate vision-language models on what an infant sees and hears: data, evaluation, reports.",
+    rich_markup_mode=None,
+    context_settings={"help_option_names": list(HELP)},
+    help="""Evaluate vision-language models on what an infant sees and hears: data, evaluation, reports.
+
+    Examples:
+    # the whole way on drawn pictures, without any data
+    babycli demo
+    # a model on two tasks
+    babycli eval -m path/to/checkpoint -t vtwt,labeled_s
+    # all runs in one table, as a page for the browser
+    babycli report -o report.html
+    """,
 )
 
 
@@ -107,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             _check_system(typed)
             _forget_odd_sizes()
-            app(_repeated(_dashed(typed)), prog_name="babycli", obj=["babycli", *typed])
+            app(_dashed(typed), prog_name="babycli", obj=["babycli", *typed])
         except SystemExit as end:  # how Typer ends, also after a usage error that it has explained
             return end.code if isinstance(end.code, int) else ExitCode.DONE
         except BabycliError as error:
@@ -140,7 +161,7 @@ def _limit_of(error: BaseException) -> int | None:
 
 def _check_system(words: Sequence[str]) -> None:
     """Checks that the system has the links, locks and processes of POSIX. Raises UsageError on Windows."""
-    if sys.platform == "win32" and words and not {"--help", "--version"} & set(words):
+    if sys.platform == "win32" and words and not {*HELP, "--version"} & set(words):
         raise UsageError(
             "babycli runs on Linux and macOS", "on Windows use WSL: https://learn.microsoft.com/windows/wsl"
         )
@@ -163,21 +184,6 @@ def _dashed(words: list[str]) -> list[str]:
             name = "--tasks" if name == "--task" else name
         dashed.append(name + equals + value)
     return dashed
-
-
-def _repeated(words: list[str]) -> list[str]:
-    """Turns ``--compare A B C`` into ``--compare A --compare B --compare C``, the form that Typer reads."""
-    repeated: list[str] = []
-    is_compared = False
-    for word in words:
-        name, equals, value = word.partition("=")
-        if word.startswith("-"):
-            is_compared = name == "--compare"
-            if is_compared and not equals:
-                continue
-            word = value if is_compared else word
-        repeated += ["--compare", word] if is_compared else [word]
-    return repeated if "--compare" in repeated or "--compare" not in words else words
 
 
 def run() -> None:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from babycli.commands.command import Command, Group
 from babycli.commands.options import JsonOption, ModelArgsOption, parse_args, print_json, say, tell
 from babycli.data.manifest import published
 from babycli.domain import PICTURE, Metric, ask
@@ -23,11 +24,20 @@ from babycli.tasks import all_tasks
 from babycli.tasks.base import DEFAULT, Task
 from babycli.wording import AnswerWay, Scoring
 
-models_app = typer.Typer(help="List the model families, or show one model.", invoke_without_command=True)
+models_app = typer.Typer(cls=Group, invoke_without_command=True)
 
 
 def tasks(as_json: JsonOption = False) -> None:
-    """List the tasks."""
+    """List the tasks.
+
+    Examples:
+    # what is asked, and what guessing gives
+    babycli tasks
+    # for a program
+    babycli tasks --json
+    # what of them is ready to be evaluated
+    babycli data status
+    """
     if as_json:
         listed = [
             {
@@ -71,7 +81,16 @@ def _shown_value(metric: Metric, value: float) -> str:
 
 @models_app.callback()
 def models(context: typer.Context, as_json: JsonOption = False) -> None:
-    """List the model families."""
+    """List the model families, or show one model.
+
+    Examples:
+    # families, and the arguments that they take
+    babycli models
+    # one model: its parts, its size, what it is asked
+    babycli models show babyllava-tiny
+    # for a program
+    babycli models --json
+    """
     if context.invoked_subcommand is not None:
         return
     if as_json:
@@ -94,14 +113,23 @@ def models(context: typer.Context, as_json: JsonOption = False) -> None:
     say("more of one:  babycli models show MODEL")
 
 
-@models_app.command()
+@models_app.command(cls=Command)
 def show(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="As for  babycli eval --model.")],
     model_args: ModelArgsOption = "",
     dtype: Annotated[str, typer.Option("--dtype", metavar="T", help="As for  babycli eval.")] = "float32",
     as_json: JsonOption = False,
 ) -> None:
-    """Show a model's architecture, size, precision and what each task asks it, without reading its weights."""
+    """Show a model's architecture, size, precision and what each task asks it, without reading its weights.
+
+    Examples:
+    # a checkpoint
+    babycli models show path/to/checkpoint
+    # one of the hub, at a revision
+    babycli models show wsashawn/babyllava_resnext_gpt2@main
+    # in another template, for a program
+    babycli models show babyllava-tiny --model-args conv_template=plain --json
+    """
     args = parse_args(model_args)
     resolved = resolve(model, args)
     spec = ModelSpec(resolved.source, resolved.name, args, "cpu", dtype, Scoring.FAIR)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from babycli.commands.options import say
+from babycli.commands.options import DATA, say
 from babycli.data.root import DatasetRoot
 from babycli.data.verify import can_be_fetched
 from babycli.evaluation import chosen
@@ -23,6 +23,7 @@ SetOption = Annotated[
         metavar="A,B",
         help="The sets of data of DevCV tasks, as they were linked; default all that are linked.",
         show_default=False,
+        rich_help_panel=DATA,
     ),
 ]
 

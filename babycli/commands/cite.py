@@ -17,14 +17,23 @@ from babycli.wording import listed, printable
 def cite(
     logs: Annotated[
         Path | None,
-        typer.Argument(metavar="[LOGS]", help="Folder of runs, or one results file; default logs.", show_default=False),
+        typer.Argument(metavar="LOGS", help="Folder of runs, or one results file; default logs.", show_default=False),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write to a file.", show_default=False),
     ] = None,
 ) -> None:
-    """Write BibTeX of the papers behind the tasks, data and models of some runs, and of babycli."""
+    """Write BibTeX of the papers behind the tasks, data and models of some runs, and of babycli.
+
+    Examples:
+    # the runs in logs
+    babycli cite
+    # the runs of a table, into a file for LaTeX
+    babycli cite path/to/logs -o babycli.bib
+    # those of one run
+    babycli cite logs/babyllava-tiny
+    """
     from babycli.report.citations import cite as cited
     from babycli.report.load import load_logs
     from babycli.report.writing import put

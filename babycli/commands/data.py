@@ -15,6 +15,7 @@ import typer
 
 from babycli.commands.chosen import SetOption, chosen_tasks
 from babycli.commands.data_sets import (
+    IMAGES,
     DevcvImagesOption,
     DevcvOption,
     SplitOption,
@@ -51,11 +52,21 @@ from babycli.files import in_home
 from babycli.tasks import select_tasks
 from babycli.wording import LinkMode, did_you_mean, listed, one_of
 
+_HOW = "How to link"
 SET_WORDS = "babycli data link --devcv SET=DIR"
 
 
 def labels(labels_from: FromOption = None, tasks: TasksOption = None, data: DataOption = None) -> None:
-    """Fetch the label files, or import them; checked against the manifests."""
+    """Fetch the label files, or import them; checked against the manifests.
+
+    Examples:
+    # all of BabyVLM, from its authors' repository
+    babycli data labels
+    # out of a clone of it, without the network
+    babycli data labels --from path/to/babylmms-eval/dataset
+    # of two tasks, into another folder
+    babycli data labels -t vtwt,labeled_s -d path/to/dataset
+    """
     root = DatasetRoot.find(data)
     selected = select_tasks(tasks)
     chosen = [task for task in selected if not task.data_set]
@@ -84,11 +95,18 @@ def link(
             metavar="DIR",
             help="Folder or zip of Labeled-S images, if not inside SAYCAM.",
             show_default=False,
+            rich_help_panel=IMAGES,
         ),
     ] = None,
     synthetic: Annotated[
         Path | None,
-        typer.Option("--synthetic", metavar="DIR", help="Folder or zip of synthetic images.", show_default=False),
+        typer.Option(
+            "--synthetic",
+            metavar="DIR",
+            help="Folder or zip of synthetic images.",
+            show_default=False,
+            rich_help_panel=IMAGES,
+        ),
     ] = None,
     source: Annotated[
         list[str] | None,
@@ -97,6 +115,7 @@ def link(
             metavar="NAME=DIR",
             help="Folder or zip of any other source; may be repeated.",
             show_default=False,
+            rich_help_panel=IMAGES,
         ),
     ] = None,
     devcv: DevcvOption = None,
@@ -104,17 +123,33 @@ def link(
     split: SplitOption = None,
     labels_from: FromOption = None,
     tasks: TasksOption = None,
-    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Link even where images are missing.")] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Link even where images are missing.", rich_help_panel=_HOW)
+    ] = False,
     mode: Annotated[
         str,
         typer.Option(
-            "--mode", metavar="|".join(LinkMode), help="Link to the images, or put them into the dataset folder."
+            "--mode",
+            metavar="|".join(LinkMode),
+            help="Link to the images, or put them into the dataset folder.",
+            rich_help_panel=_HOW,
         ),
     ] = LinkMode.SYMLINK,
-    relative: Annotated[bool, typer.Option("--relative", help="Make symlinks relative to their own folder.")] = False,
+    relative: Annotated[
+        bool, typer.Option("--relative", help="Make symlinks relative to their own folder.", rich_help_panel=_HOW)
+    ] = False,
     data: DataOption = None,
 ) -> None:
-    """Check folders or zips of images against the labels, then link them into the dataset folder."""
+    """Check folders or zips of images against the labels, then link them into the dataset folder.
+
+    Examples:
+    # all pictures of BabyVLM, where they lie below one folder
+    babycli data link path/to/saycam_images
+    # the zip of Databrary, and the other pictures apart from it
+    babycli data link frames.txt --labeled-s path/to/labeled_s --synthetic path/to/synthetic_images
+    # a set of the DevCV Toolbox
+    babycli data link --devcv ego4d=path/to/devcv_toolbox_ego4d
+    """
     root = DatasetRoot.find(data)
     named = {"saycam": saycam, "labeled_s": labeled_s, "synthetic": synthetic}
     given = {name: in_home(path) for name, path in named.items() if path is not None}
@@ -266,6 +301,14 @@ def unlink(tasks: TasksOption = None, data_set: SetOption = None, data: DataOpti
     """Remove the links from the dataset folder. Images, label files and real folders stay.
 
     Label files that were linked with their images go too, unless they were changed since.
+
+    Examples:
+    # all links
+    babycli data unlink
+    # those of one task
+    babycli data unlink -t vtwt
+    # a set of the DevCV Toolbox
+    babycli data unlink --set ego4d
     """
     root = DatasetRoot.find(data)
     chosen = all_bound_tasks(root, tasks, data_set)

@@ -45,7 +45,16 @@ def unpack(
     data_set: SetOption = None,
     data: DataOption = None,
 ) -> None:
-    """Unpack a zip, checked and in parallel; interrupted, the same command goes on."""
+    """Unpack a zip, checked and in parallel; interrupted, the same command goes on.
+
+    Examples:
+    # the zip of Databrary, which is called .txt
+    babycli data extract frames.txt path/to/saycam_images
+    # just what tasks read
+    babycli data extract frames.txt path/to/saycam_images --only-needed
+    # just what one task reads
+    babycli data extract frames.txt path/to/saycam_images --only-needed -t vtwt
+    """
     if tasks is not None and not only_needed:
         raise UsageError("--tasks says which images are needed, so it goes with --only-needed", "add --only-needed")
     root = DatasetRoot.find(data)
@@ -120,7 +129,16 @@ def subset(
     data_set: SetOption = None,
     data: DataOption = None,
 ) -> None:
-    """Copy just the images that tasks read, with labels, links and checksums: a dataset folder for a cluster."""
+    """Copy just the images that tasks read, with labels, links and checksums: a dataset folder for a cluster.
+
+    Examples:
+    # all that is linked
+    babycli data subset path/to/copy
+    # two tasks
+    babycli data subset path/to/copy -t vtwt,baby_winoground
+    # a set of the DevCV Toolbox, out of a dataset folder elsewhere
+    babycli data subset path/to/copy --set ego4d -t devcv -d path/to/dataset
+    """
     root = DatasetRoot.find(data)
     all_labels = [sound_labels(root, task) for task in chosen_tasks(root, tasks, data_set, needs_labels=True)]
     with progress_bar("copying", unit=" images") as count:

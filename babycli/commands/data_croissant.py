@@ -27,7 +27,16 @@ def croissant(
     ] = None,
     data: DataOption = None,
 ) -> None:
-    """Write the linked dataset, its files and their SHA-256, as Croissant metadata (JSON-LD)."""
+    """Write the linked dataset, its files and their SHA-256, as Croissant metadata (JSON-LD).
+
+    Examples:
+    # all that is linked
+    babycli data croissant -o croissant.json
+    # the data of one task
+    babycli data croissant -t vtwt -o vtwt.json
+    # a set of the DevCV Toolbox
+    babycli data croissant -t devcv --set ego4d -o ego4d.json
+    """
     import json  # which help need not wait for
 
     from babycli.data.croissant import document

@@ -54,4 +54,17 @@ COMMANDS = {
         "Remove the links from the dataset folder. Images, label files and real folders stay.",
     ),
 }
-app = typer.Typer(cls=group_of(COMMANDS), no_args_is_help=True, help="Label files and images: fetch, link, check.")
+app = typer.Typer(
+    cls=group_of(COMMANDS),
+    no_args_is_help=True,
+    help="""Label files and images: fetch, link, check.
+
+    Examples:
+    # SAYCam frames and the other pictures of BabyVLM, below one folder
+    babycli data link path/to/saycam_images
+    # what is there, and what is not
+    babycli data status
+    # whether each picture is as it should be
+    babycli data verify
+    """,
+)

@@ -26,6 +26,7 @@ from babycli.tasks import all_tasks, select_tasks
 from babycli.tasks.base import Task
 
 SHOWN_ITEMS = 5
+IMAGES = "Where the images are"
 DevcvOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -33,6 +34,7 @@ DevcvOption = Annotated[
         metavar="[SET=]DIR",
         help="Folder, zip or label file of a set of DevCV: labels and pictures; may be repeated.",
         show_default=False,
+        rich_help_panel=IMAGES,
     ),
 ]
 DevcvImagesOption = Annotated[
@@ -42,11 +44,18 @@ DevcvImagesOption = Annotated[
         metavar="[SET=]DIR",
         help="Folder or zip of a set's pictures, if apart from its labels.",
         show_default=False,
+        rich_help_panel=IMAGES,
     ),
 ]
 SplitOption = Annotated[
     str | None,
-    typer.Option("--split", metavar="NAME", help="The split of --devcv; default test.", show_default=False),
+    typer.Option(
+        "--split",
+        metavar="NAME",
+        help="The split of --devcv; default test.",
+        show_default=False,
+        rich_help_panel=IMAGES,
+    ),
 ]
 
 

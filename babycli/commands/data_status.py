@@ -19,7 +19,16 @@ SHOWN_PROBLEMS = 5
 def status(
     tasks: TasksOption = None, data_set: SetOption = None, as_json: JsonOption = False, data: DataOption = None
 ) -> None:
-    """Show what is there: label files, links and where they lead, and which tasks are ready."""
+    """Show what is there: label files, links and where they lead, and which tasks are ready.
+
+    Examples:
+    # all tasks
+    babycli data status
+    # one task, of a dataset folder elsewhere
+    babycli data status -t vtwt -d path/to/dataset
+    # for a program
+    babycli data status --json
+    """
     root = DatasetRoot.find(data)
     with progress_bar("looking for images", unit=" images") as count:
         summaries = verify_dataset(root, chosen_tasks(root, tasks, data_set), Options(depth=Depth.NAMES), count).tasks

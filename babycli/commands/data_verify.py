@@ -100,13 +100,18 @@ def verify(
 
     What each depth adds to those before it, and what it cannot see:
 
-    names: a file of that name is there; not what is in it.
+      names: a file of that name is there; not what is in it.
+      header: it begins and ends as an image; not damage in between.
+      checksum: its bytes are those of the manifest or lock; not that they were wrong from the start.
+      decode: it can be decoded as well; not another picture, where no checksum is known.
 
-    header: it begins and ends as an image; not damage in between.
-
-    checksum: its bytes are those of the manifest or lock; not that they were wrong from the start.
-
-    decode: it can be decoded as well; not another picture, where no checksum is known.
+    Examples:
+    # all that is linked, as closely as checksums are known
+    babycli data verify
+    # every picture of one task, decoded
+    babycli data verify -t vtwt --depth decode
+    # a download, beside the checksums that came with it
+    babycli data verify path/to/saycam_images --manifest sha256.txt
     """
     wanted = None if depth is None else one_of(depth, Depth, "depth")
     if manifest and wanted == Depth.NAMES:
@@ -224,7 +229,16 @@ def write_manifest(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder or zip.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write.", show_default=False)],
 ) -> None:
-    """Write the SHA-256 of every file in a folder or zip, for `verify --manifest` and `sha256sum -c`."""
+    """Write the SHA-256 of every file in a folder or zip, for `verify --manifest` and `sha256sum -c`.
+
+    Examples:
+    # of a folder
+    babycli data manifest path/to/saycam_images -o sha256.txt
+    # of the files in a zip, without unpacking it
+    babycli data manifest frames.txt -o sha256.txt
+    # of a dataset folder, to check a copy of it
+    babycli data manifest dataset -o dataset.txt
+    """
     check_source(source)
     store = open_store(source, [])
     names, problems = store.scan()

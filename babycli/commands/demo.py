@@ -26,9 +26,18 @@ MARKER = "This folder was made by `babycli demo`; delete it when you like.\n"
 
 def demo(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder to work in.")] = Path("babycli-demo"),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to work in.")] = Path("babycli-demo"),
 ) -> None:
-    """Try babycli without any data: link, verify, evaluate and report on drawn pictures, offline."""
+    """Try babycli without any data: link, verify, evaluate and report on drawn pictures, offline.
+
+    Examples:
+    # in the folder babycli-demo
+    babycli demo
+    # in another one
+    babycli demo path/to/try
+    # its results once more, as a page
+    babycli report babycli-demo/logs -o report.html
+    """
     _unpack_downloads(folder)
     downloads, dataset, logs = folder / "downloads", folder / "dataset", folder / "logs"
     sources = [downloads / "saycam_images", "--labeled-s", downloads / "labeled_s_images"]

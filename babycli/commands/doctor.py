@@ -18,7 +18,16 @@ _NEEDED = ("torch", "transformers", "tokenizers", "safetensors", "sentencepiece"
 
 
 def doctor() -> None:
-    """Check this machine: packages, GPU, a torchvision that would break transformers. Exit 5 if one fails."""
+    """Check this machine: packages, GPU, a torchvision that would break transformers. Exit 5 if one fails.
+
+    Examples:
+    # this machine
+    babycli doctor
+    # and go on only if it is well
+    babycli doctor && babycli demo
+    # for a report of a bug
+    babycli doctor > doctor.txt
+    """
     import importlib.metadata  # slow to import, and every command imports this module
     import importlib.util
 

@@ -19,7 +19,9 @@ import typer
 from babycli.commands.chosen import SetOption
 from babycli.commands.interrupts import interrupt
 from babycli.commands.options import (
+    DATA,
     MOST_COUNTED,
+    OUTPUT,
     DataOption,
     ModelArgsOption,
     has_colours,
@@ -29,7 +31,7 @@ from babycli.commands.options import (
     terminal_width,
 )
 from babycli.commands.progress import progress_bar
-from babycli.commands.watching import WatchForOption, WatchOption, end, patience_in
+from babycli.commands.watching import SEVERAL, WatchForOption, WatchOption, end, patience_in
 from babycli.data.root import DatasetRoot
 from babycli.errors import ExitCode, ModelError, ResumeError, UntrustedResultError, UsageError
 from babycli.evaluation.batch_check import DEFAULT_TRIALS, trials_to_check
@@ -52,6 +54,8 @@ from babycli.wording import AnswerWay, ControlKind, Dtype, History, Scoring, one
 if TYPE_CHECKING:
     from babycli.report.gain import Suspicion
 
+_WHAT, _ASKED, _COMPUTED = "What to evaluate", "How it is asked", "How it is computed"
+
 
 def evaluate(
     context: typer.Context,
@@ -59,10 +63,12 @@ def evaluate(
         list[str] | None,
         typer.Option(
             "--model",
+            "-m",
             metavar="NAME|PATH|HUB-ID",
-            help="Checkpoint, hub id, family, file.py:Class or control; 'checkpoints/*' or the option given again for "
-            f"several; default {DEFAULT_MODEL}.",
+            help=f"Checkpoint, hub id[@revision], family, file.py:Class or control; several, as runs/*, are evaluated "
+            f"one after the other. Default {DEFAULT_MODEL}.",
             show_default=False,
+            rich_help_panel=_WHAT,
         ),
     ] = None,
     model_args: ModelArgsOption = "",
@@ -70,20 +76,25 @@ def evaluate(
         str | None,
         typer.Option(
             "--tasks",
+            "-t",
             metavar="A,B",
-            help="Tasks, benchmarks or file.py:TASK, separated by commas; default all.",
+            help="Tasks, benchmarks or file.py:TASK, between commas or spaces; default all.",
             show_default=False,
+            rich_help_panel=_WHAT,
         ),
     ] = None,
+    data_set: SetOption = None,
     limit: Annotated[
         int | None,
         typer.Option(
             "--limit",
+            "-l",
             min=1,
             max=MOST_COUNTED,
             metavar="N",
             help="Only the first N trials of each task.",
             show_default=False,
+            rich_help_panel=_WHAT,
         ),
     ] = None,
     sample: Annotated[
@@ -95,34 +106,29 @@ def evaluate(
             metavar="N",
             help="N trials of each task, even over its groups.",
             show_default=False,
+            rich_help_panel=_WHAT,
         ),
     ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
-            "--seed", min=0, max=MOST_COUNTED, metavar="S", help="Of --sample; default 0.", show_default=False
+            "--seed",
+            min=0,
+            max=MOST_COUNTED,
+            metavar="S",
+            help="Of --sample; default 0.",
+            show_default=False,
+            rich_help_panel=_WHAT,
         ),
     ] = None,
-    batch_size: Annotated[
-        str,
-        typer.Option("--batch-size", metavar="N|auto", help="Images per batch; auto: as many as there is room for."),
-    ] = "auto",
-    device: Annotated[
+    control: Annotated[
         str | None,
         typer.Option(
-            "--device",
-            metavar="D",
-            help="cpu, cuda or cuda:N; default the GPU if there is one.",
+            "--control",
+            metavar="|".join(ControlKind),
+            help="Run a control: without images, with other images, or with the same score for everything.",
             show_default=False,
-        ),
-    ] = None,
-    dtype: Annotated[
-        str | None,
-        typer.Option(
-            "--dtype",
-            metavar="T",
-            help=f"{' | '.join(Dtype)}; default {Dtype.FLOAT32}, or what a wrapper's own code chooses.",
-            show_default=False,
+            rich_help_panel=_WHAT,
         ),
     ] = None,
     prompt: Annotated[
@@ -132,24 +138,18 @@ def evaluate(
             metavar="[TASK=]TEXT",
             help="Ask this, for one task or all, instead of the family's prompt; <image> says where the image goes.",
             show_default=False,
-        ),
-    ] = None,
-    batch_check: Annotated[
-        int | None,
-        typer.Option(
-            "--batch-check",
-            min=0,
-            max=MOST_COUNTED,
-            metavar="N",
-            help=f"Score N trials of each task again one by one; default {DEFAULT_TRIALS} in half precision, else 0.",
-            show_default=False,
+            rich_help_panel=_ASKED,
         ),
     ] = None,
     scoring: Annotated[
         str,
-        typer.Option("--scoring", metavar="|".join(Scoring), help="babycli's own way, or exactly the original code's."),
+        typer.Option(
+            "--scoring",
+            metavar="|".join(Scoring),
+            help="babycli's own way, or exactly the original code's.",
+            rich_help_panel=_ASKED,
+        ),
     ] = Scoring.FAIR,
-    data_set: SetOption = None,
     answers: Annotated[
         str | None,
         typer.Option(
@@ -157,6 +157,7 @@ def evaluate(
             metavar=",".join(AnswerWay),
             help="Where answers are of a closed set: what the model writes, or which it finds likeliest, or both.",
             show_default=False,
+            rich_help_panel=_ASKED,
         ),
     ] = None,
     history: Annotated[
@@ -165,6 +166,7 @@ def evaluate(
             "--history",
             metavar="|".join(History),
             help="Whether a conversation goes on with the model's own answers, or with the right ones.",
+            rich_help_panel=_ASKED,
         ),
     ] = History.OWN,
     max_new_tokens: Annotated[
@@ -176,36 +178,49 @@ def evaluate(
             metavar="N",
             help="Of each text; default what the task says.",
             show_default=False,
+            rich_help_panel=_ASKED,
         ),
     ] = None,
-    control: Annotated[
+    batch_size: Annotated[
+        str,
+        typer.Option(
+            "--batch-size",
+            "-b",
+            metavar="N|auto",
+            help="Images per batch; auto: as many as there is room for.",
+            rich_help_panel=_COMPUTED,
+        ),
+    ] = "auto",
+    device: Annotated[
         str | None,
         typer.Option(
-            "--control",
-            metavar="|".join(ControlKind),
-            help="Run a control: without images, with other images, or with the same score for everything.",
+            "--device",
+            metavar="D",
+            help="cpu, cuda or cuda:N; default the GPU if there is one.",
             show_default=False,
+            rich_help_panel=_COMPUTED,
         ),
     ] = None,
-    name: Annotated[
+    dtype: Annotated[
         str | None,
-        typer.Option("--name", metavar="TEXT", help="Call the run so in reports.", show_default=False),
-    ] = None,
-    output_path: Annotated[Path, typer.Option("--output-path", metavar="DIR", help="Where the logs go.")] = Path(
-        "logs"
-    ),
-    resume: Annotated[
-        bool,
-        typer.Option("--resume/--no-resume", help="Go on with an unfinished run of the same model and tasks."),
-    ] = True,
-    rerun: Annotated[bool, typer.Option("--rerun", help="Evaluate again what is evaluated already.")] = False,
-    cache: Annotated[
-        Path | None,
         typer.Option(
-            "--cache",
-            metavar="DIR",
-            help="Take the scores of earlier runs from this folder, and add new ones to it.",
+            "--dtype",
+            metavar="T",
+            help=f"{', '.join(Dtype)}; default {Dtype.FLOAT32}, or what a wrapper's own code chooses.",
             show_default=False,
+            rich_help_panel=_COMPUTED,
+        ),
+    ] = None,
+    batch_check: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-check",
+            min=0,
+            max=MOST_COUNTED,
+            metavar="N",
+            help=f"Score N trials of each task again one by one; default {DEFAULT_TRIALS} in half precision, else 0.",
+            show_default=False,
+            rich_help_panel=_COMPUTED,
         ),
     ] = None,
     prefix_reuse: Annotated[
@@ -213,6 +228,7 @@ def evaluate(
         typer.Option(
             "--prefix-reuse/--no-prefix-reuse",
             help="Read image and prompt once for all texts behind them, if possible.",
+            rich_help_panel=_COMPUTED,
         ),
     ] = True,
     feature_reuse: Annotated[
@@ -220,31 +236,90 @@ def evaluate(
         typer.Option(
             "--feature-reuse/--no-feature-reuse",
             help="With several checkpoints: reuse the vision tower's output where the towers are the same.",
+            rich_help_panel=_COMPUTED,
         ),
     ] = False,
-    watch: WatchOption = False,
-    watch_for: WatchForOption = None,
-    profile: Annotated[bool, typer.Option("--profile", help="Show where the time went.")] = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            "--cache",
+            metavar="DIR",
+            help="Take the scores of earlier runs from this folder, and add new ones to it.",
+            show_default=False,
+            rich_help_panel=_COMPUTED,
+        ),
+    ] = None,
+    data: DataOption = None,
     skip_missing: Annotated[
         bool,
-        typer.Option("--skip-missing", help="Leave out trials of which an image is missing, and say so."),
+        typer.Option(
+            "--skip-missing", help="Leave out trials of which an image is missing, and say so.", rich_help_panel=DATA
+        ),
     ] = False,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", help="Make the runs of a sweep file (TOML).", show_default=False),
+    output_path: Annotated[
+        Path, typer.Option("--output-path", "-o", metavar="DIR", help="Where the logs go.", rich_help_panel=OUTPUT)
+    ] = Path("logs"),
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", metavar="TEXT", help="Call the run so in reports.", show_default=False, rich_help_panel=OUTPUT
+        ),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume/--no-resume",
+            help="Go on with an unfinished run of the same model and tasks.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = True,
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="Evaluate again what is evaluated already.", rich_help_panel=OUTPUT)
+    ] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Show where the time went.", rich_help_panel=OUTPUT)
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be computed.", rich_help_panel=SEVERAL)
+    ] = False,
+    estimate: Annotated[
+        bool,
+        typer.Option("--estimate", help="With that, compute a few batches to tell the time.", rich_help_panel=SEVERAL),
+    ] = False,
     save: Annotated[
         Path | None,
-        typer.Option("--save", metavar="FILE", help="With --dry-run: write this as a sweep file.", show_default=False),
+        typer.Option(
+            "--save",
+            metavar="FILE",
+            help="With --dry-run: write this as a sweep file.",
+            show_default=False,
+            rich_help_panel=SEVERAL,
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be computed.")] = False,
-    estimate: Annotated[
-        bool, typer.Option("--estimate", help="With that, compute a few batches to tell the time.")
-    ] = False,
-    data: DataOption = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="Make the runs of a sweep file (TOML).",
+            show_default=False,
+            rich_help_panel=SEVERAL,
+        ),
+    ] = None,
+    watch: WatchOption = False,
+    watch_for: WatchForOption = None,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", hidden=True)] = False,
 ) -> None:
-    """Evaluate a model on tasks of BabyVLM and the DevCV Toolbox, or on your own."""
+    """Evaluate a model on tasks of BabyVLM and the DevCV Toolbox, or on your own.
+
+    Examples:
+    # the model that comes with babycli, on twenty trials of two tasks
+    babycli eval -m babyllava-tiny -t vtwt,labeled_s -l 20
+    # all checkpoints of a training, each on all tasks, then a table of them
+    babycli eval -m runs/baby/checkpoint-* -o logs/baby
+    # what a model of the hub does without the pictures
+    babycli eval -m wsashawn/babyllava_resnext_gpt2 -t babyvlm --control blind
+    """
     if save is not None and not (dry_run or estimate):
         raise UsageError("--save writes what would be run", "add  --dry-run")
     if save is not None or config is not None:

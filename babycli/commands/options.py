@@ -19,13 +19,18 @@ from babycli.commands.streams import begin_line
 from babycli.errors import UsageError
 from babycli.wording import printable_lines
 
+# Letters for what is typed most, each for one word in all commands: -m --model, -t --tasks, -l --limit,
+# -b --batch-size, -d --data, -o --output and --output-path. Not -n for --limit: lmms-eval repeats answers with it.
+DATA, OUTPUT = "Data", "Output"  # sections of help pages
 DataOption = Annotated[
     Path | None,
     typer.Option(
         "--data",
+        "-d",
         metavar="DIR",
         help="Dataset folder; default $BABYCLI_DATA, else ./dataset.",
         show_default=False,
+        rich_help_panel=DATA,
     ),
 ]
 FromOption = Annotated[
@@ -35,18 +40,34 @@ FromOption = Annotated[
         metavar="DIR",
         help="Take the label files from this folder instead of the network.",
         show_default=False,
+        rich_help_panel=DATA,
     ),
 ]
 TasksOption = Annotated[
     str | None,
-    typer.Option("--tasks", metavar="A,B", help="Only the data of these tasks; default all.", show_default=False),
+    typer.Option(
+        "--tasks",
+        "-t",
+        metavar="A,B",
+        help="Only the data of these tasks; default all.",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
 ]
 ModelArgsOption = Annotated[
     str,
-    typer.Option("--model-args", metavar="K=V,...", help="Arguments of the model family.", show_default=False),
+    typer.Option(
+        "--model-args",
+        metavar="K=V,...",
+        help="Arguments of the model family; babycli models  lists them.",
+        show_default=False,
+        rich_help_panel="What to evaluate",
+    ),
 ]
 MOST_COUNTED = 1_000_000_000  # no number of trials or tokens is larger
-JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a program instead of text.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Write JSON for a program instead of text.", rich_help_panel=OUTPUT)
+]
 
 
 def say(message: str) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from babycli.commands.options import DataOption, has_colours, say, terminal_width
+from babycli.commands.options import OUTPUT, DataOption, has_colours, say, terminal_width
 from babycli.data.root import DatasetRoot
 from babycli.errors import UsageError
 from babycli.foreign import named_file
@@ -31,6 +31,7 @@ from babycli.tasks import select_tasks
 from babycli.tasks.groups import KINDS
 from babycli.wording import all_of, any_of, one_of
 
+_SHOWN, _INSTEAD = "What the table shows", "Other than the table"
 _KINDS = [kind.name for kind in KINDS if kind.is_offered]
 
 
@@ -43,37 +44,36 @@ def report(
             show_default=False,
         ),
     ] = None,
-    form: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="|".join(forms()),
-            help="How to write it; default: as --output ends, else a table.",
-            show_default=False,
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", metavar="FILE", help="Write to a file instead of the screen.", show_default=False),
-    ] = None,
     models: Annotated[
         list[str] | None,
         typer.Option(
-            "--models", metavar="A,B", help="Show these rows, in this order; * is any text.", show_default=False
+            "--models",
+            metavar="A,B",
+            help="Show these rows, in this order; * is any text.",
+            show_default=False,
+            rich_help_panel=_SHOWN,
         ),
     ] = None,
     tasks: Annotated[
         str | None,
         typer.Option(
             "--tasks",
+            "-t",
             metavar="A,B",
             help="Show these tasks, in this order; FILE:TASK is one of your own.",
             show_default=False,
+            rich_help_panel=_SHOWN,
         ),
     ] = None,
     metrics: Annotated[
         str | None,
-        typer.Option("--metrics", metavar="main|all|A,B", help="Show these metrics; default all.", show_default=False),
+        typer.Option(
+            "--metrics",
+            metavar="main|all|A,B",
+            help="Show these metrics; default all.",
+            show_default=False,
+            rich_help_panel=_SHOWN,
+        ),
     ] = None,
     rename: Annotated[
         list[str] | None,
@@ -82,10 +82,29 @@ def report(
             metavar="OLD=NEW",
             help="Call a model so; or a file of such lines. May be repeated.",
             show_default=False,
+            rich_help_panel=_SHOWN,
         ),
     ] = None,
-    no_controls: Annotated[bool, typer.Option("--no-controls", help="Leave out the rows of controls.")] = False,
-    notes: Annotated[bool, typer.Option("--notes", help="Say all about the numbers below a table.")] = False,
+    baselines: Annotated[
+        str | None,
+        typer.Option(
+            "--baselines",
+            metavar="paper",
+            help="Add published rows, marked as such.",
+            show_default=False,
+            rich_help_panel=_SHOWN,
+        ),
+    ] = None,
+    no_controls: Annotated[
+        bool, typer.Option("--no-controls", help="Leave out the rows of controls.", rich_help_panel=_SHOWN)
+    ] = False,
+    all_runs: Annotated[
+        bool,
+        typer.Option("--all-runs", help="Show all of equal runs, not only the latest.", rich_help_panel=_SHOWN),
+    ] = False,
+    notes: Annotated[
+        bool, typer.Option("--notes", help="Say all about the numbers below a table.", rich_help_panel=_SHOWN)
+    ] = False,
     compared: Annotated[
         list[str] | None,
         typer.Option(
@@ -93,12 +112,9 @@ def report(
             metavar="A B...",
             help="Differences between these models on the same items: interval, test, smallest difference seen.",
             show_default=False,
+            rich_help_panel=_INSTEAD,
         ),
     ] = None,
-    items: Annotated[
-        bool, typer.Option("--items", help="Show items; with --compare, those only one got right.")
-    ] = False,
-    wrong: Annotated[bool, typer.Option("--wrong", help="Show the items that each model got wrong.")] = False,
     by: Annotated[
         str | None,
         typer.Option(
@@ -106,24 +122,74 @@ def report(
             metavar="|".join(_KINDS),
             help="Break scores down by group; tasks of your own may have other kinds.",
             show_default=False,
+            rich_help_panel=_INSTEAD,
+        ),
+    ] = None,
+    items: Annotated[
+        bool,
+        typer.Option("--items", help="Show items; with --compare, those only one got right.", rich_help_panel=_INSTEAD),
+    ] = False,
+    wrong: Annotated[
+        bool,
+        typer.Option("--wrong", help="Show the items that each model got wrong.", rich_help_panel=_INSTEAD),
+    ] = False,
+    with_images: Annotated[
+        bool,
+        typer.Option(
+            "--with-images",
+            help="With html, and --items or --wrong: show the images of the items.",
+            rich_help_panel=_INSTEAD,
+        ),
+    ] = False,
+    audit: Annotated[
+        bool,
+        typer.Option(
+            "--audit",
+            help="Look for what makes numbers untrustworthy; exit code 7 if there is any.",
+            rich_help_panel=_INSTEAD,
+        ),
+    ] = False,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="|".join(forms()),
+            help="How to write it; default: as --output ends, else a table.",
+            show_default=False,
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write to a file instead of the screen.",
+            show_default=False,
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            help="Also draw it, as .pdf, .svg or .png.",
+            show_default=False,
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
             "--model",
+            "-m",
             metavar="NAME",
             help="The model of a form that has one, as a table calls it, where logs have several.",
             show_default=False,
+            rich_help_panel=OUTPUT,
         ),
-    ] = None,
-    baselines: Annotated[
-        str | None,
-        typer.Option("--baselines", metavar="paper", help="Add published rows, marked as such.", show_default=False),
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option("--plot", metavar="FILE", help="Also draw it, as .pdf, .svg or .png.", show_default=False),
     ] = None,
     hub_dataset: Annotated[
         str | None,
@@ -132,6 +198,7 @@ def report(
             metavar="ID",
             help="With --format hf: write results of this benchmark of the hub.",
             show_default=False,
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     to: Annotated[
@@ -141,29 +208,32 @@ def report(
             metavar="TRACKER:NAME",
             help="Also send the numbers to wandb:PROJECT or mlflow:EXPERIMENT.",
             show_default=False,
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
-    audit: Annotated[
-        bool, typer.Option("--audit", help="Look for what makes numbers untrustworthy; exit code 7 if there is any.")
-    ] = False,
-    with_images: Annotated[
-        bool,
-        typer.Option("--with-images", help="With html, and --items or --wrong: show the images of the items."),
-    ] = False,
-    all_runs: Annotated[bool, typer.Option("--all-runs", help="Show all of equal runs, not only the latest.")] = False,
     data: DataOption = None,
 ) -> None:
     """Show all evaluated models in one table: tasks across, 95 % intervals, chance in its own row.
 
     Reads runs of babycli, and of other programs that docs/report.md names. With --compare, --by or --audit that is
     shown instead.
+
+    Examples:
+    # all runs below logs, and the numbers of the paper beside them
+    babycli report --baselines paper
+    # a table for a paper, of two models and the main metric of each task
+    babycli report logs --models a,b --metrics main -o table.tex
+    # how two models differ, and the items that only one of them got right
+    babycli report --compare a b --items -o difference.html
     """
     of_file = None if output is None else form_of_file(output)
     wanted_form = (of_file or TABLE) if form is None else forms()[one_of(form, forms(), "format")]
     _check(wanted_form, compared, items, wrong, by, audit, with_images, plot, baselines)
     if model is not None and not isinstance(wanted_form, ModelForm):
         names = any_of(other.name for other in forms().values() if isinstance(other, ModelForm)) or "(none is here)"
-        raise UsageError("--model is for forms of one model's scores", f"add  --format {names}")
+        raise UsageError(
+            "--model is for forms of one model's scores", f"add  --format {names};  rows are chosen by  --models"
+        )
     if hub_dataset is not None:
         if wanted_form is not MODEL_CARD:
             raise UsageError("--hub-dataset is of results for the hub", f"add  --format {MODEL_CARD.name}")

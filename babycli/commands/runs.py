@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from babycli.commands.command import Command, Group
 from babycli.commands.options import JsonOption, print_json, say, tell
 from babycli.errors import DataError, ExitCode, ResumeError, UsageError
 from babycli.files import in_home
@@ -25,7 +26,7 @@ from babycli.report.tables import in_table_order
 from babycli.tasks.about import about, metric_of
 from babycli.wording import did_you_mean
 
-app = typer.Typer(invoke_without_command=True, help="List, show, rename and delete runs.")
+app = typer.Typer(cls=Group, invoke_without_command=True)
 LogsOption = Annotated[Path, typer.Option("--logs", metavar="DIR", help="The folder of the runs.")]
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="Its folder, or enough of its name.", show_default=False)
@@ -35,7 +36,16 @@ _SHOWN = 10  # candidates in a message
 
 @app.callback()
 def runs(context: typer.Context, logs: LogsOption = Path("logs"), as_json: JsonOption = False) -> None:
-    """List, show, rename and delete runs."""
+    """List, show, rename and delete runs.
+
+    Examples:
+    # all runs in logs
+    babycli runs
+    # one of them, as it was run
+    babycli runs show babyllava-tiny
+    # what lies elsewhere, for a program
+    babycli runs --logs path/to/logs --json
+    """
     context.obj = in_home(logs)
     if context.invoked_subcommand is not None:
         return
@@ -52,11 +62,20 @@ def runs(context: typer.Context, logs: LogsOption = Path("logs"), as_json: JsonO
             tell(f"    {_numbers(run) or ', '.join(run.tasks)}")
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
     context: typer.Context, run: RunArgument, logs: LogsOption = Path("logs"), as_json: JsonOption = False
 ) -> None:
-    """Show a run: what was evaluated, how, with which files and software."""
+    """Show a run: what was evaluated, how, with which files and software.
+
+    Examples:
+    # by what reports call it
+    babycli runs show babyllava-tiny
+    # by its folder
+    babycli runs show logs/babyllava-tiny/20261129_120000
+    # for a program, of other logs
+    babycli runs show babyllava-tiny --logs path/to/logs --json
+    """
     found = _found(run, _logs(context, logs))
     logged = read_run(found.folder) or {}
     if as_json:
@@ -83,14 +102,23 @@ def show(
             tell(f"  {column[0]:<20} {metric_of(*column).title:<28} {_number(column, cells[column].value)}")
 
 
-@app.command()
+@app.command(cls=Command)
 def delete(
     context: typer.Context,
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Folders, or enough of their names.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Folders, or enough of their names.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     logs: LogsOption = Path("logs"),
 ) -> None:
-    """Delete runs, after a question. Files that babycli did not write stay."""
+    """Delete runs, after a question. Files that babycli did not write stay.
+
+    Examples:
+    # one run
+    babycli runs delete babyllava-tiny
+    # two, which are told by their dates
+    babycli runs delete 20261129_120000 20261129_130000
+    # without a question
+    babycli runs delete logs/babyllava-tiny/20261129_120000 --yes
+    """
     place = _logs(context, logs)
     listed = list_runs(place)
     found = list({run.folder: run for run in (_one(name, place, listed) for name in runs)}.values())
@@ -109,14 +137,23 @@ def delete(
         tell(f"deleted {run.folder}" + (f", but for {', '.join(kept)}, which babycli did not write" if kept else ""))
 
 
-@app.command()
+@app.command(cls=Command)
 def rename(
     context: typer.Context,
     run: RunArgument,
     name: Annotated[str, typer.Argument(metavar="NAME", help='What reports call it; "": its model.')],
     logs: LogsOption = Path("logs"),
 ) -> None:
-    """Give a run another name in reports; its folder stays."""
+    """Give a run another name in reports; its folder stays.
+
+    Examples:
+    # a name for the table
+    babycli runs rename babyllava-tiny "tiny, first try"
+    # of one of several runs, by its date
+    babycli runs rename 20261129_120000 baseline
+    # no name: that of its model
+    babycli runs rename baseline ""
+    """
     found = _found(run, _logs(context, logs))
     checked = checked_name(name) if name else ""
     if found.state == UNREADABLE:

@@ -13,11 +13,15 @@ import typer
 from babycli.errors import ExitCode, ModelError, UntrustedResultError, UsageError
 from babycli.evaluation.watch import Watch
 
+SEVERAL = "Several runs, and before a long one"
 _TIME = re.compile(r"([0-9]{1,9})([smhd])")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 WatchOption = Annotated[
-    bool, typer.Option("--watch", help="Evaluate checkpoints as they appear, each when it is whole.")
+    bool,
+    typer.Option(
+        "--watch", help="Evaluate checkpoints as they appear, each when it is whole.", rich_help_panel=SEVERAL
+    ),
 ]
 WatchForOption = Annotated[
     str | None,
@@ -26,6 +30,7 @@ WatchForOption = Annotated[
         metavar="TIME",
         help="With --watch: end after 90s, 30m or 2h without a new one.",
         show_default=False,
+        rich_help_panel=SEVERAL,
     ),
 ]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from babycli.data.root import DatasetRoot
 from babycli.data.sets import checked_name, linked_sets
 from babycli.errors import DataError
-from babycli.tasks import select_tasks
+from babycli.tasks import names_in, select_tasks
 from babycli.tasks.base import Task
 from babycli.wording import did_you_mean
 
@@ -22,7 +22,7 @@ def chosen_tasks(root: DatasetRoot, names: str | None, sets: str | None = None) 
     itself is there on all sets of --set and, without that, where no set has a label file for it. Raises UsageError for
     an unknown name, DataError for a set that is not linked.
     """
-    named = set() if names is None else {name.strip() for name in names.split(",")}
+    named = set() if names is None else set(names_in(names))
     bound = all_bound_tasks(root, names, sets)
     there = {(task.name, task.data_set) for task in bound if (root.path / task.label_path).exists()}
     wanted = named if sets is not None else named - {name for name, _ in there}

@@ -223,10 +223,15 @@ def matching(pattern: str) -> list[str]:
     if has_no_files or not glob.has_magic(pattern) or Path(pattern).exists():
         return [pattern]
     paths = glob.glob(str(in_home(pattern)))  # noqa: PTH207  # the user's own pattern, absolute perhaps
-    checkpoints = [path for path in paths if Path(path).is_dir() or _is_claimed(path)]
+    checkpoints = [path for path in paths if is_checkpoint(path)]
     if not checkpoints:
         raise UsageError(f"no checkpoint is named {pattern!r}", "give folders, as  --model 'checkpoints/*'")
     return sorted(checkpoints, key=natural_order)
+
+
+def is_checkpoint(path: str) -> bool:
+    """Tells whether a path among others may be a model: a folder, or a file that a family claims."""
+    return in_home(path).is_dir() or _is_claimed(path)
 
 
 def has_own_precision(name: str) -> bool:

@@ -64,7 +64,7 @@ def register(task: Task) -> None:
 
 
 def select_tasks(names: str | None) -> list[Task]:
-    """Gives the tasks of a comma-separated list, in its order, each once; for None all tasks.
+    """Gives the tasks of a list, in its order, each once; for None all tasks. Names stand between commas or spaces.
 
     A name is a task, a benchmark (for all of its tasks), or ``path/to/file.py:TASK``. Raises UsageError for an unknown
     or empty name, TaskError for a file without a task.
@@ -72,9 +72,24 @@ def select_tasks(names: str | None) -> list[Task]:
     if names is None:
         return list(all_tasks().values())
     wanted: dict[str, Task] = {}
-    for name in dict.fromkeys(name.strip() for name in names.split(",")):
+    for name in dict.fromkeys(names_in(names)):
         wanted |= {task.name: task for task in _tasks_named(name)}
     return list(wanted.values())
+
+
+def names_in(text: str) -> list[str]:
+    """Gives the names in a list with commas or spaces; the path of a file that is there may have spaces."""
+    names: list[str] = []
+    for part in text.split(","):
+        file = named_file(part.strip())
+        is_one = file is not None and file.path.is_file()
+        names += [part.strip()] if is_one or not part.strip() else part.split()
+    return names
+
+
+def is_known(name: str) -> bool:
+    """Tells whether a name is that of a task or benchmark, or of a file as a task of one's own is named."""
+    return name in all_tasks() or name in benchmarks() or named_file(name) is not None
 
 
 def benchmarks() -> list[str]:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from babycli.commands.command import Command, Group
 from babycli.commands.options import DataOption, say, tell
 from babycli.commands.progress import progress_bar
 from babycli.data.root import DatasetRoot
@@ -17,7 +18,20 @@ from babycli.files import in_home
 from babycli.interop.lmms.sign import Sign
 from babycli.wording import one_of
 
-app = typer.Typer(no_args_is_help=True, help="The tasks for another evaluation program.")
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    help="""The tasks for another evaluation program.
+
+    Examples:
+    # write the four tasks of BabyVLM for lmms-eval
+    babycli bridge lmms bridge
+    # one of them, of the data in another folder
+    babycli bridge lmms bridge -t vtwt -d path/to/dataset
+    # for a model whose loglikelihood returns a loss, as LLaVA's does there
+    babycli bridge lmms bridge --sign loss
+    """,
+)
 
 
 @app.callback()
@@ -25,12 +39,12 @@ def _bridge() -> None:
     """Lets Typer keep the name of a single command."""
 
 
-@app.command()
+@app.command(cls=Command)
 def lmms(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="New folder, or one of an earlier bridge.")],
     tasks: Annotated[
         str | None,
-        typer.Option("--tasks", metavar="A,B", help="Tasks, separated by commas; default all.", show_default=False),
+        typer.Option("--tasks", "-t", metavar="A,B", help="Tasks; default all.", show_default=False),
     ] = None,
     sign: Annotated[
         str,
@@ -42,7 +56,16 @@ def lmms(
     ] = Sign.LOGPROB,
     data: DataOption = None,
 ) -> None:
-    """Write the tasks for upstream lmms-eval: YAML, documents and functions; the data are checked first."""
+    """Write the tasks for upstream lmms-eval: YAML, documents and functions; the data are checked first.
+
+    Examples:
+    # write the four tasks of BabyVLM, and say how lmms-eval runs them
+    babycli bridge lmms bridge
+    # one of them, of the data in another folder
+    babycli bridge lmms bridge -t vtwt -d path/to/dataset
+    # for a model whose loglikelihood returns a loss, as LLaVA's does there
+    babycli bridge lmms bridge --sign loss
+    """
     if not folder:
         raise UsageError("no folder: the name is empty", "babycli bridge lmms DIR")
     from babycli.interop.lmms.bridge import bridgeable, check_version, installed_version, note_on, write_bridge

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import typer.core
 
 from babycli.commands.chosen import SetOption, chosen_tasks
+from babycli.commands.command import HELP, Command, Group
 from babycli.commands.options import (
     MOST_COUNTED,
     DataOption,
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 _MADE = "write"  # the command that stands where a folder is named
 
 
-class _Commands(typer.core.TyperGroup):
+class _Commands(Group):
     """Takes the name of a folder in the place of a command."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in (*self.commands, "--help"):
+        if args and args[0] not in (*self.commands, *HELP):
             args = [_MADE, *args]
         return super().parse_args(ctx, args)
 
@@ -53,7 +53,16 @@ class _Commands(typer.core.TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
-    help="A submission to the BabyVLM leaderboard:  babycli submission DIR --model ...",
+    help="""A submission to the BabyVLM leaderboard:  babycli submission DIR --model ...
+
+    Examples:
+    # write it for a model of the hub, and check it
+    babycli submission submission -m wsashawn/babyllava_resnext_gpt2
+    # for a checkpoint of your own, compared on more items
+    babycli submission submission -m path/to/checkpoint -l 20
+    # check a model.py that somebody has written
+    babycli submission check path/to/model.py
+    """,
 )
 DeviceOption = Annotated[
     str | None,
@@ -61,16 +70,18 @@ DeviceOption = Annotated[
                  show_default=False),
 ]  # fmt: skip
 LimitOption = Annotated[
-    int, typer.Option("--limit", min=1, max=MOST_COUNTED, metavar="N", help="Items of each task to compare on.")
+    int,
+    typer.Option("--limit", "-l", min=1, max=MOST_COUNTED, metavar="N", help="Items of each task to compare on."),
 ]
-DtypeOption = Annotated[str, typer.Option("--dtype", metavar="T", help=" | ".join(Dtype))]
+DtypeOption = Annotated[str, typer.Option("--dtype", metavar="T", help=", ".join(Dtype))]
 
 
-@app.command(_MADE)
+@app.command(_MADE, cls=Command)
 def write(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="New folder, or one of an earlier submission.")],
     model: Annotated[
-        str, typer.Option("--model", metavar="NAME|PATH|HUB-ID", help="As for babycli eval.", show_default=False)
+        str,
+        typer.Option("--model", "-m", metavar="NAME|PATH|HUB-ID", help="As for babycli eval.", show_default=False),
     ],
     model_args: ModelArgsOption = "",
     name: Annotated[
@@ -96,6 +107,14 @@ def write(
     """Write submission.json and model.py, and check them: the wrapper beside babycli's own path, on the demo's data.
 
     With --data or --set, on your own data.
+
+    Examples:
+    # for a model of the hub
+    babycli submission submission -m wsashawn/babyllava_resnext_gpt2
+    # for a checkpoint of your own, whose weights the organizers fetch from the hub
+    babycli submission submission -m path/to/checkpoint --checkpoint your/model
+    # compared on more items, of your own data
+    babycli submission submission -m path/to/checkpoint -l 20 -d path/to/dataset
     """
     from babycli.interop.lmms import submission
     from babycli.models import check_spec, outline_model, pick_device, resolve
@@ -148,9 +167,14 @@ def write(
     _raise_for(findings, agreements, wrapper)
 
 
-@app.command("check")
+@app.command("check", cls=Command)
 def check(
-    file: Annotated[str, typer.Argument(metavar="MODEL.PY[:NAME]", help="A wrapper for lmms-eval, of anybody.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL.PY", help="A wrapper for lmms-eval, of anybody; MODEL.PY:NAME where it has several classes."
+        ),
+    ],
     model_args: Annotated[
         str, typer.Option("--model-args", metavar="K=V,...", help="Arguments of its constructor.", show_default=False)
     ] = "",
@@ -158,6 +182,7 @@ def check(
         str | None,
         typer.Option(
             "--model",
+            "-m",
             metavar="NAME|PATH|HUB-ID",
             help="A model of babycli that it must agree with, on the demo's data or --data.",
             show_default=False,
@@ -170,7 +195,16 @@ def check(
     data_set: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a model.py: sign of the loss, order of pictures, history, errors turned into replies. It runs its code."""
+    """Check a model.py: sign of the loss, order of pictures, history, errors turned into replies. It runs its code.
+
+    Examples:
+    # what is wrong with a wrapper
+    babycli submission check path/to/model.py
+    # its class, with the arguments of its constructor
+    babycli submission check path/to/model.py:MyModel --model-args pretrained=path/to/checkpoint
+    # beside the same model as babycli runs it
+    babycli submission check path/to/model.py -m path/to/checkpoint -l 10
+    """
     args = parse_args(model_args)
     sign = args.pop("sign", "loss")
     source = file.removeprefix(PREFIX)

@@ -1,0 +1,36 @@
+"""The commands of babycli and their groups, as Typer has them but for their help pages and how words are read.
+
+Owns what is the same for all of them. Never knows one: help_pages.py and typed_words.py do the work.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer.core
+
+from babycli.commands import foreign_options, help_pages, typed_words
+
+HELP = ("-h", "--help")
+
+
+class Command(typer.core.TyperCommand):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing:  # else a line that is being typed
+            args = foreign_options.without_them(self, args)
+            args = typed_words.in_single_words(self, args)
+        return super().parse_args(ctx, args)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return help_pages.usage_pieces(self)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        formatter.write(help_pages.page(self, ctx))
+
+
+class Group(typer.core.TyperGroup):
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return help_pages.usage_pieces(self)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        formatter.write(help_pages.page(self, ctx))

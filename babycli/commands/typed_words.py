@@ -1,0 +1,149 @@
+"""The words of a command line, before Typer reads them: several behind one option, and options of other programs.
+
+Owns what a word behind an option means that needs no second option: ``--tasks a b``, ``--compare A B``, and the paths
+that a shell puts in the place of ``--model runs/*``. Never knows a command: its parameters say what it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from babycli.commands.options import say
+from babycli.errors import UsageError
+from babycli.files import in_home
+from babycli.wording import listed, natural_order
+
+_TASKS, _MODEL, _COMPARED, _WATCH = "--tasks", "--model", "--compare", "--watch"
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A word of a command line or, with its value, an option."""
+
+    words: tuple[str, ...]
+    option: str = ""  # by its long name; "" for a word that belongs to none
+    values: list[str] = field(default_factory=list)  # of an option of which there may be several
+
+    def as_typed(self) -> Iterator[str]:
+        if not self.values:
+            yield from self.words
+        elif self.option == _TASKS:
+            yield from (_TASKS, ",".join(self.values))
+        else:
+            for value in self.values:
+                yield from (self.option, value)
+
+
+def in_single_words(command: Any, words: Sequence[str]) -> list[str]:
+    """Gives the words of a command line in the form that Typer reads. Raises UsageError for a word out of place."""
+    pieces = _pieces(command, words)
+    models = [piece for piece in pieces if piece.option == _MODEL and len(piece.values) > 1]
+    if models and any(piece.option == _WATCH for piece in pieces):
+        raise UsageError(
+            f"--watch looks for new checkpoints, and the shell has put {len(models[0].values)} paths in the place of "
+            "a pattern",
+            "quote the pattern, as  --model 'runs/checkpoint-*' --watch",
+        )
+    for piece in models:
+        piece.values[:] = _checkpoints(piece.values)
+    tasks = [piece for piece in pieces if piece.option == _TASKS]
+    for other in tasks[1:]:
+        tasks[0].values.extend(other.values)
+        pieces.remove(other)
+    return [word for piece in pieces for word in piece.as_typed()]
+
+
+def _pieces(command: Any, words: Sequence[str]) -> list[_Piece]:
+    options = {name: param for param in command.params for name in (*param.opts, *param.secondary_opts)}
+    takes_words = any(param.param_type_name == "argument" for param in command.params)
+    pieces: list[_Piece] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        last = pieces[-1] if pieces else _Piece(())
+        if word == "--":
+            return [*pieces, _Piece((word, *rest))]
+        if not word.startswith("-") or word == "-":
+            if last.values and _goes_on(last, word, takes_words):
+                last.values.append(word)
+                continue
+            if not takes_words and word:
+                raise _out_of_place(word, last)
+            pieces.append(_Piece((word,)))
+            continue
+        name, value = split_option(word)
+        param = options.get(name)
+        if param is None or param.param_type_name == "argument" or param.is_flag:
+            pieces.append(_Piece((word,), param.opts[-1] if param is not None else ""))
+            continue
+        if value is None:
+            if not rest:
+                return [*pieces, _Piece((word,))]  # Typer says what is missing
+            value = rest.pop(0)
+            typed: tuple[str, ...] = (word, value)
+        else:
+            typed = (word,)
+        long = next(opt for opt in param.opts if opt.startswith("--"))
+        takes_several = long == _TASKS or (long in (_MODEL, _COMPARED) and param.multiple)
+        pieces.append(_Piece(typed, long, [value] if takes_several else []))
+    return pieces
+
+
+def named_in(words: Collection[str]) -> frozenset[str]:
+    """Gives the names of the options among the words."""
+    return frozenset(split_option(word)[0] for word in words if word.startswith("-"))
+
+
+def split_option(word: str) -> tuple[str, str | None]:
+    """Gives the name of an option, and the value that is written in one word with it."""
+    if word.startswith("--"):
+        name, equals, value = word.partition("=")
+        return name, value if equals else None
+    return word[:2], word[2:].removeprefix("=") or None
+
+
+def _goes_on(piece: _Piece, word: str, takes_words: bool) -> bool:
+    """Tells whether a word is one more of what stands behind an option."""
+    if piece.option == _COMPARED:
+        return True
+    is_there = in_home(word).exists()
+    if piece.option == _MODEL:
+        return is_there
+    return not is_there and (not takes_words or _names_tasks(word))
+
+
+def _names_tasks(word: str) -> bool:
+    from babycli.tasks import is_known, names_in
+
+    return all(map(is_known, names_in(word)))
+
+
+def _out_of_place(word: str, last: _Piece) -> UsageError:
+    if in_home(word).exists():
+        return UsageError(f"{word!r} stands behind no option", f"a model is given as  --model {word}")
+    if _names_tasks(word):
+        return UsageError(f"{word!r} stands behind no option", f"tasks are given as  --tasks {word}")
+    if last.option == _MODEL:
+        return UsageError(
+            f"{word!r} behind --model is neither an option nor a path that exists",
+            f"check the path; a model of the hub is given as  --model {word}",
+        )
+    return UsageError(f"{word!r} is neither an option nor the value of one", "babycli eval --help  lists the options")
+
+
+def _checkpoints(paths: Sequence[str]) -> list[str]:
+    """Leaves out the files among the paths of a pattern, which are no checkpoints. Raises UsageError if none is one.
+
+    Step 9 comes before step 10, unless the user has chosen an order.
+    """
+    from babycli.models import is_checkpoint
+
+    found = [path for path in paths if not in_home(path).exists() or is_checkpoint(path)]
+    others = [path for path in paths if path not in found]
+    if not found:
+        raise UsageError(f"none of these is a folder: {listed(paths)}", "give checkpoints, as  --model runs/*")
+    if others:
+        say(f"note: left out, as no checkpoints: {listed(others)}")
+    return sorted(found, key=natural_order) if found == sorted(found) else found
