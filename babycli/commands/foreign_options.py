@@ -35,14 +35,20 @@ class ForeignOption:
 class _Program:
     name: str
     options: Sequence[ForeignOption]
+    rewrite: Callable[[Sequence[str]], list[str]]
 
 
 _by_command: dict[str, _Program] = {}
 
 
-def register_options(command: str, program: str, options: Sequence[ForeignOption]) -> None:
-    """Adds the options of a program to a command of babycli."""
-    _by_command[command] = _Program(program, options)
+def register_options(
+    command: str,
+    program: str,
+    options: Sequence[ForeignOption],
+    rewrite: Callable[[Sequence[str]], list[str]] = list,
+) -> None:
+    """Adds the options of a program to a command of babycli; ``rewrite`` is given the words that are left."""
+    _by_command[command] = _Program(program, options, rewrite)
 
 
 def _takes_value(param: Any, option: ForeignOption | None) -> bool:
@@ -68,16 +74,21 @@ def without_them(command: Any, words: Sequence[str]) -> list[str]:
         name, value = split_option(word) if word.startswith("-") else ("", None)
         option, param = foreign.get(name), own.get(name)
         typed = [word]
-        if value is None and rest and _takes_value(param, option):
-            value = rest.pop(0)
-            typed.append(value)
-        if option is None or not option.is_meant(value or "", given):
+        is_cut_off = False
+        if value is None and _takes_value(param, option):
+            is_cut_off = not rest
+            typed += rest[:1]
+            value = "".join(rest[:1])
+            del rest[:1]
+        if is_cut_off and param is None:
+            raise UsageError(f"{word} stands at the end, without a value", "leave it out")
+        if option is None or is_cut_off or not option.is_meant(value or "", given):  # Typer says what is missing
             left += typed
         elif option.why_idle and option.is_idle(value or ""):
             idle.append(f"{option.name} ({option.why_idle})")
         else:
-            shown = " ".join(typed)
-            raise UsageError(f"{shown} of {program.name}: {option.refusal}", option.mend)
+            whose = "" if param is not None else f" is an option of {program.name}"
+            raise UsageError(f"{' '.join(typed)}{whose}: {option.refusal}", option.mend)
     if idle:
         say(f"note: options of {program.name} that change nothing here: {', '.join(dict.fromkeys(idle))}")
-    return left
+    return program.rewrite(left)

@@ -59,6 +59,7 @@ def _pieces(command: Any, words: Sequence[str]) -> list[_Piece]:
     options = {name: param for param in command.params for name in (*param.opts, *param.secondary_opts)}
     takes_words = any(param.param_type_name == "argument" for param in command.params)
     pieces: list[_Piece] = []
+    is_unknown = False
     rest = list(words)
     while rest:
         word = rest.pop(0)
@@ -69,12 +70,13 @@ def _pieces(command: Any, words: Sequence[str]) -> list[_Piece]:
             if last.values and _goes_on(last, word, takes_words):
                 last.values.append(word)
                 continue
-            if not takes_words and word:
+            if not takes_words and word and not is_unknown:  # else Typer says which option is none
                 raise _out_of_place(word, last)
             pieces.append(_Piece((word,)))
             continue
         name, value = split_option(word)
         param = options.get(name)
+        is_unknown = is_unknown or param is None
         if param is None or param.param_type_name == "argument" or param.is_flag:
             pieces.append(_Piece((word,), param.opts[-1] if param is not None else ""))
             continue
@@ -126,11 +128,19 @@ def _out_of_place(word: str, last: _Piece) -> UsageError:
     if _names_tasks(word):
         return UsageError(f"{word!r} stands behind no option", f"tasks are given as  --tasks {word}")
     if last.option == _MODEL:
-        return UsageError(
-            f"{word!r} behind --model is neither an option nor a path that exists",
-            f"check the path; a model of the hub is given as  --model {word}",
-        )
+        return _no_model(word)
     return UsageError(f"{word!r} is neither an option nor the value of one", "babycli eval --help  lists the options")
+
+
+def _no_model(word: str) -> UsageError:
+    """Explains a word behind those of --model that is no path."""
+    from babycli.models import resolve
+
+    try:
+        resolve(word, {})
+    except UsageError as error:
+        return error
+    return UsageError(f"{word!r} stands behind no option, and is no path", f"add a model by  --model {word}")
 
 
 def _checkpoints(paths: Sequence[str]) -> list[str]:

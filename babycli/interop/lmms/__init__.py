@@ -24,6 +24,7 @@ def register() -> None:
     """Adds a model family, a reader of logs, a form of reports and the options that users type from habit."""
     from babycli.commands.foreign_options import register_options
     from babycli.interop.lmms.additions import FAMILY, LEADERBOARD, READER
+    from babycli.interop.lmms.typed_models import with_checkpoint
     from babycli.interop.lmms.typed_options import OPTIONS, PROGRAM
     from babycli.models import register_family
     from babycli.report.forms import register_form
@@ -32,4 +33,4 @@ def register() -> None:
     register_family(FAMILY)
     register_reader(READER)
     register_form(LEADERBOARD)
-    register_options("eval", PROGRAM, OPTIONS)
+    register_options("eval", PROGRAM, OPTIONS, with_checkpoint)

@@ -173,8 +173,8 @@ OPTIONS = (
     ForeignOption(
         "--limit",
         "all trials are taken",
-        "trials are counted",
-        "write a whole number:  --limit N, or  --sample N  for some of all groups",
+        "it is a whole number of trials",
+        "write  --limit N, or  --sample N  for some of all groups",
         is_idle=lambda value: value in ("-1", "-1.0"),
         is_meant=_is_no_count,
     ),
