@@ -16,6 +16,7 @@ import typer
 
 from babycli import interop
 from babycli.commands.command import HELP
+from babycli.commands.completion import InstallOption, ShowOption
 from babycli.commands.interrupts import was_interrupted
 from babycli.commands.library_talk import without_library_talk
 from babycli.commands.on_use import OnUse, group_of
@@ -87,6 +88,7 @@ app = typer.Typer(
     name="babycli",
     cls=group_of(COMMANDS),
     no_args_is_help=True,
+    add_completion=False,  # a script of our own, which starts no Python
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": list(HELP)},
@@ -117,6 +119,8 @@ def _babycli(
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
+    _install_completion: InstallOption = False,
+    _show_completion: ShowOption = False,
 ) -> None:
     context.meta["babycli.main"] = main
 
