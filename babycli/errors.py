@@ -52,6 +52,13 @@ class BabycliError(Exception):
         super().__init__(message)
         self.message = message
         self.mend = mend
+        if mend:
+            self.add_note(f"mend: {mend}")  # under the traceback of a program that does not catch it
+
+    @property
+    def in_full(self) -> str:
+        """The message, and in a line of its own what mends it, if that is known."""
+        return f"{self.message}\n  mend: {self.mend}" if self.mend else self.message
 
 
 class UsageError(BabycliError):

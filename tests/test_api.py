@@ -8,6 +8,7 @@ import random
 import socket
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -264,8 +265,11 @@ def test_errors_are_babyclis_own(clip: Path, dataset: Path, tmp_path: Path) -> N
         babycli.evaluate(network, **asked)
     with pytest.raises(UsageError, match="dtype of a loaded model"):
         babycli.evaluate(network, processor=processor_of(clip), dtype="float16", **asked)
-    with pytest.raises(UsageError, match="unknown model"):
+    with pytest.raises(UsageError, match="unknown model") as raised:
         babycli.evaluate("no-such-model", **asked)
+    assert any(line.startswith("mend: ") for line in traceback.format_exception(raised.value))
+    with pytest.raises(UsageError, match="there is no 'no-such' in this folder"):
+        babycli.evaluate("no-such/path/to/model", **asked)
     with pytest.raises(UsageError, match="limit must be"):
         babycli.evaluate(clip, **asked | {"limit": 0})
     with pytest.raises(DataError):

@@ -29,7 +29,7 @@ def run(context: typer.Context, config: Path) -> None:
         try:
             _evaluate(context, [*words, *extra])
         except _PASSED_OVER as error:
-            say(f"failed: {error.message}\n  mend: {error.mend}")
+            say(f"failed: {error.in_full}")
             failed.append(error)
     if failed:
         first = failed[0]

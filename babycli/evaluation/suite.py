@@ -124,7 +124,7 @@ def _evaluate_all(prepared: Ready) -> tuple[list[Evaluated], list[Failed]]:
             is_alone = isinstance(error, ProcessesGoneError) or (shared.processes.n > 1 and run.is_running)
             if len(models) == 1 or is_alone:
                 raise  # the other processes may not have failed
-            reporter.say(f"failed: {error.message}\n  mend: {error.mend}")
+            reporter.say(f"failed: {error.in_full}")
             failed.append(Failed(resolved.name, error.exit_code))
         gc.collect()  # the model, before the next one is loaded
     return done, failed

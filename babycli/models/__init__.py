@@ -121,7 +121,8 @@ def _no_such_folder(model: str, path: Path) -> UsageError:
     wanted = path.relative_to(there).parts[0]
     names = [entry.name for entry in sorted(there.glob("*")) if entry.is_dir()]
     near = get_close_matches(wanted, names, 3)
-    lost = f": there is no {wanted!r} in {there}" if there != path.parent else ""
+    where = "this folder" if there == Path() else str(there)
+    lost = f": there is no {wanted!r} in {where}" if there != path.parent else ""
     guess = f" Did you mean {any_of(repr(str(there / name)) for name in near)}?" if near else ""
     return UsageError(
         f"unknown model {model!r}: no such folder{lost}.{guess}",

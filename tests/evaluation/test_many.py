@@ -75,6 +75,7 @@ def test_a_broken_one_is_passed_over_and_the_command_exits_5(checkpoints: Path, 
     ran = babycli("eval", "--model", "checkpoints/*", *SOME)
     assert ran.code == 5
     assert "failed: cannot read the weights" in ran.err
+    assert "  mend: \n" not in ran.err
     assert "1 of 3 models could not be evaluated: checkpoints/step-10" in ran.err
     assert "step-9" in ran.out
     assert "step-100" in ran.out
