@@ -31,6 +31,7 @@ from babycli.models import matching
 from babycli.models.parts.being_saved import State, is_aside, settles_in, state_of, why_not_whole
 
 POLL_S = 1.0
+SHORT_S = 5.0  # a wait about which nothing need be said
 _UNITS = (("h", 3600), ("min", 60), ("s", 1))
 TRIED_ANYWAY_S = 600.0  # a checkpoint that is not whole, and that nobody writes any more
 # Options that change no score, or that are digested in another form.
@@ -61,6 +62,7 @@ class Watch:
     show: Callable[[Sequence[Evaluated]], None]  # is told the results of each
     failed: list[Failed] = field(default_factory=list)
     _seen: dict[str, _Seen] = field(default_factory=dict)
+    _said_to_settle: set[str] = field(default_factory=set)
     _has_seen_any: bool = False
 
     def run(self) -> None:
@@ -78,7 +80,7 @@ class Watch:
         say(f"watching {', '.join(self.patterns)}")
         last_event = time.monotonic()
         try:
-            while self.patience_s is None or time.monotonic() - last_event <= self.patience_s:
+            while self.patience_s is None or self._settles() or time.monotonic() - last_event <= self.patience_s:
                 if self._look() | self._evaluate_next():
                     last_event = time.monotonic()
                 else:
@@ -121,11 +123,20 @@ class Watch:
                 continue
         return [name for name in dict.fromkeys(names) if not is_aside(Path(name))]
 
+    def _settles(self) -> bool:
+        """Tells whether a checkpoint is there of which it is not known yet whether it is whole."""
+        return any(not seen.is_settled and not seen.said for seen in self._seen.values())
+
     def _evaluate_next(self) -> bool:
         """Evaluates the first checkpoint that is whole; tells whether there was one."""
         for name, seen in self._seen.items():
-            left_alone_s = time.monotonic() - seen.since
-            if seen.is_settled or left_alone_s < settles_in(seen.state):
+            left_alone_s, settles_s = time.monotonic() - seen.since, settles_in(seen.state)
+            if seen.is_settled:
+                continue
+            if left_alone_s < settles_s:
+                if settles_s > SHORT_S and name not in self._said_to_settle:
+                    self.reporter.say(f"waiting for {name}: until its files have been left alone for {settles_s:g} s")
+                    self._said_to_settle.add(name)
                 continue
             why = why_not_whole(in_home(name))
             if why and left_alone_s < TRIED_ANYWAY_S:

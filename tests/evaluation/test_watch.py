@@ -97,6 +97,18 @@ def test_a_slow_writer_is_waited_for_and_nothing_is_done_twice(linked: Path, sma
     assert runs_of(Path("logs")) == ["run__checkpoint-10", "run__checkpoint-9", "run__checkpoint-9"]
 
 
+def test_the_end_waits_for_one_that_is_left_alone_and_says_so(
+    linked: Path, small: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(being_saved, "SETTLED_OTHERWISE_S", 1.0)
+    monkeypatch.setattr(watch, "SHORT_S", 0.5)
+    shutil.copytree(small, "run/checkpoint-1")
+    ran = babycli(*WATCH, "--watch-for", "1s")
+    assert ran.code == 0
+    assert runs_of(Path("logs")) == ["run__checkpoint-1"]
+    assert ran.err.count("waiting for run/checkpoint-1: until its files have been left alone for 1 s\n") == 1
+
+
 def test_one_that_vanishes_and_one_that_is_broken_are_passed_over(linked: Path, small: Path, babycli: Babycli) -> None:
     for step in (1, 2, 3):
         shutil.copytree(small, f"run/checkpoint-{step}")
