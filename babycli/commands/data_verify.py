@@ -187,10 +187,11 @@ def _mending(root: DatasetRoot, tasks: Sequence[LabelledTask], problems: Sequenc
     doubtful = [task for task in tasks if full_name(task) in of_labels]
     if doubtful:
         return labels_mend(root, next((task for task in doubtful if can_be_fetched(task)), doubtful[0]))
-    wanting = {problem.task for problem in problems}
+    changed = {problem.task for problem in problems if problem.kind == ProblemKind.CHECKSUM}
+    wanting = changed or {problem.task for problem in problems}
     of_images = [task for task in tasks if full_name(task) in wanting] or tasks
     link = link_words(root, of_images, all_tasks().values(), root.words + words)
-    if any(problem.kind == ProblemKind.CHECKSUM for problem in problems):
+    if changed:
         return f"put the right files back; if those that are there are right:  {link}"
     return f"{link}  (after completing the folder)"
 

@@ -141,12 +141,13 @@ def can_be_fetched(task: LabelledTask) -> bool:
 
 
 def labels_mend(root: DatasetRoot, task: LabelledTask) -> str:
-    """Gives what mends the label file of a task."""
+    """Gives what mends the label file of a task. Where it lacks its pictures too, linking those brings both."""
+    path = root.path / task.label_path
+    is_new = not path.exists() and any(root.link_state(link.path) == "missing" for link in links_of(task))
+    if task.data_set or (is_new and can_be_fetched(task)):
+        return link_command(task.links, root.words)
     if can_be_fetched(task):
         return f"babycli data labels{root.words}"
-    if task.data_set:
-        return link_command(task.links, root.words)
-    path = root.path / task.label_path
     return f"put {path} right" if path.exists() else f"write {path}, the label file of {task.name}"
 
 
@@ -349,8 +350,7 @@ def _task_summary(
         names = labels.image_names(link.path) if not labels.problems else []
         n_wrong = len({finding.name for finding in of_links.get((task, link.path), ())})
         n_sound = len(names) - n_wrong if (task, link.path) in of_links else 0
-        leads = root.link_state(link.path) in ("link", "folder")
-        target = root.link_target(link.path) if leads else root.path / link.path
+        target = root.link_target(link.path)
         links.append(LinkSummary(link, target, len(names), n_sound))
     of_task = tuple(problem for problem in problems if problem.task == task)
     return TaskSummary(task, labels.data_set, len(labels.rows), tuple(links), of_task, not labels.problems)

@@ -189,14 +189,11 @@ def _read(
     lock = read_lock(root)
     for task in tasks:
         labels = checked_labels(root, task, lock)
-        raise_for(list(labels.problems), labels_mend(root, task))
         links = links_of(task)
-        broken = [p for p in (link_problem(root, full_name(task), link) for link in links) if p is not None]
-        raise_for(
-            broken,
-            f"{link_words(root, [task], all_tasks().values(), words)}   "
-            f"(or choose other tasks than {full_name(task)} with --tasks)",
-        )
+        broken = _links_amiss(root, task)
+        if labels.problems or broken:
+            mend = labels_mend(root, task) if labels.problems else link_words(root, [task], all_tasks().values(), words)
+            raise_for(list(labels.problems) or broken, mend + _without(task, root, tasks, lock))
         stores |= {link.path: open_link(root, link, labels.image_names(link.path)) for link in links}
         prepared.append(_select(task, labels, stores, limit, sample, skip_missing, f"babycli data verify{words}"))
         _check_targets(prepared[-1])
@@ -209,6 +206,19 @@ def _read(
     _check_lock(lock, prepared, stores, sha256, words)
     prepared = [replace(task_input, dialogue=dialogue) for task_input in prepared]
     return Inputs(data_set.name, tuple(prepared), places, sha256)
+
+
+def _links_amiss(root: DatasetRoot, task: Task) -> list[Problem]:
+    problems = (link_problem(root, full_name(task), link) for link in links_of(task))
+    return [problem for problem in problems if problem is not None]
+
+
+def _without(unfit: Task, root: DatasetRoot, tasks: Sequence[Task], lock: Lock) -> str:
+    """Gives the words behind a mend that say how to evaluate those of the tasks whose data are there; "" for none."""
+    others = [task for task in tasks if task is not unfit]
+    ready = [t for t in others if not _links_amiss(root, t) and not checked_labels(root, t, lock).problems]
+    names = ",".join(dict.fromkeys(task.name for task in ready))
+    return f"   (or evaluate what is there:  --tasks {names})" if names else ""
 
 
 def _check_targets(task_input: TaskInput) -> None:

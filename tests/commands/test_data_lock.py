@@ -81,6 +81,8 @@ def test_a_swap_is_noticed_by_verify_and_by_eval(
     replace(linked.saycam / OTHER_FRAME, first)
     places = [str(DATASET / "vtwt/images" / name) for name in (VTWT_FRAME, OTHER_FRAME)]
     assert verified(babycli) == (4, [("vtwt", "ChecksumMismatch", place) for place in places])
+    (DATASET / "labeled_s/images").unlink()  # the mend of the frames stays
+    assert "if those that are there are right:  babycli data link SAYCAM-FOLDER" in babycli("data", "verify").err
     assert f"these are the bytes of {OTHER_FRAME}" in babycli("data", "verify").out
     ran = babycli("eval", *model_words)
     assert ran.code == 4

@@ -49,3 +49,13 @@ def test_an_error_names_the_folder_and_just_what_is_missing(parent: Path, babycl
         assert ran.code == 3
         assert f"babycli data link {words} --data there" in ran.err
         assert f"the dataset folder is {Path('there').absolute()}; --data DIR or the variable $BABYCLI_DATA" in ran.err
+    ran = babycli("eval", "--model", "control:random", "--tasks", "babyvlm", "--data", "there")
+    assert ran.code == 3
+    assert "(or evaluate what is there:  --tasks vtwt,saycam_caption)" in ran.err
+
+
+def test_where_nothing_is_there_linking_brings_labels_and_pictures(babycli: Babycli, empty_folder: None) -> None:
+    ran = babycli("eval", "--model", "control:random", "--tasks", "labeled_s", "--data", "none")
+    assert ran.code == 3
+    assert "mend: babycli data link" in ran.err
+    assert "or evaluate what is there" not in ran.err

@@ -133,7 +133,7 @@ def test_an_empty_folder_lacks_every_label_file(babycli: Babycli) -> None:
     assert code == 3
     assert {task for task, kind in kinds if kind == "LabelsMissing"} == set(TASKS)
     assert {kind for _, kind in kinds} <= {"LabelsMissing", "LinkMissing"}
-    assert "babycli data labels" in babycli("data", "verify").err
+    assert "babycli data link SAYCAM-FOLDER" in babycli("data", "verify").err
 
 
 def test_labels_without_links_lack_every_link(babycli: Babycli, downloads: Path) -> None:
