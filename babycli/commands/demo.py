@@ -57,7 +57,13 @@ def demo(
         code = run(step)
         if code:
             raise typer.Exit(code)
-    say(f"\nAll of this is in {folder}{os.sep}. With your own data:  babycli data link path/to/saycam_images")
+    say(f"\nAll of this is in {folder}{os.sep}. To go on:")
+    for words, then in (
+        (["report", str(logs), "-o", "report.html"], "the same as a page"),
+        (["eval", "--model", "path/to/checkpoint", *places], "a model of yours on these data"),
+        (["data", "link", "path/to/saycam_images"], "your own data"),
+    ):
+        say(f"  babycli {shlex.join(words)}    # {then}")
 
 
 def _unpack_downloads(folder: Path) -> None:
