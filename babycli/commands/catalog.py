@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from babycli.commands.command import Command, Group
-from babycli.commands.options import JsonOption, ModelArgsOption, parse_args, print_json, say, tell
+from babycli.commands.options import JsonOption, ModelArgsOption, parse_args, print_json, say, tell, tell_wrapped
 from babycli.data.manifest import published
 from babycli.domain import PICTURE, Metric, ask
 from babycli.evaluation.prompts import OWN_WORDS, Prompt, choose_prompt, why_not
@@ -57,7 +57,7 @@ def tasks(as_json: JsonOption = False) -> None:
         return
     width = max(map(len, all_tasks()))
     for task in all_tasks().values():
-        tell(f"{task.name:<{width}} {task.title}: {task.question}")
+        tell_wrapped(f"{task.name:<{width}} {task.title}: {task.question}", width + 3)
         as_written = task.fitted((AnswerWay.WRITTEN,), ("generate",)) if task.ways else task
         for metric in as_written.metrics:
             if not metric.twin_of:
@@ -101,10 +101,10 @@ def models(context: typer.Context, as_json: JsonOption = False) -> None:
         print_json(listed)
         return
     for family in all_families().values():
-        tell(f"{family.name:<16} {family.summary}")
+        tell_wrapped(f"{family.name:<16} {family.summary}", 19)
         tell(f"{'':<16}   offers {', '.join(family.abilities.words)}")
         for key, meaning in family.arguments.items():
-            tell(f"{'':<16}   --model-args {key}=...  {meaning}")
+            tell_wrapped(f"{'':<16}   --model-args {key}=...  {meaning}", 23)
     tell(f"{'default':<16} {DEFAULT_MODEL}")
     for name in BUNDLED:
         tell(f"{'bundled':<16} {name}: a small BabyLLaVA for the demo")
@@ -166,7 +166,7 @@ def show(
         tell(f"  {part.name:<16} {'' if part.n_parameters is None else f'{part.n_parameters:,}':>15}  {part.what}")
     tell(f"  {'parameters':<16} {'not known' if total is None else f'{total:,}':>15}")
     for note in outline.notes:
-        tell(f"  note: {note}")
+        tell_wrapped(f"  note: {note}", 8)
     _print_origins(outline, in_home(resolved.source))
     tell(f"prompts, template {outline.template}:")
     own_words = [task for task, prompt in asked.items() if prompt["origin"] == OWN_WORDS]

@@ -9,6 +9,7 @@ import os
 import shlex
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -79,6 +80,12 @@ def say(message: str) -> None:
 def tell(text: object, flush: bool = False) -> None:
     """Writes lines to stdout for people. Names in them that would steer the terminal do not."""
     print(printable_lines(str(text)), flush=flush)
+
+
+def tell_wrapped(line: str, indent: int) -> None:
+    """Writes a line to stdout in the width of the terminal; what follows its first row is indented."""
+    width = max(terminal_width(), indent + 20)
+    tell(textwrap.fill(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False))
 
 
 def print_json(document: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,16 +17,32 @@ from tests.models.loading import WORDS, load
 FAMILIES = ["babyllava", "clip", "control", "cvcl", "dual", "llava", "llava_next", "lmms", "plugin", "replay", "hf"]
 
 
-def test_every_family_is_listed_with_a_line_of_help(babycli: Babycli) -> None:
+def test_every_family_is_listed_with_a_line_of_help(babycli: Babycli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     ran = babycli("models")
     assert ran.code == 0
     lines = ran.out.splitlines()
+    assert max(map(len, lines)) <= 80
+    told = {" ".join(line.split()) for line in unwrapped(lines)}
     for family in all_families().values():
-        (line,) = [line for line in lines if line.startswith(f"{family.name} ")]
-        assert family.summary in line
-        assert f"offers {', '.join(family.abilities.words)}" in lines[lines.index(line) + 1]
+        assert f"{family.name} {family.summary}" in told
+        assert f"offers {', '.join(family.abilities.words)}" in told
         for key, meaning in family.arguments.items():
-            assert any(f"--model-args {key}=" in text and meaning in text for text in lines)
+            assert f"--model-args {key}=... {meaning}" in told
+
+
+def unwrapped(lines: Sequence[str]) -> list[str]:
+    """Joins the rows of an entry: those further in than the first of its kind."""
+    joined: list[str] = []
+    for line in lines:
+        further = len(line) - len(line.lstrip()) in (19, 23) and not line.lstrip().startswith(
+            ("offers", "--model-args")
+        )
+        if further:
+            joined[-1] += " " + line
+        else:
+            joined.append(line)
+    return joined
 
 
 def test_the_list_for_a_program(babycli: Babycli) -> None:
