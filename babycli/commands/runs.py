@@ -117,7 +117,7 @@ def delete(
     # two, which are told by their dates
     babycli runs delete 20261129_120000 20261129_130000
     # without a question
-    babycli runs delete logs/babyllava-tiny/20261129_120000 --yes
+    babycli runs delete logs/tiny/20261129_120000 --yes
     """
     place = _logs(context, logs)
     listed = list_runs(place)

@@ -16,6 +16,7 @@ from babycli.files import in_home
 from babycli.wording import listed, natural_order
 
 _TASKS, _MODEL, _COMPARED, _WATCH = "--tasks", "--model", "--compare", "--watch"
+_JOINED = (_TASKS, "--set", "--answers", "--metrics")  # given again, they are one list
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,8 @@ class _Piece:
     def as_typed(self) -> Iterator[str]:
         if not self.values:
             yield from self.words
-        elif self.option == _TASKS:
-            yield from (_TASKS, ",".join(self.values))
+        elif self.option in _JOINED:
+            yield from (self.option, ",".join(self.values))
         else:
             for value in self.values:
                 yield from (self.option, value)
@@ -48,10 +49,11 @@ def in_single_words(command: Any, words: Sequence[str]) -> list[str]:
         )
     for piece in models:
         piece.values[:] = _checkpoints(piece.values)
-    tasks = [piece for piece in pieces if piece.option == _TASKS]
-    for other in tasks[1:]:
-        tasks[0].values.extend(other.values)
-        pieces.remove(other)
+    for option in _JOINED:
+        same = [piece for piece in pieces if piece.option == option]
+        for other in same[1:]:
+            same[0].values.extend(other.values)
+            pieces.remove(other)
     return [word for piece in pieces for word in piece.as_typed()]
 
 
@@ -88,7 +90,7 @@ def _pieces(command: Any, words: Sequence[str]) -> list[_Piece]:
         else:
             typed = (word,)
         long = next(opt for opt in param.opts if opt.startswith("--"))
-        takes_several = long == _TASKS or (long in (_MODEL, _COMPARED) and param.multiple)
+        takes_several = long in _JOINED or (long in (_MODEL, _COMPARED) and param.multiple)
         pieces.append(_Piece(typed, long, [value] if takes_several else []))
     return pieces
 
@@ -113,7 +115,7 @@ def _goes_on(piece: _Piece, word: str, takes_words: bool) -> bool:
     is_there = in_home(word).exists()
     if piece.option == _MODEL:
         return is_there
-    return not is_there and (not takes_words or _names_tasks(word))
+    return piece.option == _TASKS and not is_there and (not takes_words or _names_tasks(word))
 
 
 def _names_tasks(word: str) -> bool:

@@ -117,7 +117,7 @@ def test_what_the_screen_cannot_show_does_not_stop_a_command(
 
 def test_the_commands_are_those_of_the_contract(babycli: Babycli) -> None:
     for words, commands in (([], COMMANDS), (["data"], DATA_COMMANDS)):
-        assert set(commands) <= set(re.findall(r"^│ (\w+)", babycli(*words, "--help").out, re.MULTILINE))
+        assert set(commands) <= set(re.findall(r"^  (\w+)", babycli(*words, "--help").out, re.MULTILINE))
 
 
 @pytest.mark.parametrize(

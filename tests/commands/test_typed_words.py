@@ -1,0 +1,148 @@
+"""Several words behind one option: tasks, models that a shell has put in the place of a pattern, compared models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from babycli.models import BUNDLED
+from tests.conftest import Babycli
+
+TINY = BUNDLED["babyllava-tiny"]
+
+
+@pytest.fixture
+def runs(tmp_path: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test runs in a folder with the checkpoints of a training."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BABYCLI_DATA", str(dataset))
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    for step in (9, 10, 100):
+        (folder / f"checkpoint-{step}").symlink_to(TINY)
+    (folder / "README.md").write_text("of the training")
+
+
+def planned(babycli: Babycli, *words: str) -> tuple[list[str], list[str]]:
+    """The models and tasks of an evaluation, by what --dry-run says of it."""
+    ran = babycli("eval", *words, "--limit", 2, "--dry-run")
+    assert ran.code == 0, ran.err
+    models = [line.partition(" on ")[0] for line in ran.out.splitlines() if ": would be evaluated" in line]
+    tasks = [line.split()[0] for line in ran.out.splitlines() if " trials " in line]
+    return models, list(dict.fromkeys(tasks))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--tasks", "vtwt,labeled_s"],
+        ["--tasks", " vtwt  labeled_s "],
+        ["--tasks", "vtwt", "labeled_s"],
+        ["--tasks=vtwt", "labeled_s,vtwt"],
+        ["-t", "vtwt", "--tasks", "labeled_s"],
+        ["-tvtwt", "--task", "labeled_s"],
+    ],
+    ids=" ".join,
+)
+def test_tasks_stand_between_commas_or_spaces(words: Sequence[str], runs: None, babycli: Babycli) -> None:
+    assert planned(babycli, "-m", "babyllava-tiny", *words) == (["babyllava-tiny"], ["vtwt", "labeled_s"])
+
+
+@pytest.mark.parametrize("file", ["my tasks/mine.py:TASK", "my tasks/mine.py"])
+def test_the_path_of_a_task_may_have_spaces(file: str, runs: None, babycli: Babycli) -> None:
+    Path("my tasks").mkdir()
+    Path("my tasks/mine.py").write_text("raise ImportError('so it was found')")
+    ran = babycli("eval", "-m", "babyllava-tiny", "-t", f"vtwt,{file}", "--dry-run")
+    assert ran.code == 2
+    assert "so it was found" in ran.err
+
+
+def test_words_behind_tasks_stay_words_of_the_command(
+    runs: None, downloads: Path, tmp_path: Path, babycli: Babycli
+) -> None:
+    """Where it has any: a folder, and what names no task."""
+    words = ("--from", downloads / "labels", "--data", tmp_path / "new")
+    ran = babycli("data", "link", *words, "--tasks", "vtwt", downloads / "saycam_images")
+    assert (ran.code, ran.out.split()[:2]) == (0, ["vtwt", "ready"])
+    ran = babycli("data", "link", *words, "--tasks", "vtwt", "saycam_caption", downloads / "saycam_images")
+    assert ran.code == 0
+    assert [line.split()[0] for line in ran.out.splitlines() if not line.startswith(" ")] == ["vtwt", "saycam_caption"]
+    ran = babycli("report", "--tasks", "vtwt", "nowhere")
+    assert (ran.code, "nowhere" in ran.err) == (3, True)
+
+
+def test_sets_and_metrics_may_be_given_again(runs: None, babycli: Babycli) -> None:
+    ran = babycli("eval", "-m", "babyllava-tiny", "--tasks", "devcv", "--set", "one", "--set", "other")
+    assert (ran.code, "'one'" in ran.err) == (3, True)
+
+
+@pytest.mark.parametrize("option", [["--model"], ["-m"], ["--model="]], ids=" ".join)
+def test_a_pattern_need_not_be_quoted(option: Sequence[str], runs: None, babycli: Babycli) -> None:
+    """What bash and zsh put in the place of runs/*."""
+    expanded = sorted(f"runs/{path.name}" for path in Path("runs").iterdir())
+    words = [option[0] + expanded[0], *expanded[1:]] if option[0].endswith("=") else [*option, *expanded]
+    assert planned(babycli, *words, "-t", "vtwt") == (
+        ["runs/checkpoint-9", "runs/checkpoint-10", "runs/checkpoint-100"],
+        ["vtwt"],
+    )
+    ran = babycli("eval", *words, "-t", "none")
+    assert "note: left out, as no checkpoints: runs/README.md" in ran.err
+
+
+def test_an_order_that_a_user_has_chosen_stays(runs: None, babycli: Babycli) -> None:
+    models = ["runs/checkpoint-9", "runs/checkpoint-100", "runs/checkpoint-10"]
+    assert planned(babycli, "-m", *models, "-t", "vtwt")[0] == models
+    both = ["babyllava-tiny", "runs/checkpoint-9"]
+    assert planned(babycli, "-t", "vtwt", "-m", *both)[0] == both
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "mend"),
+    [
+        (["-m", "runs/checkpoint-9", "runs/chekpoint-10"], "no such folder", "Did you mean 'runs/checkpoint-10'"),
+        (["-m", "runs/checkpoint-9", "some/name"], "'some/name' stands behind no option", "--model some/name"),
+        (["-m", "runs/checkpoint-9", "vtwt"], "'vtwt' stands behind no option", "--tasks vtwt"),
+        (["runs/checkpoint-9"], "'runs/checkpoint-9' stands behind no option", "--model runs/checkpoint-9"),
+        (["-t", "vtwt", "runs/checkpoint-9"], "stands behind no option", "--model runs/checkpoint-9"),
+        (["-t", "vtwt", "vtwd"], "unknown task 'vtwd'", "Did you mean 'vtwt'"),
+        (["-l", "3", "5"], "'5' is neither an option nor the value of one", "babycli eval --help"),
+        (["-m", "runs/README.md", "runs/README.md"], "none of these is a folder: runs/README.md", "runs/*"),
+        (["--modl", "x"], "No such option: --modl", "--model"),
+        (["-t"], "requires an argument", "-t"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_word_out_of_place_is_refused(
+    words: Sequence[str], message: str, mend: str, runs: None, babycli: Babycli
+) -> None:
+    ran = babycli("eval", *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert mend in ran.err
+
+
+def test_a_watch_needs_the_pattern_itself(runs: None, babycli: Babycli) -> None:
+    ran = babycli("eval", "--watch", "-m", *sorted(f"runs/{path.name}" for path in Path("runs").iterdir()))
+    assert (ran.code, ran.out) == (2, "")
+    assert "--model 'runs/checkpoint-*' --watch" in ran.err
+
+
+def test_a_sweep_file_has_each_model_and_task(runs: None, babycli: Babycli) -> None:
+    words = (
+        "-m",
+        "runs/checkpoint-10",
+        "runs/checkpoint-9",
+        "-t",
+        "vtwt",
+        "labeled_s",
+        "--dry-run",
+        "--save",
+        "s.toml",
+    )
+    assert babycli("eval", *words).code == 0
+    assert Path("s.toml").read_text().splitlines()[1:] == [
+        'models = ["runs/checkpoint-9", "runs/checkpoint-10"]',
+        'tasks = "vtwt,labeled_s"',
+    ]
