@@ -1,11 +1,12 @@
 """Wording that is the same everywhere, and the closed vocabularies of the command line.
 
 Owns lists of names, first lines of errors, the natural order of names, what may be printed, which words an option
-takes, and the keys of an object. Never knows what a command does with them.
+takes, how signs are told in ASCII, and the keys of an object. Never knows what a command does with them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,25 @@ from typing import Any, TypeVar
 
 from babycli.errors import UsageError
 
+SIGNS = {  # that babycli writes itself, and how they are told where only ASCII can be written
+    "±": "+-",
+    "−": "-",
+    "–": "-",
+    "×": "x",
+    "²": "^2",
+    "…": "...",
+    "“": '"',
+    "”": '"',
+    "‘": "'",
+    "’": "'",
+    "→": "->",
+    "∞": "inf",
+    "─": "-",  # rules and frames of tables and help
+    "│": "|",
+    **dict.fromkeys("╭╮╰╯┌┐└┘├┤┬┴┼╷╵╴╶", "+"),
+    "━": "-",
+    "█": "#",
+}
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 _MOST_IN_ALL = 2_000  # characters of a message; a path may be long
 _MOST_CHARACTERS = 300  # of another error's text in a message
@@ -124,13 +144,43 @@ def number_or_text(text: str) -> int | str:
 
 def printable(text: str) -> str:
     """Gives a text on one line; what would steer a terminal or turn the text around is written as ``\\x1b``."""
-    return text if text.isprintable() else "".join(map(_printable, text))
+    return text if text.isprintable() else "".join(map(_printable, as_utf8(text)))
+
+
+def as_utf8(text: str) -> str:
+    """Reads a word of the command line or a file's name as UTF-8, where a system without it gave its bytes one by one.
+
+    What is no UTF-8 stays as it is.
+    """
+    if not text.isascii() and not text.isprintable():
+        with contextlib.suppress(UnicodeEncodeError):
+            return text.encode(errors="surrogateescape").decode(errors="surrogateescape")
+    return text
 
 
 def _printable(character: str) -> str:
     if character.isprintable():
         return character
     return " " if character.isspace() else character.encode("unicode_escape").decode()
+
+
+def written_in(text: str, encoding: str) -> str:
+    """Gives a text in the characters of an encoding: its signs in ASCII, others as ``\\u4e2d`` or ``\\xe9``."""
+    try:
+        text.encode(encoding, "surrogateescape")
+    except UnicodeEncodeError:
+        text = as_utf8(text)
+        signed = "".join(SIGNS.get(c, c) if not _fits(c, encoding) else c for c in text)
+        return signed.encode(encoding, "backslashreplace").decode(encoding)
+    return text
+
+
+def _fits(character: str, encoding: str) -> bool:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def without_middle(text: str) -> str:

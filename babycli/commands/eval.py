@@ -28,6 +28,7 @@ from babycli.commands.options import (
     parse_args,
     say,
     tasks_words,
+    terminal_encoding,
     terminal_width,
 )
 from babycli.commands.progress import progress_bar
@@ -403,7 +404,7 @@ def _show(done: Sequence[Evaluated], with_profile: bool) -> list[Suspicion]:
 
     runs = [run for evaluated in done for run in load_logs(evaluated.results_path).runs]
     tables = make_tables(runs)
-    sys.stdout.write(TABLE.write(summary.sheet(tables), Terminal(terminal_width(), has_colours())))
+    sys.stdout.write(TABLE.write(summary.sheet(tables), Terminal(terminal_width(), has_colours(), terminal_encoding())))
     for evaluated in done:
         say(f"results: {evaluated.results_path}")
         if with_profile:

@@ -104,6 +104,11 @@ def terminal_width() -> int:
     return shutil.get_terminal_size((fallback or 100, 24)).columns
 
 
+def terminal_encoding() -> str:
+    """Gives the encoding of stdout; what has none takes all characters."""
+    return sys.stdout.encoding or "utf-8"
+
+
 def has_colours() -> bool:
     """Tells whether stdout is a terminal whose user does not object to colours."""
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from babycli.commands.options import OUTPUT, DataOption, has_colours, say, terminal_width
+from babycli.commands.options import OUTPUT, DataOption, has_colours, say, terminal_encoding, terminal_width
 from babycli.data.root import DatasetRoot
 from babycli.errors import UsageError
 from babycli.foreign import named_file
@@ -277,7 +277,9 @@ def report(
         with_notes=notes,
         with_images=with_images,
         root=DatasetRoot.find(data),
-        terminal=Terminal(terminal_width(), has_colours() and output is None),
+        terminal=Terminal(
+            terminal_width(), has_colours() and output is None, terminal_encoding() if output is None else "utf-8"
+        ),
         all_runs=all_runs,
     )
     write(wanted, say)

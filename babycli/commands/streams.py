@@ -2,8 +2,8 @@
 
 Owns what happens when one is closed, on a full disk, or has lost its reader: the command goes on to its end, and
 standard output that lost something is told. Owns whether the last line is still open, so that a message begins on a
-line of its own, also below somebody else's progress bar, and that no words of anybody on stderr turn text around or
-hide in it. Never decides what is said.
+line of its own, also below somebody else's progress bar, that no words of anybody on stderr turn text around or hide in
+it, and how a sign is told that the stream's encoding does not have. Never decides what is said.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
-from babycli.wording import printable
+from babycli.wording import printable, written_in
 
 
 class Stream(io.TextIOBase):
@@ -31,6 +31,8 @@ class Stream(io.TextIOBase):
         shown = text
         if self._is_talk and not text.isascii():  # colours and bars are ASCII; what steers beyond it comes from names
             shown = "".join(c if c.isascii() else printable(c) for c in text)
+        if not text.isascii():
+            shown = written_in(shown, self.encoding)
         with self._kept():
             self._stream.write(shown)
         if text:
@@ -49,7 +51,7 @@ class Stream(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        return self._stream.encoding
+        return self._stream.encoding or "utf-8"  # a stream in memory has none
 
     @contextlib.contextmanager
     def _kept(self) -> Iterator[None]:

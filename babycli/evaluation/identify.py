@@ -115,12 +115,12 @@ def _revision(checkout: Path) -> str | None:
     try:
         commit, *changes = (
             subprocess.run(
-                ["git", "-C", str(checkout), *words], capture_output=True, text=True, timeout=_GIT_S, check=True
+                ["git", "-C", str(checkout), *words], capture_output=True, timeout=_GIT_S, check=True
             ).stdout.strip()
             for words in (("rev-parse", "HEAD"), ("status", "--porcelain", *_COVERED), ("diff", "HEAD", *_COVERED))
         )
     except (OSError, subprocess.SubprocessError):  # no git, or a checkout of somebody else's
         return None
     if not any(changes):
-        return commit
-    return f"{commit}+{hashlib.sha256(chr(0).join(changes).encode()).hexdigest()[:8]}"
+        return commit.decode()
+    return f"{commit.decode()}+{hashlib.sha256(bytes(1).join(changes)).hexdigest()[:8]}"

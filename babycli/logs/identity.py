@@ -22,6 +22,7 @@ import orjson
 
 from babycli.domain import AppliedControl
 from babycli.logs.fields import mapping, text
+from babycli.logs.json_bytes import json_bytes
 from babycli.models.base import args_with_effect
 from babycli.typed import read_as
 from babycli.wording import History, Scoring, plural, printable
@@ -122,7 +123,7 @@ class Identity:
 
     def to_document(self) -> dict[str, Any]:
         """Gives the identity in values of JSON."""
-        document: dict[str, Any] = orjson.loads(orjson.dumps(asdict(self)))
+        document: dict[str, Any] = orjson.loads(json_bytes(asdict(self)))
         return document
 
     @classmethod
@@ -186,7 +187,7 @@ class Identity:
     def answers_digest(self) -> str:
         """The SHA-256 over all that an answer depends on besides the request itself."""
         whole = [_CACHE_FORMAT, asdict(self.model), self.question.scoring, asdict(self.software)]
-        return hashlib.sha256(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        return hashlib.sha256(json_bytes(whole, orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _differences(where: str, logged: Any, now: Any) -> Iterator[str]:

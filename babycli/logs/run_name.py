@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from babycli.errors import UsageError
-from babycli.wording import shortened
+from babycli.wording import as_utf8, shortened
 
 NAME = "name"  # the field of run.json
 _MOST = 80  # characters
 
 
 def checked_name(text: str) -> str:
-    """Gives a name as it is. Raises UsageError for one that is blank, too long, or would steer a terminal."""
+    """Gives a name as it is meant. Raises UsageError for one that is blank, too long, or would steer a terminal."""
+    text = as_utf8(text)
     if not text.strip() or text != text.strip():
         raise UsageError(f"{text!r:.40} is no name for a run", "give some letters, without blanks around them")
     if len(text) > _MOST:

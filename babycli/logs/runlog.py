@@ -23,6 +23,7 @@ import orjson
 from babycli.errors import DataError, OutputError, ResumeError
 from babycli.files import in_home, lock_now, read_file, replace_file
 from babycli.logs.answers import Answered, Key, is_planted, merged, to_line, whole_bytes
+from babycli.logs.json_bytes import json_bytes
 from babycli.logs.run_name import NAME
 from babycli.logs.schema import NAME_FORMAT, RUN_FILE, SCHEMA_VERSION, read_run
 
@@ -146,10 +147,10 @@ class RunLog:
         return path
 
     def write_outcomes(self, outcomes: Mapping[str, Any]) -> None:
-        self._write_noted(self.folder / f"{self.timestamp}_outcomes.json", orjson.dumps(outcomes))
+        self._write_noted(self.folder / f"{self.timestamp}_outcomes.json", json_bytes(outcomes))
 
     def write_samples(self, task: str, lines: Iterable[Mapping[str, Any]]) -> None:
-        content = b"".join(orjson.dumps(line) + b"\n" for line in lines)
+        content = b"".join(json_bytes(line) + b"\n" for line in lines)
         self._write_noted(self.folder / f"{self.timestamp}_samples_{task}.jsonl", content)
 
     def _write_noted(self, path: Path, content: bytes) -> None:
@@ -182,7 +183,7 @@ def _check_own(path: Path) -> None:
 
 
 def _pretty(value: object) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    return json_bytes(value, orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 _MEND = "choose another place with --output-path DIR, or free some space"

@@ -89,8 +89,11 @@ def _mend(faulty: Sequence[RunAudit], kinds: Collection[StrEnum]) -> str:
     """Says what to do: fair scoring helps where it has a number, and not where a model gave no answers."""
     if Kind.REPLIES in kinds:
         return "read the replies in the samples files, mend the model, and evaluate again:  babycli eval"
-    if any(metric.fair is not None for of_run in faulty for metric in of_run.metrics):
+    metrics = [metric for of_run in faulty for metric in of_run.metrics]
+    if any(metric.fair is not None and _is_alarming(metric) for metric in metrics):
         return "use the fair column, or evaluate again:  babycli eval"
+    if kinds <= {Kind.LIMIT}:
+        return "evaluate all trials, without --limit, or say of which ones the numbers are:  babycli eval"
     return "get the files that are named, or evaluate again:  babycli eval"
 
 
@@ -100,7 +103,8 @@ def _grid(audited: RunAudit) -> Grid:
     notes = [f"{'' if not f.task else f.task + ': '}{f.kind}: {f.detail}" for f in audited.findings]
     heads = (("", "logged"), ("fair", "scoring"), ("", "n"))
     is_of_model = run.is_control and not run.model.startswith("control:")
-    model = f"{run.model}, a control" if is_of_model else run.model
+    named = f" (control: {run.control})" if run.control else ", a control"
+    model = f"{run.model}{named}" if is_of_model else run.model
     title = f"{model} ({run.program}, {run.date})\n{run.path}" if run.tasks or run.unknown_tasks else str(run.path)
     return Grid("task", heads, (lines,) if lines else (), tuple(notes or ["nothing found"]), title)
 
@@ -113,10 +117,21 @@ def _is_as_its_twin(metric: AuditedMetric, others: Sequence[AuditedMetric]) -> b
 
 
 def _line(metric: AuditedMetric) -> Line:
+    name = " ".join(heading((metric.task, metric.metric)))
+    return Line(name, (*_texts(metric), str(metric.n_trials)), "alarm" if _is_alarming(metric) else "")
+
+
+def _texts(metric: AuditedMetric) -> tuple[str, str]:
+    """Writes the logged number and the fair one."""
     known = metric_of(metric.task, metric.metric)
     logged, fair = ("?" if v is None else values.number(known, v) for v in (metric.logged, metric.fair))
-    name = " ".join(heading((metric.task, metric.metric)))
-    return Line(name, (logged, fair, str(metric.n_trials)), "alarm" if logged != fair else "")
+    return logged, fair
+
+
+def _is_alarming(metric: AuditedMetric) -> bool:
+    """Tells whether fair scoring shows another number than the log."""
+    logged, fair = _texts(metric)
+    return logged != fair
 
 
 def _records(audited: RunAudit) -> list[dict[str, object]]:

@@ -15,7 +15,6 @@ from babycli.domain import Metric
 from babycli.errors import DataError
 from babycli.report import values
 from babycli.report.grid import Grid, Line
-from babycli.report.notes import scales_note
 from babycli.report.records import names_of, settings_of
 from babycli.report.rows import Column, TableRow
 from babycli.report.sheet import Sheet
@@ -23,7 +22,7 @@ from babycli.report.tables import heading
 from babycli.report.trials import Floats
 from babycli.report.turns import turn_scores
 from babycli.stats import mean_test, wilson95
-from babycli.tasks.about import about, in_order, known, with_siblings
+from babycli.tasks.about import about, in_order, known
 from babycli.tasks.groups import Grouping
 from babycli.wording import natural_order
 
@@ -136,11 +135,21 @@ def _grid(breakdowns: Sequence[Breakdown], n_before: int) -> Grid:
     legend = [f"[{i}] {label}" for i, label in zip(numbers, labels, strict=True)] if many else labels
     over, under = heading((first.task, first.metric.name))
     under = RIGHT if first.by.is_of_turns else under  # in a turn, the answer is right or not
-    scales = scales_note(with_siblings([first.task]))
-    notes = [*legend, f"{scales} Few trials in a group tell little: --format csv has intervals."]
+    scales = values.with_scales([first.metric], shares="Shares of 100 %")[0]
+    notes = [*legend, f"{scales}. Few trials in a group tell little: --format csv has intervals."]
     notes += _time_notes(breakdowns)
     title = f"{over} {under} by {first.by.name}"
-    return Grid(first.by.name, tuple(heads), (tuple(lines),), tuple(notes), title)
+    caption = _caption(first, f"{over} {under}", legend, _time_notes(breakdowns))
+    return Grid(first.by.name, tuple(heads), (tuple(lines),), tuple(notes), title, caption=caption)
+
+
+def _caption(first: Breakdown, score: str, legend: Sequence[str], time_notes: Sequence[str]) -> str:
+    """Says what a table in a paper shows: of whom, in which unit, and what n counts."""
+    of_whom = f": {'; '.join(legend)}" if len(legend) > 1 else f" of {legend[0]}"
+    scale = values.with_scales([first.metric], "×", "Shares of 100 %")[0]
+    unit = "conversations" if first.by.is_of_turns else about(first.task).unit
+    told = [f"{score} by {first.by.name}{of_whom}.", f"{scale}; n: {unit} in a group.", *time_notes]
+    return " ".join(told)
 
 
 def _time_notes(breakdowns: Sequence[Breakdown]) -> list[str]:

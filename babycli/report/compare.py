@@ -17,7 +17,13 @@ from babycli.errors import DataError, UsageError
 from babycli.report.measure import SEED, Interval
 from babycli.report.rows import Column, TableRow
 from babycli.report.runs import Run
-from babycli.report.samples_of_tasks import are_parts_of_one, on_common_trials, row_with, sampling_problem
+from babycli.report.samples_of_tasks import (
+    are_parts_of_one,
+    limit_problem,
+    on_common_trials,
+    row_with,
+    sampling_problem,
+)
 from babycli.report.trials import Floats, TaskTrials
 from babycli.report.values import goodness, span
 from babycli.stats import (
@@ -129,6 +135,9 @@ def pairing_problem(task: str, first: Run, second: Run) -> str | None:
         if what == "images" and are_parts_of_one(first, second):
             continue  # the digest is of all pictures that a run saw, and these runs saw more or fewer
         if a is not None and b is not None and a != b:
+            # So many pictures more or fewer are no other pictures.
+            if what == "images" and (limited := limit_problem(first, second)):
+                return limited
             return f"were run on different {what} ({a[:12]}… and {b[:12]}…)"
     if first.identity is not None and second.identity is not None:
         asked, other_asked = (identity.question.tasks.get(task) for identity in (first.identity, second.identity))
@@ -145,6 +154,8 @@ def pairing_problem(task: str, first: Run, second: Run) -> str | None:
             return f"were run on different items: {kind} of {n_others} trials differ"
     ids, others = one.trial_ids, other.trial_ids
     if ids != others:
+        if limited := limit_problem(first, second):
+            return limited
         return f"were run on different items: {len(ids)} and {len(others)}, {len({*ids} & {*others})} of them the same"
     return None
 

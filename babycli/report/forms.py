@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babycli.wording import printable
+from babycli.wording import printable, written_in
 
 if TYPE_CHECKING:
     from babycli.data.root import DatasetRoot
@@ -34,6 +34,7 @@ class Terminal:
 
     width: int
     has_colours: bool
+    encoding: str = "utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,9 @@ def form_of_file(path: Path) -> Form | None:
 def _as_text(sheet: Sheet, terminal: Terminal) -> str:
     from babycli.report import grid
 
-    return "\n".join(grid.as_text(each, terminal.width, terminal.has_colours) for each in sheet.grids)
+    return "\n".join(
+        grid.as_text(each, terminal.width, terminal.has_colours, terminal.encoding) for each in sheet.grids
+    )
 
 
 def _as_markdown(sheet: Sheet, terminal: Terminal) -> str:
@@ -143,26 +146,25 @@ def as_json(document: Any) -> str:
     """
     import orjson
 
-    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-    try:
-        text = orjson.dumps(document, option=options).decode()
-    except TypeError:
-        text = orjson.dumps(_as_unicode(document), option=options).decode()
+    from babycli.logs.json_bytes import json_bytes
+
+    text = json_bytes(document, orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
     return "\n".join(line if line.isprintable() else "".join(map(_escaped, line)) for line in text.split("\n"))
+
+
+def json_in(text: str, encoding: str) -> str:
+    """Gives JSON in the characters of an encoding; others are escaped, as JSON can."""
+    return text if written_in(text, encoding) == text else "".join(c if c.isascii() else _as_escape(c) for c in text)
 
 
 def _escaped(character: str) -> str:
     if character.isprintable():
         return character
-    return json.dumps(character)[1:-1] if character != _DELETE else "\\u007f"
+    return _as_escape(character) if character != _DELETE else "\\u007f"
 
 
-def _as_unicode(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode(errors="backslashreplace").decode()
-    if isinstance(value, Mapping):
-        return {_as_unicode(key): _as_unicode(inner) for key, inner in value.items()}
-    return [_as_unicode(inner) for inner in value] if isinstance(value, list | tuple) else value
+def _as_escape(character: str) -> str:
+    return json.dumps(character)[1:-1]
 
 
 def _as_json(sheet: Sheet, terminal: Terminal) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from babycli.wording import printable, printable_lines
+from babycli.wording import printable, printable_lines, written_in
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -44,13 +44,17 @@ class Grid:
     notes: tuple[str, ...] = ()
     title: str = ""
     left: tuple[int, ...] = ()  # columns of words, which are aligned on the left
+    caption: str = ""  # in a paper, in the place of title and notes
 
 
-def as_text(grid: Grid, width: int, is_terminal: bool) -> str:
-    """Writes it for a terminal of that many columns, with colours if it is one; columns that do not fit follow."""
+def as_text(grid: Grid, width: int, is_terminal: bool, encoding: str = "utf-8") -> str:
+    """Writes it for a terminal of that many columns, with colours if it is one; columns that do not fit follow.
+
+    Signs that the terminal's encoding does not have are told in ASCII, before anything is set in columns.
+    """
     from rich.console import Console
 
-    grid = _printable(grid)
+    grid = _printable(grid, encoding)
     stream = io.StringIO()
     console = Console(file=stream, width=width, force_terminal=is_terminal, highlight=False, markup=False, emoji=False)
     lines = [line for section in grid.sections for line in section]
@@ -68,17 +72,21 @@ def as_text(grid: Grid, width: int, is_terminal: bool) -> str:
     return "\n".join(text.rstrip() for text in stream.getvalue().split("\n")).lstrip("\n")
 
 
-def _printable(grid: Grid) -> Grid:
+def _printable(grid: Grid, encoding: str = "utf-8") -> Grid:
     """Gives the grid with a blank for each character that steers a terminal or ends a line; a title keeps its lines."""
+
+    def told(text: str) -> str:
+        return written_in(printable(text), encoding)
+
     return replace(
         grid,
-        heads=tuple((printable(over), printable(under)) for over, under in grid.heads),
+        heads=tuple((told(over), told(under)) for over, under in grid.heads),
         sections=tuple(
-            tuple(Line(printable(line.label), tuple(map(printable, line.cells)), line.tone) for line in section)
+            tuple(Line(told(line.label), tuple(map(told, line.cells)), line.tone) for line in section)
             for section in grid.sections
         ),
-        notes=tuple(map(printable, grid.notes)),
-        title=printable_lines(grid.title),
+        notes=tuple(map(told, grid.notes)),
+        title=written_in(printable_lines(grid.title), encoding),
     )
 
 
@@ -171,7 +179,7 @@ def as_latex(grid: Grid) -> str:
     for section in grid.sections:
         bodies.append([" & ".join(latex_text(t) for t in (line.label, *line.cells)) + r" \\" for line in section])
     body = [line for i, lines in enumerate(bodies) for line in ([r"\midrule"] if i else []) + lines]
-    caption = " ".join([f"{grid.title}." if grid.title else "", *grid.notes]).strip()
+    caption = grid.caption or " ".join([f"{grid.title}." if grid.title else "", *grid.notes]).strip()
     head = " & ".join([latex_text(grid.first), *heads]) + r" \\"
     needs = r"% Needs \usepackage{booktabs,graphicx,longtable}"
     return "\n".join([needs, *latex_table(latex_text(caption), "", f"l{kinds}", [head], body), ""])

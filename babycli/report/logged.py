@@ -122,6 +122,7 @@ class LoggedRun:
     wrapper: str = ""  # the name of the model's code in another program, which it has beside the weights'
     offset: int = 0  # as given
     data: str = ""  # the set of data, where the log says it
+    control: str = ""  # which one it is, where the log says it
 
     @property
     def results(self) -> dict[tuple[str, str], float]:
@@ -230,6 +231,7 @@ def read_own(document: Document) -> LoggedRun:
         tasks={name: _own_task(document, task, limit, scoring) for name, task in tasks.items()},
         unknown_tasks=unknown_tasks(fields, all_tasks()),
         is_control=bool(fields.get("control")),
+        control=text(mapping(fields.get("control")).get("kind")) or text(fields.get("control")),
         faults=(*faults_of(document), *samples_without_results(document)),
     )
 

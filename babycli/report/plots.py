@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 MAX_ROWS = 60  # of a forest plot: beyond that the names cannot be read
 MAX_PANELS = 8  # side by side
 MAX_BANDS = 3  # intervals of so many lines can be told apart
+MAX_MONTHS = 12  # that have room for their names side by side
 _MOST_CHARACTERS = 100  # of a name
 _WIDEST_IN = 300  # as wide or high as a picture of 200 dots an inch can be
 _INK, _QUIET, _CONTROL = "#1f2933", "#8a94a0", "#b45309"
@@ -305,15 +306,17 @@ def _over_time(breakdowns: Sequence[Breakdown]) -> Figure:
     """Draws scores over the months of their groups; a panel for each task, a line for each model."""
     tasks = list(dict.fromkeys(each.task for each in breakdowns))
     labels = list(dict.fromkeys(each.row.label for each in breakdowns))
-    figure = _new_figure(8, 0.4 + 2.2 * len(tasks))
+    # The names stand above the panels: beside them, long ones would leave these no room.
+    figure = _new_figure(8, 0.4 + 0.17 * len(labels) + 2.2 * len(tasks))
     panels = figure.subplots(len(tasks), 1, sharex=True, squeeze=False)[:, 0]
-    lines = {}
+    lines, shown = {}, set()
     for panel, task in zip(panels, tasks, strict=True):
         of_task = [each for each in breakdowns if each.task == task]
         metric = of_task[0].metric
         for each in of_task:
             months = by_month(each)
             at = np.array([month.month for month in months], dtype="datetime64[M]")
+            shown |= {*at}
             number = labels.index(each.row.label)
             colour, style = _COLOURS[number % len(_COLOURS)], ("-", "--", ":")[number // len(_COLOURS) % 3]
             heights = [metric.shown_scale * month.value for month in months]
@@ -322,12 +325,22 @@ def _over_time(breakdowns: Sequence[Breakdown]) -> Figure:
                 _band(panel, at, [month.ci95 or (month.value, month.value) for month in months], metric, colour)
         _chance_line(panel, metric, vertical=False)
         panel.set_title(_words(" ".join(heading((task, metric.name)))), loc="left")
+    if shown:
+        ticks = _ticks(min(shown), max(shown))
+        panels[-1].set_xticks(ticks, [str(month) for month in ticks])
     bands = ", 95 % interval of a share of the month's trials" if len(labels) <= MAX_BANDS else ""
     panels[-1].set_xlabel(f"{_months_told(breakdowns[0].by)}{bands}")
     figure.legend(
-        [lines[label] for label in labels], list(map(_words, labels)), loc="outside right upper", frameon=False
+        [lines[label] for label in labels], list(map(_words, labels)), loc="outside upper left", frameon=False
     )
     return figure
+
+
+def _ticks(first: np.datetime64, last: np.datetime64) -> list[np.datetime64]:
+    """Gives the months that are named: every month, or every second, third, ... of a longer time."""
+    needed = (int((last - first).astype(int)) + MAX_MONTHS) // MAX_MONTHS
+    step = next((step for step in (1, 2, 3, 4, 6) if step >= needed), -(-needed // 12) * 12)
+    return list(np.arange(first, last + 1, step))
 
 
 def _months_told(by: Grouping) -> str:

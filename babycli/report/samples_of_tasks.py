@@ -25,6 +25,14 @@ def sampling_problem(first: Run, second: Run) -> str:
     return f"saw samples of other seeds ({seeds[0]} and {seeds[1]})" if len(seeds) > 1 else ""
 
 
+def limit_problem(first: Run, second: Run) -> str:
+    """Says that runs saw other trials because of other limits; "" where their limits are the same."""
+    if first.limit == second.limit:
+        return ""
+    one, other = ("all" if run.limit is None else f"the first {run.limit:g}" for run in (first, second))
+    return f"saw other trials: {one} and {other} of each task (--limit)"
+
+
 def are_parts_of_one(first: Run, second: Run) -> bool:
     """Tells whether one of two runs holds the trials of the other, because that saw a smaller sample."""
     return first.sample != second.sample and not sampling_problem(first, second)

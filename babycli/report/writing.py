@@ -18,7 +18,7 @@ from babycli.report import audit_sheet, breakdown, differences, item_sheets, plo
 from babycli.report.baselines import read_baselines
 from babycli.report.choosing import MAIN, Choice, chosen, columns_of
 from babycli.report.compare import Comparison, compare, find_rows, rows_of
-from babycli.report.forms import Everything, Form, ModelForm, PageForm, SheetForm, Terminal, form_of_file
+from babycli.report.forms import Everything, Form, ModelForm, PageForm, SheetForm, Terminal, form_of_file, json_in
 from babycli.report.item_sheets import ItemList
 from babycli.report.load import label_rows_of, load_places, unfinished_runs
 from babycli.report.runs import Logs
@@ -145,6 +145,8 @@ def put(text: str, output: Path | None, say: Callable[[str], None]) -> None:
 
 
 def _put(text: str, wanted: Wanted, say: Callable[[str], None]) -> None:
+    if wanted.output is None and wanted.form.extension == "json":
+        text = json_in(text, wanted.terminal.encoding)
     put(text, wanted.output, say)
     if wanted.output is None:
         return

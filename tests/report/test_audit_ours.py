@@ -19,6 +19,7 @@ from babycli.report.samples import decide
 from babycli.tasks import all_tasks
 from babycli.tasks.base import Asking, replay
 from babycli.wording import Scoring
+from tests.conftest import Babycli
 from tests.interop.lmms_logs import CAPTIONS, LABELS, N_ROWS, TASKS, Log, Losses, random_losses
 from tests.interop.test_audit import detail, fair, named
 from tests.report.spoiled import spoiled
@@ -130,6 +131,20 @@ def test_the_limit_of_a_run_of_ours_counts_trials(tmp_path: Path) -> None:
     found = audit(our_log(random_losses(), Scoring.FAIR, limit=10).write(tmp_path))
     assert named(found) == {(task, Kind.LIMIT) for task in TASKS}
     assert found.findings[0].detail == "only the first 10 of 2200 trials"
+
+
+def test_an_audit_of_limited_runs_names_the_control_and_sends_nobody_to_an_equal_column(
+    dataset: Path, tmp_path: Path, babycli: Babycli
+) -> None:
+    words = ("--model", "babyllava-tiny", "--tasks", "vtwt", "--limit", 3, "--data", dataset)
+    assert babycli("eval", *words, "--control", "blind", "--output-path", tmp_path).code == 0
+    ran = babycli("report", tmp_path, "--audit")
+    assert ran.code == 7
+    assert ran.out.startswith("babyllava-tiny (control: blind) (babycli, 20")
+    assert ran.err == (
+        "babycli: 1 of 1 runs have numbers that must not be trusted as they are\n"
+        "  mend: evaluate all trials, without --limit, or say of which ones the numbers are:  babycli eval\n"
+    )
 
 
 def test_skipped_and_non_finite_trials_of_a_run_of_ours(tmp_path: Path) -> None:

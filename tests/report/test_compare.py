@@ -132,10 +132,23 @@ def test_other_labels_or_images_are_refused(what: str, logs: Path, babycli: Baby
 
 
 def test_other_items_are_refused(logs: Path, babycli: Babycli) -> None:
-    write_run(logs, "c", drawn(5, {"vtwt": 0.5}, {"vtwt": 40}), config={"limit": 40})
+    write_run(logs, "c", drawn(5, {"vtwt": 0.5}, {"vtwt": 40}))
     ran = babycli("report", logs, "--compare", "lab/a", "c")
     assert ran.code == 3
     assert "different items: 967 and 40, 40 of them the same" in ran.err
+
+
+def test_other_limits_are_named_and_no_image_is_blamed(logs: Path, babycli: Babycli) -> None:
+    for name, n in (("c", 60), ("d", 200)):
+        digests = {"vtwt": f"{n} images"}
+        write_run(logs, name, drawn(5, {"vtwt": 0.5}, {"vtwt": n}), limit=n, config={"limit": n}, images_sha256=digests)
+    ran = babycli("report", logs, "--compare", "c", "d")
+    assert (ran.code, ran.out) == (3, "")
+    assert "saw other trials: the first 60 and the first 200 of each task (--limit)\n" in ran.err
+    assert "with the same --limit" in ran.err
+    assert "images" not in ran.err
+    ran = babycli("report", logs, "--compare", "lab/a", "d")
+    assert "saw other trials: all and the first 200 of each task (--limit)\n" in ran.err
 
 
 def test_demo_and_saycam_are_not_compared(logs: Path, babycli: Babycli) -> None:

@@ -83,6 +83,22 @@ def test_runs_on_other_data_are_not_tested_against_each_other(tmp_path: Path, ba
     assert "***" not in latex.split(r"\midrule")[1]
 
 
+def test_a_caption_of_groups_names_model_and_unit_and_speaks_of_no_other_form(logs: Path, babycli: Babycli) -> None:
+    for models, by, told in (
+        ("lab/worse", "word", r"VTWT acc by word of lab/worse. Shares of 100 \%; n: trials in a group."),
+        ("lab/worse,lab/equal", "word", r"VTWT acc by word: [1] lab/worse; [2] lab/equal. Shares of 100 \%; n: trials"),
+        (
+            "lab/worse",
+            "session",
+            r"Caption METEOR by session of lab/worse. METEOR $\times$ 100; n: captions in",
+        ),
+    ):
+        words = ("--models", models, "--no-controls", "--by", by, "--format", "latex")
+        captions = re.findall(r"\\caption\{(.*)\}", babycli("report", logs, *words).out)
+        assert any(caption.startswith(told) for caption in captions), captions
+        assert "--format" not in "".join(captions)
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 from pathlib import Path
@@ -353,3 +354,19 @@ def test_months_hold_the_trials_of_their_sessions(tmp_path: Path) -> None:
     assert months[0].n_trials == january.sum()
     assert months[0].value == pytest.approx(of_trials[january].mean(), abs=1e-12)
     assert sum(month.n_trials for month in months) == 967
+
+
+@pytest.mark.parametrize("n_months", [3, 12, 13, 40, 200])
+def test_the_names_of_months_do_not_overlap(n_months: int, tmp_path: Path, babycli: Babycli) -> None:
+    sessions = [f"S_{2012 + i % n_months // 12}{1 + i % n_months % 12:02}01_{i:04}" for i in range(967)]
+    long = "lab/a-long-name-of-a-model-that-tells-of-all-its-settings-and-more/checkpoint-100000"
+    write_run(tmp_path, long, drawn(1, {"vtwt": 0.7}), grouped={"vtwt": {"session": sessions}})
+    assert babycli("report", tmp_path, "--by", "session", "--plot", tmp_path / "p.svg").code == 0
+    texts = re.findall(
+        r"<text [^>]*?([-.\d]+) +[-.\d]+\)?\"[^>]*>(\d{4}-\d\d)</text>", (tmp_path / "p.svg").read_text()
+    )
+    places = sorted((float(x), month) for x, month in texts)
+    assert 3 <= len(places) <= 12
+    assert [month for _, month in places] == sorted(month for _, month in places)
+    apart = [right - left for (left, _), (right, _) in itertools.pairwise(places)]
+    assert min(apart) > 38  # points; such a name is 36 wide

@@ -142,7 +142,7 @@ class _Tokenizers:
         try_tokenizer(path, content)
         self._path = path
         with self._called():
-            self._backend: Any = Backend.from_buffer(content) if content else Backend.from_file(str(path))
+            self._backend: Any = Backend.from_buffer(content or read_file(path))
             for token in special.added:  # a token that the file lacks (for instance a later [PAD]) gets the next id
                 new = AddedToken(token.text, special=token.is_special, normalized=not token.is_special)
                 if token.is_special:
