@@ -21,7 +21,7 @@ from babycli.commands.interrupts import was_interrupted
 from babycli.commands.library_talk import without_library_talk
 from babycli.commands.on_use import OnUse, group_of
 from babycli.commands.options import say
-from babycli.commands.streams import guard_streams, watching_stderr
+from babycli.commands.streams import guard_streams, naming, watching_stderr
 from babycli.errors import (
     LIMITS,
     BabycliError,
@@ -128,7 +128,7 @@ def _babycli(
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code (see babycli.errors.ExitCode). A bug raises."""
     typed = list(sys.argv[1:] if argv is None else argv)
-    with watching_stderr(), without_library_talk():
+    with watching_stderr(), without_library_talk(), naming(typed):
         try:
             _check_system(typed)
             _forget_odd_sizes()

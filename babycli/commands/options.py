@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from babycli.commands.streams import begin_line
+from babycli.commands.streams import begin_line, on_one_line
 from babycli.errors import UsageError
 from babycli.wording import printable_lines
 
@@ -74,12 +74,12 @@ JsonOption = Annotated[
 def say(message: str) -> None:
     """Writes a message to stderr, on a line of its own; stdout is for data. Names in it do not steer the terminal."""
     begin_line()
-    print(printable_lines(message), file=sys.stderr)
+    print(printable_lines(on_one_line(message)), file=sys.stderr)
 
 
 def tell(text: object, flush: bool = False) -> None:
     """Writes lines to stdout for people. Names in them that would steer the terminal do not."""
-    print(printable_lines(str(text)), flush=flush)
+    print(printable_lines(on_one_line(str(text))), flush=flush)
 
 
 def tell_wrapped(line: str, indent: int) -> None:

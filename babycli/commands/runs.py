@@ -24,7 +24,7 @@ from babycli.report import values
 from babycli.report.run_list import UNDER_WAY, UNREADABLE, ListedRun, find_run, is_under_way, list_runs
 from babycli.report.tables import in_table_order
 from babycli.tasks.about import about, metric_of
-from babycli.wording import did_you_mean
+from babycli.wording import did_you_mean, printable
 
 app = typer.Typer(cls=Group, invoke_without_command=True)
 LogsOption = Annotated[Path, typer.Option("--logs", metavar="DIR", help="The folder of the runs.")]
@@ -187,7 +187,7 @@ def _one(wanted: str, logs: Path, runs: Sequence[ListedRun]) -> ListedRun:
     if len(found) == 1:
         return found[0]
     shown = found or runs
-    names = "".join(f"\n  {run.folder}  {run.label}" for run in shown[:_SHOWN])
+    names = "".join("\n  " + printable(f"{run.folder}  {run.label}") for run in shown[:_SHOWN])
     more = f"\n  and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
     if found:
         raise UsageError(f"{wanted!r} fits {len(found)} runs:{names}{more}", "give the folder of one")

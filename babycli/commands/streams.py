@@ -3,7 +3,8 @@
 Owns what happens when one is closed, on a full disk, or has lost its reader: the command goes on to its end, and
 standard output that lost something is told. Owns whether the last line is still open, so that a message begins on a
 line of its own, also below somebody else's progress bar, that no words of anybody on stderr turn text around or hide in
-it, and how a sign is told that the stream's encoding does not have. Never decides what is said.
+it, and how a sign is told that the stream's encoding does not have. Owns that a name of several lines stays on one.
+Never decides what is said.
 """
 
 from __future__ import annotations
@@ -11,11 +12,17 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from typing import TextIO
 
 from babycli.wording import printable, written_in
+
+_BETWEEN_PARTS = re.compile(r"[/=,:]")  # of a path, or of what an option takes
+_BREAKS_LINE = re.compile(r"[\n\r\t\v\f\x1c-\x1e\x85\u2028\u2029]")
+_broken_names: ContextVar[tuple[str, ...]] = ContextVar("_broken_names", default=())
 
 
 class Stream(io.TextIOBase):
@@ -96,6 +103,32 @@ def watching_stderr() -> Iterator[None]:
         yield
     finally:
         sys.stderr = before
+
+
+@contextlib.contextmanager
+def naming(words: Sequence[str]) -> Iterator[None]:
+    """Lets ``on_one_line`` know, in the block, which names a user has typed or works in."""
+    told = [*words, os.environ.get("BABYCLI_DATA", ""), *_here()]
+    parts = {part for word in told for part in _BETWEEN_PARTS.split(word) if part.strip() and _BREAKS_LINE.search(part)}
+    before = _broken_names.set(tuple(sorted(parts, key=len, reverse=True)))
+    try:
+        yield
+    finally:
+        _broken_names.reset(before)
+
+
+def _here() -> list[str]:
+    try:
+        return [os.getcwd()]  # noqa: PTH109
+    except OSError:  # the folder has been removed
+        return []
+
+
+def on_one_line(text: str) -> str:
+    """Gives a message in which no name that a user has typed begins a new line: ``a\\nb``."""
+    for name in _broken_names.get():
+        text = text.replace(name, "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name))
+    return text
 
 
 def begin_line() -> None:

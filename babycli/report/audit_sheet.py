@@ -105,7 +105,8 @@ def _grid(audited: RunAudit) -> Grid:
     is_of_model = run.is_control and not run.model.startswith("control:")
     named = f" (control: {run.control})" if run.control else ", a control"
     model = f"{run.model}{named}" if is_of_model else run.model
-    title = f"{model} ({run.program}, {run.date})\n{run.path}" if run.tasks or run.unknown_tasks else str(run.path)
+    told = [f"{model} ({run.program}, {run.date})"] if run.tasks or run.unknown_tasks else []
+    title = "\n".join(map(printable, (*told, str(run.path))))
     return Grid("task", heads, (lines,) if lines else (), tuple(notes or ["nothing found"]), title)
 
 
