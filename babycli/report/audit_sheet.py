@@ -5,7 +5,8 @@ Owns which files are audited and how it is told. The checks are those of audit.p
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -85,7 +86,7 @@ def raise_if_untrusted(audited: Sequence[RunAudit]) -> None:
         )
 
 
-def _mend(faulty: Sequence[RunAudit], kinds: Collection[StrEnum]) -> str:
+def _mend(faulty: Sequence[RunAudit], kinds: AbstractSet[StrEnum]) -> str:
     """Says what to do: fair scoring helps where it has a number, and not where a model gave no answers."""
     if Kind.REPLIES in kinds:
         return "read the replies in the samples files, mend the model, and evaluate again:  babycli eval"
