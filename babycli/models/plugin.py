@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from inspect import getdoc, getsourcefile, isclass
+from inspect import Parameter, getdoc, getsourcefile, isclass, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -192,10 +192,29 @@ def load(spec: ModelSpec, place: Path) -> PluginModel:
     """Makes an object of the user's class; see babycli.models.base.Loader."""
     user_class = _find_class(spec.source)
     abilities = _abilities(user_class)
+    _check_arguments(user_class, spec.args)
     with explained(f"{user_class.source}: cannot make a {user_class.own_class.__name__}", user_class.file):
         own = user_class.own_class(device=spec.device, dtype=spec.dtype, **spec.args)
     known = getattr(own, "n_parameters", None)
     return _as_model(own, user_class, spec, abilities, spec.args, known if isinstance(known, int) else None)
+
+
+def _check_arguments(user_class: _UserClass, args: Mapping[str, str]) -> None:
+    """Checks that the class can be made with these arguments, as far as it tells its own. Raises UsageError."""
+    try:
+        parameters = signature(user_class.own_class).parameters.values()
+    except (TypeError, ValueError):  # it is not written in Python
+        return
+    if any(parameter.kind == Parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    by_name, name = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY), user_class.own_class.__name__
+    known = [p.name for p in parameters if p.kind in by_name and p.name not in ("device", "dtype")]
+    for key in args:
+        if key not in known:
+            raise UsageError(
+                f"{user_class.source}: {name} has no argument {key!r}.{did_you_mean(key, known)}",
+                f"--model-args takes: {', '.join(known)}" if known else "leave out --model-args",
+            )
 
 
 def abilities_of(own: object) -> Abilities:

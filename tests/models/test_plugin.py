@@ -453,6 +453,17 @@ def test_wrong_names(evaluate: Evaluate, tmp_path: Path) -> None:
     assert_explained(evaluate("--model", tmp_path / "other.py:Mine"), 2, "there is no file", "other.py")
 
 
+def test_an_argument_that_the_class_has_not(evaluate: Evaluate, tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.py", TEXT_LENGTH)
+    ran = evaluate("--model", path, "--model-args", "facto=2")
+    assert_explained(ran, 2, "Mine has no argument 'facto'", "Did you mean 'factor'?")
+    assert "mend: --model-args takes: factor\n" in ran.err
+    path = write(tmp_path / "none.py", TEXT_LENGTH.replace(', factor="1"', "").replace("float(factor)", "1.0"))
+    assert "leave out --model-args" in evaluate("--model", path, "--model-args", "facto=2").err
+    path = write(tmp_path / "any.py", TEXT_LENGTH.replace('factor="1"', 'factor="1", **others'))
+    assert evaluate("--model", path, "--model-args", "facto=2", "--tasks", "vtwt", "--limit", 1).code == 0
+
+
 def test_a_file_leaves_nothing_on_the_path(evaluate: Evaluate, tmp_path: Path) -> None:
     before = list(sys.path)
     evaluate("--model", write(tmp_path / "mine.py", "raise RuntimeError('no')\n"))
