@@ -265,6 +265,10 @@ def explained(path: Path) -> Iterator[None]:
         raise DataError(f"cannot read {error.filename}: {error.strerror}", "move it away") from error
     except OSError as error:
         raise_limit(error)
+        if isinstance(error, IsADirectoryError):
+            raise DataError(
+                f"cannot write {path}: a folder is there", "name a file, or move the folder away"
+            ) from error
         raise DataError(
             f"cannot write {path}: {error.strerror}",
             "make room or make that place writable, or name another (--data for the dataset, --output for a table)",

@@ -194,7 +194,7 @@ class Runs:
     def __repr__(self) -> str:
         scores = [s for s in self.scores if s.is_main]
         said = "".join(f"\n  {s.label}: {s.task} {s.metric} {s.value:.4g} (n {s.n_units})" for s in scores[:20])
-        return f"<{len(self)} runs{said}{' …' if len(scores) > 20 else ''}>"
+        return f"<{len(self)} run{'' if len(self) == 1 else 's'}{said}{' …' if len(scores) > 20 else ''}>"
 
 
 def _run(row: TableRow, run: Run) -> RunRecord:

@@ -199,6 +199,12 @@ def test_output_goes_to_a_file(logs: Path, babycli: Babycli, tmp_path: Path) -> 
     assert (tmp_path / "table.md").read_text().startswith("| model |")
 
 
+def test_a_folder_in_the_place_of_the_output_is_named(logs: Path, babycli: Babycli, tmp_path: Path) -> None:
+    ran = babycli("report", logs, "--output", tmp_path)
+    assert ran.code == 3
+    assert f"cannot write {tmp_path}: a folder is there\n  mend: name a file" in ran.err
+
+
 def test_one_results_file_can_be_named(logs: Path, babycli: Babycli) -> None:
     (path,) = logs.glob("lab__one/*/*_results.json")
     out = babycli("report", path).out
