@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import glob
+import os
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -146,7 +147,8 @@ def local_family(resolved: Resolved) -> Family | None:
     if not is_adapter(place):
         return _family_of(place, None)
     base = in_home(base_named_by(place))
-    return _family_of(base, place) if base.name and base.is_dir() else None
+    is_here = bool(base.name) and os.path.isdir(base)  # pathlib raises OSError for too long a name
+    return _family_of(base, place) if is_here else None
 
 
 def load_model(resolved: Resolved, spec: ModelSpec) -> Model:

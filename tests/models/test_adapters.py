@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from babycli.models.base import Model
+from babycli.models.parts import adapters
 from tests import checkpoints
 from tests.conftest import Babycli
 from tests.hf_checkpoints import LIBRARY, write_hf
@@ -233,6 +234,7 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
         ({"alpha_pattern": {"q_proj": None}}, "q_proj"),
         ({"alpha_pattern": {"(": 2}}, "alpha_pattern"),
         ({"alpha_pattern": "q_proj"}, "alpha_pattern"),
+        ({"alpha_pattern": {"x{99999999999}": 2}}, "repetition number is too large"),
         ({"use_dora": True}, "lora_magnitude_vector"),
     ],
 )
@@ -241,6 +243,14 @@ def test_other_kinds_of_adapters(
 ) -> None:
     edit_json(pair[1] / "adapter_config.json", **settings)
     assert_explained(evaluate("--model", pair[1]), 5, pair[1], says)
+
+
+def test_a_pattern_that_takes_years_to_match(
+    pair: tuple[Path, Path], evaluate: Evaluate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapters, "MATCHING_S", 1)
+    edit_json(pair[1] / "adapter_config.json", alpha_pattern={r"(\w+\.?)+!": 2})
+    assert_explained(evaluate("--model", pair[1]), 5, pair[1], "alpha_pattern", "after 1 s")
 
 
 def test_another_base(pair: tuple[Path, Path], evaluate: Evaluate, tmp_path: Path) -> None:
@@ -258,6 +268,16 @@ def test_a_base_that_is_not_here(pair: tuple[Path, Path], evaluate: Evaluate, ba
     for ran in (evaluate("--model", pair[1]), babycli("models", "show", pair[1])):
         assert_explained(ran, 5, pair[1], f"a LoRA adapter of {pair[0]}")
         assert "--model-args base=" in ran.err
+
+
+def test_a_base_of_a_name_that_no_file_has(pair: tuple[Path, Path], evaluate: Evaluate) -> None:
+    edit_json(pair[1] / "adapter_config.json", base_model_name_or_path="x" * 300)
+    assert_explained(evaluate("--model", pair[1]), 5, pair[1], "a LoRA adapter of")
+
+
+def test_an_adapter_without_weights(pair: tuple[Path, Path], evaluate: Evaluate) -> None:
+    save_file({}, pair[1] / "adapter_model.safetensors")
+    assert_explained(evaluate("--model", pair[1]), 5, pair[1] / "adapter_model.safetensors", "no weights of an adapter")
 
 
 def test_the_base_of_a_whole_model(pair: tuple[Path, Path], evaluate: Evaluate) -> None:

@@ -68,6 +68,7 @@ PICKLES: dict[str, tuple[Callable[[Path], None], str]] = {
     "tuples in tuples, and then no pickle": (with_pickle(nested(40) + b"\xff"), "tuples in tuples"),
     "tuples in tuples, in capitals": (with_pickle(nested(40) + b".", "DATA.PKL"), "tuples in tuples"),
     "tuples in tuples, and then a zip": (zip_behind(nested(40)), "tuples in tuples"),
+    "a level that lies in itself": (with_pickle(b"\x80\x02}q\x00X\x05\x00\x00\x00modelh\x00s."), "without an end"),
     "zeros that are packed": (with_pickle(b"\x80\x02" + ZEROS + b".", packed=True), "would come out of it"),
 }
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from tests.checkpoints import write_checkpoint
 from tests.hf_checkpoints import write_hf
 from tests.models.conftest import Evaluate
-from tests.models.loading import WORDS, edit_json, write_json
+from tests.models.loading import WORDS, edit_json, write_json, write_sentencepiece_checkpoint
 from tests.models.test_bad_checkpoints import Break, as_bin, assert_explained, good
 from tests.models.test_clip import write as write_clip
 
@@ -220,6 +220,27 @@ def test_a_file_that_transformers_would_read_whole(
     (folder / name).parent.mkdir(exist_ok=True)
     sparse(name)(folder)
     assert_explained(evaluate("--model", folder), 5, folder / name, "at most")
+
+
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [
+        pytest.param(good, "config.json", id="settings"),
+        pytest.param(good, "tokenizer.json", id="tokenizer"),
+        pytest.param(write_spelling_clip, "vocab.json", id="vocabulary"),
+        pytest.param(write_spelling_clip, "merges.txt", id="merges"),
+        pytest.param(lambda folder: write_sentencepiece_checkpoint(folder, b"", 9, {}), "tokenizer.model", id="pieces"),
+        pytest.param(lambda folder: write_hf(folder, "llava"), "tokenizer.json", id="tokenizer of transformers"),
+    ],
+)
+def test_a_pointer_of_git_lfs_is_named(
+    write: Callable[[Path], Path], name: str, evaluate: Evaluate, tmp_path: Path
+) -> None:
+    folder = write(tmp_path / "model")
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    ran = evaluate("--model", folder)
+    assert_explained(ran, 5, folder / name, "pointer of Git LFS")
+    assert f"git -C {folder} lfs pull" in ran.err
 
 
 def test_old_files_of_weights_are_looked_through_too(evaluate: Evaluate, tmp_path: Path) -> None:

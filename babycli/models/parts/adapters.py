@@ -14,9 +14,11 @@ Source: merge_and_unload of peft 0.21, and load_pretrained_model in llava/model/
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Callable, Mapping, MutableMapping
+import subprocess
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +28,10 @@ from torch import Tensor
 
 from babycli.errors import ModelError
 from babycli.models.parts import checkpoint
+from babycli.models.parts.apart import command
 from babycli.models.parts.known_keys import is_number, shown
 from babycli.models.parts.weight_files import ADAPTER_CONFIG, ADAPTERS, PARTIAL
-from babycli.wording import listed
+from babycli.wording import all_of, listed, shortened
 
 # Keys of adapter_config.json that decide what is added, that say how the training went, or that name what is in the
 # file of weights anyway. Any other key must have a value that means nothing.
@@ -39,6 +42,15 @@ _IDLE |= {"layers_pattern", "fan_in_fan_out", "loftq_config", "eva_config", "cor
 _IDLE |= {"runtime_config", "ephemeral_gpu_offload", "megatron_core", "qalora_group_size", "peft_version"}
 _IDLE |= {"ensure_weight_tying", "parent_library"}
 _PREFIX = "base_model.model."
+_BY_PEFT = "merge it with PEFT first (merge_and_unload, then save_pretrained), and give the merged folder"
+MATCHING_S = 20  # for patterns that take less than a millisecond
+_MATCHING_BYTES = 1 << 30
+_MATCHING = """
+import json, re
+patterns, modules = json.load(sys.stdin)
+compiled = [re.compile(rf"(.*\\.)?({pattern})") for pattern in patterns]
+print(json.dumps([next((i for i, p in enumerate(compiled) if p.fullmatch(module)), None) for module in modules]))
+"""
 # module.lora_A.weight, module.lora_embedding_A, and the length of each row in DoRA
 _PART = re.compile(r"(?P<module>.+)\.(?P<part>lora_(embedding_)?[AB]|lora_magnitude_vector)(\.weight)?")
 
@@ -90,6 +102,8 @@ def read_adapter(folder: Path) -> Adapter:
             whole |= weights
     if not files:
         raise ModelError(f"{folder} has no weights of an adapter: expected is {ADAPTERS[0]}", "copy it into the folder")
+    if not changes and not whole:
+        raise ModelError(f"{all_of(map(str, files))} holds no weights of an adapter: it would change nothing")
     return Adapter(changes, whole)
 
 
@@ -98,13 +112,13 @@ def _read_settings(file: Path) -> dict[str, Any]:
     if settings.get("peft_type", "LORA") != "LORA":
         raise ModelError(
             f"{file}: an adapter of the kind {shown(settings['peft_type'])} is not merged here; expected is LORA",
-            "merge it with PEFT first (merge_and_unload, then save_pretrained), and give the merged folder",
+            _BY_PEFT,
         )
     for key, value in settings.items():
         if key not in _USED | _IDLE and value not in (None, False, [], {}):
             raise ModelError(
                 f"{file}: {key} {shown(value)} makes another change than LoRA, which is not merged here",
-                "merge it with PEFT first (merge_and_unload, then save_pretrained), and give the merged folder",
+                _BY_PEFT,
             )
     alphas = {"lora_alpha": settings.get("lora_alpha", 8), **_patterns(file, settings)}
     for key, alpha in alphas.items():
@@ -116,12 +130,37 @@ def _read_settings(file: Path) -> dict[str, Any]:
 def _patterns(file: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Gives alpha_pattern: regular expressions for names of modules, each with its alpha. Raises ModelError."""
     patterns = settings.get("alpha_pattern") or {}
+    if not isinstance(patterns, dict):
+        raise ModelError(f"{file}: alpha_pattern {shown(patterns)} is no object of patterns")
+    return patterns
+
+
+def _alphas(file: Path, settings: Mapping[str, Any], modules: Sequence[str]) -> dict[str, float]:
+    """Gives the alpha of each module. Raises ModelError.
+
+    A stranger's pattern may take years to be matched, and nothing can interrupt that: a process of its own does it.
+    """
+    patterns, plain = _patterns(file, settings), float(settings.get("lora_alpha", 8))
+    if not patterns:
+        return dict.fromkeys(modules, plain)
     try:
-        for pattern in patterns:
-            re.compile(pattern)
-        return dict(patterns)
-    except (re.error, TypeError, ValueError) as error:
-        raise ModelError(f"{file}: alpha_pattern {shown(patterns)} is no object of patterns: {error}") from error
+        matched = subprocess.run(
+            command(_MATCHING, _MATCHING_BYTES),
+            input=json.dumps([list(patterns), modules]),
+            capture_output=True,
+            text=True,
+            timeout=MATCHING_S,
+            check=True,
+        )
+        found: list[int | None] = json.loads(matched.stdout)
+    except subprocess.TimeoutExpired as error:
+        why = f"after {MATCHING_S} s it was not matched yet"
+        raise ModelError(f"{file}: alpha_pattern {shown(patterns)} cannot be used: {why}", _BY_PEFT) from error
+    except subprocess.CalledProcessError as error:
+        why = shortened((error.stderr.strip().splitlines() or ["it ends the process that matches it"])[-1])
+        raise ModelError(f"{file}: alpha_pattern {shown(patterns)} cannot be used: {why}", _BY_PEFT) from error
+    values = list(map(float, patterns.values()))
+    return {module: plain if i is None else values[i] for module, i in zip(modules, found, strict=True)}
 
 
 def _sorted_out(
@@ -135,24 +174,24 @@ def _sorted_out(
         if match := _PART.fullmatch(name):
             parts.setdefault(match["module"], {})[match["part"]] = tensor
         elif ".lora_" in name:
-            raise ModelError(f"{file}: {name} is no part of a LoRA that is merged here", "merge it with PEFT first")
+            raise ModelError(f"{file}: {name} is no part of a LoRA that is merged here", _BY_PEFT)
         else:
             plain[name.replace(".modules_to_save.", ".").replace(".base_layer.", ".")] = tensor
-    return {f"{module}.weight": _change(file, settings, module, found) for module, found in parts.items()}, plain
+    alphas = _alphas(file, settings, list(parts))
+    return {f"{m}.weight": _change(file, settings, m, alphas[m], found) for m, found in parts.items()}, plain
 
 
-def _change(file: Path, settings: Mapping[str, Any], module: str, found: Mapping[str, Tensor]) -> Change:
+def _change(file: Path, settings: Mapping[str, Any], module: str, alpha: float, found: Mapping[str, Tensor]) -> Change:
     infix = "embedding_" if "lora_embedding_A" in found else ""
     up, down = found.get(f"lora_{infix}B"), found.get(f"lora_{infix}A")
     if up is None or down is None or up.dim() < 2 or down.dim() < 2 or up.shape[1] != down.shape[0]:
         raise ModelError(f"{file}: {module} lacks lora_A or lora_B, or they do not fit each other")
     lengths = found.get("lora_magnitude_vector")
     if infix and lengths is not None:
-        raise ModelError(f"{file}: use_dora of embeddings ({module}) is not merged here", "merge it with PEFT first")
+        raise ModelError(f"{file}: use_dora of embeddings ({module}) is not merged here", _BY_PEFT)
     if settings.get("use_dora") and lengths is None:
         raise ModelError(f"{file}: use_dora is true, but {module} has no lora_magnitude_vector")
-    fitting = (alpha for key, alpha in _patterns(file, settings).items() if re.fullmatch(rf"(.*\.)?({key})", module))
-    alpha, rank = float(next(fitting, settings.get("lora_alpha", 8))), down.shape[0]
+    rank = down.shape[0]
     scale = alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
     return Change(up, down, scale, lengths, bool(infix))
 

@@ -15,6 +15,7 @@ from typing import Any
 from babycli.errors import ModelError
 from babycli.files import read_file
 from babycli.models.parts.checkpoint import read_json_object
+from babycli.models.parts.lfs import check_fetched
 
 VOCABULARY, MERGES = "vocab.json", "merges.txt"
 END_OF_TEXT = "<|endoftext|>"  # begins and ends a text where no file says otherwise
@@ -54,6 +55,7 @@ def as_tokenizer_json(folder: Path, config: Mapping[str, Any]) -> bytes:
 
 def _read_merges(file: Path) -> list[list[str]]:
     """Reads the pairs that are joined, the first line first. Raises ModelError."""
+    check_fetched(file)
     try:
         lines = read_file(file).decode().split("\n")
     except (OSError, UnicodeDecodeError) as error:

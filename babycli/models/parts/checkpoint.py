@@ -23,13 +23,15 @@ import torch
 from torch import Tensor, nn
 
 from babycli.errors import ModelError, UnfitFileError
-from babycli.files import file_digest, open_to_read, open_whole, read_file
+from babycli.files import file_digest, open_whole, read_file
+from babycli.models.parts.lfs import check_fetched
 from babycli.models.parts.pickles import check_pickles
 from babycli.models.parts.unchanged import note_hashed
 from babycli.wording import all_of, first_line, listed, one_line
 
 # Keys under which training programs keep the weights, one level down.
 _LEVELS = ("teacher", "state_dict", "model_state_dict", "model", "module")
+_MOST_LEVELS = 8  # a pickle may hold itself
 # What wrappers of a training put in front of every name: DataParallel and DeepSpeed, torch.compile, FSDP, PEFT.
 _WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "base_model.model.")
 _UNMERGED = re.compile(r"\.(lora_[A-Za-z]\w*|base_layer|modules_to_save|original_module)\.")  # PEFT's names
@@ -39,7 +41,6 @@ MAX_LAYERS = 1_000
 _DEPTH = re.compile(r"(?:^|_)(?:layers|n_layer|depths?|num_layer)$")
 _FLOATS = ("float32", "bfloat16", "float16", "float64")
 _WHOLE = re.compile(r"(?:u?int\d+|bool|[IU]\d+|BOOL)$")  # torch's names, and those of safetensors
-_LFS_POINTER = b"version https://git-lfs"
 _SAFETENSORS_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"} | {
     "F8_E4M3": "float8_e4m3fn",
     "F8_E5M2": "float8_e5m2",
@@ -80,6 +81,7 @@ def read_json_object(path: Path, missing_ok: bool = False) -> dict[str, Any]:
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
+        check_fetched(path)
         raise ModelError(f"{path} is not JSON: {one_line(error)}") from error
     if not isinstance(loaded, dict):
         raise ModelError(f"{path} is not a JSON object")
@@ -234,6 +236,8 @@ def _read_pickle(file: Path, device: str = "cpu") -> _Pickled:
         loaded = torch.load(file, map_location=device, weights_only=True)
     levels: list[str] = []
     while isinstance(loaded, dict) and (key := next((k for k in _LEVELS if isinstance(loaded.get(k), dict)), "")):
+        if len(levels) == _MOST_LEVELS:
+            raise ModelError(f"{file} holds no weights by name: one level lies in another without an end", SAVE_PLAIN)
         loaded = loaded[key]
         levels.append(key)
     if not isinstance(loaded, dict):
@@ -245,18 +249,9 @@ def _read_pickle(file: Path, device: str = "cpu") -> _Pickled:
 
 
 def _unreadable(file: Path, error: Exception, expected: str = "") -> ModelError:
-    """Makes the error for a file of weights that cannot be read."""
+    """Makes the error for a file of weights that cannot be read. Raises that of a pointer to one."""
+    check_fetched(file)
     expected = expected and f"; expected is {expected}"
-    try:
-        with open_to_read(file) as stream:
-            is_pointer = stream.read(len(_LFS_POINTER)) == _LFS_POINTER
-    except OSError:
-        is_pointer = False
-    if is_pointer:
-        return ModelError(
-            f"cannot read the weights {file}: it is a pointer of Git LFS, not the file itself",
-            f"fetch it:  git -C {file.parent} lfs pull",
-        )
     if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):  # torch's text recommends to run it
         return ModelError(
             f"cannot read the weights {file}: it is no pickle, or it holds more than weights, and babycli runs no code "

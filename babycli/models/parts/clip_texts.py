@@ -21,6 +21,7 @@ from babycli.domain import CannotAnswer
 from babycli.errors import ModelError
 from babycli.files import read_file
 from babycli.models.parts import checkpoint
+from babycli.models.parts.lfs import check_fetched
 from babycli.models.parts.transformers_calls import reading
 from babycli.models.parts.transformers_tokenizer import read_tokenizer
 
@@ -130,6 +131,7 @@ class _SiglipPieces:
         from sentencepiece import SentencePieceProcessor
 
         self._model: Any = SentencePieceProcessor()
+        check_fetched(path)
         with reading(f"cannot read the tokenizer {path}"):
             self._model.load_from_serialized_proto(read_file(path))
         self._path = path

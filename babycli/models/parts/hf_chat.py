@@ -33,7 +33,7 @@ from babycli.models.parts.chat_templates import file_of_template, own_template, 
 from babycli.models.parts.checkpoint import read_json_object
 from babycli.models.parts.picture_bounds import check_bounds
 from babycli.models.parts.transformers_calls import reading
-from babycli.models.parts.transformers_tokenizer import check_sizes, read_tokenizer
+from babycli.models.parts.transformers_tokenizer import check_files, read_tokenizer
 from babycli.wording import one_line
 
 # Files that a model's answers depend on, beside its weights.
@@ -243,7 +243,7 @@ def read_chat(
     UsageError where it has no such setting.
     """
     chat_rendering.start()  # it is ready when the rest is read
-    check_sizes(setting_files(folder))
+    check_files(setting_files(folder))
     for file in setting_files(folder):
         if file.suffix == ".json":
             settings = read_json_object(file)  # names a file that is no JSON, as transformers does not always do

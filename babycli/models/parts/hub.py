@@ -9,6 +9,7 @@ reads a weight.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,7 +36,7 @@ _SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja")
 def fetch(source: str) -> Path:
     """Gives the path of a local checkpoint (a folder or a file of weights); fetches a hub id into the hub's cache."""
     local = in_home(source)
-    if local.exists():
+    if _exists(local):
         return local
     return _with_weights(source, ["*.ckpt", *PARTIAL], "", _MODEL_MEND)
 
@@ -43,7 +44,11 @@ def fetch(source: str) -> Path:
 def fetch_small(source: str) -> Path:
     """Does as fetch, but without the weights of a hub id."""
     local = in_home(source)
-    return local if local.exists() else _from_hub(source, _SMALL_FILES, "", _MODEL_MEND)
+    return local if _exists(local) else _from_hub(source, _SMALL_FILES, "", _MODEL_MEND)
+
+
+def _exists(path: Path) -> bool:
+    return os.path.exists(path)  # pathlib raises OSError for too long a name, as a file may say
 
 
 def commit_of(folder: Path) -> str:
@@ -108,7 +113,7 @@ def _local_tower(source: str, near: Path, why: str) -> Path | None:
     """Finds a tower on this disk; None for a name that can only be a hub id. Raises ModelError."""
     path = in_home(source)
     for place in (path, near.parent / path):
-        if place.exists():
+        if _exists(place):
             return place
     if source.startswith(("/", ".", "~")) or source.count("/") != 1:
         raise ModelError(f"{why}there is no file or folder {source}", _TOWER_MEND)

@@ -7,6 +7,7 @@ whole: weights are seen through their headers.
 from __future__ import annotations
 
 import fnmatch
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ def glimpse(folder: Path, source: str) -> Glimpse:
         indexes = [folder / f"{single}.index.json" for single in SINGLES]
         names = next((index_shards(index) for index in indexes if index.is_file()), [])
         named = f"; the index names {listed(names)}" if names else ""
-        if not in_home(source).exists():
+        if not os.path.exists(in_home(source)):  # as in hub.py
             return _none(f"not fetched from the hub yet{named}")
         return _none(f"none that can be read: {error.message}")
     try:

@@ -18,6 +18,7 @@ from babycli.errors import ModelError
 from babycli.files import read_file
 from babycli.models.parts import byte_pairs
 from babycli.models.parts.checkpoint import read_json_object
+from babycli.models.parts.lfs import check_fetched
 from babycli.models.parts.tokenizer_trial import MEND, is_panic, try_tokenizer
 from babycli.wording import listed, one_line
 
@@ -197,6 +198,7 @@ class _SentencePiece:
             proto = read_file(path)
             self._model.load_from_serialized_proto(proto if legacy else proto + _NO_DUMMY_PREFIX)
         except (OSError, RuntimeError) as error:
+            check_fetched(path)
             raise ModelError(f"cannot read the tokenizer {path}: {one_line(error)}") from error
         self._added_ids: dict[str, int] = {}
         self.size = int(self._model.get_piece_size())

@@ -14,6 +14,7 @@ from pathlib import Path
 from babycli.errors import ModelError
 from babycli.files import read_file
 from babycli.models.parts.apart import command
+from babycli.models.parts.lfs import check_fetched
 from babycli.wording import shortened
 
 TRIAL_S = 20
@@ -48,6 +49,7 @@ def try_tokenizer(file: Path, content: bytes | None = None) -> None:
     except OSError as error:
         raise ModelError(f"cannot read the tokenizer {file}: {error.strerror}", MEND) from error
     if why := _why_unfit(content):
+        check_fetched(file)
         raise ModelError(f"cannot use the tokenizer {file}: {why}", MEND)
 
 

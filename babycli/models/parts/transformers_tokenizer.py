@@ -15,6 +15,7 @@ from transformers import AutoTokenizer
 from babycli.errors import ModelError
 from babycli.files import check_size
 from babycli.models.parts.checkpoint import read_json_object
+from babycli.models.parts.lfs import check_fetched
 from babycli.models.parts.tokenizer_trial import MEND, try_tokenizer
 from babycli.models.parts.transformers_calls import reading
 
@@ -23,7 +24,7 @@ _PATTERNS = ("*token*", "vocab.*", "merges.txt", "*.model")
 
 def read_tokenizer(folder: Path, **options: Any) -> Any:
     """Reads the tokenizer of a folder. Raises ModelError."""
-    check_sizes(file for pattern in _PATTERNS for file in sorted(folder.glob(pattern)))
+    check_files(file for pattern in _PATTERNS for file in sorted(folder.glob(pattern)))
     for name in ("tokenizer_config.json", "special_tokens_map.json", "vocab.json"):
         read_json_object(folder / name, missing_ok=True)
     if (folder / "tokenizer.json").is_file():
@@ -32,10 +33,11 @@ def read_tokenizer(folder: Path, **options: Any) -> Any:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **options)
 
 
-def check_sizes(files: Iterable[Path]) -> None:
-    """Checks that no file that transformers reads whole is larger than any such file. Raises ModelError."""
+def check_files(files: Iterable[Path]) -> None:
+    """Checks that files that transformers reads whole are here, and not too large. Raises ModelError."""
     for file in files:
         if file.is_file():  # transformers passes over what is none
+            check_fetched(file)
             try:
                 check_size(file)
             except OSError as error:
