@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from babycli.report.latex_text import latex_text
 from babycli.wording import printable, printable_lines, written_in
 
 if TYPE_CHECKING:
@@ -218,21 +219,3 @@ def latex_table(caption: str, label: str, columns: str, heads: Sequence[str], bo
         r"\end{tabular}}",
         r"\end{table}",
     ]
-
-
-def latex_text(text: str) -> str:
-    """Escapes LaTeX's special characters; an empty line would end a cell."""
-    special = {c: "\\" + c for c in "&%$#_{}"} | {
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "±": r"$\pm$",
-        "−": r"$-$",
-        "…": r"\dots{}",
-        "∞": r"$\infty$",
-        "→": r"$\rightarrow$",
-        "×": r"$\times$",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-    }
-    return "".join(special.get(c, c) for c in printable(text))

@@ -15,7 +15,8 @@ from babycli.data.datasets import data_set_named
 from babycli.report import overall, values
 from babycli.report.compare import BOOTSTRAP, MCNEMAR, Best, Paired, best_of_columns
 from babycli.report.differences import stars
-from babycli.report.grid import latex_table, latex_text
+from babycli.report.grid import latex_table
+from babycli.report.latex_text import latex_text
 from babycli.report.measure import Cell
 from babycli.report.notes import counts_told, coverage_notes, gain_note, legends, lower_notes
 from babycli.report.provisos import broken_reply_notes, prompt_notes, reply_notes, software_notes

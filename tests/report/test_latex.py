@@ -111,10 +111,13 @@ def test_a_caption_of_groups_names_model_and_unit_and_speaks_of_no_other_form(lo
     ids=" ".join,
 )
 def test_it_compiles(words: tuple[str, ...], logs: Path, tmp_path: Path, babycli: Babycli) -> None:
+    compile_latex(tmp_path, babycli("report", logs, "--format", "latex", *words).out)
+
+
+def compile_latex(tmp_path: Path, latex: str) -> None:
     if shutil.which("pdflatex") is None:
         assert not os.environ.get("BABYCLI_TEST_LATEX"), "pdflatex is not there"
         pytest.skip("needs pdflatex: Debian's texlive-latex-extra and texlive-science")
-    latex = babycli("report", logs, "--format", "latex", *words).out
     (tmp_path / "table.tex").write_text(DOCUMENT % latex)
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "table.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
@@ -123,6 +126,38 @@ def test_it_compiles(words: tuple[str, ...], logs: Path, tmp_path: Path, babycli
     assert "Missing character" not in log
     assert "Overfull" not in log
     assert "Float too large" not in log
+
+
+ODD_NAMES = {
+    "émile-ñandú-Žižek-Öl-íj": r"\'{e}mile-\~{n}and\'{u}-\v{Z}i\v{z}ek-\"{O}l-\'{\i}j",
+    "łódź ßæøåœ": r"\l{}\'{o}d\'{z} \ss{}\ae{}\o{}\aa{}\oe{}",
+    "baby🍼👶🏽": "baby[U+1F37C][U+1F476][U+1F3FD]",
+    "❤️": "{}[U+2764]",
+    "模型": "{}[U+6A21][U+578B]",
+    "نموذج": "{}[U+0646][U+0645][U+0648][U+0630][U+062C]",
+    "z̈q̃e\u0301": "z[U+0308]q[U+0303]\\'{e}",
+    "α=0.5, Ω": r"$\alpha$=0.5, $\Omega$",
+    "10² H₂O ﬁ Ａ": r"10\textsuperscript{2} H$_{\mathrm{2}}$O fi A",
+    "a--b---c": "a-{}-b-{}-{}-c",
+    "“q” ‘s’ – — ≤ ° µ €": r"``q'' `s' -- --- $\leq$ $^\circ$ $\mu$ [U+20AC]",
+    'a|b"c`d': r"a\textbar{}b''c\textasciigrave{}d",
+    "bell\x07esc\x1b[31m": r"bell\textbackslash{}x07esc\textbackslash{}x1b[31m",
+    "[0pt] *b": "{}[0pt] *b",
+    "two\nlines\ttab": "two lines tab",
+}
+
+
+def test_any_name_is_set_or_told(tmp_path: Path, babycli: Babycli) -> None:
+    for seed, name in enumerate(ODD_NAMES):
+        write_run(tmp_path / "logs", name, drawn(seed, {"vtwt": 0.6}, {"vtwt": 40}))
+    latex = babycli("report", tmp_path / "logs", "--format", "latex").out
+    for told in ODD_NAMES.values():
+        assert f"\n{told} & " in latex
+    assert "\n".join(line for line in latex.splitlines() if not line.startswith("%")).isascii()
+    first, second = list(ODD_NAMES)[:2]
+    compared = babycli("report", tmp_path / "logs", "--format", "latex", "--compare", first, second).out
+    assert r"\l{}\'{o}d\'{z}" in compared
+    compile_latex(tmp_path, latex + compared)
 
 
 def test_many_models_go_over_several_pages(tmp_path: Path, babycli: Babycli) -> None:
