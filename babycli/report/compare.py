@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,11 +38,12 @@ from babycli.stats import (
     paired_stderr,
 )
 from babycli.tasks.about import about, metric_of
-from babycli.wording import did_you_mean, printable
+from babycli.wording import any_of, did_you_mean, printable
 
 MCNEMAR = "exact McNemar"
 BOOTSTRAP = "paired bootstrap"
 SIGNIFICANT = 0.05
+_NAMED = 10  # rows in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,15 +242,19 @@ def _paired_with(best: TableRow, others: Sequence[TableRow], column: Column) -> 
 def find_rows(names: Sequence[str], rows: Sequence[TableRow]) -> list[TableRow]:
     """Finds the rows that a user means. A name is a label, a model's name or the end of it, or a run's folder.
 
-    Raises UsageError for a name that fits none or several, or fewer than two rows.
+    Of several that a name fits, it is the one that saw all trials in the usual way: no trial run with a limit stands
+    in the way of the real one. Raises UsageError for a name that fits none or several, or fewer than two rows.
     """
     found: list[TableRow] = []
     for name in names:
         fitting = rows_of(name, rows)
+        usual = [row for row in fitting if row.is_usual]
+        fitting = usual if len(usual) == 1 else fitting
         if len(fitting) > 1:
+            labels = [row.label for row in fitting]
             raise UsageError(
-                f"{name!r} fits {len(fitting)} rows: {', '.join(row.label for row in fitting[:5])}",
-                "give the whole label in quotes, or the folder of the run",
+                f"{name!r} fits {len(labels)} rows",
+                f"give one of these in quotes, or the folder of its run:  {any_of(map(shlex.quote, labels[:_NAMED]))}",
             )
         found += [row for row in fitting if row not in found]
     if len(found) < 2:

@@ -46,6 +46,13 @@ class TableRow:
         """Whether this is a run of the model that was named with --model, and not a control of it."""
         return not self.control or self.runs[0].model.startswith("control:")
 
+    @property
+    def is_usual(self) -> bool:
+        """Whether it saw all trials of its tasks, with the family's own prompts, and is no control of a model."""
+        first = self.runs[0]
+        is_part = first.limit is not None or first.sample is not None or bool(first.offset)
+        return self.is_model and not is_part and not any(run.own_prompts for run in self.runs)
+
     def run_of(self, task: str) -> Run | None:
         return next((run for run in self.runs if any(of == task for of, _ in run.cells)), None)
 

@@ -202,6 +202,23 @@ def test_models_can_be_named_by_their_end_or_their_folder(logs: Path, babycli: B
     assert babycli("report", logs, "--compare=a", "b").out == whole
 
 
+def test_a_name_means_the_run_of_all_trials_beside_one_with_a_limit(
+    logs: Path, two: tuple[dict[str, Any], dict[str, Any]], babycli: Babycli
+) -> None:
+    whole = babycli("report", logs, "--compare", "a", "b").out
+    write_run(logs, "lab/a", drawn(6, {"vtwt": 0.6}, {"vtwt": 20}), date="20260102_120000", config={"limit": 20})
+    write_run(logs, "lab/a", drawn(7, {"vtwt": 0.5}), date="20260103_120000", control="blind")
+    ran = babycli("report", logs, "--compare", "a", "b")
+    assert (ran.code, ran.out) == (0, whole)
+    # Of several runs of all trials none is the one that is meant, and each label that is named can be given.
+    write_run(logs, "lab/a", two[1], date="20260104_120000", dtype="bfloat16")
+    ran = babycli("report", logs, "--compare", "a", "b")
+    assert (ran.code, "'a' fits 3 rows" in ran.err) == (2, True)
+    for label in ("lab/a", "lab/a (limit 20)", "lab/a (bfloat16)"):
+        assert (label if label == "lab/a" else f"'{label}'") in ran.err
+    assert "lab/a (bfloat16) − lab/b" in babycli("report", logs, "--compare", "lab/a (bfloat16)", "b").out
+
+
 @pytest.mark.parametrize("form", ["logs/{}/20260101_120000", "./logs/{}/20260101_120000/", "{}/20260101_120000"])
 def test_relative_paths_name_runs(
     form: str,
@@ -216,7 +233,7 @@ def test_relative_paths_name_runs(
     write_run(tmp_path / "logs", "m", drawn(5, TASKS), date="20260102_120000")
     monkeypatch.chdir(tmp_path)
     ran = babycli("report", "logs", "--compare", "m", "other")
-    assert (ran.code, "give the whole label in quotes, or the folder of the run" in ran.err) == (2, True)
+    assert (ran.code, "or the folder of its run:  'm 20260101_120000' or 'm 20260102_120000'" in ran.err) == (2, True)
     ran = babycli("report", "logs", "--compare", form.format("m"), form.format("other"))
     assert ran.code == 0, ran.err
     assert "m 20260101_120000 − other" in ran.out
