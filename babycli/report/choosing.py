@@ -176,21 +176,7 @@ def _with_columns(table: Table, columns: Sequence[Column]) -> Table:
 
 def _runs_with(runs: Sequence[Run], columns: set[Column]) -> tuple[Run, ...]:
     """Gives the runs with only what they have of these columns; none that has nothing."""
-    found = []
-    for run in runs:
-        cells = {column: cell for column, cell in run.cells.items() if column in columns}
-        tasks = {task for task, _ in cells}
-        if cells:
-            found.append(
-                replace(
-                    run,
-                    cells=cells,
-                    trials={task: trials for task, trials in run.trials.items() if task in tasks},
-                    replies={task: replies for task, replies in run.replies.items() if task in tasks},
-                    own_prompts={task: prompt for task, prompt in run.own_prompts.items() if task in tasks},
-                )
-            )
-    return tuple(found)
+    return tuple(found for run in runs if (found := run.only(columns)).cells)
 
 
 def _published_with(baselines: Baselines, columns: set[Column]) -> Baselines:

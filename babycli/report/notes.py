@@ -108,7 +108,7 @@ def _published_notes(table: Table) -> list[str]:
 
 
 def _equal_notes(table: Table) -> list[str]:
-    n_equal = {row.label: max(run.n_equal for run in row.runs) for row in table.rows}
+    n_equal = {row.label: max((n for run in row.runs for n in run.n_equal.values()), default=1) for row in table.rows}
     equal = [f"{label} {n}" for label, n in n_equal.items() if n > 1]
     return [f"equal runs, of which the latest is shown: {', '.join(equal)}; --all-runs shows all."] if equal else []
 

@@ -97,7 +97,7 @@ def _overall_record(data: str, row: TableRow, overall: Overall) -> dict[str, obj
         "date": run.date,
         "program": run.program,
         "name": run.name or None,
-        "n_equal_runs": run.n_equal,
+        "n_equal_runs": max(run.n_equal.values(), default=1),
         "results": str(run.path),
     }
 
@@ -145,7 +145,7 @@ def _record(data: str, row: TableRow, run: Run, column: Column, cell: Cell) -> d
         "program": run.program,
         "wrapper": run.wrapper or None,
         "name": run.name or None,
-        "n_equal_runs": run.n_equal,
+        "n_equal_runs": run.n_equal.get(task, 1),
         "results": str(run.path),
         "mean_of_run": None,
         "missing": None,

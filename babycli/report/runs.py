@@ -5,8 +5,8 @@ Owns the records. load.py makes them of files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from babycli.logs.identity import Coverage, Identity, Sample
@@ -50,12 +50,24 @@ class Run:
     offset: int = 0  # rows that another program passed over first
     name: str = ""  # that the user gave to the run
     title: str = ""  # the end of the model's path that tells it from the others of a report
-    n_equal: int = 1  # runs that are the same, of which this is the latest
+    n_equal: Mapping[str, int] = field(default_factory=dict)  # by task, the equal runs of which this is the latest
 
     @property
     def shown(self) -> str:
         """The name of the model in a report."""
         return self.name or self.title or short_name(self.model)
+
+    def only(self, columns: Container[tuple[str, str]]) -> Run:
+        """Gives it with what it has of these tasks and metrics."""
+        cells = {column: cell for column, cell in self.cells.items() if column in columns}
+        tasks = {task for task, _ in cells}
+        return replace(
+            self,
+            cells=cells,
+            trials={task: trials for task, trials in self.trials.items() if task in tasks},
+            replies={task: replies for task, replies in self.replies.items() if task in tasks},
+            own_prompts={task: prompt for task, prompt in self.own_prompts.items() if task in tasks},
+        )
 
     @property
     def ways(self) -> tuple[AnswerWay, ...]:

@@ -1,6 +1,6 @@
-"""Runs that are the same, and the names that tell different ones apart.
+"""Runs that are the same, wholly or in some tasks, and the names that tell different ones apart.
 
-Owns which of equal runs a report shows, and how much of a model's path is its name. Never reads a log.
+Owns which of equal numbers a report shows, and how much of a model's path is its name. Never reads a log.
 """
 
 from __future__ import annotations
@@ -17,23 +17,72 @@ _DIGITS = 6  # of numbers that count as equal
 
 
 def latest_of_equal(runs: Iterable[Run]) -> list[Run]:
-    """Gives the latest of the runs with one identity, one name and equal numbers, with how many there are."""
-    equal: dict[object, list[Run]] = {}
-    for run in runs:
-        equal.setdefault(_what_is_equal(run), []).append(run)
-    return [replace(max(same, key=lambda run: (run.date, str(run.path))), n_equal=len(same)) for same in equal.values()]
+    """Gives the runs without what a later one has too, with how many there are of each task.
 
-
-def _what_is_equal(run: Run) -> object:
-    """Gives what equal runs have in common; of another program's run, or one without an identity, its own place.
-
-    Their numbers are a part of it: the weights of a user's own model may change without its identity.
+    What is equal are tasks of runs with one identity, one name and equal numbers. A run of which nothing is left goes;
+    of another, the tasks that are left share a row with the later run. Where a task that two runs have in common has
+    other numbers, both stay whole: there is something to see.
     """
+    alike: dict[object, list[Run]] = {}
+    for run in runs:
+        alike.setdefault(_what_is_alike(run), []).append(run)
+    return [run for of in alike.values() for run in _without_repeated(of)]
+
+
+def _without_repeated(runs: Sequence[Run]) -> list[Run]:
+    """Goes from the latest of alike runs to the first, each without the tasks that those before it have too."""
+    kept: list[dict[str, object]] = []  # all tasks of those that are
+    n_equal: dict[tuple[str, object], int] = {}
+    shown: list[tuple[Run, set[str]]] = []
+    for run in sorted(runs, key=lambda run: (run.date, str(run.path)), reverse=True):
+        tasks = _what_was_asked(run)
+        repeated: set[str] = set()
+        for of_later in kept:
+            both = tasks.keys() & of_later.keys()
+            if all(tasks[task] == of_later[task] for task in both):
+                repeated |= both
+        for task, what in tasks.items():
+            n_equal[task, what] = n_equal.get((task, what), 0) + 1
+        left = tasks.keys() - repeated
+        if left:
+            kept.append(tasks)
+            shown.append((run, left))
+    told = []
+    for run, left in reversed(shown):
+        tasks = _what_was_asked(run)
+        columns = {column for column in run.cells if column[0] in left}
+        told.append(replace(run.only(columns), n_equal={task: n_equal[task, tasks[task]] for task in left}))
+    return told
+
+
+def _what_is_alike(run: Run) -> object:
+    """Gives what alike runs have in common besides tasks; of another program's, or one without identity, its place."""
     if run.identity is None or not run.fingerprint:
         return run.path
-    identity = orjson.dumps(run.identity.to_document(), option=orjson.OPT_SORT_KEYS)
-    numbers = tuple(sorted((column, round(cell.value, _DIGITS)) for column, cell in run.cells.items()))
-    return run.model, run.name, run.args, identity, numbers
+    whole = run.identity.to_document()
+    question, data = whole["question"] | {"tasks": None}, whole["data"]["name"]
+    parts = [whole["model"], question, data, whole["software"]]
+    return run.model, run.name, run.args, orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
+
+
+def _what_was_asked(run: Run) -> dict[str, object]:
+    """Gives of each task what must be equal in another run, so that it has nothing else to say.
+
+    The numbers are a part of it: the weights of a user's own model may change without its identity.
+    """
+    tasks = list(dict.fromkeys(task for task, _ in run.cells))
+    if run.identity is None:
+        return dict.fromkeys(tasks)
+    question, data = run.identity.question, run.identity.data
+    return {
+        task: (
+            str(question.tasks.get(task)),
+            data.labels_sha256.get(task),
+            data.images_sha256.get(task),
+            tuple(sorted((m, round(cell.value, _DIGITS)) for (of, m), cell in run.cells.items() if of == task)),
+        )
+        for task in tasks
+    }
 
 
 def titled(runs: Sequence[Run]) -> list[Run]:

@@ -163,3 +163,35 @@ def test_the_form_follows_the_name_of_the_file(name: str, begins: str, folders: 
     assert "note:" not in ran.err
     babycli("report", "logs_a", "--output", name, "--format", "table")
     assert "Labeled-S" in (folders / name).read_text().split("\n")[0]
+
+
+def test_a_task_that_was_run_again_with_equal_numbers_is_in_one_row(tmp_path: Path, babycli: Babycli) -> None:
+    values = drawn(1, {"vtwt": 0.6, "labeled_s": 0.4})
+    write_run(tmp_path, "lab/a", values)
+    write_run(tmp_path, "lab/a", {"vtwt": values["vtwt"]}, date="20260102_120000")
+    write_run(tmp_path, "lab/b", drawn(2, {"vtwt": 0.5}))
+    found = json.loads(babycli("report", tmp_path, "--format", "json").out)
+    assert {(r["label"], r["task"], r["n_equal_runs"], r["date"]) for r in found} == {
+        ("lab/a", "vtwt", 2, "20260102_120000"),
+        ("lab/a", "labeled_s", 1, "20260101_120000"),
+        ("lab/b", "vtwt", 1, "20260101_120000"),
+    }
+    shown = " ".join(babycli("report", tmp_path).out.split())
+    assert "equal runs, of which the latest is shown: lab/a 2; --all-runs shows all." in shown
+    assert "lab/a − lab/b" in babycli("report", tmp_path, "--compare", "a", "b").out
+    assert len({r["label"] for r in json.loads(babycli("report", tmp_path, "--all-runs", "--format", "json").out)}) == 3
+
+
+def test_a_run_of_which_one_number_is_another_stays_whole(tmp_path: Path, babycli: Babycli) -> None:
+    values, other = drawn(1, {"vtwt": 0.6, "labeled_s": 0.4}), drawn(3, {"vtwt": 0.5})
+    write_run(tmp_path, "lab/a", values)
+    write_run(tmp_path, "lab/a", {**other, "labeled_s": values["labeled_s"]}, date="20260102_120000")
+    write_run(tmp_path, "lab/a", {"labeled_s": values["labeled_s"]}, date="20260103_120000", scoring="reference")
+    found = json.loads(babycli("report", tmp_path, "--format", "json").out)
+    assert sorted((r["label"], r["task"]) for r in found) == [
+        ("lab/a (reference)", "labeled_s"),
+        ("lab/a 20260101_120000", "labeled_s"),
+        ("lab/a 20260101_120000", "vtwt"),
+        ("lab/a 20260102_120000", "labeled_s"),
+        ("lab/a 20260102_120000", "vtwt"),
+    ]
