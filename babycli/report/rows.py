@@ -44,7 +44,7 @@ class TableRow:
     @property
     def is_model(self) -> bool:
         """Whether this is a run of the model that was named with --model, and not a control of it."""
-        return not self.control or self.runs[0].model.startswith("control:")
+        return not self.runs[0].applied_control
 
     @property
     def is_usual(self) -> bool:
@@ -155,7 +155,7 @@ def label_of(run: Run, in_full: bool = False) -> str:
     marks = [
         *([] if run.is_ours else [f"{run.program} {run.wrapper}" if is_wrapped else run.program]),
         *([run.data] if run.data == "demo" or _has_other_sets(run) else []),
-        *([f"control: {run.control}"] if run.control and not run.model.startswith("control:") else []),
+        *([f"control: {run.applied_control}"] if run.applied_control else []),
         *([run.scoring] if run.scoring != "fair" and run.is_ours else []),
         *([f"limit {run.limit:g}"] if run.limit is not None else []),
         *([run.sample.told] if run.sample else []),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from babycli.logs.identity import Coverage, Identity, Sample
+from babycli.models.control import PREFIX
 from babycli.report.logged import OURS, ways_of
 from babycli.report.measure import Cell
 from babycli.report.trials import TaskTrials
@@ -75,6 +76,11 @@ class Run:
         tasks = self.identity.question.tasks if self.identity else {}
         having = [asked for name, asked in tasks.items() if name in all_tasks() and all_tasks()[name].ways]
         return tuple(dict.fromkeys(way for asked in having for way in ways_of(asked.answers)))
+
+    @property
+    def applied_control(self) -> str:
+        """The control that was applied to the model; "" for none, and where the model is that control itself."""
+        return "" if self.model.partition("?")[0] == f"{PREFIX}{self.control}" else self.control
 
     @property
     def sample(self) -> Sample | None:

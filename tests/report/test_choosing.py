@@ -195,3 +195,14 @@ def test_a_run_of_which_one_number_is_another_stays_whole(tmp_path: Path, babycl
         ("lab/a 20260102_120000", "labeled_s"),
         ("lab/a 20260102_120000", "vtwt"),
     ]
+
+
+def test_a_control_of_a_control_is_named(tmp_path: Path, babycli: Babycli) -> None:
+    for control, date in (("random", "20260101_120000"), ("blind", "20260102_120000")):
+        write_run(tmp_path, "control:random?seed=1", drawn(1, {"vtwt": 0.5}), control=control, date=date)
+    write_run(tmp_path, "lab/a", drawn(3, {"vtwt": 0.6}))
+    expected = ["control:random?seed=1 (control: blind)", "control:random?seed=1", "lab/a"]
+    assert labels(babycli("report", tmp_path, "--format", "csv").out) == expected
+    shown = babycli("report", tmp_path, "--compare", "a", "random").out
+    assert "lab/a − control:random?seed=1" in shown
+    assert "blind" not in shown
