@@ -9,7 +9,7 @@ from typing import Any
 
 import typer.core
 
-from babycli.commands import foreign_options, help_pages, typed_words
+from babycli.commands import help_pages
 
 HELP = ("-h", "--help")
 
@@ -17,6 +17,8 @@ HELP = ("-h", "--help")
 class Command(typer.core.TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not ctx.resilient_parsing:  # else a line that is being typed
+            from babycli.commands import foreign_options, typed_words  # which a list of commands need not wait for
+
             args = foreign_options.without_them(self, args)
             args = typed_words.in_single_words(self, args)
         return super().parse_args(ctx, args)

@@ -32,7 +32,8 @@ def test_an_unknown_command_is_met_with_the_nearest(babycli: Babycli) -> None:
 
 
 def test_windows_is_told_to_use_wsl(babycli: Babycli, monkeypatch: pytest.MonkeyPatch) -> None:
-    import multiprocessing.reduction  # noqa: F401  # a module of Windows is missing here, where this asks for it
+    import concurrent.futures.process  # noqa: F401  # modules of Windows are missing here, where these ask for them
+    import multiprocessing.reduction  # noqa: F401
 
     monkeypatch.setattr(sys, "platform", "win32")
     for words in (["--version"], ["data", "link", "--help"]):

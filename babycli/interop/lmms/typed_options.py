@@ -172,10 +172,8 @@ OPTIONS = (
     ),
     ForeignOption(
         "--limit",
-        "all trials are taken",
-        "it is a whole number of trials",
-        "write  --limit N, or  --sample N  for some of all groups",
-        is_idle=lambda value: value in ("-1", "-1.0"),
+        refusal="it is a whole number of trials",
+        mend="leave it out for all, or write  --limit N, or  --sample N  for some of all groups",
         is_meant=_is_no_count,
     ),
     ForeignOption(
