@@ -45,7 +45,7 @@ def test_a_word_of_a_vocabulary_is_its_text() -> None:
 
 
 def test_another_word_is_refused_with_what_was_meant() -> None:
-    with pytest.raises(UsageError, match=r"^unknown --scoring 'fai'\. Did you mean 'fair'\?$") as raised:
+    with pytest.raises(UsageError, match=r"^unknown --scoring 'fai'\. Did you mean 'fair'\?\n") as raised:
         one_of("fai", Scoring, "--scoring")
     assert raised.value.mend == "one of: fair, reference"
 

@@ -166,7 +166,7 @@ def show(
         tell(f"  {part.name:<16} {'' if part.n_parameters is None else f'{part.n_parameters:,}':>15}  {part.what}")
     tell(f"  {'parameters':<16} {'not known' if total is None else f'{total:,}':>15}")
     for note in outline.notes:
-        tell_wrapped(f"  note: {note}", 8)
+        tell(f"  note: {note}")
     _print_origins(outline, in_home(resolved.source))
     tell(f"prompts, template {outline.template}:")
     own_words = [task for task, prompt in asked.items() if prompt["origin"] == OWN_WORDS]

@@ -46,6 +46,7 @@ class Grid:
     title: str = ""
     left: tuple[int, ...] = ()  # columns of words, which are aligned on the left
     caption: str = ""  # in a paper, in the place of title and notes
+    lead: tuple[str, ...] = ()  # what must be known to read it, where the notes come after many lines
 
 
 def as_text(grid: Grid, width: int, is_terminal: bool, encoding: str = "utf-8") -> str:
@@ -63,6 +64,8 @@ def as_text(grid: Grid, width: int, is_terminal: bool, encoding: str = "utf-8") 
     widths = [max(map(len, (*head, *column))) for head, column in zip(grid.heads, columns, strict=True)]
     if grid.title:
         console.print(grid.title, style="bold")
+    for line in grid.lead:
+        console.print(line)
     names = [part for line in lines for part in re.findall(r"[^-/_ ,]+[-/_ ,]*", line.label)]
     wide = MIN_NAME if grid.left else max(MIN_NAME, min(MAX_NAME, max(map(len, names), default=0)))
     for block in _blocks(grid, widths, width - wide - 2):
@@ -87,6 +90,7 @@ def _printable(grid: Grid, encoding: str = "utf-8") -> Grid:
             for section in grid.sections
         ),
         notes=tuple(map(told, grid.notes)),
+        lead=tuple(map(told, grid.lead)),
         title=written_in(printable_lines(grid.title), encoding),
     )
 
@@ -125,11 +129,14 @@ def _rich_table(grid: Grid, block: Sequence[int], columns: Sequence[Sequence[str
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
-    table.add_column(f"\n{grid.first}", overflow="fold", min_width=None if grid.left else min(MIN_NAME, room))
+    above = "\n" if any(grid.heads[i][0] for i in block) else ""
+    table.add_column(f"{above}{grid.first}", overflow="fold", min_width=None if grid.left else min(MIN_NAME, room))
     for i in block:
         over, under = grid.heads[i]
         words = i in grid.left
-        table.add_column(f"{over}\n{under}", justify="left" if words else "right", no_wrap=not words, overflow="fold")
+        table.add_column(
+            f"{over}{above}{under}", justify="left" if words else "right", no_wrap=not words, overflow="fold"
+        )
     styles = {"": None, "quiet": "dim", "alarm": "bold red"}
     cells = iter(zip(*(columns[i] for i in block), strict=True))
     for section in grid.sections:
@@ -160,6 +167,7 @@ def as_markdown(grid: Grid) -> str:
     grid = _printable(grid)
     heads = [_markdown(f"{over} {under}") for over, under in grid.heads]
     lines = [f"**{_markdown(grid.title)}**", ""] if grid.title else []
+    lines += [*(f"{_markdown(line)}  " for line in grid.lead), ""] if grid.lead else []
     rule = "".join("---|" if i in grid.left else "---:|" for i in range(len(heads)))
     lines += [f"| {_markdown(grid.first)} | " + " | ".join(heads) + " |", "|---|" + rule]
     for section in grid.sections:
@@ -180,7 +188,8 @@ def as_latex(grid: Grid) -> str:
     for section in grid.sections:
         bodies.append([" & ".join(latex_text(t) for t in (line.label, *line.cells)) + r" \\" for line in section])
     body = [line for i, lines in enumerate(bodies) for line in ([r"\midrule"] if i else []) + lines]
-    caption = grid.caption or " ".join([f"{grid.title}." if grid.title else "", *grid.notes]).strip()
+    told = [f"{grid.title}." if grid.title else "", *grid.lead, *grid.notes]
+    caption = grid.caption or " ".join(told).strip()
     head = " & ".join([latex_text(grid.first), *heads]) + r" \\"
     needs = r"% Needs \usepackage{booktabs,graphicx,longtable}"
     return "\n".join([needs, *latex_table(latex_text(caption), "", f"l{kinds}", [head], body), ""])

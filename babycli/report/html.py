@@ -156,7 +156,7 @@ def _benchmarks(tables: Sequence[Table]) -> str:
 
 def _items_told(lists: Sequence[ItemList]) -> str:
     """Says which items are listed, and how to read them."""
-    which = "Trials that a model got wrong"
+    which = "Trials with what a model gave" if any(i.with_right for i in lists) else "Trials that a model got wrong"
     if any(listed.only for listed in lists):
         which = (
             f"Trials that one model got right and the other did not{_of_scores(with_siblings(i.task for i in lists))}"

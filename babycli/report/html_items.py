@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from babycli.domain import ImageRef
-from babycli.report import values
 from babycli.report.html_images import MAX_PICTURES, Images, Picture
-from babycli.report.item_sheets import RIGHT, ItemList, right_word, said_text, score_text
+from babycli.report.item_sheets import RIGHT, ItemList, right_word, said_text, score_text, value_text
 from babycli.report.items import Round, ShownItem
 
 _UNNAMED = Picture("", 0, 0, "the log does not name it")
@@ -114,7 +113,7 @@ def _line(listed: ItemList, item: ShownItem, fields: Sequence[str], pictures: Pi
         shown = [Shown("", _UNNAMED, "")]
     return ItemLine(
         trial_id=item.trial_id,
-        values=tuple(values.number(listed.described, value) for value in item.values),
+        values=tuple(value_text(listed.described, value) for value in item.values),
         texts=tuple(item.about.get(field, "") for field in fields),
         pictures=tuple(shown),
         rounds=tuple(_round(listed, of_round, pictures) for of_round in item.rounds),

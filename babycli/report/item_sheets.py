@@ -39,6 +39,7 @@ class ItemList:
     metric: str
     only: str  # the label of the model that got more for them; "" where they are those of one model
     items: tuple[ShownItem, ...]
+    with_right: bool = False  # of one model, also those that it got right
 
     @property
     def described(self) -> Metric:
@@ -46,9 +47,10 @@ class ItemList:
 
     @property
     def title(self) -> str:
-        """What is listed: ``VTWT acc: only lab/a``."""
+        """What is listed: ``VTWT acc: only lab/a``, ``VTWT acc: wrong by lab/a``."""
         if self.described.is_share:
-            of = f"only {self.only}" if self.only else f"wrong by {self.rows[0].label}"
+            of_one = f"{'answers of' if self.with_right else 'wrong by'} {self.rows[0].label}"
+            of = f"only {self.only}" if self.only else of_one
         else:
             of = f"better by {self.only}" if self.only else f"{self.rows[0].label}, worst first"
         return f"{' '.join(heading((self.task, self.metric)))}: {of}"
@@ -82,15 +84,17 @@ def wrong_of(tables: Sequence[Table], columns: Sequence[Column], with_right: boo
             best = described.limits[1] if described.higher_is_better else -described.limits[0]
             places = np.argsort(got, kind="stable") if not described.is_share else np.arange(len(got))
             kept = places if with_right else places[got[places] < best]
-            found.append(_list((row,), (task, metric), "", tuple(kept.tolist())))
+            found.append(_list((row,), (task, metric), "", tuple(kept.tolist()), with_right))
     if not found:
         raise DataError("no run has the results of single items", "evaluate again: their outcomes or samples are gone")
     return found
 
 
-def _list(rows: tuple[TableRow, ...], column: Column, only: str, places: Sequence[int]) -> ItemList:
+def _list(
+    rows: tuple[TableRow, ...], column: Column, only: str, places: Sequence[int], with_right: bool = False
+) -> ItemList:
     items = shown_items(rows, *column, places) if places else []
-    return ItemList(rows, *column, only, tuple(items))
+    return ItemList(rows, *column, only, tuple(items), with_right)
 
 
 # ------------------------------------------------------------ tables
@@ -105,7 +109,7 @@ def as_grid(listed: ItemList) -> Grid:
     title = f"{listed.title} ({n} {about(listed.task).unit if n != 1 else 'item'})"
     is_told = any(item.about or item.rounds for item in listed.items)
     over = (("", "item" if is_told else ""), *(("", head) for head in heads))
-    return Grid("trial", over, tuple(sections), (*names, *_told(listed)), title, left=(0,))
+    return Grid("trial", over, tuple(sections), title=title, lead=(*names, *_told(listed)), left=(0,))
 
 
 def _told(listed: ItemList) -> list[str]:
@@ -122,7 +126,7 @@ def _told(listed: ItemList) -> list[str]:
 
 def _lines(listed: ItemList, item: ShownItem) -> list[Line]:
     none = ("",) * len(listed.rows)
-    got = tuple(values.number(listed.described, value) for value in item.values)
+    got = tuple(value_text(listed.described, value) for value in item.values)
     lines = [Line(item.trial_id, (", ".join(item.about.values()), *got))]
     for number, of_round in enumerate(item.rounds, 1):
         if of_round.question:
@@ -137,6 +141,12 @@ def _lines(listed: ItemList, item: ShownItem) -> list[Line]:
             if said := said_text(of_round, given):
                 lines.append(Line("", (f"  {head if len(listed.rows) > 1 else 'said'}: {said}", *none)))
     return lines
+
+
+def value_text(metric: Metric, value: float) -> str:
+    """Writes what an item got: of a share that is right or wrong, unless it got a part."""
+    words = {metric.limits[1]: "right", metric.limits[0]: "wrong"} if metric.is_share else {}
+    return words.get(value) or values.number(metric, value)
 
 
 def score_text(given: Given | None, place: int) -> str:

@@ -117,7 +117,7 @@ def test_growth_ends_somewhere() -> None:
 
 
 def test_a_single_item_that_does_not_fit_is_a_model_error() -> None:
-    with pytest.raises(ModelError, match=r"not enough memory for one image.*CUDA out of memory\.$"):
+    with pytest.raises(ModelError, match=r"not enough memory for one image.*CUDA out of memory\.\n"):
         Batching(4).halving(Device(0).compute, range(4))
 
 

@@ -120,3 +120,17 @@ def test_a_page_has_the_candidates_with_and_without_pictures(
     with_pictures = babycli("report", logs, *words, "--format", "html", "--with-images", "--data", dataset).out
     assert with_pictures.count("data:image/jpeg") > 4
     assert "no picture" not in with_pictures
+
+
+def test_the_heading_of_all_answers_does_not_say_that_they_are_wrong(logs: Path, babycli: Babycli) -> None:
+    words = ("report", logs, "--tasks", "vtwt", "--models", "*seed=1*")
+    title, legend, blank, head, *_ = babycli(*words, "--items").out.splitlines()
+    assert title == "VTWT acc: answers of control:random?seed=1 (demo, limit 6) (6 trials)"
+    assert legend == "similarity, more is nearer; > what the model chose, (right) what is right."
+    assert (blank, head.split()) == ("", ["trial", "item", "score"])
+    shown = [line.split()[-1] for line in babycli(*words, "--items").out.splitlines() if ".png" in line]
+    assert set(shown) == {"right", "wrong"}
+    wrong = babycli(*words, "--wrong").out
+    assert wrong.startswith("VTWT acc: wrong by control:random?seed=1 (demo, limit 6)")
+    assert [line.split()[-1] for line in wrong.splitlines() if ".png" in line] == ["wrong"] * shown.count("wrong")
+    assert "Trials with what a model gave." in babycli(*words, "--items", "--format", "html").out
