@@ -115,9 +115,9 @@ def models(context: typer.Context, as_json: JsonOption = False) -> None:
 
 @models_app.command(cls=Command)
 def show(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="As for  babycli eval --model.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="As for babycli eval --model.")],
     model_args: ModelArgsOption = "",
-    dtype: Annotated[str, typer.Option("--dtype", metavar="T", help="As for  babycli eval.")] = "float32",
+    dtype: Annotated[str, typer.Option("--dtype", metavar="T", help="As for babycli eval.")] = "float32",
     as_json: JsonOption = False,
 ) -> None:
     """Show a model's architecture, size, precision and what each task asks it, without reading its weights.

@@ -60,7 +60,7 @@ ModelArgsOption = Annotated[
     typer.Option(
         "--model-args",
         metavar="K=V,...",
-        help="Arguments of the model family; babycli models  lists them.",
+        help="Arguments of the model family, as babycli models lists them.",
         show_default=False,
         rich_help_panel="What to evaluate",
     ),

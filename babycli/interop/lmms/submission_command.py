@@ -57,9 +57,9 @@ app = typer.Typer(
 
     Examples:
     # write it for a model of the hub, and check it
-    babycli submission submission -m wsashawn/babyllava_resnext_gpt2
+    babycli submission my_submission -m wsashawn/babyllava_resnext_gpt2
     # for a checkpoint of your own, compared on more items
-    babycli submission submission -m path/to/checkpoint -l 20
+    babycli submission my_submission -m path/to/checkpoint -l 20
     # check a model.py that somebody has written
     babycli submission check path/to/model.py
     """,
@@ -110,11 +110,11 @@ def write(
 
     Examples:
     # for a model of the hub
-    babycli submission submission -m wsashawn/babyllava_resnext_gpt2
+    babycli submission my_submission -m wsashawn/babyllava_resnext_gpt2
     # for a checkpoint of your own, whose weights the organizers fetch from the hub
-    babycli submission submission -m path/to/checkpoint --checkpoint your/model
+    babycli submission my_submission -m path/to/checkpoint --checkpoint your/model
     # compared on more items, of your own data
-    babycli submission submission -m path/to/checkpoint -l 20 -d path/to/dataset
+    babycli submission my_submission -m path/to/checkpoint -l 20 -d path/to/dataset
     """
     from babycli.interop.lmms import submission
     from babycli.models import check_spec, outline_model, pick_device, resolve
