@@ -17,7 +17,6 @@ import typer
 
 from babycli.commands.options import tell
 from babycli.errors import UsageError
-from babycli.files import explained, in_home, read_file
 from babycli.wording import Vocabulary, any_of, one_of
 
 SHOW, INSTALL = "--show-completion", "--install-completion"
@@ -42,6 +41,8 @@ def _show(context: typer.Context, wanted: bool) -> None:
 
 def _install(context: typer.Context, wanted: bool) -> None:
     if wanted:
+        from babycli.files import explained, read_file  # which help need not wait for
+
         shell = _shell(context, INSTALL)
         place, line = start_file(shell), start_line(shell)
         with explained(place):
@@ -74,6 +75,8 @@ def script_of(shell: Shell) -> Path:
 
 def start_file(shell: Shell) -> Path:
     """Gives the file that a shell reads when it starts."""
+    from babycli.files import in_home
+
     if shell is Shell.FISH:
         return in_home(os.environ.get("XDG_CONFIG_HOME") or "~/.config") / "fish" / "completions" / "babycli.fish"
     if shell is Shell.ZSH:
@@ -103,7 +106,7 @@ def _shell(context: typer.Context, option: str) -> Shell:
 
 def _parent() -> str:
     """Gives the name of the program that started this one; "" where the system does not tell."""
-    import subprocess  # which help need not wait for
+    import subprocess
 
     try:
         told = subprocess.run(

@@ -378,7 +378,7 @@ def test_with_few_open_files_no_file_is_blamed(n: int, dataset: Path, downloads:
 
 
 @pytest.mark.parametrize("option", ["--limit", "--max-new-tokens", "--batch-check", "--batch-size"])
-@pytest.mark.parametrize("number", ["9" * 20, "1" + "0" * 400, "9" * 5000, "\u00b2", "\u0663", "-1", "nan", ""])
+@pytest.mark.parametrize("number", ["9" * 20, "1" + "0" * 400, "9" * 5000, "\u00b2", "\u0663", "-2", "nan", ""])
 def test_no_option_takes_a_number_beyond_all_counts(option: str, number: str, babycli: Babycli) -> None:
     ran = babycli("eval", "--model", "control:constant", f"{option}={number}", "--data", "nowhere")
     assert ran.code == 2

@@ -28,7 +28,8 @@ WORDS = ("--tasks", "baby_memory,baby_pv", "--max-new-tokens", 3, "--batch-size"
 
 
 def evaluated(babycli: Babycli, checkpoint: Path, data: Path, logs: Path, *words: object) -> Path:
-    ran = babycli("eval", "--model", checkpoint, "--data", data, "--output-path", logs, *WORDS, *words)
+    given = WORDS[2:] if "--tasks" in words else WORDS
+    ran = babycli("eval", "--model", checkpoint, "--data", data, "--output-path", logs, *given, *words)
     assert ran.code in (0, 7), ran.err
     return only_run(logs)
 
