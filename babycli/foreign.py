@@ -25,7 +25,7 @@ from babycli.errors import BabycliError, ModelError, UnfitFileError
 from babycli.files import file_digest, in_home, read_file
 from babycli.wording import first_line
 
-_FILE = re.compile(r"(?P<file>.*\.py)(:(?P<name>\w+))?")
+_FILE = re.compile(r"(?P<file>.*\.py)(:(?P<name>\w+))?", re.DOTALL)
 _imported: dict[str, bytes] = {}  # by path, the bytes that were run
 _WEIGHTS = ("*.json", "*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.model")
 

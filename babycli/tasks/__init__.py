@@ -78,12 +78,12 @@ def select_tasks(names: str | None) -> list[Task]:
 
 
 def names_in(text: str) -> list[str]:
-    """Gives the names in a list with commas or spaces; the path of a file that is there may have spaces."""
+    """Gives the names in a list with commas or spaces; the path of a task file may have spaces."""
     names: list[str] = []
-    for part in text.split(","):
-        file = named_file(part.strip())
-        is_one = file is not None and file.path.is_file()
-        names += [part.strip()] if is_one or not part.strip() else part.split()
+    for part in map(str.strip, text.split(",")):
+        file = named_file(part)
+        is_one = file is not None and (file.path.is_file() or not all(map(is_known, part.split())))
+        names += [part] if is_one or not part else part.split()
     return names
 
 

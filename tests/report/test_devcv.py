@@ -263,7 +263,7 @@ def test_clusters_are_told_in_words(made: Path, babycli: Babycli) -> None:
 
 def test_an_audit_names_a_control(made: Path, babycli: Babycli) -> None:
     told = " ".join(babycli("report", made / "logs", "--audit").out.split())
-    assert told.count("a control (babycli, ") == 1
+    assert told.count("Scorer (control: blind) (babycli, ") == 1
     assert told.count("(babycli, ") > 1
 
 
