@@ -18,7 +18,7 @@ def start() -> None:
 
     try:
         from babycli.cli import run
-        from babycli.commands.interrupts import interrupt
+        from babycli.commands.interrupts import heed_all, interrupt
     except (ImportError, MemoryError, OSError) as error:
         if not is_lack_of_memory(error):
             raise
@@ -27,6 +27,7 @@ def start() -> None:
 
     if is_heeded:
         signal.signal(signal.SIGINT, interrupt)
+    heed_all()
     run()
 
 

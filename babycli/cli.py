@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -17,7 +16,7 @@ import typer
 from babycli import interop
 from babycli.commands.command import HELP
 from babycli.commands.completion import InstallOption, ShowOption
-from babycli.commands.interrupts import was_interrupted
+from babycli.commands.interrupts import exit_code, heed_no_more, was_interrupted
 from babycli.commands.library_talk import without_library_talk
 from babycli.commands.on_use import OnUse, group_of
 from babycli.commands.options import say
@@ -196,14 +195,14 @@ def run() -> None:
     try:
         code = main()
     except KeyboardInterrupt:  # a second one, while the first was being heeded
-        code = ExitCode.INTERRUPTED
+        code = exit_code()
     except Exception:
         if not was_interrupted():
             raise
-        code = ExitCode.INTERRUPTED
+        code = exit_code()
     if code and was_interrupted():  # also where a library that was being imported made another error of it
-        code = ExitCode.INTERRUPTED
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done; what Python does at its end must not be cut off
+        code = exit_code()
+    heed_no_more()  # all is done; what Python does at its end must not be cut off
     stdout.flush()
     if stdout.failure is not None and not isinstance(stdout.failure, BrokenPipeError):
         say(f"babycli: cannot write to standard output: {stdout.failure.strerror}")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from babycli.commands.chosen import SetOption
-from babycli.commands.interrupts import interrupt
+from babycli.commands.interrupts import interrupt_as_by_hand
 from babycli.commands.options import (
     DATA,
     MOST_COUNTED,
@@ -425,7 +425,7 @@ def _ended_by_sigterm() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, interrupt_as_by_hand)
     try:
         yield
     finally:

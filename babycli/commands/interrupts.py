@@ -1,11 +1,33 @@
 """The signals that end a command before it is done.
 
-Owns what is remembered of them: what is raised while a library is imported may come out as any other error.
+Owns what is remembered of them: what is raised while a library is imported may come out as any other error. Owns the
+exit code that they give.
 """
 
 from __future__ import annotations
 
+import signal
+
+from babycli.errors import ExitCode
+
 _heard: list[int] = []  # the signals
+
+
+def heed_all() -> None:
+    """Lets SIGTERM and SIGHUP end a command as Ctrl-C does, with nothing left half-written, unless they are ignored."""
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has not both
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, interrupt)
+
+
+def heed_no_more() -> None:
+    """Lets a command that is done come to its end, whatever signal comes now."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is interrupt:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def interrupt(number: int, _frame: object) -> None:
@@ -17,3 +39,13 @@ def interrupt(number: int, _frame: object) -> None:
 def was_interrupted() -> bool:
     """Tells whether interrupt() has been called in this process."""
     return bool(_heard)
+
+
+def interrupt_as_by_hand(_number: int, frame: object) -> None:
+    """Does as interrupt() on Ctrl-C. A handler of other signals."""
+    interrupt(signal.SIGINT, frame)
+
+
+def exit_code() -> int:
+    """Gives the exit code of a command that a signal has ended."""
+    return ExitCode.INTERRUPTED if _heard[:1] in ([], [signal.SIGINT]) else 128 + _heard[0]

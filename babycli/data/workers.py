@@ -88,6 +88,9 @@ def _begin(shared: object, parent: int) -> None:
     _held = shared
     gc.freeze()  # what was forked is never looked through again, so its memory stays shared
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command itself ends its pool
+    for name in ("SIGTERM", "SIGHUP"):  # not as the command heeds them
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

@@ -314,6 +314,43 @@ def test_an_interrupt_that_comes_out_as_another_error_is_one(error: str, tmp_pat
     assert "Traceback" not in done.stderr
 
 
+ENDED = """
+import os, signal, sys
+import babycli.__main__
+
+replace = os.replace
+
+def replace_at_last(*places):
+    os.kill(os.getpid(), signal.{})
+    replace(*places)
+
+os.replace = replace_at_last
+sys.argv[1:] = ["data", "manifest", "pictures", "-o", "list.txt"]
+babycli.__main__.start()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_leaves_nothing_half_written(number: signal.Signals, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.txt").write_text("a")
+    done = subprocess.run(
+        [sys.executable, "-c", ENDED.format(number.name)], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 128 + number
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
+
+
+def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
+    """As after nohup."""
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.txt").write_text("a")
+    script = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)" + ENDED.format("SIGHUP")
+    assert subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True).returncode == 0
+    assert (tmp_path / "list.txt").is_file()
+
+
 POORER = """
 import sys
 import babycli.__main__

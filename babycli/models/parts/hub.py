@@ -25,7 +25,7 @@ from babycli.models.parts.weight_files import (
     index_shards,
     named_by_config,
 )
-from babycli.wording import first_line
+from babycli.wording import first_line, shortened
 
 _HUB_MODULES = ("huggingface_hub", "requests", "httpx", "httpx2", "httpcore", "httpcore2")
 _MODEL_MEND = "check the name and the network, or give a local folder:  --model path/to/checkpoint"
@@ -135,4 +135,6 @@ def _from_hub(source: str, patterns: Sequence[str], why: str, mend: str) -> Path
         # The HTTP library below it has changed (requests, httpx, httpx2), and its exceptions pass through.
         if not isinstance(error, (OSError, ValueError)) and type(error).__module__.split(".")[0] not in _HUB_MODULES:
             raise
-        raise ModelError(f"{why}cannot get {source!r} from the model hub: {first_line(error)}", mend) from error
+        raise ModelError(
+            f"{why}cannot get {shortened(source, 80)!r} from the model hub: {shortened(first_line(error))}", mend
+        ) from error

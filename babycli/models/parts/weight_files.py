@@ -113,7 +113,7 @@ def check_is_whole(folder: Path) -> None:
         settings = read_json_object(folder / ADAPTER_CONFIG)
         peft_type = settings.get("peft_type", "LORA")
         kind = "a LoRA adapter" if peft_type == "LORA" else f"an adapter ({peft_type})"
-        base = str(settings.get("base_model_name_or_path") or "a model that it does not name")
+        base = shortened(str(settings.get("base_model_name_or_path") or "a model that it does not name"), 100)
         if is_whole:
             raise ModelError(
                 f"{folder} holds whole weights, and beside them {kind} of {base} ({ADAPTER_CONFIG}): where PEFT is "
