@@ -19,6 +19,7 @@ from babycli.commands.data_sets import (
     DevcvImagesOption,
     DevcvOption,
     SplitOption,
+    found_sets,
     read_given,
     ready_sets,
     say_equal_pictures,
@@ -164,6 +165,8 @@ def link(
     if saycam is not None:
         given |= _told(discover_others(root, given[MAIN], all_labels, given))
     sets = ready_sets(root, given_sets, tasks)
+    if saycam is not None and not given_sets:
+        sets = found_sets(root, given[MAIN], tasks)
     files = {full_name(file.labels.task): file for ready in sets for file in ready.files}
     all_labels = [labels for labels in all_labels if full_name(labels.task) not in files]
     all_labels += [file.labels for file in files.values()]
@@ -318,6 +321,7 @@ def unlink(tasks: TasksOption = None, data_set: SetOption = None, data: DataOpti
         tell(f"removed {root.path / label_path}" if is_gone else f"kept    {root.path / label_path}, not as linked")
     still = [task for task in of_sets if (root.path / task.label_path).exists()]
     held = {path for task in still for path in task.links.values()}
+    was_linked = any(root.link_state(link.path) != "missing" for task in chosen for link in links_of(task))
     for path in dict.fromkeys(link.path for task in chosen for link in links_of(task)):
         if path in held:
             tell(f"kept    {root.path / path}, for the other tasks of its set")
@@ -326,3 +330,5 @@ def unlink(tasks: TasksOption = None, data_set: SetOption = None, data: DataOpti
         elif root.link_state(path) == "folder":
             tell(f"kept    {root.path / path}, a real folder")
     remove_empty_folders(root, list(gone))
+    if not gone and not was_linked:
+        say(f"no links were there; {root.sentence}")

@@ -5,6 +5,7 @@ Owns the words on the screen. The work is done in babycli/data/set_linking.py.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from typing import Annotated
 import typer
 
 from babycli.commands.options import say, tell
+from babycli.data.discovery import discover_sets
 from babycli.data.labels import Labels, equal_pictures
 from babycli.data.linking import LabelFile, LinkReport
 from babycli.data.manifest import full_name
@@ -20,7 +22,7 @@ from babycli.data.set_linking import Given, ReadySet, ready_set
 from babycli.data.sets import checked_name
 from babycli.data.sources.devcv import BENCHMARK
 from babycli.domain import ImageRef
-from babycli.errors import UsageError
+from babycli.errors import DataError, UsageError
 from babycli.files import in_home
 from babycli.tasks import all_tasks, select_tasks
 from babycli.tasks.base import Task
@@ -106,6 +108,30 @@ def ready_sets(root: DatasetRoot, given: Sequence[Given], tasks: str | None) -> 
         for remark in made.remarks:
             say(remark)
         ready.append(made)
+    return ready
+
+
+def found_sets(root: DatasetRoot, parent: Path, tasks: str | None) -> list[ReadySet]:
+    """Makes the sets ready that lie in a folder of several kinds of data; one that cannot be linked is left out.
+
+    What was found, and what is left out and why, is said.
+    """
+    wanted = [task.name for task in select_tasks(tasks) if _is_of_sets(task)]
+    ready: list[ReadySet] = []
+    for place in discover_sets(parent, wanted, root.index_folder) if wanted else []:
+        say(f"found label files of {BENCHMARK} in {place}")
+        try:
+            made = ready_sets(root, [Given(place)], tasks)
+        except (DataError, UsageError) as error:
+            link = f"babycli data link --devcv SET={shlex.quote(str(place))}{root.words}"
+            say(f"{place} is left out: {error.message}\n  to link it:  {link}")
+            continue
+        taken = [each.name for each in ready]
+        for each in made:
+            if each.name in taken:
+                say(f"{place} is left out: another folder is of the set {each.name!r}; name them:  --devcv SET=DIR")
+            else:
+                ready.append(each)
     return ready
 
 

@@ -6,10 +6,10 @@ Owns the words on the screen. The work is done in babycli/data/verify.py.
 from __future__ import annotations
 
 from babycli.commands.chosen import SetOption, chosen_tasks
-from babycli.commands.data_verify import is_demo, links_document
-from babycli.commands.options import DataOption, JsonOption, TasksOption, name_width, print_json, tell
+from babycli.commands.data_verify import is_demo, links_document, mending
+from babycli.commands.options import DataOption, JsonOption, TasksOption, name_width, print_json, tasks_words, tell
 from babycli.commands.progress import progress_bar
-from babycli.data.root import DatasetRoot
+from babycli.data.root import OTHERS, DatasetRoot
 from babycli.data.verify import Options, TaskSummary, verify_dataset
 from babycli.wording import Depth
 
@@ -31,11 +31,13 @@ def status(
     """
     root = DatasetRoot.find(data)
     with progress_bar("looking for images", unit=" images") as count:
-        summaries = verify_dataset(root, chosen_tasks(root, tasks, data_set), Options(depth=Depth.NAMES), count).tasks
+        chosen = chosen_tasks(root, tasks, data_set)
+        verified = verify_dataset(root, chosen, Options(depth=Depth.NAMES), count)
+    summaries = verified.tasks
     if as_json:
         print_json({s.task: _status_document(s) for s in summaries})
         return
-    tell(f"dataset folder: {root.path}" + ("" if root.path.is_dir() else "  (not there yet)"))
+    tell(f"dataset folder: {root.path.absolute()}" + ("" if root.path.is_dir() else "  (not there yet)"))
     width = name_width(summary.task for summary in summaries)
     for summary in summaries:
         state = "not ready" if summary.problems else "ready"
@@ -50,6 +52,9 @@ def status(
             tell(f"    {problem.kind} {problem.subject}" + (f": {problem.detail}" if problem.detail else ""))
         if len(summary.problems) > SHOWN_PROBLEMS:
             tell(f"    and {len(summary.problems) - SHOWN_PROBLEMS} more; see  babycli data verify{root.words}")
+    if verified.problems:
+        tell(f"To mend:  {mending(root, chosen, verified.problems, tasks_words(tasks))}")
+        tell(f"{OTHERS} dataset folder")
 
 
 def _status_document(summary: TaskSummary) -> dict[str, object]:

@@ -155,6 +155,8 @@ def verify(
                 if source is None
                 else _count(verified.problems)
             )
+            if source is None:
+                say(root.sentence)
     raise typer.Exit(exit_code(verified.problems))
 
 
@@ -177,10 +179,10 @@ def _count(problems: Sequence[Problem]) -> str:
 
 
 def _mend(root: DatasetRoot, tasks: Sequence[LabelledTask], problems: Sequence[Problem], words: str) -> str:
-    return f"{_count(problems)} To mend:  {_mending(root, tasks, problems, words)}"
+    return f"{_count(problems)} To mend:  {mending(root, tasks, problems, words)}"
 
 
-def _mending(root: DatasetRoot, tasks: Sequence[LabelledTask], problems: Sequence[Problem], words: str) -> str:
+def mending(root: DatasetRoot, tasks: Sequence[LabelledTask], problems: Sequence[Problem], words: str) -> str:
     """Gives the command or step to take first: label files before images, which cannot be checked without them."""
     label_files = {str(root.path / task.label_path) for task in tasks}
     of_labels = {p.task for p in problems if p.subject in label_files or p.kind == ProblemKind.UNSAFE_NAME}

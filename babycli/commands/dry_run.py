@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from babycli.commands.options import name_width, tell
+from babycli.commands.options import name_width, print_json, tell
 from babycli.commands.progress import duration
 from babycli.evaluation.dry_run import Planned
 
@@ -29,6 +29,38 @@ def tell_plan(plans: Sequence[Planned]) -> None:
     known = [plan.seconds for plan in plans if plan.seconds is not None]
     if len(known) == len(plans) > 1:
         tell(f"in all about {duration(sum(known))}, and the time to load the models")
+
+
+def print_plan(plans: Sequence[Planned]) -> None:
+    """Writes the runs that would be made as JSON."""
+    print_json([_document(plan) for plan in plans])
+
+
+def _document(plan: Planned) -> dict[str, object]:
+    """Gives a run in the words of `babycli runs --json` where it has the same fields."""
+    return {
+        "model": plan.model,
+        "data": plan.data,
+        "state": "finished" if plan.finished else "unfinished" if plan.unfinished else "new",
+        "folder": None if (there := plan.finished or plan.unfinished) is None else str(there),
+        "tasks": [
+            {
+                "task": task.name,
+                "n_units": task.n_items,
+                "unit": task.unit,
+                "requests": task.n_requests,
+                "skipped": task.skipped,
+            }
+            for task in plan.tasks
+        ],
+        "requests": plan.n_requests,
+        "requests_later": plan.n_later,
+        "requests_done": plan.n_on_disk,
+        "requests_cached": plan.n_cached,
+        "images": plan.n_images,
+        "seconds": plan.seconds,
+        "batches_tried": plan.n_tried,
+    }
 
 
 def _state(plan: Planned) -> str:

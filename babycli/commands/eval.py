@@ -297,6 +297,10 @@ def evaluate(
             rich_help_panel=SEVERAL,
         ),
     ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="With --dry-run: write JSON for a program.", rich_help_panel=SEVERAL),
+    ] = False,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -323,6 +327,12 @@ def evaluate(
     """
     if save is not None and not (dry_run or estimate):
         raise UsageError("--save writes what would be run", "add  --dry-run")
+    if as_json and not (dry_run or estimate):
+        raise UsageError(
+            "--json writes what would be run", "add  --dry-run;  for results:  babycli report --format json"
+        )
+    if as_json and config is not None:
+        raise UsageError("--json is of one command, and --config makes several", "leave out one of them")
     if save is not None or config is not None:
         from babycli.commands import sweep_runs
 
@@ -378,10 +388,10 @@ def evaluate(
         sample=chosen_sample,
     )
     if dry_run or estimate:
-        from babycli.commands.dry_run import tell_plan
+        from babycli.commands.dry_run import print_plan, tell_plan
         from babycli.evaluation.dry_run import plan_runs
 
-        tell_plan(plan_runs(options, _Terminal(), estimate))
+        (print_plan if as_json else tell_plan)(plan_runs(options, _Terminal(), estimate))
         return
     if watch:
         with _ended_by_sigterm():

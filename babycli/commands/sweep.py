@@ -35,7 +35,7 @@ from babycli.wording import did_you_mean
 _NO_CONTROL = "none"
 _LISTS = {"models": "model", "controls": "control"}  # a run for each
 _RUNS = "runs"
-_NOT_IN_FILES = frozenset({"config", "save", "dry_run", "estimate", "trust_remote_code", "help"})
+_NOT_IN_FILES = frozenset({"config", "save", "dry_run", "estimate", "as_json", "trust_remote_code", "help"})
 _PLACES = ("DIR", "FILE")  # what help calls an option whose value is a path
 _JOINED = ("tasks", "answers", "set")  # options that take several words as one, with commas
 Value = str | int | float | bool | list[Any] | dict[str, Any]

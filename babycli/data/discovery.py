@@ -11,16 +11,18 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from babycli.data.finding import candidates
-from babycli.data.images import ImageStore, is_folder, n_probes_found, open_store
+from babycli.data.images import ImageStore, ZipStore, is_folder, n_probes_found, open_archive, open_store
 from babycli.data.labels import Labels
 from babycli.data.manifest import links_of
 from babycli.data.root import DatasetRoot
+from babycli.data.set_files import is_label_file
 from babycli.data.sources import MAIN, source_named
 from babycli.data.zips import is_zip
 from babycli.errors import DataError, UsageError
 from babycli.wording import all_of
 
 _MOST_ENTRIES = 500  # of a folder that are looked at: those of pictures have hundreds of thousands
+_DEPTH = 3  # of folders in one that label files may lie in: test/count/data.json
 _PICTURES = (".jpg", ".jpeg", ".png")
 
 
@@ -71,6 +73,42 @@ def discover(parent: Path, names: Mapping[str, Sequence[str]], index_folder: Pat
         if best:
             found[source] = best[0]
     return found
+
+
+def discover_sets(parent: Path, tasks: Collection[str], index_folder: Path) -> list[Path]:
+    """Gives the folders and zips in a folder that have label files of a benchmark of sets, told by their names.
+
+    The folder itself is one if they lie directly in it. Of a folder with many files only the first are seen.
+    """
+    if not parent.is_dir():
+        return []
+    found = []
+    for place in _places(parent):
+        names = _jsons(place, 0 if place == parent else _DEPTH) if place.is_dir() else _members(place, index_folder)
+        if any(is_label_file(name, place.stem if is_zip(place) else place.name, tasks) for name in names):
+            found.append(place)
+    return [found[0]] if found[:1] == [parent] else _distinct(found)
+
+
+def _jsons(folder: Path, depth: int) -> Iterator[str]:
+    """Gives the names of JSON files in a folder, and in folders in it down to a depth."""
+    try:
+        with os.scandir(folder) as entries:
+            seen = sorted(itertools.islice(entries, _MOST_ENTRIES), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in seen:
+        if entry.name.lower().endswith(".json"):
+            yield entry.name
+        elif depth and not entry.name.startswith(".") and is_folder(entry):
+            yield from (f"{entry.name}/{name}" for name in _jsons(folder / entry.name, depth - 1))
+
+
+def _members(archive: Path, index_folder: Path) -> list[str]:
+    try:
+        return ZipStore(open_archive(archive, index_folder), "").scan()[0]
+    except DataError:  # one that cannot be read is said when it is the one
+        return []
 
 
 def _n_found(place: Path, names: Sequence[str], index_folder: Path) -> int:

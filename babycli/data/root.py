@@ -19,6 +19,7 @@ from babycli.files import aside_of, explained, in_home, remove_left_links
 
 DEFAULT_FOLDER = "dataset"
 ENVIRONMENT_VARIABLE = "BABYCLI_DATA"
+OTHERS = f"--data DIR or the variable ${ENVIRONMENT_VARIABLE} names another"
 INDEX_FOLDER = ".babycli"
 
 LinkState = Literal["missing", "link", "broken", "folder", "other"]
@@ -41,10 +42,7 @@ class DatasetRoot:
     @property
     def sentence(self) -> str:
         """Says where the dataset folder is, and what names another."""
-        return (
-            f"the dataset folder is {self.path.absolute()}; "
-            f"--data DIR or the variable ${ENVIRONMENT_VARIABLE} names another"
-        )
+        return f"the dataset folder is {self.path.absolute()}; {OTHERS}"
 
     @contextlib.contextmanager
     def named(self) -> Iterator[None]:

@@ -135,7 +135,7 @@ def find_files(tree: Tree, split: str | None, tasks: Collection[str], only: str 
     wanted = split.lower() if split is not None else split_of_folder(tree) or TEST
     wanted = _SAME_SPLIT.get(wanted, wanted)
     names = [only] if only else _json_names(tree)
-    read = {name: _file_of(name, tree, wanted, tasks) for name in names}
+    read = {name: _file_of(name, tree.name, wanted, tasks) for name in names}
     known = [file for file in read.values() if file is not None]
     of_split = [file for file in known if file.split in ("", wanted) or only]
     others = sorted({file.split for file in known if file not in of_split})
@@ -159,16 +159,21 @@ def find_files(tree: Tree, split: str | None, tasks: Collection[str], only: str 
 
 def _json_names(tree: Tree) -> list[str]:
     names, _ = tree.store.scan()
-    return [
-        name
-        for name in names
-        if name.lower().endswith(".json") and not any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
-    ]
+    return [name for name in names if _is_visible_json(name)]
 
 
-def _file_of(name: str, tree: Tree, wanted: str, tasks: Collection[str]) -> SetFile | None:
+def _is_visible_json(name: str) -> bool:
+    return name.lower().endswith(".json") and not any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+
+
+def is_label_file(name: str, inside: str, tasks: Collection[str]) -> bool:
+    """Tells whether a label file of a task may have this name in a folder called ``inside``."""
+    return _is_visible_json(name) and _file_of(name, inside, TEST, tasks) is not None
+
+
+def _file_of(name: str, inside: str, wanted: str, tasks: Collection[str]) -> SetFile | None:
     """Tells by its name of which task and split a file is; None for a name that no label file has."""
-    folders = [_normal(part) for part in (tree.name, *PurePosixPath(name).parts[:-1])]
+    folders = [_normal(part) for part in (inside, *PurePosixPath(name).parts[:-1])]
     splits = {*_SPLITS, wanted}
     words = _normal(PurePosixPath(name).name[: -len(".json")]).split("_")
     split = next((_as_split(word, splits) for word in words if word in splits), "")

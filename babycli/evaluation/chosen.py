@@ -58,9 +58,10 @@ def _on_sets(root: DatasetRoot, task: Task, wanted: Sequence[str] | None) -> Ite
     for name in wanted or ():
         if name not in linked:
             there = f"; linked are {', '.join(linked)}" if linked else ""
-            raise DataError(
-                f"there is no set {name!r} in {root.path / task.sets_of}{there}.{did_you_mean(name, linked)}",
-                f"babycli data link --{task.sets_of} {name}=DIR{root.words}",
-            )
+            with root.named():
+                raise DataError(
+                    f"there is no set {name!r} in {root.path / task.sets_of}{there}.{did_you_mean(name, linked)}",
+                    f"babycli data link --{task.sets_of} {name}=DIR{root.words}",
+                )
     for name in wanted if wanted is not None else linked or [task.data_set]:
         yield task.of_set(name)

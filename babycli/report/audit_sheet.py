@@ -93,7 +93,7 @@ def _mend(faulty: Sequence[RunAudit], kinds: AbstractSet[StrEnum]) -> str:
     metrics = [metric for of_run in faulty for metric in of_run.metrics]
     if any(metric.fair is not None and _is_alarming(metric) for metric in metrics):
         return "use the fair column, or evaluate again:  babycli eval"
-    if kinds <= {Kind.LIMIT}:
+    if all(kind == Kind.LIMIT for kind in kinds):
         return "evaluate all trials, without --limit, or say of which ones the numbers are:  babycli eval"
     return "get the files that are named, or evaluate again:  babycli eval"
 

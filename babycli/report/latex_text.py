@@ -124,7 +124,7 @@ def _written(character: str) -> str:
 
 def _accented(character: str) -> str:
     """Writes a letter under its accent; "" for what is none."""
-    letter, *accents = unicodedata.normalize("NFD", character)
+    letter, *accents = list(unicodedata.normalize("NFD", character))
     if len(accents) == 1 and accents[0] in _ACCENTS and letter.isascii() and letter.isalpha():
         base = f"\\{letter}" if letter in "ij" and accents[0] not in ("\u0323", "\u0327") else letter
         return f"\\{_ACCENTS[accents[0]]}{{{base}}}"

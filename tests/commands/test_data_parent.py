@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from babycli.commands.demo import DEVCV
 from tests.conftest import Babycli
 from tests.data.demo_copy import DemoCopy
 
@@ -59,3 +61,56 @@ def test_where_nothing_is_there_linking_brings_labels_and_pictures(babycli: Baby
     assert ran.code == 3
     assert "mend: babycli data link" in ran.err
     assert "or evaluate what is there" not in ran.err
+
+
+def test_sets_of_devcv_are_found_in_a_folder_of_several_kinds(parent: Path, babycli: Babycli, demo: DemoCopy) -> None:
+    with zipfile.ZipFile(DEVCV) as archive:
+        archive.extractall(parent / "toolbox")
+    (parent / "broken").mkdir()
+    (parent / "broken" / "count_test.json").write_text("[{")
+    words = ("data", "link", parent, "--from", demo.labels, "--tasks", "vtwt,baby_count", "--data", "there")
+    ran = babycli(*words)
+    assert ran.code == 0, ran.err
+    assert f"found label files of devcv in {parent / 'toolbox'}\n" in ran.err
+    assert f"{parent / 'broken'} is left out: " in ran.err
+    assert f"to link it:  babycli data link --devcv SET='{parent / 'broken'}' --data there\n" in ran.err
+    assert [line.split() for line in ran.out.splitlines() if line.endswith("ready")] == [
+        ["vtwt", "ready"],
+        ["baby_count@demo", "ready"],
+    ]
+    assert Path("there/devcv/demo/images").samefile(parent / "toolbox")
+    again = babycli("data", "link", parent / "frames", "--from", demo.labels, "--tasks", "vtwt", "--data", "there")
+    assert "label files of devcv" not in again.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("data", "subset", "copy"),
+        ("data", "subset", "copy", "--set", "nih"),
+        ("data", "status", "--set", "nih"),
+        ("data", "verify"),
+        ("data", "unlink"),
+        ("data", "croissant"),
+        ("eval", "--model", "control:constant"),
+        ("eval", "--model", "control:constant", "--tasks", "baby_pv", "--set", "nih"),
+        ("eval", "--model", "control:constant", "--tasks", "baby_pv"),
+        ("bridge", "lmms", "bridge"),
+    ],
+    ids=" ".join,
+)
+def test_what_lacks_data_says_where_it_looked(words: tuple[str, ...], empty_folder: None, babycli: Babycli) -> None:
+    ran = babycli(*words)
+    assert ran.code == (0 if "unlink" in words else 3)
+    place = Path("dataset").absolute()
+    assert f"the dataset folder is {place}; --data DIR or the variable $BABYCLI_DATA names another\n" in ran.err
+    if "unlink" not in words:
+        assert re.search(r"(mend: |To mend:  )babycli data link (SAYCAM-FOLDER|--devcv \w+=DIR)\n", ran.err)
+
+
+def test_status_says_where_it_looked_and_what_mends_it(empty_folder: None, babycli: Babycli) -> None:
+    ran = babycli("data", "status")
+    assert ran.out.startswith(f"dataset folder: {Path('dataset').absolute()}  (not there yet)\n")
+    assert ran.out.endswith(
+        "To mend:  babycli data link SAYCAM-FOLDER\n--data DIR or the variable $BABYCLI_DATA names another dataset folder\n"
+    )

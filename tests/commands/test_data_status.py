@@ -30,7 +30,7 @@ def readiness(babycli: Babycli) -> dict[str, bool]:
 def test_in_an_empty_folder_nothing_is_ready_and_nothing_is_made(babycli: Babycli) -> None:
     assert readiness(babycli) == dict.fromkeys(LABEL_FILES, False)
     ran = babycli("data", "status")
-    assert ran.out.startswith("dataset folder: dataset")
+    assert ran.out.startswith(f"dataset folder: {DATASET.absolute()}  (not there yet)")
     assert ran.out.count("LabelsMissing") == 4
     assert ran.out.count("LinkMissing") == 5
     assert not DATASET.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -20,8 +21,18 @@ def test_a_dry_run_counts_what_the_run_asks_and_writes_nothing(linked: Path, bab
     assert ran.code == 0, ran.err
     assert not Path("logs").exists()
     assert "would be evaluated" in ran.out
+    (told,) = json.loads(babycli(*WORDS, "--model", small, "--dry-run", "--json").out)
     assert babycli(*WORDS, "--model", small).code == 0
     plan = read_json(only_run() / "run.json")["plan"]
+    assert (told["state"], told["folder"]) == ("new", None)
+    assert (told["requests"], told["images"]) == (plan["requests"], plan["images"])
+    assert {task["task"]: (task["n_units"], task["unit"]) for task in told["tasks"]} == {
+        "labeled_s": (6, "trials"),
+        "vtwt": (6, "trials"),
+    }
+    (again,) = json.loads(babycli(*WORDS, "--model", small, "--dry-run", "--json").out)
+    assert (again["state"], again["folder"]) == ("finished", str(only_run()))
+    assert babycli(*WORDS, "--model", small, "--json").code == 2
     assert f"{plan['requests']} distinct requests; {plan['images']} distinct images" in ran.out
     assert "6 trials" in ran.out
     assert "already evaluated, logs/" in babycli(*WORDS, "--model", small, "--dry-run").out
