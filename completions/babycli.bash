@@ -230,7 +230,7 @@ _babycli_facts() {
         more= ;;
     'babycli eval')
         commands=''
-        options='--model -m --model-args --tasks -t --set --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --prefix-reuse --no-prefix-reuse --feature-reuse --no-feature-reuse --cache --data -d --skip-missing --output-path -o --name --resume --no-resume --rerun --profile --dry-run --estimate --save --config --watch --watch-for --help'
+        options='--model -m --model-args --tasks -t --set --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --prefix-reuse --no-prefix-reuse --feature-reuse --no-feature-reuse --cache --data -d --skip-missing --output-path -o --name --resume --no-resume --rerun --profile --dry-run --estimate --save --json --config --watch --watch-for --help'
         valued='--model -m --model-args --tasks -t --set --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --cache --data -d --output-path -o --name --save --config --watch-for'
         arguments=()
         more= ;;

@@ -253,6 +253,7 @@ complete -c babycli -n '__babycli_at 0+ eval' -l profile -d 'Show where the time
 complete -c babycli -n '__babycli_at 0+ eval' -l dry-run -d 'Only say what would be computed.'
 complete -c babycli -n '__babycli_at 0+ eval' -l estimate -d 'With that, compute a few batches to tell the time.'
 complete -c babycli -n '__babycli_at 0+ eval' -l save -r -F -a '(__babycli_value_file)' -d 'With --dry-run: write this as a sweep file.'
+complete -c babycli -n '__babycli_at 0+ eval' -l json -d 'With --dry-run: write JSON for a program.'
 complete -c babycli -n '__babycli_at 0+ eval' -l config -r -F -a '(__babycli_value_file)' -d 'Make the runs of a sweep file (TOML).'
 complete -c babycli -n '__babycli_at 0+ eval' -l watch -d 'Evaluate checkpoints as they appear, each when it is whole.'
 complete -c babycli -n '__babycli_at 0+ eval' -l watch-for -r -f -a '(__babycli_value_text)' -d 'With --watch: end after 90s, 30m or 2h without a new one.'

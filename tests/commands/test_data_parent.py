@@ -112,5 +112,6 @@ def test_status_says_where_it_looked_and_what_mends_it(empty_folder: None, babyc
     ran = babycli("data", "status")
     assert ran.out.startswith(f"dataset folder: {Path('dataset').absolute()}  (not there yet)\n")
     assert ran.out.endswith(
-        "To mend:  babycli data link SAYCAM-FOLDER\n--data DIR or the variable $BABYCLI_DATA names another dataset folder\n"
+        "To mend:  babycli data link SAYCAM-FOLDER\n"
+        "--data DIR or the variable $BABYCLI_DATA names another dataset folder\n"
     )
