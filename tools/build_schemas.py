@@ -1,4 +1,6 @@
-"""Writes docs/schemas/: the JSON Schemas (2020-12) of a run's files, from the types in babycli/logs/documents.py.
+"""Writes docs/schemas/: the JSON Schemas (2020-12) of a run's files and of the records of a report.
+
+They are made from the types in babycli/logs/documents.py and babycli/report/record_types.py.
 
 python tools/build_schemas.py            writes the files
 python tools/build_schemas.py --check    exits 1 if what is committed differs
@@ -17,9 +19,10 @@ from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_or
 
 from babycli.logs.documents import FieldsOf, Keywords, OutcomesFile, ResultsFile, RunFile, SampleLine
 from babycli.logs.schema import SCHEMA_VERSION
+from babycli.report.record_types import Report
 
 FOLDER = Path(__file__).parent.parent / "docs" / "schemas"
-DOCUMENTS = {"run": RunFile, "results": ResultsFile, "outcomes": OutcomesFile, "sample": SampleLine}
+DOCUMENTS = {"run": RunFile, "results": ResultsFile, "outcomes": OutcomesFile, "sample": SampleLine, "report": Report}
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PLAIN = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
 
@@ -29,7 +32,7 @@ Schema = dict[str, Any]
 def schema_of(name: str, document: Any) -> Schema:
     """Makes the schema of a document, with those of the objects in it under ``$defs``."""
     parts: dict[str, Schema] = {}
-    whole = _of_fields(document, parts)
+    whole = _of_fields(document, parts) if is_typeddict(document) else _of(document, parts)
     heading = {
         "$schema": DIALECT,
         "$id": f"urn:babycli:schema:{name}:{SCHEMA_VERSION}",

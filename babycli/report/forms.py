@@ -168,7 +168,9 @@ def _as_escape(character: str) -> str:
 
 
 def _as_json(sheet: Sheet, terminal: Terminal) -> str:
-    return as_json(sheet.records)
+    from babycli.logs.schema import SCHEMA_VERSION
+
+    return as_json([{"schema_version": SCHEMA_VERSION, **record} for record in sheet.records])
 
 
 def _as_latex(sheet: Sheet, terminal: Terminal) -> str:

@@ -19,6 +19,7 @@ from tests.conftest import REPOSITORY, Babycli
 from tests.evaluation.conftest import linked, small  # noqa: F401  # fixtures
 from tests.evaluation.logs import lines, only_run, read_json
 from tests.evaluation.test_resume import interrupted
+from tests.report.logs import drawn, write_run
 
 SCHEMAS = {path.name.partition(".")[0]: read_json(path) for path in (REPOSITORY / "docs" / "schemas").iterdir()}
 MODEL = ("eval", "--model", "control:random?seed=1")
@@ -61,6 +62,33 @@ def test_the_schemas_are_what_the_types_say(monkeypatch: pytest.MonkeyPatch) -> 
     from build_schemas import DOCUMENTS, schema_of
 
     assert {name: schema_of(name, document) for name, document in DOCUMENTS.items()} == SCHEMAS
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--baselines", "paper"),
+        ("--compare", "lab/a", "lab/b"),
+        ("--compare", "lab/a", "lab/b", "--items"),
+        ("--wrong",),
+        ("--by", "session"),
+        ("--audit",),
+    ],
+    ids=" ".join,
+)
+def test_a_report_is_as_its_schema_says(words: tuple[str, ...], tmp_path: Path, babycli: Babycli) -> None:
+    for seed, name in enumerate(("lab/a", "lab/b")):
+        write_run(tmp_path, name, drawn(seed, {"vtwt": 0.6, "saycam_caption": 0.2}))
+    write_run(tmp_path, "lab/a", drawn(3, {"vtwt": 0.5}), control="blind", date="20260102_120000")
+    records = json.loads(babycli("report", tmp_path, *words, "--format", "json").out)
+    assert faults("report", records) == []
+    kinds = SCHEMAS["report"]["$defs"].values()
+    for record in records:
+        assert record["schema_version"] == 2
+        assert any(set(kind["required"]) <= set(record) <= set(kind["properties"]) for kind in kinds)
+    del records[0]["task"]
+    assert faults("report", records)
 
 
 OWN = """
