@@ -15,8 +15,8 @@ from babycli.logs.schema import read_run
 from babycli.report import values
 from babycli.report.compare import BOOTSTRAP, MCNEMAR, Comparison
 from babycli.report.measure import SEED
-from babycli.report.notes import coverage_notes, gain_note
-from babycli.report.provisos import provisos
+from babycli.report.notes import SAMPLED, are_sampled, coverage, gain_note
+from babycli.report.provisos import broken_reply_notes, mixed_software, own_prompts
 from babycli.report.rows import Column
 from babycli.report.runs import Run
 from babycli.report.tables import Table, scores_of
@@ -105,7 +105,7 @@ def methods(tables: Sequence[Table], comparisons: Sequence[Comparison], sources:
     sentences += [_what(table, own), *_scoring(table), *_intervals(table)]
     if table.gains:
         sentences.append(gain_note(table, "Visual gain is "))
-    sentences += provisos(table.runs)
+    sentences += [*_conditions(table.runs), *broken_reply_notes(table.runs)]
     if comparisons:
         sentences += _tests(comparisons)
     if table.baselines is not None:
@@ -172,16 +172,26 @@ def _scoring(table: Table) -> list[str]:
                 "Runs marked (reference) were scored as the authors' code does, in which the first of equal candidates "
                 "wins."
             )
-    told += _sentences([task for task in tasks if not task.tie_rule])
+    told += [each for each in _sentences([task for task in tasks if not task.tie_rule]) if each not in told]
     if any(run.limit is not None for run in runs):
         told.append("Runs marked (limit N) saw only the first N trials of each task.")
-    told += coverage_notes(runs)
-    return told
+    told += [f"Runs marked ({which}) cover of the tasks: {covered}." for which, covered in coverage(runs).items()]
+    return [*told, *([f"Runs marked (sample N) saw {SAMPLED}."] if are_sampled(runs) else [])]
+
+
+def _conditions(runs: Sequence[Run]) -> list[str]:
+    """Says under which other conditions some of the runs were made."""
+    prompts, versions = own_prompts(runs), mixed_software(runs)
+    return [
+        *([f"Runs marked (prompt ...) were asked in other words than the family's own: {prompts}."] if prompts else []),
+        *([f"The runs differ in software, by which alone numbers may differ: {versions}."] if versions else []),
+    ]
 
 
 def _sentences(tasks: Sequence[About]) -> list[str]:
-    """Says how answers of these tasks are scored, each sentence once."""
-    return list(dict.fromkeys(task.scored for task in tasks if task.scored))
+    """Says how answers of these tasks are scored, once; of a task that says more than another, only its own words."""
+    told = list(dict.fromkeys(task.scored for task in tasks if task.scored))
+    return [text for text in told if not any(other != text and other.startswith(text) for other in told)]
 
 
 def _intervals(table: Table) -> list[str]:

@@ -29,6 +29,10 @@ from babycli.report.tables import (
 from babycli.tasks.about import About, about, in_order, is_of_chosen, metric_of
 from babycli.wording import all_of
 
+SAMPLED = (
+    "N trials of each task, even over its groups; their 95 % intervals are of the score of all of its trials, drawn "
+    "without replacement (Cochran 1977)"
+)
 _MANY = 4  # tasks that are told one by one
 
 
@@ -115,19 +119,26 @@ def _equal_notes(table: Table) -> list[str]:
 
 def coverage_notes(runs: Sequence[Run]) -> list[str]:
     """Says what the trials of runs cover that saw a part of a task, a line for each limit and sample."""
+    notes = [f"({which}) covers: {covered}." for which, covered in coverage(runs).items()]
+    return [*notes, *([f"(sample N): {SAMPLED}."] if are_sampled(runs) else [])]
+
+
+def coverage(runs: Sequence[Run]) -> dict[str, str]:
+    """Lists what each limit and sample left of the tasks: ``VTWT 20 of 967 trials; Caption 20 of 294 captions``."""
     told: dict[str, dict[str, None]] = {}
     for run in runs:
         for task in in_order(task for task, _ in run.cells):
-            coverage = run.coverage(task.name)
-            if coverage is not None:
+            of_task = run.coverage(task.name)
+            if of_task is not None:
                 n = next(cell.n_units + cell.n_skipped for (of, _), cell in run.cells.items() if of == task.name)
                 which = run.sample.told if run.sample else f"limit {run.limit:g}" if run.limit else "a part"
-                told.setdefault(which, {})[f"{task.short} {coverage.told(n, task.unit)}"] = None
-    notes = [f"({which}) covers: {'; '.join(covered)}." for which, covered in told.items()]
-    if any(run.sample and any(cell.ci95_of_all for cell in run.cells.values()) for run in runs):
-        of_all = "their 95 % intervals are of the score of all of its trials, drawn without replacement (Cochran 1977)"
-        notes.append(f"(sample N): N trials of each task, even over its groups; {of_all}.")
-    return notes
+                told.setdefault(which, {})[f"{task.short} {of_task.told(n, task.unit)}"] = None
+    return {which: "; ".join(covered) for which, covered in told.items()}
+
+
+def are_sampled(runs: Sequence[Run]) -> bool:
+    """Tells whether some runs have intervals of a sample."""
+    return any(run.sample and any(cell.ci95_of_all for cell in run.cells.values()) for run in runs)
 
 
 def legends(table: Table) -> list[str]:

@@ -39,23 +39,33 @@ def broken_reply_notes(runs: Iterable[Run]) -> list[str]:
 
 def prompt_notes(runs: Iterable[Run]) -> list[str]:
     """Tells which prompts the user gave in the place of the family's own, and for which tasks."""
+    told = own_prompts(runs)
+    return [f"(prompt ...): asked in other words than the family's own: {told}."] if told else []
+
+
+def own_prompts(runs: Iterable[Run]) -> str:
+    """Lists the prompts that the user gave, each with its tasks; "" for none."""
     tasks: dict[str, dict[str, None]] = {}
     for run in runs:
         for task, prompt in run.own_prompts.items():
             tasks.setdefault(prompt, {})[task] = None
-    told = [f'"{prompt}" ({", ".join(names)})' for prompt, names in tasks.items()]
-    return [f"(prompt ...): asked in other words than the family's own: {'; '.join(told)}."] if told else []
+    return "; ".join(f'"{prompt}" ({", ".join(names)})' for prompt, names in tasks.items())
 
 
 def software_notes(runs: Iterable[Run]) -> list[str]:
     """Tells in which versions of which software runs differ: their numbers may differ by that alone."""
+    told = mixed_software(runs)
+    return [f"MIXED SOFTWARE, by which alone numbers may differ: {told}."] if told else []
+
+
+def mixed_software(runs: Iterable[Run]) -> str:
+    """Lists the software in which runs differ, with its versions; "" for none."""
     known = [_versions(run) for run in runs if run.identity is not None]
     versions: dict[str, set[str]] = {name: set() for of_run in known for name in of_run}
     for of_run in known:
         for name in versions:
             versions[name].add(of_run.get(name, _UNKNOWN))
-    told = [f"{name} {' and '.join(sorted(known))}" for name, known in versions.items() if len(known) > 1]
-    return [f"MIXED SOFTWARE, by which alone numbers may differ: {'; '.join(told)}."] if told else []
+    return "; ".join(f"{name} {' and '.join(sorted(known))}" for name, known in versions.items() if len(known) > 1)
 
 
 def software_of(run: Run) -> str | None:

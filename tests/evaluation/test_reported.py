@@ -172,6 +172,7 @@ def test_each_prompt_has_a_row_that_says_so(linked: Path, small: Path, babycli: 
         note = "asked in other words than the family's own: "
         assert out.count(note) == (2 if form == "html" else 1), form
         assert "what is it?" in out.split(note)[1]
+        assert ("Runs marked (prompt ...) were asked in other words" in out) == (form == "html")
 
 
 def test_software_that_differs_is_named_beside_the_table(two_runs: None, babycli: Babycli) -> None:

@@ -219,6 +219,13 @@ def test_a_page_shows_turns_and_a_figure_of_them(made: Path, tmp_path: Path, bab
     assert "data:image/jpeg" in (tmp_path / "page.html").read_text()
 
 
+def test_the_methods_say_each_rule_once(made: Path, babycli: Babycli) -> None:
+    page = babycli("report", made / "logs", "--format", "html").out
+    (methods,) = re.findall(r'<p class="box" id="methods-text">(.*?)</p>', page, flags=re.DOTALL)
+    assert methods.count("A written reply counted for the one answer") == 1
+    assert "Blanks around a written direction were dropped" in methods
+
+
 def test_gain_from_pictures(records: list[dict[str, Any]]) -> None:
     found, blind = of(records, "Scorer", "ego4d"), of(records, "Scorer", "ego4d", "blind")
     record = found["baby_compare_real", "acc"]
