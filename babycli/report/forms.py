@@ -187,7 +187,10 @@ def _as_page(everything: Everything, say: Say) -> str:
     if page.has_pictures:
         say(f"warning: {html.IMAGES_WARNING}")
     elif images is not None:
-        say("note: no picture could be shown; the page says why beside each item")
+        say(
+            f"note: no picture of {images.root.path} could be shown; the page says why beside each item. Is another "
+            "folder that of the dataset, give it with  --data DIR"
+        )
     return page.text
 
 

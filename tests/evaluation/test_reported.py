@@ -79,6 +79,8 @@ def test_a_page_without_the_dataset_says_which_pictures_are_missing(two_runs: No
     page = babycli("report", *PAIR, "--items", "--format", "html", "--with-images", "--data", "nowhere")
     assert page.code == 0
     assert "data:image" not in page.out
+    assert "note: no picture of nowhere could be shown" in page.err
+    assert "give it with  --data DIR" in page.err
 
 
 def test_controls_pass_an_audit_where_ties_share_the_credit(linked: Path, babycli: Babycli) -> None:
