@@ -226,8 +226,7 @@ def report(
     # how two models differ, and the items that only one of them got right
     babycli report --compare a b --items -o difference.html
     """
-    of_file = None if output is None else form_of_file(output)
-    wanted_form = (of_file or TABLE) if form is None else forms()[one_of(form, forms(), "format")]
+    wanted_form = _form_of(output) if form is None else forms()[one_of(form, forms(), "format")]
     _check(wanted_form, compared, items, wrong, by, audit, with_images, plot, baselines)
     if model is not None and not isinstance(wanted_form, ModelForm):
         names = any_of(other.name for other in forms().values() if isinstance(other, ModelForm)) or "(none is here)"
@@ -285,6 +284,15 @@ def report(
     write(wanted, say)
 
 
+def _form_of(output: Path | None) -> Form:
+    """Gives the form that a file's name stands for, or a table. Raises UsageError for an ending that none has."""
+    found = None if output is None else form_of_file(output)
+    if found is None and output is not None and output.suffix:
+        endings = any_of(dict.fromkeys(f".{known.extension}" for known in forms().values()))
+        raise UsageError(f"no form of report ends in {output.suffix}", f"name it {endings}, or add --format")
+    return found or TABLE
+
+
 def _tasks(words: Sequence[str], is_audit: bool) -> tuple[str, ...]:
     """Gives the tasks that were chosen; one in a file is known from now on, which is all that an audit needs."""
     found: list[str] = []
@@ -320,7 +328,7 @@ def _check(
         from babycli.tasks.about import drawn_groupings
 
         kinds = all_of(f"by {kind}" for kind in drawn_groupings())
-        raise UsageError(f"a page has scores {kinds} in any case", "--by is for the other formats, and for --plot")
+        raise UsageError(f"a page has scores {kinds} in any case", "leave out --by, or choose another --format")
     if baselines and (by or audit or (compared and not isinstance(form, PageForm))):
         raise UsageError("--baselines adds rows to the summary", "leave out --by, --compare and --audit")
     if isinstance(form, ModelForm) and (compared or by):

@@ -206,3 +206,11 @@ def test_a_control_of_a_control_is_named(tmp_path: Path, babycli: Babycli) -> No
     shown = babycli("report", tmp_path, "--compare", "a", "random").out
     assert "lab/a − control:random?seed=1" in shown
     assert "blind" not in shown
+
+
+def test_an_unknown_ending_of_a_file_is_refused(folders: Path, babycli: Babycli) -> None:
+    ran = babycli("report", "logs_a", "-o", "table.xlsx")
+    assert (ran.code, (folders / "table.xlsx").exists()) == (2, False)
+    assert "no form of report ends in .xlsx" in ran.err
+    assert "name it .txt, .md, .csv, .json, .tex or .html, or add --format" in ran.err
+    assert babycli("report", "logs_a", "-o", "table.xlsx", "--format", "csv").code == 0
