@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from babycli.data.datasets import data_set_named
 from babycli.data.root import DatasetRoot
 from babycli.errors import DataError
 from babycli.files import write_atomically
@@ -27,7 +28,7 @@ from babycli.report.sheet import Sheet
 from babycli.report.tables import Table, make_tables
 from babycli.report.trackers import Destination, send
 from babycli.tasks.about import offered_groupings
-from babycli.wording import one_of, printable
+from babycli.wording import all_of, one_of, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,15 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
         send(wanted.sent_to, rows, say)
     for unread in logs.unread:
         say(printable(f"note: {unread.path} {unread.why}"))
+    _say_where_baselines_belong(every, wanted, say)
+
+
+def _say_where_baselines_belong(tables: Sequence[Table], wanted: Wanted, say: Callable[[str], None]) -> None:
+    """Says why published rows that were asked for stand nowhere."""
+    if wanted.baselines is not None and not any(table.baselines for table in tables):
+        of = data_set_named(read_baselines(wanted.baselines).data_set).title
+        here = all_of(data_set_named(table.data).title for table in tables)
+        say(f"note: no published row is shown: those of the {wanted.baselines} are of {of}, these runs of {here}")
 
 
 def _write_audit(wanted: Wanted, say: Callable[[str], None]) -> None:

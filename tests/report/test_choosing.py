@@ -214,3 +214,12 @@ def test_an_unknown_ending_of_a_file_is_refused(folders: Path, babycli: Babycli)
     assert "no form of report ends in .xlsx" in ran.err
     assert "name it .txt, .md, .csv, .json, .tex or .html, or add --format" in ran.err
     assert babycli("report", "logs_a", "-o", "table.xlsx", "--format", "csv").code == 0
+
+
+def test_published_rows_that_stand_nowhere_are_told(tmp_path: Path, babycli: Babycli) -> None:
+    write_run(tmp_path / "demo", "lab/a", drawn(1, {"vtwt": 0.5}), data="demo")
+    ran = babycli("report", tmp_path / "demo", "--baselines", "paper")
+    assert ran.code == 0
+    assert "note: no published row is shown: those of the paper are of SAYCam, these runs of Demo data" in ran.err
+    write_run(tmp_path / "real", "lab/a", drawn(1, {"vtwt": 0.5}))
+    assert "no published row" not in babycli("report", tmp_path / "real", "--baselines", "paper").err
