@@ -324,7 +324,7 @@ def _check(
     if audit and (plot is not None or not _takes_audits(form)):
         names = any_of(other.name for other in forms().values() if _takes_audits(other))
         raise UsageError(f"--audit is written as {names}", "leave out --plot, or choose another --format")
-    if isinstance(form, PageForm) and by:
+    if isinstance(form, PageForm) and by and plot is None:
         from babycli.tasks.about import drawn_groupings
 
         kinds = all_of(f"by {kind}" for kind in drawn_groupings())

@@ -223,3 +223,12 @@ def test_published_rows_that_stand_nowhere_are_told(tmp_path: Path, babycli: Bab
     assert "note: no published row is shown: those of the paper are of SAYCam, these runs of Demo data" in ran.err
     write_run(tmp_path / "real", "lab/a", drawn(1, {"vtwt": 0.5}))
     assert "no published row" not in babycli("report", tmp_path / "real", "--baselines", "paper").err
+
+
+def test_a_page_takes_groups_for_its_plot(folders: Path, babycli: Babycli) -> None:
+    words = ("report", "logs_a", "--by", "category", "--format", "html")
+    assert babycli(*words).code == 2
+    ran = babycli(*words, "-o", "page.html", "--plot", "groups.svg")
+    assert ran.code == 0, ran.err
+    assert "Labeled-S acc" in (folders / "groups.svg").read_text()
+    assert "<!doctype html>" in (folders / "page.html").read_text()
