@@ -24,7 +24,7 @@ from babycli.report.turns import turn_scores
 from babycli.stats import mean_test, wilson95
 from babycli.tasks.about import about, in_order, known
 from babycli.tasks.groups import Grouping
-from babycli.wording import natural_order
+from babycli.wording import any_of, listed, natural_order
 
 RIGHT = "right"  # what a turn is or is not, in the place of a metric
 MAX_COLUMNS = 6  # that fit into 80 columns beside the names of the groups
@@ -189,15 +189,30 @@ def sheet(rows: Sequence[TableRow], by: str) -> Sheet:
     """Makes the report of ``--by``. Raises DataError where no run has such groups."""
     broken_down = break_down(rows, by)
     if not broken_down:
-        raise no_such_groups(by)
+        raise no_such_groups(by, rows)
     return Sheet(tuple(as_grids(broken_down)), tuple(records(broken_down)))
 
 
-def no_such_groups(by: str) -> DataError:
-    """Makes the error that no run has such groups: it names the tasks of which they are known."""
+def no_such_groups(by: str, rows: Sequence[TableRow]) -> DataError:
+    """Makes the error that no run has such groups: it names the tasks of which they are known.
+
+    Where such a task was run, its items do not tell the group: names of pictures may be other ones.
+    """
     kinds = {task.name: task.grouping(by) for task in known()}
     tasks = [name for name, kind in kinds.items() if kind is not None and kind.is_offered]
+    there = [name for name in tasks if any(row.trials(name) is not None for row in rows)]
+    if there:
+        others = list(dict.fromkeys(kind for row in rows for name in there for kind in _kinds_of(row, name)))
+        mend = f"break them down  --by {any_of(others)}" if others else "evaluate data of which it is known"
+        return DataError(f"the runs of {listed(there)} do not tell the {by} of any trial", mend)
     return DataError(
         f"no run has trials by {by}: that is known for {', '.join(tasks)}",
         f"evaluate them:  babycli eval --tasks {','.join(tasks)}",
     )
+
+
+def _kinds_of(row: TableRow, task: str) -> list[str]:
+    """Lists the kinds of groups that the trials of a run tell."""
+    trials = row.trials(task)
+    kinds = [kind for kind in about(task).groupings if kind.is_offered and not kind.is_of_turns]
+    return [] if trials is None else [kind.name for kind in kinds if kind.name in trials.groups]

@@ -86,7 +86,7 @@ def _figure(tables: Sequence[Table], comparisons: Sequence[Comparison], by: str 
     if by is not None:
         found = break_down(rows, by)
         if not found:
-            raise no_such_groups(by)
+            raise no_such_groups(by, rows)
         in_time = [each for each in found if each.by.day_of is not None]
         return _over_time(in_time) if in_time else _heat_maps(found)
     return _forest(tables)

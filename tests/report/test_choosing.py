@@ -232,3 +232,13 @@ def test_a_page_takes_groups_for_its_plot(folders: Path, babycli: Babycli) -> No
     assert ran.code == 0, ran.err
     assert "Labeled-S acc" in (folders / "groups.svg").read_text()
     assert "<!doctype html>" in (folders / "page.html").read_text()
+
+
+def test_groups_that_the_items_of_a_run_do_not_tell_are_no_advice_to_run_it(tmp_path: Path, babycli: Babycli) -> None:
+    grouped = {"vtwt": {"word": ["first word (verb)"] * 40}}
+    write_run(tmp_path, "lab/a", drawn(1, {"vtwt": 0.5}, UNITS), grouped=grouped)
+    ran = babycli("report", tmp_path, "--by", "session")
+    assert ran.code == 3
+    assert "the runs of vtwt do not tell the session of any trial" in ran.err
+    assert "break them down  --by word" in ran.err
+    assert "evaluate them:  babycli eval --tasks labeled_s" in babycli("report", tmp_path, "--by", "category").err
