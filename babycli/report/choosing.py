@@ -49,7 +49,7 @@ def chosen(tables: Sequence[Table], choice: Choice) -> list[Table]:
     found = _with_rows(named, choice)
     if choice.tasks or choice.metrics:
         columns = columns_of(named, choice)
-        found = [_with_columns(table, [column for column in columns if column in table.columns]) for table in found]
+        found = [with_columns(table, [column for column in columns if column in table.columns]) for table in found]
     found = [table for table in found if table.rows]
     if not found and tables:
         raise DataError(
@@ -154,7 +154,7 @@ def _named(word: str, columns: Sequence[Column]) -> list[Column]:
     return found
 
 
-def _with_columns(table: Table, columns: Sequence[Column]) -> Table:
+def with_columns(table: Table, columns: Sequence[Column]) -> Table:
     """Gives a table of these columns; rows that have none of them go, and so do means over tasks that are not there."""
     kept = set(columns)
     rows = [replace(row, runs=runs) for row in table.rows if (runs := _runs_with(row.runs, kept))]

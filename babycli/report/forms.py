@@ -218,13 +218,14 @@ def _as_every_eval_ever(rows: Sequence[TableRow], every: Sequence[TableRow], say
 
 
 TABLE = SheetForm("table", "txt", _as_text)
+LATEX = SheetForm("latex", "tex", _as_latex, takes_audits=False)
 MODEL_CARD = ModelForm("hf", "md", _as_model_card)
 for _form in (
     TABLE,
     SheetForm("md", "md", _as_markdown),
     SheetForm("csv", "csv", _as_csv),
     SheetForm("json", "json", _as_json),
-    SheetForm("latex", "tex", _as_latex, takes_audits=False),
+    LATEX,
     PageForm("html", "html", _as_page),
     MODEL_CARD,
     ModelForm("eee", "json", _as_every_eval_ever),

@@ -29,7 +29,7 @@ from babycli.wording import Scoring, all_of, any_of, printable
 
 _COUNTED = (UNANSWERED, NO_ANSWER)  # misses of another kind than a wrong answer
 _FEW = 6  # tasks whose n are told one by one
-_MANY = 12  # columns that have room for their titles
+MANY = 12  # columns that have room for their titles, and can be read on a page
 PREAMBLE = (
     "% Needs in the preamble:",
     r"%   \usepackage{booktabs,siunitx,etoolbox,graphicx,longtable}",
@@ -79,7 +79,7 @@ def _heads(table: Table) -> list[str]:
     """Writes the heads, tasks over metrics, means over tasks first; a task of several columns is underlined."""
     overs, rules = [], []
     at = 2
-    in_full = heading if len(table.columns) <= _MANY else short_heading
+    in_full = heading if len(table.columns) <= MANY else short_heading
     heads = [*(mean.heading for mean in table.overall_columns), *(in_full(column) for column in table.columns)]
     for over, group in groupby(over for over, _ in heads):
         width = len(list(group))
@@ -137,7 +137,7 @@ def _plain(column: Column, value: float | None) -> str:
 
 
 def _number_format(table: Table, column: Column) -> str:
-    """Gives siunitx the digits of a column; a sign has room, as that of ±, and that room is enough for a digit of n."""
+    """Gives siunitx the digits of a column; a sign has room, as that of ±."""
     cells = [row.cells[column] for row in table.rows if column in row.cells]
     numbers = [*(cell.value for cell in cells), *(row.values.get(column) for row in table.published)]
     texts = [_plain(column, value) for value in (*numbers, table.chance(column)) if value is not None]
@@ -145,14 +145,13 @@ def _number_format(table: Table, column: Column) -> str:
     gains = (gain.by_column.get(column) for gain in table.gains.values())
     texts += [_gain(column, gain) for gain in gains if gain is not None]
     parts = [text.lstrip("+-").partition(".") for text in texts if text[-1:].isdigit()]
-    n_wholes = [len(whole) for whole, _, _ in parts] + [len(str(n)) - 1 for n in table.units(column)]
+    n_wholes = [len(whole) for whole, _, _ in parts]
     return f"+{max(n_wholes, default=1)}.{max((len(rest) for _, _, rest in parts), default=0)}"
 
 
 def _units_of(counts: Sequence[int]) -> str:
-    """Writes the n of a column, which stands under its numbers if it is one."""
-    text = "/".join(map(str, counts))
-    return text if len(counts) == 1 else f"{{{text}}}"
+    """Writes the n of a column under its head: its point would move a whole number to the left."""
+    return f"{{{'/'.join(map(str, counts))}}}" if counts else ""
 
 
 def _caption(table: Table, best: Mapping[Column, Best]) -> str:
@@ -170,13 +169,14 @@ def _caption(table: Table, best: Mapping[Column, Best]) -> str:
         sentences.append(
             "Bold: better than every other measured model (p < 0.05). Stars: worse than the best at p < 0.05 (*), "
             f"0.01 (**), 0.001 (***); {MCNEMAR}, {BOOTSTRAP} for {for_others}, Holm's correction."
+            + (" Controls take no part in these tests." if any(row.control for row in table.rows) else "")
         )
     sentences += [*broken_reply_notes(table.runs), *prompt_notes(table.runs)]
     if table.gains:
         sentences.append(gain_note(table, "Visual gain is "))
     if any(cell.n_nonfinite or cell.fair_value is not None for cell in cells):
         sentences.append("!: not to be trusted, see the report.")
-    sentences += legends(table) if len(table.columns) > _MANY else []
+    sentences += legends(table) if len(table.columns) > MANY else []
     for mark in _COUNTED:
         if counted := counts_told(table, mark):
             sentences.append(f"{mark.sign}: {mark.meaning(explained)}: {counted}.")

@@ -1,17 +1,19 @@
 """The summary of all runs as a sheet: its tables, its records, and its LaTeX.
 
-Owns nothing but that they belong together.
+Owns that they belong together, and what of them is one table of a paper.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from babycli.report.latex import PREAMBLE, as_environment
+from babycli.report.choosing import with_columns
+from babycli.report.latex import MANY, PREAMBLE, as_environment
 from babycli.report.records import records
 from babycli.report.sheet import Sheet
 from babycli.report.table_grid import as_grid
 from babycli.report.tables import Table
+from babycli.tasks.about import about
 
 
 def sheet(tables: Sequence[Table], with_notes: bool = False) -> Sheet:
@@ -19,5 +21,24 @@ def sheet(tables: Sequence[Table], with_notes: bool = False) -> Sheet:
     return Sheet(
         tuple(as_grid(table, with_notes) for table in tables),
         tuple(record for table in tables for record in records(table)),
-        lambda: "\n".join([*PREAMBLE, *(as_environment(table, i) for i, table in enumerate(tables, 1))]),
+        lambda: "\n".join([*PREAMBLE, *(as_environment(table, i) for i, table in enumerate(_in_parts(tables), 1))]),
     )
+
+
+def _in_parts(tables: Sequence[Table]) -> list[Table]:
+    """Gives a table with more columns than a page has room for as one for each benchmark."""
+    parts = []
+    for table in tables:
+        benchmarks = dict.fromkeys(about(task).benchmark for task in table.tasks)
+        for benchmark in benchmarks if len(table.columns) > MANY else ():
+            parts.append(with_columns(table, [c for c in table.columns if about(c[0]).benchmark == benchmark]))
+        parts += [table] if len(table.columns) <= MANY else []
+    return parts
+
+
+def too_wide(tables: Sequence[Table]) -> str:
+    """Says of LaTeX whose tables are shrunk beyond reading what to leave out; "" where none is."""
+    widest = max((len(part.columns) for part in _in_parts(tables)), default=0)
+    if widest <= MANY:
+        return ""
+    return f"note: a table of {widest} columns is made too small to read; choose some:  --metrics main  or  --tasks A,B"

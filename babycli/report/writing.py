@@ -19,7 +19,17 @@ from babycli.report import audit_sheet, breakdown, differences, item_sheets, plo
 from babycli.report.baselines import read_baselines
 from babycli.report.choosing import MAIN, Choice, chosen, columns_of
 from babycli.report.compare import Comparison, compare, find_rows, rows_of
-from babycli.report.forms import Everything, Form, ModelForm, PageForm, SheetForm, Terminal, form_of_file, json_in
+from babycli.report.forms import (
+    LATEX,
+    Everything,
+    Form,
+    ModelForm,
+    PageForm,
+    SheetForm,
+    Terminal,
+    form_of_file,
+    json_in,
+)
 from babycli.report.item_sheets import ItemList
 from babycli.report.load import label_rows_of, load_places, unfinished_runs
 from babycli.report.runs import Logs
@@ -72,6 +82,9 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
     match wanted.form:
         case SheetForm():
             text = wanted.form.write(_sheet(tables, comparisons, items, wanted), wanted.terminal)
+            is_summary = not (comparisons or items or wanted.by)
+            if wanted.form == LATEX and is_summary and (too_wide := summary.too_wide(tables)):
+                say(too_wide)
         case PageForm():
             if wanted.items:
                 items += [listed for each in comparisons for listed in item_sheets.of_comparison(each)]

@@ -166,3 +166,35 @@ def test_many_models_go_over_several_pages(tmp_path: Path, babycli: Babycli) -> 
     latex = babycli("report", tmp_path, "--format", "latex").out
     assert r"\begin{longtable}" in latex
     assert r"\begin{table}" not in latex
+
+
+def test_n_stands_under_its_head_and_controls_are_said_to_take_no_part(logs: Path, babycli: Babycli) -> None:
+    latex = babycli("report", logs, "--format", "latex").out
+    assert row(latex, "$n$") == ["{2200}", "{967}", *["{365}"] * 5, "{294}"]
+    said = "Controls take no part in these tests."
+    assert said in latex
+    assert said not in babycli("report", logs, "--format", "latex", "--no-controls").out
+
+
+def test_a_table_of_many_columns_is_one_for_each_benchmark(tmp_path: Path, babycli: Babycli) -> None:
+    of_devcv = ("baby_pv", "baby_localize", "baby_leftright", "baby_spatialdetails", "baby_vdr_binary", "baby_vdr_open")
+    units = dict.fromkeys((*ALL, *of_devcv), 30)
+    values = drawn(1, dict.fromkeys(units, 0.5), units)
+    written = {
+        t: {m: of for m, of in ms.items() if not m.endswith(("chosen", "reference"))} for t, ms in values.items()
+    }
+    write_run(tmp_path, "lab/a", written, with_groups=False)
+    ran = babycli("report", tmp_path, "--format", "latex")
+    assert ran.code == 0, ran.err
+    assert re.findall(r"\\label\{(.*?)\}", ran.out) == ["tab:babyvlm", "tab:devcv-2"]
+    first, second = ran.out.split(r"\end{table}")[:2]
+    assert ("Labeled-S" in first, "Localiz" in first) == (True, False)
+    assert ("Labeled-S" in second, "Localiz" in second) == (False, True)
+    assert "made too small to read" not in ran.err
+    more = ("baby_compare_real", "baby_compare_synthetic", "baby_count", "baby_memory", "baby_subitize")
+    units |= dict.fromkeys(more, 30)
+    write_run(tmp_path, "lab/b", drawn(2, dict.fromkeys(units, 0.5), units), with_groups=False)
+    ran = babycli("report", tmp_path, "--format", "latex")
+    assert "columns is made too small to read; choose some:  --metrics main  or  --tasks A,B" in ran.err
+    ran = babycli("report", tmp_path, "--format", "latex", "--metrics", "main")
+    assert "too small" not in ran.err

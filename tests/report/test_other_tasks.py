@@ -333,7 +333,7 @@ def test_bold_is_the_fewest_where_less_is_better(logs: Path, babycli: Babycli) -
     assert bad.split("&")[2].count("*") == 3
     assert "S[table-format=+2.1," in latex
     assert "S[table-format=+2.2," in latex
-    assert "S[table-format=+2.4," in latex
+    assert "S[table-format=+1.4," in latex
     assert "−" not in latex.split(r"\midrule")[1].split(r"\bottomrule")[0]
 
 
