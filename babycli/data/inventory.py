@@ -234,7 +234,7 @@ def _compare_names(
             # Several places may share a prefix: the one is meant that needs the file, or has other files of its folder.
             prefix, i = max(of_prefix, key=lambda at: claim(*at))
             name = listed[len(prefix) :]
-            where = places[i].store.place(name)
+            where = places[i].store.place(name) if problems[i] else ""
             if any(where.startswith(f"{problem.path}/") for problem in problems[i]):
                 continue  # it could not be looked for
             is_unsafe = bool(leads_astray(name))

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 
 from babycli.errors import BabycliError, ChecksumError, DataError, ExitCode
 from babycli.wording import without_middle
@@ -57,6 +58,11 @@ class Problem:
         of_task = f"{self.task}: " if self.task else ""
         text = f"{of_task}{self.kind} {self.subject}" + (f": {self.detail}" if self.detail else "")
         return without_middle(text.translate(_CONTROL))  # a name must not end a line, nor control the terminal
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Gives each problem once, sorted; a key spares hundreds of thousands of them comparisons in Python."""
+    return sorted(set(problems), key=attrgetter("task", "kind", "subject", "detail"))
 
 
 def told(problems: Sequence[Problem], in_full: Collection[ProblemKind] = ()) -> Iterator[str]:

@@ -22,7 +22,7 @@ from babycli.data.inventory import Place
 from babycli.data.labels import Labels, equal_pictures, read_labels, with_item_problems
 from babycli.data.lock import Lock, LockedLink, labels_problem, read_lock
 from babycli.data.manifest import LabelledTask, Link, demo_digests, full_name, links_of, published
-from babycli.data.problems import SHOWN, Problem, ProblemKind
+from babycli.data.problems import SHOWN, Problem, ProblemKind, in_order
 from babycli.data.root import DatasetRoot
 from babycli.data.sources import MAIN, link_command, reads_main, source_named
 from babycli.data.zips import is_zip
@@ -213,7 +213,7 @@ def verify_dataset(
     if depth in (Depth.CHECKSUM, Depth.DECODE):
         known = {(entry.task, entry.link.path): audited.known[at] for entry, at in zip(linked, place_of, strict=True)}
         problems += _duplicates(all_labels, linked, of_links, known)
-    problems = sorted(set(problems))
+    problems = in_order(problems)
     summaries = tuple(_task_summary(root, labels, of_links, problems) for labels in all_labels)
     notes = _notes(linked, place_of, recorded_of, audited, options)
     return Verified(depth, summaries, tuple(problems), *_how_verified(audited, depth), notes)
@@ -226,9 +226,9 @@ def verify_source(source: Path, options: Options, index_folder: Path, progress: 
     how = Audit(depth, options.manifest, index_folder if options.use_index else None, options.full, strict=True)
     audited = audit([place], [None], how, progress)
     _check_manifest_is_of_these(options.manifest, audited)
-    problems = {_problem("", place.store, finding) for finding in audited.findings[0]}
-    problems |= {Problem("", problem.kind, problem.path, problem.detail) for problem in audited.problems}
-    return Verified(depth, (), tuple(sorted(problems)), *_how_verified(audited, depth), ())
+    problems = [_problem("", place.store, finding) for finding in audited.findings[0]]
+    problems += [Problem("", problem.kind, problem.path, problem.detail) for problem in audited.problems]
+    return Verified(depth, (), tuple(in_order(problems)), *_how_verified(audited, depth), ())
 
 
 def _nothing_to_compare_with(tasks: Sequence[LabelledTask], problems: Sequence[Problem]) -> DataError:

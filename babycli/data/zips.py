@@ -32,7 +32,9 @@ from babycli.errors import DataError
 from babycli.files import HOLLOW_BYTES, is_hollow, open_to_read, raise_limit
 
 MAX_MEMBER_BYTES = 1 << 28  # no image is larger than 256 MiB: a member that claims to be is an attack or damaged
-_ENTRY = struct.Struct("<4s4B4H3L5H2L")  # central directory file header
+_ENTRY = struct.Struct("<5xB2x2H4x3L2H6x2L")  # central directory file header, as far as it is of use
+_LENGTHS = struct.Struct("<28x2H")  # of an entry: how many bytes its name and its extra fields have
+_USUAL_BYTES = 256  # more than name and extra fields of most entries
 _SCAN = struct.Struct("<L24x4H6xL")  # of an entry: its signature, lengths, disk and offset
 _ENTRY_SIGNATURE = 0x02014B50
 _LOCAL = struct.Struct("<4s5H3L2H")  # local file header
@@ -42,6 +44,7 @@ _MAX_DIRECTORY_BYTES = 256 << 20  # of 3 million images; it is read at once
 _MEAN_ENTRY_BYTES = 80
 _ENCRYPTED, _UTF8 = 0x1, 0x800
 _STORED = 0
+_READABLE = frozenset((_STORED, *METHODS))
 _UNIX_SYSTEMS = (3, 19)  # Unix and macOS: names are bytes as on their disks, and a backslash is a letter like others
 _ZIP64_FIELD = 0x0001
 _NAME_FIELD = 0x7075  # Info-ZIP's: the name in UTF-8
@@ -77,6 +80,11 @@ class Member:
     offset: int
     is_symlink: bool
 
+    @property
+    def is_readable(self) -> bool:
+        """True if nothing in its entry says that it cannot be read; else unreadable_why() says why."""
+        return self.method in _READABLE and not self.flags & _ENCRYPTED
+
 
 def is_zip(path: Path) -> bool:
     """Tells whether a file ends as a zip does, whatever its name. A file that cannot be read is not a zip."""
@@ -100,6 +108,7 @@ class ZipArchive:
         """
         self.path = path
         self._index_folder = index_folder
+        self._is_plain = False  # not known until the directory has been read
         try:
             with open_to_read(path) as stream:
                 self._fd = os.dup(stream.fileno())
@@ -108,6 +117,7 @@ class ZipArchive:
             raise DataError(f"cannot read {path}: {error.strerror}") from error
         try:
             self._open()
+            self._is_plain = self._directory.is_plain
         except OSError as error:
             raise_limit(error)
             raise self._broken(str(error.strerror)) from error
@@ -141,6 +151,9 @@ class ZipArchive:
         keys, positions = self._directory.keys, self._directory.positions
         start = bisect_left(keys, key)
         end = bisect_right(keys, key, start)
+        if end - start == 1:
+            member = self._member(positions[start])
+            return member if member.name == name else None
         if end - start > _MAX_ALIKE:
             raise MemberError(f"the zip holds {end - start} members of this name, or of names with its CRC-32")
         matches = [member for member in map(self._member, positions[start:end]) if member.name == name]
@@ -163,7 +176,7 @@ class ZipArchive:
                     window, start = os.pread(self._fd, _PIECE_BYTES, self._directory_start + position), position
                     at = _ENTRY.size
                 raw = window[at : at + int.from_bytes(window[at - 18 : at - 16], "little")]
-                yield raw.decode("ascii")
+                yield raw.decode("utf-8", "surrogateescape")  # not ASCII where the file was changed meanwhile
             return
         for position in sorted(self._directory.positions):
             at = position - start + _ENTRY.size
@@ -181,8 +194,9 @@ class ZipArchive:
     def read(self, member: Member) -> bytes:
         """Reads the bytes of a member and checks its CRC-32. Raises MemberError."""
         self._check(member)
-        if member.size_bytes > MAX_MEMBER_BYTES or member.compressed_bytes > MAX_MEMBER_BYTES:
-            raise MemberError(f"it claims {member.size_bytes} bytes, more than any image has")
+        most_bytes = max(member.size_bytes, member.compressed_bytes)
+        if most_bytes > MAX_MEMBER_BYTES:
+            raise MemberError(f"it claims {most_bytes} bytes, more than any image has")
         try:
             packed = self._packed(member)
         except OSError as error:
@@ -218,9 +232,8 @@ class ZipArchive:
             raise MemberError("its CRC-32 is not what the zip says", is_checksum=True)
 
     def _check(self, member: Member) -> None:
-        why = unreadable_why(member)
-        if why:
-            raise MemberError(why)
+        if not member.is_readable:
+            raise MemberError(unreadable_why(member))
         if not 0 <= member.offset < self._directory_start:
             raise MemberError("no member begins where the zip says")
 
@@ -378,23 +391,25 @@ class ZipArchive:
         return IndexKey(state.st_size, state.st_mtime_ns, digest.hexdigest())
 
     def _member(self, position: int) -> Member:
-        raw = os.pread(self._fd, _ENTRY.size + 256, self._directory_start + position)
-        if len(raw) < (length := _entry_bytes(raw, 0)):
-            raw = os.pread(self._fd, length, self._directory_start + position)
-        return self._parse(raw[:length])
+        raw = os.pread(self._fd, _ENTRY.size + _USUAL_BYTES, self._directory_start + position)
+        if len(raw) == _ENTRY.size + _USUAL_BYTES and sum(_LENGTHS.unpack_from(raw)) > _USUAL_BYTES:
+            raw = os.pread(self._fd, _entry_bytes(raw, 0), self._directory_start + position)
+        return self._parse(raw)
 
     def _parse_at(self, directory: bytes, at: int) -> Member:
         return self._parse(directory[at : at + _entry_bytes(directory, at)])
 
     def _parse(self, entry: bytes) -> Member:
-        """Reads a directory entry: 46 bytes | name | extra. Sizes and offset may stand in the extra's zip64 field."""
+        """Reads a directory entry: 46 bytes | name | extra. Sizes and offset may stand in the extra's zip64 field.
+
+        What lies behind it, as in a window of the directory, is passed over.
+        """
         if len(entry) < _ENTRY.size:
             raise self._cut_off("its directory is not there any more, so it has changed since it was opened")
-        fields = _ENTRY.unpack_from(entry)
-        made_by, flags, method, crc32 = fields[2], fields[5], fields[6], fields[9]
-        compressed, size, n_name, attributes, offset = fields[10], fields[11], fields[12], fields[17], fields[18]
-        raw_name = entry[_ENTRY.size : _ENTRY.size + n_name]
-        extra = entry[_ENTRY.size + n_name :]
+        made_by, flags, method, crc32, compressed, size, n_name, n_extra, attributes, offset = _ENTRY.unpack_from(entry)
+        name_end = _ENTRY.size + n_name
+        raw_name = entry[_ENTRY.size : name_end]
+        extra = entry[name_end : name_end + n_extra]
         if _FULL32 in (compressed, size, offset):
             wide = _extra_field(extra, _ZIP64_FIELD)
             values = iter(struct.unpack_from(f"<{len(wide) // 8}Q", wide))
@@ -402,7 +417,9 @@ class ZipArchive:
             size = next(values, size) if size == _FULL32 else size
             compressed = next(values, compressed) if compressed == _FULL32 else compressed
             offset = next(values, offset) if offset == _FULL32 else offset
-        name = _name_of(raw_name, made_by, flags, extra)
+        name = (
+            raw_name.decode("utf-8", "surrogateescape") if self._is_plain else _name_of(raw_name, made_by, flags, extra)
+        )
         is_symlink = made_by in _UNIX_SYSTEMS and attributes >> 16 & _TYPE_OF_FILE == _SYMLINK
         offset = min(offset + self._shift, _FULL64)
         return Member(raw_name, name, method, flags, crc32, compressed, size, offset, is_symlink)
