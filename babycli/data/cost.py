@@ -15,6 +15,7 @@ from PIL import Image
 
 from babycli.data.images import ImageError
 from babycli.data.jpeg import MAX_PIXELS
+from babycli.data.png import PNG
 from babycli.data.problems import ProblemKind
 
 # Pillow reads pixels in pieces of 64 kB, and parts of a file (segments, chunks, blocks, tags) each with a few reads of
@@ -28,7 +29,6 @@ _MAX_SLOW_BYTES = 64 << 20  # of what Pillow decodes in Python, at 10 MB in a se
 _SLOW = frozenset(("bmp_rle", "ppm", "ppm_plain"))
 _MAX_WIDE = 2 * MAX_PIXELS  # values of a JPEG 2000, which takes 4 bytes for each, and the picture besides
 
-_PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF = {b"II*\0": "<", b"MM\0*": ">"}
 _BIG_TIFF = {b"II+\0": "<", b"MM\0+": ">"}
 _BYTES = frozenset((1, 2, 6, 7))  # types of tags whose values stay as they are: bytes, texts
@@ -56,7 +56,7 @@ class Watched(io.BytesIO):
 
 def check_parts(content: bytes, path: str) -> None:
     """Checks what would cost much as soon as Pillow opens the file. Raises ImageError."""
-    if content.startswith(_PNG):
+    if content.startswith(PNG):
         n_packed = sum(content.count(chunk) for chunk in _PACKED_CHUNKS)
         if n_packed > _MAX_PACKED:
             raise _suspicious(path, f"{n_packed:,} compressed texts and profiles, and no image has so many")

@@ -25,6 +25,7 @@ from babycli.data.cost import Watched, check_parts, check_work
 from babycli.data.images import ImageError
 from babycli.data.jpeg import MAX_PIXELS, JpegBombError, JpegError, check_scans, is_jpeg, jpeg_size
 from babycli.data.jpeg_data import check_coded_data
+from babycli.data.png import PNG, PNG_END, lacks_rows, reaches_end
 from babycli.data.problems import ProblemKind
 from babycli.wording import all_of, one_line
 
@@ -33,8 +34,6 @@ MAX_SIDE = 65_535  # the most that a JPEG can have; what a model does with a pic
 
 _WRITTEN = {"WEBP": "WebP", "JPEG2000": "JPEG 2000"}
 _FEATURES = {"WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}  # what some builds of Pillow lack
-_PNG = b"\x89PNG\r\n\x1a\n"
-_PNG_END = b"IEND\xaeB`\x82"
 # What a file is that Pillow does not know, for the message: where to look, for which bytes, and what they tell.
 _BEGINNINGS: tuple[tuple[int, re.Pattern[bytes], str], ...] = (
     (0, re.compile(rb"\x89PNG"), "PNG"),
@@ -46,7 +45,22 @@ _BEGINNINGS: tuple[tuple[int, re.Pattern[bytes], str], ...] = (
     (0, re.compile(rb"\x00\x00\x00\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"), "JPEG 2000"),
     (0, re.compile(rb"\xff\x0a|\x00\x00\x00\x0cJXL \r\n\x87\n"), "JPEG XL"),
     (0, re.compile(rb"8BPS"), "a Photoshop file"),
-    (0, re.compile(rb"\x00\x00\x01\x00"), "an icon"),
+    (0, re.compile(rb"\x00\x00[\x01\x02]\x00"), "an icon"),
+    (0, re.compile(rb"icns"), "an icon of macOS"),
+    (0, re.compile(rb"\x0a[\x00-\x05]\x01[\x01\x02\x04\x08]"), "PCX"),
+    (0, re.compile(rb"\x01\xda[\x00\x01][\x01\x02]"), "SGI"),
+    (0, re.compile(rb"DDS "), "DDS"),
+    (0, re.compile(rb"qoif"), "QOI"),
+    (0, re.compile(rb"\s*/\* XPM \*/"), "XPM"),
+    (0, re.compile(rb"\s*#define "), "XBM"),
+    (0, re.compile(rb"SIMPLE  ="), "FITS"),
+    (0, re.compile(rb"\x76\x2f\x31\x01"), "OpenEXR"),
+    (0, re.compile(rb"#\?(RADIANCE|RGBE)"), "Radiance HDR"),
+    (0, re.compile(rb"\xd7\xcd\xc6\x9a|\x01\x00\x00\x00.{36} EMF", re.DOTALL), "a Windows metafile"),
+    (0, re.compile(rb"\x89HDF\r\n"), "HDF5"),
+    (0, re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "a file of Microsoft Office, or Thumbs.db"),
+    (0, re.compile(rb"\x00\x00\x00\x01Bud1"), ".DS_Store, which macOS puts into folders"),
+    (0, re.compile(rb"\xc5\xd0\xd3\xc6"), "PostScript"),
     (0, re.compile(rb"%PDF"), "PDF"),
     (0, re.compile(rb"%!PS"), "PostScript"),
     (0, re.compile(rb"PK\x03\x04"), "a zip"),
@@ -85,9 +99,10 @@ def check_header(content: bytes, path: str) -> None:
 
 
 def check_pixels(content: bytes, path: str) -> None:
-    """Checks that an image can be decoded and, of a JPEG, that no part of the picture is missing. Raises ImageError.
+    """Checks that an image can be decoded, and that no part of its picture is missing. Raises ImageError.
 
-    From a JPEG with a hole or without its second half libjpeg makes a picture that is partly grey, and says nothing.
+    From a JPEG with a hole or without its second half libjpeg makes a picture that is partly grey, and says nothing;
+    so does zlib with the rows of a PNG.
     """
     with _explained(path):
         if _look(content, path):
@@ -95,8 +110,11 @@ def check_pixels(content: bytes, path: str) -> None:
         image = _open(content, path)
         if is_jpeg(content):
             check_coded_data(content)
-        else:
-            _to_rgb(image)
+            return
+        _to_rgb(image)
+        if image.format == "PNG" and _is_last_row_black(image) and lacks_rows(content):
+            detail = "its data end before the picture does, and the rest is black"
+            raise ImageError(ProblemKind.TRUNCATED, path, detail)
 
 
 def decode(content: bytes, path: str) -> Image.Image:
@@ -137,7 +155,7 @@ def _open(content: bytes, path: str) -> Image.Image:
         check_scans(content)
     check_parts(content, path)
     stream = Watched(content, path)
-    is_common = content.startswith((b"\xff\xd8", _PNG))  # Pillow loads its other decoders when one is asked for
+    is_common = content.startswith((b"\xff\xd8", PNG))  # Pillow loads its other decoders when one is asked for
     try:
         image = Image.open(stream, formats=FORMATS[:2] if is_common else _formats())
     except UnidentifiedImageError as error:
@@ -146,11 +164,15 @@ def _open(content: bytes, path: str) -> Image.Image:
         if what in readable:
             detail = f"it begins as {what} does, and what should follow is missing or damaged"
             raise ImageError(ProblemKind.UNDECODABLE, path, detail) from error
-        detail = f"it is {what}; formats that are read: {all_of(readable)}" if what else ""
+        detail = f"it is {what or 'none'}; formats that are read: {all_of(readable)}"
         raise ImageError(ProblemKind.NOT_AN_IMAGE, path, detail) from error
     _check_size(*image.size, path)
     check_work(image, stream, path)
     return image
+
+
+def _is_last_row_black(image: Image.Image) -> bool:
+    return not any(image.crop((0, image.height - 1, image.width, image.height)).tobytes())
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -206,17 +228,12 @@ def _look(content: bytes, path: str) -> bool:
         return _look_at_jpeg(content, path)
     image = _open(content, path)
     if image.format == "PNG":
-        if _reaches_its_end(content):
+        if reaches_end(content):
             return False
-        if _PNG_END not in content:
+        if PNG_END not in content:
             detail = f"{len(content)} bytes, and the end of the PNG is not among them"
             raise ImageError(ProblemKind.TRUNCATED, path, detail)
-    try:
-        _to_rgb(image)
-    except _FORESEEN:
-        raise
-    except Exception:  # noqa: BLE001  # damage for which Pillow has no words, found when it is decoded; not a cut
-        return False
+    _to_rgb(image)
     return True
 
 
@@ -232,14 +249,4 @@ def _look_at_jpeg(content: bytes, path: str) -> bool:
         except OSError:
             raise error from None
         return True
-    return False
-
-
-def _reaches_its_end(content: bytes) -> bool:
-    """Follows the chunks of a PNG (length, name, data, CRC-32): tells whether they lead to the last one, IEND."""
-    at = len(_PNG)
-    while at + 12 <= len(content):
-        if content[at + 4 : at + 8] == b"IEND":
-            return True
-        at += 12 + int.from_bytes(content[at : at + 4], "big")
     return False

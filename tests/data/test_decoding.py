@@ -113,6 +113,12 @@ def test_verify_names_what_cannot_be_decoded(babycli: Babycli, make: object) -> 
     assert ran.err.count("Traceback") == 0
 
 
+@pytest.mark.parametrize("make", [offset_as_a_float, palette_below_zero])
+def test_header_sees_what_no_decoder_will_read(babycli: Babycli, make: object) -> None:
+    ran = verify(babycli, make(), "header")  # type: ignore[operator]
+    assert (ran.code, "Undecodable folder/x.jpg" in ran.out) == (3, True)
+
+
 def spoil_a_frame(demo: DemoCopy, content: bytes) -> None:
     replace(demo.frame, content)
     make_dataset(demo)
@@ -141,6 +147,32 @@ def test_a_report_with_pictures_tells_what_cannot_be_decoded(babycli: Babycli, d
     ran = babycli("report", "logs", *words)
     assert ran.code == 0, ran.err
     assert "Undecodable" in Path("page.html").read_text()
+
+
+# ---------------------------------------------------------------- a PNG without its last rows
+
+
+def png_of_rows(n_rows: int, value: int = 200, interlaced: int = 0) -> bytes:
+    """Of 40 rows that its header promises, all of one grey."""
+    header = struct.pack(">2L5B", 30, 40, 8, 0, 0, 0, interlaced)
+    packed = zlib.compress((b"\0" + bytes([value]) * 30) * n_rows)
+    parts = chunk(b"IDAT", packed[:9]) + chunk(b"IDAT", packed[9:])
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + parts + chunk(b"IEND", b"")
+
+
+def test_a_png_whose_rows_end_early_is_cut_off(babycli: Babycli) -> None:
+    assert verify(babycli, png_of_rows(40), "decode").code == 0
+    content = png_of_rows(20)
+    pixels = Image.open(io.BytesIO(content)).convert("RGB")  # Pillow shows it, half black
+    assert pixels.getpixel((0, 39)) == (0, 0, 0) != pixels.getpixel((0, 0))
+    ran = verify(babycli, content, "decode")
+    assert (ran.code, "Truncated folder/x.jpg: its data end before the picture does" in ran.out) == (3, True)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "I;16"])
+def test_a_black_png_is_whole(babycli: Babycli, mode: str) -> None:
+    assert verify(babycli, saved("PNG", Image.new(mode, (33, 7))), "decode").code == 0
+    assert verify(babycli, saved("PNG", Image.new(mode, (33, 7))) + b"more", "decode").code == 0
 
 
 # ---------------------------------------------------------------- sizes
@@ -271,6 +303,12 @@ def test_a_jpeg_that_was_not_filled_up_is_cut_off(babycli: Babycli) -> None:
         (b"\x00\x00\x00\x0cJXL \r\n\x87\n" + bytes(40), "JPEG XL"),
         (b"<!DOCTYPE html><html>log in</html>", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"\x00\x00\x00\x01Bud1\x00\x00" + bytes(90), ".DS_Store"),
+        (saved("TGA"), "formats that are read"),
+        (saved("PCX"), "PCX"),
+        (saved("ICO"), "an icon"),
+        (saved("QOI"), "QOI"),
+        (saved("DDS"), "DDS"),
     ],
 )
 def test_what_is_no_image_here_is_named(babycli: Babycli, content: bytes, what: str) -> None:
