@@ -174,7 +174,8 @@ def _explained_findings(
     bag: Bag | None,
 ) -> Iterable[Finding]:
     fetched = bag.fetched() if bag is not None and inventory.prefix == "" else {}
-    unsafe = [Finding(ProblemKind.UNSAFE_NAME, name, "in fetch.txt") for name in fetched if leads_astray(name)]
+    astray = [name for name in fetched if leads_astray(name) or name.startswith("~")]  # ~ is a home to some programs
+    unsafe = [Finding(ProblemKind.UNSAFE_NAME, name, "in fetch.txt") for name in astray]
     if not findings:
         return unsafe
     listed = load()[i]

@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from babycli.data.digests import ALGORITHMS
+from babycli.data.digests import ALGORITHMS, algorithm_named
 from babycli.errors import DataError
 from babycli.files import raise_limit, read_file
+from babycli.wording import all_of
 
 PAYLOAD = "data"  # the folder that the manifests of a bag, all together, list whole
-_MANIFEST_NAME = re.compile(r"(?P<tag>tag)?manifest-(?P<algorithm>[a-z0-9]+)\.txt")
+_MANIFEST_NAME = re.compile(r"(?P<tag>tag)?manifest-(?P<algorithm>[A-Za-z0-9_-]+)\.txt")
 _ENCODING_LINE = re.compile(r"^\s*Tag-File-Character-Encoding\s*:\s*(\S{1,40})\s*$", re.IGNORECASE | re.MULTILINE)
 _VERSION_LINE = re.compile(r"^\s*BagIt-Version\s*:\s*0\.", re.IGNORECASE | re.MULTILINE)
 _ENCODINGS = re.compile(  # those of text; Python has others, which unpack or compute
@@ -92,12 +93,18 @@ class Bag:
 def find_bag(manifest: Path) -> Bag | None:
     """Finds the bag that a manifest belongs to, by its name and bagit.txt beside it; None for any other list.
 
-    Raises DataError for a bagit.txt that cannot be read, and for an encoding that is not known.
+    Raises DataError for a bagit.txt that cannot be read, and for an algorithm or encoding that is not known.
     """
     match = _MANIFEST_NAME.fullmatch(manifest.name)
     path = manifest.parent / "bagit.txt"
-    if match is None or match["algorithm"] not in ALGORITHMS or not os.path.lexists(path):
+    if match is None or not os.path.lexists(path):
         return None
+    algorithm = algorithm_named(match["algorithm"])
+    if algorithm is None:
+        raise DataError(
+            f"{manifest}: the algorithm {match['algorithm']} is not known; {all_of(sorted(ALGORITHMS))} are",
+            "a bag may have several manifests: give another",
+        )
     try:
         content = read_file(path, 1 << 20)
     except OSError as error:
@@ -117,4 +124,4 @@ def find_bag(manifest: Path) -> Bag | None:
         )
     encoding = "utf-8" if encoding == "utf-8-sig" else encoding
     is_draft = _VERSION_LINE.search(text) is not None
-    return Bag(manifest.parent, match["algorithm"], encoding, match["tag"] is not None, is_draft)
+    return Bag(manifest.parent, algorithm, encoding, match["tag"] is not None, is_draft)

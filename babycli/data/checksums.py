@@ -27,6 +27,7 @@ from pathlib import Path
 
 from babycli.data.bags import BOM, Bag, find_bag
 from babycli.data.digests import ALGORITHMS
+from babycli.data.other_lists import what_is
 from babycli.errors import DataError, UnfitFileError
 from babycli.files import MAX_FILE_BYTES, open_to_read, raise_limit, read_file
 
@@ -149,7 +150,7 @@ def checksum_text(digests: Mapping[str, str]) -> bytes:
 
 def parse_checksums(content: bytes, origin: str) -> Checksums:
     """Reads the lines of sha256sum or b3sum. Raises DataError naming ``origin``, the file, and the malformed line."""
-    content = _without_utf16(content, origin)
+    content = _as_on_disk(content, origin)
     text = os.fsdecode(content)
     digests = _plain_lines(text)
     if digests is not None:
@@ -174,9 +175,11 @@ def _plain_lines(text: str) -> dict[str, str] | None:
     return digests if is_whole and is_plain else None
 
 
-def _without_utf16(content: bytes, origin: str) -> bytes:
-    """Gives a list as its disk would have it, where Windows PowerShell has written it as UTF-16."""
-    if content[:2] == b"\xff\xfe" or (b"\t" <= content[:1] < b"\x7f" and content[1:2] == b"\0"):
+def _as_on_disk(content: bytes, origin: str) -> bytes:
+    """Gives a list as its disk would have it, where Windows PowerShell has written it as UTF-16 or UTF-32."""
+    if content[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+        encoding = "utf-32"
+    elif content[:2] == b"\xff\xfe" or (b"\t" <= content[:1] < b"\x7f" and content[1:2] == b"\0"):
         encoding = "utf-16-le"
     elif content[:2] == b"\xfe\xff" or (content[:1] == b"\0" and b"\t" <= content[1:2] < b"\x7f"):
         encoding = "utf-16-be"
@@ -185,7 +188,7 @@ def _without_utf16(content: bytes, origin: str) -> bytes:
     try:
         return os.fsencode(content.decode(encoding))
     except UnicodeError as error:
-        raise DataError(f"{origin} is UTF-16, and damaged: {error}", "write it again, as UTF-8") from error
+        raise DataError(f"{origin} is {encoding}, and damaged: {error}", "write it again, as UTF-8") from error
 
 
 def _parse_bag(content: bytes, origin: str, bag: Bag) -> Checksums:
@@ -230,7 +233,9 @@ class _Reader:
             tagged = _TAGGED.fullmatch(plain)
             match = tagged or _LINE.fullmatch(plain)
             if match is None:
-                raise self.wrong(number, f"expected a SHA-256 and a file name, got {line[:60]!r}")
+                what = what_is(line.rstrip())
+                why = f"; {what}, and lists of SHA-256 and BLAKE3 are read" if what else ""
+                raise self.wrong(number, f"expected a SHA-256 and a file name, got {line[:60]!r}{why}")
             if tagged:
                 self._tag(number, _TAGS[tagged["tag"]])
             name = match["name"] if tagged else self._plain_name(number, match["name"])

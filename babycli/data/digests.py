@@ -6,6 +6,7 @@ Owns which there are. Never reads a file.
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Protocol
 
 from babycli.errors import DataError
@@ -19,6 +20,12 @@ ALGORITHMS = {
     "sha224": 56,
     "sha384": 96,
     "sha512": 128,
+    "sha3_224": 56,
+    "sha3_256": 64,
+    "sha3_384": 96,
+    "sha3_512": 128,
+    "blake2b": 128,
+    "blake2s": 64,
 }
 
 
@@ -30,6 +37,12 @@ class Hash(Protocol):
 
     def hexdigest(self) -> str:
         """Gives the digest of all bytes so far."""
+
+
+def algorithm_named(word: str) -> str | None:
+    """Gives the algorithm of a name in any spelling, such as SHA3-256 or sha3256; None for an unknown one."""
+    wanted = re.sub(r"[^a-z0-9]", "", word.lower())
+    return next((name for name in ALGORITHMS if name.replace("_", "") == wanted), None)
 
 
 def new_hash(algorithm: str) -> Hash:

@@ -65,6 +65,23 @@ def test_an_encoding_that_is_not_known_is_named(babycli: Babycli, encoding: str)
     assert (ran.code, f"the encoding {encoding} is not known" in ran.err) == (3, True)
 
 
+@pytest.mark.parametrize("algorithm", ["sha3_256", "sha3-512", "blake2b", "blake2s"])
+def test_the_rarer_algorithms_of_bagit_py_are_read(babycli: Babycli, algorithm: str) -> None:
+    make_bag(algorithms=(algorithm.replace("-", "_"),))
+    for path in BAG.glob("*manifest-*"):
+        path.rename(path.with_name(path.name.replace("_", "-" if "-" in algorithm else "_")))
+    assert verify(babycli, f"manifest-{algorithm}.txt").code == 0
+    Path(BAG, "data/sub/é.jpg").write_bytes(b"2")
+    assert verify(babycli, f"manifest-{algorithm}.txt").code == 4
+
+
+def test_a_bag_of_an_unknown_algorithm_is_no_list_of_sha256(babycli: Babycli) -> None:
+    make_bag()
+    Path(BAG, "manifest-sha256.txt").rename(Path(BAG, "manifest-sm3.txt"))
+    ran = verify(babycli, "manifest-sm3.txt")
+    assert (ran.code, "the algorithm sm3 is not known" in ran.err, ran.out) == (3, True, "")
+
+
 def test_bytes_in_another_encoding_than_said_are_named(babycli: Babycli) -> None:
     make_bag("ASCII")
     ran = verify(babycli)
@@ -141,6 +158,7 @@ def test_a_file_that_is_still_to_be_fetched_is_missing_with_its_address(babycli:
     [
         ("https://example.org/x 3 ../x", "UnsafeName bag/../x: in fetch.txt"),
         ("https://example.org/x 3 /etc/x", "UnsafeName /etc/x: in fetch.txt"),
+        ("https://example.org/x 3 ~/x", "UnsafeName bag/~/x: in fetch.txt"),
         ("example 3 data/x", "fetch.txt, line 1: expected a URL"),
         ("https://example.org/x", "fetch.txt, line 1: expected a URL"),
     ],
