@@ -21,7 +21,7 @@ from babycli.data.finding import check_source
 from babycli.data.images import ImageError, open_archive, open_zip_store
 from babycli.data.label_files import get_labels
 from babycli.data.manifest import LabelledTask, full_name, links_of
-from babycli.data.problems import SHOWN_IN_ALL, Problem, exit_code, told
+from babycli.data.problems import SHOWN_IN_ALL, Problem, ProblemKind, exit_code, raise_for, told
 from babycli.data.root import DatasetRoot
 from babycli.data.subset import MANIFEST_NAME, make_subset
 from babycli.data.zips import Member, ZipArchive
@@ -96,6 +96,7 @@ def _needed(
     """Finds the members that tasks read, and the problems of links of which the zip holds some images but not all."""
     members: dict[str, Member] = {}
     lacking = []
+    there: list[Problem] = []
     for task in tasks:
         labels = sound_labels(root, task)
         for link in links_of(task):
@@ -110,6 +111,8 @@ def _needed(
                 else:
                     members[member.name] = member
             lacking += problems if len(problems) < len(names) else []
+            there += [problem for problem in problems if problem.kind != ProblemKind.MISSING]
+    raise_for(there if not members else [], "unpack the zip with another program, and give the folder to  data link")
     if not members:
         raise DataError(f"{archive.path} holds none of the images that tasks read", "check the path")
     return list(members.values()), sorted(lacking)

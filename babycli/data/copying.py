@@ -76,6 +76,14 @@ class Assembly:
                 if not wanted:
                     place.unlink()
 
+    def remove_empty_folders(self) -> None:
+        """Removes the folders in which nothing is left; of a staging folder without any file, all but itself."""
+        with explained(self.staging):
+            for place in _inside_out(self.staging):
+                if place.is_dir() and not place.is_symlink():
+                    with contextlib.suppress(OSError):
+                        place.rmdir()
+
     def finish(self, names: Iterable[str]) -> None:
         """Moves the files and links of these names to their places, in this order, over those that are there."""
         if self.is_whole:

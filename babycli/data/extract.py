@@ -90,7 +90,9 @@ def extract(archive: ZipArchive, members: Sequence[Member], folder: Path, progre
         _check_room(assembly.staging, sum(member.size_bytes for member in left))
         progress(sum(member.size_bytes for member in members) - sum(member.size_bytes for member in left))
         problems = _unpack(_Work(archive, left, assembly.staging), progress)
-        if not problems:
+        if problems:
+            assembly.remove_empty_folders()
+        else:
             assembly.finish(sorted(names))
     return Extracted(len(members) - len(problems), len(left) - len(problems), tuple(sorted(problems)))
 

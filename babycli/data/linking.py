@@ -196,11 +196,11 @@ def _best_place(root: DatasetRoot, asked: _Asked, folders: Mapping[str, list[Pat
         best = find_images(folders[link.source], names, root.index_folder)
         if not best.n_found:
             given = folders[link.source][0]
-            unreadable = [problem for problem in best.why.values() if problem.kind == ProblemKind.UNREADABLE]
-            if unreadable:
-                why = unreadable[0]
+            there = [problem for problem in best.why.values() if problem.kind != ProblemKind.MISSING]
+            if there:
+                why = there[0]
                 raise DataError(
-                    f"{given}: none of {len(names)} {source.title} can be read: {why.path}: {why.detail}",
+                    f"{given}: none of {len(names)} {source.title} can be read: {why.path}: {why.detail or why.kind}",
                     "unpack it with another program, and give the folder" if given.is_file() else "check the path",
                 )
             raise DataError(

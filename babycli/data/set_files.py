@@ -96,7 +96,10 @@ class Tree:
                 return self.store.read(name)
             return read_file(self.path / name, MAX_LABEL_BYTES)
         except ImageError as error:
-            raise DataError(f"cannot read {error.path}: {error.detail or error.kind}", "mend that file") from error
+            raise DataError(
+                f"cannot read {error.path}: {error.detail or error.kind}",
+                "unpack the zip with another program, and give the folder",
+            ) from error
         except OSError as error:
             raise_limit(error)
             raise DataError(f"cannot read {self.path / name}: {error.strerror}", "mend that file") from error

@@ -399,3 +399,15 @@ def test_a_member_that_begins_outside_of_the_zip_is_named(babycli: Babycli, offs
         assert ran.code == 3
         assert "a.zip/a.jpg" in ran.out + ran.err
     assert not DEST.exists()
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_where_no_member_can_be_read_nothing_is_left(babycli: Babycli, is_there: bool) -> None:
+    make_zip({"sub/x.jpg": b"1234", "sub/deeper/y.jpg": b"5678"})
+    content = Path("a.zip").read_bytes()
+    Path("a.zip").write_bytes(content.replace(b"1234", b"12x4").replace(b"5678", b"56x8"))
+    if is_there:
+        DEST.mkdir()
+    ran = babycli("data", "extract", "a.zip", DEST)
+    assert (ran.code, "2 of 2 members cannot be read" in ran.err) == (4, True)
+    assert (DEST.exists(), list(Path().rglob("*partial*"))) == (is_there, [])

@@ -17,7 +17,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -337,6 +337,24 @@ def test_frames_that_cannot_be_unpacked_are_not_called_absent(babycli: Babycli, 
     write_entries(frames, Path("frames.zip"))
     ran = babycli("data", "link", "frames.zip", "--tasks", "vtwt", "--from", demo.labels)
     assert (ran.code, "it is encrypted" in ran.err, "unpack it" in ran.err) == (3, True, True)
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [(Entry(b"", flags=1), "it is encrypted"), (Entry(b"", b""), "0 bytes")],
+    ids=["encrypted", "empty"],
+)
+def test_frames_that_are_there_are_not_called_absent(babycli: Babycli, demo: DemoCopy, entry: Entry, told: str) -> None:
+    names = [path.name.encode() for path in sorted(demo.saycam.iterdir())]
+    write_entries([replace(entry, raw=name) for name in names], Path("frames.zip"))
+    words = ("--tasks", "vtwt", "--from", demo.labels)
+    linked = babycli("data", "link", "frames.zip", *words)
+    unpacked = babycli("data", "extract", "frames.zip", "dest", "--only-needed", *words)
+    assert (linked.code, unpacked.code) == (3, 3)
+    for ran in (linked, unpacked):
+        assert told in ran.err
+        assert not any(word in ran.err for word in ("was found", "holds none"))
+    assert not Path("dest").exists()
 
 
 # --- many and deep -------------------------------------------------------------------------------------------------
