@@ -1,4 +1,4 @@
-"""Hash functions, by the names that checksum files use.
+"""Hash functions, by the names that checksum files use, and the digest of many pictures together.
 
 Owns which there are. Never reads a file.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import Protocol
 
 from babycli.errors import DataError
@@ -52,6 +53,12 @@ def new_hash(algorithm: str) -> Hash:
     if algorithm == "blake3":
         return _blake3()
     return hashlib.new(algorithm, usedforsecurity=False)
+
+
+def digest_of_places(places: Iterable[tuple[str, str, str]]) -> str:
+    """Gives the SHA-256 over sorted (link, name, SHA-256) of pictures."""
+    lines = [f"{link}/{name}\0{sha256}\n" for link, name, sha256 in places]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _blake3() -> Hash:

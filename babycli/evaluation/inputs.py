@@ -14,6 +14,7 @@ from PIL.Image import Image
 
 from babycli.data.datasets import OWN, joint_data_set
 from babycli.data.decoding import check_header, decode
+from babycli.data.digests import digest_of_places
 from babycli.data.images import ImageStore
 from babycli.data.labels import Labels
 from babycli.data.lock import Lock, lock_problem, read_lock
@@ -147,12 +148,6 @@ def _changed(message: str) -> ChecksumError:
     return ChecksumError(
         message, "put the old file back, and the same command goes on; with the new one it begins a run of its own"
     )
-
-
-def digest_of_places(places: Iterable[tuple[str, str, str]]) -> str:
-    """Gives the SHA-256 over sorted (link, name, SHA-256) of pictures."""
-    lines = [f"{link}/{name}\0{sha256}\n" for link, name, sha256 in places]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def read_inputs(

@@ -16,9 +16,10 @@ from typing import Any
 import orjson
 
 from babycli.data.datasets import data_set_named
+from babycli.data.digests import digest_of_places
 from babycli.domain import Estimate, Exchange, Metric, Outcome, Row, TaskResult, ask
 from babycli.errors import TaskError
-from babycli.evaluation.inputs import Inputs, TaskInput, digest_of_places
+from babycli.evaluation.inputs import Inputs, TaskInput
 from babycli.evaluation.plan import Plan
 from babycli.evaluation.rounds import Played
 from babycli.foreign import explained_for, is_own

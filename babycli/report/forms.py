@@ -191,6 +191,8 @@ def _as_page(everything: Everything, say: Say) -> str:
             f"note: no picture of {images.root.path} could be shown; the page says why beside each item. Is another "
             "folder that of the dataset, give it with  --data DIR"
         )
+    for remark in page.remarks:
+        say(f"warning: {printable(remark)}")
     return page.text
 
 

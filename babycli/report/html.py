@@ -39,6 +39,7 @@ _HOME = re.compile(r"(?<![\w.~/-])(?:/home/|/Users/|[A-Za-z]:\\Users\\)[^/\\\s'\
 class Page:
     text: str
     has_pictures: bool  # of the dataset
+    remarks: tuple[str, ...]  # that pictures have changed since a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ def page(
         items_told=_items_told(items),
         pictures=copies,
         with_pictures=images is not None,
+        remarks=() if pictures is None else pictures.remarks,
         unread=unread,
         methods=html_methods.methods(tables, comparisons, sources),
         provenance=[html_methods.provenance(source) for source in sources],
@@ -107,7 +109,7 @@ def page(
         n_heat=html_tables.N_HEAT,
         n_series=html_figures.N_SERIES,
     )
-    return Page(text, has_pictures=bool(copies))
+    return Page(text, has_pictures=bool(copies), remarks=() if pictures is None else pictures.remarks)
 
 
 def _part(number: int, table: Table) -> _Part:

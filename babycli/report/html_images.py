@@ -7,8 +7,10 @@ that was not asked for, and never writes one to the disk.
 from __future__ import annotations
 
 import base64
+import functools
+import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from babycli.data.decoding import decode
@@ -21,6 +23,8 @@ from babycli.data.verify import link_problem, open_link
 from babycli.domain import ImageRef
 from babycli.errors import DataError
 from babycli.report.logged import on_set
+from babycli.report.runs import Run
+from babycli.report.seen_pictures import Changed, Place, changed_since
 from babycli.tasks import all_tasks
 from babycli.tasks.about import about
 
@@ -50,8 +54,34 @@ class Images:
 
     root: DatasetRoot
 
-    def pictures(self, task: str, images: Sequence[ImageRef], at_most: int) -> dict[ImageRef, Picture]:
-        """Reads the first ``at_most`` pictures; for each that is not there, says why."""
+    def changes(self, task: str, runs: Sequence[Run]) -> list[Changed]:
+        """Tells of which of these runs the pictures of a task are no longer those that it has seen."""
+        found = (changed_since(run, task, functools.partial(self._places, task)) for run in runs)
+        return [changed for changed in found if changed is not None]
+
+    def _places(self, task: str, images: Iterable[ImageRef]) -> dict[ImageRef, Place]:
+        """Reads the pictures, and gives the link behind which each lies, and its digest."""
+        by_source: dict[str, list[ImageRef]] = {}
+        for image in images:
+            by_source.setdefault(image.source, []).append(image)
+        found: dict[ImageRef, Place] = {}
+        for source, of_source in by_source.items():
+            names = [image.name for image in of_source if is_safe_name(image.name)]
+            store = self._store(task, source, names)
+            digests: dict[str, str | ImageError] = {}
+            if not isinstance(store, str):
+                read = store.digests(names, "sha256", frozenset(names))
+                digests = {name: digest for name, (digest, _) in zip(names, read, strict=True)}
+            link = _links(task, source).get(source, "")
+            for image in of_source:
+                digest = digests.get(image.name, "")
+                found[image] = Place(link, digest if isinstance(digest, str) else "")
+        return found
+
+    def pictures(
+        self, task: str, images: Sequence[ImageRef], at_most: int, changes: Sequence[Changed] = ()
+    ) -> dict[ImageRef, Picture]:
+        """Reads the first ``at_most`` pictures; for each that is not there, or not that of a run, says why."""
         stores: dict[str, ImageStore | str] = {}
         found = {}
         for i, image in enumerate(dict.fromkeys(images)):
@@ -61,7 +91,7 @@ class Images:
             if image.source not in stores:
                 names = [other.name for other in images if other.source == image.source]
                 stores[image.source] = self._store(task, image.source, names)
-            found[image] = _read(stores[image.source], image.name)
+            found[image] = _read(stores[image.source], image.name, changes)
         return found
 
     def _store(self, task: str, source: str, names: Sequence[str]) -> ImageStore | str:
@@ -87,16 +117,20 @@ def _links(task: str, source: str) -> Mapping[str, str]:
     return on_set(known, source.removeprefix(f"{benchmark.name}_")).links
 
 
-def _read(store: ImageStore | str, name: str) -> Picture:
-    """Reads a picture, made small."""
+def _read(store: ImageStore | str, name: str, changes: Sequence[Changed]) -> Picture:
+    """Reads a picture, made small; another than a run has seen is not shown."""
     if not is_safe_name(name):  # a log may name anything: what lies outside of the folder is not read
         return Picture("", 0, 0, str(ProblemKind.UNSAFE_NAME))
     if isinstance(store, str):
         return Picture("", 0, 0, store)
     try:
-        return _small(store.read(name), name)
+        content = store.read(name)
+        picture = _small(content, name)
     except ImageError as error:
         return Picture("", 0, 0, str(error.kind))
+    digest = hashlib.sha256(content).hexdigest() if changes else ""
+    why_not = next((why for changed in changes if (why := changed.why_not_shown(digest))), "")
+    return Picture("", 0, 0, why_not) if why_not else picture
 
 
 def _small(content: bytes, name: str) -> Picture:

@@ -12,6 +12,7 @@ from babycli.domain import ImageRef
 from babycli.report.html_images import MAX_PICTURES, Images, Picture
 from babycli.report.item_sheets import RIGHT, ItemList, right_word, said_text, score_text, value_text
 from babycli.report.items import Round, ShownItem
+from babycli.report.runs import Run
 
 _UNNAMED = Picture("", 0, 0, "the log does not name it")
 PictureKey = tuple[str, ImageRef]  # task, and its picture
@@ -75,6 +76,7 @@ class Pictures:
 
     by_key: Mapping[PictureKey, Picture]
     ids: Mapping[PictureKey, str]
+    remarks: tuple[str, ...]  # that pictures have changed since a run
 
     def of(self, task: str, image: ImageRef) -> Shown:
         return Shown(image.name, self.by_key.get((task, image), _UNNAMED), self.ids.get((task, image), ""))
@@ -83,13 +85,19 @@ class Pictures:
 def read_pictures(lists: Sequence[ItemList], images: Images) -> Pictures:
     """Reads the pictures of all items by task and reference."""
     wanted: dict[str, list[ImageRef]] = {}
+    runs: dict[str, list[Run]] = {}
     for listed in lists:
         wanted.setdefault(listed.task, []).extend(image for item in listed.items for image in item.images)
+        runs.setdefault(listed.task, []).extend(run for row in listed.rows if (run := row.run_of(listed.task)))
     found: dict[PictureKey, Picture] = {}
+    remarks: list[str] = []
     for task, of_task in wanted.items():
+        changes = images.changes(task, list(dict.fromkeys(runs[task])))
+        remarks += [changed.words for changed in changes]
         left = MAX_PICTURES - sum(bool(picture.uri) for picture in found.values())
-        found |= {(task, image): picture for image, picture in images.pictures(task, of_task, left).items()}
-    return Pictures(found, {key: f"p{i}" for i, (key, picture) in enumerate(found.items()) if picture.uri})
+        found |= {(task, image): picture for image, picture in images.pictures(task, of_task, left, changes).items()}
+    ids = {key: f"p{i}" for i, (key, picture) in enumerate(found.items()) if picture.uri}
+    return Pictures(found, ids, tuple(dict.fromkeys(remarks)))
 
 
 def as_items(listed: ItemList, pictures: Pictures | None) -> Items:
