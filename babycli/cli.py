@@ -146,6 +146,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
                 say(f"babycli: {shortened(str(error.filename))!r}: {error.strerror}\n  mend: give a shorter name")
                 return ExitCode.DATA
+            if isinstance(error, FileNotFoundError) and _is_nowhere():
+                say("babycli: the current folder is not there any more\n  mend: change into another:  cd ~")
+                return ExitCode.DATA
             limit = _limit_of(error)
             if limit is None:
                 raise
@@ -160,6 +163,15 @@ def _limit_of(error: BaseException) -> int | None:
         return errno.ENOMEM
     number = error.errno if isinstance(error, OSError) else None
     return number if number in LIMITS else None
+
+
+def _is_nowhere() -> bool:
+    """Tells whether the current folder has been removed, which any relative path stumbles over."""
+    try:
+        os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _check_system(words: Sequence[str]) -> None:

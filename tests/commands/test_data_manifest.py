@@ -121,3 +121,17 @@ def test_what_cannot_be_listed_is_refused_and_nothing_is_written(babycli: Babycl
         assert ran.code == 3
         assert word in ran.err
     assert not Path("list").exists()
+
+
+def test_a_current_folder_that_is_gone_is_named(babycli: Babycli) -> None:
+    here = Path.cwd()
+    Path("source").mkdir()
+    Path("source/x.jpg").write_bytes(b"1")
+    Path("gone").mkdir()
+    os.chdir("gone")
+    try:
+        Path(here, "gone").rmdir()
+        ran = babycli("data", "manifest", here / "source", "-o", "list")
+    finally:
+        os.chdir(here)
+    assert (ran.code, "the current folder is not there any more" in ran.err) == (3, True)
