@@ -48,7 +48,7 @@ def _is_no_count(value: str, given: Given) -> bool:
 
 
 def _is_of_no_sample(value: str, given: Given) -> bool:
-    return "--sample" not in given or whole_number(value) is None
+    return "--sample" not in given
 
 
 def _is_yaml(value: str, given: Given) -> bool:
@@ -166,7 +166,7 @@ OPTIONS = (
     ),
     ForeignOption(
         "--seed",
-        refusal="greedy answers need no seed; here it is that of --sample",
+        refusal="--seed is of --sample, which was not given; greedy answers need none",
         mend="leave it out, or write  --sample N --seed S",
         is_meant=_is_of_no_sample,
     ),
