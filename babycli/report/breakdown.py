@@ -104,8 +104,21 @@ def as_grids(breakdowns: Sequence[Breakdown]) -> list[Grid]:
     """Makes tables for each task: groups down, at most MAX_COLUMNS models across."""
     grids = []
     for of_metric in gathered(breakdowns):
-        grids += [_grid(of_metric[i : i + MAX_COLUMNS], i) for i in range(0, len(of_metric), MAX_COLUMNS)]
+        parts = [of_metric[i : i + MAX_COLUMNS] for i in range(0, len(of_metric), MAX_COLUMNS)]
+        grids += [_with_names(_grid(part, i * MAX_COLUMNS), part) for i, part in enumerate(parts)]
     return grids
+
+
+def _with_names(grid: Grid, breakdowns: Sequence[Breakdown]) -> Grid:
+    """Gives a table of several models that has their names over the columns too, for a place with room for them."""
+    first, *shorts = grid.heads
+    if not shorts[0][0]:
+        return grid
+    labels = [breakdown.row.label for breakdown in breakdowns]
+    parts = [label.partition("(") for label in labels]
+    names = [(name.strip(), f"({settings}") if settings else ("", name) for name, _, settings in parts]
+    legend = tuple(f"{short} {label}" for (short, _), label in zip(shorts, labels, strict=True))
+    return replace(grid, in_full=(first, *names), legend=legend)
 
 
 def gathered(breakdowns: Sequence[Breakdown]) -> list[list[Breakdown]]:

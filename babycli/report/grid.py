@@ -46,6 +46,8 @@ class Grid:
     title: str = ""
     left: tuple[int, ...] = ()  # columns of words, which are aligned on the left
     caption: str = ""  # in a paper, in the place of title and notes
+    in_full: tuple[tuple[str, str], ...] = ()  # heads that say what those in short and their legend do, if they fit
+    legend: tuple[str, ...] = ()  # those of the notes that heads in full make needless
     lead: tuple[str, ...] = ()  # what must be known to read it, where the notes come after many lines
 
 
@@ -61,16 +63,20 @@ def as_text(grid: Grid, width: int, is_terminal: bool, encoding: str = "utf-8") 
     console = Console(file=stream, width=width, force_terminal=is_terminal, highlight=False, markup=False, emoji=False)
     lines = [line for section in grid.sections for line in section]
     columns = [_aligned([line.cells[i] for line in lines]) for i in range(len(grid.heads))]
-    widths = [max(map(len, (*head, *column))) for head, column in zip(grid.heads, columns, strict=True)]
-    if grid.title:
-        console.print(grid.title, style="bold")
-    for line in grid.lead:
-        console.print(line)
     names = [part for line in lines for part in re.findall(r"[^-/_ ,]+[-/_ ,]*", line.label)]
     wide = MIN_NAME if grid.left else max(MIN_NAME, min(MAX_NAME, max(map(len, names), default=0)))
-    for block in _blocks(grid, widths, width - wide - 2):
-        room = width - sum(widths[i] + 2 for i in block if i not in grid.left) - 2
-        console.print(_rich_table(grid, block, columns, room))
+    room = width - wide - 2
+    if grid.in_full and len(_blocks(grid.in_full, grid.left, columns, room)) == 1:
+        notes = tuple(note for note in grid.notes if note not in grid.legend)
+        grid = replace(grid, heads=grid.in_full, notes=notes)
+    if grid.title:
+        console.print(grid.title, style="bold")
+    for told in grid.lead:
+        console.print(told)
+    widths = _widths(grid.heads, columns)
+    for block in _blocks(grid.heads, grid.left, columns, room):
+        for_names = width - sum(widths[i] + 2 for i in block if i not in grid.left) - 2
+        console.print(_rich_table(grid, block, columns, for_names))
     for note in grid.notes:
         console.print(note)
     return "\n".join(text.rstrip() for text in stream.getvalue().split("\n")).lstrip("\n")
@@ -91,16 +97,24 @@ def _printable(grid: Grid, encoding: str = "utf-8") -> Grid:
         ),
         notes=tuple(map(told, grid.notes)),
         lead=tuple(map(told, grid.lead)),
+        in_full=tuple((told(over), told(under)) for over, under in grid.in_full),
+        legend=tuple(map(told, grid.legend)),
         title=written_in(printable_lines(grid.title), encoding),
     )
 
 
-def _blocks(grid: Grid, widths: Sequence[int], room: int) -> list[list[int]]:
+def _widths(heads: Sequence[tuple[str, str]], columns: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, (*head, *column))) for head, column in zip(heads, columns, strict=True)]
+
+
+def _blocks(
+    heads: Sequence[tuple[str, str]], words: Sequence[int], columns: Sequence[Sequence[str]], room: int
+) -> list[list[int]]:
     """Chooses the columns that stand side by side; columns of words are folded, and take what room there is."""
-    needed = [0 if i in grid.left else wide + 2 for i, wide in enumerate(widths)]
+    needed = [0 if i in words else wide + 2 for i, wide in enumerate(_widths(heads, columns))]
     blocks: list[list[int]] = [[]]
     used = 0
-    for group in _under_one_head(grid.heads):
+    for group in _under_one_head(heads):
         wide = sum(needed[i] for i in group)
         for n, i in enumerate(group):
             # A group that fits into a block is not divided.
@@ -141,8 +155,9 @@ def _rich_table(grid: Grid, block: Sequence[int], columns: Sequence[Sequence[str
     cells = iter(zip(*(columns[i] for i in block), strict=True))
     for section in grid.sections:
         for line in section:
-            label = line.label if grid.left else _folded(line.label, room)
-            table.add_row(label, *next(cells), style=styles[line.tone])
+            label, texts = line.label if grid.left else _folded(line.label, room), next(cells)
+            if any(line.cells[i] for i in block) or not any(line.cells):  # else it is in another block
+                table.add_row(label, *texts, style=styles[line.tone])
         table.add_section()
     return table
 

@@ -88,7 +88,8 @@ def in_short(table: Table) -> str:
     parts += ["overall: a missing task counts 0"] if table.overalls else []
     marks = [mark for mark in MARKS if mark not in (NONFINITE, LEFT_OUT) and any(map(mark.count, cells))]
     parts += [f"{mark.sign} {mark.short}" for mark in marks]
-    return f"{'; '.join(parts)}. More: babycli report --notes"
+    differ = any(len(table.units(column)) > 1 for column in table.columns)
+    return f"{'; '.join(parts)}. More{', and n of each row' if differ else ''}: babycli report --notes"
 
 
 def _mark_note(table: Table, mark: Mark) -> str:

@@ -242,3 +242,37 @@ def test_groups_that_the_items_of_a_run_do_not_tell_are_no_advice_to_run_it(tmp_
     assert "the runs of vtwt do not tell the session of any trial" in ran.err
     assert "break them down  --by word" in ran.err
     assert "evaluate them:  babycli eval --tasks labeled_s" in babycli("report", tmp_path, "--by", "category").err
+
+
+def test_a_block_of_columns_has_only_the_rows_with_numbers_in_it(
+    tmp_path: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    write_run(tmp_path, "lab/a", drawn(1, {"labeled_s": 0.5}, UNITS))
+    write_run(tmp_path, "lab/b", drawn(1, {"baby_winoground": 0.5}, UNITS))
+    first, *others = babycli("report", tmp_path).out.split("model ")[1:]
+    assert ("lab/a" in first, "lab/b" in first, first.count("\n  ± 95 %")) == (True, False, 1)
+    shown = [("lab/a" in block, "lab/b" in block, block.count("\n  ± 95 %")) for block in others]
+    assert set(shown) == {(False, True, 1)}
+
+
+def test_names_stand_over_the_columns_of_groups_where_they_fit(
+    folders: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("report", "logs_a", "logs_b", "--by", "category")
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = babycli(*words).out
+    assert shown.splitlines()[2].split() == ["lab/alpha"]
+    assert shown.splitlines()[3].split() == ["category", "n", "lab/alpha", "(control:", "blind)", "lab/beta"]
+    assert "[1]" not in shown
+    monkeypatch.setenv("COLUMNS", "50")
+    shown = babycli(*words).out
+    assert shown.splitlines()[2].split() == ["[1]", "[2]", "[3]"]
+    assert "[2] lab/alpha (control: blind)" in shown
+
+
+def test_the_table_says_where_each_n_stands(folders: Path, babycli: Babycli) -> None:
+    more = "More, and n of each row: babycli report --notes"
+    assert more not in " ".join(babycli("report", "logs_a").out.split())
+    write_run(folders / "logs_a", "lab/beta", drawn(3, SHARES, {**UNITS, "vtwt": 30}))
+    assert more in " ".join(babycli("report", "logs_a").out.split())
