@@ -210,7 +210,13 @@ def _read_json(text: str) -> Any:
             raise ValueError("no number")
         return float(number)
 
-    read = json.loads(text, object_pairs_hook=once, parse_constant=lambda word: finite("inf"), parse_float=finite)
+    def bounded(number: str) -> int:
+        if not -(2**63) <= int(number) < 2**64:
+            raise ValueError("no number that samples can hold")
+        return int(number)
+
+    whole = {"parse_float": finite, "parse_int": bounded, "parse_constant": lambda word: finite("inf")}
+    read = json.loads(text, object_pairs_hook=once, **whole)
     json.dumps(read, ensure_ascii=False).encode()
     if isinstance(read, list) and any(map(is_deep, read)):
         raise ValueError("too deep")

@@ -22,6 +22,7 @@ from babycli.wording import each_key_once, first_line, listed
 
 BOM = b"\xef\xbb\xbf"
 _BLANK = " \t\r\n"
+_WIDEST = 1 << 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,11 @@ def _parse_json(text: str, columns: Sequence[str]) -> ParsedRows:
     if text[at : at + 1] != "[":
         return ParsedRows((), (f"it begins with {text[at : at + 20]!r}, should be a list of objects: [{{...}}, ...]",))
     decoder = json.JSONDecoder(
-        object_pairs_hook=each_key_once, parse_constant=_no_number, parse_float=_finite, strict=True
+        object_pairs_hook=each_key_once,
+        parse_constant=_no_number,
+        parse_float=_finite,
+        parse_int=_bounded,
+        strict=True,
     )
     rows: list[PlacedRow] = []
     wrong: list[str] = []
@@ -152,6 +157,14 @@ def _no_number(text: str) -> NoReturn:
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return value
+
+
+def _bounded(text: str) -> int:
+    """Reads a whole number that samples can hold, of 64 bits."""
+    value = int(text) if len(text) <= len(str(_WIDEST)) else _WIDEST
+    if not -(_WIDEST // 2) <= value < _WIDEST:
         raise ValueError(f"{text[:40]} is too large a number")
     return value
 

@@ -491,9 +491,9 @@ def _name_of(raw: bytes, made_by: int, flags: int, extra: bytes) -> str:
 
 
 def _unicode_name(raw: bytes, extra: bytes) -> str | None:
-    """Reads the extra field with the name in UTF-8: version (1) | CRC-32 of the entry's name (4) | name."""
+    """Reads the extra field with the name in UTF-8: version (1) | CRC-32 of the entry's name, to its NUL (4) | name."""
     field = _extra_field(extra, _NAME_FIELD)
-    if len(field) <= 5 or field[0] != 1 or int.from_bytes(field[1:5], "little") != zlib.crc32(raw):
+    if len(field) <= 5 or field[0] != 1 or int.from_bytes(field[1:5], "little") != zlib.crc32(raw.partition(b"\0")[0]):
         return None
     try:
         return field[5:].decode("utf-8")

@@ -63,8 +63,8 @@ def remove(name: str) -> Break:
     return lambda folder: (folder / name).unlink()
 
 
-def write(name: str, content: str) -> Break:
-    return lambda folder: (folder / name).write_text(content)
+def write(name: str, content: str | bytes) -> Break:
+    return lambda folder: (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def as_bin(folder: Path) -> dict[str, Tensor]:
@@ -136,6 +136,11 @@ FILES: dict[str, tuple[Break, list[str]]] = {
     ),
     "special tokens are cut off": (write("special_tokens_map.json", '{"bos_'), ["special_tokens_map.json"]),
     "tokenizer.model is text": (write("tokenizer.model", "hello"), []),
+    # A ModelProto of one piece, b"\xff", which is not UTF-8, and of <unk>.
+    "tokenizer.model is not UTF-8": (
+        write("tokenizer.model", b"\x0a\x03\x0a\x01\xff\x0a\x09\x0a\x05<unk>\x18\x02"),
+        [],
+    ),
     "generation config is cut off": (write("generation_config.json", '{"eos_token'), ["generation_config.json"]),
     "no weights": (remove("model.safetensors"), ["no weights"]),
     "safetensors cut off in the header": (truncate("model.safetensors", 0.001), ["model.safetensors"]),
@@ -162,7 +167,7 @@ FILES: dict[str, tuple[Break, list[str]]] = {
 def test_a_broken_file(how: str, evaluate: Evaluate, tmp_path: Path) -> None:
     folder = good(tmp_path / "model")
     spoil, names = FILES[how]
-    if how == "tokenizer.model is text":
+    if how.startswith("tokenizer.model"):
         (folder / "tokenizer.json").unlink()
         names = ["tokenizer.model"]
     spoil(folder)

@@ -22,6 +22,7 @@ from babycli.errors import ModelError
 from babycli.files import read_file
 from babycli.models.parts import checkpoint
 from babycli.models.parts.lfs import check_fetched
+from babycli.models.parts.tokenizer import sentence_pieces
 from babycli.models.parts.transformers_calls import reading
 from babycli.models.parts.transformers_tokenizer import read_tokenizer
 
@@ -128,12 +129,9 @@ class _SiglipPieces:
     """
 
     def __init__(self, path: Path, tokens: dict[str, Any]) -> None:
-        from sentencepiece import SentencePieceProcessor
-
-        self._model: Any = SentencePieceProcessor()
         check_fetched(path)
         with reading(f"cannot read the tokenizer {path}"):
-            self._model.load_from_serialized_proto(read_file(path))
+            self._model = sentence_pieces(read_file(path))
         self._path = path
         self._lowers = bool(tokens.get("do_lower_case", True))
         self._shield = _token_text(tokens.get("unk_token"), "<unk>")

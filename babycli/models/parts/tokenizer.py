@@ -182,6 +182,17 @@ class _Tokenizers:
 _NO_DUMMY_PREFIX = b"\x1a\x02\x18\x00"
 
 
+def sentence_pieces(proto: bytes) -> Any:
+    """Makes a processor of the sentencepiece library. Raises RuntimeError or, for pieces not in UTF-8, ValueError."""
+    from sentencepiece import SentencePieceProcessor
+
+    processor: Any = SentencePieceProcessor()
+    processor.load_from_serialized_proto(proto)
+    for i in range(processor.get_piece_size()):
+        processor.id_to_piece(i)
+    return processor
+
+
 class _SentencePiece:
     """tokenizer.model, read by the sentencepiece library, with the same results as transformers' slow LlamaTokenizer.
 
@@ -190,14 +201,11 @@ class _SentencePiece:
     """
 
     def __init__(self, path: Path, special: SpecialTokens, legacy: bool, config: dict[str, Any]) -> None:
-        from sentencepiece import SentencePieceProcessor
-
         self._legacy = legacy
-        self._model: Any = SentencePieceProcessor()
         try:
             proto = read_file(path)
-            self._model.load_from_serialized_proto(proto if legacy else proto + _NO_DUMMY_PREFIX)
-        except (OSError, RuntimeError) as error:
+            self._model = sentence_pieces(proto if legacy else proto + _NO_DUMMY_PREFIX)
+        except (OSError, RuntimeError, UnicodeDecodeError) as error:
             check_fetched(path)
             raise ModelError(f"cannot read the tokenizer {path}: {one_line(error)}") from error
         self._added_ids: dict[str, int] = {}
