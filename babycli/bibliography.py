@@ -5,6 +5,7 @@ Owns what stands in an entry. Which papers belong to a task, a set of data or a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -54,16 +55,19 @@ class Paper:
         return f"@{self.kind}{{{self.key},\n{''.join(lines)}}}\n"
 
 
+_LONGEST_VERSION = 60  # characters; a log may say anything
+
+
 def own_entry(versions: Sequence[str]) -> Paper:
     """Makes the entry of babycli in the versions that made some runs; without any, in this one."""
-    said = ", ".join(versions or [__version__])
+    told = [re.sub(r"[^A-Za-z0-9.+_-]", "?", version)[:_LONGEST_VERSION] for version in versions or [__version__]]
     return Paper(
         "babycli",
         "babycli",
         (AUTHORS,),
         None,
         venue="Python package",
-        note=f"Version{'s' if len(versions) > 1 else ''} {said}",
+        note=f"Version{'s' if len(versions) > 1 else ''} {', '.join(told)}",
         is_by_a_group=True,
     )
 

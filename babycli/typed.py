@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import reprlib
 import types
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ import orjson
 TOO_DEEP = "has objects in objects, too many levels deep"
 _WIDEST = 1 << 63  # whole numbers from here on are no counts, and some are beyond all floats
 
+_HALF = re.compile("[\ud800-\udfff]")  # of a character, which no file of UTF-8 can hold
 _DEEPEST = 200  # lists and objects in one another; Python's repr() and json end at about 1,000
 
 T = TypeVar("T")
@@ -85,7 +87,10 @@ def _read(kind: Any, raw: Any, name: str, passes_over: bool) -> Any:
             return tuple(_read(inner[0], each, name, passes_over) for each in raw)
         return tuple(_read(each, value, name, passes_over) for each, value in zip(inner, raw, strict=True))
     if of is Mapping and isinstance(raw, dict):
-        return {key: _read(inner[1], value, f"{name} of {key!r:.80}", passes_over) for key, value in raw.items()}
+        return {
+            _read(str, key, name, passes_over): _read(inner[1], value, f"{name} of {key!r:.80}", passes_over)
+            for key, value in raw.items()
+        }
     if dataclasses.is_dataclass(kind):
         return _read_object(kind, raw, name, passes_over)
     if isinstance(raw, str) and isinstance(kind, type) and issubclass(kind, StrEnum):
@@ -94,6 +99,8 @@ def _read(kind: Any, raw: Any, name: str, passes_over: bool) -> Any:
         return raw
     if kind is float and type(raw) in (int, float) and abs(raw) < _WIDEST:
         return float(raw)
+    if kind is str and isinstance(raw, str) and not raw.isascii() and _HALF.search(raw):
+        raise ValueError(f"{name} holds half of a character: {raw!r:.80}")
     if kind in (str, bool, int) and type(raw) is kind and (kind is not int or abs(raw) < _WIDEST):
         return raw
     raise TypeError(f"{name} is {reprlib.repr(raw)}, should be {getattr(kind, '__name__', kind)}")

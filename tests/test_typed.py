@@ -55,14 +55,14 @@ def test_a_whole_object_is_read() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *(("name", 3), ("name", None), ("name", ["x"])),
+        *(("name", 3), ("name", None), ("name", ["x"]), ("name", "\ud800"), ("texts", {"\ud800": "b"})),
         *(("inner", {}), ("inner", []), ("inner", {"n": "3"}), ("inner", {"n": True}), ("inner", {"n": 1.0})),
         *(("inner", {"n": 10**400}), ("inner", {"n": 1, "kind": "c"}), ("inner", {"n": 1, "kind": ["a"]})),
         *(("many", {"n": 1}), ("many", [3]), ("many", "xy")),
         *(("pair", [1]), ("pair", [1, 2, 3]), ("pair", [1, float("nan")]), ("pair", [1, 10**400]), ("pair", "ab")),
         *(("texts", []), ("texts", {"a": 1}), ("colour", "blue"), ("colour", []), ("is_on", 1), ("other", 1)),
     ],
-    ids=str,
+    ids=ascii,
 )
 def test_a_value_of_another_type_is_named(field: str, value: object) -> None:
     with pytest.raises((TypeError, ValueError)):

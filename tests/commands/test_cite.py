@@ -93,6 +93,13 @@ def test_entries_are_whole() -> None:
         assert re.fullmatch(r"|\d{4}\.\d{5}", paper.arxiv)
 
 
+def test_a_version_of_a_log_is_no_bibtex() -> None:
+    entry = own_entry(["0.1.0", "1}, x = {\x1b[2J\\input{y}", "9" * 5000]).to_bibtex()
+    assert entries(entry)["babycli"]["note"].startswith("Versions 0.1.0, 1???x???")
+    assert len(entry) < 500
+    assert entry.replace("\n", "").isprintable()
+
+
 def test_the_citation_file_says_the_same() -> None:
     file: dict[str, Any] = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
     own = own_entry([])
