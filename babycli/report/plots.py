@@ -20,6 +20,7 @@ from babycli.data.datasets import data_set_named
 from babycli.domain import Metric
 from babycli.files import write_atomically
 from babycli.report import values
+from babycli.report.baselines import PublishedRow
 from babycli.report.breakdown import Breakdown, break_down, no_such_groups
 from babycli.report.compare import Comparison
 from babycli.report.measure import Interval
@@ -35,15 +36,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
+    from matplotlib.lines import Line2D
 
 MAX_ROWS = 60  # of a forest plot: beyond that the names cannot be read
 MAX_PANELS = 8  # side by side
 MAX_BANDS = 3  # intervals of so many lines can be told apart
 MAX_MONTHS = 12  # that have room for their names side by side
 _MOST_CHARACTERS = 100  # of a name
+_CHARACTER_IN = 0.065  # a letter of a name is wide
 _WIDEST_IN = 300  # as wide or high as a picture of 200 dots an inch can be
 _INK, _QUIET, _CONTROL = "#1f2933", "#8a94a0", "#b45309"
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe & Ito: told apart by all
+_PUBLISHED: Any = {"marker": "D", "color": _QUIET, "markersize": 3.5, "fillstyle": "none"}
+_CHANCE: Any = {"color": _INK, "linewidth": 0.8, "linestyle": (0, (4, 3))}
 _STYLE: Any = {
     "font.size": 8,
     "font.family": "DejaVu Sans",
@@ -103,28 +108,39 @@ def _new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(min(width, _WIDEST_IN), min(height, _WIDEST_IN)), layout="constrained")
 
 
+@dataclass(frozen=True, slots=True)
+class _Strip:
+    """Panels side by side: columns of one table, and the rows that have a number there."""
+
+    table: Table
+    columns: tuple[Column, ...]
+    rows: tuple[TableRow, ...]
+    published: tuple[PublishedRow, ...]
+    said: str  # above it
+    is_warning: bool
+
+    @property
+    def names(self) -> list[str]:
+        return [*(_words(row.label) for row in self.rows), *(f"{row.label} (published)" for row in self.published)]
+
+
 def _forest(tables: Sequence[Table]) -> Figure:
-    """Draws a row of panels per table, one for each metric, models down; below them the learning curves."""
-    strips = [(table, columns) for table in tables for columns in _strips(table)]
-    curves = [(series, columns) for table, columns in strips for series in training_runs(table.rows).values()]
-    rows_of = {id(table): _shown(table) for table in tables}
-    heights = [0.7 + 0.22 * len(rows_of[id(table)]) for table, _ in strips] + [2.2] * len(curves)
-    n_columns = max(len(columns) for _, columns in strips)
-    figure = _new_figure(2.2 + 1.25 * n_columns, sum(heights))
-    parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
-    for part, (table, columns) in zip(parts, strips, strict=False):
-        said = [table.title] if table.title else []
-        said += [f"{table.data} data: no results on SAYCam"] if data_set_named(table.data).is_demo else []
-        n_shown = len(rows_of[id(table)])
-        said += [f"the latest {n_shown} of {len(table.rows)} models"] if n_shown < len(table.rows) else []
-        if said:
-            is_a_warning = said != [table.title]
-            part.suptitle(_words("; ".join(said)), fontsize=8, **({"color": _CONTROL} if is_a_warning else {}))
+    """Draws a row of panels per table, one for each metric, models down; below them the learning curves and a key."""
+    strips = [strip for table in tables for strip in _strips_of(table)]
+    curves = [(series, of.columns) for of in strips for series in training_runs(of.table.rows).values()]
+    heights = [0.9 + 0.2 * bool(strip.said) + 0.22 * len(strip.names) for strip in strips] + [2.2] * len(curves) + [0.4]
+    n_columns = max(len(strip.columns) for strip in strips)
+    longest = max(len(name) for strip in strips for name in strip.names)
+    figure = _new_figure(0.4 + _CHARACTER_IN * longest + 1.4 * n_columns, sum(heights))
+    *parts, key = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for part, strip in zip(parts, strips, strict=False):
+        if strip.said:
+            part.suptitle(_words(strip.said), fontsize=8, **({"color": _CONTROL} if strip.is_warning else {}))
         panels = part.subplots(1, n_columns, sharey=True, squeeze=False)[0]
-        for panel in panels[len(columns) :]:
+        for panel in panels[len(strip.columns) :]:
             panel.set_visible(False)
-        for panel, column in zip(panels, columns, strict=False):
-            _forest_panel(panel, table, rows_of[id(table)], column)
+        for panel, column in zip(panels, strip.columns, strict=False):
+            _forest_panel(panel, strip, column)
     for part, (series, columns) in zip(parts[len(strips) :], curves, strict=True):
         part.suptitle(_words(series[0].series), fontsize=8)
         panels = part.subplots(1, n_columns, squeeze=False)[0]
@@ -132,7 +148,41 @@ def _forest(tables: Sequence[Table]) -> Figure:
             panel.set_visible(False)
         for panel, column in zip(panels, columns, strict=False):
             _curve_panel(panel, series, column)
+    key.legend(handles=_key(strips), loc="center", ncols=4, frameon=False)
     return figure
+
+
+def _key(strips: Sequence[_Strip]) -> list[Line2D]:
+    """Makes the key of what is drawn in these strips."""
+    from matplotlib.lines import Line2D
+
+    rows = [row for strip in strips for row in strip.rows]
+    chances = [strip.table.metric(column).chance for strip in strips for column in strip.columns]
+    whole: Any = {"linewidth": 1.2, "markersize": 3.5}
+    known = (
+        (any(not row.control for row in rows), "model, 95 % interval", {"marker": "o", "color": _COLOURS[0], **whole}),
+        (any(row.control for row in rows), "control, 95 % interval", {"marker": "s", "color": _CONTROL, **whole}),
+        (any(strip.published for strip in strips), "published", _PUBLISHED | {"linestyle": "none"}),
+        (any(chance is not None for chance in chances), "chance", _CHANCE),
+    )
+    return [Line2D([], [], label=label, **style) for is_drawn, label, style in known if is_drawn]
+
+
+def _strips_of(table: Table) -> list[_Strip]:
+    """Divides a table, with what must be said of it above the first of its strips."""
+    demo = f"{data_set_named(table.data).title}: no results on SAYCam"
+    is_demo = data_set_named(table.data).is_demo
+    said = [demo] if is_demo else [table.title] if table.title else []
+    shown = _shown(table)
+    said += [f"the latest {len(shown)} of {len(table.rows)} models"] if len(shown) < len(table.rows) else []
+    is_warning = said != [table.title]
+    strips: list[_Strip] = []
+    for columns in _strips(table):
+        rows = tuple(row for row in shown if any(column in row.cells for column in columns))
+        published = tuple(row for row in table.published if any(column in row.values for column in columns))
+        if rows or published:
+            strips.append(_Strip(table, columns, rows, published, "" if strips else "; ".join(said), is_warning))
+    return strips
 
 
 def _strips(table: Table) -> list[tuple[Column, ...]]:
@@ -150,11 +200,10 @@ def _shown(table: Table) -> list[TableRow]:
     return [row for row in rows if row in latest]
 
 
-def _forest_panel(panel: Axes, table: Table, rows: Sequence[TableRow], column: Column) -> None:
-    scale = metric_of(*column).shown_scale
-    labels = [_words(row.label) for row in rows]
-    labels += [f"{row.label} (published)" for row in table.published]
-    for y, row in enumerate(rows):
+def _forest_panel(panel: Axes, strip: _Strip, column: Column) -> None:
+    metric = metric_of(*column)
+    scale = metric.shown_scale
+    for y, row in enumerate(strip.rows):
         cell = row.cells.get(column)
         if cell is None:
             continue
@@ -163,15 +212,18 @@ def _forest_panel(panel: Axes, table: Table, rows: Sequence[TableRow], column: C
             low, high = cell.interval
             panel.hlines(y, scale * low, scale * high, color=colour, linewidth=1.2)
         panel.plot([scale * cell.value], [y], "s" if row.control else "o", color=colour, markersize=3.5)
-    for y, other in enumerate(table.published, len(rows)):
+    for y, other in enumerate(strip.published, len(strip.rows)):
         if column in other.values:
-            panel.plot([scale * other.values[column]], [y], "D", color=_QUIET, markersize=3.5, fillstyle="none")
-    _chance_line(panel, table.metric(column), vertical=True)
-    panel.set_yticks(range(len(labels)), labels)
-    panel.set_ylim(len(labels) - 0.4, -0.6)
+            panel.plot([scale * other.values[column]], [y], **_PUBLISHED)
+    _chance_line(panel, strip.table.metric(column), vertical=True)
+    names = strip.names
+    panel.set_yticks(range(len(names)), names)
+    panel.set_ylim(len(names) - 0.4, -0.6)
     panel.tick_params(axis="y", length=0)
-    names = heading if len(_strips(table)) == 1 else short_heading
-    panel.set_title("\n".join(map(_words, names(column))))
+    panel.locator_params(axis="x", nbins=3)  # as many as numbers have room for
+    panel.set_xlabel(values.with_scales([metric], "×", "%")[0])
+    heads = heading if len(_strips(strip.table)) == 1 else short_heading
+    panel.set_title("\n".join(map(_words, heads(column))))
     panel.grid(axis="x", color="#e5e7eb", linewidth=0.6)
     panel.set_axisbelow(True)
 
@@ -179,7 +231,7 @@ def _forest_panel(panel: Axes, table: Table, rows: Sequence[TableRow], column: C
 def _chance_line(panel: Axes, metric: Metric, vertical: bool) -> None:
     if metric.chance is not None:
         line = panel.axvline if vertical else panel.axhline
-        line(metric.shown_scale * metric.chance, color=_INK, linewidth=0.8, linestyle=(0, (4, 3)))
+        line(metric.shown_scale * metric.chance, **_CHANCE)
 
 
 def _curve_panel(panel: Axes, series: Sequence[TableRow], column: Column) -> None:

@@ -370,3 +370,23 @@ def test_the_names_of_months_do_not_overlap(n_months: int, tmp_path: Path, babyc
     assert [month for _, month in places] == sorted(month for _, month in places)
     apart = [right - left for (left, _), (right, _) in itertools.pairwise(places)]
     assert min(apart) > 38  # points; such a name is 36 wide
+
+
+def test_a_forest_plot_has_a_key_units_and_only_rows_with_numbers(tmp_path: Path, babycli: Babycli) -> None:
+    of_devcv = ("baby_pv", "baby_localize", "baby_leftright", "baby_spatialdetails")
+    units = dict.fromkeys((*of_devcv, "vtwt", "baby_winoground", "saycam_caption"), 20)
+    tasks = ("vtwt", "baby_winoground", "saycam_caption")
+    write_run(tmp_path, "lab/a", drawn(1, dict.fromkeys(tasks, 0.5), units), data="demo", with_groups=False)
+    of_b = dict.fromkeys(of_devcv, 0.5)
+    write_run(tmp_path, "lab/b", drawn(2, of_b, units), data="demo", with_groups=False)
+    write_run(tmp_path, "lab/b", drawn(2, of_b, units), data="demo", with_groups=False, control="blind", date="2026")
+    ran = babycli("report", tmp_path, "--plot", tmp_path / "f.svg")
+    assert ran.code == 0, ran.err
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", (tmp_path / "f.svg").read_text())
+    once = ("model, 95 % interval", "control, 95 % interval", "chance", "Demo data: no results on SAYCam")
+    assert [texts.count(text) for text in once] == [1, 1, 1, 1]
+    assert "published" not in texts
+    assert texts.count("METEOR × 100") == 1
+    assert texts.count("%") > 5
+    # The second strip has tasks of one model alone, and its names stand there without the other's.
+    assert [texts.count(name) for name in ("lab/a (demo)", "lab/b (demo)", "lab/b (demo, control: blind)")] == [1, 2, 2]
