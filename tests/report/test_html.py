@@ -116,6 +116,7 @@ def test_the_page_has_all_parts(write: Any, tmp_path: Path) -> None:
     headings = re.findall(r"<h[123][^>]*>(.*?)</h[123]>", text)
     assert headings == [
         "BabyVLM evaluation",
+        "Differences",
         "SAYCam",
         "Controls above chance",
         "Scores and intervals",
@@ -124,7 +125,6 @@ def test_the_page_has_all_parts(write: Any, tmp_path: Path) -> None:
         "Demo data",
         "Scores and intervals",
         "By word",
-        "Differences",
         "Items",
         "Methods",
         "Runs without numbers",
@@ -183,6 +183,26 @@ def test_a_forest_plot_stays_readable_with_many_rows(write: Any, tmp_path: Path)
     assert "the 40 best rows" in plain(text)
     assert text.count('<tr class="measured">') == 45
     assert "The 40 best models of 45" in plain(text)
+
+
+def test_no_line_of_a_forest_plot_crosses_a_name(write: Any, tmp_path: Path) -> None:
+    write_run(tmp_path / "logs", "lab/a", drawn(1, {"vtwt": 0.6}))
+    write_run(tmp_path / "logs", "lab/b", drawn(2, {"vtwt": 0.5}))
+    (svg,) = re.findall(r"<svg[^>]*>(?:(?!</svg>).)* rows, from .*?</svg>", write(tmp_path / "logs"), flags=re.DOTALL)
+    names = [float(y) for y in re.findall(r'<text x="12" y="([\d.]+)">', svg)]
+    assert len(names) == 2
+    (chance,) = re.findall(r'class="chance" d="M[\d.]+ ([^"]*)"', svg)
+    lines = re.findall(r'class="grid" d="M[\d.]+ ([^"]*)"', svg)
+    assert len(lines) > 2
+    for line in (chance, *lines):
+        at, *moves = re.findall(r"^[\d.]+|[vm](?:0 )?\d+", line)
+        y, drawn_from = float(at), []
+        for move in moves:
+            length = float(move.lstrip("vm").removeprefix("0 "))
+            drawn_from += [(y, y + length)] if move.startswith("v") else []
+            y += length
+        assert len(drawn_from) == len(names)
+        assert all(end <= name - 10 or start >= name + 3 for start, end in drawn_from for name in names)
 
 
 def test_learning_curves_need_two_steps_of_one_series(write: Any, tmp_path: Path) -> None:
