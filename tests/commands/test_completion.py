@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +88,26 @@ def test_lines_are_completed(terminal: Terminal) -> None:
         typed = terminal.complete(line)
         if typed != wanted and typed != wanted.strip() + "=":  # zsh makes  --option=  of an option
             wrong[line] = typed
+    assert not wrong
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+def test_fish_completes_the_same_lines(home: Path) -> None:
+    script = f"source {shlex.quote(str(SCRIPTS / FILE_NAMES['fish']))}; for line in $argv; complete -C $line; echo; end"
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", script, *LINES],
+        cwd=home,
+        env=os.environ | {"HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    offered = [[line.split("\t")[0] for line in block.splitlines()] for block in done.stdout.split("\n\n")]
+    wrong = {}
+    for (line, wanted), words in zip(LINES.items(), offered, strict=False):
+        is_second = "--compare clip " in line  # which fish takes for a folder of runs
+        if not is_second and shlex.split(wanted.strip())[-1] not in words:
+            wrong[line] = words
     assert not wrong
 
 
