@@ -159,7 +159,9 @@ def compare(*models: str, logs: str | Path | Sequence[str | Path] | Runs = "logs
     runs = logs if isinstance(logs, Runs) else read_runs(logs)
     if not runs.rows:
         raise DataError("there are no runs to compare", "evaluate two models first")
-    return frames.differences(compare_rows(find_rows(models, runs.rows)))
+    latest = {row.label for row in runs.latest_rows}
+    names_all = any(row.label in models and row.label not in latest for row in runs.rows)  # one of several equal runs
+    return frames.differences(compare_rows(find_rows(models, runs.rows if names_all else runs.latest_rows)))
 
 
 def _held(model: Any, processor: Any, name: str | None) -> Loaded | None:

@@ -348,6 +348,13 @@ def test_runs_are_read_and_compared_as_the_report_does(tmp_path: Path, run_babyc
     assert len(found) == len(shown) > 1
     with pytest.raises(UsageError, match="no run is of a model 'c'"):
         babycli.compare("a", "c", logs=tmp_path)
+    # A run that was made twice is one, as in a report, and can be named apart all the same.
+    write_run(tmp_path, "a", drawn(0, {"vtwt": 0.6, "saycam_caption": 0.2}), date="20260102_120000")
+    again = {(d.task, d.metric): d.difference for d in babycli.compare("a", "b", logs=tmp_path)}
+    assert again == {column: difference.difference for column, difference in found.items()}
+    labels = sorted({score.label for score in babycli.read_runs(tmp_path).scores})
+    assert labels == ["a 20260101_120000", "a 20260102_120000", "b"]
+    assert len(babycli.compare(labels[0], "b", logs=tmp_path)) == len(found)
 
 
 def test_without_pandas_a_frame_is_an_error_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from babycli.errors import UsageError
 from babycli.report.compare import Comparison
 from babycli.report.rows import TableRow
 from babycli.report.runs import Run, Unread
+from babycli.report.same_runs import latest_of_equal
 from babycli.report.tables import Table, make_tables
 from babycli.tasks.about import about
 
@@ -175,6 +176,11 @@ class Runs:
     @property
     def rows(self) -> list[TableRow]:
         return [row for table in self.tables for row in table.rows]
+
+    @cached_property
+    def latest_rows(self) -> list[TableRow]:
+        """The rows with what is equal in several runs once, as a report shows them."""
+        return [row for table in make_tables(latest_of_equal(self._runs)) for row in table.rows]
 
     @cached_property
     def runs(self) -> Records[RunRecord]:
