@@ -188,7 +188,8 @@ def _as_on_disk(content: bytes, origin: str) -> bytes:
     try:
         return os.fsencode(content.decode(encoding))
     except UnicodeError as error:
-        raise DataError(f"{origin} is {encoding}, and damaged: {error}", "write it again, as UTF-8") from error
+        name = encoding[:6].upper()
+        raise DataError(f"{origin} is {name}, and damaged: {error}", "write it again, as UTF-8") from error
 
 
 def _parse_bag(content: bytes, origin: str, bag: Bag) -> Checksums:

@@ -233,7 +233,12 @@ def _look(content: bytes, path: str) -> bool:
         if PNG_END not in content:
             detail = f"{len(content)} bytes, and the end of the PNG is not among them"
             raise ImageError(ProblemKind.TRUNCATED, path, detail)
-    _to_rgb(image)
+    try:
+        _to_rgb(image)
+    except _FORESEEN:
+        raise
+    except Exception:  # noqa: BLE001  # damage for which Pillow has no words, found when it is decoded; not a cut
+        return False
     return True
 
 

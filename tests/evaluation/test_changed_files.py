@@ -17,6 +17,8 @@ from babycli.models.parts import checkpoint
 from babycli.models.parts.llava_model import LlavaModel
 from tests.checkpoints import DEMO_WORDS, write_checkpoint
 from tests.conftest import Babycli
+from tests.data.devcv_sets import left_right, make_set
+from tests.data.zipped import zip_folder
 from tests.evaluation.logs import lines, only_run, read_json
 from tests.hf_checkpoints import write_hf
 from tests.models.test_clip import write as write_clip
@@ -258,3 +260,28 @@ def test_weights_that_are_overwritten_change_nothing(
     assert ran.code == 0, ran.err
     assert Path("model/model.safetensors").read_bytes() == Path("other/model.safetensors").read_bytes()
     assert told(Path("logs")) == told(Path("sound"))
+
+
+@pytest.mark.parametrize("is_zip", [False, True], ids=["folder", "zip"])
+@pytest.mark.usefixtures("empty_folder")
+def test_pictures_of_a_set_that_are_swapped_end_the_run(
+    is_zip: bool, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_set(Path("toys"), {"leftright_test.json": [left_right(i) for i in range(40)]})
+    given = zip_folder(Path("toys"), Path("toys.zip")) if is_zip else Path("toys")
+    assert babycli("data", "link", "--devcv", given).code == 0
+    append = RunLog.append
+
+    def append_and_swap(self: RunLog, answered: Answered) -> None:
+        append(self, answered)
+        pictures = sorted(Path("toys/images").iterdir())
+        swap(pictures)
+        if is_zip:
+            given.write_bytes(zip_folder(Path("toys"), Path("again.zip")).read_bytes())
+
+    words = ("eval", "--model", "control:pixels", "--tasks", "baby_leftright", "--batch-size", 1, "--batch-check", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunLog, "append", append_and_swap)
+        ran = babycli(*words, "--cache", "cache")
+    assert (ran.code, "has changed since this run began" in ran.err) == (4, True)
+    assert not list(Path("logs").rglob("*_results.json"))
