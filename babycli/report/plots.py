@@ -221,11 +221,16 @@ def _forest_panel(panel: Axes, strip: _Strip, column: Column) -> None:
     panel.set_ylim(len(names) - 0.4, -0.6)
     panel.tick_params(axis="y", length=0)
     panel.locator_params(axis="x", nbins=3)  # as many as numbers have room for
-    panel.set_xlabel(values.with_scales([metric], "×", "%")[0])
+    panel.set_xlabel(_scale(metric))
     heads = heading if len(_strips(strip.table)) == 1 else short_heading
     panel.set_title("\n".join(map(_words, heads(column))))
     panel.grid(axis="x", color="#e5e7eb", linewidth=0.6)
     panel.set_axisbelow(True)
+
+
+def _scale(metric: Metric) -> str:
+    """Says what stands along an axis: ``%``, or ``METEOR × 100``."""
+    return values.with_scales([metric], "×", "%")[0]
 
 
 def _chance_line(panel: Axes, metric: Metric, vertical: bool) -> None:
@@ -244,6 +249,7 @@ def _curve_panel(panel: Axes, series: Sequence[TableRow], column: Column) -> Non
     _chance_line(panel, metric, vertical=False)
     panel.set_title("\n".join(map(_words, heading(column))))
     panel.set_xlabel("step")
+    panel.set_ylabel(_scale(metric))
     panel.tick_params(axis="x", labelrotation=45)
 
 

@@ -390,3 +390,11 @@ def test_a_forest_plot_has_a_key_units_and_only_rows_with_numbers(tmp_path: Path
     assert texts.count("%") > 5
     # The second strip has tasks of one model alone, and its names stand there without the other's.
     assert [texts.count(name) for name in ("lab/a (demo)", "lab/b (demo)", "lab/b (demo, control: blind)")] == [1, 2, 2]
+
+
+def test_both_axes_of_scores_have_their_unit(tmp_path: Path, babycli: Babycli) -> None:
+    for step in (10, 20):
+        write_run(tmp_path, f"run/step-{step}", drawn(step, {"vtwt": 0.6}, {"vtwt": 20}), with_groups=False)
+    assert babycli("report", tmp_path, "--plot", tmp_path / "f.svg").code == 0
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", (tmp_path / "f.svg").read_text())
+    assert texts.count("%") == 2  # below the forest plot, and beside the learning curve
