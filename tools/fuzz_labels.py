@@ -215,8 +215,10 @@ def _read_json(text: str) -> Any:
             raise ValueError("no number that samples can hold")
         return int(number)
 
-    whole = {"parse_float": finite, "parse_int": bounded, "parse_constant": lambda word: finite("inf")}
-    read = json.loads(text, object_pairs_hook=once, **whole)
+    decoder = json.JSONDecoder(
+        object_pairs_hook=once, parse_constant=lambda word: finite("inf"), parse_float=finite, parse_int=bounded
+    )
+    read = decoder.decode(text)
     json.dumps(read, ensure_ascii=False).encode()
     if isinstance(read, list) and any(map(is_deep, read)):
         raise ValueError("too deep")

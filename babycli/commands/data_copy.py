@@ -24,7 +24,8 @@ from babycli.data.manifest import LabelledTask, full_name, links_of
 from babycli.data.problems import SHOWN_IN_ALL, Problem, ProblemKind, exit_code, raise_for, told
 from babycli.data.root import DatasetRoot
 from babycli.data.subset import MANIFEST_NAME, make_subset
-from babycli.data.zips import Member, ZipArchive
+from babycli.data.zip_entry import Member
+from babycli.data.zips import ZipArchive
 from babycli.errors import DataError, UsageError
 from babycli.files import in_home
 

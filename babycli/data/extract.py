@@ -19,7 +19,8 @@ from babycli.data.images import ImageError
 from babycli.data.names import MAX_DEPTH, folded_name, why_not_written
 from babycli.data.problems import Problem, ProblemKind
 from babycli.data.workers import chunks, map_in_processes
-from babycli.data.zips import MAX_MEMBER_BYTES, Member, MemberError, ZipArchive, unreadable_why
+from babycli.data.zip_entry import Member, unreadable_why
+from babycli.data.zips import MAX_MEMBER_BYTES, MemberError, ZipArchive
 from babycli.errors import DataError
 from babycli.files import explained, read_file
 from babycli.wording import listed

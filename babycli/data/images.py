@@ -17,7 +17,8 @@ from typing import Protocol
 from babycli.data.digests import new_hash
 from babycli.data.names import leads_astray
 from babycli.data.problems import ProblemKind
-from babycli.data.zips import MAX_MEMBER_BYTES, Member, MemberError, ZipArchive, unreadable_why
+from babycli.data.zip_entry import Member, unreadable_why
+from babycli.data.zips import MAX_MEMBER_BYTES, MemberError, ZipArchive
 from babycli.errors import DataError
 from babycli.files import is_hollow, raise_limit
 from babycli.wording import without_middle

@@ -1,56 +1,53 @@
 """Zip archives as they are delivered: the directory of names, and the bytes of one member, checked.
 
-Owns the format (PKWARE APPNOTE 6.3: stored, deflated, bzip2 and LZMA members, zip64) and its members' names. How the
-directory is found is in zip_end.py, how bytes are unpacked in unpacking.py. Never writes an archive, and never unpacks
-more than a member says it holds. The standard library's reader takes several times as long and as much memory to open
-SAYCam's 600,285 frames (benchmarks/data.py), shares one file position between its readers, and reads overlapping
-members.
+Owns the way through the file (PKWARE APPNOTE 6.3). How the directory is found is in zip_end.py, what an entry of it
+says in zip_entry.py, how bytes are unpacked in unpacking.py. Never writes an archive, and never unpacks more than a
+member says it holds. The standard library's reader takes several times as long and as much memory to open SAYCam's
+600,285 frames (benchmarks/data.py), shares one file position between its readers, and reads overlapping members.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shlex
 import struct
 import zlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from babycli.data.names import normal_name
 from babycli.data.problems import ProblemKind
-from babycli.data.unpacking import METHODS, Unpacker, UnpackError, name_of_method
+from babycli.data.unpacking import Unpacker, UnpackError
 from babycli.data.zip_end import ZipEnd, find_end
+from babycli.data.zip_entry import (
+    ENTRY,
+    FULL16,
+    FULL32,
+    LENGTHS,
+    MAYBE_NAME_FIELD,
+    STORED,
+    Member,
+    entry_bytes,
+    n_name_and_extra,
+    parse_entry,
+    unreadable_why,
+)
 from babycli.data.zip_index import Directory, IndexKey, load_directory, save_directory
 from babycli.data.zip_names import ZipNames
 from babycli.errors import DataError
 from babycli.files import HOLLOW_BYTES, is_hollow, open_to_read, raise_limit
 
 MAX_MEMBER_BYTES = 1 << 28  # no image is larger than 256 MiB: a member that claims to be is an attack or damaged
-_ENTRY = struct.Struct("<5xB2x2H4x3L2H6x2L")  # central directory file header, as far as it is of use
-_LENGTHS = struct.Struct("<28x2H")  # of an entry: how many bytes its name and its extra fields have
 _USUAL_BYTES = 256  # more than name and extra fields of most entries
 _SCAN = struct.Struct("<L24x4H6xL")  # of an entry: its signature, lengths, disk and offset
 _ENTRY_SIGNATURE = 0x02014B50
 _LOCAL = struct.Struct("<4s5H3L2H")  # local file header
-_FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF  # "see the zip64 field"
-_FULL64 = (1 << 64) - 1
 _MAX_DIRECTORY_BYTES = 256 << 20  # of 3 million images; it is read at once
 _MEAN_ENTRY_BYTES = 80
-_ENCRYPTED, _UTF8 = 0x1, 0x800
-_STORED = 0
-_READABLE = frozenset((_STORED, *METHODS))
-_UNIX_SYSTEMS = (3, 19)  # Unix and macOS: names are bytes as on their disks, and a backslash is a letter like others
-_ZIP64_FIELD = 0x0001
-_NAME_FIELD = 0x7075  # Info-ZIP's: the name in UTF-8
-_MAYBE_NAME_FIELD = re.compile(rb"up..\x01", re.DOTALL)
 _MAX_ALIKE = 64  # members whose names have one CRC-32, by chance or on purpose; each look-up reads all of them
-_SYMLINK, _TYPE_OF_FILE = 0o120000, 0o170000
 
 _INDEXED_MEMBERS = 20_000  # a smaller archive opens at once
 _NAMES_AT_ONCE = 4_096
@@ -64,26 +61,6 @@ class MemberError(Exception):
         super().__init__(detail)
         # is_checksum: all bytes were read, and their CRC-32 is wrong.
         self.kind = ProblemKind.CHECKSUM if is_checksum else ProblemKind.UNREADABLE
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One entry of the central directory. Sizes in bytes; ``offset`` is that of the local header in the file."""
-
-    raw_name: bytes
-    name: str
-    method: int
-    flags: int
-    crc32: int
-    compressed_bytes: int
-    size_bytes: int
-    offset: int
-    is_symlink: bool
-
-    @property
-    def is_readable(self) -> bool:
-        """True if nothing in its entry says that it cannot be read; else unreadable_why() says why."""
-        return self.method in _READABLE and not self.flags & _ENCRYPTED
 
 
 def is_zip(path: Path) -> bool:
@@ -171,21 +148,21 @@ class ZipArchive:
         window, start = b"", 0
         if self._directory.is_plain:
             for position in sorted(self._directory.positions):
-                at = position - start + _ENTRY.size
+                at = position - start + ENTRY.size
                 if at > len(window) or at + int.from_bytes(window[at - 18 : at - 16], "little") > len(window):
                     window, start = os.pread(self._fd, _PIECE_BYTES, self._directory_start + position), position
-                    at = _ENTRY.size
+                    at = ENTRY.size
                 raw = window[at : at + int.from_bytes(window[at - 18 : at - 16], "little")]
                 yield raw.decode("utf-8", "surrogateescape")  # not ASCII where the file was changed meanwhile
             return
         for position in sorted(self._directory.positions):
-            at = position - start + _ENTRY.size
-            end = at + _n_name_and_extra(window, at)
+            at = position - start + ENTRY.size
+            end = at + n_name_and_extra(window, at)
             if at > len(window) or end > len(window):
                 window, start = os.pread(self._fd, _PIECE_BYTES, self._directory_start + position), position
-                at = _ENTRY.size
-                end = at + _n_name_and_extra(window, at)
-            yield self._parse(window[at - _ENTRY.size : end]).name
+                at = ENTRY.size
+                end = at + n_name_and_extra(window, at)
+            yield self._parse(window[at - ENTRY.size : end]).name
 
     def state(self) -> os.stat_result:
         """Gives the size, times and inode of the file."""
@@ -238,7 +215,7 @@ class ZipArchive:
             raise MemberError("no member begins where the zip says")
 
     def _unpacked_pieces(self, member: Member, start: int) -> Iterator[bytes]:
-        unpacker = Unpacker(member.method, member.size_bytes) if member.method != _STORED else None
+        unpacker = Unpacker(member.method, member.size_bytes) if member.method != STORED else None
         for at in range(0, member.compressed_bytes, _PIECE_BYTES):
             piece = os.pread(self._fd, min(_PIECE_BYTES, member.compressed_bytes - at), start + at)
             if unpacker is None:
@@ -270,7 +247,7 @@ class ZipArchive:
 
     def _unpacked(self, member: Member, packed: bytes) -> bytes:
         content = packed
-        if member.method != _STORED:
+        if member.method != STORED:
             try:
                 content = Unpacker(member.method, member.size_bytes).whole(packed)
             except UnpackError as error:
@@ -356,9 +333,9 @@ class ZipArchive:
         directory = os.pread(self._fd, size, self._directory_start)
         if len(directory) != size:
             raise self._cut_off("its directory is cut off")
-        has_name_fields = _MAYBE_NAME_FIELD.search(directory) is not None
+        has_name_fields = MAYBE_NAME_FIELD.search(directory) is not None
         at = n_comment = 0
-        scan, shift, head = _SCAN.unpack_from, self._shift, _ENTRY.size
+        scan, shift, head = _SCAN.unpack_from, self._shift, ENTRY.size
         while at < size:
             raw_names: list[bytes] = []
             positions: list[int] = []
@@ -368,18 +345,18 @@ class ZipArchive:
                 signature, n_name, n_extra, n_comment, disk, offset = scan(directory, at)
                 if signature != _ENTRY_SIGNATURE:
                     raise self._cut_off(f"its directory is damaged at byte {self._directory_start + at}")
-                if disk != end.disk and end.disk and disk != _FULL16:
+                if disk != end.disk and end.disk and disk != FULL16:
                     raise self._one_part()
                 after_name = at + head + n_name
                 raw_names.append(directory[at + head : after_name])
                 positions.append(at)
-                if offset == _FULL32:
+                if offset == FULL32:
                     offsets.append(self._parse_at(directory, at).offset)
                 else:
                     offsets.append(offset + shift)
                 at = after_name + n_extra + n_comment
             names.add(raw_names, positions, lambda at: self._parse_at(directory, at).name, has_name_fields)
-        if at - n_comment > size or (at > size and (len(offsets) - end.n_entries) & _FULL16):
+        if at - n_comment > size or (at > size and (len(offsets) - end.n_entries) & FULL16):
             raise self._cut_off("its last entry goes on behind its directory")
 
     def _index_key(self, directory_bytes: int) -> IndexKey:
@@ -391,38 +368,18 @@ class ZipArchive:
         return IndexKey(state.st_size, state.st_mtime_ns, digest.hexdigest())
 
     def _member(self, position: int) -> Member:
-        raw = os.pread(self._fd, _ENTRY.size + _USUAL_BYTES, self._directory_start + position)
-        if len(raw) == _ENTRY.size + _USUAL_BYTES and sum(_LENGTHS.unpack_from(raw)) > _USUAL_BYTES:
-            raw = os.pread(self._fd, _entry_bytes(raw, 0), self._directory_start + position)
+        raw = os.pread(self._fd, ENTRY.size + _USUAL_BYTES, self._directory_start + position)
+        if len(raw) == ENTRY.size + _USUAL_BYTES and sum(LENGTHS.unpack_from(raw)) > _USUAL_BYTES:
+            raw = os.pread(self._fd, entry_bytes(raw, 0), self._directory_start + position)
         return self._parse(raw)
 
     def _parse_at(self, directory: bytes, at: int) -> Member:
-        return self._parse(directory[at : at + _entry_bytes(directory, at)])
+        return self._parse(directory[at : at + entry_bytes(directory, at)])
 
     def _parse(self, entry: bytes) -> Member:
-        """Reads a directory entry: 46 bytes | name | extra. Sizes and offset may stand in the extra's zip64 field.
-
-        What lies behind it, as in a window of the directory, is passed over.
-        """
-        if len(entry) < _ENTRY.size:
+        if len(entry) < ENTRY.size:
             raise self._cut_off("its directory is not there any more, so it has changed since it was opened")
-        made_by, flags, method, crc32, compressed, size, n_name, n_extra, attributes, offset = _ENTRY.unpack_from(entry)
-        name_end = _ENTRY.size + n_name
-        raw_name = entry[_ENTRY.size : name_end]
-        extra = entry[name_end : name_end + n_extra]
-        if _FULL32 in (compressed, size, offset):
-            wide = _extra_field(extra, _ZIP64_FIELD)
-            values = iter(struct.unpack_from(f"<{len(wide) // 8}Q", wide))
-            # In this order, and only those that did not fit; where one is lacking, this member cannot be read.
-            size = next(values, size) if size == _FULL32 else size
-            compressed = next(values, compressed) if compressed == _FULL32 else compressed
-            offset = next(values, offset) if offset == _FULL32 else offset
-        name = (
-            raw_name.decode("utf-8", "surrogateescape") if self._is_plain else _name_of(raw_name, made_by, flags, extra)
-        )
-        is_symlink = made_by in _UNIX_SYSTEMS and attributes >> 16 & _TYPE_OF_FILE == _SYMLINK
-        offset = min(offset + self._shift, _FULL64)
-        return Member(raw_name, name, method, flags, crc32, compressed, size, offset, is_symlink)
+        return parse_entry(entry, self._shift, self._is_plain)
 
     def _cut_off(self, detail: str) -> DataError:
         return DataError(
@@ -438,67 +395,6 @@ class ZipArchive:
             f"cannot read the zip {self.path}: it is one part of a split zip, and most members lie in other parts",
             f"put all parts into one folder and join them:  zip -s 0 {shlex.quote(str(self.path))} --out whole.zip",
         )
-
-
-def unreadable_why(member: Member) -> str:
-    """Tells why a member cannot be read, from its entry alone; "" if it can."""
-    if member.flags & _ENCRYPTED:
-        return "it is encrypted"
-    if member.method != _STORED and member.method not in METHODS:
-        known = ", ".join(["stored", *map(name_of_method, METHODS)])
-        return f"compression method {name_of_method(member.method)} is not supported; supported: {known}"
-    return ""
-
-
-def _n_name_and_extra(window: bytes, at: int) -> int:
-    """Reads the lengths of an entry's name, which begins at ``at``, and of its extra fields; gives their sum."""
-    return int.from_bytes(window[at - 18 : at - 16], "little") + int.from_bytes(window[at - 16 : at - 14], "little")
-
-
-def _entry_bytes(directory: bytes, at: int) -> int:
-    """Gives the length of a directory entry, without its comment."""
-    return _ENTRY.size + _n_name_and_extra(directory, at + _ENTRY.size)
-
-
-def _extra_field(extra: bytes, wanted: int) -> bytes:
-    at = 0
-    while at + 4 <= len(extra):
-        kind, length = struct.unpack_from("<2H", extra, at)
-        if kind == wanted:
-            return extra[at + 4 : at + 4 + length]
-        at += 4 + length
-    return b""
-
-
-def _name_of(raw: bytes, made_by: int, flags: int, extra: bytes) -> str:
-    """Gives the name of a member in its normal form, as Info-ZIP's unzip does.
-
-    Bytes that say UTF-8, or come from a Unix disk, are UTF-8; others are code page 437, the format's own, where no
-    extra field has the name in UTF-8 (APPNOTE 4.6.9, valid while it fits the bytes of the entry). Where a system other
-    than Unix has written backslashes and no slash, they are the slashes (.NET until 4.6).
-    """
-    if flags & _UTF8:
-        name = raw.decode("utf-8", "surrogateescape")
-    elif extra and (in_unicode := _unicode_name(raw, extra)) is not None:
-        name = in_unicode
-    elif made_by in _UNIX_SYSTEMS or raw.isascii():
-        name = raw.decode("utf-8", "surrogateescape")
-    else:
-        name = raw.decode("cp437")
-    if "\\" in name and "/" not in name and made_by not in _UNIX_SYSTEMS:
-        name = name.replace("\\", "/")
-    return normal_name(name)
-
-
-def _unicode_name(raw: bytes, extra: bytes) -> str | None:
-    """Reads the extra field with the name in UTF-8: version (1) | CRC-32 of the entry's name, to its NUL (4) | name."""
-    field = _extra_field(extra, _NAME_FIELD)
-    if len(field) <= 5 or field[0] != 1 or int.from_bytes(field[1:5], "little") != zlib.crc32(raw.partition(b"\0")[0]):
-        return None
-    try:
-        return field[5:].decode("utf-8")
-    except UnicodeDecodeError:
-        return None
 
 
 def _with_parents(folders: set[bytes]) -> set[bytes]:

@@ -25,7 +25,8 @@ import pytest
 from babycli.data import images
 from babycli.data.images import open_zip_store
 from babycli.data.unpacking import Unpacker, UnpackError
-from babycli.data.zips import Member, ZipArchive
+from babycli.data.zip_entry import Member
+from babycli.data.zips import ZipArchive
 from babycli.errors import DataError
 from tests.conftest import Babycli
 from tests.data.demo_copy import DemoCopy
