@@ -1,7 +1,7 @@
 """One entry of the directory of a zip: the member's name, its sizes and where it lies.
 
-Owns the entry's format (PKWARE APPNOTE 6.3: stored, deflated, bzip2 and LZMA members, zip64) and the name's. Never opens
-a file.
+Owns the entry's format (PKWARE APPNOTE 6.3: stored, deflated, bzip2 and LZMA members, zip64) and the name's. Never
+opens a file.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def test_a_limit_says_what_it_covers(linked: Path, babycli: Babycli) -> None:
     ("words", "said"),
     [
         (("--sample", 5, "--limit", 5), "--limit and --sample choose different trials"),
-        (("--seed", 5), "here it is that of --sample"),
+        (("--seed", 5), "--seed is of --sample, which was not given"),
         (("--sample", 0), ""),
     ],
 )
