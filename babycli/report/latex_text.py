@@ -5,10 +5,12 @@ Owns how a character is written or, where LaTeX's fonts lack it, told: ``[U+4E2D
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from babycli.wording import printable
 
+_QUOTED = re.compile('"([^"]*)"')
 _APART = "\0"  # between two hyphens, which LaTeX would make a dash of; no printable text has it
 _SPECIAL = {
     **{c: "\\" + c for c in "&%$#_{}"},
@@ -108,7 +110,7 @@ _GREEK = (
 def latex_text(text: str) -> str:
     """Writes a text for LaTeX: special characters escaped, and nothing that pdflatex would stop at."""
     # A letter and its accents are one character where they can be: an accent alone has no place.
-    characters = unicodedata.normalize("NFC", printable(text))
+    characters = _QUOTED.sub("“\\1”", unicodedata.normalize("NFC", printable(text)))
     written = "".join(map(_written, characters.replace("--", f"-{_APART}-").replace("--", f"-{_APART}-")))
     # Behind the end of a line of a table, either would be a word to LaTeX.
     return f"{{}}{written}" if written.startswith(("[", "*")) else written

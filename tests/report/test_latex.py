@@ -140,6 +140,7 @@ ODD_NAMES = {
     "10² H₂O ﬁ Ａ": r"10\textsuperscript{2} H$_{\mathrm{2}}$O fi A",
     "a--b---c": "a-{}-b-{}-{}-c",
     "“q” ‘s’ – — ≤ ° µ €": r"``q'' `s' -- --- $\leq$ $^\circ$ $\mu$ [U+20AC]",
+    'say "a b" and "c"': "say ``a b'' and ``c''",
     'a|b"c`d': r"a\textbar{}b''c\textasciigrave{}d",
     "bell\x07esc\x1b[31m": r"bell\textbackslash{}x07esc\textbackslash{}x1b[31m",
     "[0pt] *b": "{}[0pt] *b",
