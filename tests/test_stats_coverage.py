@@ -136,7 +136,7 @@ def test_paired_bootstrap_errs_once_in_twenty(n: int, differing: float, draws: i
 
 
 @pytest.mark.parametrize(("first", "second"), [(0.05, 0.05), (0.05, 0.1), (0.25, 0.35), (0.9, 0.8)])
-@pytest.mark.parametrize("correlation", [None, 0.0, 0.1, 0.2])
+@pytest.mark.parametrize("correlation", [None, 0.1, *(pytest.param(c, marks=pytest.mark.long) for c in (0.0, 0.2))])
 @pytest.mark.parametrize("name", SIZES)
 def test_paired_differences(name: str, correlation: float | None, first: float, second: float) -> None:
     """Two models whose latent scores share what trials and clusters are like. No correlation: no clusters."""

@@ -240,7 +240,10 @@ def test_a_closed_stdout_is_said(words: list[str], tmp_path: Path) -> None:
     assert done.stderr == "babycli: cannot write to standard output: Bad file descriptor\n"
 
 
-@pytest.mark.parametrize("how", ["2>&-", "2>/dev/full", "<&- 2>&-", "<&- 2>/dev/full"])
+@pytest.mark.parametrize(
+    "how",
+    ["2>&-", "2>/dev/full", *(pytest.param(f"<&- {how}", marks=pytest.mark.long) for how in ("2>&-", "2>/dev/full"))],
+)
 def test_what_cannot_be_said_is_not_said(how: str, tmp_path: Path) -> None:
     said = started("tasks", shell=f'"$@" {how}', cwd=tmp_path)
     assert (said.returncode, said.stderr) == (0, "")
@@ -258,7 +261,7 @@ def test_no_file_is_written_through_a_closed_stream(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 2])
-@pytest.mark.parametrize("delay_s", [0.02, 0.05, 0.1, 0.2, 0.4])
+@pytest.mark.parametrize("delay_s", [0.05, 0.2, *(pytest.param(s, marks=pytest.mark.long) for s in (0.02, 0.1, 0.4))])
 def test_interrupts_at_any_moment_end_it_quietly(delay_s: float, n: int, tmp_path: Path) -> None:
     script = "import babycli.__main__ as m; print('begins', flush=True); m.start()"
     with subprocess.Popen(
@@ -402,7 +405,7 @@ def test_a_home_of_nobody_is_a_name_like_any_other(
     assert "~nosuchuser/" in ran.out + ran.err
 
 
-@pytest.mark.parametrize("n", [9, 11, 13, 16, 24])
+@pytest.mark.parametrize("n", [9, *(pytest.param(n, marks=pytest.mark.long) for n in (11, 13, 16, 24))])
 def test_with_few_open_files_no_file_is_blamed(n: int, dataset: Path, downloads: Path, tmp_path: Path) -> None:
     """The work is done, or the limit is named."""
     shell = f'ulimit -n {n}; exec timeout -k 5 60 "$@"'

@@ -130,7 +130,7 @@ def test_tab_is_not_waited_for(terminal: Terminal) -> None:
     assert took < 0.3  # 0.04 where it was written
 
 
-@pytest.mark.parametrize("start", ["line", "fpath"])
+@pytest.mark.parametrize("start", ["line", pytest.param("fpath", marks=pytest.mark.long)])
 def test_the_first_tab_of_a_new_zsh_completes(
     start: str, tmp_path: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

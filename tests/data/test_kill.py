@@ -24,7 +24,7 @@ from tests.data.zipped import zip_folder
 
 pytestmark = [pytest.mark.usefixtures("empty_folder"), pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")]
 
-N_ROUNDS = int(os.environ.get("BABYCLI_KILL_ROUNDS", "4"))
+N_ROUNDS = int(os.environ.get("BABYCLI_KILL_ROUNDS", "2"))
 
 
 def start(words: Sequence[object]) -> subprocess.Popen[bytes]:

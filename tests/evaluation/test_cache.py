@@ -134,6 +134,7 @@ def test_a_damaged_answer_in_a_cache_is_named_and_computed_again(linked: Path, b
     assert results(only_run(Path("again")))["results"] == results(only_run(Path("logs")))["results"]
 
 
+@pytest.mark.long
 def test_what_is_planted_in_a_cache_is_named(linked: Path, babycli: Babycli, small: Path) -> None:
     words = ("eval", "--model", small, "--limit", 2, "--cache", "cache", "--tasks", "vtwt")
     assert babycli(*words).code == 0

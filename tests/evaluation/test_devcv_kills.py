@@ -26,7 +26,7 @@ from tests.evaluation.processes import Evaluation
 from tests.evaluation.test_distributed import start
 from tests.written_once import written_once
 
-N_ROUNDS = int(os.environ.get("BABYCLI_KILL_ROUNDS", "2"))
+N_ROUNDS = int(os.environ.get("BABYCLI_KILL_ROUNDS", "1"))
 WORDS = [*("Touch", "the", "new", "image", ".", "Let", "'", "s", "try", "more", "(A)", "(B)", "A", "B", "a", "b")]
 WORDS += ["ball", "red", "cat", "dog", "blue", "house", "sun", "tree"]
 N_ITEMS, N_LEARNT, N_TURNS = 3, 5, 15
@@ -134,6 +134,7 @@ def n_answers() -> int:
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 @pytest.mark.parametrize("n_rounds", [N_ROUNDS, pytest.param(20, marks=pytest.mark.long)])
 @pytest.mark.parametrize("n_processes", [1, pytest.param(2, marks=pytest.mark.long)])
+@pytest.mark.long
 def test_kills_in_the_middle_of_memory_change_nothing(
     n_processes: int,
     n_rounds: int,

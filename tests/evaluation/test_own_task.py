@@ -159,6 +159,7 @@ def test_it_goes_on_after_an_interruption(
     check(only_run(Path("logs")), only_run(Path("whole")))
 
 
+@pytest.mark.long
 def test_two_processes_are_as_one(own: Path, babycli: Babycli, tmp_path_factory: pytest.TempPathFactory) -> None:
     baby = wide("model", tmp_path_factory)
     assert babycli("eval", "--model", baby, *TASK, "--output-path", "one").code == 0

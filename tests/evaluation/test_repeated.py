@@ -73,6 +73,7 @@ def test_other_weights_in_the_same_folder_are_another_model(
     assert "already evaluated" not in ran.err
 
 
+@pytest.mark.long
 def test_a_run_whose_files_were_spoilt_is_evaluated_again(linked: Path, babycli: Babycli, small: Path) -> None:
     assert babycli("eval", "--model", small, *TWO).code == 0
     for n, kind in enumerate(["results.json", "outcomes.json", "samples_vtwt.jsonl"], 2):

@@ -133,7 +133,7 @@ def test_ids_as_an_utterance_and_as_a_word(folder: Path) -> None:
 # ---------------------------------------------------------------- numbers
 
 
-@pytest.mark.parametrize("cosine", [True, False])
+@pytest.mark.parametrize("cosine", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_similarity_is_that_of_the_slow_path(cosine: bool, weights: dict[str, Tensor], tmp_path: Path) -> None:
     save(tmp_path / "model" / "cvcl.ckpt", weights, normalize_features=cosine)
     write_json(tmp_path / "model" / "vocab.json", VOCAB)

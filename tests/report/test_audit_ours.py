@@ -75,7 +75,7 @@ def _answers(task: str, row: int, losses: Losses, as_similarity: bool) -> list[A
 
 
 @pytest.mark.parametrize("as_similarity", [False, True])
-@pytest.mark.parametrize("scoring", list(Scoring))
+@pytest.mark.parametrize("scoring", [Scoring.FAIR, pytest.param(Scoring.REFERENCE, marks=pytest.mark.long)])
 def test_a_sound_run_of_ours_has_no_fault(scoring: Scoring, as_similarity: bool, tmp_path: Path) -> None:
     found = audit(our_log(random_losses(), scoring, as_similarity=as_similarity).write(tmp_path), lambda: LABELS)
     assert found.findings == ()
@@ -87,6 +87,7 @@ def test_a_sound_run_of_ours_has_no_fault(scoring: Scoring, as_similarity: bool,
     assert set(trials.groups) == {"session", "word", "phrases"}
 
 
+@pytest.mark.long
 def test_ties_in_a_run_of_ours_are_won_by_position_only_under_reference(tmp_path: Path) -> None:
     losses = random_losses()
 
@@ -182,7 +183,8 @@ def test_a_run_of_the_demo_is_held_to_the_demos_label_files(tmp_path: Path) -> N
     assert named(audit(log.write(tmp_path))) == set()
 
 
-@pytest.mark.parametrize("scoring", [Scoring.FAIR, pytest.param(Scoring.REFERENCE, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("scoring", list(Scoring))
 def test_no_spoiled_byte_or_value_stops_the_audit(scoring: Scoring, tmp_path: Path) -> None:
     """A traceback here would hide all other runs."""
     rng = random.Random(f"ours {scoring}")

@@ -557,7 +557,7 @@ def contrast(ink: list[int], ground: list[int]) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("width", [320, 360, 768])
+@pytest.mark.parametrize("width", [320, *(pytest.param(w, marks=pytest.mark.long) for w in (360, 768))])
 def test_the_page_never_scrolls_sideways(browser: Browser, written: Path, width: int) -> None:
     with opened(browser, written, width) as found:
         found.page.evaluate(OPEN)

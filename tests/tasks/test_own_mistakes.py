@@ -258,9 +258,19 @@ def test_target_that_fails_does_so_before_anything_is_asked(body: str, message: 
     ("body", "message"),
     [
         ("return {'no': row['no']}", "sample_fields() fails for item item 0: KeyError: 'no' ("),
-        ("return None", "sample_fields() gives None for item item 0; expected is a dict of what JSON can hold"),
-        ("return {'acc': {1}}", "sample_fields() gives {'acc': {1}} for item item 0; expected is a dict"),
-        ("return {1: 1}", "sample_fields() gives {1: 1} for item item 0; expected is a dict"),
+        pytest.param(
+            "return None",
+            "sample_fields() gives None for item item 0; expected is a dict of what JSON can hold",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "return {'acc': {1}}",
+            "sample_fields() gives {'acc': {1}} for item item 0; expected is a dict",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "return {1: 1}", "sample_fields() gives {1: 1} for item item 0; expected is a dict", marks=pytest.mark.long
+        ),
     ],
 )
 def test_sample_fields_that_fails_loses_no_answer(body: str, message: str, babycli: Babycli) -> None:
