@@ -77,6 +77,7 @@ def draw(path: Path, tables: Sequence[Table], comparisons: Sequence[Comparison],
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of characters that the font does not have, and of names that need much room
         figure = _figure(tables, comparisons, by)
+        _settle(figure)
         stream = io.BytesIO()
         dated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
         form = path.suffix.removeprefix(".")
@@ -95,6 +96,26 @@ def _figure(tables: Sequence[Table], comparisons: Sequence[Comparison], by: str 
         in_time = [each for each in found if each.by.day_of is not None]
         return _over_time(in_time) if in_time else _heat_maps(found)
     return _forest(tables)
+
+
+def _settle(figure: Figure) -> None:
+    """Lays a figure out once, and rounds all places: the last digits of matplotlib's solver depend on chance."""
+    from matplotlib.transforms import Bbox
+
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    parts: Sequence[Any] = figure.subfigs
+    for part in parts:  # matplotlib has no public way to place one
+        part._redo_transform_rel_fig(Bbox.from_bounds(*map(_rounded, part.bbox_relative.bounds)))
+    for text in [text for part in (figure, *parts) for text in part.texts]:
+        text.set_position([_rounded(value) for value in text.get_position()])
+    for panel in figure.axes:
+        x, y, width, height = map(_rounded, panel.get_position().bounds)
+        panel.set_position((x, y, width, height))
+
+
+def _rounded(place: float) -> float:
+    return round(place, 6)
 
 
 def _words(text: str) -> str:
