@@ -92,12 +92,7 @@ def discover_sets(parent: Path, tasks: Collection[str], index_folder: Path) -> l
 
 def _jsons(folder: Path, depth: int) -> Iterator[str]:
     """Gives the names of JSON files in a folder, and in folders in it down to a depth."""
-    try:
-        with os.scandir(folder) as entries:
-            seen = sorted(itertools.islice(entries, _MOST_ENTRIES), key=lambda entry: entry.name)
-    except OSError:
-        return
-    for entry in seen:
+    for entry in _first_entries(folder):
         if entry.name.lower().endswith(".json"):
             yield entry.name
         elif depth and not entry.name.startswith(".") and is_folder(entry):
@@ -127,13 +122,17 @@ def _distinct(places: Sequence[Path]) -> list[Path]:
 def _places(folder: Path) -> Iterator[Path]:
     """Gives a folder, and the folders and zips in it, sorted; of a folder with many files only the first are seen."""
     yield folder
-    try:
-        with os.scandir(folder) as entries:
-            seen = sorted(itertools.islice(entries, _MOST_ENTRIES), key=lambda entry: entry.name)
-    except OSError:
-        return
-    for entry in seen:
+    for entry in _first_entries(folder):
         path = folder / entry.name
         is_hidden, is_picture = entry.name.startswith("."), entry.name.lower().endswith(_PICTURES)
         if not is_hidden and (is_folder(entry) or (not is_picture and is_zip(path))):
             yield path
+
+
+def _first_entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Gives the first entries of a folder, sorted; none of one that cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(itertools.islice(entries, _MOST_ENTRIES), key=lambda entry: entry.name)
+    except OSError:
+        return []
