@@ -10,23 +10,22 @@ import signal
 
 from babycli.errors import ExitCode
 
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has not both
 _heard: list[int] = []  # the signals
 
 
 def heed_all() -> None:
     """Lets SIGTERM and SIGHUP end a command as Ctrl-C does, with nothing left half-written, unless they are ignored."""
-    for name in ("SIGTERM", "SIGHUP"):  # Windows has not both
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+    for number in _ENDING:
+        if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, interrupt)
 
 
 def heed_no_more() -> None:
     """Lets a command that is done come to its end, whatever signal comes now."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is interrupt:
+    for number in _ENDING:
+        if signal.getsignal(number) is interrupt:
             signal.signal(number, signal.SIG_DFL)
 
 
