@@ -33,7 +33,7 @@ def _without_repeated(runs: Sequence[Run]) -> list[Run]:
     """Goes from the latest of alike runs to the first, each without the tasks that those before it have too."""
     kept: list[dict[str, object]] = []  # all tasks of those that are
     n_equal: dict[tuple[str, object], int] = {}
-    shown: list[tuple[Run, set[str]]] = []
+    shown: list[tuple[Run, dict[str, object]]] = []  # with the tasks that are left
     for run in sorted(runs, key=lambda run: (run.date, str(run.path)), reverse=True):
         tasks = _what_was_asked(run)
         repeated: set[str] = set()
@@ -43,15 +43,14 @@ def _without_repeated(runs: Sequence[Run]) -> list[Run]:
                 repeated |= both
         for task, what in tasks.items():
             n_equal[task, what] = n_equal.get((task, what), 0) + 1
-        left = tasks.keys() - repeated
+        left = {task: what for task, what in tasks.items() if task not in repeated}
         if left:
             kept.append(tasks)
             shown.append((run, left))
     told = []
     for run, left in reversed(shown):
-        tasks = _what_was_asked(run)
         columns = {column for column in run.cells if column[0] in left}
-        told.append(replace(run.only(columns), n_equal={task: n_equal[task, tasks[task]] for task in left}))
+        told.append(replace(run.only(columns), n_equal={task: n_equal[task, what] for task, what in left.items()}))
     return told
 
 
