@@ -29,10 +29,11 @@ def _in_parts(tables: Sequence[Table]) -> list[Table]:
     """Gives a table with more columns than a page has room for as one for each benchmark."""
     parts = []
     for table in tables:
-        benchmarks = dict.fromkeys(about(task).benchmark for task in table.tasks)
-        for benchmark in benchmarks if len(table.columns) > MANY else ():
+        if len(table.columns) <= MANY:
+            parts.append(table)
+            continue
+        for benchmark in dict.fromkeys(about(task).benchmark for task in table.tasks):
             parts.append(with_columns(table, [c for c in table.columns if about(c[0]).benchmark == benchmark]))
-        parts += [table] if len(table.columns) <= MANY else []
     return parts
 
 
