@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ from babycli.wording import printable, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
     from matplotlib.image import AxesImage
     from matplotlib.lines import Line2D
 
@@ -157,20 +157,24 @@ def _forest(tables: Sequence[Table]) -> Figure:
     for part, strip in zip(parts, strips, strict=False):
         if strip.said:
             part.suptitle(_words(strip.said), fontsize=8, **({"color": _CONTROL} if strip.is_warning else {}))
-        panels = part.subplots(1, n_columns, sharey=True, squeeze=False)[0]
-        for panel in panels[len(strip.columns) :]:
-            panel.set_visible(False)
-        for panel, column in zip(panels, strip.columns, strict=False):
+        for panel, column in _panels(part, strip.columns, n_columns, share_rows=True):
             _forest_panel(panel, strip, column)
     for part, (series, columns) in zip(parts[len(strips) :], curves, strict=True):
         part.suptitle(_words(series[0].series), fontsize=8)
-        panels = part.subplots(1, n_columns, squeeze=False)[0]
-        for panel in panels[len(columns) :]:
-            panel.set_visible(False)
-        for panel, column in zip(panels, columns, strict=False):
+        for panel, column in _panels(part, columns, n_columns, share_rows=False):
             _curve_panel(panel, series, column)
     key.legend(handles=_key(strips), loc="center", ncols=4, frameon=False)
     return figure
+
+
+def _panels(
+    part: SubFigure, columns: Sequence[Column], n_columns: int, share_rows: bool
+) -> Iterator[tuple[Axes, Column]]:
+    """Gives a panel for each column; of the ``n_columns`` that there is room for, the others are hidden."""
+    panels = part.subplots(1, n_columns, sharey=share_rows, squeeze=False)[0]
+    for panel in panels[len(columns) :]:
+        panel.set_visible(False)
+    yield from zip(panels, columns, strict=False)
 
 
 def _key(strips: Sequence[_Strip]) -> list[Line2D]:
