@@ -66,7 +66,8 @@ def as_text(grid: Grid, width: int, is_terminal: bool, encoding: str = "utf-8") 
     names = [part for line in lines for part in re.findall(r"[^-/_ ,]+[-/_ ,]*", line.label)]
     wide = MIN_NAME if grid.left else max(MIN_NAME, min(MAX_NAME, max(map(len, names), default=0)))
     room = width - wide - 2
-    if grid.in_full and len(_blocks(grid.in_full, grid.left, columns, room)) == 1:
+    in_full = _widths(grid.in_full, columns) if grid.in_full else []
+    if in_full and len(_blocks(grid.in_full, grid.left, in_full, room)) == 1:
         notes = tuple(note for note in grid.notes if note not in grid.legend)
         grid = replace(grid, heads=grid.in_full, notes=notes)
     if grid.title:
@@ -74,7 +75,7 @@ def as_text(grid: Grid, width: int, is_terminal: bool, encoding: str = "utf-8") 
     for told in grid.lead:
         console.print(told)
     widths = _widths(grid.heads, columns)
-    for block in _blocks(grid.heads, grid.left, columns, room):
+    for block in _blocks(grid.heads, grid.left, widths, room):
         for_names = width - sum(widths[i] + 2 for i in block if i not in grid.left) - 2
         console.print(_rich_table(grid, block, columns, for_names))
     for note in grid.notes:
@@ -108,10 +109,10 @@ def _widths(heads: Sequence[tuple[str, str]], columns: Sequence[Sequence[str]]) 
 
 
 def _blocks(
-    heads: Sequence[tuple[str, str]], words: Sequence[int], columns: Sequence[Sequence[str]], room: int
+    heads: Sequence[tuple[str, str]], words: Sequence[int], widths: Sequence[int], room: int
 ) -> list[list[int]]:
     """Chooses the columns that stand side by side; columns of words are folded, and take what room there is."""
-    needed = [0 if i in words else wide + 2 for i, wide in enumerate(_widths(heads, columns))]
+    needed = [0 if i in words else wide + 2 for i, wide in enumerate(widths)]
     blocks: list[list[int]] = [[]]
     used = 0
     for group in _under_one_head(heads):
