@@ -126,11 +126,13 @@ class ZipArchive:
         """Finds the member of this name; None if there is none. Raises MemberError if there are several."""
         key = zlib.crc32(name.encode("utf-8", "surrogateescape"))
         keys, positions = self._directory.keys, self._directory.positions
-        start = bisect_left(keys, key)
-        end = bisect_right(keys, key, start)
-        if end - start == 1:
+        start, n = bisect_left(keys, key), len(keys)
+        if start == n or keys[start] != key:
+            return None
+        if start + 1 == n or keys[start + 1] != key:
             member = self._member(positions[start])
             return member if member.name == name else None
+        end = bisect_right(keys, key, start)
         if end - start > _MAX_ALIKE:
             raise MemberError(f"the zip holds {end - start} members of this name, or of names with its CRC-32")
         matches = [member for member in map(self._member, positions[start:end]) if member.name == name]
@@ -224,13 +226,8 @@ class ZipArchive:
                 yield from unpacker.feed(piece, _PIECE_BYTES)
 
     def _packed(self, member: Member) -> bytes:
-        # Most archives have at most 32 bytes of extra field there, so that one read is enough.
-        head = _LOCAL.size + len(member.raw_name)
-        raw = os.pread(self._fd, head + 32 + member.compressed_bytes, member.offset)
-        start = self._start(member, raw)
-        if len(raw) < start + member.compressed_bytes:
-            raw = os.pread(self._fd, start + member.compressed_bytes, member.offset)
-        return raw[start : start + member.compressed_bytes]
+        head = os.pread(self._fd, _LOCAL.size + len(member.raw_name), member.offset)
+        return os.pread(self._fd, member.compressed_bytes, member.offset + self._start(member, head))
 
     def _start(self, member: Member, raw: bytes) -> int:
         """Gives the offset of the packed bytes, counted from the local header, which must name the member.
