@@ -20,7 +20,7 @@ class Command(typer.core.TyperCommand):
             from babycli.commands import foreign_options, typed_words  # which a list of commands need not wait for
 
             args = foreign_options.without_them(self, args)
-            args = typed_words.in_single_words(self, args)
+            args = typed_words.in_single_words(self, ctx.command_path, args)
         return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:

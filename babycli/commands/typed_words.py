@@ -37,9 +37,12 @@ class _Piece:
                 yield from (self.option, value)
 
 
-def in_single_words(command: Any, words: Sequence[str]) -> list[str]:
-    """Gives the words of a command line in the form that Typer reads. Raises UsageError for a word out of place."""
-    pieces = _pieces(command, words)
+def in_single_words(command: Any, called: str, words: Sequence[str]) -> list[str]:
+    """Gives the words of a command line in the form that Typer reads; ``called`` is what stands before them.
+
+    Raises UsageError for a word out of place.
+    """
+    pieces = _pieces(command, called, words)
     models = [piece for piece in pieces if piece.option == _MODEL and len(piece.values) > 1]
     if models and any(piece.option == _WATCH for piece in pieces):
         raise UsageError(
@@ -57,7 +60,7 @@ def in_single_words(command: Any, words: Sequence[str]) -> list[str]:
     return [word for piece in pieces for word in piece.as_typed()]
 
 
-def _pieces(command: Any, words: Sequence[str]) -> list[_Piece]:
+def _pieces(command: Any, called: str, words: Sequence[str]) -> list[_Piece]:
     options = {name: param for param in command.params for name in (*param.opts, *param.secondary_opts)}
     takes_words = any(param.param_type_name == "argument" for param in command.params)
     pieces: list[_Piece] = []
@@ -73,7 +76,7 @@ def _pieces(command: Any, words: Sequence[str]) -> list[_Piece]:
                 last.values.append(word)
                 continue
             if not takes_words and word and not is_unknown:  # else Typer says which option is none
-                raise _out_of_place(word, last)
+                raise _out_of_place(word, last, options, called)
             pieces.append(_Piece((word,)))
             continue
         name, value = split_option(word)
@@ -124,25 +127,26 @@ def _names_tasks(word: str) -> bool:
     return all(map(is_known, names_in(word)))
 
 
-def _out_of_place(word: str, last: _Piece) -> UsageError:
-    if in_home(word).exists():
-        return UsageError(f"{word!r} stands behind no option", f"a model is given as  --model {word}")
-    if _names_tasks(word):
-        return UsageError(f"{word!r} stands behind no option", f"tasks are given as  --tasks {word}")
-    if last.option == _MODEL:
-        return _no_model(word)
-    return UsageError(f"{word!r} is neither an option nor the value of one", "babycli eval --help  lists the options")
+def _out_of_place(word: str, last: _Piece, options: Collection[str], called: str) -> UsageError:
+    nowhere = f"{word!r} stands behind no option"
+    if _TASKS in options and _names_tasks(word):
+        return UsageError(nowhere, f"tasks are given as  --tasks {word}")
+    if _MODEL in options and (in_home(word).exists() or _no_model(word) is None):
+        return UsageError(nowhere, f"a model is given as  --model {word}")
+    if last.option == _MODEL and (why := _no_model(word)) is not None:
+        return why
+    return UsageError(f"{word!r} is neither an option nor the value of one", f"{called} --help  lists the options")
 
 
-def _no_model(word: str) -> UsageError:
-    """Explains a word behind those of --model that is no path."""
+def _no_model(word: str) -> UsageError | None:
+    """Explains why a word names no model; None for one that does."""
     from babycli.models import resolve
 
     try:
         resolve(word, {})
     except UsageError as error:
         return error
-    return UsageError(f"{word!r} stands behind no option, and is no path", f"add a model by  --model {word}")
+    return None
 
 
 def _checkpoints(paths: Sequence[str]) -> list[str]:

@@ -106,6 +106,8 @@ def test_an_order_that_a_user_has_chosen_stays(runs: None, babycli: Babycli) -> 
         (["-m", "runs/checkpoint-9", "vtwt"], "'vtwt' stands behind no option", "--tasks vtwt"),
         (["runs/checkpoint-9"], "'runs/checkpoint-9' stands behind no option", "--model runs/checkpoint-9"),
         (["-t", "vtwt", "runs/checkpoint-9"], "stands behind no option", "--model runs/checkpoint-9"),
+        (["babyllava-tiny"], "'babyllava-tiny' stands behind no option", "--model babyllava-tiny"),
+        (["-l", "3", "lab/baby"], "'lab/baby' stands behind no option", "--model lab/baby"),
         (["-t", "vtwt", "vtwd"], "unknown task 'vtwd'", "Did you mean 'vtwt'"),
         (["-l", "3", "5"], "'5' is neither an option nor the value of one", "babycli eval --help"),
         (["-m", "runs/README.md", "runs/README.md"], "none of these is a folder: runs/README.md", "runs/*"),
@@ -121,6 +123,13 @@ def test_a_word_out_of_place_is_refused(
     assert (ran.code, ran.out) == (2, "")
     assert message in ran.err
     assert mend in ran.err
+
+
+def test_a_word_that_another_command_does_not_take(runs: None, babycli: Babycli) -> None:
+    ran = babycli("data", "status", "runs/checkpoint-9")
+    assert (ran.code, ran.out) == (2, "")
+    assert "'runs/checkpoint-9' is neither an option nor the value of one" in ran.err
+    assert "babycli data status --help" in ran.err
 
 
 def test_a_watch_needs_the_pattern_itself(runs: None, babycli: Babycli) -> None:
