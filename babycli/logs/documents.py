@@ -105,6 +105,8 @@ class LoggedModel(TypedDict):
     notes: list[str]
     prompts: Mapping[str, str]
     prompts_like: str
+    model_type: NotRequired[str]
+    commit: NotRequired[str]
 
 
 class PlanCounts(TypedDict):

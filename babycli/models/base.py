@@ -161,6 +161,7 @@ class ModelInfo:
     notes: tuple[str, ...] = ()  # for a reader of the numbers
     prompts: Mapping[str, str] = field(default_factory=dict)  # by task, of a model that brings its own
     prompts_like: str = ""  # the family whose prompts it takes, if not its own
+    model_type: str = ""  # as a config.json of transformers has it; "" where there is none
     commit: str = ""  # of the hub's repository, for which its name or branch stood; "" for a local model
     files: FilesRead | None = None  # None where its fingerprint is not of files alone
 
@@ -407,4 +408,5 @@ class Family:
     takes_any_argument: bool = False  # it passes on arguments that it does not know
     has_own_precision: bool = False  # its models choose one themselves unless --dtype is given
     papers: tuple[Paper, ...] = ()  # of its models; of several, those that a model is of
+    papers_of: Mapping[str, tuple[Paper, ...]] = field(default_factory=dict)  # of models of a model_type
     is_general: bool = False  # asked last, as it recognises checkpoints that other families read better

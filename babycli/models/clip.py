@@ -70,6 +70,7 @@ def load(spec: ModelSpec, place: Path) -> ClipModel:
         template="none",
         abilities=ABILITIES,
         notes=(*notes, *found.notes()),
+        model_type=encoders.model_type,
     )
     return ClipModel(network, texts, images, info)
 
@@ -132,6 +133,7 @@ FAMILY = Family(
     abilities=ABILITIES,
     arguments={"pretrained": "folder or hub id of the checkpoint", "base": BASE_HELP},
     papers=(bibliography.CLIP, bibliography.SIGLIP),
+    papers_of={"clip": (bibliography.CLIP,), "siglip": (bibliography.SIGLIP,)},
     recognises=recognises,
     load=load,
     outline=outline,

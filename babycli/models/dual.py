@@ -68,6 +68,7 @@ def load(spec: ModelSpec, place: Path) -> DualModel:
         template="none",
         abilities=PAIRS if pairs else SIMILARITY,
         notes=(*notes, *notes_on_broken(network.parameters()), *found.notes()),
+        model_type=declared["model_type"],
     )
     return (PairModel if pairs else DualModel)(network, texts, place, info)
 
@@ -144,13 +145,19 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], Any]:
         return declared, AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
 
 
-_PAPERS = (
-    *(bibliography.ALIGN, bibliography.ALT_CLIP, bibliography.BLIP, bibliography.CHINESE_CLIP),
-    *(bibliography.FLAVA, bibliography.META_CLIP_2, bibliography.SIGLIP_2),
-)
+_PAPERS_OF = {
+    "align": (bibliography.ALIGN,),
+    "altclip": (bibliography.ALT_CLIP,),
+    "blip": (bibliography.BLIP,),
+    "chinese_clip": (bibliography.CHINESE_CLIP,),
+    "flava": (bibliography.FLAVA,),
+    "metaclip_2": (bibliography.META_CLIP_2,),
+    "siglip2": (bibliography.SIGLIP_2,),
+}
 FAMILY = Family(
     name="dual",
-    papers=_PAPERS,
+    papers=tuple(paper for papers in _PAPERS_OF.values() for paper in papers),
+    papers_of=_PAPERS_OF,
     summary="ALIGN, AltCLIP, BLIP (retrieval), Chinese-CLIP, FLAVA, MetaCLIP 2, SigLIP 2 NaFlex: similarity",
     abilities=SIMILARITY,
     arguments={

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from babycli.errors import ModelError
 from babycli.models.base import BASE_HELP, DEVICE_MAP_HELP, Family, ModelSpec, Outline
 from babycli.models.parts.hf_abilities import ABILITIES
+from babycli.models.parts.hf_papers import PAPERS_OF
 from babycli.wording import one_of
 
 if TYPE_CHECKING:
@@ -104,5 +105,6 @@ FAMILY = Family(
     recognises=recognises,
     load=load,
     outline=outline,
+    papers_of=PAPERS_OF,
     is_general=True,
 )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from babycli.bibliography import PYTORCH, TRANSFORMERS, Paper, own_entry
 from babycli.data.datasets import data_set_named
 from babycli.models import all_families
+from babycli.models.base import Family
 from babycli.report.readers import papers_of
 from babycli.report.rows import make_rows
 from babycli.report.runs import Run
@@ -58,14 +59,18 @@ def _behind(runs: Sequence[Run]) -> Iterator[tuple[Sequence[Paper], str]]:
         run = row.runs[0]
         family = run.identity.model.family if run.identity else ""
         if family not in WITHOUT_PAPERS:
-            known_family = all_families().get(family)
-            of_family = () if known_family is None else known_family.papers
-            yield of_family, f"{run.model}{', if this is its paper' if len(of_family) > 1 else ''}"
+            of_model = _papers_of(all_families().get(family), run.model_type)
+            yield of_model, f"{run.model}{', if this is its paper' if len(of_model) > 1 else ''}"
     for program in dict.fromkeys(run.program for run in runs if not run.is_ours):
         if papers := papers_of(program):
             yield papers, f"runs of {program}"
     if any(_computes(run) for run in runs):
         yield (PYTORCH, TRANSFORMERS), "the software under it"
+
+
+def _papers_of(family: Family | None, model_type: str) -> Sequence[Paper]:
+    """Gives the papers of a model; of a type that tells more than the family, those of the type."""
+    return () if family is None else family.papers_of.get(model_type, family.papers)
 
 
 def _computes(run: Run) -> bool:

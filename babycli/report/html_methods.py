@@ -65,6 +65,7 @@ def provenance(source: Sourced) -> Provenance:
         ("command", shlex.join(map(str, command)) if isinstance(command, list) else _text(command)),
         ("model", run.model),
         ("family", _text(model.get("family"))),
+        ("model_type", _text(model.get("model_type"))),
         ("source", _text(model.get("source"))),
         ("commit", _text(model.get("commit"))),
         ("arguments", ", ".join(run.args)),

@@ -20,7 +20,7 @@ from babycli.data.root import DatasetRoot
 from babycli.data.sets import linked_sets
 from babycli.errors import DataError
 from babycli.logs.content import read_content
-from babycli.logs.fields import count, mapping, number
+from babycli.logs.fields import count, mapping, number, text
 from babycli.logs.identity import PROMPT_OPTION, Identity
 from babycli.logs.run_name import name_of
 from babycli.logs.schema import check_schema, read_run
@@ -195,6 +195,7 @@ def _own(document: Document, shared: Shared) -> Run:
         identity=identity,
         replies=_replies(document),
         name=name_of(run),
+        model_type=text(mapping(run.get("model")).get("model_type")),
     )
 
 

@@ -50,6 +50,7 @@ class Run:
     wrapper: str = ""  # the model's code as another program names it
     offset: int = 0  # rows that another program passed over first
     name: str = ""  # that the user gave to the run
+    model_type: str = ""  # of the checkpoint, as transformers calls it; "" where the log does not say it
     title: str = ""  # the end of the model's path that tells it from the others of a report
     n_equal: Mapping[str, int] = field(default_factory=dict)  # by task, the equal runs of which this is the latest
 

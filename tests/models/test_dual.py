@@ -232,6 +232,9 @@ def test_the_command_and_show(tmp_path: Path, evaluate: Evaluate, babycli: Babyc
     ran = evaluate("--model", folder, "--tasks", "labeled_s,vtwt", "--limit", 2)
     assert ran.code == 0, ran.err
     assert "no prompt of its own" not in ran.err
+    cited = babycli("cite", tmp_path / "logs").out
+    assert "tschannen2025siglip2" in cited
+    assert "jia2021align" not in cited  # another of the family
     shown = babycli("models", "show", folder, "--json")
     assert json.loads(shown.out)["n_parameters"] == load(folder).info.n_parameters
 

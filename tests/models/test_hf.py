@@ -22,6 +22,7 @@ from torch import Tensor
 
 from babycli.domain import PICTURE, CannotAnswer, Context, ImageRef, Loglikelihood, Text, Turn
 from babycli.models.base import Model, Pictures
+from babycli.models.parts.hf_papers import PAPERS_OF
 from tests.conftest import Babycli
 from tests.hf_checkpoints import KINDS, LIBRARY, Kind, make_tokenizer, write_hf
 from tests.models.conftest import Evaluate
@@ -154,6 +155,21 @@ def pair(request: pytest.FixtureRequest, made: Callable[[str], Pair]) -> Pair:
     return made(request.param)
 
 
+# Two ways to a picture's tokens, without and with a space before an answer.
+SOME_KINDS = [
+    kind if kind in ("qwen2_vl", "idefics3") else pytest.param(kind, marks=pytest.mark.long) for kind in KINDS
+]
+
+
+def all_of_qwen(cases: Sequence[tuple[Any, ...]], of_each: tuple[Any, ...]) -> list[Any]:
+    """Parameters of ``pair`` and more: all cases with Qwen2-VL, one with each other kind; the others are long."""
+    return [
+        pytest.param(kind, *case, marks=[] if kind == "qwen2_vl" or case == of_each else pytest.mark.long)
+        for kind in KINDS
+        for case in cases
+    ]
+
+
 @pytest.fixture
 def copy(made: Callable[[str], Pair], tmp_path: Path) -> Callable[[str], Path]:
     """A checkpoint of the test's own, to be spoiled."""
@@ -173,7 +189,7 @@ def write_captions(model: Model, images: list[Image.Image], prompt: str, n: int)
 # ---------------------------------------------------------------- against transformers itself
 
 
-@pytest.mark.parametrize(("prompt", "text"), ASKED)
+@pytest.mark.parametrize(("pair", "prompt", "text"), all_of_qwen(ASKED, of_each=ASKED[-1]), indirect=["pair"])
 def test_losses_are_those_of_transformers(prompt: str, text: str, pair: Pair) -> None:
     scores = ask(pair.ours, PICTURES, prompt, text)
     for image, score in zip(PICTURES, scores, strict=True):
@@ -182,6 +198,7 @@ def test_losses_are_those_of_transformers(prompt: str, text: str, pair: Pair) ->
     assert max(losses) - min(losses) > 1e-3  # the picture counts
 
 
+@pytest.mark.parametrize("pair", SOME_KINDS, indirect=True)
 def test_the_greedy_answer_is_recognised(pair: Pair) -> None:
     """What the network would write is greedy, where its text is read as that token again; "ball" is not."""
     images = [tinted(seed, (28, 28)) for seed in range(40)]
@@ -196,7 +213,9 @@ def test_the_greedy_answer_is_recognised(pair: Pair) -> None:
     assert not any(score.is_greedy for score in ask(pair.ours, PICTURES, PROMPT, "ball"))
 
 
-@pytest.mark.parametrize("prompt", [PROMPT, "Look: <image> a what?"])
+@pytest.mark.parametrize(
+    ("pair", "prompt"), all_of_qwen([(PROMPT,), ("Look: <image> a what?",)], of_each=(PROMPT,)), indirect=["pair"]
+)
 def test_captions_are_those_of_transformers(prompt: str, pair: Pair) -> None:
     captions = write_captions(pair.ours, PICTURES, prompt, 8)
     assert captions == [pair.slow.caption(image, prompt, 8) for image in PICTURES]
@@ -242,6 +261,7 @@ def test_words_with_the_sign_of_a_picture_cannot_be_asked(pair: Pair) -> None:
     assert not isinstance(pair.ours.read(asked("What?"), 4), CannotAnswer)
 
 
+@pytest.mark.parametrize("pair", SOME_KINDS, indirect=True)
 def test_device_map_auto_gives_the_same_scores(pair: Pair) -> None:
     spread = load(pair.folder, device_map="auto")
     for model in (pair.ours, spread):
@@ -265,6 +285,7 @@ def test_answers_of_one_length_share_a_batch(pair: Pair) -> None:
         assert score.token_logprobs == pytest.approx(pair.slow.logprobs(image, PROMPT, text), abs=1e-5)
 
 
+@pytest.mark.parametrize("pair", SOME_KINDS, indirect=True)
 def test_captions_that_stop_at_different_steps(pair: Pair, tmp_path: Path) -> None:
     images = [tinted(seed, (40, 30)) for seed in range(7)]
     stop = pair.slow.caption(images[0], PROMPT, 8)[2]
@@ -317,7 +338,9 @@ def places_of(model: Model, images: Sequence[Image.Image]) -> Pictures:
     return tuple(model.encode([model.preprocess(image) for image in images]))
 
 
-@pytest.mark.parametrize("talk", TALKS)
+@pytest.mark.parametrize(
+    ("pair", "talk"), all_of_qwen([(talk,) for talk in TALKS], of_each=("two turns with three",)), indirect=["pair"]
+)
 def test_conversations_are_read_as_transformers_reads_them(talk: str, pair: Pair) -> None:
     """Losses of several answers, and what is written, whatever else is in the batch."""
     turns, shown = TALKS[talk]
@@ -367,6 +390,7 @@ def test_words_alone_are_read_too(pair: Pair) -> None:
 # ---------------------------------------------------------------- precision
 
 
+@pytest.mark.parametrize("pair", SOME_KINDS, indirect=True)
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float16", 0.05), ("bfloat16", 0.5)])
 def test_half_precision_is_near(dtype: str, tolerance: float, pair: Pair) -> None:
     half = load(pair.folder, dtype=dtype)
@@ -381,15 +405,20 @@ def test_half_precision_is_near(dtype: str, tolerance: float, pair: Pair) -> Non
 # ---------------------------------------------------------------- the command line
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_an_evaluation(name: str, made: Callable[[str], Pair], evaluate: Evaluate, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", SOME_KINDS)
+def test_an_evaluation(
+    name: str, made: Callable[[str], Pair], evaluate: Evaluate, babycli: Babycli, tmp_path: Path
+) -> None:
     tasks = ("labeled_s", "vtwt", "saycam_caption")
     ran = evaluate("--model", made(name).folder, "--tasks", ",".join(tasks))
     assert ran.code == 0, ran.err
     assert "Loading weights" not in ran.err
     (run,) = (tmp_path / "logs").glob("*/*/run.json")
     logged = json.loads(run.read_text())
-    assert logged["model"]["family"] == "hf"
+    assert (logged["model"]["family"], logged["model"]["model_type"]) == ("hf", name)
+    cited = babycli("cite", tmp_path / "logs")
+    assert "knows no paper" not in cited.out + cited.err
+    assert all(paper.to_bibtex() in cited.out for paper in PAPERS_OF[name])
     for task in tasks:
         asked = logged["tasks"][task]
         assert asked["rendered_prompt"] == made(name).slow.conversation(asked["prompt"])

@@ -53,6 +53,7 @@ class Encoders:
     images: Callable[[], Images]
     parts: Callable[[], tuple[Part, ...]]
     notes: tuple[str, ...] = ()
+    model_type: str = ""  # of a checkpoint of transformers
 
 
 def of_transformers(folder: Path, config: Mapping[str, Any]) -> Encoders:
@@ -66,6 +67,7 @@ def of_transformers(folder: Path, config: Mapping[str, Any]) -> Encoders:
         images=partial(load_image_reader, folder, network.config),
         parts=partial(clip_network.parts_of, network),
         notes=notes,
+        model_type=config["model_type"],
     )
 
 

@@ -305,6 +305,7 @@ def load(spec: ModelSpec, folder: Path, config: Any, chat: Chat) -> HfModel:
         template=TEMPLATE,
         abilities=ABILITIES,
         notes=tuple(notes),
+        model_type=network.config.model_type,
     )
     return HfModel(network, chat, info)
 

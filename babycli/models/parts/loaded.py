@@ -229,4 +229,5 @@ def _info(kind: str, network: Any, spec: ModelSpec, template: str, notes: Sequen
         template=template,
         abilities={"hf": hf.FAMILY.abilities, "clip": clip.FAMILY.abilities}[kind],
         notes=tuple(notes),
+        model_type=network.config.model_type,
     )
