@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +16,9 @@ from typing import TYPE_CHECKING, Any
 from babycli import interop
 from babycli.data.root import DatasetRoot
 from babycli.errors import DataError, ModelError, UsageError
-from babycli.evaluation.batch_check import trials_to_check
-from babycli.evaluation.chosen import chosen_tasks
 from babycli.evaluation.distributed import Processes
-from babycli.evaluation.inputs import Dialogue
-from babycli.evaluation.options import Count, Options, Reporter, ways_of
-from babycli.evaluation.prompts import parse_prompts
-from babycli.evaluation.sampling import sample_of
+from babycli.evaluation.options import Count, Reporter
+from babycli.evaluation.read_options import read_options
 from babycli.evaluation.suite import evaluate as evaluate_all
 from babycli.evaluation.trust import raise_if_untrusted
 from babycli.models import DEFAULT_MODEL, Resolved, matching
@@ -31,8 +26,9 @@ from babycli.report import frames
 from babycli.report.compare import compare as compare_rows
 from babycli.report.compare import find_rows
 from babycli.report.frames import Difference, Records, Runs
+from babycli.report.gain import raise_if_above_chance
 from babycli.report.load import label_rows_of, load_logs
-from babycli.wording import ControlKind, Dtype, History, Scoring, one_of
+from babycli.wording import History, Scoring
 
 if TYPE_CHECKING:
     from babycli.models.parts.loaded import Loaded
@@ -84,9 +80,7 @@ def evaluate(
     OutputError or, for a result that must not be trusted, UntrustedResultError; its log is written all the same.
     """
     interop.register()
-    root = DatasetRoot.find(None if data is None else Path(data))
     held = _held(model, processor, name)
-    named = _joined(tasks)
     if held is None:
         models: Sequence[str | Resolved] = _found(model)
         where = (device, dtype)
@@ -97,35 +91,34 @@ def evaluate(
                 f"{' and '.join(unfit)} of a loaded model cannot be chosen", "leave it out, or move the model"
             )
         where = (held.device, held.dtype)
-    precision = one_of(where[1] or Dtype.FLOAT32, Dtype, "dtype")
-    texts = [] if prompt is None else [prompt] if isinstance(prompt, str) else [f"{k}={v}" for k, v in prompt.items()]
-    ways = answers.split(",") if isinstance(answers, str) else answers
-    options = Options(
-        models=models,
+    options = read_options(
+        models,
+        spelled=str,
         model_args={key: str(value) for key, value in (model_args or {}).items()},
-        tasks=chosen_tasks(root, named, _joined(data_set)),
-        tasks_were_named=tasks is not None,
-        tasks_words="" if named is None else f" --tasks {shlex.quote(named)}",
-        root=root,
+        tasks=_joined(tasks),
+        data_set=_joined(data_set),
+        root=DatasetRoot.find(None if data is None else Path(data)),
         output=Path(output_path),
         limit=_positive("limit", limit),
+        sample=_positive("sample", sample),
+        seed=seed,
+        control=control,
+        prompts=_prompts(prompt),
+        scoring=scoring,
+        answers=_joined(answers),
+        history=history,
+        max_new_tokens=_positive("max_new_tokens", max_new_tokens),
         batch_size=_positive("batch_size", batch_size),
         device=where[0],
-        dtype=precision,
-        given=frozenset(word for word, value in (("device", device), ("dtype", dtype)) if value is not None),
-        scoring=one_of(scoring, Scoring, "scoring"),
-        ways=None if ways is None else ways_of(ways, "answers"),
-        dialogue=Dialogue(one_of(history, History, "history"), _positive("max_new_tokens", max_new_tokens)),
-        control=None if control is None else one_of(control, ControlKind, "control"),
-        skip_missing=skip_missing,
-        prompts=parse_prompts(texts),
-        batch_check=trials_to_check(batch_check, precision),
-        resume=resume,
-        rerun=rerun or held is not None,
+        dtype=where[1],
+        given=None if held is None else frozenset(),
+        batch_check=batch_check,
         reuse_prefixes=prefix_reuse,
         reuse_features=feature_reuse,
         cache=None if cache is None else Path(cache),
-        sample=sample_of(_positive("sample", sample), seed, limit),
+        skip_missing=skip_missing,
+        resume=resume,
+        rerun=rerun or held is not None,
         command=["babycli.evaluate", *(model.name if isinstance(model, Resolved) else model for model in models)],
     )
     with _left_alone(held):
@@ -134,7 +127,9 @@ def evaluate(
     if failed and not done:
         raise ModelError(f"no model could be evaluated: {', '.join(f.model for f in failed)}", "see the log above why")
     raise_if_untrusted(done)
-    return Runs([run for each in done for run in load_logs(each.results_path).runs])
+    runs = Runs([run for each in done for run in load_logs(each.results_path).runs])
+    raise_if_above_chance([each for table in runs.tables for each in table.suspicions], options.output)
+    return runs
 
 
 def read_runs(logs: str | Path | Sequence[str | Path] = "logs", *, data: str | Path | None = None) -> Runs:
@@ -198,6 +193,12 @@ def _left_alone(held: Loaded | None) -> Iterator[None]:
 
     with as_it_was(held.modules):
         yield
+
+
+def _prompts(prompt: str | Mapping[str, str] | None) -> list[str]:
+    if isinstance(prompt, Mapping):
+        return [f"{task}={text}" for task, text in prompt.items()]
+    return [] if prompt is None else [prompt]
 
 
 def _joined(words: Words | None) -> str | None:

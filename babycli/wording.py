@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -102,6 +103,11 @@ def one_of(value: str, known: Iterable[Word], option: str) -> Word:
     if value not in words:
         raise UsageError(f"unknown {option} {value!r}.{did_you_mean(value, words)}", f"one of: {', '.join(words)}")
     return words[words.index(value)]
+
+
+def tasks_words(names: str | None) -> str:
+    """Gives the words that make another command mean the same tasks: `` --tasks NAMES``; "" for all tasks."""
+    return f" --tasks {shlex.quote(names)}" if names is not None else ""
 
 
 def did_you_mean(word: str, known: Sequence[str], alike: float = 0.5) -> str:

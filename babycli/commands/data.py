@@ -32,7 +32,6 @@ from babycli.commands.options import (
     TasksOption,
     name_width,
     say,
-    tasks_words,
     tell,
 )
 from babycli.commands.progress import progress_bar
@@ -51,7 +50,7 @@ from babycli.errors import DataError, ExitCode, UsageError
 from babycli.evaluation.chosen import all_bound_tasks
 from babycli.files import in_home
 from babycli.tasks import select_tasks
-from babycli.wording import LinkMode, did_you_mean, listed, one_of
+from babycli.wording import LinkMode, did_you_mean, listed, one_of, tasks_words
 
 _HOW = "How to link"
 SET_WORDS = "babycli data link --devcv SET=DIR"

@@ -14,7 +14,7 @@ import typer
 
 from babycli.commands.chosen import SetOption, chosen_tasks
 from babycli.commands.data_verify import sound_labels
-from babycli.commands.options import DataOption, FromOption, TasksOption, say, tasks_words, tell
+from babycli.commands.options import DataOption, FromOption, TasksOption, say, tell
 from babycli.commands.progress import progress_bar
 from babycli.data.extract import check_members, extract
 from babycli.data.finding import check_source
@@ -28,6 +28,7 @@ from babycli.data.zip_entry import Member
 from babycli.data.zips import ZipArchive
 from babycli.errors import DataError, UsageError
 from babycli.files import in_home
+from babycli.wording import tasks_words
 
 
 def _folder(words: str) -> Path:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from babycli.commands.chosen import SetOption, chosen_tasks
 from babycli.commands.data_verify import is_demo, links_document, mending
-from babycli.commands.options import DataOption, JsonOption, TasksOption, name_width, print_json, tasks_words, tell
+from babycli.commands.options import DataOption, JsonOption, TasksOption, name_width, print_json, tell
 from babycli.commands.progress import progress_bar
 from babycli.data.root import OTHERS, DatasetRoot
 from babycli.data.verify import Options, TaskSummary, verify_dataset
-from babycli.wording import Depth
+from babycli.wording import Depth, tasks_words
 
 SHOWN_PROBLEMS = 5
 

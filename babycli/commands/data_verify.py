@@ -22,7 +22,6 @@ from babycli.commands.options import (
     name_width,
     print_json,
     say,
-    tasks_words,
     tell,
 )
 from babycli.commands.progress import progress_bar
@@ -51,7 +50,7 @@ from babycli.data.verify import (
 from babycli.errors import DataError, UsageError
 from babycli.files import is_aside, write_atomically
 from babycli.tasks import all_tasks
-from babycli.wording import Depth, one_of
+from babycli.wording import Depth, one_of, tasks_words
 
 
 def sound_labels(root: DatasetRoot, task: LabelledTask) -> Labels:

@@ -5,55 +5,36 @@ Owns the options and what is said while it runs. The work is done in babycli/eva
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from babycli.commands.chosen import SetOption
-from babycli.commands.interrupts import interrupt_as_by_hand
+from babycli.commands.evaluated import TerminalReporter, raise_if_failed, show, show_each
+from babycli.commands.interrupts import ended_by_sigterm
 from babycli.commands.options import (
     DATA,
     MOST_COUNTED,
     OUTPUT,
     DataOption,
     ModelArgsOption,
-    has_colours,
     parse_args,
     say,
-    tasks_words,
-    terminal_encoding,
-    terminal_width,
 )
-from babycli.commands.progress import progress_bar
 from babycli.commands.watching import SEVERAL, WatchForOption, WatchOption, end, patience_in
 from babycli.data.root import DatasetRoot
-from babycli.errors import ExitCode, ModelError, ResumeError, UntrustedResultError, UsageError
-from babycli.evaluation.batch_check import DEFAULT_TRIALS, trials_to_check
-from babycli.evaluation.chosen import chosen_tasks
-from babycli.evaluation.conclusion import Evaluated
-from babycli.evaluation.inputs import Dialogue
-from babycli.evaluation.options import Count, Options, ways_of
-from babycli.evaluation.prompts import parse_prompts
-from babycli.evaluation.sampling import sample_of
-from babycli.evaluation.suite import Failed
+from babycli.errors import UsageError
+from babycli.evaluation.batch_check import DEFAULT_TRIALS
+from babycli.evaluation.read_options import read_options
 from babycli.evaluation.suite import evaluate as run_evaluation
-from babycli.evaluation.timings import as_table
 from babycli.evaluation.trust import raise_if_untrusted
 from babycli.evaluation.watch import Watch
 from babycli.logs.run_name import checked_name
 from babycli.logs.runlog import log_name
 from babycli.models import DEFAULT_MODEL, has_own_precision, matching
-from babycli.wording import AnswerWay, ControlKind, Dtype, History, Scoring, one_of, whole_number
-
-if TYPE_CHECKING:
-    from babycli.report.gain import Suspicion
+from babycli.wording import AnswerWay, ControlKind, Dtype, History, Scoring, whole_number
 
 _WHAT, _ASKED, _COMPUTED = "What to evaluate", "How it is asked", "How it is computed"
 
@@ -342,104 +323,63 @@ def evaluate(
             sweep_runs.run(context, config)
             return
     root = DatasetRoot.find(data)
-    chosen = chosen_tasks(root, tasks, data_set)
     args = parse_args(model_args)
-    mode = one_of(scoring, Scoring, "--scoring")
-    kind = None if control is None else one_of(control, ControlKind, "--control")
     patterns = model or [args.pop("pretrained", DEFAULT_MODEL)]
     patience = patience_in(watch, watch_for)
     names = [] if watch else _models(patterns)
     # The code of a wrapper may know more words than babycli: "auto".
     is_its_own_word = args.get("dtype", Dtype.FLOAT32) not in list(Dtype) and all(map(has_own_precision, names))
-    named = {"device": device, "dtype": dtype if is_its_own_word else args.pop("dtype", dtype)}
-    precision = one_of(Dtype.FLOAT32 if named["dtype"] is None else named["dtype"], Dtype, "--dtype")
-    wanted_batch = _parse_batch_size(batch_size)
-    chosen_sample = sample_of(sample, seed, limit)
     if trust_remote_code:
         say("note: --trust-remote-code is not needed: babycli runs no code out of a checkpoint")
 
-    options = Options(
-        models=names,
+    options = read_options(
+        names,
+        spelled=lambda option: f"--{option}",
         model_args=args,
-        tasks=chosen,
-        tasks_were_named=tasks is not None,
-        tasks_words=tasks_words(tasks),
+        tasks=tasks,
+        data_set=data_set,
         root=root,
         output=output_path,
         limit=limit,
-        batch_size=wanted_batch,
+        sample=sample,
+        seed=seed,
+        control=control,
+        prompts=prompt or (),
+        scoring=scoring,
+        answers=answers,
+        history=history,
+        max_new_tokens=max_new_tokens,
+        batch_size=_parse_batch_size(batch_size),
         device=device,
-        dtype=precision,
-        given=frozenset(name for name, value in named.items() if value is not None),
-        scoring=mode,
-        ways=None if answers is None else ways_of(answers.split(","), "--answers"),
-        dialogue=Dialogue(one_of(history, History, "--history"), max_new_tokens),
-        control=kind,
-        skip_missing=skip_missing,
-        prompts=parse_prompts(prompt or ()),
-        batch_check=trials_to_check(batch_check, precision),
-        resume=resume,
-        rerun=rerun,
+        dtype=dtype if is_its_own_word else args.pop("dtype", dtype),
+        batch_check=batch_check,
         reuse_prefixes=prefix_reuse,
         reuse_features=feature_reuse,
         cache=cache,
+        skip_missing=skip_missing,
+        resume=resume,
+        rerun=rerun,
         command=context.obj or [],
         name="" if name is None else _checked_name(name, names),
-        sample=chosen_sample,
     )
     if dry_run or estimate:
         from babycli.commands.dry_run import print_plan, tell_plan
         from babycli.evaluation.dry_run import plan_runs
 
-        (print_plan if as_json else tell_plan)(plan_runs(options, _Terminal(), estimate))
+        (print_plan if as_json else tell_plan)(plan_runs(options, TerminalReporter(), estimate))
         return
     if watch:
-        with _ended_by_sigterm():
-            end(Watch(options, patterns, patience, _Terminal(), lambda done: _show_each(done, profile)))
+        with ended_by_sigterm():
+            end(Watch(options, patterns, patience, TerminalReporter(), lambda done: show_each(done, profile)))
         return
-    with _ended_by_sigterm():
-        done, failed = run_evaluation(options, _Terminal())
-    suspicions = _show(done, profile)
-    _raise_if_failed(failed, len(options.models))
+    with ended_by_sigterm():
+        done, failed = run_evaluation(options, TerminalReporter())
+    suspicions = show(done, profile)
+    raise_if_failed(failed, len(options.models))
     raise_if_untrusted(done)
-    _raise_if_above_chance(suspicions, options.output)
+    from babycli.report.gain import raise_if_above_chance
 
-
-def _show(done: Sequence[Evaluated], with_profile: bool) -> list[Suspicion]:
-    """Shows the results, and gives the control runs among them that are above chance."""
-    from babycli.report import summary
-    from babycli.report.forms import TABLE, Terminal
-    from babycli.report.load import load_logs
-    from babycli.report.tables import make_tables
-
-    runs = [run for evaluated in done for run in load_logs(evaluated.results_path).runs]
-    tables = make_tables(runs)
-    sys.stdout.write(TABLE.write(summary.sheet(tables), Terminal(terminal_width(), has_colours(), terminal_encoding())))
-    for evaluated in done:
-        say(f"results: {evaluated.results_path}")
-        if with_profile:
-            say(as_table(evaluated.timings))
-    return [suspicion for table in tables for suspicion in table.suspicions]
-
-
-def _show_each(done: Sequence[Evaluated], with_profile: bool) -> None:
-    """Shows the results of one checkpoint of a watch, at once also where stdout is a file."""
-    _show(done, with_profile)
-    sys.stdout.flush()
-
-
-@contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Makes SIGTERM, which batch systems send before they kill, end a run as Ctrl-C does: with a last message."""
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt_as_by_hand)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    raise_if_above_chance(suspicions, options.output)
 
 
 def _models(named: Sequence[str]) -> list[str]:
@@ -458,43 +398,6 @@ def _checked_name(name: str, models: Sequence[str]) -> str:
     if len(models) > 1:
         raise UsageError(f"--name calls one run, and there are {len(models)} models", "leave it out, or give one model")
     return checked_name(name)
-
-
-class _Terminal:
-    """The reporter that writes to stderr; see babycli.evaluation.options.Reporter."""
-
-    def say(self, message: str) -> None:
-        say(message)
-
-    def bar(
-        self, what: str, total: int | None, unit: str = "", whole: float | None = None
-    ) -> AbstractContextManager[Count]:
-        return progress_bar(what, total, unit, whole=whole)
-
-
-def _raise_if_failed(failed: Sequence[Failed], n_models: int) -> None:
-    """Raises ModelError if a model failed for its own sake, ResumeError if all conflict with a log.
-
-    Why each of them failed has been said when it failed.
-    """
-    if failed:
-        names = ", ".join(failure.model for failure in failed)
-        kind = ModelError if any(failure.exit_code == ExitCode.MODEL for failure in failed) else ResumeError
-        raise kind(f"{len(failed)} of {n_models} models could not be evaluated: {names}", "see above why")
-
-
-def _raise_if_above_chance(suspicions: Sequence[Suspicion], logs: Path) -> None:
-    if suspicions:
-        named = ", ".join(f"{suspicion.label} on {suspicion.task} {suspicion.metric}" for suspicion in suspicions)
-        if all(suspicion.is_unread for suspicion in suspicions):
-            raise UntrustedResultError(
-                f"a control that never reads the question is above chance: {named}",
-                "hold the scores of models on that task against those of this control",
-            )
-        raise UntrustedResultError(
-            f"a control is above chance, so the labels or prompts may give answers away: {named}",
-            f"see above which words do; so does  babycli report {logs}",
-        )
 
 
 def _parse_batch_size(text: str) -> int | None:

@@ -6,7 +6,10 @@ exit code that they give.
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import threading
+from collections.abc import Iterator
 
 from babycli.errors import ExitCode
 
@@ -48,3 +51,16 @@ def interrupt_as_by_hand(_number: int, frame: object) -> None:
 def exit_code() -> int:
     """Gives the exit code of a command that a signal has ended."""
     return ExitCode.INTERRUPTED if _heard[:1] in ([], [signal.SIGINT]) else 128 + _heard[0]
+
+
+@contextlib.contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Makes SIGTERM, which batch systems send before they kill, end a run as Ctrl-C does: with a last message."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt_as_by_hand)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -6,7 +6,6 @@ Owns their names, help and how their text is read. Never does anything with them
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import sys
 import textwrap
@@ -128,8 +127,3 @@ def parse_args(text: str) -> dict[str, str]:
 def name_width(names: Iterable[str]) -> int:
     """Gives the width of a column with these names of tasks."""
     return max([16, *map(len, names)])
-
-
-def tasks_words(names: str | None) -> str:
-    """Gives the words that make another command mean the same tasks: `` --tasks NAMES``; "" for all tasks."""
-    return f" --tasks {shlex.quote(names)}" if names is not None else ""

@@ -5,7 +5,7 @@ Owns the two types. Never evaluates anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,40 +16,43 @@ from babycli.evaluation.inputs import Dialogue
 from babycli.logs.identity import Sample
 from babycli.models import Resolved
 from babycli.tasks.base import Task
-from babycli.wording import AnswerWay, ControlKind, Scoring, one_of
+from babycli.wording import AnswerWay, ControlKind, Dtype, Scoring
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options of an evaluation, as the user gave them."""
+    """The options of an evaluation, as the user gave them; babycli/evaluation/read_options.py reads them from words."""
 
     models: Sequence[str | Resolved]  # by name, or found already
     model_args: Mapping[str, str]
     tasks: Sequence[Task]
-    tasks_were_named: bool  # else all of them, and those that the model cannot do are left out
-    tasks_words: str  # that make another command mean these tasks
+    task_names: str | None  # as they were written; None: all, and those that the model cannot do are left out
     root: DatasetRoot
     output: Path
-    limit: int | None  # trials of each task
-    batch_size: int | None  # None: auto
-    device: str | None  # None: the first GPU, else the CPU
-    dtype: str
-    given: frozenset[str]  # of device and dtype, those that the user named
-    scoring: Scoring
-    ways: Sequence[AnswerWay] | None  # of answering, where tasks have a choice; None: theirs
-    dialogue: Dialogue
-    control: ControlKind | None
-    skip_missing: bool
-    prompts: Mapping[str, str]  # by task, instead of the family's
-    batch_check: int  # trials of each task to score again one by one
-    resume: bool
-    rerun: bool  # also where a finished run is the same
-    reuse_prefixes: bool
-    reuse_features: bool  # keep what vision towers give for checkpoints with the same tower
-    cache: Path | None  # a folder of scores to take from and add to
-    command: Sequence[str]  # for run.json
+    limit: int | None = None  # trials of each task
     sample: Sample | None = None  # trials of each task, instead of the first ones
+    batch_size: int | None = None  # None: auto
+    device: str | None = None  # None: the first GPU, else the CPU
+    dtype: Dtype = Dtype.FLOAT32
+    given: frozenset[str] = frozenset()  # of device and dtype, those that the user named
+    scoring: Scoring = Scoring.FAIR
+    dialogue: Dialogue
+    ways: Sequence[AnswerWay] | None = None  # of answering, where tasks have a choice; None: theirs
+    control: ControlKind | None = None
+    skip_missing: bool = False
+    prompts: Mapping[str, str]  # by task, instead of the family's
+    batch_check: int = 0  # trials of each task to score again one by one
+    resume: bool = True
+    rerun: bool = False  # also where a finished run is the same
+    reuse_prefixes: bool = True
+    reuse_features: bool = False  # keep what vision towers give for checkpoints with the same tower
+    cache: Path | None = None  # a folder of scores to take from and add to
+    command: Sequence[str]  # for run.json
     name: str = ""  # of the run, in reports; "": the model's
+
+    @property
+    def tasks_were_named(self) -> bool:
+        return self.task_names is not None
 
 
 class Count(Protocol):
@@ -74,9 +77,3 @@ class Reporter(Protocol):
         self, what: str, total: int | None, unit: str = "", whole: float | None = None
     ) -> AbstractContextManager[Count]:
         """Shows a progress bar, and gives the function that counts: it takes how many more are done."""
-
-
-def ways_of(words: Iterable[str], option: str) -> tuple[AnswerWay, ...]:
-    """Reads the names of ways of answering, and gives each once. Raises UsageError, which names the option."""
-    named = {one_of(word.strip(), AnswerWay, option) for word in words}
-    return tuple(way for way in AnswerWay if way in named)

@@ -23,6 +23,7 @@ from babycli.models import Resolved, check_spec, local_family, pick_device, reso
 from babycli.models.base import Abilities
 from babycli.models.machine_memory import free_bytes
 from babycli.tasks.base import Task
+from babycli.wording import tasks_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ def _inputs(tasks: Sequence[Task], options: Options, count: Count) -> list[Input
             options.limit,
             options.skip_missing,
             count,
-            options.tasks_words,
+            tasks_words(options.task_names),
             options.dialogue,
             options.sample,
         )

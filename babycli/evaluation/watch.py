@@ -36,7 +36,7 @@ _UNITS = (("h", 3600), ("min", 60), ("s", 1))
 TRIED_ANYWAY_S = 600.0  # a checkpoint that is not whole, and that nobody writes any more
 # Options that change no score, or that are digested in another form.
 _WITHOUT_EFFECT = (
-    *("models", "tasks", "tasks_were_named", "tasks_words", "root", "output", "batch_size", "device", "batch_check"),
+    *("models", "tasks", "task_names", "root", "output", "batch_size", "device", "batch_check"),
     *("resume", "reuse_prefixes", "reuse_features", "cache", "command", "given", "rerun", "name"),
 )
 

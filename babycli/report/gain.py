@@ -14,13 +14,16 @@ tests/report/test_gain.py simulates models that see nothing, and counts how ofte
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from babycli.domain import Metric
+from babycli.errors import UntrustedResultError
 from babycli.report.compare import Paired, is_significant, paired, pairing_problem
 from babycli.report.measure import Cell
 from babycli.report.rows import Column, TableRow, controls_of
@@ -197,3 +200,18 @@ def give_aways(trials: TaskTrials, metric: str, by: Grouping, chance: float) -> 
             n_right = len(of_right.get(what, ()))
             ways.append(GiveAway(what, len(of_both), n_right, sum(of_both) / len(of_both), excess))
     return sorted(ways, key=lambda way: (-way.excess, way.what))
+
+
+def raise_if_above_chance(found: Sequence[Suspicion], logs: Path) -> None:
+    """Raises UntrustedResultError if there are any; ``logs`` is the folder that the error tells to look into."""
+    if found:
+        named = ", ".join(f"{suspicion.label} on {suspicion.task} {suspicion.metric}" for suspicion in found)
+        if all(suspicion.is_unread for suspicion in found):
+            raise UntrustedResultError(
+                f"a control that never reads the question is above chance: {named}",
+                "hold the scores of models on that task against those of this control",
+            )
+        raise UntrustedResultError(
+            f"a control is above chance, so the labels or prompts may give answers away: {named}",
+            f"babycli report {shlex.quote(str(logs))}  tells which words do",
+        )

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from babycli import evaluate
 from babycli.data.root import DatasetRoot
 from babycli.domain import AppliedControl, ImageRef, Item, Outcome, Row, Score, ask
+from babycli.errors import UntrustedResultError
 from babycli.evaluation.controls import Controls, shuffled
 from babycli.evaluation.inputs import Inputs, TaskInput, read_inputs
 from babycli.models import DEFAULT_MODEL, resolve
@@ -415,7 +417,7 @@ def test_a_cache_of_the_real_run_changes_no_control(
     ]
 
 
-@pytest.mark.parametrize("kind", ["blind", "shuffled"])
+@pytest.mark.parametrize("kind", ["blind", pytest.param("shuffled", marks=pytest.mark.long)])
 def test_a_control_goes_on_to_the_byte_and_the_real_run_is_left_alone(
     kind: str, linked: Path, babycli: Babycli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -532,6 +534,12 @@ def test_a_control_above_chance_is_not_to_be_trusted(
     told = " ".join(ran.out.split())
     assert "vtwt acc [83.9, 100.0], chance is 50.0" in told
     assert "most in the trials with the word" in told
+    assert results(only_run())["results"]["vtwt"]["acc,none"] == 1.0
+
+
+def test_python_is_told_of_a_control_above_chance(longer_is_right: None) -> None:
+    with pytest.raises(UntrustedResultError, match="may give answers away: control:length"):
+        evaluate("control:length", tasks="vtwt", limit=20)
     assert results(only_run())["results"]["vtwt"]["acc,none"] == 1.0
 
 

@@ -27,7 +27,7 @@ from babycli.interop.lmms.demo_data import WINOGROUND
 from babycli.logs.samples import decoded
 from babycli.tasks import select_tasks
 from babycli.tasks.base import Task
-from babycli.wording import AnswerWay, Dtype, Scoring
+from babycli.wording import AnswerWay, Dtype
 
 MOST_TOKENS = 16  # of a text: enough to see whether two are the same
 ROUNDING = {Dtype.FLOAT32: 1e-3}  # by which two losses of one answer may differ, as pictures are batched otherwise
@@ -43,7 +43,7 @@ class Asked:
     model: str
     args: Mapping[str, str]
     device: str | None
-    dtype: str
+    dtype: Dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,27 +109,17 @@ def _run(
         models=[asked.model],
         model_args=asked.args,
         tasks=tasks,
-        tasks_were_named=True,
-        tasks_words="",
+        task_names=",".join(task.name for task in tasks),
         root=root,
         output=logs,
         limit=limit,
-        batch_size=None,
         device=asked.device,
         dtype=asked.dtype,
-        given=frozenset(),
-        scoring=Scoring.FAIR,
         ways=(way,),
         dialogue=Dialogue(max_new_tokens=MOST_TOKENS),
-        control=None,
-        skip_missing=False,
         prompts={WINOGROUND: ""},  # as the board asks it
-        batch_check=0,
         resume=False,
         rerun=True,
-        reuse_prefixes=True,
-        reuse_features=False,
-        cache=None,
         command=[],
     )
     done, _ = evaluate(options, reporter)
@@ -149,7 +139,7 @@ def _read(evaluated: Evaluated, task: str) -> _Run:
     return _Run([line["resps"] for line in lines], scores)
 
 
-def _compared(method: str, task: str, own: _Run, wrapped: _Run, dtype: str) -> Agreement:
+def _compared(method: str, task: str, own: _Run, wrapped: _Run, dtype: Dtype) -> Agreement:
     n = n_equal = 0
     largest = 0.0 if method == "loglikelihood" else None
     first = ""
@@ -159,7 +149,7 @@ def _compared(method: str, task: str, own: _Run, wrapped: _Run, dtype: str) -> A
         for turn, (our, their) in enumerate(both, 1):
             n += 1
             difference = _difference(our, their)
-            is_equal = difference <= ROUNDING.get(Dtype(dtype), ROUNDING_OF_HALF)
+            is_equal = difference <= ROUNDING.get(dtype, ROUNDING_OF_HALF)
             n_equal += is_equal
             if largest is not None:
                 largest = max(largest, difference)

@@ -230,7 +230,7 @@ def check(
     _raise_for(findings, agreements, source)
 
 
-def _asked(model: str, args: Mapping[str, str], device: str | None, dtype: str) -> Asked:
+def _asked(model: str, args: Mapping[str, str], device: str | None, dtype: Dtype) -> Asked:
     from babycli.interop.lmms.agreement import Asked
 
     return Asked(model, args, device, dtype)
