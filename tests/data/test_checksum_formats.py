@@ -115,6 +115,8 @@ def test_how_a_list_is_read(content: str, expected: dict[str, str]) -> None:
         (f"SHA256 (y) = {B}\nBLAKE3 (x) = {B}\n", "line 2"),
         (f"{A}  \n", "line 1"),
         (f"{'g' * 64}  x\n", "line 1"),
+        (f"{A}  x\n\\{B}  a\\slash\n", "line 2: as this line begins with a backslash"),
+        (f"\t \\{A} *a\\\r\n", "line 1: as this line begins with a backslash"),
     ],
 )
 def test_a_line_that_is_malformed_is_named(content: str, complaint: str) -> None:
