@@ -250,7 +250,8 @@ def _look_at_jpeg(content: bytes, path: str) -> bool:
             raise
         # Some cameras write data of their own instead of the end marker. Zeros are what a download was not filled with.
         try:
-            _to_rgb(_open(content.rstrip(b"\0"), path))
+            for form in dict.fromkeys((content.rstrip(b"\0"), content)):
+                _to_rgb(_open(form, path))
         except OSError:
             raise error from None
         return True

@@ -33,6 +33,7 @@ _SOF_HUFFMAN = frozenset((0xC0, 0xC1, 0xC2))  # not those with arithmetic coding
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SOS, _EOI, _DRI, _DHT = 0xDA, 0xD9, 0xDD, 0xC4
 _RST = frozenset(range(0xD0, 0xD8))
+_END = bytes((0xFF, _EOI))
 _ALONE = frozenset((0x01, *_RST, 0xD8))
 _END_OF_BLOCK = 0  # the symbol for "no more coefficients"
 _MORE_BYTES = 10  # libjpeg looks 7 bytes ahead, at most
@@ -130,6 +131,8 @@ def _check_scan(content: bytes, scan: _Scan, zeros_are_plain: bool) -> None:
     hole = content.find(_HOLE, scan.start, end)
     if hole >= 0 and not zeros_are_plain:
         raise JpegError(f"its data have a hole at byte {hole}")
+    if content[end : end + 2] != _END:  # what follows may be more than libjpeg takes
+        Image.open(io.BytesIO(content), formats=("JPEG",)).load()
 
 
 def _check_scans(content: bytes, coded: _Coded) -> None:

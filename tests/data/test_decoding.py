@@ -291,6 +291,18 @@ def test_a_jpeg_that_was_not_filled_up_is_cut_off(babycli: Babycli) -> None:
 
 
 @pytest.mark.parametrize(
+    "more",
+    [b"\xff\x80\x00\x00\x00\xa7\xff\xd9", b"\xff\xc4\x00\x20" + bytes(100)],
+    ids=["a marker that is none", "a table of zeros"],
+)
+def test_a_jpeg_whose_picture_is_whole_and_what_follows_is_damaged(babycli: Babycli, more: bytes) -> None:
+    """Pillow reads it in vain, so an evaluation would end there."""
+    content = without_end(more)
+    assert not pillow_reads(content)
+    assert verify(babycli, content, "decode").code == 3
+
+
+@pytest.mark.parametrize(
     ("content", "what"),
     [
         (b"\x00\x00\x00\x18ftypheic" + bytes(40), "HEIC"),
