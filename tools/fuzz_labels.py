@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import functools
 import io
 import json
@@ -138,7 +139,8 @@ def _as_commands_read(task: Task, root: Path, is_sound: bool) -> str:
             return f"{ran} prints no JSON"
     if not (is_sound and task.sets_of):
         return ""
-    _draw(task, root)
+    if not _draw(task, root):
+        return ""
     logs = root / "logs"
     for model in ("control:letter?pick=A", "control:random?seed=1"):
         if wrong := run("eval", "--model", model, *on_set, "--output-path", logs).wrong((_DONE, _UNTRUSTED)):
@@ -171,15 +173,21 @@ def _play(task: Task, items: Sequence[Item]) -> None:
         groups_of(items)
 
 
-def _draw(task: Task, root: Path) -> None:
-    """Writes a picture for each name in a sound label file."""
+def _draw(task: Task, root: Path) -> bool:
+    """Writes a picture for each name in a sound label file; tells whether files can have all of the names."""
     labels = parse_labels((root / task.label_path).read_bytes(), Path("x"), task)
     with zipfile.ZipFile(DEVCV) as archive:
         pictures = [name for name in archive.namelist() if name.endswith((".jpg", ".png", ".jpeg"))]
         for i, image in enumerate({image for item in labels.items for image in item.images}):
             path = root / task.links[image.source] / image.name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(archive.read(pictures[i % len(pictures)]))
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(archive.read(pictures[i % len(pictures)]))
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    raise
+                return False
+    return True
 
 
 def _as_others_read(task: Task, content: bytes) -> str:

@@ -60,9 +60,10 @@ def _parse_csv(text: str, columns: Sequence[str]) -> ParsedRows:
         if lacking:
             what = f"column {lacking[0]} is" if len(lacking) == 1 else f"columns {', '.join(lacking)} are"
             return ParsedRows((), (f"the {what} missing; the header is {','.join(header)!r}",))
-        twice = [column for column in columns if header.count(column) > 1]
+        twice = [column for column in dict.fromkeys(header) if header.count(column) > 1]
         if twice:
-            return ParsedRows((), (f"the header {','.join(header)!r} has {', '.join(twice)} twice",))
+            names = ", ".join(column or "a column without a name" for column in twice)
+            return ParsedRows((), (f"the header {','.join(header)!r} has {names} twice",))
         before = reader.line_num
         for fields in reader:
             place, before = f"line {before + 1}", reader.line_num  # a quoted field may span several

@@ -403,6 +403,8 @@ class OfCsv(SeenBefore):
         (b"id,one,two\n", "it has no rows"),
         (b"id,one\ns0,a.png\n", "the column two is missing; the header is 'id,one'"),
         (b"id,one,two,one\ns0,a.png,b.png,c.png\n", "the header 'id,one,two,one' has one twice"),
+        (b"id,one,two,more,more\ns0,a.png,b.png,c,d\n", "the header 'id,one,two,more,more' has more twice"),
+        (b"id,one,two,,\ns0,a.png,b.png,,\n", "the header 'id,one,two,,' has a column without a name twice"),
         (b"", "the columns id, one, two are missing; the header is ''"),
     ],
 )
