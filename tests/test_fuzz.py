@@ -24,7 +24,7 @@ N_CASES = {
     "safetensors": 20,
     "tokenizers": 10,
 }
-SHORT = ("images", "zips", "manifests", "labels")  # the others wait for torch
+SHORT = ("images", "zips", "manifests")  # labels take longer, and the others wait for torch
 
 
 @pytest.mark.parametrize("target", [n if n in SHORT else pytest.param(n, marks=pytest.mark.long) for n in N_CASES])

@@ -233,7 +233,7 @@ def test_bootstrap_depends_on_its_seed_alone() -> None:
     assert bootstrap95(values, 0) == first
 
 
-@settings(deadline=None)  # the first example imports what the function needs
+@settings(deadline=None, max_examples=40)  # the first example imports what the function needs
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20), st.integers(0, 1))
 def test_bootstrap_lies_within_the_values_and_contains_their_mean(values: list[float], seed: int) -> None:
     low, high = bootstrap95(np.array(values), seed)

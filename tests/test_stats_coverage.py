@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 DRAWS = (500, pytest.param(2_000, marks=pytest.mark.long))
 SHARES = (0.05, 0.25, 0.9)
-CORRELATIONS = (0.0, 0.05, 0.1, 0.2)  # of trials within a cluster
 
 
 def unequal(total: int, count: int) -> Ints:
@@ -38,7 +37,7 @@ SIZES: dict[str, Ints] = {
 # Where 93 to 97 % cannot be had, with the coverage in 10,000 simulations.
 SHARES_OUTSIDE = {
     # 97.1 to 97.5 %: 30 trials allow few shares; Wilson's interval of independent ones covers 97.4 % (exactly) at 0.9.
-    **{("30 in tens of 3", correlation, 0.9): (0.95, 0.985) for correlation in CORRELATIONS},
+    **{("30 in tens of 3", correlation, 0.9): (0.95, 0.985) for correlation in (0.0, 0.05, 0.1, 0.2)},
     # Most clusters are all wrong and few hold most of the successes: 92.7 % (91.0 % with C - 1 degrees of freedom).
     ("2200 in 22 of 100", 0.2, 0.05): (0.915, 0.95),
 }
@@ -76,10 +75,10 @@ def test_wilson_of_independent_trials(n: int, share: float, exact: float) -> Non
 
 
 @pytest.mark.parametrize("share", SHARES)
-@pytest.mark.parametrize("correlation", CORRELATIONS)
+@pytest.mark.parametrize("correlation", [0.2, *(pytest.param(c, marks=pytest.mark.long) for c in (0.0, 0.05, 0.1))])
 @pytest.mark.parametrize("name", SIZES)
 def test_clustered_shares(name: str, correlation: float, share: float) -> None:
-    """Beta-binomial clusters, the correlation of two trials of a cluster as given."""
+    """Beta-binomial clusters, the correlation of two trials within a cluster as given."""
     sizes = SIZES[name]
     clusters = np.repeat(np.arange(len(sizes)), sizes)
     rng = np.random.default_rng(11)
@@ -95,7 +94,7 @@ def test_clustered_shares(name: str, correlation: float, share: float) -> None:
     assert least <= covered(np.array(intervals), share) <= most
 
 
-@pytest.mark.parametrize("spread", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("spread", [0.0, pytest.param(0.5, marks=pytest.mark.long), 1.0])
 @pytest.mark.parametrize("sizes", [np.full(14, 21), unequal(294, 66)], ids=["14 of 21", "66"])
 def test_clustered_means(sizes: Ints, spread: float) -> None:
     """Skewed scores of 294 trials, their expectation varying between clusters."""
@@ -114,7 +113,10 @@ def test_clustered_means(sizes: Ints, spread: float) -> None:
 
 
 @pytest.mark.parametrize("draws", DRAWS)
-@pytest.mark.parametrize(("a", "b"), [(2.0, 3.0), (1.0, 4.0), (0.5, 4.5), (5.0, 2.0)])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [(2.0, 3.0), (0.5, 4.5), *(pytest.param(*ab, marks=pytest.mark.long) for ab in ((1.0, 4.0), (5.0, 2.0)))],
+)
 def test_bootstrap_of_scores(a: float, b: float, draws: int) -> None:
     rng = np.random.default_rng(11)
     intervals = np.array([bootstrap95(values, 0) for values in rng.beta(a, b, (draws, 294))])
@@ -122,7 +124,7 @@ def test_bootstrap_of_scores(a: float, b: float, draws: int) -> None:
 
 
 @pytest.mark.parametrize("draws", DRAWS)
-@pytest.mark.parametrize("differing", [0.2, 0.5])
+@pytest.mark.parametrize("differing", [0.2, pytest.param(0.5, marks=pytest.mark.long)])
 @pytest.mark.parametrize("n", [365, pytest.param(2200, marks=pytest.mark.long)])
 def test_paired_bootstrap_errs_once_in_twenty(n: int, differing: float, draws: int) -> None:
     rng = np.random.default_rng(11)
@@ -135,7 +137,15 @@ def test_paired_bootstrap_errs_once_in_twenty(n: int, differing: float, draws: i
     assert 0.03 <= np.mean([p <= 0.05 for _, p in results]) <= 0.07
 
 
-@pytest.mark.parametrize(("first", "second"), [(0.05, 0.05), (0.05, 0.1), (0.25, 0.35), (0.9, 0.8)])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (0.05, 0.1),
+        (0.9, 0.8),
+        pytest.param(0.05, 0.05, marks=pytest.mark.long),
+        pytest.param(0.25, 0.35, marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.parametrize("correlation", [None, 0.1, *(pytest.param(c, marks=pytest.mark.long) for c in (0.0, 0.2))])
 @pytest.mark.parametrize("name", SIZES)
 def test_paired_differences(name: str, correlation: float | None, first: float, second: float) -> None:

@@ -373,8 +373,8 @@ def test_several_at_once_do_not_disturb_each_other(demo: DemoCopy) -> None:
         if is_there:
             DEST.rename("old")
             DEST.mkdir()
-        several = [subprocess.Popen(words, env=env, stderr=subprocess.DEVNULL) for _ in range(3)]
-        assert [process.wait(timeout=60) for process in several] == [0, 0, 0]
+        several = [subprocess.Popen(words, env=env, stderr=subprocess.DEVNULL) for _ in range(2)]
+        assert [process.wait(timeout=60) for process in several] == [0, 0]
         assert contents(DEST) == contents(demo.labeled_s)
     assert not STAGING.exists()
 

@@ -112,7 +112,15 @@ def test_only_checksums_are_remembered(babycli: Babycli, old: DemoCopy, depth: s
     assert not INDEX.exists()
 
 
-@pytest.mark.parametrize("harm", ["torn", "flipped", "foreign", "null", "empty", "binary", "folder"])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "flipped",
+        "foreign",
+        "folder",
+        *(pytest.param(h, marks=pytest.mark.long) for h in ("torn", "null", "empty", "binary")),
+    ],
+)
 def test_a_damaged_index_is_passed_over_and_mended(babycli: Babycli, old: DemoCopy, harm: str) -> None:
     assert verified(babycli)[0] == 0
     (path,) = INDEX.glob("verified-*")

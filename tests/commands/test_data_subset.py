@@ -208,7 +208,7 @@ def test_nothing_is_mended_through_a_link(babycli: Babycli, linked: DemoCopy) ->
     assert (outside / VTWT_FRAME).read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize("n_moved", [0, 1, 2, 5, 60])
+@pytest.mark.parametrize("n_moved", [0, 2, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 5, 60))])
 def test_a_folder_that_was_there_is_completed_after_a_kill_at_the_end(
     babycli: Babycli, linked: DemoCopy, n_moved: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

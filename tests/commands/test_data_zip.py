@@ -28,7 +28,7 @@ def link_zips(babycli: Babycli, demo: DemoCopy, inside: str = "") -> None:
     assert f"frames.txt, a zip of {n_frames} files" in ran.out
 
 
-@pytest.mark.parametrize("inside", ["", "saycam/images/"])
+@pytest.mark.parametrize("inside", [pytest.param("", marks=pytest.mark.long), "saycam/images/"])
 @pytest.mark.parametrize("depth", ["names", "header", "checksum", "decode"])
 def test_zips_pass_at_every_depth(babycli: Babycli, demo: DemoCopy, inside: str, depth: str) -> None:
     link_zips(babycli, demo, inside)
@@ -42,7 +42,7 @@ def test_a_run_from_zips_equals_one_from_folders(babycli: Babycli, demo: DemoCop
     assert babycli(*demo.link_words, "--data", "folders").code == 0
     results = []
     for data in ("dataset", "folders"):
-        words = ("eval", "--model", "babyllava-tiny", "--limit", 10, "--data", data, "--output-path", f"logs-{data}")
+        words = ("eval", "--model", "babyllava-tiny", "--limit", 4, "--data", data, "--output-path", f"logs-{data}")
         assert babycli(*words).code == 0
         (path,) = Path(f"logs-{data}").rglob("*_results.json")
         results.append(json.loads(path.read_bytes())["results"])

@@ -18,13 +18,13 @@ from PIL import Image
 
 from tests.data.demo_copy import LABEL_FILES, LINKS, DemoCopy
 
-N_MORE_FRAMES = 3_000
+N_MORE_FRAMES = 1_200
 Undo = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A dataset of several thousand files: the demo's, and more frames that no task reads."""
+    """A dataset of more files than a process looks at in one go: the demo's, and frames that no task reads."""
 
     dataset: Path
     demo: DemoCopy

@@ -21,7 +21,7 @@ from tests.data.faults import FAULTS, Data, Planter, make_data, write_more_frame
 from tests.data.zipped import zip_folder
 
 N_ROUNDS = int(os.environ.get("BABYCLI_FAULT_ROUNDS", "80"))
-N_SHORT = 20
+N_SHORT = 10  # each fault is planted in one of them
 MANIFEST = "manifest.txt"
 
 
@@ -98,7 +98,7 @@ def test_every_planted_fault_is_named_and_nothing_else(
             undo()
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(4, 8))])
 def test_without_a_manifest_faults_of_what_tasks_read_are_named(
     babycli: Babycli, data: Data, aside: Path, seed: int
 ) -> None:
@@ -115,7 +115,7 @@ def test_without_a_manifest_faults_of_what_tasks_read_are_named(
             undo()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2, 3))])
 def test_a_replaced_link_is_one_problem(babycli: Babycli, data: Data, aside: Path, seed: int) -> None:
     planter = Planter(data, random.Random(f"link {seed}"), aside)
     planter.replaced_link()

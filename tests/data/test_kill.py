@@ -110,6 +110,7 @@ def test_extract(babycli: Babycli, many: Path) -> None:
     assert digests_in(dest) == expected
 
 
+@pytest.mark.long
 def test_subset(babycli: Babycli, demo: DemoCopy) -> None:
     assert babycli(*demo.link_words).code == 0
     dest, undisturbed = Path("dest"), Path("undisturbed")

@@ -29,7 +29,7 @@ PART = st.one_of(st.lists(ODD, min_size=1, max_size=6).map(b"".join), st.binary(
 )
 NAME = st.lists(PART, min_size=1, max_size=3).map(b"/".join).map(os.fsdecode)
 TREE = st.dictionaries(NAME, st.binary(max_size=300), min_size=1, max_size=8)
-SETTINGS = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 
 
 def is_tree(names: dict[str, bytes]) -> bool:

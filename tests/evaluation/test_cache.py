@@ -82,10 +82,10 @@ def test_a_copy_of_the_checkpoint_is_known(linked: Path, babycli: Babycli, tmp_p
 @pytest.mark.parametrize(
     "words",
     [
-        ("--dtype", "bfloat16"),
         ("--prompt", "what is this?"),
         ("--scoring", "reference"),
-        ("--model-args", "conv_template=v1"),
+        pytest.param(("--dtype", "bfloat16"), marks=pytest.mark.long),
+        pytest.param(("--model-args", "conv_template=v1"), marks=pytest.mark.long),
     ],
 )
 def test_what_changes_a_score_is_computed_anew(

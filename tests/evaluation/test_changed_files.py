@@ -58,7 +58,10 @@ def swap_behind_the_first_batch(patch: pytest.MonkeyPatch, frames: list[Path]) -
     patch.setattr(LlavaModel, "encode", encode_and_swap)
 
 
-@pytest.mark.parametrize("control", [(), ("--control", "shuffled")], ids=["real", "shuffled"])
+@pytest.mark.parametrize(
+    "control",
+    [pytest.param((), id="real"), pytest.param(("--control", "shuffled"), id="shuffled", marks=pytest.mark.long)],
+)
 def test_pictures_that_are_swapped_end_the_run(
     control: tuple[str, ...],
     own_frames: list[Path],
@@ -241,7 +244,7 @@ def test_weights_that_are_overwritten_while_they_are_read_are_no_model(
     assert babycli("eval", "--model", "model", *VTWT, "--limit", 4).code == 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["babyllava", *(pytest.param(kind, marks=pytest.mark.long) for kind in KINDS[1:])])
 def test_weights_that_are_overwritten_change_nothing(
     kind: str, linked: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,6 +106,7 @@ def undisturbed(talking: Path, drawn: Path, tmp_path_factory: pytest.TempPathFac
     return written_once(tmp_path_factory, "memory", evaluate)
 
 
+@pytest.mark.long
 def test_the_undisturbed_run_is_worth_comparing_with(undisturbed: Path) -> None:
     """All turns were asked, and what was said differs from turn to turn and from item to item."""
     folder = only_run(undisturbed)

@@ -81,7 +81,7 @@ def test_the_log_holds_what_the_contract_says(linked: Path, babycli: Babycli, sm
 
 
 def test_metrics_follow_from_the_samples(linked: Path, babycli: Babycli, small: Path) -> None:
-    assert babycli("eval", "--model", small, "--tasks", "labeled_s,vtwt").code == 0
+    assert babycli("eval", "--model", small, "--tasks", "labeled_s,vtwt", "--limit", 40).code == 0
     folder = only_run()
     trials: dict[int, list[tuple[float, bool]]] = {}
     for line in samples(folder, "labeled_s"):
@@ -96,9 +96,11 @@ def test_metrics_follow_from_the_samples(linked: Path, babycli: Babycli, small: 
 
 def test_scores_do_not_depend_on_the_batch(linked: Path, babycli: Babycli, small: Path) -> None:
     kept = []
+    choices = ("labeled_s", "vtwt", "baby_winoground")
+    words = ("eval", "--model", small, "--tasks", ",".join(choices), "--limit", 20, "--batch-size")
     for batch_size in ("1", "7", "64"):
-        assert babycli("eval", "--model", small, "--limit", 20, "--batch-size", batch_size).code == 0
-        kept.append([samples(only_run(), task) for task in ("labeled_s", "vtwt", "baby_winoground")])
+        assert babycli(*words, batch_size).code == 0
+        kept.append([samples(only_run(), task) for task in choices])
         shutil.rmtree("logs")
     flat = [[r[0] for task in of_run for line in task for r in line["resps"]] for of_run in kept]
     assert flat[1] == pytest.approx(flat[0], abs=1e-5)
@@ -106,7 +108,7 @@ def test_scores_do_not_depend_on_the_batch(linked: Path, babycli: Babycli, small
 
 
 def test_the_plain_path_gives_the_same_numbers(linked: Path, babycli: Babycli, small: Path) -> None:
-    words = ("eval", "--model", small, "--limit", 30)
+    words = ("eval", "--model", small, "--limit", 12)
     assert babycli(*words, "--output-path", "reused").code == 0
     assert babycli(*words, "--no-prefix-reuse", "--output-path", "plain").code == 0
     reused, plain = only_run(Path("reused")), only_run(Path("plain"))
@@ -143,7 +145,7 @@ def test_lmms_eval_spellings_are_understood(linked: Path, babycli: Babycli, smal
     assert "not needed" in ran.err
 
 
-@pytest.mark.parametrize("trunk", ["transformer", "model"])
+@pytest.mark.parametrize("trunk", ["transformer", pytest.param("model", marks=pytest.mark.long)])
 def test_a_model_that_ignores_the_image_gets_chance(trunk: str, linked: Path, babycli: Babycli, tmp_path: Path) -> None:
     n_tokens = len(word_tokenizer(DEMO_WORDS)["model"]["vocab"])
     weights = weights_of(trunk, n_tokens, seed=1)
@@ -163,13 +165,14 @@ def test_a_model_that_gives_every_candidate_the_same_score(
     weights = weights_of("model", n_tokens, seed=1)
     weights["lm_head.weight"].zero_()
     flat = write_checkpoint(tmp_path / "flat", DEMO_WORDS, trunk="model", weights=weights)
-    ran = babycli("eval", "--model", flat, "--tasks", "labeled_s,vtwt,baby_winoground", "--scoring", scoring)
+    words = ("--tasks", "labeled_s,vtwt,baby_winoground", "--limit", 20, "--scoring", scoring)
+    ran = babycli("eval", "--model", flat, *words)
     assert ran.code == 0
     document = results(only_run())
     assert document["results"]["vtwt"]["acc,none"] == vtwt
     assert document["results"]["labeled_s"]["acc,none"] == (0.25 if scoring == "fair" else 1.0)  # right one is first
     assert document["results"]["baby_winoground"]["group_score,none"] == 0.0
-    assert document["ties"] == {"labeled_s": 120, "vtwt": 100, "baby_winoground": 40}
+    assert document["ties"] == {"labeled_s": 20, "vtwt": 20, "baby_winoground": 20}
     assert document["scoring"] == scoring
     assert "=" in ran.out
 
@@ -339,7 +342,7 @@ def limited_memory(monkeypatch: pytest.MonkeyPatch, most_rows: int) -> None:
 def test_a_batch_that_does_not_fit_is_halved_and_the_run_goes_on(
     batch_size: str, linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("eval", "--model", small, "--tasks", "vtwt", "--batch-size", batch_size)
+    words = ("eval", "--model", small, "--tasks", "vtwt", "--limit", 40, "--batch-size", batch_size)
     assert babycli(*words, "--output-path", "roomy").code == 0
     limited_memory(monkeypatch, 3)
     ran = babycli(*words)

@@ -82,7 +82,7 @@ def test_a_broken_one_is_passed_over_and_the_command_exits_5(checkpoints: Path, 
     assert len(list(Path("logs").rglob("*_results.json"))) == 2
 
 
-@pytest.mark.parametrize("content", [None, "{", "{}"])
+@pytest.mark.parametrize("content", ["{", *(pytest.param(other, marks=pytest.mark.long) for other in (None, "{}"))])
 def test_a_folder_that_is_no_checkpoint_is_passed_over(
     content: str | None, checkpoints: Path, babycli: Babycli
 ) -> None:
@@ -201,7 +201,7 @@ def test_pixels_are_kept_for_models_that_prepare_alike_and_within_bounds() -> No
         kept.keep("1", first)
 
 
-@pytest.mark.parametrize("reuse", [True, False])
+@pytest.mark.parametrize("reuse", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_a_tower_that_checkpoints_share_sees_each_picture_once_if_wished(
     reuse: bool, checkpoints: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

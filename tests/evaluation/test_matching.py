@@ -274,7 +274,7 @@ def test_it_does_not_matter_how_it_is_computed(own: list[dict[str, Any]], clip: 
     assert 0 <= found["max_difference"] < 1e-6
 
 
-@pytest.mark.parametrize("n_scores", [0, 7, 20])
+@pytest.mark.parametrize("n_scores", [7, *(pytest.param(n, marks=pytest.mark.long) for n in (0, 20))])
 def test_it_goes_on_after_an_interruption(
     n_scores: int, own: list[dict[str, Any]], clip: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from babycli.cli import main
 from babycli.logs.answers import merged
 from tests.conftest import REPOSITORY, Babycli
 from tests.evaluation.logs import only_run, read_json, results
+from tests.written_once import written_once
 
 OLD = REPOSITORY / "tests" / "old_runs"
 RECORDED = OLD / "checkpoint" / "20261128_222624"  # the whole demo, with the bundled checkpoint
@@ -23,13 +24,17 @@ def old(tmp_path: Path) -> Path:
     return Path(shutil.copytree(OLD, tmp_path / "old"))
 
 
-@pytest.fixture
-def now(linked: Path, babycli: Babycli) -> Path:
-    """The run of today that repeats the recorded one."""
-    shutil.copytree(REPOSITORY / "babycli" / "demo" / "babyllava-tiny", "checkpoint")
-    ran = babycli("eval", "--model", "checkpoint")
-    assert ran.code == 0, ran.err
-    return only_run(Path("logs"))
+@pytest.fixture(scope="session")
+def now(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of today that repeats the recorded one. Do not write."""
+
+    def evaluate(folder: Path) -> None:
+        shutil.copytree(REPOSITORY / "babycli" / "demo" / "babyllava-tiny", folder / "checkpoint")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            assert main(["eval", "--model", "checkpoint", "--data", str(dataset)]) == 0
+
+    return only_run(written_once(tmp_path_factory, "run-of-today", evaluate) / "logs")
 
 
 def test_todays_answers_are_those_of_the_recorded_run(now: Path) -> None:
@@ -73,10 +78,11 @@ def test_an_old_run_is_audited(old: Path, babycli: Babycli) -> None:
     assert "nothing found" in ran.out
 
 
-def test_old_and_new_are_compared_on_the_same_items(now: Path, old: Path, babycli: Babycli) -> None:
-    shutil.copytree(RECORDED, Path("logs") / "before" / RECORDED.name)
-    folders: Sequence[Path] = (now, Path("logs") / "before" / RECORDED.name)
-    ran = babycli("report", "logs", "--compare", *folders, "--format", "json")
+def test_old_and_new_are_compared_on_the_same_items(now: Path, tmp_path: Path, babycli: Babycli) -> None:
+    folders = (tmp_path / "checkpoint" / now.name, tmp_path / "before" / RECORDED.name)
+    for run, folder in zip((now, RECORDED), folders, strict=True):
+        shutil.copytree(run, folder)
+    ran = babycli("report", tmp_path, "--compare", *folders, "--format", "json")
     assert ran.code == 0, ran.err
     records = json.loads(ran.out)
     assert len(records) == 8

@@ -145,7 +145,15 @@ def test_it_does_not_matter_how_it_is_computed(own: Path, baby: Path, babycli: B
     assert (check_of["n_trials"], check_of["n_flipped"]) == (N_ITEMS, 0)
 
 
-@pytest.mark.parametrize("n_scores", [0, 3, 5, 9, 16])
+@pytest.mark.parametrize(
+    ("baby", "n_scores"),
+    [
+        pytest.param(trunk, n, marks=[] if (trunk, n) in (("transformer", 5), ("model", 9)) else pytest.mark.long)
+        for trunk in ("transformer", "model")
+        for n in (0, 3, 5, 9, 16)
+    ],
+    indirect=["baby"],
+)
 def test_it_goes_on_after_an_interruption(
     n_scores: int, own: Path, baby: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,10 +255,13 @@ def test_a_class_that_takes_several_gets_lists(own: Path, babycli: Babycli, monk
     assert texts == {"1 pictures, 1 turns", "3 pictures, 3 turns"}
 
 
-def test_the_report_knows_it_from_its_runs(own: Path, baby: Path, babycli: Babycli) -> None:
+def test_the_report_knows_it_from_its_runs(
+    own: Path, babycli: Babycli, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """As in a process of its own, which has not seen the file."""
     from babycli import tasks
 
+    baby = wide("model", tmp_path_factory)
     assert babycli("eval", "--model", baby, *TASK).code == 0
     audited = babycli("report", "logs", "--audit")
     assert audited.code == 0

@@ -7,20 +7,33 @@ import html
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from babycli.cli import main
 from tests.conftest import Babycli
 from tests.evaluation.logs import only_run, read_json, results
+from tests.written_once import written_once
+
+
+@pytest.fixture(scope="session")
+def logs_of_two(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The logs of two runs. Do not write."""
+
+    def evaluate(folder: Path) -> None:
+        words = ["--tasks", "vtwt,labeled_s", "--data", str(dataset), "--output-path", str(folder)]
+        for seed in (1, 2):
+            assert main(["eval", "--model", f"control:random?seed={seed}", *words]) == 0
+
+    return written_once(tmp_path_factory, "two-random-runs", evaluate)
 
 
 @pytest.fixture
-def two_runs(linked: Path, babycli: Babycli) -> None:
-    for seed in (1, 2):
-        model = f"control:random?seed={seed}"
-        assert babycli("eval", "--model", model, "--tasks", "vtwt,labeled_s").code == 0
+def two_runs(linked: Path, logs_of_two: Path) -> None:
+    shutil.copytree(logs_of_two, "logs")
 
 
 PAIR = ("--compare", "control:random?seed=1", "control:random?seed=2")

@@ -33,6 +33,7 @@ from tests.written_once import written_once
 N_ROUNDS = int(os.environ.get("BABYCLI_KILL_ROUNDS", "3"))
 SOME = ("--tasks", "labeled_s,vtwt,saycam_caption", "--limit", "12", "--batch-size", "4")
 NAMES = ("labeled_s", "vtwt", "saycam_caption")
+FEW = ("--tasks", "vtwt", "--limit", "12", "--batch-size", "4")
 
 
 class Undisturbed:
@@ -94,7 +95,7 @@ def interrupted(babycli: Babycli, monkeypatch: pytest.MonkeyPatch, n_scores: int
     return only_run(Path("logs"))
 
 
-@pytest.mark.parametrize("n_scores", [0, 1, 5, 23, 40])
+@pytest.mark.parametrize("n_scores", [0, 23, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 5, 40))])
 def test_the_same_command_goes_on_to_the_byte(
     n_scores: int, undisturbed: Undisturbed, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,9 +133,9 @@ def test_a_run_killed_between_its_last_score_and_its_results_goes_on(
     undisturbed.check(folder)
 
 
-def test_what_is_done_is_not_gone_on_with(undisturbed: Undisturbed, babycli: Babycli, small: Path) -> None:
+def test_what_is_done_is_not_gone_on_with(linked: Path, babycli: Babycli, small: Path) -> None:
     for words in ((), ("--rerun",)):
-        assert babycli("eval", "--model", small, *SOME, *words).code == 0
+        assert babycli("eval", "--model", small, *FEW, *words).code == 0
     assert len(list(Path("logs").rglob("run.json"))) == 2
 
 
@@ -165,14 +166,14 @@ def test_auto_goes_on_at_the_borders_it_began_with(
 
 
 def test_no_resume_starts_anew(linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    interrupted(babycli, monkeypatch, 10, "--model", small, *SOME)
-    ran = babycli("eval", "--model", small, *SOME, "--no-resume")
+    interrupted(babycli, monkeypatch, 10, "--model", small, *FEW)
+    ran = babycli("eval", "--model", small, *FEW, "--no-resume")
     assert ran.code == 0
     assert "on disk" not in ran.err
     assert sorted(read_json(path)["status"] for path in Path("logs").rglob("run.json")) == ["done", "stopped"]
 
 
-@pytest.mark.parametrize("words", [("--tasks", "labeled_s"), ("--limit", "3")])
+@pytest.mark.parametrize("words", [("--tasks", "labeled_s"), pytest.param(("--limit", "3"), marks=pytest.mark.long)])
 def test_another_question_starts_a_run_of_its_own(
     words: tuple[str, str], linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,30 +230,31 @@ def test_a_change_is_a_conflict_that_is_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     small = write_checkpoint(tmp_path / "checkpoints" / "small", DEMO_WORDS, seed=3)
-    folder = interrupted(babycli, monkeypatch, 10, "--model", small, *SOME)
+    words = ("--model", small, *FEW)
+    folder = interrupted(babycli, monkeypatch, 10, *words)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     more = change(small)
-    ran = babycli("eval", "--model", small, *SOME, *more)
+    ran = babycli("eval", *words, *more)
     assert ran.code == 6
     assert shown in ran.err
     assert str(folder) in ran.err
     assert "--no-resume" in ran.err
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    assert babycli("eval", "--model", small, *SOME, *more, "--no-resume").code == 0
+    assert babycli("eval", *words, *more, "--no-resume").code == 0
 
 
 def test_the_run_that_was_begun_last_is_gone_on_with(
     linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where their names are the other way round: those of older runs are in local time, which repeats an hour."""
-    older = interrupted(babycli, monkeypatch, 10, "--model", small, *SOME)
+    older = interrupted(babycli, monkeypatch, 10, "--model", small, *FEW)
     later = older.with_name("20201025_020000")
     older = older.rename(older.with_name("20201025_025959"))
     shutil.copytree(older, later)
     for folder, start in ((older, "2020-10-25T00:59:59.000+00:00"), (later, "2020-10-25T01:00:00.000+00:00")):
         run = read_json(folder / "run.json")
         (folder / "run.json").write_text(json.dumps(run | {"start": start}))
-    assert babycli("eval", "--model", small, *SOME).code == 0
+    assert babycli("eval", "--model", small, *FEW).code == 0
     assert [bool(list(folder.glob("*_results.json"))) for folder in (older, later)] == [False, True]
 
 
@@ -345,16 +347,16 @@ def test_damaged_scores_are_named_and_computed_again(
     linked: Path,
     babycli: Babycli,
     small: Path,
+    undisturbed_logs: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert babycli("eval", "--model", small, *SOME, "--output-path", "whole").code == 0
     folder = interrupted(babycli, monkeypatch, 10, "--model", small, *SOME)
     scores = folder / "scores.rank0.jsonl"
     scores.write_bytes(damage(scores.read_bytes()))
     ran = babycli("eval", "--model", small, *SOME)
     assert ran.code == 0, ran.err
     assert re.search(r"note: [12] damaged answers? .*scores.rank0.jsonl, line 1", ran.err)
-    whole = only_run(Path("whole"))
+    whole = only_run(undisturbed_logs)
     assert results(folder)["results"] == results(whole)["results"]
     assert merged([scores]).answers == merged([whole / "scores.rank0.jsonl"]).answers
 
@@ -381,23 +383,24 @@ def test_answers_of_another_model_are_not_taken(
     assert (folder / "scores.rank0.jsonl").read_bytes() == (only_run(Path("whole")) / "scores.rank0.jsonl").read_bytes()
 
 
-@pytest.mark.parametrize(
-    "odd",
-    [
-        {"sessions": None},
-        {"sessions": [3]},
-        {"sessions": [{"start": "yesterday"}]},
-        {"sessions": [{"start": "2026-01-01T00:00:00+00:00", "end": 3}]},
-        {"sessions": [{"start": "2026-01-01T00:00:00+00:00", "timings": {"x": "y"}}]},
-        {"sessions": {"a": 1}},
-        {"batch_size": "4"},
-        {"batch_size": 0},
-        {"batch_size": True},
-        {"start": 3},
-        {"schema_version": 3},
-    ],
-    ids=repr,
-)
+ODD: list[dict[str, Any]] = [
+    {"sessions": None},
+    {"sessions": [{"start": "yesterday"}]},
+    {"batch_size": 0},
+    {"start": 3},
+    {"schema_version": 3},
+]
+MORE_ODD: list[dict[str, Any]] = [
+    {"sessions": [3]},
+    {"sessions": [{"start": "2026-01-01T00:00:00+00:00", "end": 3}]},
+    {"sessions": [{"start": "2026-01-01T00:00:00+00:00", "timings": {"x": "y"}}]},
+    {"sessions": {"a": 1}},
+    {"batch_size": "4"},
+    {"batch_size": True},
+]
+
+
+@pytest.mark.parametrize("odd", [*ODD, *(pytest.param(odd, marks=pytest.mark.long) for odd in MORE_ODD)], ids=repr)
 def test_an_edited_run_json_is_named(
     odd: dict[str, Any], linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -412,12 +415,12 @@ def test_an_edited_run_json_is_named(
 def test_a_run_that_is_being_written_is_left_alone(
     linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = interrupted(babycli, monkeypatch, 10, "--model", small, *SOME)
+    folder = interrupted(babycli, monkeypatch, 10, "--model", small, *FEW)
     with RunLog(folder, ""):
-        ran = babycli("eval", "--model", small, *SOME)
+        ran = babycli("eval", "--model", small, *FEW)
         assert ran.code == 6
         assert "is being written by another process" in ran.err
-        assert babycli("eval", "--model", small, *SOME, "--no-resume").code == 0
+        assert babycli("eval", "--model", small, *FEW, "--no-resume").code == 0
 
 
 def test_the_scores_of_more_processes_are_gone_on_with_by_one(
@@ -473,8 +476,15 @@ def test_sigterm_ends_a_run_with_a_last_word(linked: Path, small: Path) -> None:
     assert "Traceback" not in ran.err
 
 
-@pytest.mark.parametrize("name", ["scores.rank0.jsonl", "scores.rank1.jsonl"])
-@pytest.mark.parametrize("plant", ["link", "pipe"])
+@pytest.mark.parametrize(
+    ("plant", "name"),
+    [
+        ("link", "scores.rank0.jsonl"),
+        ("pipe", "scores.rank1.jsonl"),
+        pytest.param("link", "scores.rank1.jsonl", marks=pytest.mark.long),
+        pytest.param("pipe", "scores.rank0.jsonl", marks=pytest.mark.long),
+    ],
+)
 def test_what_is_planted_as_scores_is_named(
     plant: str, name: str, linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -494,7 +504,7 @@ def test_what_is_planted_as_scores_is_named(
 def test_a_planted_link_is_not_written_through(
     linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = interrupted(babycli, monkeypatch, 4, "--model", small, *SOME)
+    folder = interrupted(babycli, monkeypatch, 4, "--model", small, *FEW)
     Path("precious").write_text("of somebody else")
     stamp = folder.name
     run = (folder / "run.json").read_bytes()
@@ -503,7 +513,7 @@ def test_a_planted_link_is_not_written_through(
     (folder / "run.json").symlink_to(Path("run").resolve())
     for name in ("outcomes.json", "samples_vtwt.jsonl"):
         (folder / f"{stamp}_{name}").symlink_to(Path("precious").resolve())
-    ran = babycli("eval", "--model", small, *SOME)
+    ran = babycli("eval", "--model", small, *FEW)
     assert ran.code == 0, ran.err
     assert Path("precious").read_text() == "of somebody else"
     assert Path("run").read_bytes() == run
@@ -511,16 +521,19 @@ def test_a_planted_link_is_not_written_through(
 
 
 def test_other_libraries_are_said(linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = interrupted(babycli, monkeypatch, 4, "--model", small, *SOME)
+    folder = interrupted(babycli, monkeypatch, 4, "--model", small, *FEW)
     run = read_json(folder / "run.json")
     run["libraries"] |= {"python": "3.9.1", "accelerate": "0.1"}
     (folder / "run.json").write_text(json.dumps(run))
-    ran = babycli("eval", "--model", small, *SOME)
+    ran = babycli("eval", "--model", small, *FEW)
     assert ran.code == 0, ran.err
     assert re.search(r"note: the run was begun with python 3\.9\.1 \(now 3.*\), accelerate 0\.1 \(now ", ran.err)
 
 
-@pytest.mark.parametrize("package", ["torch", "transformers", "tokenizers", "pillow"])
+@pytest.mark.parametrize(
+    "package",
+    ["torch", *(pytest.param(name, marks=pytest.mark.long) for name in ("transformers", "tokenizers", "pillow"))],
+)
 def test_another_version_of_what_scores_depend_on_is_a_conflict(
     package: str, linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,7 +106,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counted
 
 
-@pytest.mark.parametrize(("size", "n_blocks"), [(1, 5), (2, 3), (16, 1)])
+@pytest.mark.parametrize(("size", "n_blocks"), [(2, 3), (16, 1), pytest.param(1, 5, marks=pytest.mark.long)])
 def test_each_picture_is_encoded_once_and_each_turn_read_once(
     size: int, n_blocks: int, checkpoint: Path, data: Path, tmp_path: Path, babycli: Babycli, counts: Counter[str]
 ) -> None:

@@ -214,7 +214,7 @@ def test_the_layout_of_0_2_is_read(babycli: Babycli, tmp_path: Path) -> None:
 PACK: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
 
 
-@pytest.mark.parametrize("suffix", PACK)
+@pytest.mark.parametrize("suffix", [".gz", *(pytest.param(s, marks=pytest.mark.long) for s in (".bz2", ".xz"))])
 def test_packed_files_are_read(suffix: str, babycli: Babycli, tmp_path: Path) -> None:
     whole().write(tmp_path)
     sound = babycli("report", "--audit", tmp_path, "--format", "csv")
@@ -335,10 +335,17 @@ def captions(say: Callable[[int], str]) -> Log:
     ("say", "told", "code"),
     [
         (lambda row: "", "294 of 294 replies are empty, without a word; the longest run of them is 294, from row 0", 7),
-        (lambda row: ("", " ", "\n", "</s>")[row % 4], "294 of 294 replies are empty, without a word", 7),
-        (lambda row: "" if row % 2 else f"ball {row}", "147 of 294 replies are empty", 7),
+        pytest.param(
+            lambda row: ("", " ", "\n", "</s>")[row % 4],
+            "294 of 294 replies are empty, without a word",
+            7,
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            lambda row: "" if row % 2 else f"ball {row}", "147 of 294 replies are empty", 7, marks=pytest.mark.long
+        ),
         (lambda row: "" if 10 <= row < 14 else f"ball {row}", "the longest run of them is 4, from row 10", 0),
-        (lambda row: "a ball", "294 of 294 replies are the same text: 'a ball'", 7),
+        pytest.param(lambda row: "a ball", "294 of 294 replies are the same text: 'a ball'", 7, marks=pytest.mark.long),
         (lambda row: "A ball." if row < 200 else f"cup {row}", "200 of 294 replies are the same text", 7),
         (lambda row: f"[GENERATION_FAILED] row {row}", "294 of 294 replies are error messages", 7),
     ],

@@ -362,7 +362,14 @@ def test_what_it_prints_is_no_output(runs: Runs) -> None:
         assert text in ran.err
 
 
-@pytest.mark.parametrize("code", [wrapper(), wrapper("raise KeyError('no')"), wrapper(init="1 / 0"), "1 +\n"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        wrapper(),
+        wrapper(init="1 / 0"),
+        *(pytest.param(code, marks=pytest.mark.long) for code in (wrapper("raise KeyError('no')"), "1 +\n")),
+    ],
+)
 def test_nothing_stays_behind(code: str, runs: Runs) -> None:
     runs(wrapper())  # what babycli itself imports only when it evaluates
     modules, path = dict(sys.modules), list(sys.path)

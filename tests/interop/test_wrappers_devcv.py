@@ -84,8 +84,12 @@ def test_losses_are_babyclis_own(evaluate: Evaluated, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("self.pixels(visuals), gen_kwargs", "self.pixels(visuals[::-1]), gen_kwargs"),
-        ('doc["image"][shown : shown + n]', 'doc["image"][::-1][shown : shown + n]'),
+        pytest.param(
+            "self.pixels(visuals), gen_kwargs", "self.pixels(visuals[::-1]), gen_kwargs", marks=pytest.mark.long
+        ),
+        pytest.param(
+            'doc["image"][shown : shown + n]', 'doc["image"][::-1][shown : shown + n]', marks=pytest.mark.long
+        ),
         ('prompt += f" {response}<eos>" if response else ""', 'prompt += " A<eos>"'),
     ],
     ids=["order", "order in turns", "history"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,8 +143,14 @@ def test_features_equal_the_plain_tower(model: LlavaModel, plain: Plain) -> None
         assert torch.allclose(features_of(model, seed)[0].data, expected, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("keeps", [False, True])
-@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize(
+    ("build", "together", "keeps"),
+    [
+        pytest.param(*way, marks=[] if way in (("tv", False, False), ("timm", True, True)) else pytest.mark.long)
+        for way in itertools.product(BUILDS, (False, True), (False, True))
+    ],
+    indirect=["build"],
+)
 def test_conversations_equal_the_plain_network(keeps: bool, together: bool, model: LlavaModel, plain: Plain) -> None:
     """Four conversations of four turns, of two shapes; the history is our own, without the spaces around it."""
     model.forget()
@@ -205,7 +212,7 @@ def short(build: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_v2(folder, tower_weights(build), tokenizer_model_max_length=CUT)
 
 
-@pytest.mark.parametrize("keeps", [False, True])
+@pytest.mark.parametrize("keeps", [pytest.param(False, marks=pytest.mark.long), True])
 def test_reference_scoring_reads_what_the_original_reads(keeps: bool, short: Path, plain: Plain) -> None:
     """The second turn is cut off, and all later ones begin with the same positions, so they get the same reply."""
     model = checked(load(short, scoring=Scoring.REFERENCE, conv_template="baby_v1"))

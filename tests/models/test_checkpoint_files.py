@@ -73,7 +73,7 @@ LAYOUTS: dict[str, Callable[[Weights, Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("trunk", TRUNKS)
+@pytest.mark.parametrize("trunk", ["transformer", pytest.param("model", marks=pytest.mark.long)])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_of_files_gives_the_same_numbers(layout: str, trunk: str, tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "model", trunk)
@@ -91,7 +91,7 @@ def test_safetensors_are_read_where_both_kinds_are_present(tmp_path: Path) -> No
     assert losses(load(folder)) == expected
 
 
-@pytest.mark.parametrize("trunk", TRUNKS)
+@pytest.mark.parametrize("trunk", ["transformer", pytest.param("model", marks=pytest.mark.long)])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("layout", ["safetensors", "bin"])
 def test_half_precision_weights_are_computed_with_in_float32(

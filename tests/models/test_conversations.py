@@ -22,20 +22,38 @@ from babycli.wording import Scoring
 from tests.checkpoints import write_roomy
 from tests.models.loading import WORDS, features_of, load, read, tokenize
 
+TRUNKS = ("transformer", "model")
 ANSWERS = ("ball", "red cat", "a blue ball .")
 N_NEW = 6
 N_TALKS = 5  # the first two are the same, so is what is read of them
 PLENTY = 1 << 30
 
 
-@pytest.fixture(scope="module", params=["transformer", "model"])
-def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_roomy(tmp_path_factory.mktemp("talks") / request.param, WORDS, trunk=request.param)
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A checkpoint of each trunk."""
+    place = tmp_path_factory.mktemp("talks")
+    return {trunk: write_roomy(place / trunk, WORDS, trunk=trunk) for trunk in TRUNKS}
 
 
-@pytest.fixture(scope="module", params=["plain", "baby_v1"])
-def model(request: pytest.FixtureRequest, folder: Path) -> LlavaModel:
-    return checked(load(folder, conv_template=request.param))
+@pytest.fixture(params=TRUNKS)
+def folder(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Path:
+    return folders[request.param]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        ("transformer", "plain"),
+        ("model", "baby_v1"),
+        pytest.param(("transformer", "baby_v1"), marks=pytest.mark.long),
+        pytest.param(("model", "plain"), marks=pytest.mark.long),
+    ],
+    ids="-".join,
+)
+def model(request: pytest.FixtureRequest, folders: dict[str, Path]) -> LlavaModel:
+    trunk, template = request.param
+    return checked(load(folders[trunk], conv_template=template))
 
 
 def checked(model: Model) -> LlavaModel:
@@ -151,7 +169,7 @@ def counting(model: LlavaModel) -> Iterator[list[int]]:
 # ---------------------------------------------------------------- the same, and less to read
 
 
-@pytest.mark.parametrize("batch", [1, 2, N_TALKS])
+@pytest.mark.parametrize("batch", [1, pytest.param(2, marks=pytest.mark.long), N_TALKS])
 def test_what_is_kept_changes_nothing(batch: int, model: LlavaModel) -> None:
     plain = talk_through(model, keeps=False, batch=1)
     with room_for(model, PLENTY):
@@ -310,7 +328,16 @@ def test_a_blind_conversation(model: LlavaModel) -> None:
         assert score.token_logprobs == pytest.approx(plain.token_logprobs, abs=1e-5)
 
 
-@pytest.mark.parametrize("scoring", list(Scoring))
+@pytest.mark.parametrize(
+    ("folder", "scoring"),
+    [
+        ("transformer", Scoring.FAIR),
+        ("model", Scoring.REFERENCE),
+        pytest.param("transformer", Scoring.REFERENCE, marks=pytest.mark.long),
+        pytest.param("model", Scoring.FAIR, marks=pytest.mark.long),
+    ],
+    indirect=["folder"],
+)
 def test_a_tokenizer_that_ends_every_text(scoring: Scoring, folder: Path, tmp_path: Path) -> None:
     """<sos> and <eos> around every text: what ends one turn stands in the middle of the next."""
     wraps = {"tokenizer_class": "LlavaGPT2Tokenizer"}

@@ -156,7 +156,9 @@ def test_every_recorded_line_of_llava(checkpoints: Path, shared: Path, recorded_
     assert model.info.notes == (f"the vision tower is {checkpoints / 'openai' / 'clip-vit-large-patch14-336'}",)
 
 
-@pytest.mark.parametrize("naming", ["language_model.model.", "model.language_model."])
+@pytest.mark.parametrize(
+    "naming", [pytest.param("language_model.model.", marks=pytest.mark.long), "model.language_model."]
+)
 def test_llava_in_the_format_of_transformers(
     naming: str, checkpoints: Path, shared: Path, recorded_images: Recorded, tmp_path: Path
 ) -> None:

@@ -155,8 +155,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pair]:
 # ---------------------------------------------------------------- against transformers itself
 
 
-@pytest.mark.parametrize("case", ASKED)
-@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        pytest.param(n, case, marks=[] if n == "qwen2_5_vl" or case == "three turns" else pytest.mark.long)
+        for n in TEMPLATES
+        for case in ASKED
+    ],
+)
 def test_what_is_read_scored_and_written_is_what_transformers_does(
     name: str, case: str, made: Callable[[str], Pair]
 ) -> None:

@@ -418,6 +418,11 @@ ODD: dict[str, Any] = {
 }
 
 
+# A part of each format: of LLaVA's, of BabyLLaVA's, of a dual encoder's, and the whole of one.
+_OFTEN = ("llama", "gpt2", "image encoder of siglip", "llava")
+SOME_KINDS = [name if name in _OFTEN else pytest.param(name, marks=pytest.mark.long) for name in KINDS]
+
+
 @pytest.fixture(scope="module", params=KINDS)
 def kind(request: pytest.FixtureRequest) -> Kind:
     return KINDS[request.param]
@@ -471,6 +476,7 @@ def test_each_key_that_is_used(kind: Kind, folder: Path, edited: Edit) -> None:
     assert not [why for why in refused.values() if "config.json" not in why]
 
 
+@pytest.mark.parametrize("kind", SOME_KINDS, indirect=True)
 def test_the_keys_that_are_not_used(kind: Kind, folder: Path, edited: Edit) -> None:
     """All that are without effect get a value that they never have, at once; each that is refused gets its trial."""
     idle = {key: known for key, known in kind.table.items() if known.effect is Effect.NONE and key != "model_type"}
@@ -485,6 +491,7 @@ def test_the_keys_that_are_not_used(kind: Kind, folder: Path, edited: Edit) -> N
                 load(edited({key: "odd"}))
 
 
+@pytest.mark.parametrize("kind", SOME_KINDS, indirect=True)
 def test_a_key_of_the_future_is_named(kind: Kind, folder: Path, edited: Edit, babycli: Babycli) -> None:
     before = kind.ours(load(folder))
     place = edited({"new_gate": 2, "id2x": None})

@@ -131,7 +131,9 @@ def test_half_precision_is_near(dtype: str, tolerance: float, folders: Folders) 
 # ---------------------------------------------------------------- pictures
 
 
-@pytest.mark.parametrize("size", [(40, 30), (30, 40), (33, 33), (20, 61)])
+@pytest.mark.parametrize(
+    "size", [(40, 30), (20, 61), *(pytest.param(s, marks=pytest.mark.long) for s in ((30, 40), (33, 33)))]
+)
 @pytest.mark.parametrize("aspect", ["pad", "square"])
 def test_pictures_are_prepared_as_transformers_does(size: tuple[int, int], aspect: str, folders: Folders) -> None:
     model = load(folders[0], image_aspect_ratio=aspect)
@@ -192,10 +194,11 @@ def test_a_tuned_tower_needs_no_weights_in_the_repository(tmp_path: Path) -> Non
     ("parts", "is_tuned"),
     [
         ("mm_vision_tower,mm_mlp_adapter,mm_language_model", True),
-        (["mm_mlp_adapter", "mm_vision_tower"], True),
         ("mm_mlp_adapter,mm_language_model", False),
-        ("", False),
-        (None, False),
+        *(
+            pytest.param(parts, is_tuned, marks=pytest.mark.long)
+            for parts, is_tuned in ((["mm_mlp_adapter", "mm_vision_tower"], True), ("", False), (None, False))
+        ),
     ],
     ids=str,
 )
@@ -341,7 +344,9 @@ def test_a_transformers_config_that_is_not_llava(
     assert_explained(evaluate("--model", "llava", "--model-args", f"pretrained={folders[1]}"), 5, name)
 
 
-@pytest.mark.parametrize("value", [[28, 28], "28", None, 0, 28.5, True], ids=str)
+@pytest.mark.parametrize(
+    "value", [[28, 28], None, 0, *(pytest.param(v, marks=pytest.mark.long) for v in ("28", 28.5, True))], ids=str
+)
 @pytest.mark.parametrize("key", ["image_size", "patch_size"])
 def test_a_tower_whose_size_is_no_number(
     key: str, value: object, folders: Folders, evaluate: Evaluate, tmp_path: Path

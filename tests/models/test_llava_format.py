@@ -56,7 +56,7 @@ def same_twice(weights: dict[str, Tensor]) -> None:
     weights[HEAD] = weights[EMBEDDINGS].clone()
 
 
-@pytest.mark.parametrize("place", ["at the top", "in text_config"])
+@pytest.mark.parametrize("place", ["at the top", pytest.param("in text_config", marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     "how", [drop(HEAD), drop(EMBEDDINGS), same_twice, both], ids=["no head", "head", "same", "both"]
 )

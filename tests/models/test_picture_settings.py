@@ -173,7 +173,7 @@ def llavas(tmp_path: Path) -> dict[str, tuple[Path, Path]]:
     return {"original": (original, tower), "transformers": (whole, whole)}
 
 
-@pytest.mark.parametrize("which", ["original", "transformers"])
+@pytest.mark.parametrize("which", [pytest.param("original", marks=pytest.mark.long), "transformers"])
 def test_both_formats_follow_and_refuse(
     which: str, llavas: dict[str, tuple[Path, Path]], evaluate: Evaluate, babycli: Babycli
 ) -> None:

@@ -33,8 +33,16 @@ def losses(model: Model, seeds: list[int], rows: list[list[Tokens]]) -> list[lis
     return [[score.token_logprobs for score in row] for row in scored]
 
 
-@pytest.mark.parametrize("texts", [TEXTS[:1], TEXTS[1:3], TEXTS[:2], TEXTS, TEXTS[::-1], [TEXTS[-1]] * 2])
-@pytest.mark.parametrize("prompt", ["", "red"])
+@pytest.mark.parametrize(
+    "texts",
+    [
+        TEXTS[:1],
+        TEXTS,
+        [TEXTS[-1]] * 2,
+        *(pytest.param(texts, marks=pytest.mark.long) for texts in (TEXTS[1:3], TEXTS[:2], TEXTS[::-1])),
+    ],
+)
+@pytest.mark.parametrize("prompt", [pytest.param("", marks=pytest.mark.long), "red"])
 def test_branches_equal_the_plain_path(model: Model, texts: list[str], prompt: str) -> None:
     seeds = [0, 1, 2]
     rows = [[tokenize(model, prompt, text) for text in texts] for _ in seeds]

@@ -155,7 +155,7 @@ def test_other_places_of_pictures_are_no_batch(model: Model) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("keeps", [False, True])
+@pytest.mark.parametrize("keeps", [pytest.param(False, marks=pytest.mark.long), True])
 def test_branches_equal_the_plain_path(keeps: bool, case: str, model: Model) -> None:
     context, seeds, _ = CASES[case]
     places = len(seeds)

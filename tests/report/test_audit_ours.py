@@ -74,7 +74,7 @@ def _answers(task: str, row: int, losses: Losses, as_similarity: bool) -> list[A
     return [Similarity(-x) if as_similarity else Loglikelihood((-x,), False) for x in numbers]
 
 
-@pytest.mark.parametrize("as_similarity", [False, True])
+@pytest.mark.parametrize("as_similarity", [False, pytest.param(True, marks=pytest.mark.long)])
 @pytest.mark.parametrize("scoring", [Scoring.FAIR, pytest.param(Scoring.REFERENCE, marks=pytest.mark.long)])
 def test_a_sound_run_of_ours_has_no_fault(scoring: Scoring, as_similarity: bool, tmp_path: Path) -> None:
     found = audit(our_log(random_losses(), scoring, as_similarity=as_similarity).write(tmp_path), lambda: LABELS)

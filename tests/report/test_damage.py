@@ -43,7 +43,11 @@ def damaged(logs: Path, kind: str, changes: dict[str, Any]) -> Path:
     return results
 
 
-@pytest.mark.parametrize("words", WORDS, ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [pytest.param(words, marks=pytest.mark.long) if "html" in words else words for words in WORDS],
+    ids=" ".join,
+)
 @pytest.mark.parametrize(
     ("kind", "changes"),
     [

@@ -40,7 +40,15 @@ def counted(task: str, n: int, noise: Noise, n_models: int) -> tuple[Counter[Any
     return found, measured
 
 
-@pytest.mark.parametrize("noise", [m for m in MODELS if m.name in ("independent", "all")], ids=lambda m: m.name)
+@pytest.mark.parametrize(
+    "noise",
+    [
+        pytest.param(m, marks=[] if m.name == "all" else pytest.mark.long)
+        for m in MODELS
+        if m.name in ("independent", "all")
+    ],
+    ids=lambda m: m.name,
+)
 @pytest.mark.parametrize("task", BABYVLM)
 def test_a_model_that_sees_nothing_has_no_gain(task: str, noise: Noise) -> None:
     n_models = 12

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SHARES = {"labeled_s": 0.4, "vtwt": 0.6, "baby_winoground": 0.2, "saycam_caption": 0.15}
 UNITS = {"labeled_s": 220, "vtwt": 120, "baby_winoground": 60, "saycam_caption": 48}
+N_FILLERS = 6
 EVIL = '<script>alert(1)</script>"onload="alert(2)\'{{ 7 * 7 }}&amp;'
 
 
@@ -63,19 +64,19 @@ def seen(text: str) -> Seen:
     return parser
 
 
-def all_of(root: Path) -> Path:
+def all_of(root: Path, units: dict[str, int] = UNITS) -> Path:
     """Runs of every kind: models, a series of checkpoints, controls, one above chance, demo data, one cut short."""
     better = {task: share + 0.2 for task, share in SHARES.items()}
-    write_run(root, "lab/good", drawn(1, better, UNITS), date="20260102_120000")
-    write_run(root, "lab/weak", drawn(2, SHARES, UNITS), ties={"vtwt": [3]})
-    write_run(root, "lab/odd", drawn(3, SHARES, UNITS), nonfinite={"vtwt": [1, 2]})
+    write_run(root, "lab/good", drawn(1, better, units), date="20260102_120000")
+    write_run(root, "lab/weak", drawn(2, SHARES, units), ties={"vtwt": [3]})
+    write_run(root, "lab/odd", drawn(3, SHARES, units), nonfinite={"vtwt": [1, 2]})
     for i, step in enumerate((500, 1000, 2000), 4):
         shares = {task: share + 0.04 * i for task, share in SHARES.items()}
-        write_run(root, f"lab/small/checkpoint-{step}", drawn(i, shares, UNITS))
+        write_run(root, f"lab/small/checkpoint-{step}", drawn(i, shares, units))
     write_run(
         root,
         "lab/weak",
-        drawn(7, SHARES | {"vtwt": 0.9}, UNITS),
+        drawn(7, SHARES | {"vtwt": 0.9}, units),
         date="20260301_120000",
         control="blind",
     )
@@ -405,8 +406,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from babycli.cli import main
 
     folder = tmp_path_factory.mktemp("page")
-    logs, path = all_of(folder / "logs"), folder / "page.html"
-    for i in range(12):
+    few_items = UNITS | {"vtwt": 40, "baby_winoground": 20, "saycam_caption": 16}  # a browser takes long over many
+    logs, path = all_of(folder / "logs", few_items), folder / "page.html"
+    for i in range(N_FILLERS):
         write_run(logs, f"filler/{i}", drawn(20 + i, {"vtwt": 0.3 + i / 20}, {"vtwt": 60}))
     rising = {"labeled_s": {"acc": [float(i % 10 <= i // 20) for i in range(220)]}}  # so that each colour is there
     write_run(logs, "lab/rising", rising)
@@ -464,7 +466,7 @@ def test_the_keyboard_sorts_too(browser: Browser, written: Path) -> None:
 def test_models_can_be_found_and_intervals_shown(browser: Browser, written: Path) -> None:
     with opened(browser, written) as found:
         found.page.locator('input[type="search"]').fill("FILLER")
-        assert len(found.page.evaluate(SHOWN)) == 12
+        assert len(found.page.evaluate(SHOWN)) == N_FILLERS
         interval = found.page.locator("#part1-table td i:visible")
         assert interval.count() == 0
         found.page.locator("input.wide").first.check()

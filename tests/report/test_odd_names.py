@@ -61,7 +61,9 @@ def test_a_dollar_is_no_formula_in_a_plot(logs: Path, tmp_path: Path, babycli: B
 
 
 @pytest.mark.parametrize("name", ["\udcff", ESCAPE, "\U0001f600 \u6f22", "x" * 20_000, "_x"])
-@pytest.mark.parametrize("words", ["", "--by word", "--compare a b"])
+@pytest.mark.parametrize(
+    "words", ["", *(pytest.param(words, marks=pytest.mark.long) for words in ("--by word", "--compare a b"))]
+)
 def test_any_name_is_drawn(name: str, words: str, logs: Path, tmp_path: Path, babycli: Babycli) -> None:
     log(logs, f"a{name}", name, "b")
     ran = babycli("report", logs, *words.split(), "--plot", tmp_path / "plot.png")
@@ -71,7 +73,7 @@ def test_any_name_is_drawn(name: str, words: str, logs: Path, tmp_path: Path, ba
 
 
 @pytest.mark.parametrize("name", ["9" * 5000, "v²", "checkpoint-" + "1" * 400, "٣" * 20])
-@pytest.mark.parametrize("form", ["table", "csv", "html"])
+@pytest.mark.parametrize("form", ["table", *(pytest.param(form, marks=pytest.mark.long) for form in ("csv", "html"))])
 def test_digits_are_no_trouble(name: str, form: str, logs: Path, tmp_path: Path, babycli: Babycli) -> None:
     log(logs, name, "checkpoint-20", "checkpoint-100")
     ran = babycli("report", logs, "--format", form, "--plot", tmp_path / "plot.svg")

@@ -517,7 +517,14 @@ def test_a_kind_of_group_that_no_run_has_names_the_tasks_that_have_it(
 
 
 @pytest.mark.parametrize(
-    "words", [(), ("--by", "shade"), ("--by", "session"), ("--compare", "lab/good", "lab/bad")], ids=" ".join
+    "words",
+    [
+        (),
+        pytest.param(("--by", "shade"), marks=pytest.mark.long),
+        ("--by", "session"),
+        ("--compare", "lab/good", "lab/bad"),
+    ],
+    ids=" ".join,
 )
 def test_everything_can_be_drawn(words: tuple[str, ...], logs: Path, tmp_path: Path, babycli: Babycli) -> None:
     ran = babycli("report", logs, *words, "--plot", tmp_path / "f.svg")
@@ -618,7 +625,11 @@ WORDS: list[tuple[str, ...]] = [
 ]
 
 
-@pytest.mark.parametrize("words", WORDS, ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [words if words[-1] in ("json", "html") else pytest.param(words, marks=pytest.mark.long) for words in WORDS],
+    ids=" ".join,
+)
 def test_a_report_is_the_same_where_only_logs_know_the_tasks(
     words: tuple[str, ...], logs: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -356,7 +356,7 @@ def test_months_hold_the_trials_of_their_sessions(tmp_path: Path) -> None:
     assert sum(month.n_trials for month in months) == 967
 
 
-@pytest.mark.parametrize("n_months", [3, 12, 13, 40, 200])
+@pytest.mark.parametrize("n_months", [12, 200, *(pytest.param(n, marks=pytest.mark.long) for n in (3, 13, 40))])
 def test_the_names_of_months_do_not_overlap(n_months: int, tmp_path: Path, babycli: Babycli) -> None:
     sessions = [f"S_{2012 + i % n_months // 12}{1 + i % n_months % 12:02}01_{i:04}" for i in range(967)]
     long = "lab/a-long-name-of-a-model-that-tells-of-all-its-settings-and-more/checkpoint-100000"
