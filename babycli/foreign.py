@@ -100,18 +100,33 @@ def import_file(path: Path, kind: type[BabycliError] = ModelError) -> ModuleType
 def explained(what: str, file: Path | None, kind: type[BabycliError] = ModelError) -> Iterator[None]:
     """Turns any exception of foreign code into ``kind``, saying that ``what`` failed and at which line of ``file``."""
     try:
-        yield
+        with kept_place():
+            yield
     except BabycliError:
         raise
     except ModuleNotFoundError as error:
         raise kind(f"{what}: {error}", f"pip install {error.name}") from error
     except UnfitFileError as error:
         raise kind(f"{what}: {error.strerror}") from error
-    except Exception as error:
-        if type(error).__name__ == "OutOfMemoryError":  # torch's; the evaluation says what to do about it
-            raise
+    except BaseException as error:  # also that of sys.exit(), and of a library in Rust that panics
+        if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "OutOfMemoryError":
+            raise  # the latter is torch's; the evaluation says what to do about it
         text = first_line(error, "no message")
         raise kind(f"{what}: {type(error).__name__}: {text}{_place(error, file)}") from error
+
+
+@contextlib.contextmanager
+def kept_place() -> Iterator[None]:
+    """Comes back to the current folder, which foreign code may leave: the paths of data and logs may begin there."""
+    try:
+        place = os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:  # it has been removed: nothing begins there
+        place = ""
+    try:
+        yield
+    finally:
+        if place:
+            os.chdir(place)
 
 
 def is_own(thing: object) -> bool:

@@ -17,7 +17,8 @@ trusts it: a wrong number of answers, text for numbers or a loss for a log-proba
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from inspect import Parameter, getdoc, getsourcefile, isclass, signature
 from pathlib import Path
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 GROUP = "babycli.models"
 SCORERS: tuple[Scores, ...] = ("loglikelihood", "similarity")
 METHODS = (*SCORERS, "match", "generate")
+MOST = 1_000_000  # pictures or turns that a class may say it takes
 ROUNDING = 1e-3  # by which a log-probability may exceed 0 in half precision
 
 
@@ -73,7 +75,8 @@ class PluginModel(Model):
     def render(self, context: Context) -> str:
         if not hasattr(self._own, "render"):
             return _words_of(self._prompt(context))
-        rendered = self._call("render", self._prompt(context))
+        with self._explained("render"):
+            rendered = self._own.render(self._prompt(context))
         if not isinstance(rendered, str):
             raise ModelError(f"{self.info.source}: render must return text, not {rendered!r}")
         return rendered
@@ -112,12 +115,14 @@ class PluginModel(Model):
     def loglikelihood(self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> list[Loglikelihood]:
         asked = cast(Sequence[Words], tokens)
         images, prompts, texts = self._images(pictures), [t.prompt for t in asked], [t.text for t in asked]
-        return [self._loglikelihood(x) for x in self._answers("loglikelihood", len(texts), images, prompts, texts)]
+        answers = self._answers("loglikelihood", len(texts), images, prompts, texts)
+        with self._explained("loglikelihood"):
+            return [self._loglikelihood(answer) for answer in answers]
 
     def _loglikelihood(self, answer: Any) -> Loglikelihood:
         if isinstance(answer, Loglikelihood):
             return answer
-        if isinstance(answer, str) or not hasattr(answer, "__iter__"):
+        if not _is_list(answer):
             raise self._refusal("loglikelihood", answer, "a list of numbers for each text, its log-probabilities")
         logprobs = tuple(self._number("loglikelihood", x) for x in answer)
         if any(x > ROUNDING for x in logprobs):
@@ -127,13 +132,16 @@ class PluginModel(Model):
     def similarity(self, pictures: Sequence[Pictures], tokens: Sequence[Tokens]) -> list[Similarity]:
         asked = cast(Sequence[Words], tokens)
         images, texts = self._images(pictures), [filled(_words_of(t.prompt), t.text) for t in asked]
-        answers = self._answers("similarity", len(texts), images, texts)
-        return [Similarity(self._number("similarity", answer)) for answer in answers]
+        return self._similarities("similarity", images, texts)
 
     def match(self, pairs: Sequence[Pictures]) -> list[Similarity]:
         images, others = ([pair[i].data for pair in pairs] for i in (0, 1))
-        answers = self._answers("match", len(pairs), images, others)
-        return [Similarity(self._number("match", answer)) for answer in answers]
+        return self._similarities("match", images, others)
+
+    def _similarities(self, method: str, images: list[Any], others: list[Any]) -> list[Similarity]:
+        answers = self._answers(method, len(others), images, others)
+        with self._explained(method):
+            return [Similarity(self._number(method, answer)) for answer in answers]
 
     def generate(
         self, pictures: Sequence[Pictures], tokens: Sequence[Tokens], max_new_tokens: int, keeps: bool = False
@@ -145,18 +153,19 @@ class PluginModel(Model):
                 raise self._refusal("generate", answer, "a text for each image")
         return [Text(answer, (), True) for answer in answers]
 
-    def _call(self, method: str, *args: Any) -> Any:
-        with explained(f"{self.info.source}: {method} failed", self._file):
-            return getattr(self._own, method)(*args)
+    def _explained(self, method: str) -> contextlib.AbstractContextManager[None]:
+        return explained(f"{self.info.source}: {method} failed", self._file)
 
     def _answers(self, method: str, n: int, *args: Any) -> list[Any]:
         """Calls a method, and gives its ``n`` answers. Raises ModelError for any other number, or for no list."""
-        returned = self._call(method, *args)
-        if isinstance(returned, str) or not hasattr(returned, "__iter__"):
-            raise self._refusal(method, returned, f"a list of {n}")
-        answers = list(returned)
+        with self._explained(method):  # what a generator does comes only now
+            returned = getattr(self._own, method)(*args)
+            if not _is_list(returned):
+                raise self._refusal(method, returned, f"a list of {n}")
+            answers = list(itertools.islice(returned, n + 1))  # it may have no end
         if len(answers) != n:
-            raise ModelError(f"{self.info.source}: {method} returned {len(answers)} answers for {n} requests")
+            found = "more" if len(answers) > n else len(answers)
+            raise ModelError(f"{self.info.source}: {method} returned {found} answers for {n} requests")
         return answers
 
     def _number(self, method: str, value: Any) -> float:
@@ -167,7 +176,8 @@ class PluginModel(Model):
         raise self._refusal(method, value, "numbers")
 
     def _refusal(self, method: str, returned: Any, expected: str) -> ModelError:
-        shown = repr(returned)
+        with self._explained(method):
+            shown = repr(returned)
         shown = shown if len(shown) <= 60 else shown[:57] + "..."
         return ModelError(
             f"{self.info.source}: {method} returned {shown}; expected is {expected}",
@@ -334,15 +344,21 @@ def _abilities(user_class: _UserClass) -> Abilities:
 
 def _bound(user_class: _UserClass, name: str) -> int | None:
     value = getattr(user_class.own_class, name, 1)
-    if value is None or (isinstance(value, int) and value >= 1):
+    if value is None or (isinstance(value, int) and 1 <= value <= MOST):
         return value
-    raise ModelError(f"{user_class.source}: {name} is {value!r}; expected is a whole number from 1 on, or None for any")
+    raise ModelError(
+        f"{user_class.source}: {name} is {value!r:.80}; expected is a whole number from 1 to {MOST:,}, or None for any"
+    )
 
 
 def _own_prompts(user_class: _UserClass) -> dict[str, str]:
     prompts = getattr(user_class.own_class, "prompts", {})
-    if not isinstance(prompts, dict) or not all(isinstance(x, str) for pair in prompts.items() for x in pair):
-        raise ModelError(f"{user_class.source}: prompts is {prompts!r}; expected is a dict of task names and texts")
+    if not isinstance(prompts, dict) or not all(
+        isinstance(x, str) and _is_unicode(x) for pair in prompts.items() for x in pair
+    ):
+        raise ModelError(
+            f"{user_class.source}: prompts is {prompts!r:.200}; expected is a dict of task names and texts"
+        )
     return prompts
 
 
@@ -358,6 +374,11 @@ FAMILY = Family(
     has_checkpoints=False,
     takes_any_argument=True,
 )
+
+
+def _is_list(value: object) -> bool:
+    """Tells whether a value is a list, an array or a generator: what has no order, or gives keys or bytes, is none."""
+    return hasattr(value, "__iter__") and not isinstance(value, str | bytes | bytearray | Mapping | Set)
 
 
 def _is_unicode(text: str) -> bool:

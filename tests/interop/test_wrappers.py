@@ -504,6 +504,10 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         wrapper(init="raise SystemExit('spam')  # here"),
         ["LINE", "constructing Mine raised SystemExit: spam"],
     ),
+    "it panics": (
+        wrapper("raise type('PanicException', (BaseException,), {})('spam')  # here"),
+        ["LINE", "its loglikelihood raised PanicException: spam"],
+    ),
     "loglikelihood raises": (wrapper(RAISES), ["LINE", "its loglikelihood raised ValueError: spam"]),
     "generate_until raises": (wrapper(generate_until=RAISES), ["LINE", "its generate_until raised ValueError: spam"]),
     "an operation is missing": (
@@ -573,6 +577,13 @@ def test_a_line_of_a_file_that_is_named_from_here(
     assert_explained(babycli("models", "show", "lmms:mine.py"), 5, "mine.py:3: importing it raised KeyError")
     Path("mine.py").write_text("\nx = (\n")
     assert_explained(babycli("models", "show", "lmms:./mine.py"), 5, "mine.py:2: importing it raised SyntaxError")
+
+
+def test_it_may_leave_the_current_folder(runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    leave = "import os; os.chdir('/')"
+    assert runs(wrapper(f"{leave}\n{ONE_LOSS}", init=leave, head=leave), "--output-path", "logs").code == 0
+    assert len(runs.samples()) == 4
 
 
 def test_what_may_mend_it(runs: Runs) -> None:

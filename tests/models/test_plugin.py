@@ -357,7 +357,7 @@ def test_whose_a_picture_is_can_be_told(tmp_path: Path) -> None:
 def test_a_bound_must_be_a_whole_number(attribute: str, value: str, evaluate: Evaluate, tmp_path: Path) -> None:
     code = SEVERAL.format(**{"images": 1, "turns": 1} | {attribute: value})
     ran = evaluate("--model", write(tmp_path / "several.py", code))
-    assert_explained(ran, 5, "several.py", f"max_{attribute} is {value}", "whole number from 1 on, or None")
+    assert_explained(ran, 5, "several.py", f"max_{attribute} is {value}", "whole number from 1 to 1,000,000, or None")
 
 
 # ---------------------------------------------------------------- two pictures
@@ -406,6 +406,8 @@ def of(method: str, body: str) -> str:
 
 
 LOGLIKELIHOOD = "loglikelihood(self, images, prompts, texts)"
+SIMILARITY = "similarity(self, images, texts)"
+PANIC = "raise type('PanicException', (BaseException,), {})('as libraries in Rust do')"
 WRONG: dict[str, tuple[str, list[str]]] = {
     "no method": (
         "class Mine:\n    def score(self): ...\n",
@@ -419,6 +421,28 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     "nothing": (of(LOGLIKELIHOOD, "pass"), ["None", "a list of 4"]),
     "one text": (of("similarity(self, images, texts)", "return 'abcd'"), ["'abcd'", "a list of 4"]),
     "pairs for numbers": (of("similarity(self, images, texts)", "return [(1, 2)] * len(texts)"), ["(1, 2)", "numbers"]),
+    "keys for numbers": (of(SIMILARITY, "return dict.fromkeys(range(len(texts)), 0.5)"), ["{0: 0.5", "a list of 4"]),
+    "numbers in no order": (of(SIMILARITY, "return {float(i) for i in range(4)}"), ["{0.0", "a list of 4"]),
+    "bytes for numbers": (of(SIMILARITY, "return bytes(len(texts))"), ["b'", "a list of 4"]),
+    "answers without an end": (
+        of(SIMILARITY, "import itertools; return itertools.repeat(0.5)"),
+        ["more answers for 4 requests"],
+    ),
+    "a generator raises": (
+        of(SIMILARITY, "yield 0.5; raise KeyError('spam')"),
+        ["KeyError", "spam", "mine.py, line 5"],
+    ),
+    "a number raises": (
+        of(SIMILARITY, "return [type('N', (), {'__float__': lambda own: 1 / 0})() for _ in texts]"),
+        ["ZeroDivisionError", "mine.py, line 5"],
+    ),
+    "it ends the program": (of(LOGLIKELIHOOD, "raise SystemExit"), ["SystemExit", "mine.py, line 5"]),
+    "it ends the program as it is made": (
+        of("loglikelihood(self)", "...").replace("): ...", "): raise SystemExit(0)"),
+        ["cannot make a Mine", "SystemExit: 0"],
+    ),
+    "it ends the program as it is imported": ("import sys\nsys.exit('done')\n", ["SystemExit: done"]),
+    "it panics": (of(LOGLIKELIHOOD, PANIC), ["PanicException", "mine.py, line 5"]),
     "it raises": (of(LOGLIKELIHOOD, "raise KeyError('spam')"), ["KeyError", "spam", "mine.py, line 5"]),
     "a wrong signature": (of("similarity(self, images)", "return [1.0]"), ["similarity failed", "TypeError"]),
     "it cannot be made": (of(LOGLIKELIHOOD, "pass").replace("dtype)", "dtyp)"), ["cannot make a Mine", "dtype"]),
@@ -427,6 +451,14 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     "prompts are no dict": (
         TEXT_LENGTH.replace("class Mine:", "class Mine:\n        prompts = 3"),
         ["prompts", "dict"],
+    ),
+    "half a character in its prompts": (
+        TEXT_LENGTH.replace("class Mine:", "class Mine:\n        prompts = {'labeled_s': '\\ud800'}"),
+        ["prompts", "'\\ud800'"],
+    ),
+    "more pictures than can be written down": (
+        TEXT_LENGTH.replace("class Mine:", "class Mine:\n        max_images = 10**400"),
+        ["max_images is 1000", "from 1 to 1,000,000"],
     ),
     "several classes": ("class A: ...\nclass B: ...\n", ["A, B"]),
     "no class": ("x = 1\n", ["none"]),
@@ -438,6 +470,17 @@ def test_wrong_classes(case: str, evaluate: Evaluate, tmp_path: Path) -> None:
     code, names = WRONG[case]
     ran = evaluate("--model", write(tmp_path / "mine.py", code))
     assert_explained(ran, 5, "mine.py", *names)
+
+
+def test_it_may_leave_the_current_folder(evaluate: Evaluate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is imported, made and asked: the paths of the command line still begin where the command was given."""
+    monkeypatch.chdir(tmp_path)
+    leave = f"__import__('os').chdir({str(REPOSITORY)!r})"
+    code = of(LOGLIKELIHOOD, f"{leave}; return [[-1.0]] * len(texts)").replace("): ...", f"): {leave}")
+    write(tmp_path / "mine.py", f"{leave}\n{dedent(code)}")
+    ran = evaluate("--model", "mine.py", "--output-path", "logs", "--tasks", "vtwt")
+    assert ran.code == 0, ran.err
+    assert len(samples(tmp_path / "logs", "vtwt")) == 1
 
 
 def test_wrong_captions(evaluate: Evaluate, tmp_path: Path) -> None:

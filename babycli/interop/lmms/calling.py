@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from babycli.errors import ModelError, UnfitFileError
+from babycli.foreign import kept_place
 from babycli.interop.lmms.stand_in import PACKAGE, Provided
 from babycli.wording import first_line
 
@@ -34,10 +35,13 @@ def foreign(file: Path, provided: Provided, module: ModuleType, what: str) -> It
 @contextlib.contextmanager
 def explained(file: Path, provided: Provided | None, what: str) -> Iterator[None]:
     try:
-        yield
+        with kept_place():
+            yield
     except UnfitFileError as error:
         raise ModelError(f"cannot read {error.filename}: {error.strerror}") from error
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # also that of sys.exit(), and of a library in Rust that panics
+        if isinstance(error, KeyboardInterrupt):
+            raise
         raise _explain(error, file, provided, what) from error
 
 
