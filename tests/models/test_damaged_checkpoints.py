@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -78,6 +79,27 @@ def test_a_pickle(what: str, evaluate: Evaluate, tmp_path: Path) -> None:
     spoil, why = PICKLES[what]
     spoil(write_checkpoint(tmp_path / "model", WORDS))
     assert_explained(evaluate("--model", tmp_path / "model"), 5, "pytorch_model.bin", why)
+
+
+SHAPES: dict[str, tuple[Callable[[Path], Path], list[int]]] = {
+    "more sizes than any tensor has": (lambda folder: write_checkpoint(folder, WORDS), [1] * 65),
+    "nothing, of a size beyond all numbers": (lambda folder: write_checkpoint(folder, WORDS), [0, 2**62, 2**62]),
+    "the same where transformers reads": (lambda folder: write_hf(folder, "idefics3"), [0, 2**62, 2**62]),
+}
+
+
+@pytest.mark.parametrize("what", SHAPES)
+def test_a_shape(what: str, evaluate: Evaluate, tmp_path: Path) -> None:
+    """Safetensors checks no more than that the file holds as many numbers as a shape says."""
+    write, shape = SHAPES[what]
+    file = write(tmp_path / "model") / "model.safetensors"
+    content = file.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    n_bytes, n_more = len(content) - end, 4 * math.prod(shape)
+    odd = {"dtype": "F32", "shape": shape, "data_offsets": [n_bytes, n_bytes + n_more]}
+    header = json.dumps(json.loads(content[8:end]) | {"odd": odd}).encode()
+    file.write_bytes(len(header).to_bytes(8, "little") + header + content[end:] + bytes(n_more))
+    assert_explained(evaluate("--model", file.parent), 5, file, "no weight has the shape of odd")
 
 
 def test_a_lightning_checkpoint_is_looked_through_too(evaluate: Evaluate, tmp_path: Path) -> None:

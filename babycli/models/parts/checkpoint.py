@@ -27,7 +27,7 @@ from babycli.files import file_digest, open_whole, read_file
 from babycli.models.parts.lfs import check_fetched
 from babycli.models.parts.pickles import check_pickles
 from babycli.models.parts.unchanged import note_hashed
-from babycli.wording import all_of, first_line, listed, one_line
+from babycli.wording import all_of, first_line, listed, one_line, shortened
 
 # Keys under which training programs keep the weights, one level down.
 _LEVELS = ("teacher", "state_dict", "model_state_dict", "model", "module")
@@ -41,6 +41,7 @@ MAX_LAYERS = 1_000
 _DEPTH = re.compile(r"(?:^|_)(?:layers|n_layer|depths?|num_layer)$")
 _FLOATS = ("float32", "bfloat16", "float16", "float64")
 _WHOLE = re.compile(r"(?:u?int\d+|bool|[IU]\d+|BOOL)$")  # torch's names, and those of safetensors
+_MOST_DIMENSIONS, _MOST_NUMBERS = 64, 2**63  # of a tensor of torch
 _SAFETENSORS_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"} | {
     "F8_E4M3": "float8_e4m3fn",
     "F8_E5M2": "float8_e5m2",
@@ -100,6 +101,7 @@ def read_weights(files: Iterable[Path], merged: bool = True) -> dict[str, Tensor
         if merged:
             check_merged(loaded, file)
         check_formats({name: str(tensor.dtype).removeprefix("torch.") for name, tensor in loaded.items()}, file)
+        _check_shapes({name: tensor.shape for name, tensor in loaded.items()}, file)
         weights.update(loaded)
     return unwrapped(weights)
 
@@ -127,9 +129,10 @@ def look_into(files: Iterable[Path]) -> Stored:
     n_numbers = 0
     for file in files:
         if file.suffix == ".safetensors":
-            for name, seen in _look_into_safetensors(file).items():
-                dtypes[name] = seen.dtype
-                n_numbers += math.prod(seen.shape)
+            seen = _look_into_safetensors(file)
+            _check_shapes({name: weight.shape for name, weight in seen.items()}, file)
+            dtypes.update({name: weight.dtype for name, weight in seen.items()})
+            n_numbers += sum(math.prod(weight.shape) for weight in seen.values())
         else:
             read = _read_pickle(file, "meta")
             dtypes.update({name: str(w.dtype).removeprefix("torch.") for name, w in read.weights.items()})
@@ -178,6 +181,16 @@ def check_formats(dtypes: Mapping[str, str], place: Path) -> None:
             f"{place} stores {len(odd)} of {len(dtypes)} weights in a format that is not read here: {listed(odd, 2)}",
             f"save them as one of {', '.join(_FLOATS)}",
         )
+
+
+def _check_shapes(shapes: Mapping[str, Sequence[int]], file: Path) -> None:
+    """Checks that torch can count in every shape, also in one that is said to be empty. Raises ModelError."""
+    for name, shape in shapes.items():
+        if len(shape) > _MOST_DIMENSIONS or math.prod(size or 1 for size in shape) >= _MOST_NUMBERS:
+            raise ModelError(
+                f"{file}: no weight has the shape of {shortened(name, 80)}: {shortened(str(tuple(shape)), 80)}",
+                "copy the file anew from where it was saved",
+            )
 
 
 def _read_safetensors(file: Path) -> dict[str, Tensor]:
