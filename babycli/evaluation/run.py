@@ -35,6 +35,7 @@ from babycli.evaluation.timings import PHASES, Phase, Timings
 from babycli.evaluation.trials import trials_of
 from babycli.evaluation.under_way import UnderWay
 from babycli.logs.answers import Answered, Key
+from babycli.logs.fields import mapping
 from babycli.logs.identity import Identity
 from babycli.logs.run_name import name_of
 from babycli.logs.runlog import RunLog, log_name, new_folder, rename_run
@@ -129,7 +130,7 @@ class ModelRun:
             batching = self._batching(spec.device, log.provenance)
             session: dict[str, Any] = {"start": started, "device": spec.device, "n_processes": processes.n}
             session["libraries"] = about["libraries"]
-            self._say_updates(log.provenance.get("libraries"), about["libraries"])
+            self._say_updates(log.provenance, about["libraries"])
             if processes.is_first:
                 log.write_provenance(
                     start=log.provenance.get("start", started),
@@ -252,16 +253,13 @@ class ModelRun:
             except OutputError as error:  # the run itself has lost nothing
                 self._note(error.message)
 
-    def _say_updates(self, begun_with: Any, now: Mapping[str, str]) -> None:
-        """Tells which libraries have changed since the run began; those that scores depend on are a conflict before."""
-        if isinstance(begun_with, dict):
-            changed = [
-                f"{name} {version} (now {now.get(name)})"
-                for name, version in begun_with.items()
-                if version != now.get(name)
-            ]
-            if changed:
-                self._note(f"the run was begun with {listed(changed)}")
+    def _say_updates(self, run: Mapping[str, Any], now: Mapping[str, str]) -> None:
+        """Tells which libraries have changed since any session; those that scores depend on are a conflict before."""
+        logged = [mapping(part.get("libraries")) for part in (run, *run.get("sessions", []))]
+        others = [pair for libraries in logged for pair in libraries.items() if pair[1] != now.get(pair[0])]
+        if others:
+            changed = dict.fromkeys(f"{name} {version} (now {now.get(name)})" for name, version in others)
+            self._note(f"the run was begun with {listed(changed)}")
 
     def _say_damaged(self, lines: Sequence[str]) -> None:
         if lines:

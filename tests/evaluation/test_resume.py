@@ -524,10 +524,13 @@ def test_other_libraries_are_said(linked: Path, babycli: Babycli, small: Path, m
     folder = interrupted(babycli, monkeypatch, 4, "--model", small, *FEW)
     run = read_json(folder / "run.json")
     run["libraries"] |= {"python": "3.9.1", "accelerate": "0.1"}
+    run["sessions"][0]["libraries"] |= {"python": "3.9.1", "numpy": "1.2"}  # the session after it had numpy as now
     (folder / "run.json").write_text(json.dumps(run))
     ran = babycli("eval", "--model", small, *FEW)
     assert ran.code == 0, ran.err
-    assert re.search(r"note: the run was begun with python 3\.9\.1 \(now 3.*\), accelerate 0\.1 \(now ", ran.err)
+    said = r"note: the run was begun with python 3\.9\.1 \(now 3.*\), accelerate 0\.1 \(now .*\), numpy 1\.2 \(now "
+    assert re.search(said, ran.err)
+    assert ran.err.count("3.9.1") == 1
 
 
 @pytest.mark.parametrize(
