@@ -92,6 +92,8 @@ def make_rows(runs: Sequence[Run]) -> list[TableRow]:
     # Runs may have the weights in common, and differ in the code that read them, or in the ways of answering.
     names = [label_of(row[0], names.count(n) > 1) for n, row in zip(names, merged, strict=True)]
     labels = [f"{n} {row[0].date}" if names.count(n) > 1 else n for n, row in zip(names, merged, strict=True)]
+    # A copy of a run has its name and its date, and runs on two machines may begin in one second.
+    labels = [f"{n} {row[0].path}" if labels.count(n) > 1 else n for n, row in zip(labels, merged, strict=True)]
     rows = [TableRow(printable(label), tuple(row), row[0].shown) for label, row in zip(labels, merged, strict=True)]
     return sorted(
         rows, key=lambda row: (natural_order(row.runs[0].model), row.runs[0].args, row.control, row.runs[0].date)

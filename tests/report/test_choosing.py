@@ -182,6 +182,18 @@ def test_a_task_that_was_run_again_with_equal_numbers_is_in_one_row(tmp_path: Pa
     assert len({r["label"] for r in json.loads(babycli("report", tmp_path, "--all-runs", "--format", "json").out)}) == 3
 
 
+@pytest.mark.parametrize("words", [(), ("--all-runs",)])
+def test_a_copy_of_a_run_is_told_by_its_place(words: tuple[str, ...], tmp_path: Path, babycli: Babycli) -> None:
+    """Name and date are those of the run; so may be those of two runs on two machines, with other numbers."""
+    place = write_run(tmp_path / "one", "lab/a", drawn(1, {"vtwt": 0.6}))
+    other = write_run(tmp_path / "two", "lab/a", drawn(1 if words else 2, {"vtwt": 0.6}))
+    ran = babycli("report", tmp_path, "--format", "json", *words)
+    assert ran.code == 0, ran.err
+    assert [row["label"] for row in json.loads(ran.out)] == [f"lab/a 20260101_120000 {path}" for path in (place, other)]
+    folders = (place.parent, other.parent)
+    assert "lab/a" in babycli("report", tmp_path, "--compare", *folders, *words).out
+
+
 def test_a_run_of_which_one_number_is_another_stays_whole(tmp_path: Path, babycli: Babycli) -> None:
     values, other = drawn(1, {"vtwt": 0.6, "labeled_s": 0.4}), drawn(3, {"vtwt": 0.5})
     write_run(tmp_path, "lab/a", values)
