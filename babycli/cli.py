@@ -136,8 +136,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return end.code if isinstance(end.code, int) else ExitCode.DONE
         except BabycliError as error:
             say(f"babycli: {without_middle(error.message)}")
-            if error.mend:
-                say(f"  mend: {without_middle(error.mend)}")
+            mend = _mend_of_limit(error) or error.mend
+            if mend:
+                say(f"  mend: {without_middle(mend)}")
             return int(error.exit_code)
         except UnfitFileError as error:
             say(f"babycli: cannot read {error.filename}: {error.strerror}")
@@ -163,6 +164,12 @@ def _limit_of(error: BaseException) -> int | None:
         return errno.ENOMEM
     number = error.errno if isinstance(error, OSError) else None
     return number if number in LIMITS else None
+
+
+def _mend_of_limit(error: BabycliError) -> str:
+    """Gives the mend for an error that there is only because too many files were open; "" for any other."""
+    cause = error.__cause__
+    return LIMITS[cause.errno] if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE) else ""
 
 
 def _is_nowhere() -> bool:

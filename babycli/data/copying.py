@@ -23,7 +23,7 @@ from babycli.data.images import MAX_IMAGE_BYTES, ImageStore
 from babycli.data.problems import ProblemKind
 from babycli.data.workers import chunks, map_in_processes
 from babycli.errors import ChecksumError, DataError
-from babycli.files import clone, explained, locked, read_file
+from babycli.files import clone, explained, locked, raise_limit, read_file
 from babycli.wording import LinkMode
 
 CopyMode = Literal[LinkMode.COPY, LinkMode.HARDLINK, LinkMode.REFLINK]
@@ -192,7 +192,8 @@ def _has(place: Path, sha256: str) -> bool:
         status = place.lstat()
         is_own = stat.S_ISREG(status.st_mode) and status.st_size <= MAX_IMAGE_BYTES
         return is_own and hashlib.sha256(read_file(place)).hexdigest() == sha256
-    except OSError:
+    except OSError as error:
+        raise_limit(error)
         return False
 
 
@@ -219,6 +220,7 @@ def _put_all(work: _Work, bounds: tuple[int, int]) -> int:
             place.unlink(missing_ok=True)
             _put_image(work, name, place)
         except OSError as error:
+            raise_limit(error)
             raise _write_error(error, work.mode, place) from error
         if work.mode != LinkMode.COPY and not _has(place, work.sha256[name]):
             raise _changed(work.store.place(name))

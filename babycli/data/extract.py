@@ -22,7 +22,7 @@ from babycli.data.workers import chunks, map_in_processes
 from babycli.data.zip_entry import Member, unreadable_why
 from babycli.data.zips import MAX_MEMBER_BYTES, MemberError, ZipArchive
 from babycli.errors import DataError
-from babycli.files import explained, read_file
+from babycli.files import explained, raise_limit, read_file
 from babycli.wording import listed
 
 _CHUNK = 256  # members that one task unpacks
@@ -185,7 +185,8 @@ def _state(place: Path, member: Member) -> _State:
         if place.is_symlink() or not place.is_file() or place.stat().st_size != member.size_bytes:
             return "other"
         return "same" if zlib.crc32(read_file(place)) == member.crc32 else "other"
-    except OSError:
+    except OSError as error:
+        raise_limit(error)
         return "other"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -15,8 +16,9 @@ import pytest
 
 from babycli import __version__
 from babycli.commands import doctor
-from babycli.data import manifest
+from babycli.data import label_files, manifest
 from babycli.data.manifest import manifests, manifests_folder
+from babycli.errors import LIMITS
 from babycli.tasks import all_tasks
 from tests.conftest import REPOSITORY, Babycli
 
@@ -421,12 +423,29 @@ def test_a_home_of_nobody_is_a_name_like_any_other(
 def test_with_few_open_files_no_file_is_blamed(n: int, dataset: Path, downloads: Path, tmp_path: Path) -> None:
     """The work is done, or the limit is named."""
     shell = f'ulimit -n {n}; exec timeout -k 5 60 "$@"'
-    for words in (("data", "verify", "--data", dataset, "--full"), ("data", "manifest", downloads, "-o", "list")):
+    for words in (
+        ("data", "verify", "--data", dataset, "--full"),
+        ("data", "manifest", downloads, "-o", "list"),
+        ("data", "subset", "copy", "--data", dataset),
+    ):
         done = started(*words, shell=shell, cwd=tmp_path)
         if done.returncode:
             assert done.returncode == 3
             assert done.stderr.endswith("  mend: let a process open more files:  ulimit -n 1024\n")
             assert "Unreadable" not in done.stdout
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_an_error_that_names_a_file_tells_to_raise_a_limit_where_there_is_one(
+    number: int, downloads: Path, empty_folder: None, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, max_bytes: int) -> bytes:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(label_files, "read_file", refused)
+    ran = babycli("data", "labels", "--from", downloads / "labels")
+    assert ran.code == 3
+    assert ran.err.endswith(f"  mend: {LIMITS[number]}\n")
 
 
 @pytest.mark.parametrize("option", ["--limit", "--max-new-tokens", "--batch-check", "--batch-size"])
