@@ -14,6 +14,9 @@ for sure, unless zeros are the code of a plane of one colour.
 
 A picture in several scans (a progressive one) is read to its end marker in any case. There, more bytes are put behind
 every scan: they change a picture only where a scan needs more than it has.
+
+Data with arithmetic coding may leave out zeros at their end, so that some zeros are put first, more than those of a
+whole picture. A progressive one may leave out as many as half a picture lacks, and is only decoded.
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ from PIL import Image
 from babycli.data.jpeg import JpegBombError, JpegError
 
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
-_SOF_HUFFMAN = frozenset((0xC0, 0xC1, 0xC2))  # not those with arithmetic coding, which may leave out zeros
+_SOF_HUFFMAN = frozenset((0xC0, 0xC1, 0xC2))
+_SOF_ARITHMETIC = 0xC9  # not progressive
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SOS, _EOI, _DRI, _DHT = 0xDA, 0xD9, 0xDD, 0xC4
 _RST = frozenset(range(0xD0, 0xD8))
@@ -39,6 +43,8 @@ _END_OF_BLOCK = 0  # the symbol for "no more coefficients"
 _MORE_BYTES = 10  # libjpeg looks 7 bytes ahead, at most
 _MORE = b"\x00\x55" * (_MORE_BYTES // 2)
 _LONG_MORE = bytes(256) + b"\x55\x2a\x66" * 4096  # the zeros are what libjpeg itself takes for the block it is in
+_ARITHMETIC_MORE = bytes(32) + b"\x55\x2a\x66" * 32  # a whole picture leaves out up to 8 zeros, half of one hundreds
+_MAX_ARITHMETIC_BYTES = 1 << 16  # of a file, that Pillow reads: libjpeg must have the whole of it at once
 _PIECE_BYTES = 1024
 _SMALL_PIECE_BYTES = 8  # near the end
 _BAND_ROWS = 256
@@ -67,6 +73,7 @@ class _Coded:
     scans: tuple[_Scan, ...]
     zeros_are_plain: bool  # the code of a block that has one colour may begin with a zero
     is_huffman: bool
+    is_arithmetic: bool  # and not progressive
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +109,16 @@ def check_coded_data(content: bytes) -> None:
     One without an end marker is only decoded: where its data should end is not known.
     """
     coded = _find_coded(content)
-    if coded is None or not coded.is_huffman:
-        Image.open(io.BytesIO(content), formats=("JPEG",)).load()
-    elif not all(scan.is_in_order() for scan in coded.scans):
+    if coded is not None and not all(scan.is_in_order() for scan in coded.scans):
         raise JpegError("parts of its data are missing, or not in order")
-    elif len(coded.scans) > 1:
-        _check_scans(content, coded)
-    else:
+    if coded is not None and coded.is_huffman and len(coded.scans) == 1:
         _check_scan(content, coded.scans[0], coded.zeros_are_plain)
+    elif coded is not None and coded.is_huffman:
+        _check_scans(content, coded, _LONG_MORE)
+    elif coded is not None and coded.is_arithmetic:
+        _check_scans(content, coded, _ARITHMETIC_MORE, _MAX_ARITHMETIC_BYTES)
+    else:
+        Image.open(io.BytesIO(content), formats=("JPEG",)).load()
 
 
 def _check_scan(content: bytes, scan: _Scan, zeros_are_plain: bool) -> None:
@@ -135,13 +144,14 @@ def _check_scan(content: bytes, scan: _Scan, zeros_are_plain: bool) -> None:
         Image.open(io.BytesIO(content), formats=("JPEG",)).load()
 
 
-def _check_scans(content: bytes, coded: _Coded) -> None:
+def _check_scans(content: bytes, coded: _Coded, more: bytes, max_bytes: int | None = None) -> None:
     parts, at = [], 0
     for scan in coded.scans:
-        parts += [content[at : scan.end], _LONG_MORE]
+        parts += [content[at : scan.end], more]
         at = scan.end
     longer = b"".join([*parts, content[at:]])
-    if _digest_pixels(content) != _digest_pixels(longer):
+    digest = _digest_pixels(content)
+    if (max_bytes is None or len(longer) <= max_bytes) and digest != _digest_pixels(longer):
         raise JpegError("the data of a part end before the picture does", is_truncated=True)
 
 
@@ -161,7 +171,7 @@ def _find_coded(content: bytes) -> _Coded | None:
     n_all_restarts = 0
     start = interval = 0
     frame = n_restarts = None
-    is_huffman, zeros_are_plain = False, True
+    is_huffman, is_arithmetic, zeros_are_plain = False, False, True
     first_symbols: dict[int, int] = {}  # of the tables for AC coefficients: what a code of zeros alone means
     at = 2
     while match := _MARKER.search(content, at):
@@ -177,7 +187,7 @@ def _find_coded(content: bytes) -> _Coded | None:
             scans.append(_Scan(start, match.start(), bytes(restarts), n_restarts))
             start = 0
         if marker == _EOI:
-            return _Coded(tuple(scans), zeros_are_plain, is_huffman) if scans else None
+            return _Coded(tuple(scans), zeros_are_plain, is_huffman, is_arithmetic) if scans else None
         length = int.from_bytes(content[at : at + 2], "big")
         segment = content[at + 2 : at + length]
         at += length
@@ -186,7 +196,8 @@ def _find_coded(content: bytes) -> _Coded | None:
         elif marker == _DHT:
             first_symbols |= _read_first_symbols(segment)
         elif marker in _SOF:
-            is_huffman, frame = marker in _SOF_HUFFMAN, _read_frame(segment)
+            is_huffman, is_arithmetic = marker in _SOF_HUFFMAN, marker == _SOF_ARITHMETIC
+            frame = _read_frame(segment)
         elif marker == _SOS:
             start = at
             restarts.clear()
