@@ -14,13 +14,13 @@ import contextlib
 import functools
 import logging
 import os
-import re
 import threading
 import warnings
 from collections.abc import Iterator
 
 from PIL import Image, UnidentifiedImageError, features
 
+from babycli.data.beginnings import what_begins
 from babycli.data.cost import Watched, check_parts, check_work
 from babycli.data.images import ImageError
 from babycli.data.jpeg import MAX_PIXELS, JpegBombError, JpegError, check_scans, is_jpeg, jpeg_size
@@ -34,42 +34,6 @@ MAX_SIDE = 65_535  # the most that a JPEG can have; what a model does with a pic
 
 _WRITTEN = {"WEBP": "WebP", "JPEG2000": "JPEG 2000"}
 _FEATURES = {"WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}  # what some builds of Pillow lack
-# What a file is that Pillow does not know, for the message: where to look, for which bytes, and what they tell.
-_BEGINNINGS: tuple[tuple[int, re.Pattern[bytes], str], ...] = (
-    (0, re.compile(rb"\x89PNG"), "PNG"),
-    (0, re.compile(rb"GIF8"), "GIF"),
-    (0, re.compile(rb"II[*+]\x00|MM\x00[*+]"), "TIFF"),
-    (8, re.compile(rb"WEBP"), "WebP"),
-    (4, re.compile(rb"ftypavi[fs]"), "AVIF"),
-    (4, re.compile(rb"ftyp(hei|hev|mif1|msf1)"), "HEIC"),
-    (0, re.compile(rb"\x00\x00\x00\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"), "JPEG 2000"),
-    (0, re.compile(rb"\xff\x0a|\x00\x00\x00\x0cJXL \r\n\x87\n"), "JPEG XL"),
-    (0, re.compile(rb"8BPS"), "a Photoshop file"),
-    (0, re.compile(rb"\x00\x00[\x01\x02]\x00"), "an icon"),
-    (0, re.compile(rb"icns"), "an icon of macOS"),
-    (0, re.compile(rb"\x0a[\x00-\x05]\x01[\x01\x02\x04\x08]"), "PCX"),
-    (0, re.compile(rb"\x01\xda[\x00\x01][\x01\x02]"), "SGI"),
-    (0, re.compile(rb"DDS "), "DDS"),
-    (0, re.compile(rb"qoif"), "QOI"),
-    (0, re.compile(rb"\s*/\* XPM \*/"), "XPM"),
-    (0, re.compile(rb"\s*#define "), "XBM"),
-    (0, re.compile(rb"SIMPLE  ="), "FITS"),
-    (0, re.compile(rb"\x76\x2f\x31\x01"), "OpenEXR"),
-    (0, re.compile(rb"#\?(RADIANCE|RGBE)"), "Radiance HDR"),
-    (0, re.compile(rb"\xd7\xcd\xc6\x9a|\x01\x00\x00\x00.{36} EMF", re.DOTALL), "a Windows metafile"),
-    (0, re.compile(rb"\x89HDF\r\n"), "HDF5"),
-    (0, re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "a file of Microsoft Office, or Thumbs.db"),
-    (0, re.compile(rb"\x00\x00\x00\x01Bud1"), ".DS_Store, which macOS puts into folders"),
-    (0, re.compile(rb"\xc5\xd0\xd3\xc6"), "PostScript"),
-    (0, re.compile(rb"%PDF"), "PDF"),
-    (0, re.compile(rb"%!PS"), "PostScript"),
-    (0, re.compile(rb"PK\x03\x04"), "a zip"),
-    (0, re.compile(rb"\x00\x05\x16\x07"), "an AppleDouble file, which macOS puts beside the real one"),
-    (0, re.compile(rb"version https://git-lfs"), "a pointer of Git LFS; get the file itself:  git lfs pull"),
-    (0, re.compile(rb"\s*(<\?xml[^>]*>\s*)?<svg", re.IGNORECASE), "SVG"),
-    (0, re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE), "a web page"),
-    (4, re.compile(rb"ftyp"), "a video"),
-)
 
 _FORESEEN = (
     OSError,
@@ -159,10 +123,12 @@ def _open(content: bytes, path: str) -> Image.Image:
     try:
         image = Image.open(stream, formats=FORMATS[:2] if is_common else _formats())
     except UnidentifiedImageError as error:
-        what = _what(content)
+        what = what_begins(content)
         readable = [_WRITTEN.get(name, name) for name in _formats()]
         if what in readable:
-            detail = f"it begins as {what} does, and what should follow is missing or damaged"
+            detail = (
+                f"it begins as {what} does, and what should follow is missing, damaged or of a kind that is not read"
+            )
             raise ImageError(ProblemKind.UNDECODABLE, path, detail) from error
         detail = f"it is {what or 'none'}; formats that are read: {all_of(readable)}"
         raise ImageError(ProblemKind.NOT_AN_IMAGE, path, detail) from error
@@ -207,10 +173,6 @@ def _formats() -> tuple[str, ...]:
     is_there = {name: name in Image.OPEN for name in FORMATS}
     is_there |= {name: is_there[name] and bool(features.check(feature)) for name, feature in _FEATURES.items()}
     return tuple(name for name in FORMATS if is_there[name])
-
-
-def _what(content: bytes) -> str | None:
-    return next((what for at, pattern, what in _BEGINNINGS if pattern.match(content[at : at + 512])), None)
 
 
 def _check_size(width: int, height: int, path: str) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from babycli.data.beginnings import ARCHIVES, what_begins
 from babycli.data.images import ImageError, ImageStore, is_folder, n_probes_found, open_archive, open_store
 from babycli.data.problems import ProblemKind
 from babycli.data.zips import is_zip
@@ -25,6 +26,8 @@ _NO_IMAGES = {
     ProblemKind.UNDECODABLE,
     ProblemKind.SUSPICIOUS_SIZE,
 }
+_HEAD_BYTES = 1024
+_ZIP = "a zip"  # that was cut off
 _SPLIT_MARK = b"PK\x07\x08"  # at the start of the first part
 _PART = re.compile(r"\.(?:z\d\d+|\d{3})$", re.IGNORECASE)  # frames.z01 of Info-ZIP, frames.zip.001 of 7-Zip
 
@@ -75,16 +78,20 @@ def _no_source(given: Path) -> DataError:
     """Explains a path that is neither a folder nor a file that ends as a zip does."""
     try:
         with open_to_read(given) as stream:
-            head = stream.read(len(_SPLIT_MARK))
+            head = stream.read(_HEAD_BYTES)
     except OSError as error:
         raise_limit(error)
         return DataError(f"cannot read {given}: {error.strerror}", "give a folder of images or a zip")
-    if head == _SPLIT_MARK or _PART.search(given.name):
+    if head.startswith(_SPLIT_MARK) or _PART.search(given.name):
         return DataError(
             f"{given} is one part of a split zip, and not the last",
             "put all parts into one folder and join them:  zip -s 0 NAME.zip --out whole.zip   (of 7-Zip: "
             "cat NAME.zip.0* > whole.zip)",
         )
+    what = what_begins(head)
+    if what is not None and what != _ZIP:
+        mend = "unpack it, and give the folder" if what in ARCHIVES else "check the path, or get the file again"
+        return DataError(f"{given} is neither a folder of images nor a zip: it is {what}", mend)
     return DataError(
         f"{given} is neither a folder of images nor a zip",
         "check the path; if it should be a zip (Databrary's frames.txt is one), it was cut off: download it again",

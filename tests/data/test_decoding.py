@@ -5,6 +5,7 @@ Pillow by itself tells which of them are pictures; the damaged ones are built by
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -310,7 +311,14 @@ def test_a_jpeg_whose_picture_is_whole_and_what_follows_is_damaged(babycli: Baby
         (b"<!DOCTYPE html><html>log in</html>", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         (b"\x00\x00\x00\x01Bud1\x00\x00" + bytes(90), ".DS_Store"),
-        (saved("TGA"), "formats that are read"),
+        (b"\xef\xbb\xbf<!-- x --><head><title>404</title>", "a web page"),
+        (b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', "XML"),
+        (b'<?xml version="1.0"?>\n<!-- drawn -->\n<svg/>', "SVG"),
+        (b'{"error": "not found"}', "JSON"),
+        (b"/annex/objects/SHA256E-s9--ab.jpg\n", "git annex get"),
+        (gzip.compress(saved("JPEG")), "a gzip file"),
+        (bytes(4000), "zeros"),
+        (saved("TGA"), "TGA"),
         (saved("PCX"), "PCX"),
         (saved("ICO"), "an icon"),
         (saved("QOI"), "QOI"),
@@ -322,6 +330,15 @@ def test_what_is_no_image_here_is_named(babycli: Babycli, content: bytes, what: 
     assert ran.code == 3
     assert what in ran.out
     assert "JPEG 2000" in ran.out
+
+
+@pytest.mark.parametrize(
+    "content", [saved("JPEG").replace(b"\x08\x00", b"\x0c\x00", 1), b"\xff\xd8"], ids=["12 bits", "cut"]
+)
+def test_a_jpeg_that_is_not_read_is_called_a_jpeg(babycli: Babycli, content: bytes) -> None:
+    ran = verify(babycli, content, "decode")
+    assert ran.code == 3
+    assert "it begins as JPEG does" in ran.out
 
 
 def test_what_macos_puts_beside_an_image_is_no_image(babycli: Babycli) -> None:

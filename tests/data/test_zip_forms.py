@@ -470,3 +470,23 @@ def test_a_damaged_directory_is_a_data_error() -> None:
         with contextlib.suppress(DataError):
             archive = ZipArchive(Path("a.zip"))
             assert len(list(archive.names())) == len(archive)
+
+
+@pytest.mark.parametrize(
+    ("content", "what", "mend"),
+    [
+        (b"7z\xbc\xaf\x27\x1c" + bytes(40), "a 7-Zip archive", "unpack it"),
+        (b"Rar!\x1a\x07\x01\x00" + bytes(40), "a RAR archive", "unpack it"),
+        (b"\x1f\x8b\x08" + bytes(40), "a gzip file", "unpack it"),
+        (b"frames/".ljust(257, b"\0") + b"ustar" + bytes(300), "a tar archive", "unpack it"),
+        (b"<!DOCTYPE html><html>log in</html>", "a web page", "get the file again"),
+        (b"PK\x03\x04" + bytes(40), "nor a zip", "it was cut off"),
+    ],
+)
+def test_what_is_no_zip_is_named(babycli: Babycli, content: bytes, what: str, mend: str) -> None:
+    Path("frames.zip").write_bytes(content)
+    for words in (["extract", "frames.zip", "to"], ["manifest", "frames.zip", "-o", "list"], ["link", "frames.zip"]):
+        ran = babycli("data", *words)
+        assert ran.code == 3
+        assert what in ran.err
+        assert mend in ran.err
