@@ -288,9 +288,9 @@ def _agree(first: Digests | None, second: Digests | None) -> bool:
 
 def _check_manifest_is_of_these(manifest: ChecksumFile | None, audited: Audited) -> None:
     if manifest is not None and not any(audited.is_covered) and manifest.checksums is not None:
-        raise DataError(
-            f"{manifest.path} names none of the images", "make it anew:  babycli data manifest SOURCE -o FILE"
-        )
+        first = next(iter(manifest.checksums.by_name), None)
+        detail = f"names none of the images; its first name is {first[:60]!r}" if first else "holds no checksums"
+        raise DataError(f"{manifest.path} {detail}", "make it anew:  babycli data manifest SOURCE -o FILE")
 
 
 def _link_problems(

@@ -442,3 +442,21 @@ def test_a_subset_agrees_with_its_own_list(babycli: Babycli, demo: DemoCopy) -> 
     assert [babycli(*words, *more).code for more in ((), (), ("--data", "small"), ("--data", "small"))] == [0] * 4
     (Path("small/saycam_images") / "more.jpg").touch()
     assert babycli(*words).code == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "list holds no checksums"),
+        (b"# nothing yet\n", "list holds no checksums"),
+        (f"{A}  .\\one.jpg\n".encode(), "list names none of the images; its first name is '.\\\\one.jpg'"),
+        (f'{A}  "one.jpg"\n'.encode(), "list names none of the images; its first name is '\"one.jpg\"'"),
+        (f"{A}  {'x' * 1_000_000}\n".encode(), f"list names none of the images; its first name is '{'x' * 60}'"),
+    ],
+    ids=["empty", "comment", "backslash", "quoted", "long"],
+)
+def test_a_list_of_other_files_shows_a_name(babycli: Babycli, source: Path, content: bytes, complaint: str) -> None:
+    Path("list").write_bytes(content)
+    ran = babycli("data", "verify", source, "--manifest", "list")
+    assert ran.code == 3
+    assert ran.err.startswith(f"babycli: {complaint}\n")
