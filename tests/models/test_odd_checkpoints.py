@@ -155,6 +155,7 @@ ODD: dict[str, tuple[Break, list[str]]] = {
     "a vocabulary file of a terabyte": (sparse("more_tokens.bin"), ["more_tokens.bin", "hole"]),
     "weights of a terabyte": (sparse("model.safetensors"), ["model.safetensors", "hole"]),
     "a billion layers": (lambda folder: edit_json(folder / "config.json", n_layer=10**9), ["n_layer", "1,000 layers"]),
+    "-2 heads": (lambda folder: edit_json(folder / "config.json", n_head=-2), ["n_head is -2"]),
     "a deep tower": (
         lambda folder: edit_json(folder / "config.json", mm_vision_tower_shape={"depths": [10**7, 1, 1, 1]}),
         ["mm_vision_tower_shape.depths", "1,000 layers"],

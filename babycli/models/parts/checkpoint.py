@@ -39,6 +39,7 @@ SAVE_PLAIN = "save the model itself, without what the training wrapped around it
 MAX_LAYERS = 1_000
 # num_hidden_layers, n_layer, depth, depths, encoder_layers; not mm_vision_select_layer
 _DEPTH = re.compile(r"(?:^|_)(?:layers|n_layer|depths?|num_layer)$")
+_HEADS = re.compile(r"(?:^|_)heads?$")
 _FLOATS = ("float32", "bfloat16", "float16", "float64")
 _WHOLE = re.compile(r"(?:u?int\d+|bool|[IU]\d+|BOOL)$")  # torch's names, and those of safetensors
 _MOST_DIMENSIONS, _MOST_NUMBERS = 64, 2**63  # of a tensor of torch
@@ -55,22 +56,25 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} is not a checkpoint: it has no config.json")
     config = read_json_object(folder / "config.json")
-    check_depths(config, folder / "config.json")
+    check_counts(config, folder / "config.json")
     return config
 
 
-def check_depths(settings: Mapping[str, Any], file: Path, within: str = "") -> None:
-    """Checks that no part of a model is said to have more layers than any model has. Raises ModelError.
+def check_counts(settings: Mapping[str, Any], file: Path, within: str = "") -> None:
+    """Checks that no part of a model is said to have more layers than any model has, or fewer heads than none.
 
-    A network is built before its weights are read: one of a billion layers would never be.
+    A network is built before its weights are read: one of a billion layers would never be, and one of -2 heads fails
+    when it is run. Raises ModelError.
     """
     for name, value in settings.items():
         if isinstance(value, dict):
-            check_depths(value, file, f"{within}{name}.")
-        elif _DEPTH.search(name):
-            counts = [n for n in (value if isinstance(value, list) else [value]) if isinstance(n, int | float)]
-            if any(n > MAX_LAYERS for n in counts):
-                raise ModelError(f"{file}: {within}{name} is {value!r:.80}; expected are at most {MAX_LAYERS:,} layers")
+            check_counts(value, file, f"{within}{name}.")
+            continue
+        counts = [n for n in (value if isinstance(value, list) else [value]) if isinstance(n, int | float)]
+        if _DEPTH.search(name) and any(n > MAX_LAYERS for n in counts):
+            raise ModelError(f"{file}: {within}{name} is {value!r:.80}; expected are at most {MAX_LAYERS:,} layers")
+        if _HEADS.search(name) and any(n < 0 for n in counts):
+            raise ModelError(f"{file}: {within}{name} is {value!r:.80}; expected is a number of heads")
 
 
 def read_json_object(path: Path, missing_ok: bool = False) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def read_open_clip(folder: Path) -> OpenClip:
     settings, pictures = whole.get("model_cfg"), whole.get("preprocess_cfg", {})
     if not isinstance(settings, dict) or not isinstance(pictures, dict):
         raise ModelError(f"{file} describes no model: expected are the objects model_cfg and preprocess_cfg")
-    checkpoint.check_depths(settings, file, "model_cfg.")
+    checkpoint.check_counts(settings, file, "model_cfg.")
     return OpenClip(file, settings, pictures, _why_other(settings))
 
 
