@@ -45,11 +45,13 @@ def as_grid(comparisons: Sequence[Comparison]) -> Grid:
     tests = sorted({c.paired.test for c in comparisons}, key=lambda test: test != MCNEMAR)
     is_in_points, scales = units(comparisons, "x")
     lead = ", ".join([f"Differences{' in points' if is_in_points else ''}, A minus B (A is named first)", *scales])
+    n = len(comparisons)
+    adjusted = f"; adjusted for the {n} comparisons here (Holm)" if n > 1 else ""
     notes = [
         f"{lead}, over the same trials; paired 95 % interval"
         + (", by cluster." if any(c.paired.n_clusters for c in comparisons) else "."),
-        f"p: {' for choices, '.join(tests)}{' for the rest' if len(tests) > 1 else ''}; adjusted for the "
-        f"{len(comparisons)} comparisons here (Holm). * p < 0.05, ** p < 0.01, *** p < 0.001.",
+        f"p: {' for choices, '.join(tests)}{' for the rest' if len(tests) > 1 else ''}{adjusted}. "
+        "* p < 0.05, ** p < 0.01, *** p < 0.001.",
         "Detectable difference: the smallest true one that so many trials show with 80 % power. Wins: trials in which "
         f"only A, and only B, got more{_less(comparisons)}.",
     ]

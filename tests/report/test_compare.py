@@ -60,6 +60,12 @@ def test_p_values_are_adjusted_over_the_table(logs: Path, babycli: Babycli) -> N
     assert [r["p_holm"] for r in found] == pytest.approx(expected.tolist(), rel=1e-9)
 
 
+def test_one_comparison_is_not_adjusted(logs: Path, babycli: Babycli) -> None:
+    words = ("report", logs, "--compare", "lab/a", "lab/b")
+    assert "adjusted for the" in babycli(*words).out
+    assert "adjusted for the" not in babycli(*words, "--tasks", "labeled_s").out
+
+
 def test_captions_and_ties_are_tested_by_bootstrap(tmp_path: Path, babycli: Babycli) -> None:
     a = drawn(1, {"saycam_caption": 0.3}) | {"vtwt": {"acc": [1.0, 0.5, 0.0] * 200}}
     b = drawn(2, {"saycam_caption": 0.15}) | {"vtwt": {"acc": [0.0, 0.5, 1.0] * 200}}
