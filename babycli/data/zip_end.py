@@ -18,6 +18,7 @@ _END64 = struct.Struct("<4sQ2H2L4Q")
 _END_MARK, _LOCATOR_MARK, _END64_MARK = b"PK\x05\x06", b"PK\x06\x07", b"PK\x06\x06"
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF  # "see the zip64 record"
 _MAX_COMMENT_BYTES = 0xFFFF
+_MAX_BEHIND_BYTES = 1 << 20  # after the comment: a disk block of zeros that a copy filled up, a signature
 _MAX_END64_BYTES = 1 << 16  # of a zip64 record with fields of later versions
 
 
@@ -38,16 +39,17 @@ class ZipEnd:
 def find_end(fd: int) -> ZipEnd | None:
     """Finds the end of an open zip; None for what has none. Raises OSError.
 
-    As unzip and zipfile do, it takes the last record within 64 KiB of the end of the file: other bytes may follow (a
-    line end, padding), and the comment may be shorter than it says. A record whose comment ends just where the file
-    does goes before that, so that a comment may hold the mark of a record.
+    As unzip does, it takes the last record, also where other bytes follow (a line end, padding), and where the comment
+    is shorter than it says. A record whose comment ends just where the file does goes before that, so that a comment
+    may hold the mark of a record.
     """
     file_size = os.fstat(fd).st_size
-    start = max(0, file_size - _END.size - _MAX_COMMENT_BYTES)
+    start = max(0, file_size - _END.size - _MAX_COMMENT_BYTES - _MAX_BEHIND_BYTES)
     tail = os.pread(fd, file_size - start, start)
     last = None
+    first_with_comment = max(0, len(tail) - _END.size - _MAX_COMMENT_BYTES)  # whose comment can reach the end
     at = tail.rfind(_END_MARK)
-    while at >= 0:
+    while at >= (0 if last is None else first_with_comment):
         if at + _END.size <= len(tail):
             n_behind = len(tail) - at - _END.size - _END.unpack_from(tail, at)[7]
             if n_behind == 0:

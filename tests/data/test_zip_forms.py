@@ -120,6 +120,8 @@ FULL = (0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
 ENDS: dict[str, Callable[[bytes], bytes]] = {
     "a line end behind": lambda raw: raw + b"\r\n",
     "padding behind": lambda raw: raw + bytes(10_000),
+    "much padding behind": lambda raw: raw + bytes(1 << 20),
+    "the longest comment and a line end behind": lambda raw: with_comment_length(raw, 65_535) + b"c" * 65_535 + b"\r\n",
     "a comment shorter than it says": lambda raw: with_comment_length(raw, 30) + b"short",
     "no comment where one is said": lambda raw: with_comment_length(raw, 5),
     "other bytes before and behind": lambda raw: b"#!/bin/sh\nexit\n" + raw + b"\n",
