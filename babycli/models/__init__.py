@@ -97,7 +97,7 @@ def resolve(model: str, args: Mapping[str, str]) -> Resolved:
     if is_hub_id and not path.exists() and claiming is None:
         return Resolved(model, None, model)
     names = [*families, *BUNDLED, DEFAULT_MODEL]
-    siblings = [str(entry) for entry in sorted(path.parent.glob("*")) if entry.is_dir()] if "/" in model else []
+    siblings = [str(entry) for entry in sorted(path.parent.glob("*")) if entry.is_dir()]
     what = "is a file, not a checkpoint folder" if path.is_file() else "is no folder, hub id or family known here"
     raise UsageError(
         f"unknown model {model!r}: it {what}.{did_you_mean(model, [*names, *siblings])}",

@@ -82,6 +82,16 @@ def test_names_of_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
         resolve(name, {})
 
 
+def test_a_folder_beside_a_bare_name_is_proposed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, babycli: Babycli
+) -> None:
+    (tmp_path / "checkpoint-5").mkdir()
+    monkeypatch.chdir(tmp_path)
+    ran = babycli("eval", "--model", "checkpoint-6")
+    assert ran.code == 2
+    assert "Did you mean 'checkpoint-5'?" in ran.err
+
+
 # ---------------------------------------------------------------- usage errors: exit code 2
 
 
