@@ -209,7 +209,7 @@ def _labels_there(
         if done - {"already there", "not there"}:
             say(f"label files: {', '.join(sorted(done - {'not there'}))} into {root.path}")
     there = chosen_tasks(root, tasks, needs_labels=True)
-    return [sound_labels(root, task) for task in there if not task.data_set or given.keys() & task.links.keys()]
+    return [sound_labels(root, task, there) for task in there if not task.data_set or given.keys() & task.links.keys()]
 
 
 def _given_by_name(words: Sequence[str], given: Mapping[str, Path], tasks: Sequence[LabelledTask]) -> dict[str, Path]:

@@ -100,7 +100,7 @@ def _needed(
     lacking = []
     there: list[Problem] = []
     for task in tasks:
-        labels = sound_labels(root, task)
+        labels = sound_labels(root, task, tasks)
         for link in links_of(task):
             names = labels.image_names(link.path)
             store = open_zip_store(archive, names)
@@ -145,7 +145,8 @@ def subset(
     babycli data subset path/to/copy --set ego4d -t devcv -d path/to/dataset
     """
     root = DatasetRoot.find(data)
-    all_labels = [sound_labels(root, task) for task in chosen_tasks(root, tasks, data_set, needs_labels=True)]
+    chosen = chosen_tasks(root, tasks, data_set, needs_labels=True)
+    all_labels = [sound_labels(root, task, chosen) for task in chosen]
     with progress_bar("copying", unit=" images") as count:
         result = make_subset(root, all_labels, _folder(destination), count)
     if result.was_there:

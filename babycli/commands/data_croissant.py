@@ -42,7 +42,8 @@ def croissant(
     from babycli.data.croissant import document
 
     root = DatasetRoot.find(data)
-    labels = [sound_labels(root, task) for task in chosen_tasks(root, tasks, data_set, needs_labels=True)]
+    chosen = chosen_tasks(root, tasks, data_set, needs_labels=True)
+    labels = [sound_labels(root, task, chosen) for task in chosen]
     made = document(labels, read_lock(root), root.words)
     text = json.dumps(made, indent=1) + "\n"
     if output is None:

@@ -53,11 +53,14 @@ from babycli.tasks import all_tasks
 from babycli.wording import Depth, one_of, tasks_words
 
 
-def sound_labels(root: DatasetRoot, task: LabelledTask) -> Labels:
-    """Reads a task's labels. Raises DataError or ChecksumError where anything is wrong with them."""
+def sound_labels(root: DatasetRoot, task: LabelledTask, asked: Sequence[LabelledTask]) -> Labels:
+    """Reads the labels of a task, one of those ``asked`` for.
+
+    Raises DataError or ChecksumError where anything is wrong with them.
+    """
     with root.named():
         labels = checked_labels(root, task)
-        raise_for(labels.problems, labels_mend(root, task))
+        raise_for(labels.problems, labels_mend(root, task, asked))
     return labels
 
 
@@ -187,11 +190,11 @@ def mending(root: DatasetRoot, tasks: Sequence[LabelledTask], problems: Sequence
     of_labels = {p.task for p in problems if p.subject in label_files or p.kind == ProblemKind.UNSAFE_NAME}
     doubtful = [task for task in tasks if full_name(task) in of_labels]
     if doubtful:
-        return labels_mend(root, next((task for task in doubtful if can_be_fetched(task)), doubtful[0]))
+        return labels_mend(root, next((task for task in doubtful if can_be_fetched(task)), doubtful[0]), tasks)
     changed = {problem.task for problem in problems if problem.kind == ProblemKind.CHECKSUM}
     wanting = changed or {problem.task for problem in problems}
     of_images = [task for task in tasks if full_name(task) in wanting] or tasks
-    link = link_words(root, of_images, all_tasks().values(), root.words + words)
+    link = link_words(root, of_images, tasks, all_tasks().values(), root.words + words)
     if changed:
         return f"put the right files back; if those that are there are right:  {link}"
     return f"{link}  (after completing the folder)"

@@ -26,8 +26,7 @@ from babycli.data.lock import LOCK_NAME, Lock, LockedLink, lock_problem, read_lo
 from babycli.data.manifest import Link, full_name, links_of
 from babycli.data.problems import Problem, raise_for
 from babycli.data.root import DatasetRoot
-from babycli.data.sources import link_command
-from babycli.data.verify import link_problem, open_link
+from babycli.data.verify import link_problem, link_words, open_link
 from babycli.errors import ChecksumError, DataError
 from babycli.files import explained, read_file, write_atomically
 from babycli.wording import LinkMode
@@ -117,11 +116,12 @@ def _read_parts(root: DatasetRoot, all_labels: Sequence[Labels], progress: Calla
     links: dict[str, Link] = {}
     names: dict[str, set[str]] = {}
     readers: dict[tuple[str, str], str] = {}  # path and name -> the first task that reads it
+    asked = [labels.task for labels in all_labels]
     for labels in all_labels:
         task = labels.task
         for link in links_of(task):
             broken = link_problem(root, full_name(task), link)
-            again = link_command(task.links, root.words)
+            again = link_words(root, [task], asked, asked, root.words)
             mend = f"{again}   (or choose other tasks than {full_name(task)} with --tasks)"
             raise_for([broken] if broken is not None else [], mend)
             own = labels.image_names(link.path)

@@ -109,16 +109,27 @@ def link_problem(root: DatasetRoot, task: str, link: Link) -> Problem | None:
     return None
 
 
-def link_words(root: DatasetRoot, tasks: Sequence[LabelledTask], every: Iterable[LabelledTask], words: str) -> str:
+def link_words(
+    root: DatasetRoot,
+    tasks: Sequence[LabelledTask],
+    asked: Iterable[LabelledTask],
+    every: Iterable[LabelledTask],
+    words: str,
+) -> str:
     """Gives the command that links just what is not linked of these tasks; all of them where everything is.
 
-    ``every`` task there is tells whether the pictures of the main source are linked for any of them.
+    ``asked`` are all tasks of the command, which may want the main source, too; ``every`` task there is tells whether
+    its pictures are linked for any of them.
     """
     links = [link for task in tasks for link in links_of(task)]
     lacking = [link.source for link in links if link_problem(root, "", link) is not None]
     of_main = [link for task in every for link in links_of(task) if link.source == MAIN]
     has_main = any(link_problem(root, "", link) is None for link in of_main)
-    return link_command(lacking or [link.source for link in links], words, bool(lacking) and has_main)
+    return link_command(lacking or [link.source for link in links], words, _want_main(asked) and not has_main)
+
+
+def _want_main(tasks: Iterable[LabelledTask]) -> bool:
+    return any(link.source == MAIN for task in tasks for link in links_of(task))
 
 
 def checked_labels(root: DatasetRoot, task: LabelledTask, lock: Lock | None = None) -> Labels:
@@ -140,12 +151,15 @@ def can_be_fetched(task: LabelledTask) -> bool:
     return known is not None and known.upstream is not None
 
 
-def labels_mend(root: DatasetRoot, task: LabelledTask) -> str:
-    """Gives what mends the label file of a task. Where it lacks its pictures too, linking those brings both."""
+def labels_mend(root: DatasetRoot, task: LabelledTask, asked: Iterable[LabelledTask]) -> str:
+    """Gives what mends the label file of a task, one of those ``asked`` for.
+
+    Where it lacks its pictures too, linking those brings both.
+    """
     path = root.path / task.label_path
     is_new = not path.exists() and any(root.link_state(link.path) == "missing" for link in links_of(task))
     if task.data_set or (is_new and can_be_fetched(task)):
-        return link_command(task.links, root.words)
+        return link_command(task.links, root.words, _want_main(asked))
     if can_be_fetched(task):
         return f"babycli data labels{root.words}"
     return f"put {path} right" if path.exists() else f"write {path}, the label file of {task.name}"

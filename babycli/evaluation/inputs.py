@@ -187,7 +187,11 @@ def _read(
         links = links_of(task)
         broken = _links_amiss(root, task)
         if labels.problems or broken:
-            mend = labels_mend(root, task) if labels.problems else link_words(root, [task], all_tasks().values(), words)
+            mend = (
+                labels_mend(root, task, tasks)
+                if labels.problems
+                else link_words(root, [task], tasks, all_tasks().values(), words)
+            )
             raise_for(list(labels.problems) or broken, mend + _without(task, root, tasks, lock))
         stores |= {link.path: open_link(root, link, labels.image_names(link.path)) for link in links}
         prepared.append(_select(task, labels, stores, limit, sample, skip_missing, f"babycli data verify{words}"))

@@ -63,6 +63,32 @@ def test_where_nothing_is_there_linking_brings_labels_and_pictures(babycli: Baby
     assert "or evaluate what is there" not in ran.err
 
 
+@pytest.mark.parametrize(
+    ("tasks", "words"),
+    [
+        ("labeled_s", "--labeled-s DIR"),
+        ("vtwt", "SAYCAM-FOLDER"),
+        ("labeled_s,vtwt", "SAYCAM-FOLDER"),
+    ],
+)
+@pytest.mark.parametrize("has_labels", [False, True])
+def test_where_nothing_is_there_just_what_a_task_reads_is_asked_for(
+    tasks: str, words: str, has_labels: bool, babycli: Babycli, empty_folder: None, demo: DemoCopy
+) -> None:
+    if has_labels:
+        assert babycli("data", "labels", "--from", demo.labels).code == 0
+    for command in (
+        ("eval", "--model", "control:random"),
+        ("data", "status"),
+        ("data", "verify"),
+        ("data", "subset", "s"),
+    ):
+        ran = babycli(*command, "--tasks", tasks)
+        first = re.search(r"babycli data link (SAYCAM-FOLDER|--\S+ DIR)", ran.out + ran.err)
+        assert first is not None, command
+        assert first[1] == words, command
+
+
 def test_sets_of_devcv_are_found_in_a_folder_of_several_kinds(parent: Path, babycli: Babycli, demo: DemoCopy) -> None:
     with zipfile.ZipFile(DEVCV) as archive:
         archive.extractall(parent / "toolbox")

@@ -38,14 +38,14 @@ def reads_main(sources: Iterable[str]) -> bool:
     return any(MAIN in (name, source_named(name).inside) for name in sources)
 
 
-def link_command(sources: Iterable[str], words: str = "", has_main: bool = False) -> str:
+def link_command(sources: Iterable[str], words: str = "", wants_main: bool = False) -> str:
     """Gives the command that links pictures of these sources.
 
     Pictures that may lie in the folder of the main source are not named beside it: `data link` asks for them where they
-    do not. They are named if ``has_main``: that folder is linked, and did not have them.
+    do not. So it is too if the command ``wants_main`` besides, and that folder is not linked yet.
     """
     names = list(dict.fromkeys(sources))
-    if not names or (reads_main(names) and not (has_main and MAIN not in names)):
+    if not names or MAIN in names or (wants_main and reads_main(names)):
         names = [MAIN, *(name for name in names if name != MAIN and source_named(name).inside != MAIN)]
     return f"babycli data link {' '.join(source_named(name).link_words for name in names)}{words}"
 
