@@ -5,6 +5,7 @@ Owns the words on the screen. The work is done in babycli/report/run_list.py and
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from babycli.files import in_home
 from babycli.logs.removal import check_removable, remove_run
 from babycli.logs.run_name import checked_name
 from babycli.logs.runlog import rename_run
-from babycli.logs.schema import read_run
+from babycli.logs.schema import RUN_FILE, read_run
 from babycli.report import values
 from babycli.report.run_list import UNDER_WAY, UNREADABLE, ListedRun, find_run, is_under_way, list_runs
 from babycli.report.tables import in_table_order
@@ -191,6 +192,9 @@ def _one(wanted: str, logs: Path, runs: Sequence[ListedRun]) -> ListedRun:
     more = f"\n  and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
     if found:
         raise UsageError(f"{wanted!r} fits {len(found)} runs:{names}{more}", "give the folder of one")
+    if (elsewhere := in_home(Path(wanted))).joinpath(RUN_FILE).is_file():
+        its_logs = shlex.quote(str(elsewhere.parent.parent))
+        raise UsageError(f"{wanted} is a run, but none of {logs}", f"name the folder of its logs:  --logs {its_logs}")
     if not runs:
         raise UsageError(f"there are no runs in {logs}", "name the folder of the runs:  --logs DIR")
     known = [name for run in runs for name in (run.label, run.folder.name)]

@@ -68,6 +68,15 @@ def test_a_name_that_fits_several_or_none_is_refused(logs: Path, babycli: Babycl
     assert babycli("runs", "show", "nothing").code == 2
 
 
+@pytest.mark.parametrize("command", ["show", "delete"])
+def test_a_run_of_other_logs_says_what_they_are(command: str, logs: Path, babycli: Babycli) -> None:
+    shutil.copytree(logs, "other logs")
+    ran = babycli("runs", command, f"other logs/control_random/{FIRST}")
+    assert ran.code == 2
+    assert "is a run, but none of logs\n" in ran.err
+    assert "--logs 'other logs'\n" in ran.err
+
+
 def test_a_run_is_renamed_and_its_numbers_stay(logs: Path, babycli: Babycli) -> None:
     assert babycli("runs", "rename", FIRST, "my run").code == 0
     assert "my run (demo, limit 2)" in babycli("report", "logs").out
