@@ -73,8 +73,8 @@ def evaluate(
     ``model`` is a checkpoint folder, hub id, family or pattern; a list of these; or a model that is loaded: one of
     transformers with its ``processor`` (or both as a pair), or an object as docs/model_guide.md describes it. A loaded
     model is left as it was, also where its evaluation fails. ``name`` is what the log and the report call it: a name as
-    ``runs/baby/checkpoint-500`` makes a learning curve. ``prompt`` is a text for all tasks, or a text for each. What is
-    said goes to the logger ``babycli``, or to ``reporter``.
+    ``runs/baby/checkpoint-500`` makes a learning curve. Of any other model it is what reports call the run. ``prompt``
+    is a text for all tasks, or a text for each. What is said goes to the logger ``babycli``, or to ``reporter``.
 
     Raises a subclass of babycli.errors.BabycliError: UsageError, DataError, ChecksumError, ModelError, ResumeError,
     OutputError or, for a result that must not be trusted, UntrustedResultError; its log is written all the same.
@@ -119,6 +119,7 @@ def evaluate(
         skip_missing=skip_missing,
         resume=resume,
         rerun=rerun or held is not None,
+        name=name if held is None else None,  # a loaded model is called so itself
         command=["babycli.evaluate", *(model.name if isinstance(model, Resolved) else model for model in models)],
     )
     with _left_alone(held):
@@ -167,8 +168,8 @@ def _held(model: Any, processor: Any, name: str | None) -> Loaded | None:
         model, processor = model
     words = [model] if isinstance(model, str | Path) else model
     if isinstance(words, list | tuple) and words and all(isinstance(word, str | Path) for word in words):
-        if processor is not None or name is not None:
-            raise UsageError("processor= and name= are for a loaded model", "leave them out")
+        if processor is not None:
+            raise UsageError("processor= is for a loaded model", "leave it out")
         return None
     if isinstance(words, list | tuple | type) or words is None:
         raise UsageError(f"model is {model!r:.60}; expected is a name, names, or a loaded model", "docs/python.md")

@@ -286,6 +286,18 @@ def test_errors_are_babyclis_own(clip: Path, dataset: Path, tmp_path: Path) -> N
         babycli.evaluate(network, processor=processor_of(clip), **asked)
 
 
+def test_a_run_of_a_checkpoint_has_a_name_if_one_is_given(dataset: Path, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"tasks": "vtwt", "limit": 2, "data": dataset, "output_path": tmp_path}
+    runs = babycli.evaluate("control:random", name="by luck", **asked)
+    assert runs.scores[0].label.startswith("by luck (")
+    with pytest.raises(UsageError, match="name calls one run, and there are 2 models"):
+        babycli.evaluate(["control:random", "control:constant"], name="both", **asked)
+    with pytest.raises(UsageError, match="is no name for a run"):
+        babycli.evaluate("control:random", name=" ", **asked)
+    with pytest.raises(UsageError, match="processor= is for a loaded model"):
+        babycli.evaluate("control:random", processor=1, **asked)
+
+
 SHARDED = """
 import os, sys, torch
 import torch.distributed as dist

@@ -31,7 +31,6 @@ from babycli.evaluation.read_options import read_options
 from babycli.evaluation.suite import evaluate as run_evaluation
 from babycli.evaluation.trust import raise_if_untrusted
 from babycli.evaluation.watch import Watch
-from babycli.logs.run_name import checked_name
 from babycli.logs.runlog import log_name
 from babycli.models import DEFAULT_MODEL, has_own_precision, matching
 from babycli.wording import AnswerWay, ControlKind, Dtype, History, Scoring, whole_number
@@ -360,7 +359,7 @@ def evaluate(
         resume=resume,
         rerun=rerun,
         command=context.obj or [],
-        name="" if name is None else _checked_name(name, names),
+        name=name,
     )
     if dry_run or estimate:
         from babycli.commands.dry_run import print_plan, tell_plan
@@ -391,13 +390,6 @@ def _models(named: Sequence[str]) -> list[str]:
         if other != name:
             raise UsageError(f"the logs of {other} and {name} would lie in one folder, {log_name(name)}", "rename one")
     return names
-
-
-def _checked_name(name: str, models: Sequence[str]) -> str:
-    """Checks the name of a run. Raises UsageError for what is no name, and for one name of several models."""
-    if len(models) > 1:
-        raise UsageError(f"--name calls one run, and there are {len(models)} models", "leave it out, or give one model")
-    return checked_name(name)
 
 
 def _parse_batch_size(text: str) -> int | None:

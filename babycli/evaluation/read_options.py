@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from babycli.data.root import DatasetRoot
+from babycli.errors import UsageError
 from babycli.evaluation.batch_check import trials_to_check
 from babycli.evaluation.chosen import chosen_tasks
 from babycli.evaluation.inputs import Dialogue
 from babycli.evaluation.options import Options
 from babycli.evaluation.prompts import parse_prompts
 from babycli.evaluation.sampling import sample_of
+from babycli.logs.run_name import checked_name
 from babycli.models import Resolved
 from babycli.wording import AnswerWay, ControlKind, Dtype, History, Scoring, one_of
 
@@ -49,7 +51,7 @@ def read_options(
     resume: bool,
     rerun: bool,
     command: Sequence[str],
-    name: str = "",
+    name: str | None = None,
 ) -> Options:
     """Reads the options; babycli.evaluation.options tells what each is.
 
@@ -85,8 +87,17 @@ def read_options(
         reuse_features=reuse_features,
         cache=cache,
         command=command,
-        name=name,
+        name="" if name is None else _run_name(name, models, spelled("name")),
     )
+
+
+def _run_name(name: str, models: Sequence[str | Resolved], option: str) -> str:
+    """Checks the name of a run. Raises UsageError for what is no name, and for one name of several models."""
+    if len(models) > 1:
+        raise UsageError(
+            f"{option} calls one run, and there are {len(models)} models", "leave it out, or give one model"
+        )
+    return checked_name(name)
 
 
 def _ways_of(answers: str, option: str) -> tuple[AnswerWay, ...]:
