@@ -461,7 +461,7 @@ _babycli_value_evaluated_models() { _babycli_values 'list models'; }
 _babycli_value_metric() { _babycli_values list main all acc image_score text_score group_score positive_context_group_score negative_context_group_score meteor acc_reference acc_chosen acc_exact acc_exact_reference acc_exact_chosen acc_adjacent acc_adjacent_reference acc_adjacent_chosen acc_learning acc_learning_reference acc_learning_chosen acc_testing_raw acc_testing_raw_reference acc_testing_raw_chosen acc_testing_adjusted acc_testing_adjusted_reference acc_testing_adjusted_chosen; }
 _babycli_value_baselines() { _babycli_values '' paper; }
 _babycli_value_compared_run() { _babycli_values 'models runs quiet'; }
-_babycli_value_kind() { _babycli_values '' category session word turn; }
+_babycli_value_kind() { _babycli_values '' category session word number turn; }
 _babycli_value_format() { _babycli_values '' table md csv json latex html hf eee leaderboard; }
 _babycli_value_evaluated_model() { _babycli_values models; }
 _babycli_value_tracker() { _babycli_values '' wandb: mlflow:; }

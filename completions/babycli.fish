@@ -131,7 +131,7 @@ function __babycli_value_evaluated_models; begin; __babycli_models; end | __baby
 function __babycli_value_metric; begin; printf '%s\n' 'main' 'all' 'acc' 'image_score' 'text_score' 'group_score' 'positive_context_group_score' 'negative_context_group_score' 'meteor' 'acc_reference' 'acc_chosen' 'acc_exact' 'acc_exact_reference' 'acc_exact_chosen' 'acc_adjacent' 'acc_adjacent_reference' 'acc_adjacent_chosen' 'acc_learning' 'acc_learning_reference' 'acc_learning_chosen' 'acc_testing_raw' 'acc_testing_raw_reference' 'acc_testing_raw_chosen' 'acc_testing_adjusted' 'acc_testing_adjusted_reference' 'acc_testing_adjusted_chosen'; end | __babycli_list; end
 function __babycli_value_baselines; printf '%s\n' 'paper'; end
 function __babycli_value_compared_run; __babycli_models; __babycli_runs; end
-function __babycli_value_kind; printf '%s\n' 'category' 'session' 'word' 'turn'; end
+function __babycli_value_kind; printf '%s\n' 'category' 'session' 'word' 'number' 'turn'; end
 function __babycli_value_format; printf '%s\n' 'table' 'md' 'csv' 'json' 'latex' 'html' 'hf' 'eee' 'leaderboard'; end
 function __babycli_value_evaluated_model; __babycli_models; end
 function __babycli_value_tracker; printf '%s\n' 'wandb:' 'mlflow:'; end

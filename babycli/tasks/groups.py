@@ -39,6 +39,7 @@ SESSION = Grouping(
 WORD = Grouping("word", "word in which the phrases differ", is_drawn=True, is_derived=True)
 PHRASES = Grouping("phrases", "pair of phrases", is_offered=False, halves=only_in)
 
+NUMBER = Grouping("number", "true number", is_drawn=True)
 TURN = Grouping("turn", "turn", is_drawn=True, is_of_turns=True)
 
-KINDS = (CATEGORY, SESSION, WORD, PHRASES, TURN)  # those that come with babycli
+KINDS = (CATEGORY, SESSION, WORD, PHRASES, NUMBER, TURN)  # those that come with babycli

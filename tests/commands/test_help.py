@@ -12,6 +12,7 @@ import typer.main
 
 from babycli.cli import app
 from babycli.commands.help_pages import examples_in
+from babycli.tasks import all_tasks
 from tests.conftest import Babycli
 from tests.docs.test_pages import known_options
 
@@ -147,3 +148,11 @@ def test_an_example_that_is_broken_can_be_copied(babycli: Babycli, monkeypatch: 
     shown = out.partition("Examples:\n")[2].replace("\\\n", "")
     commands = [" ".join(line.split()) for line in shown.splitlines() if not line.startswith("  #")]
     assert commands == [example.command for example in examples_in(found(("data", "link")).help)]
+
+
+def test_every_kind_of_group_is_named(babycli: Babycli) -> None:
+    kinds = {grouping.name for task in all_tasks().values() for grouping in task.groupings if grouping.is_offered}
+    assert "number" in kinds
+    shown = re.search(r"--by (\S+\|\S+)", babycli("report", "--help").out)
+    assert shown is not None
+    assert kinds <= {*shown[1].split("|")}

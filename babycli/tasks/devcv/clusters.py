@@ -1,6 +1,6 @@
-"""The groups of DevCV items: those that are not independent of each other, and the right number of a count.
+"""The groups of DevCV items that are not independent of each other.
 
-Owns the kinds of groups, and finding items that belong together: they share a picture, or come from one recording.
+Owns the kind of group, and finding items that belong together: they share a picture, or come from one recording.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ SHARED = Grouping(
     is_derived=True,
     holds="items of the DevCV Toolbox",
 )
-NUMBER = Grouping("number", "true number", is_drawn=True)
 _VIDEO = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # of Ego4D, in ids and in the names of frames
 
 

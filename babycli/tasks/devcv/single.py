@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from babycli.domain import Context, ImageRef, Item, Match, Metric, Request, Row, Score, Turn, ask
 from babycli.tasks.devcv import reference
 from babycli.tasks.devcv.answers import DIRECTION, LETTER, NUMBER, Kind
-from babycli.tasks.devcv.clusters import NUMBER as TRUE_NUMBER
 from babycli.tasks.devcv.dialogue import SCORED, DevCVTask
 from babycli.tasks.devcv.entries import Question, questions_of
 from babycli.tasks.devcv.turns import Credits
+from babycli.tasks.groups import NUMBER as TRUE_NUMBER
 
 _WORD = re.compile(r"image of '(.+?)'", re.IGNORECASE | re.DOTALL)
 
