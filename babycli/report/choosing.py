@@ -167,7 +167,7 @@ def with_columns(table: Table, columns: Sequence[Column]) -> Table:
         overalls={} if lost & {*RANKED} - {WINOGROUND} else table.overalls,
     )
     gains = {
-        label: replace(gain, by_column=by_column)
+        label: replace(gain, by_column=by_column, untold=tuple(column for column in gain.untold if column in kept))
         for label, gain in table.gains.items()
         if (by_column := {column: pair for column, pair in gain.by_column.items() if column in kept})
     }

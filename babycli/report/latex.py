@@ -173,7 +173,7 @@ def _caption(table: Table, best: Mapping[Column, Best]) -> str:
         )
     sentences += [*broken_reply_notes(table.runs), *prompt_notes(table.runs)]
     if table.gains:
-        sentences.append(gain_note(table, "Visual gain is "))
+        sentences.append(gain_note(table, "Visual gain is ", has_intervals=False))
     if any(cell.n_nonfinite or cell.fair_value is not None for cell in cells):
         sentences.append("!: not to be trusted, see the report.")
     sentences += legends(table) if len(table.columns) > MANY else []
