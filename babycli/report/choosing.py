@@ -233,7 +233,9 @@ def _with_name(tables: Sequence[Table], line: str) -> list[Table]:
     old, new = _divided(line, rows)
     names = {} if not old else {row.label: label for row in rows if (label := _new_label(row, old, new)) is not None}
     if not names:
-        names = {row.label: _with_prefix(row, new) for row in rows_of(old, rows)}
+        found = rows_of(old, rows)
+        models = {row.name for row in found if old in row.name}  # `old` is a part of them, and not of their settings
+        names = {row.label: _with_prefix(row, new) for row in rows if row in found or row.name in models}
     return [_called(table, names, new) for table in tables]
 
 

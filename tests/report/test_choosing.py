@@ -133,6 +133,15 @@ def test_a_new_name_keeps_what_stands_behind_it(folders: Path, babycli: Babycli)
     assert "visual gain" in babycli("report", "logs_a", "--rename", "lab/alpha=A", "--models", "A").out
 
 
+def test_a_part_of_the_name_of_a_model_renames_its_controls_too(folders: Path, babycli: Babycli) -> None:
+    words = ("report", "logs_a", "logs_b", "--format", "csv", "--rename")
+    expected = ["gamma (limit 20)", "A", "A (control: blind)", "lab/beta"]
+    assert labels(babycli(*words, "alpha=A").out) == expected
+    assert labels(babycli(*words, "alph=A").out) == expected
+    one = ["gamma (limit 20)", "lab/alpha", "A (control: blind)", "lab/beta"]
+    assert labels(babycli(*words, "lab/alpha (control: blind)=A (control: blind)").out) == one
+
+
 def test_tables_of_csv_and_json_can_be_joined(folders: Path, babycli: Babycli) -> None:
     words = ("report", "logs_a", "logs_b", "--format", "json")
     summary = json.loads(babycli(*words).out)
