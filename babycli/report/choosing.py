@@ -97,8 +97,11 @@ def _rows_named(text: str, rows: Sequence[TableRow]) -> list[TableRow]:
 
 def _with_only(table: Table, rows: Sequence[TableRow]) -> Table:
     labels = {row.label for row in rows}
+    filled = {column for row in rows for column in row.cells}
+    filled |= {column for row in table.published for column in row.values}
     return replace(
         table,
+        columns=tuple(column for column in table.columns if column in filled),
         rows=tuple(rows),
         gains={label: gain for label, gain in table.gains.items() if label in labels},
         suspicions=tuple(each for each in table.suspicions if each.label in labels),

@@ -142,6 +142,21 @@ def test_a_part_of_the_name_of_a_model_renames_its_controls_too(folders: Path, b
     assert labels(babycli(*words, "lab/alpha (control: blind)=A (control: blind)").out) == one
 
 
+@pytest.mark.parametrize("words", [("--models", "gamma"), ("--models", "gamm*", "--no-controls")])
+def test_columns_that_no_chosen_row_has_go(words: tuple[str, ...], folders: Path, babycli: Babycli) -> None:
+    said = babycli("report", "logs_a", "logs_b", *words, "--notes").out
+    assert "METEOR" in said
+    assert "VTWT" not in said
+    assert "Wino" not in said
+
+
+def test_columns_of_controls_alone_go_with_them(tmp_path: Path, babycli: Babycli) -> None:
+    write_run(tmp_path, "lab/alpha", drawn(1, {"vtwt": 0.6}, UNITS))
+    write_run(tmp_path, "lab/alpha", drawn(2, SHARES, UNITS), control="blind", date="20260102_120000")
+    assert "Labeled-S" in babycli("report", tmp_path).out
+    assert "Labeled-S" not in babycli("report", tmp_path, "--no-controls").out
+
+
 def test_tables_of_csv_and_json_can_be_joined(folders: Path, babycli: Babycli) -> None:
     words = ("report", "logs_a", "logs_b", "--format", "json")
     summary = json.loads(babycli(*words).out)
