@@ -27,7 +27,7 @@ _ENCODINGS = re.compile(  # those of text; Python has others, which unpack or co
     r"ascii|utf-(?:8|8-sig|16|16-le|16-be|32|32-le|32-be)|iso8859-\d+|cp\d+|koi8-[rut]|mac-roman|shift_jis|euc_(?:jp|kr)"
     r"|gb(?:2312|k|18030)|big5(?:hkscs)?"
 )
-_FETCH_LINE = re.compile(r"(?P<url>\S+)[ \t]+(?P<length>\d+|-)[ \t]+(?P<name>.+)")
+_FETCH_LINE = re.compile(r"(?P<url>\S+)[ \t]+\S+[ \t]+(?P<name>.+)")  # the length between them is for who fetches it
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s]|file:", re.IGNORECASE)
 _UNESCAPES = {"%0A": "\n", "%0D": "\r", "%25": "%"}
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
