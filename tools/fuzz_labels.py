@@ -40,6 +40,8 @@ _N_ROWS = {"labeled_s.csv": 8}  # two trials
 _N_ROWS_OF_OTHERS = 3
 _SPLIT = "_test.json"
 _DONE, _DATA, _UNTRUSTED = 0, 3, 7
+# Of names that are too long, or of which one is a folder of the other.
+_NO_NAMES = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
 _EVERY = 8  # of cases, one goes through a command whatever it holds
 _CELLS = (*TEXTS, '"', '""', 'a"b', "a,b", "x.jpg", "ball/x.jpg", "..", "./x", "x//y", "\ufeff", "positive", "1", "01")
 
@@ -184,8 +186,10 @@ def _draw(task: Task, root: Path) -> bool:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(archive.read(pictures[i % len(pictures)]))
             except OSError as error:
-                if error.errno != errno.ENAMETOOLONG:
+                if error.errno not in _NO_NAMES:
                     raise
+                return False
+            if image.name.endswith("/"):
                 return False
     return True
 
