@@ -263,6 +263,33 @@ def test_another_base(pair: tuple[Path, Path], evaluate: Evaluate, tmp_path: Pat
     assert_explained(evaluate("--model", pair[1]), 5, pair[1], "in its base it is")
 
 
+@pytest.mark.parametrize(
+    ("rank", "turned", "n_lengths", "says"),
+    [
+        (0, False, None, "of rank 0"),
+        (2, True, None, "in its base it is"),
+        (2, False, 0, "a lora_magnitude_vector of 0 numbers"),
+        (2, False, 1, "a lora_magnitude_vector of 1 numbers"),
+    ],
+)
+def test_weights_that_do_not_fit(
+    rank: int, turned: bool, n_lengths: int | None, says: str, tmp_path: Path, evaluate: Evaluate
+) -> None:
+    """None is spread over a weight of another shape, or folded into one of as many numbers."""
+    base = test_clip.write(tmp_path / "base", "clip")
+    adapter = adapt(base, tmp_path / "adapter", "text_model.*0.*fc1", use_dora=n_lengths is not None)
+    (name,) = (name for name in load_file(adapter / "adapter_model.safetensors") if "lora_A" in name)
+    module = name.removesuffix(".lora_A.weight")
+    n_out, n_in = load_file(base / "model.safetensors")[f"{module.removeprefix(PREFIX)}.weight"].shape
+    assert n_out != n_in
+    n_out, n_in = (n_in, n_out) if turned else (n_out, n_in)
+    saved = {name: torch.ones(rank, n_in), f"{module}.lora_B.weight": torch.ones(n_out, rank)}
+    if n_lengths is not None:
+        saved[f"{module}.lora_magnitude_vector"] = torch.ones(n_lengths)
+    save_file(saved, adapter / "adapter_model.safetensors")
+    assert_explained(evaluate("--model", adapter), 5, adapter, says)
+
+
 def test_a_base_that_is_not_here(pair: tuple[Path, Path], evaluate: Evaluate, babycli: Babycli) -> None:
     shutil.rmtree(pair[0])
     for ran in (evaluate("--model", pair[1]), babycli("models", "show", pair[1])):

@@ -43,6 +43,7 @@ _IDLE |= {"runtime_config", "ephemeral_gpu_offload", "megatron_core", "qalora_gr
 _IDLE |= {"ensure_weight_tying", "parent_library"}
 _PREFIX = "base_model.model."
 _BY_PEFT = "merge it with PEFT first (merge_and_unload, then save_pretrained), and give the merged folder"
+_COPY = "copy that file of the training run into the folder"
 MATCHING_S = 20  # for patterns that take less than a millisecond
 _MATCHING_BYTES = 1 << 30
 _MATCHING = """
@@ -64,6 +65,17 @@ class Change:
     scale: float
     lengths: Tensor | None = None  # of the rows, in DoRA
     is_embedding: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many numbers go out and in."""
+        return self.up.shape[0], self.down[0].numel()
+
+    def fits(self, weight: Tensor, is_transposed: bool) -> bool:
+        """Tells whether a weight has the shape that is changed; of a convolution, that of its rows."""
+        n_out, n_in = self.shape
+        expected = (n_in, n_out) if is_transposed or self.is_embedding else (n_out, n_in)
+        return weight.dim() > 1 and weight.flatten(1).shape == expected
 
     def on(self, weight: Tensor, is_transposed: bool) -> Tensor:
         """Gives the weight with the change, in float32; ``is_transposed``: it is (in, out), as GPT-2's are."""
@@ -184,14 +196,22 @@ def _sorted_out(
 def _change(file: Path, settings: Mapping[str, Any], module: str, alpha: float, found: Mapping[str, Tensor]) -> Change:
     infix = "embedding_" if "lora_embedding_A" in found else ""
     up, down = found.get(f"lora_{infix}B"), found.get(f"lora_{infix}A")
-    if up is None or down is None or up.dim() < 2 or down.dim() < 2 or up.shape[1] != down.shape[0]:
+    if up is None or down is None or up.dim() < 2 or down.dim() < 2 or up.flatten(1).shape[1] != down.shape[0]:
         raise ModelError(f"{file}: {module} lacks lora_A or lora_B, or they do not fit each other")
+    rank = down.shape[0]
+    if rank == 0:
+        raise ModelError(f"{file}: {module} has lora_A and lora_B of rank 0: they would change nothing", _COPY)
     lengths = found.get("lora_magnitude_vector")
     if infix and lengths is not None:
         raise ModelError(f"{file}: use_dora of embeddings ({module}) is not merged here", _BY_PEFT)
     if settings.get("use_dora") and lengths is None:
         raise ModelError(f"{file}: use_dora is true, but {module} has no lora_magnitude_vector")
-    rank = down.shape[0]
+    if lengths is not None and lengths.numel() != up.shape[0]:
+        raise ModelError(
+            f"{file}: {module} has a lora_magnitude_vector of {lengths.numel()} numbers, and its lora_B has "
+            f"{up.shape[0]} rows",
+            _COPY,
+        )
     scale = alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
     return Change(up, down, scale, lengths, bool(infix))
 
@@ -218,15 +238,13 @@ def merge(
             "say which model it was trained on:  --model-args base=PATH-OR-HUB-ID",
         )
     for name, change in zip(names, read.changes.values(), strict=True):
-        try:
-            weights[name] = change.on(weights[name], is_transposed(name)).to(dtype)
-        except RuntimeError as error:
-            shape = tuple(weights[name].shape)
+        is_turned = is_transposed(name)
+        if not change.fits(weights[name], is_turned):
             raise ModelError(
-                f"{adapter} changes {name} by ({change.up.shape[0]}, {change.down[0].numel()}), and in its base it is "
-                f"{shape}",
+                f"{adapter} changes {name} by {change.shape}, and in its base it is {tuple(weights[name].shape)}",
                 "say which model it was trained on:  --model-args base=PATH-OR-HUB-ID",
-            ) from error
+            )
+        weights[name] = change.on(weights[name], is_turned).to(dtype)
     for name, tensor in read.whole.items():
         weights[in_model(name)] = tensor.to(dtype) if tensor.is_floating_point() else tensor
     whole = f", and {len(read.whole)} are the adapter's own" if read.whole else ""
