@@ -205,7 +205,9 @@ def listed(things: Iterable[object], most: int = 5, n_all: int | None = None) ->
 
     With ``n_all``, which is how many there are, no more of them are made than are shown.
     """
-    texts = [printable(str(thing)) for thing in (things if n_all is None else itertools.islice(things, most))]
+    texts = [
+        without_middle(printable(str(thing))) for thing in (things if n_all is None else itertools.islice(things, most))
+    ]
     n, shown = len(texts) if n_all is None else n_all, ", ".join(texts[:most])
     return f"{shown} and {n - most} more" if n > most else shown
 

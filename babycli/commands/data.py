@@ -46,6 +46,7 @@ from babycli.data.root import DatasetRoot
 from babycli.data.set_linking import remove_empty_folders, remove_linked_labels
 from babycli.data.sources import MAIN, all_sources, source_named
 from babycli.data.verify import link_problem
+from babycli.data.zips import is_zip
 from babycli.errors import DataError, ExitCode, UsageError
 from babycli.evaluation.chosen import all_bound_tasks
 from babycli.files import in_home
@@ -79,9 +80,12 @@ def labels(labels_from: FromOption = None, tasks: TasksOption = None, data: Data
 
 
 def _checked_source(source: Path | None) -> Path | None:
-    if source is not None and not os.path.isdir(source):
+    if source is None or os.path.isdir(source):
+        return source
+    if not os.path.exists(source):
         raise DataError(f"there is no folder {source} to take label files from", "check the path given to --from")
-    return source
+    mend = "unpack it, and give the folder" if is_zip(source) else "give the folder that holds the label files"
+    raise DataError(f"{source} is no folder, and label files are taken from one", mend)
 
 
 def link(

@@ -6,6 +6,7 @@ does.
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import stat
@@ -94,7 +95,9 @@ class FolderStore:
             return ImageError(ProblemKind.MISSING, str(path), detail)
         except OSError as error:
             raise_limit(error)
-            return ImageError(ProblemKind.UNREADABLE, str(path), str(error.strerror))
+            is_too_long = error.errno == errno.ENAMETOOLONG  # so no file can be there
+            kind = ProblemKind.MISSING if is_too_long else ProblemKind.UNREADABLE
+            return ImageError(kind, str(path), str(error.strerror))
         if not stat.S_ISREG(status.st_mode):
             return ImageError(ProblemKind.NOT_A_FILE, str(path), "a folder" if stat.S_ISDIR(status.st_mode) else "")
         return _size_problem(status.st_size, str(path))

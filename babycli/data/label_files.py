@@ -6,6 +6,7 @@ Owns where they come from, and keeping the files that they replace. Never puts a
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -103,20 +104,25 @@ def _read_bytes(path: Path) -> bytes:
     try:
         return read_file(path, MAX_LABEL_BYTES)
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
+        raise DataError(f"cannot read {path}: {error.strerror}", "get that label file again") from error
 
 
 def _own_file(source: Path, task: LabelledTask) -> Path | None:
     """Finds a task's label file in a dataset folder or a folder of label files; None if it is in neither."""
     places = (source / task.label_path, source / PurePosixPath(task.label_path).name)
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in places if _is_there(place)), None)
+
+
+def _is_there(place: Path) -> bool:
+    """Tells whether a place is taken by what should be a label file, so that a pipe there is named."""
+    return os.path.exists(place) and not os.path.isdir(place)
 
 
 def _import(source: Path, task: LabelledTask, upstream: Upstream) -> bytes:
     """Reads a label file from a folder of label files, a dataset folder, or a checkout of the upstream repository."""
     name = PurePosixPath(task.label_path).name
     for candidate in (source / task.label_path, source / upstream.path, source / name):
-        if candidate.is_file():
+        if _is_there(candidate):
             return _read_bytes(candidate)
     raise DataError(
         f"no label file {name} in {source}: looked for {task.label_path}, {upstream.path} and {name}",

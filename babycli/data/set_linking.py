@@ -23,7 +23,7 @@ from babycli.data.problems import Problem, ProblemKind, raise_for
 from babycli.data.root import DatasetRoot
 from babycli.data.rows import PlacedRow, parse_rows
 from babycli.data.set_files import TEST, SetFile, SetFiles, Tree, find_files, split_of_folder
-from babycli.data.set_pictures import Led, common_folder, follow, picture_names, rewritten
+from babycli.data.set_pictures import Led, common_folder, follow, is_address, picture_names, rewritten
 from babycli.data.sets import checked_name, name_of_folder, set_folder
 from babycli.data.sources.devcv import BENCHMARK, KNOWN_SETS, source_of_set
 from babycli.data.zips import is_zip
@@ -144,12 +144,15 @@ def _checked(read: _Read, task: LabelledTask, as_it_is: bool) -> LabelFile:
     unsafe = set(read.led.unsafe)
     raise_for(
         [
-            Problem(name, ProblemKind.UNSAFE_NAME, picture, f"in {_item_words(placed)} of {read.place}")
+            Problem(
+                *(name, ProblemKind.UNSAFE_NAME, picture),
+                f"{'an address, ' * is_address(picture)}in {_item_words(placed)} of {read.place}",
+            )
             for placed in read.rows
             for picture in picture_names(placed.row)
             if picture in unsafe
         ],
-        f"{mend}: names must lead to files in the folder that is given",
+        f"{mend}: names must be those of files in the folder that is given",
     )
     is_as_it_is = as_it_is or all(path == written for written, path in read.led.paths.items())
     content = read.raw if is_as_it_is else rewritten(read.plain_rows, read.led)

@@ -21,7 +21,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from babycli.data.images import ZipStore, open_zip_store
-from babycli.data.names import is_safe_name, normal_name
+from babycli.data.names import MAX_NAME_BYTES, is_safe_name, normal_name
 from babycli.data.set_files import Tree
 from babycli.domain import Row
 from babycli.errors import DataError
@@ -29,6 +29,7 @@ from babycli.errors import DataError
 IMAGES_FOLDER = "images"
 IMAGES = "image"  # the key of an item under which its pictures are named
 _OF_WINDOWS = re.compile(r"[A-Za-z]:[\\/]")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|data:image/", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Led:
     """The names of a label file's pictures, and the paths in the tree that they lead to, there or not."""
 
     paths: Mapping[str, str]
-    unsafe: tuple[str, ...]  # names that lead out of the tree
+    unsafe: tuple[str, ...]  # names that lead out of the tree, and addresses
 
 
 def follow(tree: Tree, label_name: str, rows: Sequence[Row]) -> Led:
@@ -67,6 +68,11 @@ def picture_names(row: Row) -> list[str]:
     """Gives the names of an item's pictures; none where it has no list of texts."""
     names = row.get(IMAGES)
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def is_address(name: str) -> bool:
+    """Tells whether the name of a picture is an address of the web, or of the picture's own bytes."""
+    return _ADDRESS.match(name) is not None
 
 
 def common_folder(tree: Tree, all_led: Sequence[Led]) -> str | None:
@@ -128,7 +134,7 @@ def _best_place(tree: Tree, places: Sequence[str], names: Sequence[str]) -> str:
 
 def _path_from(place: str, name: str) -> str | None:
     """Gives the path in the tree to which a relative name leads; None for one that leads out of it, or is none."""
-    if "\0" in name or "\\" in name or not name.strip():
+    if "\0" in name or "\\" in name or not name.strip() or is_address(name):
         return None
     path = posixpath.normpath(posixpath.join(place, name))
     return path if is_safe_name(path) and path != "." else None
@@ -138,7 +144,7 @@ def _of_ending(tree: Tree, places: Sequence[str], name: str) -> str:
     """Finds the longest ending of an absolute path that is a file below one of the places."""
     plain = posixpath.normpath(name.replace("\\", "/") if _OF_WINDOWS.match(name) else name).replace("\0", "")
     parts = [part for part in plain.split("/") if part not in ("", "..")]
-    for start in range(len(parts)):
+    for start in range(len(parts) if len(name) <= MAX_NAME_BYTES else 0):
         ending = "/".join(parts[start:])
         found = [path for path in dict.fromkeys(posixpath.join(place, ending) for place in places) if tree.has(path)]
         if len({_digest(tree, path) for path in found} if len(found) > 1 else found) > 1:

@@ -371,6 +371,27 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(babycli: Babycli, tmp_pa
     assert not DATASET.exists()
 
 
+@pytest.mark.parametrize("name", ["https://example.org/a.png", "file:///a.png", "data:image/png;base64,iVBORw0KGgo="])
+def test_an_address_in_the_place_of_a_name_is_called_so(babycli: Babycli, tmp_path: Path, name: str) -> None:
+    folder = make_set(tmp_path / "ego4d", {"count/data.json": [count(0)]})
+    write_labels(folder / "count/data.json", [count(0), count(1) | {"image": [name]}])
+    ran = babycli("data", "link", "--devcv", folder)
+    assert (ran.code, f"UnsafeName {name}: an address" in ran.err) == (3, True)
+    assert f"in item 2 (count_1) of {folder / 'count/data.json'}" in ran.err
+    assert not DATASET.exists()
+
+
+@pytest.mark.parametrize("name", [f"images/{'x' * 300}.png", f"images/{'x' * 5_000}.png", "/a" * 100_000])
+def test_a_name_that_no_file_can_have_is_missing(babycli: Babycli, tmp_path: Path, name: str) -> None:
+    folder = make_set(tmp_path / "ego4d", {"count/data.json": [count(0)]})
+    write_labels(folder / "count/data.json", [count(0), count(1) | {"image": [name]}])
+    ran = babycli("data", "link", "--devcv", folder)
+    assert (ran.code, "    1 of 2 pictures of Ego4D" in ran.out) == (3, True)
+    assert f"missing: {name.removeprefix('/')[:300]}" in ran.out
+    assert "(File name too long)" in ran.out
+    assert len(ran.out + ran.err) < 10_000
+
+
 @pytest.mark.parametrize("wrapper", ["", "wrapped/deep/"])
 @pytest.mark.parametrize("tutorial", [False, True])
 def test_a_zip_serves_as_well_as_a_folder(babycli: Babycli, tmp_path: Path, wrapper: str, tutorial: bool) -> None:

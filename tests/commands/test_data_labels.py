@@ -24,6 +24,7 @@ from tests.data.demo_copy import (
     skip_unless_permissions_count,
     snapshot,
 )
+from tests.data.zipped import zip_folder
 
 UPSTREAM = (
     "https://raw.githubusercontent.com/ShawnKing98/babylmms-eval/82118a809a2036e658cb7e030b9776d7f620048d/dataset/"
@@ -79,6 +80,27 @@ def test_label_files_are_taken_from_a_folder_however_they_lie_in_it(
     assert [line.split() for line in ran.out.splitlines()] == [
         [task, "copied", str(DATASET / path)] for task, path in LABEL_FILES.items()
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "mend"), [("labels.zip", "unpack it"), ("labeled_s.csv", "give the folder that holds the label files")]
+)
+def test_a_file_in_the_place_of_the_folder_is_called_so(
+    babycli: Babycli, demo: DemoCopy, given: str, mend: str
+) -> None:
+    zip_folder(demo.labels, Path("labels.zip"))
+    shutil.copy(demo.labels / LABEL_FILES["labeled_s"], "labeled_s.csv")
+    for words in (("data", "labels", "--from", given), (*demo.link_words[:-1], given)):
+        ran = babycli(*words)
+        assert (ran.code, f"{given} is no folder" in ran.err, mend in ran.err) == (3, True, True)
+
+
+def test_a_pipe_in_the_place_of_a_label_file_is_named(babycli: Babycli, demo: DemoCopy) -> None:
+    place = demo.labels / LABEL_FILES["vtwt"]
+    place.unlink()
+    os.mkfifo(place)
+    ran = babycli("data", "labels", "--from", demo.labels)
+    assert (ran.code, f"cannot read {place}: it is a pipe" in ran.err) == (3, True)
 
 
 def test_label_files_that_are_up_to_date_are_not_written_again(babycli: Babycli, demo: DemoCopy) -> None:
