@@ -94,6 +94,9 @@ class Watch:
                 f"no checkpoint was named {' or '.join(map(repr, self.patterns))} for {waited}",
                 "--model 'RUN/checkpoint-*', with the folder of the training",
             )
+        for name, seen in self._seen.items():
+            if not seen.is_settled:
+                self._fail(name, f"it is not whole yet: {seen.said}")
         say(f"no new checkpoint for {waited}: done")
 
     def _look(self) -> bool:

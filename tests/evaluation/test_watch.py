@@ -125,6 +125,17 @@ def test_one_that_vanishes_and_one_that_is_broken_are_passed_over(linked: Path, 
     assert "babycli: checkpoints that were passed over: " in ran.err
 
 
+def test_one_that_is_never_whole_is_named_at_the_end(
+    linked: Path, small: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "TRIED_ANYWAY_S", 600.0)
+    shutil.copytree(small, "run/checkpoint-1")
+    Path("run/checkpoint-1/training_args.bin").touch()
+    ran = babycli(*WATCH, "--watch-for", "1s")
+    assert (ran.code, runs_of(Path("logs"))) == (5, [])
+    assert "passed over run/checkpoint-1: it is not whole yet: training_args.bin" in ran.err
+
+
 def test_numbers_that_are_none_are_said_and_the_watch_goes_on(linked: Path, small: Path, babycli: Babycli) -> None:
     for step in (1, 2):
         shutil.copytree(small, f"run/checkpoint-{step}")
