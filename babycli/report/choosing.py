@@ -85,7 +85,7 @@ def _rows_named(text: str, rows: Sequence[TableRow]) -> list[TableRow]:
     found = []
     for name in names_in(text):
         if any(sign in name for sign in "*?"):
-            fitting = [row for row in rows if fnmatchcase(row.label, name) or fnmatchcase(row.runs[0].model, name)]
+            fitting = [row for row in rows if any(_fits(text, name) for text in (row.label, row.runs[0].model))]
             if not fitting:
                 labels = listed([row.label for row in rows], 20)
                 raise UsageError(f"no row is called as the pattern {name!r} says", f"the rows: {labels}")
@@ -93,6 +93,11 @@ def _rows_named(text: str, rows: Sequence[TableRow]) -> list[TableRow]:
         else:
             found += rows_of(name, rows)
     return found
+
+
+def _fits(label: str, pattern: str) -> bool:
+    """Tells whether a label is as the pattern says, or its end behind a slash, as a name without signs may be."""
+    return fnmatchcase(label, pattern) or fnmatchcase(label, f"*/{pattern}")
 
 
 def _with_only(table: Table, rows: Sequence[TableRow]) -> Table:

@@ -67,6 +67,7 @@ def test_a_place_that_is_not_there_is_told(places: tuple[str, ...], said: str, f
 def test_rows_tasks_and_metrics_are_chosen_in_the_order_given(folders: Path, babycli: Babycli) -> None:
     words = ("report", "logs_a", "logs_b", "--format", "csv")
     assert labels(babycli(*words, "--models", "beta,lab/alpha").out) == ["lab/beta", "lab/alpha"]
+    assert labels(babycli(*words, "--models", "bet*").out) == ["lab/beta"]
     assert labels(babycli(*words, "--models", "lab/alpha (control: blind)", "--models", "g*").out) == [
         "lab/alpha (control: blind)",
         "gamma (limit 20)",
