@@ -43,6 +43,9 @@ class RunRecord:
     scoring: str
     control: str | None
     limit: float | None
+    sample: int | None  # trials of each task that --sample chose
+    sample_seed: int | None
+    prompts: Mapping[str, str]  # by task, those that --prompt gave
     model_args: tuple[str, ...]
 
 
@@ -218,6 +221,9 @@ def _run(row: TableRow, run: Run) -> RunRecord:
         scoring=run.scoring,
         control=run.control or None,
         limit=run.limit,
+        sample=run.sample.n if run.sample else None,
+        sample_seed=run.sample.seed if run.sample else None,
+        prompts=run.own_prompts,
         model_args=run.args,
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from babycli import read_runs
 from babycli.domain import Item
 from babycli.evaluation.sampling import sampled
 from babycli.logs.identity import Sample
@@ -86,6 +87,8 @@ def test_what_is_covered_is_said_and_every_model_gets_the_same(linked: Path, bab
     assert n["n_groups"] == n["n_groups_in_file"] > 1
     assert f"labeled_s: 12 trials of all {n['n_groups']} categories ({n['n_items_in_file']} trials in all)" in ran.err
     assert "(sample 12)" in ran.out
+    (record,) = read_runs("one").runs
+    assert (record.sample, record.sample_seed, record.limit, dict(record.prompts)) == (12, 0, None, {})
     covers = f"Labeled-S 12 trials of all {n['n_groups']} categories ({n['n_items_in_file']} trials in all)"
     for form in ("table", "html", "latex"):
         out = told(babycli("report", "one", "--format", form).out)
