@@ -174,7 +174,8 @@ def _explained_findings(
     bag: Bag | None,
 ) -> Iterable[Finding]:
     fetched = bag.fetched() if bag is not None and inventory.prefix == "" else {}
-    astray = [name for name in fetched if leads_astray(name) or name.startswith("~")]  # ~ is a home to some programs
+    # ~ is a home to some programs, and . is the bag itself, to which nothing can be fetched.
+    astray = [name for name in fetched if name != "." and (leads_astray(name) or name.startswith("~"))]
     unsafe = [Finding(ProblemKind.UNSAFE_NAME, name, "in fetch.txt") for name in astray]
     if not findings:
         return unsafe

@@ -142,7 +142,7 @@ def test_from_version_1_0_on_a_percent_sign_is_escaped(
 def test_a_file_that_is_still_to_be_fetched_is_missing_with_its_address(babycli: Babycli) -> None:
     make_bag()
     Path(BAG, "fetch.txt").write_text(
-        "https://example.org/a.jpg 3? data/a.jpg\nhttps://example.org/e - data/sub/é.jpg\n"
+        "https://example.org/a.jpg 3? data/a.jpg\nhttps://example.org/e - data/sub/é.jpg\nhttps://example.org/x - .\n"
     )
     assert verify(babycli).code == 0
     Path(BAG, "data/a.jpg").unlink()
