@@ -10,6 +10,7 @@ import os
 from enum import IntEnum
 
 MORE_MEMORY = "give it more memory:  ulimit -v unlimited, or a larger machine"
+SHORTER = "give a shorter name"
 _NO_ROOM = ("failed to map segment", "cannot allocate memory")  # for a library that is loaded
 
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from babycli.errors import LIMITS, DataError, UnfitFileError
+from babycli.errors import LIMITS, SHORTER, DataError, UnfitFileError
 
 try:
     import fcntl
@@ -31,6 +31,7 @@ else:
 _WAIT_S = 30
 _READER_S = 5  # in which the reader of a pipe must have opened it
 _ASIDE = ".babycli.tmp"
+_MAX_NAME_BYTES = 255  # of Linux and macOS, for each part of a path
 _LEFT_S = 3600  # where there are no locks, what is older was left by a killed command
 _FICLONE = 0x40049409  # Linux: _IOW(0x94, 9, int)
 MAX_FILE_BYTES = 1 << 30  # no label file, list, lock, index or log is larger
@@ -160,16 +161,23 @@ def replace_file(path: Path, content: bytes) -> None:
 
 def aside_of(path: Path) -> Path:
     """Gives a fresh path beside a file, at which it is written before it takes its place; nobody can foretell it."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(8)}{_ASIDE}")
+    return path.with_name(f"{_aside_start(path)}{secrets.token_hex(8)}{_ASIDE}")
 
 
 def is_aside(path: Path, of: Path) -> bool:
     """Tells whether a path is where another file was being written, perhaps by a command that was killed."""
-    return path.parent == of.parent and path.name.startswith(f".{of.name}.") and path.name.endswith(_ASIDE)
+    return path.parent == of.parent and path.name.startswith(_aside_start(of)) and path.name.endswith(_ASIDE)
 
 
 def _asides_of(path: Path) -> Iterator[Path]:
-    return path.parent.glob(f".{glob.escape(path.name)}.*{_ASIDE}")
+    return path.parent.glob(f"{glob.escape(_aside_start(path))}*{_ASIDE}")
+
+
+def _aside_start(path: Path) -> str:
+    """Gives what the names begin with at which a file is written; of a name too long for that, its digest."""
+    name, most = path.name, _MAX_NAME_BYTES - len(f"..{'0' * 16}{_ASIDE}")
+    raw = os.fsencode(name)
+    return f".{name if len(raw) <= most else hashlib.sha256(raw).hexdigest()}."
 
 
 @contextlib.contextmanager
@@ -269,9 +277,9 @@ def explained(path: Path) -> Iterator[None]:
             raise DataError(
                 f"cannot write {path}: a folder is there", "name a file, or move the folder away"
             ) from error
+        mend = "make room or make that place writable, or name another (--data for the dataset, --output for a table)"
         raise DataError(
-            f"cannot write {path}: {error.strerror}",
-            "make room or make that place writable, or name another (--data for the dataset, --output for a table)",
+            f"cannot write {path}: {error.strerror}", SHORTER if error.errno == errno.ENAMETOOLONG else mend
         ) from error
 
 

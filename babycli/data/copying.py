@@ -22,7 +22,7 @@ from typing import Literal
 from babycli.data.images import MAX_IMAGE_BYTES, ImageStore
 from babycli.data.problems import ProblemKind
 from babycli.data.workers import chunks, map_in_processes
-from babycli.errors import ChecksumError, DataError
+from babycli.errors import SHORTER, ChecksumError, DataError
 from babycli.files import clone, explained, locked, raise_limit, read_file
 from babycli.wording import LinkMode
 
@@ -259,4 +259,5 @@ def _write_error(error: OSError, mode: CopyMode, place: Path) -> DataError:
             f"cannot make a reflink at {place}: this file system has none ({error.strerror}); btrfs and XFS do",
             "use --mode symlink or --mode copy",
         )
-    return DataError(f"cannot write {place}: {error.strerror}", "make room, or make that place writable")
+    mend = SHORTER if error.errno == errno.ENAMETOOLONG else "make room, or make that place writable"
+    return DataError(f"cannot write {place}: {error.strerror}", mend)

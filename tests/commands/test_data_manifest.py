@@ -69,6 +69,16 @@ def test_a_zip_gives_what_its_folder_gives(babycli: Babycli, demo: DemoCopy) -> 
     assert Path("of_zip").read_bytes() == Path("of_folder").read_bytes()
 
 
+@pytest.mark.parametrize("n_bytes", [225, 226, 255])
+def test_a_list_may_have_the_longest_name(babycli: Babycli, demo: DemoCopy, n_bytes: int) -> None:
+    name = "l" * n_bytes
+    for _ in range(2):  # anew, and in the place of another
+        assert babycli("data", "manifest", demo.synthetic, "-o", name).code == 0
+        assert [path.name for path in Path.cwd().glob("*l*")] == [name]
+    ran = babycli("data", "manifest", demo.synthetic, "-o", f"{name}{'l' * 40}")
+    assert (ran.code, "give a shorter name" in ran.err) == (3, True)
+
+
 def test_verify_reads_it_and_sees_a_swap(babycli: Babycli, demo: DemoCopy) -> None:
     make_dataset(demo)
     assert babycli("data", "manifest", demo.folder, "-o", "list").code == 0
