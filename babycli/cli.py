@@ -23,7 +23,9 @@ from babycli.commands.options import say
 from babycli.commands.streams import guard_streams, naming, watching_stderr
 from babycli.errors import (
     LIMITS,
+    SHORTER,
     BabycliError,
+    DataError,
     ExitCode,
     OutputError,
     UnfitFileError,
@@ -33,6 +35,7 @@ from babycli.errors import (
 from babycli.wording import shortened, whole_number, without_middle
 
 _WIDEST_TERMINAL = 10_000  # columns
+_NOWHERE, _ELSEWHERE = "the current folder is not there any more", "change into another:  cd ~"
 
 _WORK, _LISTS, _START = "From data to a table", "What there is", "To begin with"
 COMMANDS = {
@@ -145,10 +148,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return ExitCode.DATA
         except (OSError, MemoryError, ImportError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-                say(f"babycli: {shortened(str(error.filename))!r}: {error.strerror}\n  mend: give a shorter name")
+                say(f"babycli: {shortened(str(error.filename))!r}: {error.strerror}\n  mend: {SHORTER}")
                 return ExitCode.DATA
             if isinstance(error, FileNotFoundError) and _is_nowhere():
-                say("babycli: the current folder is not there any more\n  mend: change into another:  cd ~")
+                say(f"babycli: {_NOWHERE}\n  mend: {_ELSEWHERE}")
                 return ExitCode.DATA
             limit = _limit_of(error)
             if limit is None:
@@ -182,11 +185,18 @@ def _is_nowhere() -> bool:
 
 
 def _check_system(words: Sequence[str]) -> None:
-    """Checks that the system has the links, locks and processes of POSIX. Raises UsageError on Windows."""
-    if sys.platform == "win32" and words and not {*HELP, "--version"} & set(words):
+    """Checks that there is a current folder, and that the system has the links, locks and processes of POSIX.
+
+    Raises DataError, and UsageError on Windows. Without a current folder, torch ends the process at its first product.
+    """
+    if not words or {*HELP, "--version"} & set(words):
+        return
+    if sys.platform == "win32":
         raise UsageError(
             "babycli runs on Linux and macOS", "on Windows use WSL: https://learn.microsoft.com/windows/wsl"
         )
+    if _is_nowhere():
+        raise DataError(_NOWHERE, _ELSEWHERE)
 
 
 def _forget_odd_sizes() -> None:

@@ -133,7 +133,7 @@ def test_what_cannot_be_listed_is_refused_and_nothing_is_written(babycli: Babycl
     assert not Path("list").exists()
 
 
-def test_a_current_folder_that_is_gone_is_named(babycli: Babycli) -> None:
+def test_a_current_folder_that_is_gone_is_named_first(babycli: Babycli) -> None:
     here = Path.cwd()
     Path("source").mkdir()
     Path("source/x.jpg").write_bytes(b"1")
@@ -141,7 +141,12 @@ def test_a_current_folder_that_is_gone_is_named(babycli: Babycli) -> None:
     os.chdir("gone")
     try:
         Path(here, "gone").rmdir()
-        ran = babycli("data", "manifest", here / "source", "-o", "list")
+        all_ran = [babycli("data", "manifest", here / "source", "-o", "list"), babycli("data", "verify")]
+        all_ran.append(babycli("doctor"))
+        version = babycli("--version")
     finally:
         os.chdir(here)
-    assert (ran.code, "the current folder is not there any more" in ran.err) == (3, True)
+    for ran in all_ran:
+        assert (ran.code, ran.out) == (3, "")
+        assert ran.err == "babycli: the current folder is not there any more\n  mend: change into another:  cd ~\n"
+    assert version.code == 0
