@@ -15,7 +15,7 @@ from transformers.processing_utils import ImagesKwargs
 from babycli.errors import ModelError
 from babycli.models.parts.known_keys import PICTURES, Effect
 from babycli.models.parts.picture_settings import pixel_spec, read_picture_settings
-from babycli.models.parts.pixels import to_pixels
+from babycli.models.parts.pixels import PixelSpec, to_pixels
 from tests.conftest import Babycli
 from tests.llava_checkpoints import EDGE, as_transformers, write_llava, write_tower
 from tests.models.conftest import Evaluate
@@ -125,6 +125,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a text for a mean": ({"image_mean": "0.5"}, "image_mean"),
     "null in a deviation": ({"image_std": [1, 1, None]}, "image_std"),
     "a deviation of nothing": ({"image_std": [1, 1, 0]}, "image_std"),
+    "a mean beyond all values": ({"image_mean": [3e38] * 3}, "image_mean [3e+38"),
+    "a deviation below all values": ({"image_std": [1e-300] * 3}, "image_std [1e-300"),
+    "a factor beyond all values": ({"rescale_factor": 3e38}, "rescale_factor 3e+38"),
     "padding in a batch": ({"pad_size": {"height": 99, "width": 99}}, "pad_size"),
     "a square of 224": ({"use_square_size": True}, "use_square_size"),
     "another class": ({"image_processor_type": "SiglipImageProcessor"}, "image_processor_type"),
@@ -237,3 +240,17 @@ def test_the_newer_file_may_say_not_to_pad(llavas: dict[str, tuple[Path, Path]])
     assert torch.equal(load(folder).preprocess(picture(0)), cropped)
     write_json(folder / "processor_config.json", {"image_processor": settings | {"do_pad": True}})
     assert not torch.equal(load(folder).preprocess(picture(0)), cropped)
+
+
+def test_a_mean_without_bounds(llavas: dict[str, tuple[Path, Path]], evaluate: Evaluate) -> None:
+    """A colour of padding beyond white is white, as Pillow has it; what is beyond float32 is refused."""
+    folder, home = llavas["original"]
+    edit_json(folder / "config.json", image_aspect_ratio="pad")
+    edit_json(home / "preprocessor_config.json", image_mean=[1e30, -1e30, 300], image_std=[1e30, 1e30, 1e30])
+    white = PixelSpec(mean=(1e30, -1e30, 300.0)).background
+    assert white == (255, 0, 255)
+    assert load(folder).preprocess(picture(0, 20, 61)).isfinite().all()
+    edit_json(home / "preprocessor_config.json", image_mean=[3e38] * 3, image_std=[0.1] * 3)
+    ran = evaluate("--model", folder)
+    assert_explained(ran, 5, home, "no numbers of float32")
+    assert "Warning" not in ran.err

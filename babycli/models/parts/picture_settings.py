@@ -104,7 +104,7 @@ def pixel_spec(pictures: PictureSettings, image_size: int, pads: bool, any_class
             f"{image_size} x {image_size}",
             "check that the file comes from the same checkpoint as the tower",
         )
-    return PixelSpec(
+    spec = PixelSpec(
         size=image_size,
         mean=_three(pictures, "image_mean", _MEAN, pads),
         std=_three(pictures, "image_std", _STD, False),
@@ -117,6 +117,14 @@ def pixel_spec(pictures: PictureSettings, image_size: int, pads: bool, any_class
         scale=_scale(pictures),
         normalises=pictures.on("do_normalize"),
     )
+    if not spec.is_finite:
+        names = ("rescale_factor", "image_mean", "image_std")
+        said = ", ".join(f"{name} {shown(settings[name])}" for name in names if name in settings)
+        raise ModelError(
+            f"{pictures.file}: {said}: the values of a picture would be no numbers of float32",
+            "copy that file of the training run into the folder",
+        )
+    return spec
 
 
 def _resize(pictures: PictureSettings) -> tuple[int | None, tuple[int, int] | None]:

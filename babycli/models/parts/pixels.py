@@ -43,8 +43,14 @@ class PixelSpec:
 
     @property
     def background(self) -> tuple[int, int, int]:
-        red, green, blue = (int(channel * 255) for channel in self.mean)
+        """The mean colour; what lies beyond black or white is that."""
+        red, green, blue = (min(max(int(channel * 255), 0), 255) for channel in self.mean)
         return red, green, blue
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every value of a picture becomes a number of float32."""
+        return bool(np.isfinite(_levels(self.mean, self.std, self.scale, self.normalises)).all())
 
 
 def to_pixels(image: Image.Image, spec: PixelSpec) -> Tensor:
@@ -62,6 +68,7 @@ def to_pixels(image: Image.Image, spec: PixelSpec) -> Tensor:
 
 
 @functools.cache
+@np.errstate(over="ignore", divide="ignore", invalid="ignore")
 def _levels(
     mean: tuple[float, ...], std: tuple[float, ...], scale: float | None, normalises: bool
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
