@@ -385,14 +385,20 @@ def test_a_tokenizer_of_another_checkpoint(evaluate: Evaluate, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "settings",
-    [{"eos_token_id": "<eos>"}, {"eos_token_id": [3, None]}, {"repetition_penalty": -1}, {"bad_words_ids": 3}],
+    [
+        {"eos_token_id": "<eos>"},
+        {"eos_token_id": [3, None]},
+        {"eos_token_id": []},
+        {"repetition_penalty": -1},
+        {"bad_words_ids": 3},
+    ],
     ids=json.dumps,
 )
 def test_settings_for_captions_that_cannot_be(settings: dict[str, Any], evaluate: Evaluate, tmp_path: Path) -> None:
     folder = good(tmp_path / "model")
     write_json(folder / "generation_config.json", settings)
     ran = evaluate("--model", folder, "--tasks", "saycam_caption")
-    assert_explained(ran, 5, "generation_config.json")
+    assert_explained(ran, 5, "generation_config.json", *settings)
 
 
 # ---------------------------------------------------------------- no tower, or not one

@@ -40,10 +40,10 @@ def _is_lists_of_ids(value: Any) -> bool:
 
 
 # What greedy search follows, and the values that each may have.
-_FOLLOWED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+_FOLLOWED: Mapping[str, tuple[Callable[[Any], object], str]] = {
     "bos_token_id": (_is_id, "the id of a token"),
     "pad_token_id": (lambda value: isinstance(value, int), "the id of a token"),
-    "eos_token_id": (lambda value: _is_id(value) or _is_ids(value), "the id of a token, or a list of them"),
+    "eos_token_id": (lambda value: _is_id(value) or (_is_ids(value) and value), "the id of a token, or a list of them"),
     "repetition_penalty": (_is_penalty, "a number above 0"),
     "no_repeat_ngram_size": (_is_count, "a whole number"),
     "min_length": (_is_count, "a whole number"),
