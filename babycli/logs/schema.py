@@ -21,11 +21,13 @@ NAME_FORMAT = "%Y%m%d_%H%M%S"  # of a run's folder, in UTC: local time repeats a
 
 def check_schema(version: object) -> None:
     """Checks that this babycli reads a schema version. Raises DataError."""
-    if version not in READABLE or isinstance(version, bool):
+    read = f"this babycli reads {' and '.join(map(str, READABLE))}"
+    if type(version) is not int or version < READABLE[0]:
         raise DataError(
-            f"has schema version {version}, this babycli reads {' and '.join(map(str, READABLE))}: "
-            "pip install --upgrade babycli"
+            f"has schema_version {version!r:.80}, and {read}", "put the file back as it was; or evaluate again"
         )
+    if version not in READABLE:
+        raise DataError(f"has schema_version {version}, and {read}", "pip install --upgrade babycli")
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:

@@ -103,7 +103,7 @@ def test_an_unfinished_old_run_is_not_gone_on_with(linked: Path, babycli: Babycl
     assert (folder / "scores.rank0.jsonl").read_bytes() == before
 
 
-@pytest.mark.parametrize("version", [0, 3, "2", None, True])
+@pytest.mark.parametrize("version", [0, 3, "2", 2.0, None, True])
 def test_an_unknown_schema_version_is_named(version: object, old: Path, babycli: Babycli) -> None:
     (path,) = (old / "checkpoint" / RECORDED.name).glob("*_results.json")
     document = json.loads(path.read_bytes())
@@ -111,4 +111,5 @@ def test_an_unknown_schema_version_is_named(version: object, old: Path, babycli:
     path.write_text(json.dumps(document))
     ran = babycli("report", path)
     assert ran.code == 3
-    assert f"has schema version {version}, this babycli reads 1 and 2" in ran.err
+    assert f"has schema_version {version!r}, and this babycli reads 1 and 2" in ran.err
+    assert ("pip install --upgrade babycli" in ran.err) is (version == 3)  # the others are of no version
