@@ -75,6 +75,22 @@ def test_a_template_that_fails_is_named(how: str, checkpoint: Path, evaluate: Ev
     assert evaluate("--model", checkpoint).code == 0
 
 
+@pytest.mark.parametrize(
+    "spoiled", ["{{ strftime_now('%d %b %Y') }}", "{{ [1, 2] | random }}"], ids=["strftime_now", "random"]
+)
+def test_a_template_that_changes_with_time_is_named(
+    spoiled: str, checkpoint: Path, evaluate: Evaluate, request: pytest.FixtureRequest
+) -> None:
+    """A run of another day may ask something else, and its scores are others."""
+    file = checkpoint / "chat_template.jinja"
+    file.write_text(GOOD)
+    assert "another time" not in evaluate("--model", checkpoint).err
+    file.write_text(spoiled + GOOD)
+    ran = evaluate("--model", checkpoint)
+    assert ran.code == 0
+    assert f"its chat template uses {request.node.callspec.id}: the same question may read otherwise" in ran.err
+
+
 def test_the_file_that_holds_the_template_is_named(checkpoint: Path, evaluate: Evaluate, tmp_path: Path) -> None:
     (checkpoint / "chat_template.jinja").write_text(GOOD)
     named = tmp_path / "own.jinja"

@@ -75,6 +75,10 @@ _IMAGES: Any = AutoImageProcessor
 _SOUNDS: Any = AutoFeatureExtractor
 
 
+# What a template may use that is not of the conversation: the clock, and two ways to draw.
+_CHANGING = re.compile(r"\bstrftime_now\b|\brandom\b|\blipsum\b")
+
+
 class Chat:
     """The chat of a checkpoint, which turns a conversation of words and pictures into the network's input."""
 
@@ -143,7 +147,7 @@ class Chat:
         return f"its chat template shows {n_shown} of {n_places} pictures" if n_shown < n_places else ""
 
     def notes(self) -> tuple[str, ...]:
-        """Tells, for a reader of the numbers, where the template puts pictures if that is not where they are said."""
+        """Tells a reader where the template puts pictures if not where they are said, and whether it changes."""
         one, two, three = _SPOKEN
         in_one_turn = (Turn("user", (one, PICTURE, two, PICTURE, three)),)
         in_two_turns = (Turn("user", (one,)), Turn("model", (two,)), Turn("user", (PICTURE, three)))
@@ -161,6 +165,8 @@ class Chat:
                 notes.append(f"its chat template puts all pictures of a turn {place}, not where they are said")
             if turns == in_two_turns and where not in (_IN_SECOND_TURN, _BEHIND):
                 notes.append("its chat template puts the pictures of a later turn elsewhere")
+        if changing := _CHANGING.search(self._template):
+            notes.append(f"its chat template uses {changing[0]}: the same question may read otherwise another time")
         return tuple(notes)
 
     def _grown(self, context: Context) -> _Grown:
