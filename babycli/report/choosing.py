@@ -239,7 +239,7 @@ def _with_name(tables: Sequence[Table], line: str) -> list[Table]:
     """
     rows = [row for table in tables for row in table.rows]
     old, new = _divided(line, rows)
-    names = {} if not old else {row.label: label for row in rows if (label := _new_label(row, old, new)) is not None}
+    names = {row.label: label for row in rows if (label := _new_label(row, old, new)) is not None}
     if not names:
         found = rows_of(old, rows)
         models = {row.name for row in found if old in row.name}  # `old` is a part of them, and not of their settings
@@ -253,6 +253,8 @@ def _divided(line: str, rows: Sequence[TableRow]) -> tuple[str, str]:
     known = {name for row in rows for name in (row.label, row.name, row.runs[0].model)}
     splits = [("=".join(parts[:i]).strip(), "=".join(parts[i:]).strip()) for i in range(1, len(parts))]
     old, new = next((split for split in reversed(splits) if split[0] in known), splits[0])
+    if not old:
+        raise UsageError(f"--rename says no old name: {line!r:.80}", "write  old name=new name")
     if not new or not new.isprintable():
         raise UsageError(f"--rename gives {old!r} a name that cannot be shown: {new!r:.80}", "write  old name=new name")
     return old, new

@@ -144,11 +144,15 @@ def _n_lines(path: Path) -> int:
 
 
 def find_run(wanted: str, logs: Path, runs: Sequence[ListedRun]) -> list[ListedRun]:
-    """Gives the runs that a user may mean: by the folder, by its whole name, or by a part of its name."""
+    """Gives the runs that a user may mean: by the folder, by its whole name, or by a part of its name.
+
+    A part has a letter or digit: "/" is in the path of every run, and means none of them.
+    """
     place = Path(wanted)
     here = [run for run in runs if place.exists() and run.folder.samefile(place)]
     if here:
         return here
     names = [(run, {run.label, run.name, run.folder.name, str(run.folder.relative_to(logs))}) for run in runs]
     whole = [run for run, of in names if wanted and wanted in of]
-    return whole or [run for run, of in names if wanted and any(wanted in name for name in of)]
+    is_part = any(map(str.isalnum, wanted))
+    return whole or [run for run, of in names if is_part and any(wanted in name for name in of)]

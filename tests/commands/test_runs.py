@@ -99,6 +99,16 @@ def test_a_run_is_deleted_after_a_question_alone(logs: Path, babycli: Babycli) -
     assert not (logs / "control_random" / SECOND).exists()
 
 
+@pytest.mark.parametrize("word", ["", "/", ".", "_", " "])
+def test_a_word_without_letters_means_no_run(word: str, logs: Path, babycli: Babycli) -> None:
+    """An empty variable of a script, with a slash behind it, must not delete the only run there is."""
+    assert babycli("runs", "delete", SECOND, "--yes").code == 0
+    ran = babycli("runs", "delete", word, "--yes")
+    assert ran.code == 2
+    assert "no run is called" in ran.err
+    assert babycli("runs", "show", FIRST).code == 0
+
+
 def test_a_run_under_way_is_neither_deleted_nor_renamed(logs: Path, babycli: Babycli) -> None:
     folder = logs / "control_random" / SECOND
     with (folder / "scores.rank0.jsonl").open("rb") as stream:

@@ -111,6 +111,7 @@ def test_gains_are_those_of_controls_that_are_not_shown(folders: Path, babycli: 
         (("--rename", "lab/alpa=A"), "Did you mean 'lab/alpha'?"),
         (("--rename", "lab/alpha="), "cannot be shown"),
         (("--rename", "lab/alpha"), "has no ="),
+        (("--rename", "=A"), "no old name"),
         (("--rename", "lab/alpha=lab/beta"), "two rows 'lab/beta'"),
         (("--audit", "--tasks", "vtwt"), "--audit looks at all"),
     ],
