@@ -254,7 +254,9 @@ def _read(path: Path) -> _Read | str:
             if content != b"".join(archive.pieces(member)):
                 raise AssertionError(f"{member.name!r} has other bytes in pieces")
             files.add((name, content))
-            if name not in spared and name[-1] != "/" and len(name) < 200 and member.method in (0, 8):
+            # A folder to zipfile, which reads no Unicode path field, may have a file's name in there.
+            is_file = name[-1] != "/" and not member.raw_name.endswith(b"/")
+            if name not in spared and is_file and len(name) < 200 and member.method in (0, 8):
                 common.add((name, content))
         except MemberError as error:
             if any(reason in str(error) for reason in _REFUSED):
