@@ -263,6 +263,17 @@ def test_another_base(pair: tuple[Path, Path], evaluate: Evaluate, tmp_path: Pat
     assert_explained(evaluate("--model", pair[1]), 5, pair[1], "in its base it is")
 
 
+def test_a_weight_that_is_two_in_its_base(evaluate: Evaluate, tmp_path: Path) -> None:
+    """An output layer that was trained apart would have become the embeddings, too."""
+    base = write_hf(tmp_path / "base", "llava")
+    adapter = adapt(base, tmp_path / "adapter", r"layers.0.*q_proj")
+    network = LIBRARY.LlavaForConditionalGeneration.from_pretrained(base)
+    changes = load_file(adapter / "adapter_model.safetensors")
+    head = network.get_output_embeddings().weight
+    save_file(changes | {f"{PREFIX}lm_head.weight": torch.ones_like(head)}, adapter / "adapter_model.safetensors")
+    assert_explained(evaluate("--model", adapter), 5, adapter, "is the same weight, which would change too")
+
+
 @pytest.mark.parametrize(
     ("rank", "turned", "n_lengths", "says"),
     [

@@ -42,7 +42,7 @@ _IDLE |= {"layers_pattern", "fan_in_fan_out", "loftq_config", "eva_config", "cor
 _IDLE |= {"runtime_config", "ephemeral_gpu_offload", "megatron_core", "qalora_group_size", "peft_version"}
 _IDLE |= {"ensure_weight_tying", "parent_library"}
 _PREFIX = "base_model.model."
-_BY_PEFT = "merge it with PEFT first (merge_and_unload, then save_pretrained), and give the merged folder"
+BY_PEFT = "merge it with PEFT first (merge_and_unload, then save_pretrained), and give the merged folder"
 _COPY = "copy that file of the training run into the folder"
 MATCHING_S = 20  # for patterns that take less than a millisecond
 _MATCHING_BYTES = 1 << 30
@@ -124,13 +124,13 @@ def _read_settings(file: Path) -> dict[str, Any]:
     if settings.get("peft_type", "LORA") != "LORA":
         raise ModelError(
             f"{file}: an adapter of the kind {shown(settings['peft_type'])} is not merged here; expected is LORA",
-            _BY_PEFT,
+            BY_PEFT,
         )
     for key, value in settings.items():
         if key not in _USED | _IDLE and value not in (None, False, [], {}):
             raise ModelError(
                 f"{file}: {key} {shown(value)} makes another change than LoRA, which is not merged here",
-                _BY_PEFT,
+                BY_PEFT,
             )
     alphas = {"lora_alpha": settings.get("lora_alpha", 8), **_patterns(file, settings)}
     for key, alpha in alphas.items():
@@ -167,10 +167,10 @@ def _alphas(file: Path, settings: Mapping[str, Any], modules: Sequence[str]) -> 
         found: list[int | None] = json.loads(matched.stdout)
     except subprocess.TimeoutExpired as error:
         why = f"after {MATCHING_S} s it was not matched yet"
-        raise ModelError(f"{file}: alpha_pattern {shown(patterns)} cannot be used: {why}", _BY_PEFT) from error
+        raise ModelError(f"{file}: alpha_pattern {shown(patterns)} cannot be used: {why}", BY_PEFT) from error
     except subprocess.CalledProcessError as error:
         why = shortened((error.stderr.strip().splitlines() or ["it ends the process that matches it"])[-1])
-        raise ModelError(f"{file}: alpha_pattern {shown(patterns)} cannot be used: {why}", _BY_PEFT) from error
+        raise ModelError(f"{file}: alpha_pattern {shown(patterns)} cannot be used: {why}", BY_PEFT) from error
     values = list(map(float, patterns.values()))
     return {module: plain if i is None else values[i] for module, i in zip(modules, found, strict=True)}
 
@@ -186,7 +186,7 @@ def _sorted_out(
         if match := _PART.fullmatch(name):
             parts.setdefault(match["module"], {})[match["part"]] = tensor
         elif ".lora_" in name:
-            raise ModelError(f"{file}: {name} is no part of a LoRA that is merged here", _BY_PEFT)
+            raise ModelError(f"{file}: {name} is no part of a LoRA that is merged here", BY_PEFT)
         else:
             plain[name.replace(".modules_to_save.", ".").replace(".base_layer.", ".")] = tensor
     alphas = _alphas(file, settings, list(parts))
@@ -203,7 +203,7 @@ def _change(file: Path, settings: Mapping[str, Any], module: str, alpha: float, 
         raise ModelError(f"{file}: {module} has lora_A and lora_B of rank 0: they would change nothing", _COPY)
     lengths = found.get("lora_magnitude_vector")
     if infix and lengths is not None:
-        raise ModelError(f"{file}: use_dora of embeddings ({module}) is not merged here", _BY_PEFT)
+        raise ModelError(f"{file}: use_dora of embeddings ({module}) is not merged here", BY_PEFT)
     if settings.get("use_dora") and lengths is None:
         raise ModelError(f"{file}: use_dora is true, but {module} has no lora_magnitude_vector")
     if lengths is not None and lengths.numel() != up.shape[0]:

@@ -47,5 +47,11 @@ def merge_into(adapter: Path, network: Any, dtype: str) -> tuple[str, ...]:
         if tensor is not weights.get(name):
             if name not in weights or tensor.shape != weights[name].shape:
                 raise ModelError(f"{adapter}: {name} {tuple(tensor.shape)} has no place in its base of that shape")
+            tied = [other for other, weight in weights.items() if weight is weights[name] and changed[other] is weight]
+            if tied:
+                raise ModelError(
+                    f"{adapter} changes {name}, and in its base {tied[0]} is the same weight, which would change too",
+                    adapters.BY_PEFT,
+                )
             weights[name].data = tensor.to(weights[name].device)
     return notes
