@@ -59,7 +59,8 @@ def provenance(source: Sourced) -> Provenance:
     model = mapping(about.get("model"))
     tasks = mapping(about.get("tasks"))
     command = about.get("command")
-    sessions = [mapping(each) for each in about.get("sessions") or () if isinstance(each, dict)]
+    logged = about.get("sessions")
+    sessions = [mapping(each) for each in logged if isinstance(each, dict)] if isinstance(logged, list) else []
     facts = [
         ("program", f"{run.program} {_text(about.get('babycli_version'))}".strip()),
         ("command", shlex.join(map(str, command)) if isinstance(command, list) else _text(command)),
@@ -120,7 +121,7 @@ def methods(tables: Sequence[Table], comparisons: Sequence[Comparison], sources:
 def _what(table: Table, sources: Sequence[Sourced]) -> str:
     n_models = sum(not row.control for row in table.rows)
     runs = [source.run for source in sources]
-    versions = {v for s in sources if (v := s.about.get("babycli_version")) and s.run.is_ours}
+    versions = {v for s in sources if (v := _text(s.about.get("babycli_version"))) and s.run.is_ours}
     seeds = {str(source.about["seed"]) for source in sources if source.about.get("seed") is not None}
     known = {"weights in": {run.dtype for run in runs if run.dtype}, "seed": seeds}
     how = ", ".join(f"{what} {_and(those)}" for what, those in known.items() if those)

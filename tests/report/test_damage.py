@@ -98,6 +98,19 @@ def test_a_field_that_is_wrong_hides_nothing(
     assert "Warning" not in ran.err
 
 
+@pytest.mark.parametrize(
+    "about", [{"babycli_version": {}}, {"babycli_version": [1]}, {"sessions": 3}, {"seed": {}}], ids=str
+)
+def test_a_run_json_that_says_odd_things_is_shown_as_far_as_it_goes(
+    about: dict[str, Any], logs: Path, babycli: Babycli
+) -> None:
+    results = next(logs.rglob("*_results.json"))
+    (results.parent / "run.json").write_text(json.dumps(about))
+    ran = babycli("report", logs, "--format", "html")
+    assert ran.code == 0, ran.err
+    assert "sound" in ran.out
+
+
 @pytest.mark.parametrize("words", WORDS, ids=" ".join)
 def test_a_task_of_a_later_babycli_is_told_and_left_out(words: tuple[str, ...], logs: Path, babycli: Babycli) -> None:
     path = write_run(logs, "later", drawn(3, {"vtwt": 0.6}, {"vtwt": 60}))
