@@ -27,7 +27,7 @@ def check_schema(version: object) -> None:
             f"has schema_version {version!r:.80}, and {read}", "put the file back as it was; or evaluate again"
         )
     if version not in READABLE:
-        raise DataError(f"has schema_version {version}, and {read}", "pip install --upgrade babycli")
+        raise DataError(f"has schema_version {version}, and {read}: pip install --upgrade babycli")
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:

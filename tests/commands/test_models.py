@@ -10,7 +10,6 @@ import pytest
 
 from babycli.models import all_families
 from tests.checkpoints import write_checkpoint
-from tests.commands.test_data_startup import run_alone
 from tests.conftest import Babycli
 from tests.models.loading import WORDS, load
 
@@ -48,11 +47,6 @@ def unwrapped(lines: Sequence[str]) -> list[str]:
 def test_the_list_for_a_program(babycli: Babycli) -> None:
     listed = json.loads(babycli("models", "--json").out)
     assert [family["name"] for family in listed] == FAMILIES  # hf, which reads anything, is asked last
-
-
-def test_the_list_imports_no_model_library(tmp_path: Path) -> None:
-    ran = run_alone(["models"], tmp_path)
-    assert (ran.returncode, ran.stderr.splitlines()[-1]) == (0, "heavy:")
 
 
 @pytest.mark.parametrize("trunk", ["transformer", "model"])
