@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,8 +127,14 @@ def test_words_are_offered(terminal: Terminal, home: Path) -> None:
 
 
 def test_tab_is_not_waited_for(terminal: Terminal) -> None:
+    """It takes no longer than programs in Python to begin: 0.04 s where one takes 0.12."""
     took = min(terminal.seconds("babycli report --compare cl") for _ in range(3))
-    assert took < 0.3  # 0.04 where it was written
+    begun = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import typer"], check=True)
+        begun.append(time.perf_counter() - start)
+    assert took < 3 * min(begun)
 
 
 @pytest.mark.parametrize("start", ["line", pytest.param("fpath", marks=pytest.mark.long)])
