@@ -26,6 +26,7 @@ PYTEST = PYTHONDONTWRITEBYTECODE= $(VENV)/bin/python -m pytest -n $(WORKERS) --m
 
 demo: $(STAMP)
 	$(VENV)/bin/babycli demo
+	@echo "For babycli as a command of this shell:  source $(VENV)/bin/activate"
 
 test: $(STAMP)
 	$(PYTEST) -m "not long"
