@@ -712,7 +712,9 @@ def manifest(demo: DemoCopy, tmp_path: Path) -> Path:
     return checksum_manifest(tmp_path / "images.sha256", demo.saycam, demo.labeled_s, demo.synthetic)
 
 
-@pytest.mark.parametrize("depth", ["header", "checksum", "decode"])
+@pytest.mark.parametrize(
+    "depth", ["decode", *(pytest.param(d, marks=pytest.mark.long) for d in ("header", "checksum"))]
+)
 def test_images_that_agree_with_a_manifest_pass(babycli: Babycli, manifest: Path, depth: str) -> None:
     assert problems_in(babycli, "--depth", depth, "--manifest", manifest) == (0, [])
 
@@ -743,7 +745,9 @@ def test_a_manifest_is_read_however_it_is_spelled(
     assert problems_in(babycli, "--depth", "checksum", "--manifest", manifest) == (0, [])
 
 
-@pytest.mark.parametrize("depth", ["header", "checksum", "decode"])
+@pytest.mark.parametrize(
+    "depth", ["header", *(pytest.param(d, marks=pytest.mark.long) for d in ("checksum", "decode"))]
+)
 def test_an_image_that_disagrees_with_a_manifest_is_a_checksum_mismatch(
     babycli: Babycli, demo: DemoCopy, manifest: Path, depth: str
 ) -> None:

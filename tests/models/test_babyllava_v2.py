@@ -212,7 +212,15 @@ def short(build: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_v2(folder, tower_weights(build), tokenizer_model_max_length=CUT)
 
 
-@pytest.mark.parametrize("keeps", [pytest.param(False, marks=pytest.mark.long), True])
+@pytest.mark.parametrize(
+    ("build", "keeps"),
+    [
+        pytest.param(build, keeps, marks=[] if (build, keeps) == ("timm", True) else pytest.mark.long)
+        for build in BUILDS
+        for keeps in (False, True)
+    ],
+    indirect=["build"],
+)
 def test_reference_scoring_reads_what_the_original_reads(keeps: bool, short: Path, plain: Plain) -> None:
     """The second turn is cut off, and all later ones begin with the same positions, so they get the same reply."""
     model = checked(load(short, scoring=Scoring.REFERENCE, conv_template="baby_v1"))

@@ -221,7 +221,7 @@ def n_bytes_of_one(model: LlavaModel) -> int:
         return max(prefix.n_bytes for prefix in kept._kept.values())
 
 
-@pytest.mark.parametrize("batch", [1, N_TALKS])
+@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.long), N_TALKS])
 def test_where_nothing_can_be_kept_all_is_read_again(batch: int, model: LlavaModel) -> None:
     plain = talk_through(model, keeps=False, batch=1)
     with room_for(model, 0) as kept:
@@ -230,7 +230,7 @@ def test_where_nothing_can_be_kept_all_is_read_again(batch: int, model: LlavaMod
         assert kept._n_bytes == 0
 
 
-@pytest.mark.parametrize("batch", [1, N_TALKS])
+@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.long), N_TALKS])
 def test_room_for_one_of_them(batch: int, model: LlavaModel) -> None:
     plain = talk_through(model, keeps=False, batch=1)
     room = n_bytes_of_one(model)

@@ -158,8 +158,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pair]:
 @pytest.mark.parametrize(
     ("name", "case"),
     [
-        pytest.param(n, case, marks=[] if n == "qwen2_5_vl" or case == "three turns" else pytest.mark.long)
-        for n in TEMPLATES
+        pytest.param(name, case, marks=[] if name == "qwen2_5_vl" or case == "three turns" else pytest.mark.long)
+        for name in TEMPLATES
         for case in ASKED
     ],
 )

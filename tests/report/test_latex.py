@@ -102,10 +102,10 @@ def test_a_caption_of_groups_names_model_and_unit_and_speaks_of_no_other_form(lo
 @pytest.mark.parametrize(
     "words",
     [
-        ("--baselines", "paper"),
         ("--compare", "lab/worse", "best_of", "--items"),
-        ("--by", "word"),
+        pytest.param(("--baselines", "paper"), marks=pytest.mark.long),
         pytest.param(("--compare", "lab/worse", "best_of"), marks=pytest.mark.long),
+        pytest.param(("--by", "word"), marks=pytest.mark.long),
         pytest.param(("--by", "session"), marks=pytest.mark.long),
     ],
     ids=" ".join,
