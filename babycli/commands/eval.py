@@ -365,7 +365,9 @@ def evaluate(
         from babycli.commands.dry_run import print_plan, tell_plan
         from babycli.evaluation.dry_run import plan_runs
 
-        (print_plan if as_json else tell_plan)(plan_runs(options, TerminalReporter(), estimate))
+        planned, unread = plan_runs(options, TerminalReporter(), estimate)
+        (print_plan if as_json else tell_plan)(planned)
+        raise_if_failed(unread, len(options.models))
         return
     if watch:
         with ended_by_sigterm():

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from babycli.errors import ModelError
 from babycli.evaluation import engine
 from babycli.evaluation.cache import AnswerCache
 from babycli.evaluation.finished import LoggedRun, SameRuns, has, has_asked, is_unknown
@@ -23,7 +24,7 @@ from babycli.evaluation.plan import Plan, Unit, cost_of, cost_of_asks
 from babycli.evaluation.playback import begin, recorded_tasks
 from babycli.evaluation.prompts import choose_prompts, doable_tasks
 from babycli.evaluation.rounds import Rounds
-from babycli.evaluation.suite import Ready, ready
+from babycli.evaluation.suite import Failed, Ready, ready
 from babycli.evaluation.trials import trials_of
 from babycli.logs.answers import Key, merged
 from babycli.logs.identity import Identity
@@ -64,10 +65,23 @@ class Planned:
     n_tried: int  # units that were computed for the estimate
 
 
-def plan_runs(options: Options, reporter: Reporter, estimates: bool) -> list[Planned]:
-    """Plans the runs of all models. Raises as an evaluation does before it begins."""
+def plan_runs(options: Options, reporter: Reporter, estimates: bool) -> tuple[list[Planned], list[Failed]]:
+    """Plans the runs of all models, and gives those of several that cannot be read, as an evaluation passes them over.
+
+    Raises as an evaluation does before it begins.
+    """
     prepared = ready(options, reporter)
-    return [planned for resolved in prepared.models for planned in _of_model(prepared, resolved, estimates)]
+    planned: list[Planned] = []
+    failed: list[Failed] = []
+    for resolved in prepared.models:
+        try:
+            planned += _of_model(prepared, resolved, estimates)
+        except ModelError as error:
+            if len(prepared.models) == 1:
+                raise
+            reporter.say(f"failed: {error.in_full}")
+            failed.append(Failed(resolved.name, error.exit_code))
+    return planned, failed
 
 
 def _of_model(prepared: Ready, resolved: Resolved, estimates: bool) -> list[Planned]:

@@ -110,3 +110,16 @@ def test_a_sweep_file_that_is_none(text: str, code: int, said: str, linked: Path
     ran = babycli("eval", "--config", "sweep.toml")
     assert (ran.code, said in ran.err) == (code, True), ran.err
     assert babycli("eval", "--config", "none.toml").code == 3
+
+
+def test_a_folder_among_others_that_is_no_checkpoint_is_passed_over(
+    linked: Path, small: Path, babycli: Babycli, tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    ran = babycli(*WORDS, "--model", empty, "--model", small, "--dry-run", "--json")
+    assert ran.code == 5
+    assert [plan["model"] for plan in json.loads(ran.out)] == [str(small)]
+    assert f"failed: {empty} is not a checkpoint" in ran.err
+    assert f"1 of 2 models could not be evaluated: {empty}" in ran.err
+    assert babycli(*WORDS, "--model", empty, "--dry-run").code == 5
