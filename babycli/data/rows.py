@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -60,7 +61,7 @@ def _parse_csv(text: str, columns: Sequence[str]) -> ParsedRows:
         if lacking:
             what = f"column {lacking[0]} is" if len(lacking) == 1 else f"columns {', '.join(lacking)} are"
             return ParsedRows((), (f"the {what} missing; the header is {','.join(header)!r}",))
-        twice = [column for column in dict.fromkeys(header) if header.count(column) > 1]
+        twice = [column for column, n in Counter(header).items() if n > 1]
         if twice:
             names = ", ".join(column or "a column without a name" for column in twice)
             return ParsedRows((), (f"the header {','.join(header)!r} has {names} twice",))
