@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 
-ARCHIVES = (
-    "a gzip file",
-    "an xz file",
-    "a bzip2 file",
-    "a Zstandard file",
-    "a 7-Zip archive",
-    "a RAR archive",
-    "a tar archive",
+ZIP = "a zip"
+_ARCHIVE_MARKS = (
+    (0, re.compile(rb"\x1f\x8b"), "a gzip file"),
+    (0, re.compile(rb"\xfd7zXZ\x00"), "an xz file"),
+    (0, re.compile(rb"BZh[1-9]1AY"), "a bzip2 file"),
+    (0, re.compile(rb"\x28\xb5\x2f\xfd"), "a Zstandard file"),
+    (0, re.compile(rb"7z\xbc\xaf\x27\x1c"), "a 7-Zip archive"),
+    (0, re.compile(rb"Rar!\x1a\x07"), "a RAR archive"),
+    (257, re.compile(rb"ustar"), "a tar archive"),
 )
+ARCHIVES = frozenset(what for _, _, what in _ARCHIVE_MARKS)  # beside a zip
 _LENGTH_BYTES = 512  # of what is looked at, from a mark's place on
 _BOM = rb"(\xef\xbb\xbf)?"
 # Where to look, for which bytes, and what they tell. The first that fits counts.
@@ -56,14 +58,8 @@ _MARKS: tuple[tuple[int, re.Pattern[bytes], str], ...] = (
     (0, re.compile(rb"\xc5\xd0\xd3\xc6"), "PostScript"),
     (0, re.compile(rb"%PDF"), "PDF"),
     (0, re.compile(rb"%!PS"), "PostScript"),
-    (0, re.compile(rb"PK\x03\x04"), "a zip"),
-    (0, re.compile(rb"\x1f\x8b"), "a gzip file"),
-    (0, re.compile(rb"\xfd7zXZ\x00"), "an xz file"),
-    (0, re.compile(rb"BZh[1-9]1AY"), "a bzip2 file"),
-    (0, re.compile(rb"\x28\xb5\x2f\xfd"), "a Zstandard file"),
-    (0, re.compile(rb"7z\xbc\xaf\x27\x1c"), "a 7-Zip archive"),
-    (0, re.compile(rb"Rar!\x1a\x07"), "a RAR archive"),
-    (257, re.compile(rb"ustar"), "a tar archive"),
+    (0, re.compile(rb"PK\x03\x04"), ZIP),
+    *_ARCHIVE_MARKS,
     (0, re.compile(rb"\x00\x05\x16\x07"), "an AppleDouble file, which macOS puts beside the real one"),
     (0, re.compile(rb"version https://git-lfs"), "a pointer of Git LFS; get the file itself:  git lfs pull"),
     (0, re.compile(rb"/annex/objects/"), "a pointer of git-annex; get the file itself:  git annex get ."),

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from babycli.data.beginnings import ARCHIVES, what_begins
+from babycli.data.beginnings import ARCHIVES, ZIP, what_begins
 from babycli.data.images import ImageError, ImageStore, is_folder, n_probes_found, open_archive, open_store
 from babycli.data.problems import ProblemKind
 from babycli.data.zips import is_zip
@@ -27,7 +27,6 @@ _NO_IMAGES = {
     ProblemKind.SUSPICIOUS_SIZE,
 }
 _HEAD_BYTES = 1024
-_ZIP = "a zip"  # that was cut off
 _SPLIT_MARK = b"PK\x07\x08"  # at the start of the first part
 _PART = re.compile(r"\.(?:z\d\d+|\d{3})$", re.IGNORECASE)  # frames.z01 of Info-ZIP, frames.zip.001 of 7-Zip
 
@@ -89,7 +88,7 @@ def _no_source(given: Path) -> DataError:
             "cat NAME.zip.0* > whole.zip)",
         )
     what = what_begins(head)
-    if what is not None and what != _ZIP:
+    if what is not None and what != ZIP:  # one of those was cut off
         mend = "unpack it, and give the folder" if what in ARCHIVES else "check the path, or get the file again"
         return DataError(f"{given} is neither a folder of images nor a zip: it is {what}", mend)
     return DataError(
