@@ -39,7 +39,8 @@ _TAGS = {"SHA256": "sha256", "SHA2-256": "sha256", "BLAKE3": "blake3"}
 _BAG_LINE = re.compile(r"(?P<digest>[0-9a-fA-F]+)\s+\**(?P<name>.+)", re.DOTALL)
 _OPEN_FILE = re.compile(r"/dev/(?:stdin|fd/\d+)|/proc/(?:self|\d+)/fd/\d+")  # that this process has open already
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}  # as GNU coreutils: such a line begins with a backslash
-_ONLY_ESCAPES = re.compile(r"(?:[^\\]|\\[\\nr])*")
+_ESCAPE = re.compile(r"\\[\\nr]")
+_ONLY_ESCAPES = re.compile(rf"(?:[^\\]|{_ESCAPE.pattern})*")
 _UNESCAPES = {escaped: plain for plain, escaped in _ESCAPES.items()}
 _ESCAPED = str.maketrans(_ESCAPES)
 _ODD = ("\\", "\r", "\0", "./", "//", "/.", "#")  # a list without these has plain lines, or is read line by line
@@ -245,7 +246,7 @@ class _Reader:
                 if _ONLY_ESCAPES.fullmatch(name) is None:
                     detail = "as this line begins with a backslash, one in its name is written as two"
                     raise self.wrong(number, f"{detail}, got ... {name[:60]}")
-                name = re.sub(r"\\[\\nr]", lambda escaped: _UNESCAPES[escaped.group()], name)
+                name = _ESCAPE.sub(lambda escaped: _UNESCAPES[escaped.group()], name)
             self.add(number, _listed_name(name), match["digest"])
         return Checksums(self._algorithm, self.digests)
 
