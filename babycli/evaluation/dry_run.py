@@ -24,7 +24,7 @@ from babycli.evaluation.plan import Plan, Unit, cost_of, cost_of_asks
 from babycli.evaluation.playback import begin, recorded_tasks
 from babycli.evaluation.prompts import choose_prompts, doable_tasks
 from babycli.evaluation.rounds import Rounds
-from babycli.evaluation.suite import Failed, Ready, ready
+from babycli.evaluation.suite import Failed, Ready, passed_over, ready
 from babycli.evaluation.trials import trials_of
 from babycli.logs.answers import Key, merged
 from babycli.logs.identity import Identity
@@ -79,8 +79,7 @@ def plan_runs(options: Options, reporter: Reporter, estimates: bool) -> tuple[li
         except ModelError as error:
             if len(prepared.models) == 1:
                 raise
-            reporter.say(f"failed: {error.in_full}")
-            failed.append(Failed(resolved.name, error.exit_code))
+            failed.append(passed_over(resolved, error, reporter))
     return planned, failed
 
 

@@ -125,10 +125,15 @@ def _evaluate_all(prepared: Ready) -> tuple[list[Evaluated], list[Failed]]:
             is_alone = isinstance(error, ProcessesGoneError) or (shared.processes.n > 1 and run.is_running)
             if len(models) == 1 or is_alone:
                 raise  # the other processes may not have failed
-            reporter.say(f"failed: {error.in_full}")
-            failed.append(Failed(resolved.name, error.exit_code))
+            failed.append(passed_over(resolved, error, reporter))
         gc.collect()  # the model, before the next one is loaded
     return done, failed
+
+
+def passed_over(resolved: Resolved, error: BabycliError, reporter: Reporter) -> Failed:
+    """Says why a model is passed over, and gives it for the end."""
+    reporter.say(f"failed: {error.in_full}")
+    return Failed(resolved.name, error.exit_code)
 
 
 def check_inputs(options: Options, reporter: Reporter) -> None:
