@@ -75,10 +75,12 @@ def load(spec: ModelSpec, place: Path) -> LlavaModel:
     found = find_weights(place)
     files = list(found.paths)
     dtype = torch_dtype(spec.dtype)
-    weights, merge_notes = llava_loading.read_whole(found, spec)
+    weights = checkpoint.read_weights(found.paths)
+    merged = llava_loading.merge_adapter(spec, weights, trunk, llava_network.tied_weights(config, trunk))
+    config = {**config, "tie_word_embeddings": False} if merged.unties else config
     shares = llava_network.split(weights, source.trunk, dtype)
     del weights
-    notes = [*merge_notes, *shares.notes]
+    notes = [*merged.notes, *shares.notes]
     wanted = spec.args.get("vision_tower")
     try:
         tower_weights = shares.tower
@@ -92,7 +94,7 @@ def load(spec: ModelSpec, place: Path) -> LlavaModel:
         notes += tower.notes
         network = llava_network.assemble(config, source.trunk, source.n_tokens, tower, shares)
     except ModelError as error:  # the parts do not know the name of the checkpoint
-        raise ModelError(f"{place}: {error.message}", error.mend) from error
+        raise ModelError(f"{llava_loading.where(spec, place)}: {error.message}", error.mend) from error
     return llava_loading.finish(source, network, PixelSpec(pad=source.pads), files, notes)
 
 

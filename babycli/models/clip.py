@@ -52,7 +52,7 @@ def load(spec: ModelSpec, place: Path) -> ClipModel:
     encoders = _open(place)
     texts, images = encoders.texts(), encoders.images()
     weights = checkpoint.read_weights(found.paths)
-    merged = adapters.merge(spec.adapter, weights, torch_dtype(spec.dtype)) if spec.adapter else ()
+    merged = adapters.merge(spec.adapter, weights, torch_dtype(spec.dtype)).notes if spec.adapter else ()
     filled = encoders.fill(weights, spec.dtype)
     notes = (*merged, *filled.notes, *encoders.notes, *images.notes)
     network = filled.network.to(spec.device).eval()

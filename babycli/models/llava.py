@@ -13,7 +13,7 @@ torch and transformers are imported on use, so that listing families stays quick
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -83,30 +83,35 @@ def load(spec: ModelSpec, place: Path, held: Mapping[str, Tensor] | None = None)
 
     ``held`` are weights that are in memory already: then the folder has all but them.
     """
-    from babycli.models.parts import llava_loading, llava_network
+    from babycli.models.parts import checkpoint, llava_loading, llava_network
     from babycli.models.parts.precision import torch_dtype
     from babycli.models.parts.weight_files import WeightFiles, find_weights
 
     source = _source(spec, place)
     found = find_weights(place) if held is None else WeightFiles((), ())
-    weights, merge_notes = llava_loading.read_whole(found, spec) if held is None else (dict(held), ())
-    renamed, head_notes = weights, list(merge_notes)
+    weights = checkpoint.read_weights(found.paths) if held is None else dict(held)
+    notes: list[str] = []
+    in_model: Callable[[str], str] = str
     if _OWN_TOWER in source.config:
-        renamed = _from_transformers(weights)
-        if not _share_head(source.config, renamed):
+        weights, in_model = _from_transformers(weights), _original_name
+        if not _share_head(source.config, weights):
             source = replace(source, config={**source.config, "tie_word_embeddings": False})
-            head_notes += ["config.json ties lm_head to the embeddings, but their weights differ, and both are used"]
+            notes += ["config.json ties lm_head to the embeddings, but their weights differ, and both are used"]
+    tied = llava_network.tied_weights(source.config, _TRUNK)
+    merged = llava_loading.merge_adapter(spec, weights, _TRUNK, tied, in_model)
+    if merged.unties:
+        source = replace(source, config={**source.config, "tie_word_embeddings": False})
     try:
-        own = _tower_weights(renamed)
+        own = _tower_weights(weights)
         home = _tower_home(source, own, has_own=bool(own), reads=True)
-        shares = llava_network.split({**renamed, **home.weights}, _TRUNK, torch_dtype(spec.dtype))
-        del weights, renamed, own  # the weights of a 7B model need not be held twice
+        shares = llava_network.split({**weights, **home.weights}, _TRUNK, torch_dtype(spec.dtype))
+        del weights, own  # the weights of a 7B model need not be held twice
         tower = _tower(source, home, shares.tower)
         network = llava_network.assemble(source.config, _TRUNK, source.n_tokens, tower, shares)
     except ModelError as error:  # the parts do not know the name of the checkpoint
-        raise ModelError(f"{place}: {error.message}", error.mend) from error
+        raise ModelError(f"{llava_loading.where(spec, place)}: {error.message}", error.mend) from error
     pixels = _pixels(source, home)
-    notes = [*head_notes, *shares.notes, *home.notes, *found.notes()]
+    notes = [*notes, *merged.notes, *shares.notes, *home.notes, *found.notes()]
     return llava_loading.finish(source, network, pixels, [*found.paths, *home.files], notes)
 
 
@@ -136,13 +141,11 @@ def _share_head(config: Mapping[str, Any], weights: dict[str, Tensor]) -> bool:
     If only the head is there, it serves for both. If both are there and differ, transformers uses both.
     Source: tie_weights in modeling_utils.py of transformers 5.23.
     """
-    import torch
+    from babycli.models.parts.precision import is_same
 
     if not config["tie_word_embeddings"] or _HEAD not in weights:
         return True
-    head = weights[_HEAD]
-    embeddings = weights.setdefault(_EMBEDDINGS, head)
-    return embeddings.shape == head.shape and torch.equal(embeddings.float(), head.float())
+    return is_same(weights.setdefault(_EMBEDDINGS, weights[_HEAD]), weights[_HEAD])
 
 
 def _source(spec: ModelSpec, place: Path) -> Source:
@@ -199,12 +202,13 @@ def _as_original(place: Path, config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _from_transformers(by_name: Mapping[str, Thing]) -> dict[str, Thing]:
     """Gives the weights, or what is known of them, under the original's names."""
-    renamed = {}
-    for name, thing in by_name.items():
-        for pattern, replacement in _NAMES:
-            name = re.sub(pattern, replacement, name)
-        renamed[name] = thing
-    return renamed
+    return {_original_name(name): thing for name, thing in by_name.items()}
+
+
+def _original_name(name: str) -> str:
+    for pattern, replacement in _NAMES:
+        name = re.sub(pattern, replacement, name)
+    return name
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import json
 import math
 import re
@@ -22,11 +23,13 @@ from babycli.models.parts import adapters
 from tests import checkpoints
 from tests.conftest import Babycli
 from tests.hf_checkpoints import LIBRARY, write_hf
-from tests.llava_checkpoints import write_llava, write_tower
+from tests.llava_checkpoints import as_transformers, write_llava, write_tower
 from tests.models import test_clip
 from tests.models.conftest import Evaluate
 from tests.models.loading import WORDS, edit_json, load, save, score, write_json
 from tests.models.test_bad_checkpoints import assert_explained
+from tests.models.test_llava_next import CASES, reference
+from tests.models.test_llava_next import write as write_next
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -263,15 +266,160 @@ def test_another_base(pair: tuple[Path, Path], evaluate: Evaluate, tmp_path: Pat
     assert_explained(evaluate("--model", pair[1]), 5, pair[1], "in its base it is")
 
 
-def test_a_weight_that_is_two_in_its_base(evaluate: Evaluate, tmp_path: Path) -> None:
-    """An output layer that was trained apart would have become the embeddings, too."""
-    base = write_hf(tmp_path / "base", "llava")
-    adapter = adapt(base, tmp_path / "adapter", r"layers.0.*q_proj")
-    network = LIBRARY.LlavaForConditionalGeneration.from_pretrained(base)
-    changes = load_file(adapter / "adapter_model.safetensors")
-    head = network.get_output_embeddings().weight
-    save_file(changes | {f"{PREFIX}lm_head.weight": torch.ones_like(head)}, adapter / "adapter_model.safetensors")
+def test_a_whole_weight_that_no_base_has(evaluate: Evaluate, tmp_path: Path) -> None:
+    """The adapter's file is to blame, not the base."""
+    for kind, base in tied_bases(tmp_path).items():
+        adapter = adapt(base, tmp_path / f"adapter of {kind}", ATTENTION)
+        file = adapter / "adapter_model.safetensors"
+        save_file(load_file(file) | {f"{PREFIX}score.weight": torch.ones(2, 4)}, file)
+        assert_explained(evaluate("--model", adapter), 5, file, "score.weight (2, 4)", "its base has none")
+    adapter = adapt(base, tmp_path / "of LLaVA's trainer", ATTENTION)
+    torch.save({"model.norm.gain": torch.ones(2)}, adapter / "non_lora_trainables.bin")
+    assert_explained(evaluate("--model", adapter), 5, adapter / "non_lora_trainables.bin", "model.norm.gain (2,)")
+
+
+# ---------------------------------------------------------------- a head that is the embeddings
+
+ATTENTION = r"layers\.0\.self_attn\.q_proj|h\.0\.attn\.c_attn"
+
+
+def tied_bases(tmp_path: Path) -> dict[str, Path]:
+    """A checkpoint of each family with a language model, whose head is its embeddings."""
+    bases = {"babyllava": checkpoints.write_checkpoint(tmp_path / "babyllava", WORDS)}
+    write_tower(tmp_path / "openai" / "clip-small")
+    bases["llava"] = write_llava(tmp_path / "llava", tie_word_embeddings=True)
+    weights = load_file(bases["llava"] / "model.safetensors")
+    save({n: w for n, w in weights.items() if n != "lm_head.weight"}, bases["llava"] / "model.safetensors")
+    tower = tmp_path / "openai" / "clip-small"
+    bases["llava of transformers"] = as_transformers(bases["llava"], tower, tmp_path / "transformers")
+    edit_json(tmp_path / "transformers" / "config.json", tie_word_embeddings=True)
+    bases["llava_next"] = tmp_path / "llava_next"
+    case = CASES["qwen, padded"]
+    write_next(bases["llava_next"], case, reference(case)[0])
+    bases["hf"] = write_hf(tmp_path / "hf", "llava")
+    return bases
+
+
+KINDS = ["babyllava", "llava", "llava of transformers", "llava_next", "hf"]
+
+
+def embeddings_in(base: Path) -> tuple[str, Tensor]:
+    (found,) = ((n, w) for n, w in load_file(base / "model.safetensors").items() if re.search("wte|embed_tokens", n))
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_head_that_the_adapter_parts_from_the_embeddings(kind: str, tmp_path: Path) -> None:
+    """As PEFT does: each of the two that is in the adapter is its own, and the other stays the base's."""
+    base = tied_bases(tmp_path)[kind]
+    name, old = embeddings_in(base)
+    head, embeddings = (torch.randn(old.shape, generator=torch.Generator().manual_seed(i)) for i in (1, 2))
+    seen = []
+    for i, (given, has_embeddings, has_head) in enumerate(
+        (
+            ({"lm_head.weight": head}, old, head),
+            ({name: embeddings}, embeddings, old),
+            ({"lm_head.weight": head, name: embeddings}, embeddings, head),
+            ({"lm_head.weight": head, name: head}, head, head),
+        )
+    ):
+        adapter = adapt(base, tmp_path / f"adapter {i}", "nothing")
+        save_file({PREFIX + n: w.clone() for n, w in given.items()}, adapter / "adapter_model.safetensors")
+        whole = Path(shutil.copytree(base, tmp_path / f"whole {i}"))
+        weights = load_file(base / "model.safetensors")
+        save(weights | {name: has_embeddings, "lm_head.weight": has_head.clone()}, whole / "model.safetensors")
+        edit_json(whole / "config.json", tie_word_embeddings=False)
+        model = load(adapter)
+        seen.append(answers(model, "red"))
+        assert seen[-1] == pytest.approx(answers(load(whole), "red"), abs=1e-5)
+        assert any("are one weight in the base, and not with" in n for n in model.info.notes) == (i < 3)
+    assert all(
+        a != pytest.approx(b, abs=1e-5, rel=0)
+        for a, b in itertools.combinations([answers(load(base), "red"), *seen], 2)
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_embeddings_of_llavas_trainer_are_the_head_too(kind: str, tmp_path: Path) -> None:
+    """Its loader copies them into the weight that both are."""
+    base = tied_bases(tmp_path)[kind]
+    name, old = embeddings_in(base)
+    new = torch.randn(old.shape, generator=torch.Generator().manual_seed(1))
+    adapter = adapt(base, tmp_path / "adapter", ATTENTION, transposed=kind == "babyllava")
+    torch.save({PREFIX + name: new}, adapter / "non_lora_trainables.bin")
+    expected = merged(base, adapter, tmp_path / "merged", kind == "babyllava")
+    save(load_file(expected / "model.safetensors") | {name: new}, expected / "model.safetensors")
+    found = answers(load(adapter))
+    assert found == pytest.approx(answers(load(expected)), abs=1e-4)
+    assert found != pytest.approx(answers(load(base)), abs=1e-2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("which", ["head", "embeddings", "of the trainer"])
+def test_changes_of_a_weight_that_is_two(kind: str, which: str, tmp_path: Path, evaluate: Evaluate) -> None:
+    """PEFT adds them to both when it merges, and not before."""
+    base = tied_bases(tmp_path)[kind]
+    name, old = embeddings_in(base)
+    adapter = adapt(base, tmp_path / "adapter", "nothing")
+    n, wide = old.shape
+    if which == "of the trainer":
+        torch.save({name: old + 1, "lm_head.weight": old + 2}, adapter / "non_lora_trainables.bin")
+        assert_explained(evaluate("--model", adapter), 5, adapter / "non_lora_trainables.bin", "one weight in its base")
+        return
+    module = PREFIX + (name.removesuffix(".weight") if which == "embeddings" else "lm_head")
+    infix = "_embedding_{}" if which == "embeddings" else "_{}.weight"
+    a, b = torch.ones(2, wide if which == "head" else n), torch.ones(n if which == "head" else wide, 2)
+    saved = {f"{module}.lora{infix.format('A')}": a, f"{module}.lora{infix.format('B')}": b}
+    save_file(saved, adapter / "adapter_model.safetensors")
     assert_explained(evaluate("--model", adapter), 5, adapter, "is the same weight, which would change too")
+
+
+def test_changes_of_embeddings_with_the_weight_that_they_are_added_to(tmp_path: Path) -> None:
+    """PEFT saves embeddings whole where they are changed; the whole one is not what counts then."""
+    write_tower(tmp_path / "openai" / "clip-small")
+    base = write_llava(tmp_path / "base")
+    adapter = adapt(base, tmp_path / "adapter", "lm_head")
+    expected = answers(load(merged(base, adapter, tmp_path / "merged")), PROMPT)
+    old = load_file(base / "model.safetensors")["lm_head.weight"]
+    file = adapter / "adapter_model.safetensors"
+    save_file(load_file(file) | {f"{PREFIX}lm_head.base_layer.weight": old}, file)
+    assert answers(load(adapter), PROMPT) == pytest.approx(expected, abs=1e-5)
+    assert expected != pytest.approx(answers(load(base), PROMPT), abs=1e-2)
+
+
+@pytest.mark.parametrize("kind", ["babyllava", "llava", "llava_next"])
+def test_a_head_in_the_weights_that_is_not_read(kind: str, tmp_path: Path) -> None:
+    base = tied_bases(tmp_path)[kind]
+    expected, (_, old) = answers(load(base)), embeddings_in(base)
+    for head, is_noted in ((old.clone(), False), (old + 1, True)):
+        save(load_file(base / "model.safetensors") | {"lm_head.weight": head}, base / "model.safetensors")
+        model = load(base)
+        assert any("which differs, is not used" in note for note in model.info.notes) == is_noted
+        assert answers(model) == expected
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("modules", [["lm_head"], ["embed_tokens"], ["embed_tokens", "lm_head"]])
+def test_heads_are_those_of_peft(modules: list[str], tmp_path: Path) -> None:
+    peft: Any = pytest.importorskip("peft")
+    base = write_hf(tmp_path / "base", "llava")
+    network = LIBRARY.LlavaForConditionalGeneration.from_pretrained(base)
+    settings = peft.LoraConfig(r=3, target_modules=["q_proj"], modules_to_save=modules)
+    wrapped = peft.get_peft_model(network, settings)
+    torch.manual_seed(1)
+    for parameter in wrapped.parameters():
+        if parameter.requires_grad:
+            parameter.data += torch.randn_like(parameter) / 5
+    wrapped.save_pretrained(tmp_path / "adapter")
+    edit_json(tmp_path / "adapter" / "adapter_config.json", base_model_name_or_path=str(base))
+    shutil.copytree(base, tmp_path / "merged")
+    wrapped.merge_and_unload().save_pretrained(tmp_path / "merged")
+    expected = answers(load(tmp_path / "merged"))
+    assert answers(load(tmp_path / "adapter")) == pytest.approx(expected, abs=1e-5)
+    assert expected != pytest.approx(answers(load(base)), abs=1e-2)
+
+
+# ---------------------------------------------------------------- what does not fit
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import json
 import math
 import re
 import subprocess
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from babycli.errors import ModelError
 from babycli.models.parts import checkpoint
 from babycli.models.parts.apart import command
 from babycli.models.parts.known_keys import is_number, shown
+from babycli.models.parts.precision import is_same
 from babycli.models.parts.weight_files import ADAPTER_CONFIG, ADAPTERS, PARTIAL
 from babycli.wording import all_of, listed, shortened
 
@@ -43,6 +44,7 @@ _IDLE |= {"runtime_config", "ephemeral_gpu_offload", "megatron_core", "qalora_gr
 _IDLE |= {"ensure_weight_tying", "parent_library"}
 _PREFIX = "base_model.model."
 BY_PEFT = "merge it with PEFT first (merge_and_unload, then save_pretrained), and give the merged folder"
+_OTHER_BASE = "say which model it was trained on:  --model-args base=PATH-OR-HUB-ID"
 _COPY = "copy that file of the training run into the folder"
 MATCHING_S = 20  # for patterns that take less than a millisecond
 _MATCHING_BYTES = 1 << 30
@@ -92,26 +94,45 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Whole:
+    """A weight that an adapter puts in place of the base's."""
+
+    tensor: Tensor
+    file: Path
+
+    @property
+    def is_of_trainer(self) -> bool:
+        """Tells whether LLaVA's trainer saved it: then its loader copies it into all that shares the weight."""
+        return self.file.name in PARTIAL
+
+
+@dataclass(frozen=True, slots=True)
 class Adapter:
     """The changes of an adapter, and the weights that it puts in place of the base's."""
 
     changes: Mapping[str, Change]  # by the name of the weight
-    whole: Mapping[str, Tensor]
+    whole: Mapping[str, Whole]
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What became of a base."""
+
+    notes: tuple[str, ...] = ()  # for the reader of the numbers
+    unties: bool = False  # weights that are one in the base are so no longer
 
 
 def read_adapter(folder: Path) -> Adapter:
     """Reads an adapter. Raises ModelError for one of a kind that cannot be merged here."""
-    whole: dict[str, Tensor] = {}
+    whole: dict[str, Whole] = {}
     changes: dict[str, Change] = {}
     files = [folder / name for name in _weights_of(folder)]
     for file in files:
         weights = checkpoint.read_weights([file], merged=False)
         if file.name in ADAPTERS:
             settings = _read_settings(folder / ADAPTER_CONFIG)
-            changes, plain = _sorted_out(file, settings, weights)
-            whole = plain | whole
-        else:  # they win, as in LLaVA's loader
-            whole |= weights
+            changes, weights = _sorted_out(file, settings, weights)
+        whole |= {name: Whole(tensor, file) for name, tensor in weights.items()}  # the trainer's last, as LLaVA loads
     if not files:
         raise ModelError(f"{folder} has no weights of an adapter: expected is {ADAPTERS[0]}", "copy it into the folder")
     if not changes and not whole:
@@ -223,32 +244,76 @@ def merge(
     dtype: torch.dtype,
     is_transposed: Callable[[str], bool] = lambda name: False,
     in_model: Callable[[str], str] = str,
-) -> tuple[str, ...]:
-    """Merges the adapter in a folder into weights by name, which become ``dtype``; gives notes for the reader.
+    tied: Sequence[Collection[str]] = (),
+    is_added: Callable[[str], bool] = lambda name: False,
+) -> Merged:
+    """Merges the adapter in a folder into weights by name, which become ``dtype``.
 
     ``is_transposed`` tells of a weight whether it is (in, out); ``in_model`` gives the model's name of a weight for the
-    adapter's. Raises ModelError where the base has no such weight, or one of another shape.
+    adapter's. ``tied`` are the names, all of them in ``weights``, that are one weight in the base: PEFT gives each of
+    them its own where the adapter has it whole. ``is_added`` tells of a weight whether the base may lack it. Raises
+    ModelError where the base has no such weight, or one of another shape.
     """
     read = read_adapter(adapter)
-    names = [in_model(name) for name in read.changes]
-    missing = [name for name in names if name not in weights]
+    whole = {in_model(name): one for name, one in read.whole.items()}
+    changes = {in_model(name): change for name, change in read.changes.items()}
+    missing = [name for name in read.changes if in_model(name) not in weights]
     if missing:
         raise ModelError(
-            f"{adapter} changes {len(missing)} weights that its base does not have: {listed(missing, 3)}",
-            "say which model it was trained on:  --model-args base=PATH-OR-HUB-ID",
+            f"{adapter} changes {len(missing)} weights that its base does not have: {listed(missing, 3)}", _OTHER_BASE
         )
-    for name, change in zip(names, read.changes.values(), strict=True):
+    for name, one in whole.items():
+        if name not in weights and not is_added(name):
+            raise ModelError(f"{one.file} holds {name} {tuple(one.tensor.shape)}, and its base has none", _OTHER_BASE)
+    together = _replaced_together(adapter, changes, whole, tied)
+    for name, one in whole.items():
+        tensor = one.tensor.to(dtype) if one.tensor.is_floating_point() else one.tensor
+        weights.update(dict.fromkeys(together.get(name, [name]), tensor))
+    for name, change in changes.items():  # on the weights that PEFT saves with the changes of embeddings, too
         is_turned = is_transposed(name)
         if not change.fits(weights[name], is_turned):
             raise ModelError(
                 f"{adapter} changes {name} by {change.shape}, and in its base it is {tuple(weights[name].shape)}",
-                "say which model it was trained on:  --model-args base=PATH-OR-HUB-ID",
+                _OTHER_BASE,
             )
         weights[name] = change.on(weights[name], is_turned).to(dtype)
-    for name, tensor in read.whole.items():
-        weights[in_model(name)] = tensor.to(dtype) if tensor.is_floating_point() else tensor
-    whole = f", and {len(read.whole)} are the adapter's own" if read.whole else ""
-    return (f"the adapter {adapter} is merged into its base: it changes {len(read.changes)} weights{whole}",)
+    own = f", and {len(whole)} are the adapter's own" if whole else ""
+    notes = [f"the adapter {adapter} is merged into its base: it changes {len(changes)} weights{own}"]
+    parted = [names for names in tied if not all(is_same(weights[min(names)], weights[name]) for name in names)]
+    notes += [f"{all_of(sorted(names))} are one weight in the base, and not with the adapter" for names in parted]
+    for names in tied:
+        if names not in parted:
+            weights.update(dict.fromkeys(names, weights[min(names)]))
+    return Merged(tuple(notes), bool(parted))
+
+
+def _replaced_together(
+    adapter: Path, changes: Collection[str], whole: Mapping[str, Whole], tied: Sequence[Collection[str]]
+) -> dict[str, Collection[str]]:
+    """Gives, for a whole weight of LLaVA's trainer, all the names of the weight that it replaces.
+
+    Raises ModelError where programs would make different models of the adapter.
+    """
+    together: dict[str, Collection[str]] = {}
+    for names in tied:
+        changed = [name for name in names if name in changes]
+        if changed:  # PEFT's sum, and what it trained, differ
+            others = all_of(sorted(set(names) - set(changed)))
+            raise ModelError(
+                f"{adapter} changes {all_of(changed)}, and in its base {others} is the same weight, which would change "
+                "too",
+                BY_PEFT,
+            )
+        given = [name for name in names if name in whole]
+        of_trainer = [name for name in given if whole[name].is_of_trainer]
+        if of_trainer and not all(is_same(whole[given[0]].tensor, whole[name].tensor) for name in given):
+            raise ModelError(
+                f"{whole[of_trainer[0]].file} holds {of_trainer[0]}, the adapter has another for {all_of(given)}, and "
+                "they are one weight in its base",
+                BY_PEFT,
+            )
+        together |= dict.fromkeys(of_trainer, names)
+    return together
 
 
 def files_of(adapter: Path | None) -> list[Path]:

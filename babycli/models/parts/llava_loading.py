@@ -6,8 +6,8 @@ family files do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from babycli.errors import ModelError, UsageError
 from babycli.models.base import ModelInfo, ModelSpec, Origin, Outline
 from babycli.models.parts import adapters, checkpoint
+from babycli.models.parts.adapters import Merged
 from babycli.models.parts.answers import stop_ids
 from babycli.models.parts.device_memory import free_bytes_of
 from babycli.models.parts.greedy import FILE as GENERATION
@@ -24,16 +25,16 @@ from babycli.models.parts.kept_prefixes import KeptPrefixes
 from babycli.models.parts.known_keys import Table, check_keys, is_number, note_on_unknown
 from babycli.models.parts.llava_abilities import LLAVA_ABILITIES
 from babycli.models.parts.llava_model import LlavaModel
-from babycli.models.parts.llava_network import LlavaNetwork, parts_of
+from babycli.models.parts.llava_network import LlavaNetwork, is_beside_text, parts_of
 from babycli.models.parts.origins import Glimpse, of_settings
 from babycli.models.parts.pixels import PixelSpec
 from babycli.models.parts.placement import device_map_of, spread
-from babycli.models.parts.precision import full_precision, torch_dtype
+from babycli.models.parts.precision import full_precision, is_same, torch_dtype
 from babycli.models.parts.prompts import LLAVA, SEVERAL_TURNS, TEMPLATES, default_template, shown
 from babycli.models.parts.tokenizer import Tokenizer, load_tokenizer
 from babycli.models.parts.towers import Tower
 from babycli.models.parts.vision import quicken
-from babycli.models.parts.weight_files import WeightFiles, config_home
+from babycli.models.parts.weight_files import config_home
 from babycli.wording import one_of
 
 
@@ -111,16 +112,42 @@ def _n_tokens(config: Mapping[str, Any], tokenizer: Tokenizer) -> int:
     return tokenizer.size + sum(not tokenizer.knows(token) for token in added)
 
 
-def read_whole(found: WeightFiles, spec: ModelSpec) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Reads the weights of a checkpoint, with the adapter's merged into them; gives notes for the reader too."""
-    weights = checkpoint.read_weights(found.paths)
-    if spec.adapter is None:
-        return weights, ()
-    # GPT-2's weights are (in, out); all others of these networks are (out, in).
-    notes = adapters.merge(
-        spec.adapter, weights, torch_dtype(spec.dtype), lambda name: name.startswith("transformer.h.")
+def merge_adapter(
+    spec: ModelSpec,
+    weights: dict[str, Tensor],
+    trunk: str,
+    tied: Sequence[str],
+    in_model: Callable[[str], str] = str,
+) -> Merged:
+    """Merges the adapter, if there is one, into the weights of its base; see adapters.merge. Raises ModelError.
+
+    ``tied`` are the names of weights that are one in the base, which is the first of them that is there.
+    """
+    there = [name for name in tied if name in weights]
+    notes = tuple(
+        f"config.json ties {name} to {there[0]}: the {name} in the weights, which differs, is not used"
+        for name in there[1:]
+        if not is_same(weights[name], weights[there[0]])
     )
-    return weights, notes
+    if spec.adapter is None:
+        return Merged(notes)
+    groups = [tied] if there else []
+    weights |= {name: weights[there[0]] for names in groups for name in names}
+    merged = adapters.merge(
+        spec.adapter,
+        weights,
+        torch_dtype(spec.dtype),
+        lambda name: name.startswith("transformer.h."),  # GPT-2's are (in, out); all others of these networks (out, in)
+        in_model,
+        groups,
+        lambda name: is_beside_text(name, trunk),
+    )
+    return replace(merged, notes=(*notes, *merged.notes))
+
+
+def where(spec: ModelSpec, place: Path) -> str:
+    """Says where weights came from that do not fit: from an adapter, too, if there is one."""
+    return f"{place}" if spec.adapter is None else f"{spec.adapter} on its base {place}"
 
 
 def finish(

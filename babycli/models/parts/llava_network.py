@@ -26,6 +26,7 @@ from babycli.models.parts.towers import BAD_SETTINGS, Tower
 from babycli.models.parts.vision import projector
 from babycli.wording import one_line
 
+HEAD = "lm_head.weight"
 # Masks and constants that older versions of transformers saved with the weights; they are computed anew.
 _LEGACY_BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
 
@@ -191,6 +192,20 @@ def tower_prefix(trunk: str) -> str:
     return f"{trunk}.vision_tower.vision_tower."
 
 
+def is_beside_text(name: str, trunk: str) -> bool:
+    """Tells of a weight whether a language model has none of that name: it is the tower's, the projector's or old."""
+    return name.startswith((tower_prefix(trunk), f"{trunk}.mm_projector.")) or name.endswith(_LEGACY_BUFFERS)
+
+
+def tied_weights(config: Mapping[str, Any], trunk: str) -> tuple[str, ...]:
+    """Names the weights of which config.json says that they are one, the one that is read first. Raises ModelError."""
+    return (embeddings_of(trunk), HEAD) if _text_config(config, trunk).tie_word_embeddings else ()
+
+
+def embeddings_of(trunk: str) -> str:
+    return f"{trunk}.wte.weight" if trunk == "transformer" else f"{trunk}.embed_tokens.weight"
+
+
 def split(weights: Mapping[str, Tensor], trunk: str, dtype: torch.dtype) -> Shares:
     """Divides a state dict with LLaVA's names among the parts, in ``dtype``; integers stay as they are."""
     own_tower, connector_prefix = tower_prefix(trunk), f"{trunk}.mm_projector."
@@ -259,32 +274,33 @@ def parts_of(network: LlavaNetwork, tower: Tower, config: Mapping[str, Any]) -> 
 
 def _text_model(config: Mapping[str, Any], trunk: str, weights: dict[str, Tensor] | None, n_tokens: int | None) -> Any:
     """Builds transformers' own GPT-2 or Llama, filled from ``weights`` if there are any. Raises ModelError."""
-    config_class: Any = GPT2Config if trunk == "transformer" else LlamaConfig
     model_class: Any = GPT2LMHeadModel if trunk == "transformer" else LlamaForCausalLM
-    plain = used_by(config_class, config, GPT2 if trunk == "transformer" else LLAMA)
-    with _building(config_class.model_type):
-        text_config = config_class(**plain)
-        with torch.device("meta"):
-            expected = model_class(text_config)
+    text_config = _text_config(config, trunk)
+    with _building(text_config.model_type), torch.device("meta"):
+        expected = model_class(text_config)
     if getattr(text_config, "activation_function", None) == "gelu_new":
         text_config.activation_function = "gelu_pytorch_tanh"  # the same function in one pass over the memory
     rows = expected.get_input_embeddings().weight.shape[0]
-    head = "lm_head.weight"
     tied = bool(text_config.tie_word_embeddings)
     if weights is not None:
         if tied:
-            weights.pop(head, None)  # transformers would take the embeddings anyway
-        checkpoint.check_names(expected, weights, "language model", frozenset({head}) if tied else frozenset())
+            weights.pop(HEAD, None)  # transformers would take the embeddings anyway
+        checkpoint.check_names(expected, weights, "language model", frozenset({HEAD}) if tied else frozenset())
     text_config.vocab_size = n_rows = min(n_tokens or rows, rows)
-    with _building(config_class.model_type), init_empty_weights():  # buffers stay real: a checkpoint has no rotary ones
+    with _building(text_config.model_type), init_empty_weights():  # buffers stay real: a checkpoint has no rotary ones
         model = model_class(text_config)
     if weights is not None:
-        embeddings = f"{trunk}.wte.weight" if trunk == "transformer" else f"{trunk}.embed_tokens.weight"
-        for name in [embeddings] if tied else [embeddings, head]:
+        for name in [embeddings_of(trunk)] if tied else [embeddings_of(trunk), HEAD]:
             weights[name] = weights[name][:n_rows].clone()
         model.load_state_dict(weights, strict=False, assign=True)  # check_names was strict; a tied head is missing
     model.tie_weights()
     return model
+
+
+def _text_config(config: Mapping[str, Any], trunk: str) -> Any:
+    config_class: Any = GPT2Config if trunk == "transformer" else LlamaConfig
+    with _building(config_class.model_type):
+        return config_class(**used_by(config_class, config, GPT2 if trunk == "transformer" else LLAMA))
 
 
 @contextmanager

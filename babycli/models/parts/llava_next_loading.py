@@ -28,6 +28,7 @@ from babycli.models.parts.hf_chat import Chat, setting_files, without_videos
 from babycli.models.parts.hf_model import TEMPLATE, HfModel
 from babycli.models.parts.hf_parts import parts_of
 from babycli.models.parts.hub import fetch_tower_folder
+from babycli.models.parts.llava_network import HEAD, embeddings_of
 from babycli.models.parts.llava_next_config import (
     Plan,
     as_in_checkpoint,
@@ -46,7 +47,8 @@ from babycli.models.parts.weight_files import config_home, find_weights
 
 _LIBRARY: Any = transformers
 _IMAGE = "<image>"
-_HEAD, _EMBEDDINGS = "lm_head.weight", "model.language_model.embed_tokens.weight"
+_TRUNK = "model"  # the language model's name in the original
+_EMBEDDINGS = "model.language_model.embed_tokens.weight"
 _TUNED = ("unfreeze_mm_vision_tower", "tune_vision_tower")
 # A picture among the words of a message gets a line of its own, as in conversation.py of LLaVA-NeXT.
 _PARTS = (
@@ -71,7 +73,10 @@ def load(spec: ModelSpec, folder: Path) -> HfModel:
     """Loads a checkpoint folder. Raises ModelError."""
     file, config = _config(spec, folder)
     found = find_weights(folder)
-    weights, notes = llava_loading.read_whole(found, spec)
+    weights = checkpoint.read_weights(found.paths)
+    tied = (embeddings_of(_TRUNK), HEAD) if config.get("tie_word_embeddings") else ()
+    merged = llava_loading.merge_adapter(spec, weights, _TRUNK, tied)
+    config |= {"tie_word_embeddings": False} if merged.unties else {}
     tuned = any(config.get(key) for key in _TUNED) or "mm_vision_tower" in str(config.get("mm_tunable_parts") or "")
     uses_own = tuned and "vision_tower" not in spec.args and any(map(is_of_tower, weights))
     home = _tower_home(spec, folder, config, with_weights=not uses_own)
@@ -84,7 +89,13 @@ def load(spec: ModelSpec, folder: Path) -> HfModel:
         files += tower.paths
     pictures = read_picture_settings(home)
     tokenizer = _tokenizer(folder)
-    network = _filled(folder, plan, tokenizer, in_dtype(renamed(plan, weights), torch_dtype(spec.dtype)))
+    network = _filled(
+        llava_loading.where(spec, folder),
+        folder / "config.json",
+        plan,
+        tokenizer,
+        in_dtype(renamed(plan, weights), torch_dtype(spec.dtype)),
+    )
     del weights
     chat = _chat(spec, folder, plan, tokenizer, pictures)
     own = read_greedy(folder)
@@ -107,7 +118,16 @@ def load(spec: ModelSpec, folder: Path) -> HfModel:
         device=spec.device,
         template=TEMPLATE,
         abilities=ABILITIES,
-        notes=(*notes, class_note, tower_note, *pictures.notes, *chat.notes(), *own.notes, *broken, *found.notes()),
+        notes=(
+            *merged.notes,
+            class_note,
+            tower_note,
+            *pictures.notes,
+            *chat.notes(),
+            *own.notes,
+            *broken,
+            *found.notes(),
+        ),
     )
     return HfModel(network, chat, info)
 
@@ -176,18 +196,17 @@ def _built(file: Path, plan: Plan, tokenizer: Any, how: AbstractContextManager[A
         return getattr(_LIBRARY, f"{plan.network}ForConditionalGeneration")(config)
 
 
-def _filled(folder: Path, plan: Plan, tokenizer: Any, weights: dict[str, Tensor]) -> Any:
+def _filled(where: str, file: Path, plan: Plan, tokenizer: Any, weights: dict[str, Tensor]) -> Any:
     """Builds the network and fills it. The embeddings get a row for the picture's token, and the head gets none."""
-    file = folder / "config.json"
     outlined = _built(file, plan, tokenizer, torch.device("meta"))  # its sizes are not to be believed yet
     if plan.text.get("tie_word_embeddings") and _EMBEDDINGS in weights:
-        weights[_HEAD] = weights[_EMBEDDINGS].clone()
+        weights[HEAD] = weights[_EMBEDDINGS].clone()
     inside = {name.replace("vision_tower.vision_model.", "vision_tower."): name for name in outlined.state_dict()}
     given = {inside.get(name, name): tensor for name, tensor in weights.items()}
     try:
         checkpoint.check_names(outlined, given, f"{plan.network} model", frozenset())
     except ModelError as error:
-        raise ModelError(f"{folder}: {error.message}", error.mend) from error
+        raise ModelError(f"{where}: {error.message}", error.mend) from error
     network = _built(file, plan, tokenizer, init_empty_weights())
     rows = given[_EMBEDDINGS]
     n_lacking = tokenizer.convert_tokens_to_ids(_IMAGE) + 1 - len(rows)

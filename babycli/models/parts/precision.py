@@ -1,6 +1,7 @@
 """The number format that a network computes in.
 
-Owns casting weights, true float32 on GPUs, and the note on weights that hold NaN or infinity. Never reads a file.
+Owns casting and comparing weights, true float32 on GPUs, and the note on weights that hold NaN or infinity. Never
+reads a file.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ def torch_dtype(name: str) -> torch.dtype:
 def in_dtype(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
     """Gives the weights in ``dtype``; counters and other integers stay as they are."""
     return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+
+
+def is_same(one: Tensor, other: Tensor) -> bool:
+    """Tells whether two weights hold the same numbers, in whatever dtype each is saved."""
+    return one is other or (one.shape == other.shape and torch.equal(one.float(), other.float()))
 
 
 def full_precision() -> None:
