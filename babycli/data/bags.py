@@ -1,7 +1,8 @@
-"""BagIt bags, as far as a list of checksums in one needs them: its encoding, and which files are still to be fetched.
+"""BagIt bags, as far as a list of checksums in one needs them: its encoding, how much they say that they hold, and
+which files are still to be fetched.
 
-Owns bagit.txt and fetch.txt (RFC 8493, sections 2.1.1 and 2.2.3). Never reads a manifest (checksums.py does), and never
-fetches a file.
+Owns bagit.txt, bag-info.txt and fetch.txt (RFC 8493, sections 2.1.1, 2.2.2 and 2.2.3), which it reads as bagit.py 1.9
+does. Never reads a manifest (checksums.py does), and never fetches a file.
 """
 
 from __future__ import annotations
@@ -10,19 +11,23 @@ import codecs
 import os
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from babycli.data.digests import ALGORITHMS, algorithm_named
+from babycli.data.problems import Problem, ProblemKind
 from babycli.errors import DataError
 from babycli.files import raise_limit, read_file
-from babycli.wording import all_of
+from babycli.wording import all_of, shortened
 
 PAYLOAD = "data"  # the folder that the manifests of a bag, all together, list whole
 _MANIFEST_NAME = re.compile(r"(?P<tag>tag)?manifest-(?P<algorithm>[A-Za-z0-9_-]+)\.txt")
 _ENCODING_LINE = re.compile(r"^\s*Tag-File-Character-Encoding\s*:\s*(\S{1,40})\s*$", re.IGNORECASE | re.MULTILINE)
-_VERSION_LINE = re.compile(r"^\s*BagIt-Version\s*:\s*0\.", re.IGNORECASE | re.MULTILINE)
+_VERSION_LINE = re.compile(r"^\s*BagIt-Version\s*:[ \t]*(.*?)\s*$", re.IGNORECASE | re.MULTILINE)
+_VERSION = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?", re.ASCII)
+_FIRST_VERSION, _WITH_BAG_INFO, _BEYOND = (0, 93), (0, 96), (2,)
+_OXUM = re.compile(r"(\d{1,20})\.(\d{1,20})", re.ASCII)
 _ENCODINGS = re.compile(  # those of text; Python has others, which unpack or compute
     r"ascii|utf-(?:8|8-sig|16|16-le|16-be|32|32-le|32-be)|iso8859-\d+|cp\d+|koi8-[rut]|mac-roman|shift_jis|euc_(?:jp|kr)"
     r"|gb(?:2312|k|18030)|big5(?:hkscs)?"
@@ -41,7 +46,12 @@ class Bag:
     algorithm: str  # of the manifest
     encoding: str  # of the manifest and of fetch.txt, as Python names it
     lists_tags: bool  # it is a tag manifest, which need not list all files beside it, and no other tag manifest
-    is_draft: bool  # of a version before 1.0, in which a percent sign stands for itself
+    version: tuple[int, ...]
+
+    @property
+    def is_draft(self) -> bool:
+        """Tells whether it is of a version before 1.0, in which a percent sign stands for itself."""
+        return self.version < (1,)
 
     def lines(self, content: bytes, origin: str) -> list[str]:
         """Decodes a tag file into its lines. Raises DataError naming ``origin``, the file."""
@@ -69,18 +79,68 @@ class Bag:
         name = name if normal.startswith("..") else normal
         return re.sub(escapes, lambda escaped: _UNESCAPES[escaped.group().upper()], name, flags=re.IGNORECASE)
 
-    def fetched(self) -> Mapping[str, str]:
-        """Reads fetch.txt: the address of each file that the bag may lack, by name. Raises DataError."""
-        path = self.folder / "fetch.txt"
+    def payload_problem(self) -> Problem | None:
+        """Compares the payload with the Payload-Oxum in bag-info.txt, if there is one: its bytes and files.
+
+        Of several the first counts. Raises DataError for a file or value that cannot be read.
+        """
+        path = self.folder / ("bag-info.txt" if self.version >= _WITH_BAG_INFO else "package-info.txt")
+        said = next((value for name, value in self._tags(path) if name == "Payload-Oxum"), None)
+        if said is None:
+            return None
+        match = _OXUM.fullmatch(said)
+        if match is None:
+            raise DataError(
+                f"{path}: Payload-Oxum {shortened(said, 60)!r} is no number of bytes and of files, as 279164409832.1198"
+            )
+        n_bytes = n_files = 0
+        for folder, _, names in os.walk(self.folder / PAYLOAD):
+            for name in names:
+                try:
+                    n_bytes += Path(folder, name).stat().st_size
+                except OSError as error:
+                    raise DataError(f"cannot read {folder}/{name}: {error.strerror}") from error
+            n_files += len(names)
+        if (int(match[1]), int(match[2])) == (n_bytes, n_files):
+            return None
+        detail = f"Payload-Oxum is {said}, bytes and files, and {PAYLOAD} holds {n_bytes}.{n_files}"
+        return Problem("", ProblemKind.PAYLOAD, str(path), detail)
+
+    def _tags(self, path: Path) -> Iterator[tuple[str, str]]:
+        """Reads what a tag file says, in its order; none if there is no such file. Raises DataError.
+
+        A line that begins with a space belongs to the value before it.
+        """
+        name, value = "", ""
+        for number, line in enumerate(self._lines_of(path), 1):
+            if not line.strip():
+                continue
+            if line[0].isspace() and name:
+                value += f"\n{line}"
+                continue
+            if name:
+                yield name, value.strip()
+            name, colon, value = (part.strip() for part in line.partition(":"))
+            if not colon:
+                raise DataError(f"{path}, line {number}: expected a name, a colon and a value, got {line[:60]!r}")
+        if name:
+            yield name, value.strip()
+
+    def _lines_of(self, path: Path) -> list[str]:
         try:
             content = read_file(path)
         except FileNotFoundError:
-            return {}
+            return []
         except OSError as error:
             raise_limit(error)
             raise DataError(f"cannot read {path}: {error.strerror}") from error
+        return self.lines(content, str(path))
+
+    def fetched(self) -> Mapping[str, str]:
+        """Reads fetch.txt: the address of each file that the bag may lack, by name. Raises DataError."""
+        path = self.folder / "fetch.txt"
         urls = {}
-        for number, line in enumerate(self.lines(content, str(path)), 1):
+        for number, line in enumerate(self._lines_of(path), 1):
             if not line.strip():
                 continue
             match = _FETCH_LINE.fullmatch(line.strip())
@@ -93,7 +153,7 @@ class Bag:
 def find_bag(manifest: Path) -> Bag | None:
     """Finds the bag that a manifest belongs to, by its name and bagit.txt beside it; None for any other list.
 
-    Raises DataError for a bagit.txt that cannot be read, and for an algorithm or encoding that is not known.
+    Raises DataError for a bagit.txt that cannot be read, and for an algorithm, encoding or version that is not known.
     """
     match = _MANIFEST_NAME.fullmatch(manifest.name)
     path = manifest.parent / "bagit.txt"
@@ -123,5 +183,16 @@ def find_bag(manifest: Path) -> Bag | None:
             "convert the manifest to UTF-8 with iconv, and name UTF-8 in bagit.txt",
         )
     encoding = "utf-8" if encoding == "utf-8-sig" else encoding
-    is_draft = _VERSION_LINE.search(text) is not None
-    return Bag(manifest.parent, algorithm, encoding, match["tag"] is not None, is_draft)
+    return Bag(manifest.parent, algorithm, encoding, match["tag"] is not None, _version(text, path))
+
+
+def _version(text: str, path: Path) -> tuple[int, ...]:
+    said = _VERSION_LINE.search(text)
+    mend = "get the bag again, or put the version that it was made for there"
+    if said is None:
+        raise DataError(f"{path} says no BagIt-Version", mend)
+    match = _VERSION.fullmatch(said[1])
+    version = tuple(int(part) for part in match.groups() if part is not None) if match else ()
+    if not _FIRST_VERSION <= version < _BEYOND:
+        raise DataError(f"{path}: BagIt-Version {shortened(said[1], 60)!r}: 0.93 to 1.0 are read", mend)
+    return version

@@ -38,13 +38,14 @@ class ProblemKind(StrEnum):
     UNDECODABLE = "Undecodable"
     CHECKSUM = "ChecksumMismatch"
     DUPLICATE = "DuplicateContent"
+    PAYLOAD = "PayloadMismatch"
 
 
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 SHOWN = 5  # problems in an error message
 SHOWN_OF_A_CAUSE = 20  # problems with the same cause, in a list
 SHOWN_IN_ALL = 1_000  # problems, in a list
-_CHECKSUM_KINDS = frozenset({ProblemKind.LABELS_CHECKSUM, ProblemKind.CHECKSUM})
+_CHECKSUM_KINDS = frozenset({ProblemKind.LABELS_CHECKSUM, ProblemKind.CHECKSUM, ProblemKind.PAYLOAD})
 
 
 @dataclass(frozen=True, slots=True, order=True)

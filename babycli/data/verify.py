@@ -8,6 +8,7 @@ files must be just those of the manifest), else from the lock that `data link` w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,12 +23,12 @@ from babycli.data.inventory import Place
 from babycli.data.labels import Labels, equal_pictures, read_labels, with_item_problems
 from babycli.data.lock import Lock, LockedLink, labels_problem, read_lock
 from babycli.data.manifest import LabelledTask, Link, demo_digests, full_name, links_of, published
-from babycli.data.problems import SHOWN, Problem, ProblemKind, in_order
+from babycli.data.problems import SHOWN, Problem, ProblemKind, exit_code, in_order
 from babycli.data.root import DatasetRoot
 from babycli.data.sources import MAIN, link_command, reads_main, source_named
 from babycli.data.zips import is_zip
 from babycli.domain import ImageRef
-from babycli.errors import DataError
+from babycli.errors import DataError, ExitCode
 from babycli.wording import Depth
 
 # What each depth cannot see. It sees all that the depths before it see.
@@ -242,7 +243,18 @@ def verify_source(source: Path, options: Options, index_folder: Path, progress: 
     _check_manifest_is_of_these(options.manifest, audited)
     problems = [_problem("", place.store, finding) for finding in audited.findings[0]]
     problems += [Problem("", problem.kind, problem.path, problem.detail) for problem in audited.problems]
+    if exit_code(problems) != ExitCode.DATA:  # files that are missing or too many explain another size
+        problems += _payload_problems(place.store, options.manifest)
     return Verified(depth, (), tuple(in_order(problems)), *_how_verified(audited, depth), ())
+
+
+def _payload_problems(store: ImageStore, manifest: ChecksumFile | None) -> list[Problem]:
+    """Compares the size of a bag that is checked as a whole with what it says."""
+    bag = manifest.bag if manifest is not None else None
+    if bag is None or bag.lists_tags or store.identity != os.path.realpath(bag.folder):
+        return []
+    problem = bag.payload_problem()
+    return [problem] if problem is not None else []
 
 
 def _nothing_to_compare_with(tasks: Sequence[LabelledTask], problems: Sequence[Problem]) -> DataError:

@@ -133,6 +133,7 @@ def test_from_version_1_0_on_a_percent_sign_is_escaped(
     make_bag()
     Path(BAG, "bagit.txt").write_text(f"BagIt-Version: {version}\nTag-File-Character-Encoding: UTF-8\n")
     Path(BAG, "data/100%.jpg").write_bytes(b"x")
+    Path(BAG, "bag-info.txt").write_text("Payload-Oxum: 7.3\n")
     Path(BAG, "manifest-sha256.txt").write_text(lines(PAYLOAD) + lines({f"data/100{percent}.jpg": b"x"}))
     assert (verify(babycli).code == 0) == is_right
     Path(BAG, "data/100%.jpg").rename(Path(BAG, "data/100%25.jpg"))
@@ -168,3 +169,117 @@ def test_a_fetch_txt_that_is_not_safe_is_refused(babycli: Babycli, line: str, to
     Path(BAG, "fetch.txt").write_text(line + "\n")
     ran = verify(babycli)
     assert (ran.code, told in ran.out + ran.err) == (3, True)
+
+
+# ---------------------------------------------------------------- what a bag says of itself
+
+
+@pytest.mark.parametrize("version", ["0.93", "0.96", "0.97", "1.0", "1", "1.7"])
+def test_versions_of_bagit_py_are_read(babycli: Babycli, version: str) -> None:
+    make_bag()
+    Path(BAG, "bagit.txt").write_text(f"BagIt-Version : {version} \nTag-File-Character-Encoding: UTF-8\n")
+    assert verify(babycli).code == 0
+
+
+@pytest.mark.parametrize(
+    "version", ["0.92", "2.0", "-1.0", "1.0.1", "1.x", "one", "", "1.", "9" * 5000, "1.0 folded", "\u0661.0"]
+)
+def test_a_version_that_is_not_known_is_named(babycli: Babycli, version: str) -> None:
+    make_bag()
+    Path(BAG, "bagit.txt").write_text(f"BagIt-Version: {version}\n", encoding="utf-8")
+    for manifest in ("manifest-sha256.txt", "tagmanifest-sha256.txt"):
+        ran = verify(babycli, manifest)
+        assert (ran.code, ran.out, f"bag/bagit.txt: BagIt-Version '{version[:20]}" in ran.err) == (3, "", True)
+        assert len(ran.err) < 300
+
+
+def test_a_bagit_txt_without_a_version_is_named(babycli: Babycli) -> None:
+    make_bag()
+    Path(BAG, "bagit.txt").write_text("Tag-File-Character-Encoding: UTF-8\n")
+    ran = verify(babycli)
+    assert (ran.code, "bag/bagit.txt says no BagIt-Version" in ran.err) == (3, True)
+
+
+def say(info: str | bytes, name: str = "bag-info.txt") -> None:
+    Path(BAG, name).write_bytes(info.encode() if isinstance(info, str) else info)
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        "Payload-Oxum: 6.2",
+        "Payload-Oxum:\n  6.2 \n",
+        "A: b\r\n folded\r\n\r\nPayload-Oxum : 06.02\r\nPayload-Oxum: 9.9\r\n",
+        "A: Payload-Oxum: 9.9\n Payload-Oxum: 8.8\nPayload-Oxum: 6.2\n",
+        "Contact-Name: nobody\n",
+        "",
+    ],
+)
+def test_the_size_that_a_bag_says_is_right(babycli: Babycli, info: str) -> None:
+    make_bag()
+    say(info)
+    ran = verify(babycli)
+    assert (ran.code, ran.out) == (0, "bag  2 files\n")
+
+
+@pytest.mark.parametrize("info", ["Payload-Oxum: 7.2\n", "Payload-Oxum: 6.3\nPayload-Oxum: 6.2\n", "Payload-Oxum: 0.0"])
+def test_the_size_that_a_bag_says_is_wrong(babycli: Babycli, info: str) -> None:
+    make_bag()
+    say(info)
+    ran = verify(babycli)
+    said = info.split()[1]
+    assert (ran.code, ran.out.splitlines()[1:]) == (
+        4,
+        [f"PayloadMismatch bag/bag-info.txt: Payload-Oxum is {said}, bytes and files, and data holds 6.2"],
+    )
+    assert (
+        verify(babycli, "tagmanifest-sha256.txt").out.count("PayloadMismatch") == 0
+    )  # the payload is not its business
+    make_bag()
+    Path(BAG, "data/a.jpg").write_bytes(b"other")
+    ran = verify(babycli)
+    assert (ran.code, [line.split()[0] for line in ran.out.splitlines()[1:]]) == (
+        4,
+        ["ChecksumMismatch", "PayloadMismatch"],
+    )
+
+
+def test_where_a_bag_of_an_old_version_says_its_size(babycli: Babycli) -> None:
+    make_bag()
+    Path(BAG, "bagit.txt").write_text("BagIt-Version: 0.95\nTag-File-Character-Encoding: UTF-8\n")
+    say("Payload-Oxum: 9.9\n")
+    assert verify(babycli).code == 0
+    say("Payload-Oxum: 9.9\n", "package-info.txt")
+    assert verify(babycli).out.count("PayloadMismatch bag/package-info.txt") == 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "written"), [("UTF-16", "utf-16"), ("ISO-8859-1", "latin-1"), ("windows-1252", "cp1252")]
+)
+def test_the_size_is_read_in_the_encoding_of_the_bag(babycli: Babycli, encoding: str, written: str) -> None:
+    make_bag(encoding, written)
+    say("Contact-Name: Zoé\nPayload-Oxum: 6.3\n".encode(written))
+    ran = verify(babycli)
+    assert (ran.code, ran.out.count("Payload-Oxum is 6.3")) == (4, 1)
+
+
+@pytest.mark.parametrize(
+    ("info", "told"),
+    [
+        ("Payload-Oxum: 6\n", "'6' is no number of bytes"),
+        ("Payload-Oxum: six.two\n", "'six.two' is no"),
+        ("Payload-Oxum: -6.2\n", "'-6.2' is no"),
+        ("Payload-Oxum: 6.2.1\n", "'6.2.1' is no"),
+        ("Payload-Oxum: 6.\u00b2\n", "is no number of bytes"),
+        ("Payload-Oxum:\n", "'' is no number of bytes"),
+        ("Payload-Oxum: 6\n .2\n", "is no number of bytes"),
+        (f"Payload-Oxum: {'6' * 9999}.2\n", "is no number of bytes"),
+        ("A: b\nno colon\n", "line 2: expected a name, a colon and a value, got 'no colon'"),
+    ],
+)
+def test_a_size_that_cannot_be_read_is_named(babycli: Babycli, info: str, told: str) -> None:
+    make_bag()
+    say(info)
+    ran = verify(babycli)
+    assert (ran.code, "bag/bag-info.txt" in ran.err, told in ran.err) == (3, True, True)
+    assert len(ran.err) < 300

@@ -154,7 +154,7 @@ def test_a_list_of_another_program_is_named(line: str, what: str) -> None:
 @pytest.mark.parametrize("line", [f"{A} data/x", "x" * 32 + " data/x", f"{'d' * 31} data/x", "d" * 32])
 def test_a_line_that_is_malformed_in_a_bag_is_named(line: str) -> None:
     Path("bag").mkdir()
-    Path("bag/bagit.txt").touch()
+    Path("bag/bagit.txt").write_text("BagIt-Version: 0.97\n")
     with pytest.raises(DataError, match="line 2"):
         read(f"{'0' * 32}  data/y\n{line}\n".encode(), "bag/manifest-md5.txt")
 
