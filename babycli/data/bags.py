@@ -11,7 +11,7 @@ import codecs
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +23,6 @@ from babycli.wording import all_of, shortened
 
 PAYLOAD = "data"  # the folder that the manifests of a bag, all together, list whole
 _MANIFEST_NAME = re.compile(r"(?P<tag>tag)?manifest-(?P<algorithm>[A-Za-z0-9_-]+)\.txt")
-_ENCODING_LINE = re.compile(r"^\s*Tag-File-Character-Encoding\s*:\s*(\S{1,40})\s*$", re.IGNORECASE | re.MULTILINE)
-_VERSION_LINE = re.compile(r"^\s*BagIt-Version\s*:[ \t]*(.*?)\s*$", re.IGNORECASE | re.MULTILINE)
 _VERSION = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?", re.ASCII)
 _FIRST_VERSION, _WITH_BAG_INFO, _BEYOND = (0, 93), (0, 96), (2,)
 _OXUM = re.compile(r"(\d{1,20})\.(\d{1,20})", re.ASCII)
@@ -85,7 +83,7 @@ class Bag:
         Of several the first counts. Raises DataError for a file or value that cannot be read.
         """
         path = self.folder / ("bag-info.txt" if self.version >= _WITH_BAG_INFO else "package-info.txt")
-        said = next((value for name, value in self._tags(path) if name == "Payload-Oxum"), None)
+        said = next((value for name, value in _tags(self._lines_of(path), path) if name == "Payload-Oxum"), None)
         if said is None:
             return None
         match = _OXUM.fullmatch(said)
@@ -105,26 +103,6 @@ class Bag:
             return None
         detail = f"Payload-Oxum is {said}, bytes and files, and {PAYLOAD} holds {n_bytes}.{n_files}"
         return Problem("", ProblemKind.PAYLOAD, str(path), detail)
-
-    def _tags(self, path: Path) -> Iterator[tuple[str, str]]:
-        """Reads what a tag file says, in its order; none if there is no such file. Raises DataError.
-
-        A line that begins with a space belongs to the value before it.
-        """
-        name, value = "", ""
-        for number, line in enumerate(self._lines_of(path), 1):
-            if not line.strip():
-                continue
-            if line[0].isspace() and name:
-                value += f"\n{line}"
-                continue
-            if name:
-                yield name, value.strip()
-            name, colon, value = (part.strip() for part in line.partition(":"))
-            if not colon:
-                raise DataError(f"{path}, line {number}: expected a name, a colon and a value, got {line[:60]!r}")
-        if name:
-            yield name, value.strip()
 
     def _lines_of(self, path: Path) -> list[str]:
         try:
@@ -170,29 +148,50 @@ def find_bag(manifest: Path) -> Bag | None:
     except OSError as error:
         raise_limit(error)
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    text = content.decode("utf-8", "replace").removeprefix(BOM)
-    found = _ENCODING_LINE.search(text)
-    stated = found[1] if found is not None else "UTF-8"
+    lines = content.decode("utf-8", "replace").removeprefix(BOM).splitlines()
+    tags = {name.casefold(): value for name, value in _tags(lines, path)}
+    stated = tags.get("tag-file-character-encoding", "UTF-8")
     try:
         encoding = codecs.lookup(stated).name
     except (LookupError, ValueError):
         encoding = ""
     if not _ENCODINGS.fullmatch(encoding):
         raise DataError(
-            f"{path}: the encoding {stated} is not known, so the names in {manifest} cannot be read",
+            f"{path}: the encoding {shortened(stated, 60)} is not known, so the names in {manifest} cannot be read",
             "convert the manifest to UTF-8 with iconv, and name UTF-8 in bagit.txt",
         )
     encoding = "utf-8" if encoding == "utf-8-sig" else encoding
-    return Bag(manifest.parent, algorithm, encoding, match["tag"] is not None, _version(text, path))
+    version = _version(tags.get("bagit-version"), path)
+    return Bag(manifest.parent, algorithm, encoding, match["tag"] is not None, version)
 
 
-def _version(text: str, path: Path) -> tuple[int, ...]:
-    said = _VERSION_LINE.search(text)
+def _version(said: str | None, path: Path) -> tuple[int, ...]:
     mend = "get the bag again, or put the version that it was made for there"
     if said is None:
         raise DataError(f"{path} says no BagIt-Version", mend)
-    match = _VERSION.fullmatch(said[1])
+    match = _VERSION.fullmatch(said)
     version = tuple(int(part) for part in match.groups() if part is not None) if match else ()
     if not _FIRST_VERSION <= version < _BEYOND:
-        raise DataError(f"{path}: BagIt-Version {shortened(said[1], 60)!r}: 0.93 to 1.0 are read", mend)
+        raise DataError(f"{path}: BagIt-Version {shortened(said, 60)!r}: 0.93 to 1.0 are read", mend)
     return version
+
+
+def _tags(lines: Iterable[str], path: Path) -> Iterator[tuple[str, str]]:
+    """Reads what the lines of a tag file say, in their order. Raises DataError.
+
+    A line that begins with a space belongs to the value before it.
+    """
+    name, value = "", ""
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        if line[0].isspace() and name:
+            value += f"\n{line}"
+            continue
+        if name:
+            yield name, value.strip()
+        name, colon, value = (part.strip() for part in line.partition(":"))
+        if not colon:
+            raise DataError(f"{path}, line {number}: expected a name, a colon and a value, got {line[:60]!r}")
+    if name:
+        yield name, value.strip()

@@ -58,7 +58,7 @@ def test_the_encoding_that_bagit_txt_says_is_heeded(babycli: Babycli, encoding: 
     assert verify(babycli).code == 4
 
 
-@pytest.mark.parametrize("encoding", ["klingon", "zip", "unicode_escape", "punycode", "x" * 40])
+@pytest.mark.parametrize("encoding", ["klingon", "zip", "unicode_escape", "punycode", "x" * 40, "coding: utf-8"])
 def test_an_encoding_that_is_not_known_is_named(babycli: Babycli, encoding: str) -> None:
     make_bag(encoding)
     ran = verify(babycli)
