@@ -261,7 +261,7 @@ class _Reader:
         If it could change from line to line, a name that begins with a space could pass for another.
         """
         has_one_space = len(rest) == 1 or rest[0] not in " *"
-        if rest == " " or (has_one_space and self._has_one_space is False):
+        if has_one_space and self._has_one_space is False:
             raise self.wrong(number, f"expected a digest, two spaces and a file name, got ... {rest[:60]!r}")
         if self._has_one_space is None:
             self._has_one_space = has_one_space
