@@ -147,12 +147,10 @@ def _limit(evidence: _Evidence) -> Finding | None:
     logged = evidence.logged
     if logged.limit is None:
         return None
-    detail = f"only the first {logged.limit} of {logged.n_items_in_file} trials"
+    detail = f"only the first {logged.covers or f'{logged.limit} of {logged.n_items_in_file} trials'}"
     if logged.limit_is_of_rows:
         cut = "; a trial that is cut in two is left out" if logged.n_rows_cut else ""
         detail = f"only {_rows_told(evidence)}{cut}"
-    elif logged.covers:
-        detail += f": {logged.covers}"
     return evidence.finding(Kind.LIMIT, detail)
 
 
