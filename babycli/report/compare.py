@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from babycli.errors import DataError, UsageError
-from babycli.report.measure import SEED, Interval
+from babycli.report.measure import SEED, Interval, farther_side
 from babycli.report.rows import Column, TableRow
 from babycli.report.runs import Run
 from babycli.report.samples_of_tasks import (
@@ -61,6 +61,11 @@ class Paired:
     only_second: tuple[int, ...]
     first_value: float  # the means of these trials
     second_value: float
+
+    @property
+    def half_width(self) -> float:
+        """How far the interval reaches from the difference, to the farther side."""
+        return farther_side(self.difference, self.ci95)
 
 
 @dataclass(frozen=True, slots=True)

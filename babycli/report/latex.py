@@ -95,14 +95,17 @@ def _row(row: TableRow, table: Table, best: Mapping[Column, Best]) -> list[str]:
     means = [f"{{{text}}}" if text else "" for text in overall_texts(table, row)]
     none = [""] * len(means)
     shown = [_number(c, cell, row.label, best.get(c)) for cell, c in zip(cells, table.columns, strict=True)]
-    halves = [_half(c, cell) for cell, c in zip(cells, table.columns, strict=True)]
+    halves = [_half(c, cell.half_width if cell else None) for cell, c in zip(cells, table.columns, strict=True)]
     lines = [" & ".join([latex_text(row.label), *means, *shown]) + r" \\"]
     if any(halves):
         lines.append(" & ".join(["", *none, *halves]) + r" \\")
     gain = table.gains.get(row.label)
     if gain is not None and gain.by_column:
-        texts = [_gain(c, gain.by_column.get(c)) for c in table.columns]
+        pairs = [gain.by_column.get(c) for c in table.columns]
+        texts = [_gain(c, pair) for pair, c in zip(pairs, table.columns, strict=True)]
+        halves = [_half(c, pair.half_width if pair else None) for pair, c in zip(pairs, table.columns, strict=True)]
         lines.append(" & ".join([r"\quad visual gain", *none, *texts]) + r" \\")
+        lines.append(" & ".join(["", *none, *halves]) + r" \\")
     return lines
 
 
@@ -120,8 +123,7 @@ def _number(column: Column, cell: Cell | None, label: str, best: Best | None) ->
     return text + (f"{{$^{{{marks}}}$}}" if marks else "")
 
 
-def _half(column: Column, cell: Cell | None) -> str:
-    half = None if cell is None else cell.half_width
+def _half(column: Column, half: float | None) -> str:
     text = "" if half is None else values.half_width(metric_of(*column), half).removeprefix("±")
     if not text or half is None:
         return ""
@@ -141,9 +143,10 @@ def _number_format(table: Table, column: Column) -> str:
     cells = [row.cells[column] for row in table.rows if column in row.cells]
     numbers = [*(cell.value for cell in cells), *(row.values.get(column) for row in table.published)]
     texts = [_plain(column, value) for value in (*numbers, table.chance(column)) if value is not None]
-    texts += [_half(column, cell).removeprefix(r"\pm ") for cell in cells if cell.half_width is not None]
-    gains = (gain.by_column.get(column) for gain in table.gains.values())
-    texts += [_gain(column, gain) for gain in gains if gain is not None]
+    gains = [gain.by_column[column] for gain in table.gains.values() if column in gain.by_column]
+    texts += [_gain(column, gain) for gain in gains]
+    halves = [*(cell.half_width for cell in cells), *(gain.half_width for gain in gains)]
+    texts += [_half(column, half).removeprefix(r"\pm ") for half in halves if half is not None]
     parts = [text.lstrip("+-").partition(".") for text in texts if text[-1:].isdigit()]
     n_wholes = [len(whole) for whole, _, _ in parts]
     return f"+{max(n_wholes, default=1)}.{max((len(rest) for _, _, rest in parts), default=0)}"
@@ -173,7 +176,7 @@ def _caption(table: Table, best: Mapping[Column, Best]) -> str:
         )
     sentences += [*broken_reply_notes(table.runs), *prompt_notes(table.runs)]
     if table.gains:
-        sentences.append(gain_note(table, "Visual gain is ", has_intervals=False))
+        sentences.append(gain_note(table, "Visual gain is "))
     if any(cell.n_nonfinite or cell.fair_value is not None for cell in cells):
         sentences.append("!: not to be trusted, see the report.")
     sentences += legends(table) if len(table.columns) > MANY else []

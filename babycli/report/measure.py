@@ -50,10 +50,13 @@ class Cell:
     @property
     def half_width(self) -> float | None:
         """How far the interval reaches from the value, to the farther side."""
-        if self.interval is None:
-            return None
-        low, high = self.interval
-        return max(high - self.value, self.value - low)
+        return None if self.interval is None else farther_side(self.value, self.interval)
+
+
+def farther_side(value: float, interval: Interval) -> float:
+    """Gives how far an interval reaches from a value, to the farther side."""
+    low, high = interval
+    return max(high - value, value - low)
 
 
 def plain_stderr(values: Floats) -> float | None:

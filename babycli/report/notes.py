@@ -212,11 +212,10 @@ def gain_told(table: Table) -> str:
     return of_shuffled if len(over) == 1 else f"{of_shuffled} or, where that was not run, {of_blind}"
 
 
-def gain_note(table: Table, lead: str = "visual gain: ", has_intervals: bool = True) -> str:
+def gain_note(table: Table, lead: str = "visual gain: ") -> str:
     """Says the same as a note, with what must be known besides."""
     told = gain_told(table)
-    interval = "; paired 95 % interval" if has_intervals else ""
-    notes = [f"{lead}{told}, on the same trials{interval}.{_lower_gain_note(table)}"] if told else []
+    notes = [f"{lead}{told}, on the same trials; paired 95 % interval.{_lower_gain_note(table)}"] if told else []
     untold = dict.fromkeys(column for gain in table.gains.values() for column in gain.untold)
     if untold:
         named = ", ".join(" ".join(short_heading(column)) for column in untold)
