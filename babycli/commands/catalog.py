@@ -106,8 +106,8 @@ def models(context: typer.Context, as_json: JsonOption = False) -> None:
         for key, meaning in family.arguments.items():
             tell_wrapped(f"{'':<16}   --model-args {key}=...  {meaning}", 23)
     tell(f"{'default':<16} {DEFAULT_MODEL}")
-    for name in BUNDLED:
-        tell(f"{'bundled':<16} {name}: a small BabyLLaVA for the demo")
+    for name, what in zip(BUNDLED, ("BabyLLaVA", "BabyLLaVA-V2"), strict=True):
+        tell(f"{'bundled':<16} {name}: a small {what} for the demo")
     for name, point in sorted(plugins().items()):
         tell(f"{'installed':<16} {name}: {point.value}")
     say("more of one:  babycli models show MODEL")

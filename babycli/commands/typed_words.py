@@ -6,7 +6,7 @@ that a shell puts in the place of ``--model runs/*``. Never knows a command: its
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,7 +127,7 @@ def _names_tasks(word: str) -> bool:
     return all(map(is_known, names_in(word)))
 
 
-def _out_of_place(word: str, last: _Piece, options: Collection[str], called: str) -> UsageError:
+def _out_of_place(word: str, last: _Piece, options: Mapping[str, Any], called: str) -> UsageError:
     nowhere = f"{word!r} stands behind no option"
     if _TASKS in options and _names_tasks(word):
         return UsageError(nowhere, f"tasks are given as  --tasks {word}")
@@ -135,7 +135,11 @@ def _out_of_place(word: str, last: _Piece, options: Collection[str], called: str
         return UsageError(nowhere, f"a model is given as  --model {word}")
     if last.option == _MODEL and (why := _no_model(word)) is not None:
         return why
-    return UsageError(f"{word!r} is neither an option nor the value of one", f"{called} --help  lists the options")
+    mend = f"{called} --help  lists the options"
+    if len(last.words) == 2 and "TEXT" in (options[last.words[0]].metavar or ""):
+        option, value = last.words
+        mend = f"a value of several words stands in quotes:  {option} '{value} {word} ...' ; {mend}"
+    return UsageError(f"{word!r} is neither an option nor the value of one", mend)
 
 
 def _no_model(word: str) -> UsageError | None:

@@ -5,6 +5,7 @@ Owns the registry, and finding, checking and loading the model that a user names
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import glob
 import os
@@ -134,7 +135,12 @@ def _no_such_folder(model: str, path: Path) -> UsageError:
 def check_spec(resolved: Resolved, spec: ModelSpec) -> None:
     """Checks the arguments and the device, as far as possible without the checkpoint. Raises UsageError."""
     _check_device(spec.device)
-    _check_arguments([resolved.family] if resolved.family else list(all_families().values()), spec.args)
+    families = [resolved.family] if resolved.family else list(all_families().values())
+    if not all(any(key in family.arguments for family in families) for key in spec.args):
+        place = Path(resolved.source)
+        with contextlib.suppress(ModelError):  # which says itself, later, what is wrong with the checkpoint
+            families = [_family_of(place, spec.adapter)] if not resolved.family and place.is_dir() else families
+    _check_arguments(families, spec.args)
 
 
 def local_family(resolved: Resolved) -> Family | None:
@@ -317,9 +323,10 @@ def _check_arguments(families: Sequence[Family], args: Mapping[str, str]) -> Non
     known = list(dict.fromkeys(key for family in families for key in family.arguments))
     for key in args:
         if key not in known:
+            whose = families[0].name if len(families) == 1 else "no family of models"
             raise UsageError(
-                f"{' or '.join(family.name for family in families)} has no argument {key!r}.{did_you_mean(key, known)}",
-                f"--model-args takes: {', '.join(known)}",
+                f"{whose} has {'no' if len(families) == 1 else 'an'} argument {key!r}.{did_you_mean(key, known)}",
+                f"--model-args takes: {', '.join(known)}" if known else f"leave --model-args out: {whose} takes none",
             )
 
 
