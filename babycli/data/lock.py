@@ -14,12 +14,11 @@ from typing import Any
 
 from babycli.data.manifest import LabelledTask, full_name
 from babycli.data.problems import Problem, ProblemKind
-from babycli.data.root import DatasetRoot
+from babycli.data.root import LOCK_NAME, DatasetRoot
 from babycli.errors import DataError
 from babycli.files import raise_limit, read_file
 from babycli.wording import all_of
 
-LOCK_NAME = "babycli.lock"
 _SCHEMA = 2  # of a lock with label files; without them it is 1, as ever
 _KNOWN_SCHEMAS = (1, _SCHEMA)
 

@@ -21,6 +21,7 @@ DEFAULT_FOLDER = "dataset"
 ENVIRONMENT_VARIABLE = "BABYCLI_DATA"
 OTHERS = f"--data DIR or the variable ${ENVIRONMENT_VARIABLE} names another"
 INDEX_FOLDER = ".babycli"
+LOCK_NAME = "babycli.lock"
 
 LinkState = Literal["missing", "link", "broken", "folder", "other"]
 
@@ -42,7 +43,13 @@ class DatasetRoot:
     @property
     def sentence(self) -> str:
         """Says where the dataset folder is, and what names another."""
-        return f"the dataset folder is {self.path.absolute()}; {OTHERS}"
+        place = f"the dataset folder is {self.path.absolute()}"
+        if not os.path.lexists(self.path):
+            return f"{place}, which does not exist; {OTHERS}"
+        inner = self.path / DEFAULT_FOLDER
+        if (inner / LOCK_NAME).exists() and not (self.path / LOCK_NAME).exists():
+            return f"{place}; perhaps you mean the folder in it:  --data {shlex.quote(str(inner))}"
+        return f"{place}; {OTHERS}"
 
     @contextlib.contextmanager
     def named(self) -> Iterator[None]:

@@ -22,10 +22,10 @@ from babycli.data.copying import assembling, lacking, put_images
 from babycli.data.hashing import hash_each
 from babycli.data.images import ImageError, ImageStore
 from babycli.data.labels import MAX_LABEL_BYTES, Labels
-from babycli.data.lock import LOCK_NAME, Lock, LockedLink, lock_problem, read_lock
+from babycli.data.lock import Lock, LockedLink, lock_problem, read_lock
 from babycli.data.manifest import Link, full_name, links_of
 from babycli.data.problems import Problem, raise_for
-from babycli.data.root import DatasetRoot
+from babycli.data.root import LOCK_NAME, DatasetRoot
 from babycli.data.verify import link_problem, link_words, open_link
 from babycli.errors import ChecksumError, DataError
 from babycli.files import explained, read_file, write_atomically

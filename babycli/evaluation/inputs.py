@@ -217,6 +217,8 @@ def _without(unfit: Task, root: DatasetRoot, tasks: Sequence[Task], lock: Lock) 
     others = [task for task in tasks if task is not unfit]
     ready = [t for t in others if not _links_amiss(root, t) and not checked_labels(root, t, lock).problems]
     names = ",".join(dict.fromkeys(task.name for task in ready))
+    if not root.path.exists():
+        return "   (or try it without data:  babycli demo)"
     return f"   (or evaluate what is there:  --tasks {names})" if names else ""
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import babycli
-from babycli.data.lock import LOCK_NAME
+from babycli.data.root import LOCK_NAME
 from babycli.errors import BabycliError, ModelError, ResumeError, UntrustedResultError, UsageError
 from babycli.evaluation.conclusion import Evaluated
 from babycli.evaluation.options import Options, Reporter

@@ -129,9 +129,21 @@ def test_what_lacks_data_says_where_it_looked(words: tuple[str, ...], empty_fold
     ran = babycli(*words)
     assert ran.code == (0 if "unlink" in words else 3)
     place = Path("dataset").absolute()
-    assert f"the dataset folder is {place}; --data DIR or the variable $BABYCLI_DATA names another\n" in ran.err
+    what = f"the dataset folder is {place}, which does not exist"
+    assert f"{what}; --data DIR or the variable $BABYCLI_DATA names another\n" in ran.err
     if "unlink" not in words:
-        assert re.search(r"(mend: |To mend:  )babycli data link (SAYCAM-FOLDER|--devcv \w+=DIR)\n", ran.err)
+        demo = r"(   \(or try it without data:  babycli demo\))?"
+        assert re.search(rf"(mend: |To mend:  )babycli data link (SAYCAM-FOLDER|--devcv \w+=DIR){demo}\n", ran.err)
+    if words[0] == "eval" and "--set" not in words:
+        assert "babycli demo" in ran.err
+
+
+def test_a_folder_that_holds_the_dataset_folder_says_so(demo: DemoCopy, tmp_path: Path, babycli: Babycli) -> None:
+    folder = tmp_path / "mine"
+    assert babycli(*demo.link_words, "--data", folder / "dataset").code == 0
+    ran = babycli("eval", "--model", "control:constant", "--tasks", "vtwt", "--data", folder)
+    assert ran.code == 3
+    assert f"perhaps you mean the folder in it:  --data {folder / 'dataset'}\n" in ran.err
 
 
 def test_status_says_where_it_looked_and_what_mends_it(empty_folder: None, babycli: Babycli) -> None:
