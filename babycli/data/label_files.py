@@ -141,5 +141,5 @@ def _fetch(task: LabelledTask, upstream: Upstream) -> bytes:
     except (OSError, HTTPException) as error:  # URLError and TimeoutError are OSErrors
         raise DataError(
             f"cannot fetch the label file {task.label_path} from {upstream.url}: {getattr(error, 'reason', error)}",
-            f"without network: clone {upstream.repository} elsewhere and run  babycli data labels --from PATH/dataset",
+            f"without network: clone {upstream.repository} elsewhere, and give it to this command:  --from PATH",
         ) from error
