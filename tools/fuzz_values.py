@@ -26,6 +26,9 @@ _TOKENS = (
 )
 
 
+_LARGE = 1 << 20  # bytes that are not damaged again
+
+
 @dataclass(frozen=True, slots=True)
 class _Token:
     """A value as it stands in the file, JSON or not."""
@@ -77,7 +80,10 @@ def _with_damaged_values(rng: Random, content: bytes, spare: Sequence[Any]) -> b
         return content
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         _damage_one(rng, root, spare)
-    return _written(root[0])
+        content = _written(root[0])
+        if len(content) > _LARGE:  # a long value in a hundred of a hundred members fills the memory
+            break
+    return content
 
 
 def _damage_one(rng: Random, root: list[Any], spare: Sequence[Any]) -> None:
