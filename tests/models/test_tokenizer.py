@@ -298,6 +298,16 @@ def test_pieces_back_to_text(names: str, tmp_path: Path) -> None:
     assert load_tokenizer(tmp_path).decode(pieces(proto, *names.split())) == "a red"
 
 
+def test_ids_of_no_piece_stand_for_nothing(tmp_path: Path) -> None:
+    """Weights often have more rows than the tokenizer has pieces; transformers leaves such ids out, too."""
+    proto = letter_pieces(LETTERS)
+    (tmp_path / "tokenizer.model").write_bytes(proto)
+    config = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "tokenizer_class": "LlamaTokenizer"}
+    write_json(tmp_path / "tokenizer_config.json", config)
+    ids = [*pieces(proto, "▁", "a"), N_PIECES, *pieces(proto, "▁", "r"), N_PIECES + 7, *pieces(proto, "e", "d")]
+    assert load_tokenizer(tmp_path).decode(ids) == "a red"
+
+
 def test_a_pad_token_that_the_sentencepiece_model_lacks_is_one_more_id(tmp_path: Path) -> None:
     """transformers gives it the next id, and so it takes a row of the vocabulary and a share of the probability."""
     proto = letter_pieces(LETTERS)

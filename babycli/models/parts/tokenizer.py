@@ -246,13 +246,14 @@ class _SentencePiece:
         return list(self._model.encode(self._unk + part))[shield:]
 
     def decode(self, ids: list[int]) -> str:
-        texts = {i: text for text, i in self._added_ids.items() if i >= self._model.get_piece_size()}
+        n = self._model.get_piece_size()
+        texts = {i: text for text, i in self._added_ids.items() if i >= n}
         out = ""
         run: list[int] = []
         for i in [i for i in ids if i not in self._special_ids]:
             if i in texts:
                 out, run = out + self._model.decode(run) + texts[i], []
-            else:
+            elif i < n:  # ids beyond, of rows that weights have in excess, stand for nothing, as in transformers
                 run.append(i)
         out = str(out + self._model.decode(run))
         # Removes the space that encode() put in front; with ``legacy`` the library adds and removes it itself.
