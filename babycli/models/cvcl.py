@@ -291,6 +291,7 @@ def _vocabulary(spec: ModelSpec, file: Path, read: Lightning) -> tuple[dict[str,
     It is in the named file, else in vocab.json beside the .ckpt, else in the .ckpt itself.
     """
     from babycli.models.parts import checkpoint
+    from babycli.models.parts.known_keys import is_whole
 
     wanted = spec.args.get("vocab")
     path = in_home(wanted) if wanted else file.parent / "vocab.json"
@@ -305,7 +306,7 @@ def _vocabulary(spec: ModelSpec, file: Path, read: Lightning) -> tuple[dict[str,
                 f"{file} has no vocabulary: there is no {path}", "say where it is:  --model-args vocab=PATH"
             )
     missing = [token for token in _SPECIAL if token not in vocab]
-    if missing or not all(isinstance(i, int) for i in vocab.values()):
+    if missing or not all(is_whole(i) for i in vocab.values()):
         raise ModelError(f"{where} is no vocabulary of CVCL, word to number" + (f": no {missing}" if missing else ""))
     return vocab, path if path.is_file() else None
 

@@ -25,6 +25,7 @@ from tests.models.conftest import Evaluate
 from tests.models.loading import N_TOKENS, WORDS, edit_json, filler, save, write_json
 
 Break = Callable[[Path], object]
+EMBEDDINGS = "transformer.wte.weight"
 
 
 def good(folder: Path, trunk: str = "transformer") -> Path:
@@ -87,6 +88,14 @@ def bin_of_bytes(content: bytes) -> Break:
     def replace(folder: Path) -> None:
         as_bin(folder)
         (folder / "pytorch_model.bin").write_bytes(content)
+
+    return replace
+
+
+def bin_with(make: Callable[[Tensor], Tensor]) -> Break:
+    def replace(folder: Path) -> None:
+        weights = as_bin(folder)
+        torch.save(weights | {EMBEDDINGS: make(weights[EMBEDDINGS])}, folder / "pytorch_model.bin")
 
     return replace
 
@@ -159,6 +168,15 @@ FILES: dict[str, tuple[Break, list[str]]] = {
     "bin is cut off": (truncated_bin, ["pytorch_model.bin"]),
     "bin holds an object": (bin_holding({"model": Path("x")}), ["pytorch_model.bin"]),
     "bin holds a list": (bin_holding([torch.zeros(1)]), ["pytorch_model.bin", "list"]),
+    "a sparse weight": (bin_with(Tensor.to_sparse), ["pytorch_model.bin", EMBEDDINGS, "sparse_coo"]),
+    "a nested weight": (
+        bin_with(lambda weight: torch.nested.nested_tensor([weight])),
+        ["pytorch_model.bin", EMBEDDINGS, "a nested tensor"],
+    ),
+    "a weight that was offloaded": (
+        bin_with(lambda weight: weight.to("meta")),
+        ["pytorch_model.bin", f"the shape of {EMBEDDINGS}, and not its numbers"],
+    ),
     "bin holds a tensor": (bin_holding(torch.zeros(1)), ["pytorch_model.bin", "Tensor"]),
 }
 

@@ -249,6 +249,10 @@ def test_a_network_that_needs_the_package(tmp_path: Path, evaluate: Evaluate, mo
     [
         ({"preprocess": {"resize_mode": "tile"}}, ["preprocess_cfg.resize_mode"]),
         ({"preprocess": {"interpolation": "nearest"}}, ["preprocess_cfg.interpolation"]),
+        ({"preprocess": {"interpolation": ["bicubic"]}}, ["preprocess_cfg.interpolation"]),
+        ({"preprocess": {"fill_color": 10**40, "resize_mode": "longest"}}, ["preprocess_cfg.fill_color"]),
+        ({"preprocess": {"fill_color": -1}}, ["preprocess_cfg.fill_color"]),
+        ({"quick_gelu": "false"}, ["model_cfg.quick_gelu"]),
         ({"preprocess": {"std": [0, 1, 1]}}, ["preprocess_cfg.std"]),
         ({"preprocess": {"mean": math.nan}}, ["preprocess_cfg.mean"]),
         ({"preprocess": {"mean": "grey"}}, ["preprocess_cfg.mean"]),

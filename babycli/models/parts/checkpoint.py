@@ -262,7 +262,24 @@ def _read_pickle(file: Path, device: str = "cpu") -> _Pickled:
     weights = {name: tensor for name, tensor in loaded.items() if isinstance(tensor, Tensor) and isinstance(name, str)}
     if deeper := [repr(key) for key, value in loaded.items() if isinstance(value, dict) and not weights]:
         raise ModelError(f"{file} holds no weights by name; they may be under the key {listed(deeper)}", SAVE_PLAIN)
+    check_plain(weights, file, device)
     return _Pickled(weights, ".".join(levels))
+
+
+def check_plain(weights: Mapping[str, Tensor], file: Path, device: str) -> None:
+    """Checks that a pickle on ``device`` holds all numbers of its weights, row by row. Raises ModelError.
+
+    Of weights that were kept elsewhere while a model was saved, on a disk or in another process, it has the shapes.
+    """
+    for name, tensor in weights.items():
+        if tensor.is_nested or tensor.layout != torch.strided:
+            what = "a nested tensor" if tensor.is_nested else f"a tensor of layout {tensor.layout}"
+            raise ModelError(f"{file} stores {shortened(name, 80)} as {what}, which is not read here", SAVE_PLAIN)
+        if tensor.is_meta and device != "meta":
+            raise ModelError(
+                f"{file} holds the shape of {shortened(name, 80)}, and not its numbers",
+                "load the whole model into memory (no device_map, no offloading), and save it again",
+            )
 
 
 def _unreadable(file: Path, error: Exception, expected: str = "") -> ModelError:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from babycli.errors import ModelError
-from babycli.models.parts.checkpoint import check_merged, unpickling, unwrapped
+from babycli.models.parts.checkpoint import check_merged, check_plain, unpickling, unwrapped
 from babycli.wording import listed
 
 # Packages whose objects a training run leaves in its hyper-parameters. None of them is imported. Any other name in a
@@ -83,6 +83,7 @@ def read_lightning(file: Path, device: str = "cpu") -> Lightning:
     ):
         raise ModelError(f"{file} is no checkpoint of PyTorch Lightning: it has no weights in state_dict")
     check_merged(weights, file)
+    check_plain(weights, file, device)
     weights = unwrapped(weights)
     settings = next((loaded[key] for key in _HYPER_PARAMETERS if key in loaded), None)
     return Lightning(weights, _fields(settings))

@@ -80,6 +80,8 @@ def read_open_clip(folder: Path) -> OpenClip:
     if not isinstance(settings, dict) or not isinstance(pictures, dict):
         raise ModelError(f"{file} describes no model: expected are the objects model_cfg and preprocess_cfg")
     checkpoint.check_counts(settings, file, "model_cfg.")
+    if not isinstance(settings.get("quick_gelu"), bool | None):
+        raise ModelError(f"{file}: model_cfg.quick_gelu {shown(settings['quick_gelu'])}: expected is true or false")
     return OpenClip(file, settings, pictures, _why_other(settings))
 
 

@@ -98,7 +98,7 @@ def pictures_of(file: Path, settings: Mapping[str, Any], image_size: int) -> Ope
         return tuple(float(v) for v in values)
 
     interpolation, mode = settings.get("interpolation") or "bicubic", settings.get("resize_mode") or "shortest"
-    if interpolation not in _FILTERS:
+    if not isinstance(interpolation, str) or interpolation not in _FILTERS:
         raise refuse("interpolation", " or ".join(_FILTERS))
     if mode not in _MODES:
         raise refuse("resize_mode", " or ".join(_MODES))
@@ -107,8 +107,8 @@ def pictures_of(file: Path, settings: Mapping[str, Any], image_size: int) -> Ope
     if settings.get("mode") not in (None, "RGB"):
         raise refuse("mode", '"RGB"')
     fill = settings.get("fill_color") or 0
-    if not is_whole(fill):
-        raise refuse("fill_color", "a whole number")
+    if not is_whole(fill) or not 0 <= fill <= 255:
+        raise refuse("fill_color", "a whole number from 0 to 255")
     unknown = [f"preprocess_cfg.{key}" for key in settings if key not in _KNOWN]
     return OpenClipPictures(
         image_size,
