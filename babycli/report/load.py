@@ -39,7 +39,7 @@ from babycli.report.logged import (
 )
 from babycli.report.measure import Cell, measured, of_sample
 from babycli.report.places import results_of
-from babycli.report.readers import programs, reader_of, run_folders
+from babycli.report.readers import closed_folders, programs, reader_of, run_folders
 from babycli.report.runs import Logs, Run, Unread
 from babycli.report.same_runs import titled
 from babycli.report.samples import Samples, count_texts, decide
@@ -77,6 +77,7 @@ def load_places(places: Sequence[Path], labels: Labels = dict) -> Logs:
         except DataError as error:
             unread.append(Unread(file, error.message, error.mend))
     unread += unfinished_runs(places, files)
+    unread += _closed(places)
     if not runs:
         raise nothing_to_report(places, unread)
     return Logs(tuple(titled(sorted(runs, key=lambda r: (r.data, r.model, r.date)))), tuple(unread))
@@ -100,6 +101,14 @@ def unfinished_runs(places: Sequence[Path], files: Sequence[Path]) -> list[Unrea
             was = "was stopped" if status == "stopped" else "was stopped or is still going"
             unfinished.append(Unread(path, f"has no results: the run {was}"))
     return unfinished
+
+
+def _closed(places: Sequence[Path]) -> list[Unread]:
+    closed = dict(folder for place in places for folder in closed_folders(place))
+    mend = "get the right to read that folder, or name the other ones"
+    return [
+        Unread(folder, f"cannot be looked into, so its runs are missing: {why}", mend) for folder, why in closed.items()
+    ]
 
 
 def label_rows_of(root: DatasetRoot) -> LabelRows:

@@ -17,7 +17,7 @@ from babycli.logs.fields import count, mapping, text
 from babycli.logs.run_name import name_of
 from babycli.logs.schema import RUN_FILE, read_run
 from babycli.report.load import load_logs
-from babycli.report.readers import run_folders
+from babycli.report.readers import closed_folders, run_folders
 from babycli.report.rows import Column, label_of
 from babycli.report.runs import Run
 from babycli.report.same_runs import titled
@@ -57,6 +57,7 @@ def list_runs(logs: Path) -> list[ListedRun]:
     if not logs.is_dir():
         raise DataError(f"there is no folder {logs}", "name the folder given to --output-path:  --logs DIR")
     listed = [describe(folder) for folder in run_folders(logs)]
+    listed += [_unread(folder, f"it cannot be looked into: {why}") for folder, why in closed_folders(logs)]
     titles = {run.path: run for run in titled([each.run for each in listed if each.run is not None])}
     return sorted(
         (each if each.run is None else _named(each, titles[each.run.path]) for each in listed),

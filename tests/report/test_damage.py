@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +182,30 @@ def test_a_results_file_cut_in_two_is_named_by_its_path(logs: Path, babycli: Bab
     assert path.name in ran.out.replace("\n", "")
     assert "not whole JSON" in ran.out.replace("\n", " ")
     assert "lmms-eval" not in ran.out
+
+
+def test_a_folder_that_cannot_be_looked_into_is_named(
+    logs: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of somebody else: a table without its runs is not the whole table."""
+    closed = write_run(logs, "closed", drawn(3, {"vtwt": 0.6}, {"vtwt": 60})).parent.parent
+    scandir = os.scandir
+
+    def refuse(folder: str | Path) -> Any:
+        if Path(folder) == closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    ran = babycli("report", logs)
+    assert (ran.code, "sound" in ran.out, "closed" in ran.out) == (0, True, False)
+    assert f"{closed} cannot be looked into, so its runs are missing: Permission denied" in ran.err
+    listed = babycli("runs", "--logs", logs)
+    assert "cannot be looked into: Permission denied" in listed.out + listed.err
+    ran = babycli("report", closed)
+    assert (ran.code, ran.out, "cannot be looked into" in ran.err, "right to read that folder" in ran.err) == (
+        3,
+        "",
+        True,
+        True,
+    )
