@@ -255,7 +255,7 @@ def _read(path: Path) -> _Read | str:
                 raise AssertionError(f"{member.name!r} has other bytes in pieces")
             files.add((name, content))
             # A folder to zipfile, which reads no Unicode path field, may have a file's name in there.
-            is_file = not name.endswith("/") and not member.raw_name.endswith(b"/")
+            is_file = not name.endswith("/") and not member.raw_name.endswith((b"/", b"\\"))
             if name not in spared and is_file and len(name) < 200 and member.method in (0, 8):
                 common.add((name, content))
         except MemberError as error:
