@@ -20,6 +20,10 @@ Value = TypeVar("Value")
 _MEETING = timedelta(minutes=10)  # how long the processes wait for each other at the start
 _PATIENCE = timedelta(days=7)  # how much longer than another a process may work; a dead one is noticed at once
 _STARTED_BY = "start it with  accelerate launch --num_processes N -m babycli eval ...  or torchrun"
+_MEET = (
+    "start all of them, where the first can be reached by that name and nobody else uses that port; "
+    "GLOO_SOCKET_IFNAME=NAME names the network of a machine whose own name leads elsewhere"
+)
 
 
 class ProcessesGoneError(ModelError):
@@ -118,7 +122,7 @@ def join() -> Processes:
         dist.init_process_group("gloo", timeout=_MEETING)
         return Processes(rank, n, local_rank, dist.new_group(timeout=_PATIENCE, backend="gloo"))
     except (RuntimeError, ValueError) as error:
-        raise ModelError(f"cannot reach the other processes at {address}: {error}", _STARTED_BY) from error
+        raise ModelError(f"cannot meet the other processes at {address}: {error}", _MEET) from error
 
 
 def _number_in(variable: str) -> int:

@@ -283,7 +283,7 @@ class ModelRun:
         """Checks that all processes have the same images, labels, weights and libraries. Raises ModelError."""
         if len(set(self._processes.gather((plan.digest, identity.answers_digest)))) > 1:
             raise ModelError(
-                "the processes do not see the same images, labels, weights and versions of libraries",
+                "the processes do not see the same images, labels, weights and versions of babycli and libraries",
                 "give all machines the same files and the same environment, on a disk that they share",
             )
 

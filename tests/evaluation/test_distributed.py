@@ -155,6 +155,18 @@ def test_an_environment_that_is_half_set_is_a_usage_error(
     assert "accelerate launch" in ran.err
 
 
+def test_a_machine_whose_network_is_not_found_is_told_how_to_name_it(
+    linked: Path, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "nowhere0")
+    ran = ended(start(2, "--model", small, *SOME))[0]
+    assert ran.code == 5
+    assert "cannot meet the other processes at 127.0.0.1:" in ran.err
+    assert "nowhere0" in ran.err
+    assert "GLOO_SOCKET_IFNAME=NAME" in ran.err
+    assert "torchrun" not in ran.err  # whoever reads this has started it with something of the kind
+
+
 def test_alone_nothing_is_exchanged() -> None:
     alone = join()
     assert (alone.rank, alone.n) == (0, 1)
