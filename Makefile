@@ -12,6 +12,8 @@
 # make docs writes the site of docs/ into site/, and fails on a link in it that leads nowhere.
 # make package builds the wheel and the source package into dist/ and checks them, and the files for GitHub.
 # make bridge-check runs the folder of `babycli bridge lmms` in lmms-eval itself, nine versions of it, from PyPI.
+# make slurm-test runs the scripts of docs/cluster.md in a Slurm of its own and disturbs them; needs Linux, and Debian's
+# munge, slurmctld, slurmd and slurm-client. Takes minutes, and leaves nothing behind.
 PYTHON ?= python3
 VENV ?= .venv
 # Processes that run tests: as many as there are processors, up to 8. WORKERS=0 runs all tests in one.
@@ -22,7 +24,7 @@ STAMP := $(VENV)/.installed
 # Many tests start Python, which shall not compile all modules anew each time.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(VENV)/bin/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test test-long fuzz faults kills latex bridge-check wrappers lint check completions docs package clean
+.PHONY: demo test test-long fuzz faults kills latex bridge-check wrappers slurm-test lint check completions docs package clean
 
 demo: $(STAMP)
 	$(VENV)/bin/babycli demo
@@ -51,6 +53,9 @@ bridge-check: $(STAMP)
 
 wrappers: $(STAMP)
 	$(VENV)/bin/python tools/try_lmms_wrappers.py $(LMMS_EVAL) .venv-lmms
+
+slurm-test: $(STAMP)
+	$(VENV)/bin/python tools/try_slurm.py
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

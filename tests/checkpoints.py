@@ -44,14 +44,16 @@ def word_tokenizer(words: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def weights_of(trunk: str, n_tokens: int, seed: int, mean_scale: float = 1.0) -> dict[str, Tensor]:
+def weights_of(
+    trunk: str, n_tokens: int, seed: int, mean_scale: float = 1.0, tower: Mapping[str, Any] = TOWER_SHAPE
+) -> dict[str, Tensor]:
     """The state dict of a small BabyLLaVA whose language model is "transformer" (GPT-2) or "model" (Llama)."""
     torch.manual_seed(seed)
     text: Any = GPT2LMHeadModel(GPT2Config(**gpt2_settings(n_tokens)))
     if trunk == "model":
         text = LlamaForCausalLM(LlamaConfig(**llama_settings(n_tokens)))
     parts = {
-        f"{trunk}.vision_tower.vision_tower.": ResNeXt(ResNeXtSpec.from_config(TOWER_SHAPE)),
+        f"{trunk}.vision_tower.vision_tower.": ResNeXt(ResNeXtSpec.from_config(tower)),
         f"{trunk}.mm_projector.": projector("mlp2x_gelu", VISION_SIZE, HIDDEN),
         "": text,
     }
@@ -92,6 +94,7 @@ def write_checkpoint(
     *,
     trunk: str = "transformer",
     seed: int = 0,
+    tower: Mapping[str, Any] = TOWER_SHAPE,
     config: Mapping[str, Any] | None = None,
     weights: Mapping[str, Tensor] | None = None,
     tokenizer_config: Mapping[str, Any] | None = None,
@@ -109,7 +112,7 @@ def write_checkpoint(
         "mm_projector_type": "mlp2x_gelu",
         "mm_use_im_patch_token": False,
         "mm_vision_tower": "test/resnext50_small",
-        "mm_vision_tower_shape": TOWER_SHAPE,
+        "mm_vision_tower_shape": dict(tower),
     }
     token_names = {"bos_token": "<sos>", "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>"}
     files = {
@@ -121,7 +124,7 @@ def write_checkpoint(
     }
     for name, value in files.items():
         (folder / name).write_text(json.dumps(value))
-    tensors = weights_of(trunk, n_tokens, seed) if weights is None else weights
+    tensors = weights_of(trunk, n_tokens, seed, tower=tower) if weights is None else weights
     save_file({k: v.contiguous() for k, v in tensors.items()}, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
 
