@@ -162,7 +162,8 @@ def labels_mend(root: DatasetRoot, task: LabelledTask, asked: Iterable[LabelledT
     if task.data_set or (is_new and can_be_fetched(task)):
         return link_command(task.links, root.words, _want_main(asked))
     if can_be_fetched(task):
-        return f"babycli data labels{root.words}"
+        kept = f"   (keeps the file that is there as {path.name}.old)" if path.exists() else ""
+        return f"babycli data labels{root.words}{kept}"
     return f"put {path} right" if path.exists() else f"write {path}, the label file of {task.name}"
 
 

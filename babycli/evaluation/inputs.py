@@ -15,7 +15,7 @@ from PIL.Image import Image
 from babycli.data.datasets import OWN, joint_data_set
 from babycli.data.decoding import check_header, decode
 from babycli.data.digests import digest_of_places
-from babycli.data.images import ImageStore
+from babycli.data.images import ImageError, ImageStore
 from babycli.data.labels import Labels
 from babycli.data.lock import Lock, lock_problem, read_lock
 from babycli.data.manifest import full_name, links_of
@@ -182,6 +182,7 @@ def _read(
     stores: dict[str, ImageStore] = {}  # by link
     prepared = []
     lock = read_lock(root)
+    verify = f"babycli data verify{words}"
     for task in tasks:
         labels = checked_labels(root, task, lock)
         links = links_of(task)
@@ -194,14 +195,14 @@ def _read(
             )
             raise_for(list(labels.problems) or broken, mend + _without(task, root, tasks, lock))
         stores |= {link.path: open_link(root, link, labels.image_names(link.path)) for link in links}
-        prepared.append(_select(task, labels, stores, limit, sample, skip_missing, f"babycli data verify{words}"))
+        prepared.append(_select(task, labels, stores, limit, sample, skip_missing, verify))
         _check_targets(prepared[-1])
     data_set = joint_data_set(task_input.labels.data_set or OWN for task_input in prepared)
     if data_set is None:
         raise DataError(
             f"{root.path} mixes label files of the demo with those of SAYCam", f"babycli data labels{root.words}"
         )
-    places, sha256 = _read_pictures(prepared, stores, progress)
+    places, sha256 = _read_pictures(prepared, stores, verify, progress)
     _check_lock(lock, prepared, stores, sha256, words)
     prepared = [replace(task_input, dialogue=dialogue) for task_input in prepared]
     return Inputs(data_set.name, tuple(prepared), places, sha256)
@@ -237,7 +238,7 @@ def _check_targets(task_input: TaskInput) -> None:
 
 
 def _read_pictures(
-    prepared: Sequence[TaskInput], stores: Mapping[str, ImageStore], progress: Callable[[int], None]
+    prepared: Sequence[TaskInput], stores: Mapping[str, ImageStore], verify: str, progress: Callable[[int], None]
 ) -> tuple[dict[ImageRef, ImageStore], dict[ImageRef, str]]:
     """Reads every picture once, and gives the store that holds it and the SHA-256 of its bytes.
 
@@ -252,8 +253,12 @@ def _read_pictures(
             known = places.get(image)
             if known is not None and known.identity == store.identity:
                 continue
-            content = store.read(image.name)
-            check_header(content, store.place(image.name))  # better now than after an hour on a GPU
+            try:
+                content = store.read(image.name)
+                check_header(content, store.place(image.name))  # better now than after an hour on a GPU
+            except ImageError as error:
+                mend = f"{verify}   shows all such images; --skip-missing leaves out those that are not there"
+                raise DataError(error.message, mend) from error
             digest = hashlib.sha256(content).hexdigest()
             if known is not None and digests[image] != digest:
                 raise DataError(

@@ -217,10 +217,12 @@ def test_a_spoiled_image_is_named_before_anything_is_loaded(
 ) -> None:
     whole = (linked / "dataset/vtwt/images/demo_frame_002.png").read_bytes()
     spoiled(linked, "demo_frame_002.png", whole[:-200] if content == b"cut" else content)
-    ran = babycli("eval", "--model", small, "--tasks", "vtwt")
+    ran = babycli("eval", "--model", small, "--tasks", "vtwt", "--data", Path("dataset").absolute())
     assert ran.code == 3
     assert kind in ran.err
     assert "demo_frame_002.png" in ran.err
+    assert f"mend: babycli data verify --data {Path('dataset').absolute()} --tasks vtwt   shows all" in ran.err
+    assert "; --skip-missing " in ran.err
     assert "loading" not in ran.err
     assert not Path("logs").exists()
     assert babycli("eval", "--model", small, "--tasks", "vtwt", "--limit", 2).code == 0  # not among the first two
