@@ -247,14 +247,16 @@ def _paired_with(best: TableRow, others: Sequence[TableRow], column: Column) -> 
 def find_rows(names: Sequence[str], rows: Sequence[TableRow]) -> list[TableRow]:
     """Finds the rows that a user means. A name is a label, a model's name or the end of it, or a run's folder.
 
-    Of several that a name fits, it is the one that saw all trials in the usual way: no trial run with a limit stands
-    in the way of the real one. Raises UsageError for a name that fits none or several, or fewer than two rows.
+    Of several that a name fits, it is the one that saw all trials in the usual way, else the one that was asked in the
+    usual way and has no name of its own: no trial run stands in the way of the real one. Raises UsageError for a name
+    that fits none or several, or fewer than two rows.
     """
     found: list[TableRow] = []
     for name in names:
         fitting = rows_of(name, rows)
-        usual = [row for row in fitting if row.is_usual]
-        fitting = usual if len(usual) == 1 else fitting
+        plain = [row for row in fitting if row.is_asked_as_usual and not row.runs[0].name]
+        narrowed = ([row for row in fitting if row.is_usual], plain)
+        fitting = next((rows for rows in narrowed if len(rows) == 1), fitting)
         if len(fitting) > 1:
             labels = [row.label for row in fitting]
             raise UsageError(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from babycli.data.datasets import data_set_named
 from babycli.report import item_sheets, values
 from babycli.report.compare import MCNEMAR, Comparison
 from babycli.report.grid import Grid, Line
@@ -60,7 +61,9 @@ def as_grid(comparisons: Sequence[Comparison]) -> Grid:
             "Stars need an interval without 0 too: McNemar's test takes trials for independent, the interval does not."
         )
     notes += _unanswered(comparisons)
-    notes += provisos([run for c in comparisons for row in (c.first, c.second) for run in row.runs])
+    runs = [run for c in comparisons for row in (c.first, c.second) for run in row.runs]
+    notes += dict.fromkeys(note for run in runs if (note := data_set_named(run.data).note))
+    notes += provisos(runs)
     title = f"{pairs[0][0]} − {pairs[0][1]}" if len(pairs) == 1 else "differences"
     return Grid("task", heads, tuple(sections), tuple(notes), title)
 

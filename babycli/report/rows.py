@@ -51,7 +51,11 @@ class TableRow:
         """Whether it saw all trials of its tasks, with the family's own prompts, and is no control of a model."""
         first = self.runs[0]
         is_part = first.limit is not None or first.sample is not None or bool(first.offset)
-        return self.is_model and not is_part and not any(run.own_prompts for run in self.runs)
+        return self.is_asked_as_usual and not is_part
+
+    @property
+    def is_asked_as_usual(self) -> bool:
+        return self.is_model and not any(run.own_prompts for run in self.runs)
 
     def run_of(self, task: str) -> Run | None:
         return next((run for run in self.runs if any(of == task for of, _ in run.cells)), None)

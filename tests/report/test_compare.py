@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from babycli.logs.identity import PROMPT_OPTION
+from babycli.logs.run_name import NAME
 from tests.conftest import Babycli
 from tests.report.logs import drawn, write_run
 
@@ -223,6 +225,28 @@ def test_a_name_means_the_run_of_all_trials_beside_one_with_a_limit(
     for label in ("lab/a", "lab/a (limit 20)", "lab/a (bfloat16)"):
         assert (label if label == "lab/a" else f"'{label}'") in ran.err
     assert "lab/a (bfloat16) − lab/b" in babycli("report", logs, "--compare", "lab/a (bfloat16)", "b").out
+
+
+def test_a_name_means_the_run_without_a_prompt_or_a_name_where_all_have_a_limit(
+    tmp_path: Path, babycli: Babycli
+) -> None:
+    part: dict[str, Any] = {"config": {"limit": 20}}
+    write_run(tmp_path, "a", drawn(6, {"vtwt": 0.6}, {"vtwt": 20}), **part)
+    write_run(tmp_path, "b", drawn(7, {"vtwt": 0.6}, {"vtwt": 20}), **part)
+    prompt: dict[str, Any] = {"prompts": {"vtwt": "Look:"}, "prompt_origins": {"vtwt": PROMPT_OPTION}}
+    write_run(tmp_path, "a", drawn(8, {"vtwt": 0.6}, {"vtwt": 20}), date="20260102_120000", **prompt, **part)
+    named = write_run(tmp_path, "a", drawn(9, {"vtwt": 0.6}, {"vtwt": 20}), date="20260103_120000", **part)
+    (named.parent / "run.json").write_text(json.dumps({NAME: "asked"}))
+    ran = babycli("report", tmp_path, "--compare", "a", "b")
+    assert (ran.code, "a (limit 20) − b (limit 20)" in ran.out) == (0, True), ran.err
+    assert "asked (limit 20) − a (limit 20)" in babycli("report", tmp_path, "--compare", "asked", "a").out
+
+
+def test_a_comparison_on_the_demo_s_data_says_so(tmp_path: Path, babycli: Babycli) -> None:
+    for i, name in enumerate("ab"):
+        write_run(tmp_path, name, drawn(i, {"vtwt": 0.6}), data="demo")
+    for form in ("table", "md", "latex"):
+        assert "DEMO DATA" in babycli("report", tmp_path, "--compare", "a", "b", "--format", form).out
 
 
 @pytest.mark.parametrize("form", ["logs/{}/20260101_120000", "./logs/{}/20260101_120000/", "{}/20260101_120000"])
