@@ -140,7 +140,7 @@ def _grid(breakdowns: Sequence[Breakdown], n_before: int) -> Grid:
         of_name = [by_group.get(name) for by_group in scores]
         n = sorted({group.n_trials for group in of_name if group is not None})
         shown = tuple("" if group is None else values.number(first.metric, group.value) for group in of_name)
-        lines.append(Line(name, ("/".join(map(str, n)), *shown)))
+        lines.append(Line(name, (any_of(map(str, n)), *shown)))
     many = len(breakdowns) > 1 or n_before > 0
     numbers = range(n_before + 1, n_before + len(breakdowns) + 1)
     heads = [("", "n"), *((f"[{i}]", "") if many else ("", "score") for i in numbers)]

@@ -22,7 +22,7 @@ from babycli.report.runs import Run
 from babycli.report.tables import Table, scores_of
 from babycli.tasks.about import About, about, in_order, metric_of, with_siblings
 from babycli.tasks.base import Benchmark
-from babycli.wording import AnswerWay, all_of
+from babycli.wording import AnswerWay, all_of, any_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def methods(tables: Sequence[Table], comparisons: Sequence[Comparison], sources:
 
 
 def _what(table: Table, sources: Sequence[Sourced]) -> str:
-    n_models = sum(not row.control for row in table.rows)
+    n_models = len({row.runs[0].model for row in table.rows if not row.control})
     runs = [source.run for source in sources]
     versions = {v for s in sources if (v := _text(s.about.get("babycli_version"))) and s.run.is_ours}
     seeds = {str(source.about["seed"]) for source in sources if source.about.get("seed") is not None}
@@ -141,7 +141,7 @@ def _tasks(table: Table) -> str:
         units = sorted({n for column in columns for n in table.units(column)})
         if units:
             question = f": {task.question}" if task.question else ""
-            n = "/".join(f"{count:,}" for count in units)
+            n = any_of(f"{count:,}" for count in units)
             told = f"{task.title} (n = {n} {task.unit}{question}{_chances(columns)})"
             by_benchmark.setdefault(task.benchmark, []).append(told)
     return "; and on ".join(

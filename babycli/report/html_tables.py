@@ -148,7 +148,7 @@ def summary(table: Table) -> Summary:
                 for c in table.columns
             ),
         ),
-        n=(*("" for _ in none), *("/".join(str(n) for n in table.units(c)) for c in table.columns)),
+        n=(*("" for _ in none), *(any_of(map(str, table.units(c))) for c in table.columns)),
         notes=tuple(_folded(note) for note in told),
         suspects=tuple(_suspect(suspicion) for suspicion in table.suspicions),
         gain_told=gain_told(table),
@@ -274,7 +274,7 @@ def _heat(breakdowns: Sequence[Breakdown]) -> Heat:
         title=f"{heading(column)[0]} {RIGHT if first.by.is_of_turns else heading(column)[1]} by {first.by.name}",
         told=_heat_told(metric),
         by=first.by.name,
-        heads=tuple(Head(name, f"n {'/'.join(map(str, sorted(ns)))}") for name, ns in counts.items()),
+        heads=tuple(Head(name, f"n {any_of(map(str, sorted(ns)))}") for name, ns in counts.items()),
         lines=tuple(lines),
         left_out=len(breakdowns) - len(kept),
     )

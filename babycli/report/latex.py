@@ -154,7 +154,7 @@ def _number_format(table: Table, column: Column) -> str:
 
 def _units_of(counts: Sequence[int]) -> str:
     """Writes the n of a column under its head: its point would move a whole number to the left."""
-    return f"{{{'/'.join(map(str, counts))}}}" if counts else ""
+    return f"{{{any_of(map(str, counts))}}}" if counts else ""
 
 
 def _caption(table: Table, best: Mapping[Column, Best]) -> str:
@@ -218,7 +218,7 @@ def _units_told(units: Sequence[tuple[About, list[int]]]) -> list[str]:
     """Says what is counted of each task; of many only the words, as the table has the numbers."""
     if len(units) > _FEW:
         return list(dict.fromkeys(task.unit for task, _ in units))
-    return [f"{'/'.join(map(str, n))} {task.unit} of {task.title}" for task, n in units]
+    return [f"{any_of(map(str, n))} {task.unit} of {task.title}" for task, n in units]
 
 
 def _scoring(table: Table, tasks: Sequence[About]) -> list[str]:
