@@ -230,6 +230,16 @@ def evaluate(
             rich_help_panel=_COMPUTED,
         ),
     ] = None,
+    send_pictures_to: Annotated[
+        str | None,
+        typer.Option(
+            "--send-pictures-to",
+            metavar="HOST",
+            help="Let a server on this other machine see the pictures; your data agreement says who may.",
+            show_default=False,
+            rich_help_panel=_COMPUTED,
+        ),
+    ] = None,
     data: DataOption = None,
     skip_missing: Annotated[
         bool,
@@ -355,6 +365,7 @@ def evaluate(
         reuse_prefixes=prefix_reuse,
         reuse_features=feature_reuse,
         cache=cache,
+        send_pictures_to=send_pictures_to,
         skip_missing=skip_missing,
         resume=resume,
         rerun=rerun,

@@ -14,18 +14,19 @@ from row to row, and a model that ignores the image must tie exactly, not nearly
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from babycli.domain import Answer, CannotAnswer, Context, NoReply, Text
+from babycli.domain import Answer, CannotAnswer, Context, Loglikelihood, NoReply, Text
 from babycli.errors import DataError
 from babycli.evaluation.memory import Batching
 from babycli.evaluation.plan import Ask, Plan, Unit, Work
 from babycli.evaluation.prefetch import FeatureStore, Kept, OpenImage, Pictures
 from babycli.evaluation.timings import Timings
 from babycli.logs.answers import Answered, Key, MatchKey, ScoreKey, WriteKey
-from babycli.models.base import Abilities, Features, Model, Tokens
+from babycli.models.base import Abilities, Features, Model, Question, Tokens
 
 Entry = TypeVar("Entry")
 OnAnswer = Callable[[Answered], None]
@@ -108,6 +109,9 @@ def run(
     how.batching.spare = model.spare_memory
     with Pictures(units, model, open_image, how.pixels, how.seen, how.features, how.timings) as pictures:
         computer = _Computer(model, how, pictures, done, on_answer)
+        if abilities.answers_alone:
+            computer.ask_each()
+            return
         while (taken := pictures.take(how.batching.units_at_once)) is not None:
             how.batching.begin()
             computer.compute(taken.work, taken.pixels)
@@ -178,6 +182,40 @@ class _Computer:
         self._release(rows, wishes)
         for item in work:
             self._how.features.used(item)
+
+    def ask_each(self) -> None:
+        """Asks a model that answers requests alone, across all units: each request as soon as there is room for it."""
+        waiting: dict[int, tuple[Ask, str]] = {}  # by the number of the question
+        with closing(self._model.answer_each(self._questions(waiting))) as answers:
+            while True:
+                with self._how.timings.of("generate"):
+                    answered = next(answers, None)
+                if answered is None:
+                    return
+                ask, given = waiting.pop(answered[0])
+                answer = _stopped(answered[1], ask.key.stop) if isinstance(ask.key, WriteKey) else answered[1]
+                is_score = isinstance(answer, Loglikelihood)
+                self._keep(Answered(ask.key, ask.content, answer, given if is_score else ""))
+
+    def _questions(self, waiting: dict[int, tuple[Ask, str]]) -> Iterator[Question]:
+        """Gives the questions that are not done; ``waiting`` gets the request of each, and what its score is of."""
+        n = 0
+        while (taken := self._pictures.take(1)) is not None:
+            features = self._features(taken.work, taken.pixels)
+            for item in taken.work:
+                for ask in (ask for ask in item.asks if ask.key not in self._done):
+                    if isinstance(ask.key, MatchKey):
+                        self._keeps_off(ask)
+                        continue
+                    tokens = self._tokenized(ask)
+                    if isinstance(tokens, CannotAnswer):
+                        self._keep(Answered(ask.key, ask.content, tokens))
+                        continue
+                    pictures = tuple(features[name] for name in ask.places)
+                    waiting[n] = ask, _given(pictures, tokens)
+                    n += 1
+                    yield Question(pictures, tokens, ask.key.max_new_tokens if isinstance(ask.key, WriteKey) else None)
+                self._how.features.used(item)
 
     def _is_wanted(self, keeps: bool, asks: Iterable[Ask]) -> bool:
         """Tells whether a batch is to be computed: an answer is missing, or another goes on from what it reads."""
@@ -255,7 +293,7 @@ class _Computer:
     def _score(self, batch: Sequence[_Row]) -> None:
         for row, scores in zip(batch, self._how.batching.halving(self._scores, batch), strict=True):
             for text, score in zip(row.texts, scores, strict=True):
-                given = sha256(_joint_digest(row.pictures) + repr(text.tokens.identity).encode()).hexdigest()[:32]
+                given = _given(row.pictures, text.tokens)
                 for ask in text.asks:
                     is_score = not isinstance(score, CannotAnswer)
                     self._keep(Answered(ask.key, ask.content, score, given if is_score else ""))
@@ -352,7 +390,12 @@ def _joint_digest(pictures: Sequence[Features]) -> bytes:
     return b"".join(features.digest for features in pictures)
 
 
-def _stopped(written: Text | NoReply | CannotAnswer, stop: Sequence[str]) -> Text | NoReply | CannotAnswer:
+def _given(pictures: Sequence[Features], tokens: Tokens) -> str:
+    """Gives the digest of all that a score depends on: equal requests have equal ones."""
+    return sha256(_joint_digest(pictures) + repr(tokens.identity).encode()).hexdigest()[:32]
+
+
+def _stopped(written: Entry, stop: Sequence[str]) -> Entry | Text:
     """Cuts a written text off before the first of the texts that end it."""
     if not isinstance(written, Text):
         return written

@@ -47,6 +47,7 @@ class Options:
     reuse_prefixes: bool = True
     reuse_features: bool = False  # keep what vision towers give for checkpoints with the same tower
     cache: Path | None = None  # a folder of scores to take from and add to
+    send_pictures_to: str = ""  # the host, other than this machine, that pictures may go to
     command: Sequence[str]  # for run.json
     name: str = ""  # of the run, in reports; "": the model's
 

@@ -47,6 +47,7 @@ def read_options(
     reuse_prefixes: bool,
     reuse_features: bool,
     cache: Path | None,
+    send_pictures_to: str | None,
     skip_missing: bool,
     resume: bool,
     rerun: bool,
@@ -86,6 +87,7 @@ def read_options(
         reuse_prefixes=reuse_prefixes,
         reuse_features=reuse_features,
         cache=cache,
+        send_pictures_to=send_pictures_to or "",
         command=command,
         name="" if name is None else _run_name(name, models, spelled("name")),
     )

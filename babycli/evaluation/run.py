@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ class Shared:
     def spec(self, resolved: Resolved, args: Mapping[str, str]) -> ModelSpec:
         options = self.options
         where = (self.device, options.dtype, options.scoring, options.given)
-        return ModelSpec(resolved.source, resolved.name, args, *where)
+        return ModelSpec(resolved.source, resolved.name, args, *where, send_pictures_to=options.send_pictures_to)
 
 
 class ModelRun:
@@ -118,7 +118,8 @@ class ModelRun:
             return repeated
         unit_images = options.batch_size or unit_images_of(spec.device)
         n_talks = processes.n * processes.share(talks_at_once(inputs, model, unit_images))
-        rounds = Rounds(inputs, options.scoring, n_talks=n_talks)
+        # Of a server nothing is kept here, and it is busy only with all conversations at once.
+        rounds = Rounds(inputs, options.scoring, n_talks=None if model.info.abilities.answers_alone else n_talks)
         plan = rounds.plan
         about = provenance(inputs, plan, model, spec, identity)
         self._check_agreement(plan, identity)
@@ -141,7 +142,7 @@ class ModelRun:
                     sessions=[*log.provenance.get("sessions", []), session],
                     **about,
                 )
-            with self._cached(model.info, identity, log) as cached:
+            with self._cached(model.info, identity, log) as cached, self._usage_kept(model, log, session):
                 timings = self._play(rounds, plan, model, inputs, batching, log, cached)
                 everywhere = processes.gather(timings.seconds)
             if not processes.is_first:
@@ -252,6 +253,23 @@ class ModelRun:
                 cache.add(log.answers().values())
             except OutputError as error:  # the run itself has lost nothing
                 self._note(error.message)
+
+    @contextlib.contextmanager
+    def _usage_kept(self, model: Model, log: RunLog, session: dict[str, Any]) -> Iterator[None]:
+        """Says and logs what a server was asked for, also where the block ends with an error: it was used all the same.
+
+        Of several processes, each says what it asked for, and the first one's is logged.
+        """
+        try:
+            yield
+        finally:
+            usage = model.usage
+            if usage is not None:
+                self._reporter.say(usage.told)
+                session["usage"] = asdict(usage)
+                if self._processes.is_first:
+                    with contextlib.suppress(OutputError):
+                        log.write_provenance()
 
     def _say_updates(self, run: Mapping[str, Any], now: Mapping[str, str]) -> None:
         """Tells which libraries have changed since any session; those that scores depend on are a conflict before."""

@@ -37,7 +37,7 @@ TRIED_ANYWAY_S = 600.0  # a checkpoint that is not whole, and that nobody writes
 # Options that change no score, or that are digested in another form.
 _WITHOUT_EFFECT = (
     *("models", "tasks", "task_names", "root", "output", "batch_size", "device", "batch_check"),
-    *("resume", "reuse_prefixes", "reuse_features", "cache", "command", "given", "rerun", "name"),
+    *("resume", "reuse_prefixes", "reuse_features", "cache", "send_pictures_to", "command", "given", "rerun", "name"),
 )
 
 

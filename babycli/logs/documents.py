@@ -79,6 +79,16 @@ class BatchCheckOfTask(TypedDict):
     max_difference: float | None
 
 
+class LoggedUsage(TypedDict):
+    """What a server was asked for in a session, by the first process."""
+
+    n_requests: Count
+    n_again: Count
+    prompt_tokens: Count
+    completion_tokens: Count
+    cost: float | None
+
+
 class Session(TypedDict):
     """One stretch of a run; one that was cut off has no end."""
 
@@ -89,6 +99,7 @@ class Session(TypedDict):
     end: NotRequired[Moment]
     timings: NotRequired[Seconds]
     batching: NotRequired[list[str]]
+    usage: NotRequired[LoggedUsage]
 
 
 class LoggedModel(TypedDict):

@@ -137,10 +137,12 @@ def check_spec(resolved: Resolved, spec: ModelSpec) -> None:
     _check_device(spec.device)
     families = [resolved.family] if resolved.family else list(all_families().values())
     if not all(any(key in family.arguments for family in families) for key in spec.args):
-        place = Path(resolved.source)
         with contextlib.suppress(ModelError):  # which says itself, later, what is wrong with the checkpoint
-            families = [_family_of(place, spec.adapter)] if not resolved.family and place.is_dir() else families
+            own = local_family(resolved)
+            families = [own] if own is not None else families
     _check_arguments(families, spec.args)
+    if resolved.family is not None:
+        resolved.family.check(spec)
 
 
 def local_family(resolved: Resolved) -> Family | None:

@@ -9,7 +9,7 @@ A user's own model is simpler than this: see docs/model_guide.md and plugin.py.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -18,6 +18,7 @@ from PIL.Image import Image
 
 from babycli.bibliography import Paper
 from babycli.domain import (
+    Answer,
     CannotAnswer,
     Context,
     ImageRef,
@@ -31,8 +32,11 @@ from babycli.domain import (
 )
 from babycli.wording import History, Scoring
 
-# Arguments that say where a model comes from or lies, not what it computes.
-_ARGS_WITHOUT_EFFECT = ("pretrained", "device_map", "base")
+# Arguments that say where a model comes from or lies, or how it is asked, not what it computes.
+_ARGS_WITHOUT_EFFECT = (
+    *("pretrained", "device_map", "base"),
+    *("concurrency", "timeout", "patience", "key_env", "price_in", "price_out"),
+)
 BASE_HELP = "folder or hub id of the model that a LoRA adapter is of, instead of the one that it names"
 DEVICE_MAP_HELP = "auto: spread a model that is too large for one GPU over all of them"
 
@@ -55,6 +59,7 @@ class Abilities:
     matches: bool = False  # it tells how near two pictures are: match()
     knows_rows: bool = False  # it is told of which rows its requests are: meet()
     plays_back: bool = False  # it was asked before; its answers belong to rows: begin() and recorded()
+    answers_alone: bool = False  # it is asked a request at a time, many at once: answer_each()
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -122,6 +127,7 @@ class ModelSpec:
     # Gives the trials, one for each kind of answer that the chosen tasks ask for, with the prompts of a family, of a
     # model with the abilities that these words name.
     trials: Callable[[str, Collection[str]], Sequence[Trial]] | None = None
+    send_pictures_to: str = ""  # the host, other than this machine, that the user lets pictures go to
 
 
 def size_of(value: Any) -> int | None:
@@ -243,6 +249,35 @@ class Features:
 Pictures = Sequence[Features]  # of one request: the features of the picture in each place of its context, in order
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request to a model that ``answers_alone``."""
+
+    pictures: Pictures
+    tokens: Tokens
+    max_new_tokens: int | None  # of the text to be written; None: the answer is to be scored
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a model that somebody else runs was asked for, by this process in this session."""
+
+    n_requests: int  # that were answered
+    n_again: int  # tries after one that had failed
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float | None  # at the prices that the user named
+
+    @property
+    def told(self) -> str:
+        """Writes it for people: ``12,345 tokens read, 678 written, in 100 requests``."""
+        words = (
+            f"{self.prompt_tokens:,} tokens read, {self.completion_tokens:,} written, in {self.n_requests:,} requests"
+        )
+        words += f" ({self.n_again:,} more tries)" if self.n_again else ""
+        return words if self.cost is None else f"{words}; cost {self.cost:.4f}"
+
+
 class Model(ABC):
     """A loaded model. Results are in the order of the arguments; ``info.abilities`` says which methods may be called.
 
@@ -330,6 +365,19 @@ class Model(ABC):
         """Writes greedy continuations of contexts of equal ``batch_key``; ``keeps`` as for branches."""
         raise AssertionError(f"{self.info.family} writes nothing")
 
+    def answer_each(self, questions: Iterable[Question]) -> Generator[tuple[int, Answer], None, None]:
+        """Answers questions, and gives each answer as it comes with the number of its question, from 0.
+
+        They are taken as there is room for them. Where one fails, those under way are still answered before it raises.
+        Only of a model that ``answers_alone``.
+        """
+        raise AssertionError(f"{self.info.family} is asked in batches")
+
+    @property
+    def usage(self) -> Usage | None:
+        """What it was asked for so far; None of a model that is run here."""
+        return None
+
     def open_with(self, open_image: Callable[[ImageRef], Image]) -> None:  # noqa: B027
         """Learns that a run begins, and how its pictures are opened; only of a model that ``knows_rows``."""
 
@@ -409,4 +457,5 @@ class Family:
     has_own_precision: bool = False  # its models choose one themselves unless --dtype is given
     papers: tuple[Paper, ...] = ()  # of its models; of several, those that a model is of
     papers_of: Mapping[str, tuple[Paper, ...]] = field(default_factory=dict)  # of models of a model_type
+    check: Callable[[ModelSpec], None] = lambda spec: None  # raises UsageError for what is wrong before data are read
     is_general: bool = False  # asked last, as it recognises checkpoints that other families read better

@@ -1,0 +1,352 @@
+"""Calling a server over HTTP: what is tried again and for how long, and what may never happen on the way.
+
+Owns connections, waits and time limits. Never knows what is asked: it sends JSON and gives JSON back.
+
+    tried again     408, 409, 425, 429, 5xx, a broken or silent connection, an answer that is no JSON (a few times)
+    waits           Retry-After, else twice as long each time, with jitter; all tries of a request within ``patience``
+    given up        any other status, at once
+
+Python's own http.client is used, not a package: its connections go where they are told. No redirect is followed and no
+proxy asked, so that pictures reach the named host or nobody, and where that is this machine, the connection is checked
+to end there before a byte is sent. No header is ever shown, and a key that a server repeats is struck out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import io
+import json
+import socket
+import ssl
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from random import Random
+from typing import Any, TypeVar
+
+from babycli import __version__
+from babycli.errors import ModelError
+from babycli.models.parts.server_address import Address, is_loopback
+from babycli.typed import from_json
+from babycli.wording import printable, shortened
+
+Read = TypeVar("Read")
+
+_AGAIN = frozenset({408, 409, 425, 429})  # and all from 500 on
+_MOST_MALFORMED = 3  # tries of a request that is answered with what cannot be read
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 30.0
+_CONNECT_S = 30.0
+_MOST_BYTES = 1 << 26  # of an answer
+_SHOWN = 300  # characters of a body
+_STRUCK_OUT = "[key]"
+_SECRET = 16  # characters of a key that no text holds by chance; "EMPTY" is none
+_START = "start the server first, and check the address: docs/servers.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a server may take."""
+
+    timeout_s: float  # for one try
+    patience_s: float  # for all tries of a request together
+
+
+class MalformedError(Exception):
+    """An answer that cannot be what was asked for. Its text says why."""
+
+
+class RefusedError(Exception):
+    """A status that no further try will change."""
+
+    def __init__(self, status: int, body: str) -> None:
+        super().__init__(f"{status}: {body}")
+        self.status = status
+        self.body = body  # its first characters, on one line, without the key
+
+
+class _AgainError(Exception):
+    """A try that failed and may go well another time."""
+
+    def __init__(self, why: str, wait_s: float | None = None, is_malformed: bool = False) -> None:
+        super().__init__(why)
+        self.wait_s = wait_s
+        self.is_malformed = is_malformed
+
+
+@dataclass(slots=True)
+class Calls:
+    """The calls to one server. Safe to use from any thread; connections stay open for the next call."""
+
+    address: Address
+    key: str  # sent as a bearer; "": none
+    limits: Limits
+    n_again: int = 0  # tries after one that had failed
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _idle: list[_Connection] = field(default_factory=list)
+    _busy: set[_Connection] = field(default_factory=set)
+    _ending: threading.Event = field(default_factory=threading.Event)
+
+    def reach(self) -> None:
+        """Checks that somebody is there, without a request. Raises ModelError."""
+        connection = _Connection(self.address)
+        connection.begin(self.limits.timeout_s)
+        try:
+            connection.connect()
+        except ssl.SSLCertVerificationError as error:
+            raise self.failed(f"its certificate is not trusted: {error.verify_message}", _START) from error
+        except ssl.SSLError as error:
+            raise self.failed(f"it does not speak https: {error.reason}", "write http:// if it is so") from error
+        except OSError as error:
+            raise self.failed(
+                f"nobody answers there: {error.strerror or error or 'no answer in time'}", _START
+            ) from error
+        finally:
+            connection.close()
+
+    def get(self, path: str, read: Callable[[Any], Read]) -> Read:
+        """Gets ``path``, below the address, and gives what ``read`` makes of its JSON.
+
+        ``read`` raises MalformedError. Raises RefusedError, and ModelError where the tries are used up.
+        """
+        return self._tried("GET", self.address.path + path, b"", read)
+
+    def get_of_host(self, path: str, read: Callable[[Any], Read]) -> Read:
+        """Gets ``path`` from the root of the host, where servers tell their version. Raises as ``get`` does."""
+        return self._tried("GET", path, b"", read)
+
+    def post(
+        self, path: str, body: Mapping[str, Any], read: Callable[[Any], Read], patience_s: float | None = None
+    ) -> Read:
+        """Posts JSON. Raises as ``get`` does."""
+        return self._tried("POST", self.address.path + path, json.dumps(body).encode(), read, patience_s)
+
+    def finish(self) -> None:
+        """Lets tries that are under way come to their ends, and begins no other."""
+        self._ending.set()
+
+    def close(self) -> None:
+        """Breaks off all that is under way."""
+        self._ending.set()
+        with self._lock:
+            connections = list(self._busy)
+        for connection in connections:
+            connection.break_off()
+
+    def failed(self, why: str, mend: str = "") -> ModelError:
+        """Makes the error that names the server."""
+        return ModelError(f"{self.address.url}: {why}", mend)
+
+    def _tried(
+        self, method: str, path: str, body: bytes, read: Callable[[Any], Read], patience_s: float | None = None
+    ) -> Read:
+        begun, jitter = time.monotonic(), Random(zlib.crc32(body))
+        patience = self.limits.patience_s if patience_s is None else patience_s
+        n_malformed, n = 0, 0
+        while True:
+            n += 1
+            try:
+                return self._once(method, path, body, read)
+            except _AgainError as error:
+                n_malformed += error.is_malformed
+                wait = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(n - 1, 16)) * jitter.uniform(0.5, 1)
+                wait = max(wait, error.wait_s or 0)
+                spent = time.monotonic() - begun
+                is_over = n_malformed >= _MOST_MALFORMED or spent + wait > patience
+                if is_over or self._ending.is_set():
+                    asked = f", and asks to wait {error.wait_s:.0f} s" if error.wait_s is not None else ""
+                    tries = "" if n == 1 else f" ({n} tries in {spent:.0f} s)"
+                    raise self.failed(f"{error}{asked}{tries}", self._mend(error)) from error
+            self._ending.wait(wait)
+            with self._lock:
+                self.n_again += 1
+
+    def _mend(self, error: _AgainError) -> str:
+        if error.is_malformed:
+            return "check that this is the address of an OpenAI-compatible API, as a rule with /v1 at its end"
+        return (
+            "see that the server runs and is not overloaded, and give the same command again: it goes on; "
+            "--model-args concurrency=4 asks less at once, patience=3600 waits longer (seconds)"
+        )
+
+    def _once(self, method: str, path: str, body: bytes, read: Callable[[Any], Read]) -> Read:
+        """Tries once. Raises _AgainError, RefusedError, ModelError."""
+        status, headers, content = self._exchanged(method, path, body)
+        if status in _AGAIN or status >= 500:
+            raise _AgainError(f"it gave status {status}: {self._shown(content)}", _retry_after(headers))
+        if 300 <= status < 400:
+            where = printable(headers.get("Location") or "nowhere")
+            raise self.failed(
+                f"it sends its callers elsewhere (status {status}), to {shortened(where)}, which is not followed",
+                "give --model the address where the server itself is",
+            )
+        if status != 200:
+            raise RefusedError(status, self._shown(content))
+        if len(self.key) >= _SECRET and self.key.encode() in content:
+            raise self.failed("it repeats the key in its answer, which no log may hold", "ask another server")
+        try:
+            document = from_json(content)
+        except ValueError as error:
+            raise _AgainError(f"it gave no JSON: {self._shown(content)}", is_malformed=True) from error
+        try:
+            return read(document)
+        except MalformedError as error:
+            raise _AgainError(f"{error}: {self._shown(content)}", is_malformed=True) from error
+
+    def _exchanged(self, method: str, path: str, body: bytes) -> tuple[int, http.client.HTTPMessage, bytes]:
+        """Sends a request and reads its answer within the time for one try."""
+        with self._connection() as connection:
+            connection.begin(self.limits.timeout_s)
+            was_open = connection.sock is not None
+            try:
+                try:
+                    return connection.exchange(method, path, body, self._headers())
+                except (ConnectionError, http.client.BadStatusLine):
+                    if not was_open or self._ending.is_set():
+                        raise
+                    connection.close()  # the server had closed it meanwhile
+                    return connection.exchange(method, path, body, self._headers())
+            except TimeoutError as error:
+                connection.close()
+                raise _AgainError(f"it gave no whole answer in {self.limits.timeout_s:g} s") from error
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+                raise _AgainError(f"the connection failed: {self._shown(why.encode())}") from error
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[_Connection]:
+        """Lends a connection to the block: one that is open if there is one."""
+        with self._lock:
+            connection = self._idle.pop() if self._idle else _Connection(self.address)
+            self._busy.add(connection)
+        try:
+            yield connection
+        finally:
+            with self._lock:
+                self._busy.discard(connection)
+                self._idle.append(connection)
+
+    def _headers(self) -> dict[str, str]:
+        bearer = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        return {
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": f"babycli/{__version__}",
+        } | bearer
+
+    def _shown(self, content: bytes) -> str:
+        """Gives the first characters of a body for a message, without the key."""
+        text = content.decode("utf-8", "replace")
+        text = text.replace(self.key, _STRUCK_OUT) if self.key else text
+        return shortened(printable(" ".join(text[: 2 * _SHOWN].split())), _SHOWN) or "an empty answer"
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection that keeps a deadline over everything: a server that sends a byte a second meets it too."""
+
+    def __init__(self, address: Address) -> None:
+        super().__init__(address.host, address.port)
+        self._address = address
+        self._deadline = 0.0
+
+    def begin(self, seconds: float) -> None:
+        """Sets the time for what comes."""
+        self._deadline = time.monotonic() + seconds
+
+    def exchange(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:
+        self.request(method, path or "/", body or None, dict(headers))
+        response = self.getresponse()
+        content = response.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            self.close()
+            raise http.client.HTTPException(f"an answer of more than {_MOST_BYTES:,} bytes")
+        if response.length:  # read(n) does not tell that the end is missing
+            raise http.client.IncompleteRead(b"", response.length)
+        response.close()
+        return response.status, response.headers, content
+
+    def connect(self) -> None:
+        plain = socket.create_connection((self.host, self.port), min(_CONNECT_S, self._left()))
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            peer = plain.getpeername()[0]
+            if self._address.is_this_machine and not is_loopback(peer):
+                raise ConnectionRefusedError(f"{self.host} leads to {peer}, which is not this machine")
+            whole = plain
+            if self._address.scheme == "https":
+                whole = ssl.create_default_context().wrap_socket(plain, server_hostname=self.host)
+        except OSError:
+            plain.close()
+            raise
+        self.sock = _Timed(whole, self._left)
+
+    def break_off(self) -> None:
+        """Ends it from another thread, which waits for it."""
+        if self.sock is not None:
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
+
+    def _left(self) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+
+class _Timed:
+    """A socket, as http.client uses it, each of whose steps has the time that is left."""
+
+    def __init__(self, whole: socket.socket, left: Callable[[], float]) -> None:
+        self._whole, self._left = whole, left
+
+    def sendall(self, data: Any) -> None:
+        self._whole.settimeout(self._left())
+        self._whole.sendall(data)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Reader(self._whole, self._left))
+
+    def shutdown(self, how: int) -> None:
+        self._whole.shutdown(how)
+
+    def close(self) -> None:
+        self._whole.close()
+
+
+class _Reader(io.RawIOBase):
+    """The bytes of a socket, within the time that is left."""
+
+    def __init__(self, whole: socket.socket, left: Callable[[], float]) -> None:
+        self._whole, self._left = whole, left
+        self._bytes = whole.makefile("rb", buffering=0)  # keeps the socket open until all is read
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._whole.settimeout(self._left())
+        return self._bytes.readinto(buffer)
+
+    def close(self) -> None:
+        self._bytes.close()
+        super().close()
+
+
+def _retry_after(headers: http.client.HTTPMessage) -> float | None:
+    """Reads for how many seconds a server asks to be left alone: a number, or a date; None for anything else."""
+    text = headers.get("Retry-After", "").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return seconds if 0 < seconds < float("inf") else None

@@ -1,0 +1,98 @@
+"""A context as the messages of OpenAI's chat API, and a picture as a data URL.
+
+Owns the form of both. Never changes a pixel: a picture is sent as PNG, which loses nothing. Where the server puts it
+among the words, and what it puts around them, is the business of the server's own chat template.
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from PIL.Image import Image
+
+from babycli.domain import NO_PICTURE, Context, ImageRef, Turn
+from babycli.models.base import Features, Pictures, Tokens
+from babycli.models.parts.pictures import picture_digest
+
+Message = Mapping[str, Any]
+_PNG = b"\x89PNG\r\n\x1a\n"
+_LEVEL = 1  # of zlib, the quickest: the others take ten times as long for a tenth less
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """A picture in a data URL."""
+
+    text: str
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Worded(Tokens):
+    """A request in words: the server makes the tokens. ``ids`` only tell requests apart."""
+
+    wording: Context
+    answer: str
+
+
+def as_data_url(image: Image) -> Features:
+    """Makes the data URL of an RGB picture."""
+    url = "data:image/png;base64," + base64.b64encode(_png_of(image)).decode()
+    return Features(Url(url), picture_digest(image))
+
+
+def _png_of(image: Image) -> bytes:
+    """Writes an RGB picture as PNG, its rows as they are: twice as quick as Pillow, and beside other threads.
+
+    signature | IHDR: width, height, 8 bits, RGB | IDAT: compressed rows, a zero before each | IEND
+    """
+    pixels, n = image.tobytes(), 3 * image.width
+    rows = b"".join(b"\0" + pixels[start : start + n] for start in range(0, len(pixels), n))
+    head = struct.pack(">IIBBBBB", *image.size, 8, 2, 0, 0, 0)
+    return _PNG + _chunk(b"IHDR", head) + _chunk(b"IDAT", zlib.compress(rows, _LEVEL)) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+
+def worded(context: Context, answer: str) -> Worded:
+    """Makes the request of a context followed by an answer."""
+    # 256 and more are no bytes of a text: a turn begins, a picture, one that is not shown, an answer begins.
+    ids: list[int] = []
+    for turn in context.turns:
+        ids.append(256)
+        for part in turn.parts:
+            ids += part.encode("utf-8", "surrogatepass") if isinstance(part, str) else [257 + (part == NO_PICTURE)]
+    end = tuple(answer.encode("utf-8", "surrogatepass"))
+    return Worded((*ids, 259, *end), len(end), None, context, answer)
+
+
+def messages_of(context: Context, pictures: Pictures) -> list[Message]:
+    """Makes the messages of a context, with a picture for each of its places.
+
+    The model's turns are plain texts. In the user's, empty words are left out unless there is nothing else.
+    """
+    urls = (features.data.text for features in pictures)
+    return [_message(turn, urls) for turn in context.turns]
+
+
+def _message(turn: Turn, urls: Any) -> Message:
+    if turn.role == "model":
+        return {"role": "assistant", "content": "".join(part for part in turn.parts if isinstance(part, str))}
+    content: list[Message] = []
+    for part in turn.parts:
+        if isinstance(part, ImageRef):
+            if part != NO_PICTURE:
+                content.append({"type": "image_url", "image_url": {"url": next(urls)}})
+        elif part:
+            content.append({"type": "text", "text": part})
+    return {"role": "user", "content": content or [{"type": "text", "text": ""}]}

@@ -1,0 +1,496 @@
+"""Models that a server runs: what is asked of it, what it may do wrong, and where pictures go."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from babycli.logs.runlog import RunLog
+from tests.conftest import Babycli
+from tests.evaluation.logs import lines, only_run, read_json, results, samples
+from tests.models.fake_server import MODEL, FakeServer, Misbehaviour, Sent, is_hello, serving, some
+from tests.models.test_bad_checkpoints import assert_explained
+
+QUICK = ("--model-args", "timeout=1,patience=3")
+CAPTIONS = ("--tasks", "saycam_caption", "--limit", 6)
+KEY = "sk-a-key-that-no-file-may-hold"
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    with serving(FakeServer()) as state:
+        yield state
+
+
+@pytest.fixture
+def work(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with the demo data, and no key in the environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BABYCLI_DATA", str(dataset))
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    return tmp_path
+
+
+pytestmark = pytest.mark.usefixtures("work")
+
+
+def sent(**document: Any) -> Sent:
+    return Sent(json.dumps(document).encode())
+
+
+def spoiled(server: FakeServer, spoil: Callable[[dict[str, Any]], object], n: int = 1_000_000) -> Misbehaviour:
+    """A good answer in which something is wrong, for the first ``n`` requests of tasks."""
+    count = 0
+
+    def misbehave(request: dict[str, Any]) -> Sent | None:
+        nonlocal count
+        if is_hello(request) or count >= n:
+            return None
+        count += 1
+        document = server.chat(request)
+        spoil(document)
+        return Sent(json.dumps(document).encode())
+
+    return misbehave
+
+
+# ---------------------------------------------------------------- what is asked
+
+
+def test_what_a_server_is_asked_and_what_the_log_says(server: FakeServer, babycli: Babycli, dataset: Path) -> None:
+    ran = babycli("eval", "--model", server.name, *CAPTIONS, "--model-args", "price_in=3,price_out=15")
+    assert ran.code == 0, ran.err
+    request = next(each for each in server.asked if not is_hello(each))
+    assert {k: v for k, v in request.items() if k != "messages"} == {
+        "model": MODEL,
+        "max_tokens": 25,
+        "temperature": 0,
+        "seed": 0,
+    }
+    (message,) = request["messages"]
+    picture, words = message["content"]
+    assert (message["role"], words["type"]) == ("user", "text")
+    url = picture["image_url"]["url"]
+    shown = Image.open(io.BytesIO(base64.b64decode(url.removeprefix("data:image/png;base64,"))))
+    pictures = [Image.open(path).convert("RGB") for path in sorted((dataset / "vtwt/images").iterdir())]
+    assert shown.tobytes() in {each.tobytes() for each in pictures}  # every pixel
+    folder = only_run()
+    run = read_json(folder / "run.json")
+    assert run["model"]["notes"][0] == "asked of a server: scores are not reproducible to the digit"
+    assert (run["model"]["family"], run["model"]["n_parameters"]) == ("openai", None)
+    usage = run["sessions"][0]["usage"]
+    assert usage["n_requests"] == len(server.asked) == 9  # three to meet it
+    assert usage["cost"] == pytest.approx((usage["prompt_tokens"] * 3 + usage["completion_tokens"] * 15) / 1e6)
+    assert f"{usage['prompt_tokens']:,} tokens read, {usage['completion_tokens']:,} written, in 9 requests" in ran.err
+    assert len(samples(folder, "saycam_caption")) == 6
+
+
+def test_every_kind_of_task_with_scores_and_conversations(server: FakeServer, babycli: Babycli) -> None:
+    assert babycli("eval", "--model", server.name, "--limit", 3).code == 0
+    tasks = results(only_run())["results"]
+    assert set(tasks) == {"labeled_s", "vtwt", "baby_winoground", "saycam_caption"}
+    assert server.most_at_once > 1
+    answers = [each for each in lines(only_run() / "scores.rank0.jsonl") if "logprobs" in json.dumps(each)]
+    assert answers
+
+
+def test_a_model_need_not_be_named_where_there_is_one(server: FakeServer, babycli: Babycli) -> None:
+    assert babycli("eval", "--model", f"openai:{server.url}", *CAPTIONS).code == 0
+    server.models.append({"id": "another"})
+    ran = babycli("eval", "--model", f"openai:{server.url}", *CAPTIONS)
+    assert_explained(ran, 5, "--model names none of its models", "tiny-vlm, another")
+
+
+def test_show_asks_the_server_what_it_is(server: FakeServer, babycli: Babycli) -> None:
+    ran = babycli("models", "show", server.name)
+    assert ran.code == 0, ran.err
+    assert "offers loglikelihood, generate" in ran.out
+    assert server.url in ran.out
+
+
+def test_a_server_without_scores_writes(server: FakeServer, babycli: Babycli) -> None:
+    server.scores = False
+    ran = babycli("eval", "--model", server.name, "--limit", 2)
+    assert ran.code == 0
+    assert "prompt_logprobs is not in its answer" in ran.err
+    assert "--answers written" in ran.err
+    assert set(results(only_run())["results"]) == {"saycam_caption"}
+    refused = babycli("eval", "--model", server.name, "--tasks", "vtwt")
+    assert_explained(refused, 5, "cannot do vtwt")
+    assert "prompt_logprobs is not in its answer" in refused.err
+
+
+def test_blind_sends_no_picture(server: FakeServer, babycli: Babycli) -> None:
+    assert babycli("eval", "--model", server.name, *CAPTIONS, "--control", "blind").code == 0
+    assert "image_url" not in json.dumps(server.asked)
+
+
+# ---------------------------------------------------------------- what goes well in the end
+
+PASSING = {
+    "429": Sent(b'{"error": "slow down"}', 429),
+    "408": Sent(b"", 408),
+    "409": Sent(b"", 409),
+    "500": Sent(b"<html>oops</html>", 500),
+    "503": Sent(b"", 503),
+    "broken": Sent(b"", breaks=True),
+    "cut": Sent(b'{"choices": [{"mess', length=4000),
+    "no JSON": Sent(b'{"choices": [{"mess'),
+    "HTML": Sent(b"<html><body>please log in</body></html>"),
+    "null": Sent(b"null"),
+    "hang": Sent(b"{}" * 40, pause_s=0.05),
+}
+
+
+@pytest.mark.parametrize("kind", PASSING)
+def test_what_passes_is_tried_again(kind: str, server: FakeServer, babycli: Babycli) -> None:
+    server.misbehave = some(1, PASSING[kind])
+    ran = babycli("eval", "--model", server.name, *CAPTIONS, *QUICK)
+    assert ran.code == 0, ran.err
+    assert len(samples(only_run(), "saycam_caption")) == 6
+    if kind != "broken":  # where the connection had been open before, that is no failure: a server may close it
+        assert "(6 more tries)" in ran.err
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_a_server_is_left_alone_for_as_long_as_it_asks(form: str, server: FakeServer, babycli: Babycli) -> None:
+    after = "1" if form == "seconds" else formatdate(time.time() + 2, usegmt=True)
+    server.misbehave = some(1, Sent(b"", 429, {"Retry-After": after}))
+    start = time.monotonic()
+    assert babycli("eval", "--model", server.name, *CAPTIONS, *QUICK).code == 0
+    assert 1 <= time.monotonic() - start < 5
+
+
+# ---------------------------------------------------------------- what ends a run
+
+ENDING: dict[str, tuple[Sent, str]] = {
+    "429": (Sent(b'{"error": "slow down"}', 429), 'it gave status 429: {"error": "slow down"}'),
+    "asks for an hour": (Sent(b"", 429, {"Retry-After": "3600"}), "asks to wait 3600 s"),
+    "500": (Sent(b"<html>oops</html>", 500), "it gave status 500: <html>oops</html>"),
+    "broken": (Sent(b"", breaks=True), "the connection failed"),
+    "slow": (Sent(b"{" * 400, pause_s=0.1), "it gave no whole answer in 0.5 s"),
+    "HTML": (Sent(b"<html><body>please log in</body></html>"), "it gave no JSON: <html><body>please log in"),
+    "cut": (Sent(b'{"choices": [{"mess'), 'it gave no JSON: {"choices"'),
+    "redirect": (Sent(b"", 307, {"Location": "http://example.com/v1"}), "http://example.com/v1, which is not followed"),
+    "400": (Sent(b'{"error": "no pictures here"}', 400), "it refuses a request (status 400)"),
+    "401": (Sent(b'{"error": "who are you"}', 401), "it refuses a request (status 401)"),
+    "404": (Sent(b'{"error": "no such model"}', 404), "it has no model 'tiny-vlm'"),
+}
+
+
+@pytest.mark.parametrize("kind", ENDING)
+def test_what_does_not_pass_ends_with_one_error_and_nothing_is_lost(
+    kind: str, server: FakeServer, babycli: Babycli
+) -> None:
+    bad, words = ENDING[kind]
+    n_good = 3
+    count = 0
+
+    def misbehave(request: dict[str, Any]) -> Sent | None:
+        nonlocal count
+        if is_hello(request):
+            return None
+        with server.lock:
+            count += 1
+            return bad if count > n_good else None
+
+    server.misbehave = misbehave
+    command = ("eval", "--model", server.name, *CAPTIONS, "--model-args", "timeout=0.5,patience=1,concurrency=2")
+    ran = babycli(*command)
+    assert_explained(ran, 5, words)
+    assert server.url in ran.err
+    folder = only_run()
+    assert len(lines(folder / "scores.rank0.jsonl")) == n_good
+    assert read_json(folder / "run.json")["sessions"][0]["usage"]["n_requests"] >= n_good
+    server.misbehave = lambda request: None
+    before = server.n_tasks_asked
+    assert babycli(*command).code == 0
+    assert server.n_tasks_asked - before == 6 - n_good  # those that had been answered are not asked again
+    assert only_run() == folder
+
+
+SPOILED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "no choices": (lambda d: d.pop("choices"), "no list of choices"),
+    "two choices": (lambda d: d["choices"].append(d["choices"][0]), "2 choices, should be 1"),
+    "no message": (lambda d: d["choices"][0].pop("message"), "message is None"),
+    "another role": (lambda d: d["choices"][0]["message"].update(role="tool"), "'tool'"),
+    "a list for a text": (lambda d: d["choices"][0]["message"].update(content=[]), "the content of its message is []"),
+    "no end": (lambda d: d["choices"][0].update(finish_reason=None), "finish_reason is None"),
+    "a tool": (lambda d: d["choices"][0].update(finish_reason="tool_calls"), "finish_reason is 'tool_calls'"),
+    "no text": (lambda d: d["choices"][0]["message"].update(content=None), "it gave no text"),
+    "no model": (lambda d: d.pop("model"), "model is None"),
+    "another model": (lambda d: d.update(model="gpt-x"), "tiny-vlm was asked, and gpt-x answered"),
+    "negative count": (lambda d: d["usage"].update(prompt_tokens=-1), "prompt_tokens is -1"),
+    "count in words": (lambda d: d["usage"].update(completion_tokens="3"), "completion_tokens is '3'"),
+}
+
+
+@pytest.mark.parametrize("kind", SPOILED)
+def test_an_answer_of_another_form_is_none(kind: str, server: FakeServer, babycli: Babycli) -> None:
+    spoil, words = SPOILED[kind]
+    server.misbehave = spoiled(server, spoil)
+    ran = babycli("eval", "--model", server.name, "--tasks", "saycam_caption", "--limit", 2, *QUICK)
+    assert_explained(ran, 5, words)
+
+
+UNSCORED: dict[str, tuple[Callable[[list[Any]], object], str]] = {
+    "one is missing": (lambda p: p.__setitem__(-1, None), "the log-probability of one token is missing"),
+    "one is empty": (lambda p: p.__setitem__(-1, {}), "the log-probability of one token is missing"),
+    "one too few": (lambda p: p.pop(), "log-probabilities for the"),
+    "a text": (lambda p: p[-1].update({"7": {"logprob": "-1", "rank": 1}}), "logprob"),
+    "above 0": (lambda p: p.__setitem__(-1, {"7": {"logprob": 0.5, "rank": 1}}), "0.5, should be a number up to 0"),
+    "no rank": (lambda p: p.__setitem__(-1, {"7": {"logprob": -0.5}}), "rank"),
+    "two of one rank": (
+        lambda p: p.__setitem__(-1, {str(i): {"logprob": -0.5, "rank": 1} for i in (1, 2)}),
+        "does not tell which",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNSCORED)
+def test_a_log_probability_that_is_not_there_is_never_guessed(kind: str, server: FakeServer, babycli: Babycli) -> None:
+    spoil, words = UNSCORED[kind]
+    server.misbehave = spoiled(server, lambda document: spoil(document["prompt_logprobs"]))
+    ran = babycli("eval", "--model", server.name, "--tasks", "vtwt", "--limit", 2, *QUICK)
+    assert_explained(ran, 5, words)
+
+
+def test_a_border_that_cannot_be_told_is_a_miss_that_is_counted(server: FakeServer, babycli: Babycli) -> None:
+    def ends_the_turn(document: dict[str, Any]) -> None:
+        place = {"9": {"logprob": -0.5, "rank": 1, "decoded_token": "<|im_end|>"}}
+        document["prompt_logprobs"].append(place)
+        document["usage"]["prompt_tokens"] += 1
+
+    server.misbehave = spoiled(server, ends_the_turn, n=2)
+    words = ("--tasks", "vtwt", "--limit", 4, "--model-args", "concurrency=1")
+    ran = babycli("eval", "--model", server.name, *words)
+    assert ran.code == 0, ran.err
+    assert "1 of 4 trials could not be answered and count as misses: the server's tokens of the prompt" in ran.err
+
+
+def test_a_context_that_is_too_long_is_a_miss_that_is_counted(server: FakeServer, babycli: Babycli) -> None:
+    error = {"message": "This model's maximum context length is 16 tokens.", "code": "context_length_exceeded"}
+    refusal = some(1_000, Sent(json.dumps({"error": error}).encode(), 400))
+    server.misbehave = lambda request: refusal(request) if len(server.asked) > 6 else None
+    ran = babycli("eval", "--model", server.name, *CAPTIONS, "--model-args", "concurrency=1")
+    assert ran.code == 0, ran.err
+    assert "3 of 6 captions could not be answered" in ran.err
+    assert "maximum context length is 16 tokens" in ran.err
+
+
+def test_nobody_answers(server: FakeServer, babycli: Babycli) -> None:
+    ran = babycli("eval", "--model", "openai:http://localhost:9/v1#m", *CAPTIONS)
+    assert_explained(ran, 5, "http://localhost:9/v1: nobody answers there")
+    assert "start the server first" in ran.err
+
+
+# ---------------------------------------------------------------- resuming
+
+
+@pytest.mark.parametrize("n_done", [0, 1, 5])
+def test_a_run_that_was_stopped_goes_on(
+    n_done: int, server: FakeServer, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, n = RunLog.append, 0
+
+    def failing(self: RunLog, *arguments: Any) -> None:
+        nonlocal n
+        if n == n_done:
+            raise KeyboardInterrupt
+        n += 1
+        append(self, *arguments)
+
+    command = ("eval", "--model", server.name, *CAPTIONS)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunLog, "append", failing)
+        assert babycli(*command).code == 130
+    assert babycli(*command).code == 0
+    usage = read_json(only_run() / "run.json")["sessions"][-1]["usage"]
+    assert usage["n_requests"] == 3 + 6 - n_done  # three to meet the server
+    alone = samples(only_run(), "saycam_caption")
+    assert babycli(*command, "--rerun", "--output-path", "again").code == 0
+    assert samples(only_run(Path("again")), "saycam_caption") == alone
+
+
+def test_what_is_broken_off_is_not_asked_again(
+    server: FakeServer, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(request: dict[str, Any]) -> None:
+        time.sleep(0 if is_hello(request) or server.n_tasks_asked < 4 else 2)
+
+    def stop(self: RunLog, *arguments: Any) -> None:
+        if server.n_tasks_asked >= 5:
+            raise KeyboardInterrupt
+
+    server.misbehave = slow
+    monkeypatch.setattr(RunLog, "append", stop)
+    words = ("--tasks", "saycam_caption", "--model-args", "concurrency=2")
+    assert babycli("eval", "--model", server.name, *words).code == 130
+    time.sleep(0.3)
+    asked = [json.dumps(each) for each in server.asked if not is_hello(each)]
+    assert len(set(asked)) == len(asked)
+
+
+def test_another_model_behind_the_same_address_is_another_run(server: FakeServer, babycli: Babycli) -> None:
+    command = ("eval", "--model", server.name, *CAPTIONS)
+    server.misbehave = some(1_000, Sent(b"", 400))
+    assert babycli(*command).code == 5
+    server.misbehave = lambda request: None
+    server.models[0]["root"] = "/models/other-weights"
+    ran = babycli(*command)
+    assert_explained(ran, 6)
+    assert "model fingerprint" in ran.err
+    del server.models[0]["root"]
+    server.models[0]["created"] = 7  # vLLM writes the present time
+    assert babycli(*command, "--model-args", "concurrency=3,timeout=9").code == 0
+
+
+# ---------------------------------------------------------------- names and numbers
+
+BAD_ADDRESSES = {
+    "openai:": "names no server",
+    "openai:localhost:8000#m": "names no server",
+    "openai:ftp://localhost/v1#m": "names no server",
+    "openai:http://localhost:port/v1#m": "a port or an IPv6 address is wrong",
+    "openai:http://user:sk-hidden@localhost/v1#m": "holds a user or a query",
+    "openai:http://localhost/v1?key=sk-hidden#m": "holds a user or a query",
+    "openai:user:sk-hidden@localhost": "holds a user or a query",
+}
+
+
+@pytest.mark.parametrize("name", BAD_ADDRESSES)
+def test_an_address_that_is_none(name: str, babycli: Babycli) -> None:
+    ran = babycli("eval", "--model", name, *CAPTIONS)
+    assert_explained(ran, 2, BAD_ADDRESSES[name])
+    assert "sk-hidden" not in ran.err
+
+
+@pytest.mark.parametrize(
+    "argument", ["concurrency=0", "concurrency=many", "timeout=-1", "patience=nan", "price_in=free"]
+)
+def test_an_argument_that_is_none(argument: str, server: FakeServer, babycli: Babycli) -> None:
+    ran = babycli("eval", "--model", server.name, *CAPTIONS, "--model-args", argument)
+    assert_explained(ran, 2, argument)
+
+
+# ---------------------------------------------------------------- keys
+
+
+def test_a_key_is_sent_and_is_in_no_file_and_no_message(
+    server: FakeServer, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
+    command = ("eval", "--model", server.name, *CAPTIONS, "--model-args", "key_env=MY_KEY")
+    server.misbehave = some(1_000, Sent(f'{{"error": "you sent Bearer {KEY}"}}'.encode(), 401))
+    ran = babycli(*command)
+    assert_explained(ran, 5, "you sent Bearer [key]")
+    assert "environment variable MY_KEY" in ran.err
+    assert {each["Authorization"] for each in server.headers} == {f"Bearer {KEY}"}
+    server.misbehave = lambda request: None
+    assert babycli(*command).code == 0
+    assert KEY not in ran.out + ran.err
+    assert all(KEY not in path.read_text() for path in Path().rglob("*") if path.is_file())
+
+
+def test_an_answer_that_repeats_the_key_is_none(
+    server: FakeServer, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    server.misbehave = spoiled(server, lambda d: d["choices"][0]["message"].update(content=KEY))
+    ran = babycli("eval", "--model", server.name, *CAPTIONS)
+    assert_explained(ran, 5, "repeats the key")
+    assert all(KEY not in path.read_text() for path in Path().rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("key", ["two words-of-a-key", "a-line\nanother", "schlüssel-geheim"])
+def test_a_key_that_is_none_is_not_shown(
+    key: str, server: FakeServer, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    ran = babycli("eval", "--model", server.name, *CAPTIONS)
+    assert_explained(ran, 2, "OPENAI_API_KEY")
+    assert key not in ran.err
+
+
+def test_a_key_that_is_not_there(server: FakeServer, babycli: Babycli) -> None:
+    ran = babycli("eval", "--model", server.name, *CAPTIONS, "--model-args", "key_env=NO_SUCH_KEY")
+    assert_explained(ran, 2, "NO_SUCH_KEY")
+
+
+# ---------------------------------------------------------------- where pictures go
+
+ELSEWHERE = ["example.com", "192.168.0.7", "[2001:db8::1]", "localhost.example.com", "127.0.0.1.example.com", "0.0.0.0"]
+
+
+@pytest.mark.parametrize("host", ELSEWHERE)
+@pytest.mark.parametrize("more", [(), ("--send-pictures-to", "example.org"), ("--control", "blind"), ("--dry-run",)])
+def test_pictures_do_not_leave_the_machine_by_accident(
+    host: str, more: tuple[str, ...], babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.create_connection", lambda *given: pytest.fail("it was called"))
+    ran = babycli("eval", "--model", f"openai:https://{host}/v1#m", *CAPTIONS, *more)
+    assert_explained(ran, 2, "which is not this machine", "SAYCam and BabyView show children", "agreement")
+    assert f"--send-pictures-to {host.strip('[]')}" in ran.err
+
+
+def test_a_host_that_is_named_word_for_word_is_called(babycli: Babycli, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[Any] = []
+
+    def refuse(place: Any, *given: Any) -> Any:
+        called.append(place)
+        raise ConnectionRefusedError(111, "refused")
+
+    monkeypatch.setattr("socket.create_connection", refuse)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.net:3128")
+    words = ("--model", "openai:https://API.example.com/v1#m", *CAPTIONS, "--send-pictures-to", "api.example.com")
+    assert_explained(babycli("eval", *words), 5, "nobody answers there")
+    assert called == [("api.example.com", 443)]  # and no proxy
+
+
+def test_a_localhost_that_leads_elsewhere_is_sent_nothing(
+    server: FakeServer, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import socket
+
+    peer = socket.socket.getpeername
+
+    class Elsewhere(socket.socket):
+        def getpeername(self) -> Any:
+            return ("192.0.2.1", peer(self)[1])
+
+    connect = socket.create_connection
+
+    def misled(*given: Any) -> Any:
+        plain = connect(*given)
+        return Elsewhere(fileno=plain.detach())
+
+    monkeypatch.setattr("socket.create_connection", misled)
+    ran = babycli("eval", "--model", f"openai:http://localhost:{server.port}/v1#{MODEL}", *CAPTIONS)
+    assert_explained(ran, 5, "192.0.2.1, which is not this machine")
+    assert not server.asked
+
+
+def test_python_asks_for_the_host_too(work: Path) -> None:
+    import babycli
+    from babycli.errors import UsageError
+
+    with pytest.raises(UsageError, match=re.escape("--send-pictures-to example.com")):
+        babycli.evaluate("openai:https://example.com/v1#m", tasks="saycam_caption", limit=1)
+    with pytest.raises(babycli.errors.ModelError, match="nobody answers"):
+        babycli.evaluate(
+            "openai:https://192.0.2.1/v1#m",
+            tasks="saycam_caption",
+            limit=1,
+            send_pictures_to="192.0.2.1",
+            model_args={"timeout": "0.1"},
+        )
