@@ -116,7 +116,8 @@ def main() -> int:
     print(
         f"{chosen.requests} requests, {chosen.concurrency} at once, {chosen.latency * 1000:g} ms each: "
         f"the server needs {needed:.2f} s, the run took {seconds:.2f}, so {seconds - needed:.2f} s more "
-        f"(goal: less than 2); whole command {end.elapsed - start.elapsed:.2f} s, {end.user - start.user:.2f} of them on a core"
+        f"(goal: less than 2); whole command {end.elapsed - start.elapsed:.2f} s, "
+        f"of which {end.user - start.user:.2f} on a core"
     )
     return code
 

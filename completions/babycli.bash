@@ -230,8 +230,8 @@ _babycli_facts() {
         more= ;;
     'babycli eval')
         commands=''
-        options='--model -m --model-args --tasks -t --set --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --prefix-reuse --no-prefix-reuse --feature-reuse --no-feature-reuse --cache --data -d --skip-missing --output-path -o --name --resume --no-resume --rerun --profile --dry-run --estimate --save --json --config --watch --watch-for --help'
-        valued='--model -m --model-args --tasks -t --set --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --cache --data -d --output-path -o --name --save --config --watch-for'
+        options='--model -m --model-args --tasks -t --set --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --prefix-reuse --no-prefix-reuse --feature-reuse --no-feature-reuse --cache --send-pictures-to --data -d --skip-missing --output-path -o --name --resume --no-resume --rerun --profile --dry-run --estimate --save --json --config --watch --watch-for --help'
+        valued='--model -m --model-args --tasks -t --set --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --cache --send-pictures-to --data -d --output-path -o --name --save --config --watch-for'
         arguments=()
         more= ;;
     'babycli report')
@@ -389,6 +389,7 @@ _babycli_value() {
     'babycli eval --dtype') _babycli_value_precision ;;
     'babycli eval --batch-check') _babycli_value_text ;;
     'babycli eval --cache') _babycli_value_folder ;;
+    'babycli eval --send-pictures-to') _babycli_value_text ;;
     'babycli eval --data'|'babycli eval -d') _babycli_value_folder ;;
     'babycli eval --output-path'|'babycli eval -o') _babycli_value_folder ;;
     'babycli eval --name') _babycli_value_text ;;
@@ -447,8 +448,8 @@ _babycli_value_text() { _babycli_values ''; }
 _babycli_value_mode() { _babycli_values '' symlink hardlink copy reflink; }
 _babycli_value_linked_set() { _babycli_values 'list sets'; }
 _babycli_value_depth() { _babycli_values '' names header checksum decode; }
-_babycli_value_model() { _babycli_values 'hub files' babyllava clip control cvcl dual llava llava_next lmms plugin replay hf babyllava-tiny babyllava-v2-tiny control:constant control:random control:length control:letter control:pixels; }
-_babycli_value_argument() { _babycli_values 'list name files' pretrained= conv_template= vision_tower= image_aspect_ratio= base= device_map= seed= pick= text= normalize_features= vocab= head= chat_template= sign= batch_size= load_in_4bit= load_in_8bit= tiles=; }
+_babycli_value_model() { _babycli_values 'hub files' babyllava clip control cvcl dual llava llava_next lmms openai plugin replay hf babyllava-tiny babyllava-v2-tiny control:constant control:random control:length control:letter control:pixels; }
+_babycli_value_argument() { _babycli_values 'list name files' pretrained= conv_template= vision_tower= image_aspect_ratio= base= device_map= seed= pick= text= normalize_features= vocab= head= chat_template= sign= batch_size= concurrency= timeout= patience= key_env= price_in= price_out= load_in_4bit= load_in_8bit= tiles=; }
 _babycli_value_control() { _babycli_values '' blind shuffled constant; }
 _babycli_value_asked_task() { _babycli_values name labeled_s= vtwt= baby_winoground= saycam_caption= baby_pv= baby_localize= baby_leftright= baby_spatialdetails= baby_vdr_binary= baby_vdr_open= baby_compare_real= baby_compare_synthetic= baby_count= baby_memory= baby_subitize=; }
 _babycli_value_scoring() { _babycli_values '' fair reference; }

@@ -9,7 +9,7 @@ function __babycli_arguments
         if test $skips = yes
             set skips no
         else if string match -q -- '-*' $word
-            contains -- $word --from --tasks -t --data -d --labeled-s --synthetic --source --devcv --devcv-images --split --mode --set --depth --manifest --output -o --model -m --model-args --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --cache --output-path --name --save --config --watch-for --models --metrics --rename --baselines --compare --by --format --plot --hub-dataset --to --logs --sign --checkpoint; and set skips yes
+            contains -- $word --from --tasks -t --data -d --labeled-s --synthetic --source --devcv --devcv-images --split --mode --set --depth --manifest --output -o --model -m --model-args --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --cache --send-pictures-to --output-path --name --save --config --watch-for --models --metrics --rename --baselines --compare --by --format --plot --hub-dataset --to --logs --sign --checkpoint; and set skips yes
         else
             set -a words $word
         end
@@ -117,8 +117,8 @@ function __babycli_value_text; true; end
 function __babycli_value_mode; printf '%s\n' 'symlink' 'hardlink' 'copy' 'reflink'; end
 function __babycli_value_linked_set; begin; __babycli_sets; end | __babycli_list; end
 function __babycli_value_depth; printf '%s\n' 'names' 'header' 'checksum' 'decode'; end
-function __babycli_value_model; printf '%s\n' 'babyllava' 'clip' 'control' 'cvcl' 'dual' 'llava' 'llava_next' 'lmms' 'plugin' 'replay' 'hf' 'babyllava-tiny' 'babyllava-v2-tiny' 'control:constant' 'control:random' 'control:length' 'control:letter' 'control:pixels'; __babycli_hub; end
-function __babycli_value_argument; begin; printf '%s\n' 'pretrained=' 'conv_template=' 'vision_tower=' 'image_aspect_ratio=' 'base=' 'device_map=' 'seed=' 'pick=' 'text=' 'normalize_features=' 'vocab=' 'head=' 'chat_template=' 'sign=' 'batch_size=' 'load_in_4bit=' 'load_in_8bit=' 'tiles='; end | __babycli_list; __babycli_named_file; end
+function __babycli_value_model; printf '%s\n' 'babyllava' 'clip' 'control' 'cvcl' 'dual' 'llava' 'llava_next' 'lmms' 'openai' 'plugin' 'replay' 'hf' 'babyllava-tiny' 'babyllava-v2-tiny' 'control:constant' 'control:random' 'control:length' 'control:letter' 'control:pixels'; __babycli_hub; end
+function __babycli_value_argument; begin; printf '%s\n' 'pretrained=' 'conv_template=' 'vision_tower=' 'image_aspect_ratio=' 'base=' 'device_map=' 'seed=' 'pick=' 'text=' 'normalize_features=' 'vocab=' 'head=' 'chat_template=' 'sign=' 'batch_size=' 'concurrency=' 'timeout=' 'patience=' 'key_env=' 'price_in=' 'price_out=' 'load_in_4bit=' 'load_in_8bit=' 'tiles='; end | __babycli_list; __babycli_named_file; end
 function __babycli_value_control; printf '%s\n' 'blind' 'shuffled' 'constant'; end
 function __babycli_value_asked_task; printf '%s\n' 'labeled_s=' 'vtwt=' 'baby_winoground=' 'saycam_caption=' 'baby_pv=' 'baby_localize=' 'baby_leftright=' 'baby_spatialdetails=' 'baby_vdr_binary=' 'baby_vdr_open=' 'baby_compare_real=' 'baby_compare_synthetic=' 'baby_count=' 'baby_memory=' 'baby_subitize='; end
 function __babycli_value_scoring; printf '%s\n' 'fair' 'reference'; end
@@ -242,6 +242,7 @@ complete -c babycli -n '__babycli_at 0+ eval' -l no-prefix-reuse -d 'Not: Read i
 complete -c babycli -n '__babycli_at 0+ eval' -l feature-reuse -d 'With several checkpoints: reuse the vision tower\'s output where the towers are the same.'
 complete -c babycli -n '__babycli_at 0+ eval' -l no-feature-reuse -d 'Not: With several checkpoints: reuse the vision tower\'s output where the towers are the same.'
 complete -c babycli -n '__babycli_at 0+ eval' -l cache -r -f -a '(__babycli_value_folder)' -d 'Take the scores of earlier runs from this folder, and add new ones to it.'
+complete -c babycli -n '__babycli_at 0+ eval' -l send-pictures-to -r -f -a '(__babycli_value_text)' -d 'Let a server on this other machine see the pictures; your data agreement says who may.'
 complete -c babycli -n '__babycli_at 0+ eval' -l data -s d -r -f -a '(__babycli_value_folder)' -d 'Dataset folder; default $BABYCLI_DATA, else ./dataset.'
 complete -c babycli -n '__babycli_at 0+ eval' -l skip-missing -d 'Leave out trials of which an image is missing, and say so.'
 complete -c babycli -n '__babycli_at 0+ eval' -l output-path -s o -r -f -a '(__babycli_value_folder)' -d 'Where the logs go.'

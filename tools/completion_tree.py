@@ -131,6 +131,7 @@ VALUES = {
     "--sample": NOTHING,
     "--scoring": Values("scoring", _names(Scoring)),
     "--seed": NOTHING,
+    "--send-pictures-to": NOTHING,
     "--set": Values("linked_set", places=(Place.SETS,), is_list=True),
     "--sign": Values("sign", ("logprob", "loss")),
     "--source": Values("source", tuple(f"{name}=" for name in all_sources()), (Place.FILES,), has_name=True),

@@ -291,7 +291,7 @@ class Server:
         try:
             return self.calls.get("/models", read_models)
         except RefusedError as error:
-            if error.status in (404, 405):  # it has no list
+            if error.status in (404, 405, 500):  # it has no list
                 return {}
             raise self.refused(error, self.address.model) from error
 

@@ -13,7 +13,8 @@ from tests.checkpoints import write_checkpoint
 from tests.conftest import Babycli
 from tests.models.loading import WORDS, load
 
-FAMILIES = ["babyllava", "clip", "control", "cvcl", "dual", "llava", "llava_next", "lmms", "plugin", "replay", "hf"]
+FAMILIES = ["babyllava", "clip", "control", "cvcl", "dual", "llava", "llava_next", "lmms", "openai"]
+FAMILIES += ["plugin", "replay", "hf"]
 
 
 def test_every_family_is_listed_with_a_line_of_help(babycli: Babycli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,7 @@ class FakeServer:
     model: str = MODEL
     says: str = ""  # as what it answers; "": as its model
     models: list[dict[str, Any]] = field(default_factory=lambda: [{"id": MODEL, "object": "model", "owned_by": "me"}])
+    no_list: int = 0  # the status that it has instead of a list of models
     latency_s: float = 0.0
     misbehave: Misbehaviour = lambda request: None
     asked: list[dict[str, Any]] = field(default_factory=list)  # the bodies of all chat requests
@@ -135,7 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
     state: ClassVar[FakeServer]
 
     def do_GET(self) -> None:
-        if self.path == "/v1/models":
+        if self.path == "/v1/models" and self.state.no_list:
+            self._send(Sent(b"Internal Server Error", self.state.no_list))
+        elif self.path == "/v1/models":
             self._send(Sent(json.dumps({"object": "list", "data": self.state.models}).encode()))
         elif self.path == "/version":
             self._send(Sent(b'{"version": "0.99"}'))

@@ -111,6 +111,14 @@ def test_a_model_need_not_be_named_where_there_is_one(server: FakeServer, babycl
     assert_explained(ran, 5, "--model names none of its models", "tiny-vlm, another")
 
 
+@pytest.mark.parametrize("status", [404, 500])
+def test_a_server_without_a_list_of_models(status: int, server: FakeServer, babycli: Babycli) -> None:
+    server.no_list = status
+    assert babycli("eval", "--model", server.name, *CAPTIONS).code == 0
+    ran = babycli("eval", "--model", f"openai:{server.url}", *CAPTIONS)
+    assert_explained(ran, 5, "--model names none of its models, and it lists none")
+
+
 def test_show_asks_the_server_what_it_is(server: FakeServer, babycli: Babycli) -> None:
     ran = babycli("models", "show", server.name)
     assert ran.code == 0, ran.err

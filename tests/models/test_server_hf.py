@@ -59,10 +59,11 @@ class Serving(FakeServer):
 
     def _chat(self, request: dict[str, Any]) -> dict[str, Any]:
         chat, network = self.loaded._chat, self.loaded._network
-        messages, images = [], []
+        messages: list[dict[str, Any]] = []
+        images: list[Image.Image] = []
         for message in request["messages"]:
             content = message["content"]
-            parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+            parts: list[dict[str, Any]] = [{"type": "text", "text": content}] if isinstance(content, str) else content
             for part in parts:
                 if part["type"] == "image_url":
                     _, _, encoded = part["image_url"]["url"].partition("base64,")
@@ -80,7 +81,7 @@ class Serving(FakeServer):
         inputs = chat.inputs(text, images)
         ids = inputs["input_ids"][0].tolist()
         written = network.generate(**inputs, do_sample=False, max_new_tokens=request["max_tokens"])[0, len(ids) :]
-        document = {
+        document: dict[str, Any] = {
             "model": self.model,
             "choices": [
                 {

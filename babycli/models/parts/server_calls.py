@@ -175,7 +175,8 @@ class Calls:
     def _once(self, method: str, path: str, body: bytes, read: Callable[[Any], Read]) -> Read:
         """Tries once. Raises _AgainError, RefusedError, ModelError."""
         status, headers, content = self._exchanged(method, path, body)
-        if status in _AGAIN or status >= 500:
+        is_broken = method == "GET" and status == 500  # as the list of models of a server that cannot make it
+        if status in _AGAIN or (status >= 500 and not is_broken):
             raise _AgainError(f"it gave status {status}: {self._shown(content)}", _retry_after(headers))
         if 300 <= status < 400:
             where = printable(headers.get("Location") or "nowhere")
