@@ -36,12 +36,19 @@ _WHAT = {
 }
 
 
+class _Within(threading.local):
+    """The seconds of the blocks that have ended within the one that is open in this thread."""
+
+    seconds = 0.0
+
+
 class Timings:
     """Seconds by phase. Safe to use from any thread."""
 
     def __init__(self) -> None:
         self.seconds: dict[Phase, float] = dict.fromkeys(PHASES, 0.0)
         self._lock = threading.Lock()
+        self._within = _Within()
 
     def add(self, phase: Phase, seconds: float) -> None:
         with self._lock:
@@ -49,12 +56,15 @@ class Timings:
 
     @contextlib.contextmanager
     def of(self, phase: Phase) -> Iterator[None]:
-        """Counts the time of a block, failed or not."""
+        """Counts the time of a block, failed or not, less that of the blocks within it: no second counts twice."""
+        before, self._within.seconds = self._within.seconds, 0.0
         start = time.perf_counter()
         try:
             yield
         finally:
-            self.add(phase, time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            self.add(phase, seconds - self._within.seconds)
+            self._within.seconds = before + seconds
 
     @contextlib.contextmanager
     def of_scores(self, n_prefix: int, n_answer: int) -> Iterator[None]:
