@@ -40,7 +40,7 @@ from babycli.models.base import (
 )
 from babycli.models.parts.pictures import check_thinness
 from babycli.models.parts.prompts import all_words
-from babycli.models.parts.server_address import FORM, PREFIX, Address, check_may_send, read_address
+from babycli.models.parts.server_address import FORM, NAME, PREFIX, Address, check_may_send, read_address
 from babycli.models.parts.server_calls import Calls, Limits, MalformedError, RefusedError
 from babycli.models.parts.server_chat import Message, Worded, as_data_url, messages_of, worded
 from babycli.models.parts.server_flow import answers_of
@@ -392,7 +392,7 @@ def load(spec: ModelSpec, place: Path) -> ServerModel:
     if spec.scoring == Scoring.REFERENCE:
         notes = (*notes, "scored as with --scoring fair: there is no original to follow")
     info = ModelInfo(
-        family="openai",
+        family=NAME,
         source=spec.source,
         fingerprint=_fingerprint(server.address, met),
         n_parameters=None,
@@ -417,7 +417,7 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
     server = Server(spec)
     met = server.meet()
     return Outline(
-        family="openai",
+        family=NAME,
         parts=(Part(met.name, f"at {server.address.url}", None),),
         stored_dtype=None,
         template=TEMPLATE,
@@ -429,7 +429,7 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
 
 
 FAMILY = Family(
-    name="openai",
+    name=NAME,
     summary=f"a model that a server runs, as vLLM, SGLang, llama.cpp and hosted ones do: {FORM}",
     abilities=ABILITIES,
     arguments={

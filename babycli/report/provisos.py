@@ -1,4 +1,4 @@
-"""Notes that a reader needs before comparing runs: other prompts, other software, replies that are none.
+"""Notes that a reader needs before comparing runs: other prompts, servers, other software, replies that are none.
 
 Owns these sentences, for tables, comparisons, papers and leaderboards alike. Silent where there is nothing to say.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 
+from babycli.models.parts.server_address import NAME
 from babycli.report.runs import Run
 
 _UNKNOWN = "(not recorded)"
@@ -16,7 +17,7 @@ _TITLES = {"pillow": "Pillow", "revision": "babycli at commit"}
 
 def provisos(runs: Sequence[Run]) -> list[str]:
     """Gives the sentences about some runs that stand beside each other."""
-    return [*reply_notes(runs), *prompt_notes(runs), *software_notes(runs)]
+    return [*reply_notes(runs), *prompt_notes(runs), *server_notes(runs), *software_notes(runs)]
 
 
 def reply_notes(runs: Iterable[Run]) -> list[str]:
@@ -50,6 +51,12 @@ def own_prompts(runs: Iterable[Run]) -> str:
         for task, prompt in run.own_prompts.items():
             tasks.setdefault(prompt, {})[task] = None
     return "; ".join(f'"{prompt}" ({", ".join(names)})' for prompt, names in tasks.items())
+
+
+def server_notes(runs: Iterable[Run]) -> list[str]:
+    """Tells which models a server ran."""
+    asked = dict.fromkeys(run.shown for run in runs if run.identity and run.identity.model.family == NAME)
+    return [f"asked of a server, so not reproducible to the digit: {', '.join(asked)}."] if asked else []
 
 
 def software_notes(runs: Iterable[Run]) -> list[str]:

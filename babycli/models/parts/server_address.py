@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from babycli.errors import UsageError
 from babycli.wording import printable, shortened
 
-PREFIX = "openai:"
+NAME = "openai"  # of the family
+PREFIX = f"{NAME}:"
 FORM = f"{PREFIX}http://localhost:8000/v1#NAME"
 _MEND = f"write  --model {FORM}"
 _PORTS = {"http": 80, "https": 443}
