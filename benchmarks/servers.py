@@ -3,8 +3,8 @@
     python benchmarks/servers.py [--requests 1000] [--concurrency 16] [--latency 0.02]
 
 The server is a process of its own, whose answers cost next to nothing. The goal: less than 2 s more than the server
-needs, which is requests x latency / concurrency. The pictures have the size of SAYCam's frames; decoding them
-and writing them as PNG goes on beside the requests, and is part of the figure.
+needs, which is requests x latency / concurrency. The pictures have the size of SAYCam's frames, and all differ; reading
+them and writing them as PNG is part of the figure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import tempfile
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from babycli.cli import main as babycli
 
@@ -58,12 +58,10 @@ def _write_data(folder: Path, n: int) -> None:
     """Writes a task of ``n`` captions, each of a picture of its own."""
     (folder / "pictures").mkdir()
     rows = []
-    noise = Image.effect_noise((224, 224), 40).convert("RGB")
+    noise = Image.merge("RGB", [Image.effect_noise((224, 224), 20) for _ in "RGB"])
     for i in range(n):
         name = f"{i:05}.jpg"
-        Image.blend(noise, Image.new("RGB", noise.size, (i % 256, i // 256 % 256, 90)), 0.7).save(
-            folder / "pictures" / name, quality=80
-        )
+        ImageChops.offset(noise, i % 224, i // 224).save(folder / "pictures" / name, quality=80)
         rows.append({"picture": name})
     (folder / "captions.json").write_text(json.dumps(rows))
     (folder / "captions.py").write_text(_TASK)
@@ -109,9 +107,10 @@ def main() -> int:
         code = babycli([*words, "--model-args", f"concurrency={chosen.concurrency}"])
         end = os.times()
         (run,) = folder.glob("logs/*/*/run.json")
-        timings = json.loads(run.read_text())["timings"]
+        logged = json.loads(run.read_text())
     server.terminate()
-    seconds = sum(timings[phase] for phase in ("generate", "write"))
+    assert logged["sessions"][0]["usage"]["n_requests"] >= chosen.requests  # none is the same as another
+    seconds = sum(logged["timings"][phase] for phase in ("idle", "generate", "write"))
     needed = chosen.requests * chosen.latency / chosen.concurrency
     print(
         f"{chosen.requests} requests, {chosen.concurrency} at once, {chosen.latency * 1000:g} ms each: "

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from PIL.Image import Image
+from PIL import Image, ImageChops
 
 from babycli.domain import NO_PICTURE, Context, ImageRef, Turn
 from babycli.models.base import Features, Pictures, Tokens
@@ -21,7 +21,7 @@ from babycli.models.parts.pictures import picture_digest
 
 Message = Mapping[str, Any]
 _PNG = b"\x89PNG\r\n\x1a\n"
-_LEVEL = 1  # of zlib, the quickest: the others take ten times as long for a tenth less
+_UP = b"\2"  # PNG's filter: a row is written as what differs from the row above
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +43,25 @@ class Worded(Tokens):
     answer: str
 
 
-def as_data_url(image: Image) -> Features:
+def as_data_url(image: Image.Image) -> Features:
     """Makes the data URL of an RGB picture."""
     url = "data:image/png;base64," + base64.b64encode(_png_of(image)).decode()
     return Features(Url(url), picture_digest(image))
 
 
-def _png_of(image: Image) -> bytes:
-    """Writes an RGB picture as PNG, its rows as they are: twice as quick as Pillow, and beside other threads.
+def _png_of(image: Image.Image) -> bytes:
+    """Writes an RGB picture as PNG, in a third of Pillow's time: nothing is looked for that comes twice.
 
-    signature | IHDR: width, height, 8 bits, RGB | IDAT: compressed rows, a zero before each | IEND
+    signature | IHDR: width, height, 8 bits, RGB | IDAT: compressed rows, the filter before each | IEND
     """
-    pixels, n = image.tobytes(), 3 * image.width
-    rows = b"".join(b"\0" + pixels[start : start + n] for start in range(0, len(pixels), n))
+    above = Image.new("RGB", image.size)
+    above.paste(image, (0, 1))
+    pixels, n = ImageChops.subtract_modulo(image, above).tobytes(), 3 * image.width
+    rows = b"".join(_UP + pixels[start : start + n] for start in range(0, len(pixels), n))
+    packer = zlib.compressobj(strategy=zlib.Z_HUFFMAN_ONLY)
     head = struct.pack(">IIBBBBB", *image.size, 8, 2, 0, 0, 0)
-    return _PNG + _chunk(b"IHDR", head) + _chunk(b"IDAT", zlib.compress(rows, _LEVEL)) + _chunk(b"IEND", b"")
+    packed = packer.compress(rows) + packer.flush()
+    return _PNG + _chunk(b"IHDR", head) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
