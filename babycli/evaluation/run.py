@@ -86,7 +86,7 @@ class ModelRun:
         if repeated is not None:
             return repeated
         if options.control != ControlKind.CONSTANT:
-            reporter.say(f"loading {spec.name} on {spec.device}{self._precision()}")
+            reporter.say(f"loading {spec.name}{self._where(spec.device)}")
             spec = replace(spec, trials=trials_of(of_sets, options.prompts, options.scoring, options.ways))
         model = self._processes.together(lambda: _loaded(self._resolved, spec))
         for note in model.info.notes:
@@ -219,11 +219,13 @@ class ModelRun:
             log.write_provenance(plan=plan_counts(plans))
         return how.timings
 
-    def _precision(self) -> str:
-        """Says in which precision the model will run, where that is known before it is loaded."""
+    def _where(self, device: str) -> str:
+        """Says where the model will run, and in which precision, where that is known before it is loaded."""
         family = self._resolved.family
+        if family is not None and family.abilities.answers_alone:
+            return ""
         chooses = family is not None and family.has_own_precision and "dtype" not in self._options.given
-        return "" if chooses else f" in {self._options.dtype}"
+        return f" on {device}" if chooses else f" on {device} in {self._options.dtype}"
 
     def _folder(self, identity: Identity, model: str) -> Path:
         """Gives the folder of the unfinished run that is continued, else makes a new one."""
@@ -239,7 +241,7 @@ class ModelRun:
             yield {}
             return
         if is_unknown(info):
-            self._note("no --cache for a model of your own: babycli cannot tell whether its weights have changed")
+            self._note("no --cache for this model: babycli cannot tell whether its weights have changed")
             yield {}
             return
         cache = AnswerCache(folder, identity)

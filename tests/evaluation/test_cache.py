@@ -186,5 +186,5 @@ def test_a_model_of_ones_own_is_not_kept(linked: Path, babycli: Babycli) -> None
     )
     ran = babycli("eval", "--model", "own.py:Own", *CACHED, "--tasks", "vtwt")
     assert ran.code == 0
-    assert "no --cache for a model of your own" in ran.err
+    assert "no --cache for this model" in ran.err
     assert not Path("cache").exists()

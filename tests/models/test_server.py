@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
@@ -17,12 +21,14 @@ from PIL import Image
 
 from babycli.logs.runlog import RunLog
 from tests.conftest import Babycli
+from tests.data.devcv_sets import make_set, memory
 from tests.evaluation.logs import lines, only_run, read_json, results, samples
-from tests.models.fake_server import MODEL, FakeServer, Misbehaviour, Sent, is_hello, serving, some
+from tests.models.fake_server import MODEL, FakeServer, Misbehaviour, Sent, is_hello, serving, some, written
 from tests.models.test_bad_checkpoints import assert_explained
 
 QUICK = ("--model-args", "timeout=1,patience=3")
 CAPTIONS = ("--tasks", "saycam_caption", "--limit", 6)
+PNG = "data:image/png;base64,"
 KEY = "sk-a-key-that-no-file-may-hold"
 
 
@@ -80,13 +86,14 @@ def test_what_a_server_is_asked_and_what_the_log_says(server: FakeServer, babycl
     (message,) = request["messages"]
     picture, words = message["content"]
     assert (message["role"], words["type"]) == ("user", "text")
-    url = picture["image_url"]["url"]
-    shown = Image.open(io.BytesIO(base64.b64decode(url.removeprefix("data:image/png;base64,"))))
+    assert picture["type"] == "image_url"
     pictures = [Image.open(path).convert("RGB") for path in sorted((dataset / "vtwt/images").iterdir())]
-    assert shown.tobytes() in {each.tobytes() for each in pictures}  # every pixel
+    assert set(pictures_of(request)) <= {each.tobytes() for each in pictures}  # every pixel
     folder = only_run()
     run = read_json(folder / "run.json")
     assert run["model"]["notes"][0] == "asked of a server: scores are not reproducible to the digit"
+    report = babycli("report", "logs", "--notes")
+    assert f"asked of a server, so not reproducible to the digit: 127.0.0.1:{server.port}/v1#tiny-vlm" in report.out
     assert (run["model"]["family"], run["model"]["n_parameters"]) == ("openai", None)
     usage = run["sessions"][0]["usage"]
     assert usage["n_requests"] == len(server.asked) == 9  # three to meet it
@@ -102,6 +109,41 @@ def test_every_kind_of_task_with_scores_and_conversations(server: FakeServer, ba
     assert server.most_at_once > 1
     answers = [each for each in lines(only_run() / "scores.rank0.jsonl") if "logprobs" in json.dumps(each)]
     assert answers
+
+
+def test_a_conversation_is_asked_with_all_its_pictures_and_the_replies_so_far(
+    server: FakeServer, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BABYCLI_DATA", "data")
+    items = [memory(n, n_learned=1) for n in range(2)]
+    make_set(Path("toys"), {"memory_test.json": items})
+    assert babycli("data", "link", "--devcv", "toys").code == 0
+    ran = babycli("eval", "--model", server.name, "--tasks", "baby_memory")
+    assert ran.code in (0, 7), ran.err  # 7: few of the fake's replies hold an answer
+    asked = {pictures_of(each): each for each in server.asked if not is_hello(each)}
+    assert len(asked) == server.n_tasks_asked == 2 * 3
+    for item in items:
+        names = [Path("toys") / name for name in item["image"]]
+        shown = [Image.open(name).convert("RGB").tobytes() for name in names]
+        replies: list[str] = []
+        for n_turns, n_pictures in enumerate((1, 3, 5), 1):
+            request = asked[tuple(shown[:n_pictures])]  # in their order, each as often as it is shown
+            messages = request["messages"]
+            assert [each["role"] for each in messages] == ["user", "assistant"] * (n_turns - 1) + ["user"]
+            assert [each["content"] for each in messages[1::2]] == replies
+            for message, said in zip(messages[::2], item["conversations"][::2], strict=False):
+                parts = [part.get("text", "<image>") for part in message["content"]]
+                assert "".join(parts) == said["value"]
+            replies.append(written(messages, request["max_tokens"]))
+
+
+def pictures_of(request: dict[str, Any]) -> tuple[bytes, ...]:
+    """The pixels of all pictures of a request, in order."""
+    parts = [part for message in request["messages"] for part in message["content"] if message["role"] == "user"]
+    urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+    assert all(url.startswith(PNG) for url in urls)
+    opened = [Image.open(io.BytesIO(base64.b64decode(url.removeprefix(PNG)))) for url in urls]
+    return tuple(picture.tobytes() for picture in opened)
 
 
 def test_a_model_need_not_be_named_where_there_is_one(server: FakeServer, babycli: Babycli) -> None:
@@ -408,6 +450,35 @@ def test_a_key_is_sent_and_is_in_no_file_and_no_message(
     assert babycli(*command).code == 0
     assert KEY not in ran.out + ran.err
     assert all(KEY not in path.read_text() for path in Path().rglob("*") if path.is_file())
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="the list of processes is read in /proc")
+def test_a_key_is_in_no_list_of_processes(server: FakeServer) -> None:
+    listed: set[bytes] = set()
+
+    def look(request: dict[str, Any]) -> None:
+        for place in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):  # it has ended
+                listed.add(place.read_bytes())
+
+    server.misbehave = look
+    command = [sys.executable, "-m", "babycli", "eval", "--model", server.name, *map(str, CAPTIONS)]
+    ran = subprocess.run(command, env={**os.environ, "OPENAI_API_KEY": KEY}, capture_output=True, check=False)
+    assert ran.returncode == 0, ran.stderr.decode()
+    assert {each["Authorization"] for each in server.headers} == {f"Bearer {KEY}"}
+    assert any(server.name.encode() in line for line in listed)
+    assert not any(KEY.encode() in line for line in listed)
+    assert KEY.encode() not in ran.stdout + ran.stderr
+
+
+def test_a_redirect_to_the_key_is_not_told(
+    server: FakeServer, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    server.misbehave = some(1_000, Sent(b"", 307, {"Location": f"http://example.com/v1?key={KEY}"}))
+    ran = babycli("eval", "--model", server.name, *CAPTIONS)
+    assert_explained(ran, 5, "http://example.com/v1?key=[key], which is not followed")
+    assert KEY not in ran.err
 
 
 def test_an_answer_that_repeats_the_key_is_none(

@@ -6,9 +6,11 @@ Owns connections, waits and time limits. Never knows what is asked: it sends JSO
     waits           Retry-After, else twice as long each time, with jitter; all tries of a request within ``patience``
     given up        any other status, at once
 
-Python's own http.client is used, not a package: its connections go where they are told. No redirect is followed and no
-proxy asked, so that pictures reach the named host or nobody, and where that is this machine, the connection is checked
-to end there before a byte is sent. No header is ever shown, and a key that a server repeats is struck out.
+Python's own http.client is used, and no package. What matters here they do not do: one deadline over connecting,
+sending and reading, which a server that sends a byte a second meets too (httpx has a limit for each step), and a look
+at the other end before a byte is sent. Nor is there one to rely on: huggingface-hub 1 brings httpx, and 2 another.
+No redirect is followed and no proxy asked, so that pictures reach the named host or nobody. A key that a server
+repeats is struck out.
 """
 
 from __future__ import annotations
@@ -82,7 +84,7 @@ class Calls:
     """The calls to one server. Safe to use from any thread; connections stay open for the next call."""
 
     address: Address
-    key: str  # sent as a bearer; "": none
+    key: str = field(repr=False)  # sent as a bearer; "": none
     limits: Limits
     n_again: int = 0  # tries after one that had failed
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -179,9 +181,9 @@ class Calls:
         if status in _AGAIN or (status >= 500 and not is_broken):
             raise _AgainError(f"it gave status {status}: {self._shown(content)}", _retry_after(headers))
         if 300 <= status < 400:
-            where = printable(headers.get("Location") or "nowhere")
+            where = self._shown((headers.get("Location") or "nowhere").encode())
             raise self.failed(
-                f"it sends its callers elsewhere (status {status}), to {shortened(where)}, which is not followed",
+                f"it sends its callers elsewhere (status {status}), to {where}, which is not followed",
                 "give --model the address where the server itself is",
             )
         if status != 200:
