@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
 import time
@@ -344,6 +345,26 @@ def test_nobody_answers(server: FakeServer, babycli: Babycli) -> None:
     assert "start the server first" in ran.err
 
 
+def test_a_certificate_that_is_not_trusted(
+    server: FakeServer, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def distrust(*given: Any, **more: Any) -> Any:
+        error = ssl.SSLCertVerificationError()
+        error.verify_message = "self-signed certificate"
+        raise error
+
+    monkeypatch.setattr("ssl.SSLContext.wrap_socket", distrust)
+    ran = babycli("eval", "--model", server.name.replace("http:", "https:"), *CAPTIONS)
+    assert_explained(ran, 5, "its certificate is not trusted: self-signed certificate")
+    assert "SSL_CERT_FILE" in ran.err
+
+
+def test_a_server_that_does_not_speak_https(server: FakeServer, babycli: Babycli) -> None:
+    ran = babycli("eval", "--model", server.name.replace("http:", "https:"), *CAPTIONS)
+    assert_explained(ran, 5, "it does not speak https")
+    assert "write http://" in ran.err
+
+
 # ---------------------------------------------------------------- resuming
 
 
@@ -555,7 +576,8 @@ def test_a_localhost_that_leads_elsewhere_is_sent_nothing(
 
     monkeypatch.setattr("socket.create_connection", misled)
     ran = babycli("eval", "--model", f"openai:http://localhost:{server.port}/v1#{MODEL}", *CAPTIONS)
-    assert_explained(ran, 5, "192.0.2.1, which is not this machine")
+    assert_explained(ran, 5, "localhost leads to 192.0.2.1, which is not this machine")
+    assert "/etc/hosts" in ran.err
     assert not server.asked
 
 

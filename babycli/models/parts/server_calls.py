@@ -99,7 +99,10 @@ class Calls:
         try:
             connection.connect()
         except ssl.SSLCertVerificationError as error:
-            raise self.failed(f"its certificate is not trusted: {error.verify_message}", _START) from error
+            raise self.failed(
+                f"its certificate is not trusted: {error.verify_message}",
+                "check the address; a certificate of your own is named with  export SSL_CERT_FILE=FILE",
+            ) from error
         except ssl.SSLError as error:
             raise self.failed(f"it does not speak https: {error.reason}", "write http:// if it is so") from error
         except OSError as error:
@@ -281,11 +284,14 @@ class _Connection(http.client.HTTPConnection):
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             peer = plain.getpeername()[0]
             if self._address.is_this_machine and not is_loopback(peer):
-                raise ConnectionRefusedError(f"{self.host} leads to {peer}, which is not this machine")
+                raise ModelError(
+                    f"{self._address.url}: {self.host} leads to {peer}, which is not this machine: nothing was sent",
+                    f"see what /etc/hosts says of {self.host}, or name the machine itself: docs/servers.md",
+                )
             whole = plain
             if self._address.scheme == "https":
                 whole = ssl.create_default_context().wrap_socket(plain, server_hostname=self.host)
-        except OSError:
+        except (OSError, ModelError):
             plain.close()
             raise
         self.sock = _Timed(whole, self._left)
