@@ -34,6 +34,7 @@ SAMPLED = (
     "without replacement (Cochran 1977)"
 )
 _MANY = 4  # tasks that are told one by one
+_FEW_MISSING = 2
 
 
 def notes(table: Table) -> list[str]:
@@ -85,7 +86,10 @@ def in_short(table: Table) -> str:
     intervals = [cell for cell in cells if cell.interval is not None]
     by_cluster = " by cluster" if any(cell.ci95_clustered for cell in intervals) else ""
     parts += [f"± 95 % interval{by_cluster}"] if intervals else []
-    parts += ["overall: a missing task counts 0"] if table.overalls else []
+    if table.overalls:
+        lacking = list(dict.fromkeys(task for of_row in table.overalls.values() for o in of_row for task in o.missing))
+        which = f" ({', '.join(about(task).title for task in lacking)})" if 0 < len(lacking) <= _FEW_MISSING else ""
+        parts.append(f"overall: a missing task{which} counts 0")
     marks = [mark for mark in MARKS if mark not in (NONFINITE, LEFT_OUT) and any(map(mark.count, cells))]
     parts += [f"{mark.sign} {mark.short}" for mark in marks]
     differ = any(len(table.units(column)) > 1 for column in table.columns)

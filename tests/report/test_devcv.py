@@ -12,6 +12,8 @@ import pytest
 
 from babycli.cli import main
 from babycli.data.datasets import data_set_named
+from babycli.report.overall import counted_metric
+from babycli.wording import AnswerWay
 from tests.conftest import Babycli
 from tests.report.devcv_data import SEER, right_answers, write_set
 from tests.report.logs import drawn, write_run
@@ -99,6 +101,16 @@ def test_winoground_comes_from_a_run_of_the_same_model(made: Path, tmp_path: Pat
     assert overall["mean_of_run"] == pytest.approx((group + 0.75) / 2)
     told = " ".join(babycli("report", tmp_path, "--notes").out.split())
     assert "Baby Winoground in the overall mean is of a run of the same model on SAYCam: lab/m (ego4d)." in told
+    assert "overall: a missing task counts 0" in " ".join(babycli("report", tmp_path).out.split())  # not which of many
+
+
+def test_the_only_task_that_is_missing_is_named(tmp_path: Path, babycli: Babycli) -> None:
+    values = {
+        task: {counted_metric(task, AnswerWay.WRITTEN) or "": [1.0] * 4} for task in ELEVEN if task != "baby_winoground"
+    }
+    write_run(tmp_path, "lab/m", values, data="ego4d")
+    out = " ".join(babycli("report", tmp_path).out.split())
+    assert "overall: a missing task (Baby Winoground) counts 0" in out
 
 
 def test_no_task_of_the_leaderboard_no_mean(tmp_path: Path, babycli: Babycli) -> None:
