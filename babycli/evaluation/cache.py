@@ -15,7 +15,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from babycli.errors import DataError, OutputError
-from babycli.logs.answers import Answered, Key, is_planted, merged, to_line
+from babycli.logs.answers import Answered, Key, Logged, is_planted, merged, to_line
 from babycli.logs.identity import Identity
 
 _MEND = "choose another folder:  --cache DIR"
@@ -35,26 +35,36 @@ class AnswerCache:
 
         A damaged line is passed over; afterwards ``damaged`` names it.
         """
+        self._check_place()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot write {self.folder}: {error.strerror}", _MEND) from error
         if not os.access(self.folder, os.W_OK):
             raise OutputError(f"cannot write {self.folder}", _MEND)
+        logged = self._logged()
+        self._had, self.damaged = set(logged.answers), logged.damaged
+        return logged.answers
+
+    def peek(self) -> Iterable[Key]:
+        """Gives the requests of all answers, and makes no folder. Raises as read() does."""
+        self._check_place()
+        return self._logged().answers
+
+    def _check_place(self) -> None:
+        """Checks that nothing but a folder stands in the place of the folder or of one above it. Raises OutputError."""
+        there = next(place for place in (self.folder, *self.folder.absolute().parents) if os.path.lexists(place))
+        if not there.is_dir():
+            raise OutputError(f"cannot write {self.folder}: {there} is no folder", _MEND)
+
+    def _logged(self) -> Logged:
         paths = sorted(self.folder.glob("*.jsonl"))
         for path in filter(is_planted, paths):
             raise DataError(
                 f"{path} is a link, a pipe or a device, not a file of answers",
                 "move it away; its answers are computed again",
             )
-        logged = merged(paths, self._answers_digest)
-        self._had, self.damaged = set(logged.answers), logged.damaged
-        return logged.answers
-
-    def peek(self) -> Iterable[Key]:
-        """Gives the requests of all answers, and makes no folder."""
-        paths = [path for path in sorted(self.folder.glob("*.jsonl")) if not is_planted(path)]
-        return merged(paths, self._answers_digest).answers
+        return merged(paths, self._answers_digest)
 
     def add(self, answers: Iterable[Answered]) -> None:
         """Adds the answers that were not there when the cache was read. Raises OutputError."""

@@ -147,9 +147,10 @@ def test_what_is_planted_in_a_cache_is_named(linked: Path, babycli: Babycli, sma
             os.mkfifo(file)
         else:
             file.mkdir()
-        ran = babycli(*words, "--no-resume")
-        assert ran.code == 3
-        assert f"{file} is a link, a pipe or a device" in ran.err
+        for how in ("--no-resume", "--dry-run"):
+            ran = babycli(*words, how)
+            assert ran.code == 3
+            assert f"{file} is a link, a pipe or a device" in ran.err
         if file.is_dir() and not file.is_symlink():
             file.rmdir()
         else:
@@ -162,8 +163,22 @@ def test_a_cache_that_cannot_be_written_is_said_before_anything_is_computed(
     Path("cache").write_text("in the way")
     ran = babycli("eval", "--model", small, *CACHED, "--tasks", "vtwt")
     assert ran.code == 3
-    assert "--cache DIR" in ran.err
+    assert f"{Path('cache').absolute()} is no folder\n  mend: choose another folder:  --cache DIR" in ran.err
     assert counts.encoded == 0
+
+
+def test_what_stands_in_the_place_of_a_caches_folder_is_named(linked: Path, babycli: Babycli, small: Path) -> None:
+    words = ("eval", "--model", small, "--limit", 2, "--cache", "cache", "--tasks", "vtwt")
+    assert babycli(*words).code == 0
+    (folder,) = Path("cache").iterdir()
+    folder.rename("elsewhere")
+    for plant in ("nowhere", "/dev/full"):
+        folder.symlink_to(plant)
+        for how in ("--no-resume", "--dry-run"):
+            ran = babycli(*words, how)
+            assert ran.code == 3
+            assert f"cannot write {folder}: {folder} is no folder" in ran.err
+        folder.unlink()
 
 
 def test_a_disk_that_fills_up_costs_the_cache_and_not_the_run(
