@@ -156,7 +156,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             limit = _limit_of(error)
             if limit is None:
                 raise
-            say(f"babycli: the system refuses it: {os.strerror(limit)}\n  mend: {LIMITS[limit]}")
+            named = getattr(error, "filename", None) if limit == errno.ENOMEM else None
+            where = f", for {without_middle(str(named))}" if named else ""
+            say(f"babycli: the system refuses it: {os.strerror(limit)}{where}\n  mend: {LIMITS[limit]}")
             return ExitCode.DATA
     return ExitCode.DONE
 

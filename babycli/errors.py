@@ -44,6 +44,14 @@ class UnfitFileError(OSError):
         return UnfitFileError, (self.strerror, self.filename)
 
 
+class LargeFileError(MemoryError):
+    """A MemoryError for a file, ``filename``, that memory is too small for. No OSError: such are passed over."""
+
+    def __init__(self, path: os.PathLike[str] | str) -> None:
+        super().__init__(str(path))
+        self.filename = str(path)
+
+
 class BabycliError(Exception):
     """An error with its message, which names the path or value, and in ``mend`` the command or step that mends it."""
 

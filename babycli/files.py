@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from babycli.errors import LIMITS, SHORTER, DataError, UnfitFileError
+from babycli.errors import LIMITS, SHORTER, DataError, LargeFileError, UnfitFileError, is_lack_of_memory
 
 try:
     import fcntl
@@ -63,7 +63,7 @@ def open_to_read(path: Path | str) -> io.BufferedReader:
 
 def read_file(path: Path | str, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     """Reads a whole regular file. Raises OSError: UnfitFileError for what is none, or has more bytes than that."""
-    with open_to_read(path) as stream:
+    with in_memory(path), open_to_read(path) as stream:
         size_bytes = _size_of(stream, path, max_bytes)
         content = stream.read(size_bytes + 1)
         while len(content) > size_bytes and len(content) <= max_bytes:  # it grows, or it is one of /proc, which say 0
@@ -256,6 +256,17 @@ def keep_old(path: Path) -> None:
             write_atomically(old, read_file(path))
         elif os.path.lexists(path):
             os.replace(path, old)
+
+
+@contextlib.contextmanager
+def in_memory(path: Path | str) -> Iterator[None]:
+    """Names the file that the block reads, or takes apart, where memory is too small for it: raises LargeFileError."""
+    try:
+        yield
+    except (OSError, MemoryError) as error:
+        if isinstance(error, LargeFileError) or not is_lack_of_memory(error):
+            raise
+        raise LargeFileError(path) from error
 
 
 def raise_limit(error: OSError) -> None:

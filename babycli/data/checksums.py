@@ -29,7 +29,7 @@ from babycli.data.bags import BOM, Bag, find_bag
 from babycli.data.digests import ALGORITHMS
 from babycli.data.other_lists import what_is
 from babycli.errors import DataError, UnfitFileError
-from babycli.files import MAX_FILE_BYTES, open_to_read, raise_limit, read_file
+from babycli.files import MAX_FILE_BYTES, in_memory, open_to_read, raise_limit, read_file
 
 _LINE = re.compile(r"(?P<digest>[0-9a-fA-F]{64})[ \t](?P<name>.+)", re.DOTALL)
 _TAGGED = re.compile(
@@ -132,9 +132,10 @@ class ChecksumFile:
                 raise _unreadable(self.path, error) from error
             if hashlib.sha256(content).hexdigest() != self.sha256:
                 raise DataError(f"the checksum manifest {self.path} changed while it was used", "run it again")
-        if self.bag is not None:
-            return _parse_bag(content, str(self.path), self.bag)
-        return parse_checksums(content, str(self.path))
+        with in_memory(self.path):
+            if self.bag is not None:
+                return _parse_bag(content, str(self.path), self.bag)
+            return parse_checksums(content, str(self.path))
 
 
 def _unreadable(path: Path, error: OSError) -> DataError:

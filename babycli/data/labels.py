@@ -18,7 +18,7 @@ from babycli.data.problems import Problem, ProblemKind
 from babycli.data.rows import BOM, ParsedRows, PlacedRow, parse_rows
 from babycli.domain import ImageRef, Item, Row
 from babycli.errors import TaskError
-from babycli.files import raise_limit, read_file
+from babycli.files import in_memory, raise_limit, read_file
 from babycli.foreign import explained_for
 from babycli.wording import listed
 
@@ -54,7 +54,8 @@ def read_labels(path: Path, task: LabelledTask) -> Labels:
         detail = "" if missing else str(error.strerror)
         kind = ProblemKind.LABELS_MISSING if missing else ProblemKind.UNREADABLE
         return Labels(task, path, "", None, (), [], (Problem(full_name(task), kind, str(path), detail),))
-    return parse_labels(raw, path, task)
+    with in_memory(path):
+        return parse_labels(raw, path, task)
 
 
 def parse_labels(raw: bytes, path: Path, task: LabelledTask) -> Labels:

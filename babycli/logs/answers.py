@@ -56,7 +56,7 @@ from babycli.domain import (
     digest_of,
 )
 from babycli.errors import DataError
-from babycli.files import read_file
+from babycli.files import in_memory, read_file
 
 _NO_REPLY = {False: "null", True: "end"}  # by whether the recorded conversation ended before
 _CHECK = b',"check":"%08x"}\n'
@@ -173,11 +173,12 @@ def merged(paths: Iterable[Path], answers_digest: str | None = None) -> Logged:
     answers: dict[Key, Answered] = {}
     damaged = []
     for path in paths:
-        for number, answered in enumerate(_read(path, answers_digest), 1):
-            if answered is None:
-                damaged.append(f"{path}, line {number}")
-            else:
-                answers.setdefault(answered.key, answered)
+        with in_memory(path):
+            for number, answered in enumerate(_read(path, answers_digest), 1):
+                if answered is None:
+                    damaged.append(f"{path}, line {number}")
+                else:
+                    answers.setdefault(answered.key, answered)
     return Logged(answers, tuple(damaged))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from babycli.domain import Answer, Item, Outcome
 from babycli.errors import TaskError
+from babycli.files import in_memory
 from babycli.foreign import explained_for
 from babycli.logs.content import read_content
 from babycli.logs.samples import Sample, decoded, parse_line
@@ -99,19 +100,20 @@ def read_samples(
     samples: list[Sample] = []
     wrong: list[tuple[int, str]] = []
     unknown: list[int] = []
-    for number, raw in enumerate(lines, start=1):
-        if not raw.strip():
-            continue
-        try:
-            parsed = parse(decoded(raw), task)
-        except ValueError as error:
-            wrong.append((number, str(error)))
-            continue
-        for sample in parsed:
-            if sample.doc_id >= 0 and (n_rows is None or sample.doc_id < n_rows):
-                samples.append(sample)
-            else:
-                unknown.append(sample.doc_id)
+    with in_memory(path):
+        for number, raw in enumerate(lines, start=1):
+            if not raw.strip():
+                continue
+            try:
+                parsed = parse(decoded(raw), task)
+            except ValueError as error:
+                wrong.append((number, str(error)))
+                continue
+            for sample in parsed:
+                if sample.doc_id >= 0 and (n_rows is None or sample.doc_id < n_rows):
+                    samples.append(sample)
+                else:
+                    unknown.append(sample.doc_id)
     findings: list[Finding] = []
     if wrong:
         (line, why), more = wrong[0], len(wrong) - 1
