@@ -173,3 +173,16 @@ def test_a_long_value_is_not_told_as_a_whole(babycli: Babycli, tmp_path: Path) -
     assert "image_aspect_ratio" in ran.err
     assert "is not supported" in ran.err
     assert len(ran.err) < 2500
+
+
+def test_a_nested_weight_where_transformers_reads_has_one_cause(evaluate: Evaluate, tmp_path: Path) -> None:
+    """Without numbers, torch cannot load it, and explains at length how to write a kernel."""
+    folder = write_hf(tmp_path / "model", "qwen2_vl")
+    weights = as_bin(folder)
+    name = next(iter(weights))
+    file = folder / "pytorch_model.bin"
+    torch.save(weights | {name: torch.nested.nested_tensor([weights[name]])}, file)
+    ran = evaluate("--model", folder)
+    assert_explained(ran, 5, file, "a tensor of a kind that is not read here, as a nested one")
+    assert ran.err.endswith("and give that folder\n")
+    assert "PT2" not in ran.err

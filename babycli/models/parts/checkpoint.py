@@ -292,6 +292,11 @@ def _unreadable(file: Path, error: Exception, expected: str = "") -> ModelError:
             f"out of a checkpoint{expected}",
             "save the weights alone, best as safetensors (model.save_pretrained, or save_model of safetensors.torch)",
         )
+    if isinstance(error, NotImplementedError):  # of a tensor that torch cannot load without its numbers
+        return ModelError(
+            f"cannot read the weights {file}: it holds a tensor of a kind that is not read here, as a nested one",
+            SAVE_PLAIN,
+        )
     what = error.strerror if isinstance(error, UnfitFileError) else first_line(error)
     return ModelError(f"cannot read the weights {file}: {what}{expected}")
 
