@@ -339,6 +339,22 @@ def test_a_head_that_the_adapter_parts_from_the_embeddings(kind: str, tmp_path: 
     )
 
 
+@pytest.mark.parametrize(
+    "held", [{"model.norm.weight": 3.0}, {"model.norm.weight": [torch.ones(2)]}, {3: torch.ones(2)}], ids=repr
+)
+def test_what_was_trained_beside_an_adapter_is_not_passed_over(
+    held: dict[Any, Any], evaluate: Evaluate, tmp_path: Path
+) -> None:
+    """A file without one weight by its name; one that is empty says that nothing was."""
+    base = tied_bases(tmp_path)["babyllava"]
+    adapter = adapt(base, tmp_path / "adapter", ATTENTION, transposed=True)
+    file = adapter / "non_lora_trainables.bin"
+    torch.save(held, file)
+    assert_explained(evaluate("--model", adapter), 5, f"{file} holds no weights by name")
+    torch.save({}, file)
+    assert evaluate("--model", adapter).code == 0
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_embeddings_of_llavas_trainer_are_the_head_too(kind: str, tmp_path: Path) -> None:
     """Its loader copies them into the weight that both are."""

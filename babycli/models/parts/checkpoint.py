@@ -260,8 +260,10 @@ def _read_pickle(file: Path, device: str = "cpu") -> _Pickled:
     if not isinstance(loaded, dict):
         raise ModelError(f"{file} holds a {type(loaded).__name__}, not weights by name")
     weights = {name: tensor for name, tensor in loaded.items() if isinstance(tensor, Tensor) and isinstance(name, str)}
-    if deeper := [repr(key) for key, value in loaded.items() if isinstance(value, dict) and not weights]:
-        raise ModelError(f"{file} holds no weights by name; they may be under the key {listed(deeper)}", SAVE_PLAIN)
+    if loaded and not weights:
+        deeper = [repr(key) for key, value in loaded.items() if isinstance(value, dict)]
+        where = f"; they may be under the key {listed(deeper)}" if deeper else ""
+        raise ModelError(f"{file} holds no weights by name{where}", SAVE_PLAIN)
     check_plain(weights, file, device)
     return _Pickled(weights, ".".join(levels))
 
