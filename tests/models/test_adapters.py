@@ -353,6 +353,9 @@ def test_what_was_trained_beside_an_adapter_is_not_passed_over(
     assert_explained(evaluate("--model", adapter), 5, f"{file} holds no weights by name")
     torch.save({}, file)
     assert evaluate("--model", adapter).code == 0
+    file.unlink()
+    file.mkdir()
+    assert_explained(evaluate("--model", adapter), 5, str(file))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import subprocess
 from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
@@ -327,4 +328,4 @@ def files_of(adapter: Path | None) -> list[Path]:
 def _weights_of(folder: Path) -> list[str]:
     """Lists the files of weights; of the same as safetensors and as .bin, PEFT takes the first."""
     there = [name for name in ADAPTERS if (folder / name).is_file()][:1]
-    return there + [name for name in PARTIAL if (folder / name).is_file()]
+    return there + [name for name in PARTIAL if os.path.lexists(folder / name)]  # what is no file is named there
