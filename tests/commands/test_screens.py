@@ -160,4 +160,4 @@ def test_what_is_done_in_a_folder_of_several_lines_is_told_on_one(
     monkeypatch.setenv("BABYCLI_DATA", "no\nfolder")
     ran = babycli("eval", "--model", "babyllava-tiny", "--tasks", "vtwt")
     assert ran.code == 3
-    assert r"/no\nfolder; --data DIR or the variable $BABYCLI_DATA names another" in ran.err
+    assert r"/no\nfolder, which does not exist; --data DIR or the variable $BABYCLI_DATA names another" in ran.err

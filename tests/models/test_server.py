@@ -93,8 +93,8 @@ def test_what_a_server_is_asked_and_what_the_log_says(server: FakeServer, babycl
     folder = only_run()
     run = read_json(folder / "run.json")
     assert run["model"]["notes"][0] == "asked of a server: scores are not reproducible to the digit"
-    report = babycli("report", "logs", "--notes")
-    assert f"asked of a server, so not reproducible to the digit: 127.0.0.1:{server.port}/v1#tiny-vlm" in report.out
+    report = " ".join(babycli("report", "logs", "--notes").out.split())
+    assert f"asked of a server, so not reproducible to the digit: 127.0.0.1:{server.port}/v1#tiny-vlm" in report
     assert (run["model"]["family"], run["model"]["n_parameters"]) == ("openai", None)
     usage = run["sessions"][0]["usage"]
     assert usage["n_requests"] == len(server.asked) == 9  # three to meet it
