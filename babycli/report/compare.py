@@ -176,7 +176,11 @@ def compare(rows: Sequence[TableRow]) -> list[Comparison]:
     for first, second in itertools.combinations(rows, 2):
         shared = [column for column in first.cells if column in second.cells]
         if not shared:
-            raise DataError(f"{first.label} and {second.label} have no task in common", "evaluate both on one task")
+            tasks = ",".join(dict.fromkeys(task for task, _ in first.cells))
+            raise DataError(
+                f"{first.label} and {second.label} have no task in common",
+                f"babycli eval --model {shlex.quote(second.runs[0].model)} --tasks {tasks}",
+            )
         for task in dict.fromkeys(task for task, _ in shared):
             one, other = on_common_trials(_run(first, task), _run(second, task), task)
             problem = pairing_problem(task, one, other)

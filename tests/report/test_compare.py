@@ -182,7 +182,9 @@ def test_runs_without_trials_or_tasks_in_common_are_refused(logs: Path, babycli:
     assert ran.code == 3
     assert "no outcomes and no samples" in ran.err
     write_run(logs, "d", drawn(5, {"labeled_s": 0.5}))
-    assert "no task in common" in babycli("report", logs, "--compare", "c", "d").err
+    ran = babycli("report", logs, "--compare", "c", "d")
+    assert "c and d have no task in common" in ran.err
+    assert "mend: babycli eval --model d --tasks vtwt\n" in ran.err
 
 
 @pytest.mark.parametrize(
