@@ -31,7 +31,7 @@ _ENCODINGS = re.compile(  # those of text; Python has others, which unpack or co
     r"|gb(?:2312|k|18030)|big5(?:hkscs)?"
 )
 _FETCH_LINE = re.compile(r"(?P<url>\S+)[ \t]+\S+[ \t]+(?P<name>.+)")  # the length between them is for who fetches it
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s]|file:", re.IGNORECASE)
+_URL = re.compile(r"[\0-\x1f]*(?:[A-Za-z][A-Za-z0-9+.-]*://[^/\s]|file:)", re.IGNORECASE)  # as urllib.parse has it
 _UNESCAPES = {"%0A": "\n", "%0D": "\r", "%25": "%"}
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 

@@ -144,13 +144,14 @@ def test_a_file_that_is_still_to_be_fetched_is_missing_with_its_address(babycli:
     make_bag()
     Path(BAG, "fetch.txt").write_text(
         "https://example.org/a.jpg 3? data/a.jpg\nhttps://example.org/e - data/sub/é.jpg\nhttps://example.org/x - .\n"
+        "\0\x02https://example.org/a.jpg 3 data/a.jpg\nfile: 1 data/sub/é.jpg\n"
     )
     assert verify(babycli).code == 0
     Path(BAG, "data/a.jpg").unlink()
     ran = verify(babycli)
     assert ran.code == 3
     assert ran.out.splitlines()[1:] == [
-        "Missing bag/data/a.jpg: not fetched yet; fetch.txt has it at https://example.org/a.jpg"
+        "Missing bag/data/a.jpg: not fetched yet; fetch.txt has it at \\x00\\x02https://example.org/a.jpg"
     ]
 
 
