@@ -36,7 +36,9 @@ _TAGGED = re.compile(
     r"(?P<tag>SHA256|SHA2-256|BLAKE3) ?\((?P<name>.+)\)[ \t]*=[ \t]*(?P<digest>[0-9a-fA-F]{64})", re.DOTALL
 )
 _TAGS = {"SHA256": "sha256", "SHA2-256": "sha256", "BLAKE3": "blake3"}
-_BAG_LINE = re.compile(r"(?P<digest>[0-9a-fA-F]+)\s+\**(?P<name>.+)", re.DOTALL)
+_BAG_LINE = re.compile(  # between both is what bagit.py takes for space, and not for the end of a line
+    r"(?P<digest>[0-9a-fA-F]+)[^\S\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+\**(?P<name>.+)", re.DOTALL
+)
 _OPEN_FILE = re.compile(r"/dev/(?:stdin|fd/\d+)|/proc/(?:self|\d+)/fd/\d+")  # that this process has open already
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}  # as GNU coreutils: such a line begins with a backslash
 _ESCAPE = re.compile(r"\\[\\nr]")

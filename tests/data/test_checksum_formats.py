@@ -150,7 +150,9 @@ def test_a_list_of_another_program_is_named(line: str, what: str) -> None:
     )
 
 
-@pytest.mark.parametrize("line", [f"{A} data/x", "x" * 32 + " data/x", f"{'d' * 31} data/x", "d" * 32])
+@pytest.mark.parametrize(
+    "line", [f"{A} data/x", "x" * 32 + " data/x", f"{'d' * 31} data/x", "d" * 32, f"{'d' * 32}\x1d*data/x"]
+)
 def test_a_line_that_is_malformed_in_a_bag_is_named(line: str) -> None:
     Path("bag").mkdir()
     Path("bag/bagit.txt").write_text("BagIt-Version: 0.97\n")
