@@ -50,22 +50,22 @@ def results_files(folder: Path) -> list[Path]:
     A packed one counts where the plain one is not there. What lies under such a name need not be a run. Links to
     folders are not followed, for they may lead back.
     """
-    return sorted(path for place in _folders(folder) for path in _named_so(place, _entries(place)))
+    return sorted(path for place, entries, _ in _folders(folder) for path in _named_so(place, entries))
 
 
 def run_folders(folder: Path) -> list[Path]:
     """Finds the folders with a run.json, the folder itself and those below it, sorted."""
-    return sorted(place for place in _folders(folder) if any(entry.name == RUN_FILE for entry in _entries(place)))
+    return sorted(place for place, entries, _ in _folders(folder) if any(entry.name == RUN_FILE for entry in entries))
 
 
 def closed_folders(folder: Path) -> list[tuple[Path, str]]:
     """Finds the folders, that one or below it, which cannot be looked into, sorted, and why: runs may lie there."""
-    return sorted((place, why) for place in _folders(folder) if (why := _why_closed(place)))
+    return sorted((place, why) for place, _, why in _folders(folder) if why)
 
 
 def results_files_in(folder: Path) -> list[Path]:
     """Finds the same in the folder itself, not below it."""
-    return sorted(_named_so(folder, _entries(folder)))
+    return sorted(_named_so(folder, _looked_into(folder)[0]))
 
 
 def _named_so(folder: Path, entries: Iterable[os.DirEntry[str]]) -> list[Path]:
@@ -76,32 +76,25 @@ def _named_so(folder: Path, entries: Iterable[os.DirEntry[str]]) -> list[Path]:
     return [folder / n for n in named if there[n].is_file() and (plain[n] == n or plain[n] not in there)]
 
 
-def _folders(folder: Path) -> Iterator[Path]:
-    """Gives a folder and all below it, however deep: pathlib's own walk recurses."""
+def _folders(folder: Path) -> Iterator[tuple[Path, list[os.DirEntry[str]], str]]:
+    """Gives a folder and all below it with what _looked_into() tells, however deep: pathlib's own walk recurses."""
     folders = [folder]
     while folders:
         place = folders.pop()
-        yield place
-        folders += [place / entry.name for entry in _entries(place) if entry.is_dir(follow_symlinks=False)]
+        entries, why_closed = _looked_into(place)
+        yield place, entries, why_closed
+        folders += [place / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
-def _why_closed(folder: Path) -> str:
-    try:
-        os.scandir(folder).close()
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-    except OSError as error:
-        return error.strerror or str(error)
-    return ""
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """Lists what is in a folder; nothing where it cannot be read."""
+def _looked_into(folder: Path) -> tuple[list[os.DirEntry[str]], str]:
+    """Lists what is in a folder; nothing where it cannot be read, and then why, but for one that is not there."""
     try:
         with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError:
-        return []
+            return list(entries), ""
+    except (FileNotFoundError, NotADirectoryError):
+        return [], ""
+    except OSError as error:
+        return [], error.strerror or str(error)
 
 
 def reader_of(document: Document) -> Reader | None:
