@@ -15,7 +15,7 @@ from babycli.data.labels import MAX_LABEL_BYTES, Labels, parse_labels, read_labe
 from babycli.data.manifest import LabelledTask, Published, Upstream, published
 from babycli.data.problems import ProblemKind, raise_for
 from babycli.errors import ChecksumError, DataError
-from babycli.files import in_memory, keep_old, read_file, write_atomically
+from babycli.files import keep_old, read_file, write_atomically
 
 FETCH_TIMEOUT_S = 30
 
@@ -96,8 +96,7 @@ def _checked_content(raw: bytes, task: LabelledTask, known: Published, origin: s
 def _sound(path: Path, task: LabelledTask) -> bytes:
     """Reads a label file that has no upstream. Raises DataError or ChecksumError where anything is wrong with it."""
     raw = _read_bytes(path)
-    with in_memory(path):
-        raise_for(with_item_problems(parse_labels(raw, path, task)).problems, f"mend {path}")
+    raise_for(with_item_problems(parse_labels(raw, path, task)).problems, f"mend {path}")
     return raw
 
 

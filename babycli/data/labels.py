@@ -54,8 +54,7 @@ def read_labels(path: Path, task: LabelledTask) -> Labels:
         detail = "" if missing else str(error.strerror)
         kind = ProblemKind.LABELS_MISSING if missing else ProblemKind.UNREADABLE
         return Labels(task, path, "", None, (), [], (Problem(full_name(task), kind, str(path), detail),))
-    with in_memory(path):
-        return parse_labels(raw, path, task)
+    return parse_labels(raw, path, task)
 
 
 def parse_labels(raw: bytes, path: Path, task: LabelledTask) -> Labels:
@@ -65,11 +64,12 @@ def parse_labels(raw: bytes, path: Path, task: LabelledTask) -> Labels:
         data_set = known.data_set_of(sha256)
     else:
         data_set = DEMO if is_of_demo(task.name, sha256) else task.data_set or OWN
-    parsed = parse_rows(raw, task.label_format, task.columns)
-    rows = tuple(placed.row for placed in parsed.rows)
-    # Items that anybody may have made are of any form: items() need not take those that problems() names.
-    of_items = _item_problems(task, path, rows) if task.data_set else []
-    items = _made_items(task, path, rows) if rows and not of_items else []
+    with in_memory(path):
+        parsed = parse_rows(raw, task.label_format, task.columns)
+        rows = tuple(placed.row for placed in parsed.rows)
+        # Items that anybody may have made are of any form: items() need not take those that problems() names.
+        of_items = _item_problems(task, path, rows) if task.data_set else []
+        items = _made_items(task, path, rows) if rows and not of_items else []
     problems = [Problem(name, ProblemKind.LABELS_MALFORMED, str(path), detail) for detail in parsed.wrong]
     if known is not None and data_set is None:
         problems.insert(0, Problem(name, ProblemKind.LABELS_CHECKSUM, str(path), why_not(raw, known)))
@@ -93,7 +93,7 @@ def with_item_problems(labels: Labels) -> Labels:
 
 
 def _item_problems(task: LabelledTask, path: Path, rows: Sequence[Row]) -> list[Problem]:
-    with explained_for(task, f"{task.name}: problems() fails for {path}", TaskError):
+    with in_memory(path), explained_for(task, f"{task.name}: problems() fails for {path}", TaskError):
         details = [str(problem.detail) for problem in (task.problems(rows) if rows else ())]
     return [Problem(full_name(task), ProblemKind.TRIAL, str(path), detail) for detail in details]
 

@@ -29,7 +29,7 @@ from babycli.data.sources.devcv import BENCHMARK, KNOWN_SETS, source_of_set
 from babycli.data.zips import is_zip
 from babycli.domain import Row
 from babycli.errors import DataError, UsageError
-from babycli.files import explained, in_memory, locked, read_file, write_atomically
+from babycli.files import explained, locked, read_file, write_atomically
 from babycli.wording import listed
 
 RESERVED = (DEMO, OWN)
@@ -156,8 +156,7 @@ def _checked(read: _Read, task: LabelledTask, as_it_is: bool) -> LabelFile:
     )
     is_as_it_is = as_it_is or all(path == written for written, path in read.led.paths.items())
     content = read.raw if is_as_it_is else rewritten(read.plain_rows, read.led)
-    with in_memory(read.place):
-        labels = with_item_problems(parse_labels(content, Path(read.place), task))
+    labels = with_item_problems(parse_labels(content, Path(read.place), task))
     raise_for(labels.problems, mend)
     record = LockedLabels(labels.sha256, read.place, hashlib.sha256(read.raw).hexdigest())
     return LabelFile(labels, content, record)
