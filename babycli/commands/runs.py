@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,7 +27,21 @@ from babycli.report.tables import in_table_order
 from babycli.tasks.about import about, metric_of
 from babycli.wording import did_you_mean, printable
 
-app = typer.Typer(cls=Group, invoke_without_command=True)
+
+class _Runs(Group):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Takes the word list too, which those type who know other programs."""
+        return super().parse_args(ctx, args[1:] if args[:1] == ["list"] else args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in self.commands and in_home(args[0]).is_dir():
+            raise UsageError(
+                f"{args[0]} is a folder, not a command", f"babycli runs --logs {shlex.quote(args[0])}  lists its runs"
+            )
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(cls=_Runs, invoke_without_command=True)
 LogsOption = Annotated[Path, typer.Option("--logs", metavar="DIR", help="The folder of the runs.")]
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="Its folder, or enough of its name.", show_default=False)
@@ -48,9 +62,12 @@ def runs(context: typer.Context, logs: LogsOption = Path("logs"), as_json: JsonO
     babycli runs --logs path/to/logs --json
     """
     context.obj = in_home(logs)
-    if context.invoked_subcommand is not None:
-        return
-    listed = list_runs(in_home(logs))
+    if context.invoked_subcommand is None:
+        _list(in_home(logs), as_json)
+
+
+def _list(logs: Path, as_json: bool) -> None:
+    listed = list_runs(logs)
     if as_json:
         print_json([_document(run) for run in listed])
         return

@@ -52,6 +52,14 @@ def test_runs_are_listed_with_numbers_and_how_far_they_are(logs: Path, babycli: 
     assert listed[1]["main"]["vtwt"].keys() == {"acc"}
 
 
+def test_the_word_list_is_taken_and_a_folder_is_told_how_it_is_given(logs: Path, babycli: Babycli) -> None:
+    assert babycli("runs", "list", "--logs", logs).out == babycli("runs", "--logs", logs).out != ""
+    ran = babycli("runs", logs)
+    assert ran.code == 2
+    assert f"{logs} is a folder, not a command\n  mend: babycli runs --logs {logs}  lists its runs" in ran.err
+    assert babycli("runs", "no-such-word").code == 2
+
+
 @pytest.mark.parametrize("name", [f"logs/control_random/{FIRST}", FIRST, "20260101"])
 def test_enough_of_a_name_means_a_run(name: str, logs: Path, babycli: Babycli) -> None:
     shown = json.loads(babycli("runs", "show", name, "--json").out)
