@@ -26,7 +26,7 @@ from babycli.report.html_images import IMAGES_WARNING, Images
 from babycli.report.item_sheets import CHOSE, RIGHT, ItemList
 from babycli.report.runs import Unread
 from babycli.report.tables import Table, metrics_of
-from babycli.tasks.about import About, in_order, with_siblings
+from babycli.tasks.about import About, in_order
 from babycli.wording import all_of, printable
 
 __all__ = ["IMAGES_WARNING", "Images", "page"]
@@ -160,9 +160,7 @@ def _items_told(lists: Sequence[ItemList]) -> str:
     """Says which items are listed, and how to read them."""
     which = "Trials with what a model gave" if any(i.with_right for i in lists) else "Trials that a model got wrong"
     if any(listed.only for listed in lists):
-        which = (
-            f"Trials that one model got right and the other did not{_of_scores(with_siblings(i.task for i in lists))}"
-        )
+        which = f"Trials that one model got right and the other did not{_of_scores(in_order(i.task for i in lists))}"
     has_scores = any(r.candidates for listed in lists for item in listed.items for r in item.rounds)
     how = f" Of candidates, {RIGHT} is the right one, and {CHOSE} stands before the score of what a model chose."
     return f"{which}.{how if has_scores else ''}"

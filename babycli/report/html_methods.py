@@ -20,7 +20,7 @@ from babycli.report.provisos import broken_reply_notes, mixed_software, own_prom
 from babycli.report.rows import Column
 from babycli.report.runs import Run
 from babycli.report.tables import Table, scores_of
-from babycli.tasks.about import About, about, in_order, metric_of, with_siblings
+from babycli.tasks.about import About, about, in_order, metric_of
 from babycli.tasks.base import Benchmark
 from babycli.wording import AnswerWay, all_of, any_of
 
@@ -238,7 +238,7 @@ def _cluster_of(task: About) -> str:
 
 def _tests(comparisons: Sequence[Comparison]) -> list[str]:
     tests = {comparison.paired.test for comparison in comparisons}
-    for_others = all_of([*scores_of(with_siblings(comparison.task for comparison in comparisons)), "ties"])
+    for_others = all_of([*scores_of(in_order(comparison.task for comparison in comparisons)), "ties"])
     known = {
         MCNEMAR: "the exact test of McNemar (1947) for choices",
         BOOTSTRAP: f"a paired bootstrap (Davison & Hinkley 1997; seed {SEED}) for {for_others}",

@@ -17,7 +17,7 @@ from babycli.report.measure import Cell
 from babycli.report.overall import RANKED, Overall, overalls
 from babycli.report.rows import Column, TableRow, make_rows
 from babycli.report.runs import Run
-from babycli.tasks.about import About, about, in_order, metric_of, with_siblings
+from babycli.tasks.about import About, about, in_order, metric_of
 from babycli.wording import AnswerWay
 
 
@@ -142,8 +142,8 @@ class Table:
 
     @property
     def explained(self) -> list[About]:
-        """The tasks that its notes explain: its own, and the others of their benchmarks."""
-        return with_siblings(self.tasks)
+        """The tasks that its notes explain, in the order of the table."""
+        return in_order(self.tasks)
 
     def units(self, column: Column) -> list[int]:
         return sorted({row.cells[column].n_units for row in self.rows if column in row.cells})

@@ -160,14 +160,6 @@ def in_order(tasks: Iterable[str]) -> list[About]:
     return sorted((about(task) for task in set(tasks)), key=lambda task: (task.order, task.name))
 
 
-def with_siblings(tasks: Iterable[str]) -> list[About]:
-    """Gives the facts about these tasks and all others of their benchmarks, which the notes of a table explain."""
-    named = in_order(tasks)
-    benchmarks = {task.benchmark.name for task in named if task.benchmark is not None}
-    siblings = {task.name for task in known() if task.benchmark is not None and task.benchmark.name in benchmarks}
-    return in_order({task.name for task in named} | siblings)
-
-
 def offered_groupings() -> list[str]:
     """Gives the names of all kinds of groups by which scores can be broken down."""
     return list(dict.fromkeys(kind.name for task in known() for kind in task.groupings if kind.is_offered))
