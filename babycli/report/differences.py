@@ -11,6 +11,7 @@ from babycli.data.datasets import data_set_named
 from babycli.report import item_sheets, values
 from babycli.report.compare import MCNEMAR, Comparison
 from babycli.report.grid import Grid, Line
+from babycli.report.notes import coverage_notes
 from babycli.report.provisos import provisos
 from babycli.report.sheet import Sheet
 from babycli.report.tables import UNANSWERED, heading
@@ -63,6 +64,7 @@ def as_grid(comparisons: Sequence[Comparison]) -> Grid:
     notes += _unanswered(comparisons)
     runs = [run for c in comparisons for row in (c.first, c.second) for run in row.runs]
     notes += dict.fromkeys(note for run in runs if (note := data_set_named(run.data).note))
+    notes += coverage_notes(runs)
     notes += provisos(runs)
     title = f"{pairs[0][0]} − {pairs[0][1]}" if len(pairs) == 1 else "differences"
     return Grid("task", heads, tuple(sections), tuple(notes), title)

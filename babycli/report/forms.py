@@ -174,9 +174,11 @@ def _as_json(sheet: Sheet, terminal: Terminal) -> str:
 
 
 def _as_latex(sheet: Sheet, terminal: Terminal) -> str:
+    from babycli import __version__
     from babycli.report import grid
 
-    return sheet.latex() if sheet.latex else "\n".join(grid.as_latex(each) for each in sheet.grids)
+    made_by = f"babycli {__version__}"
+    return sheet.latex() if sheet.latex else "\n".join(grid.as_latex(each, made_by) for each in sheet.grids)
 
 
 def _as_page(everything: Everything, say: Say) -> str:

@@ -196,8 +196,11 @@ def _markdown(text: str) -> str:
     return re.sub(_MARKDOWN, r"\\\g<0>", text.strip())
 
 
-def as_latex(grid: Grid) -> str:
-    """Writes a table environment with the notes as its caption; needs booktabs, graphicx and longtable."""
+def as_latex(grid: Grid, made_by: str) -> str:
+    """Writes a table environment with the notes as its caption, and what made it; its label is made of its title.
+
+    Needs booktabs, graphicx and longtable.
+    """
     kinds = "".join("p{0.5\\linewidth}" if i in grid.left else "r" for i in range(len(grid.heads)))
     heads = [latex_text(f"{over} {under}".strip()) for over, under in grid.heads]
     bodies = []
@@ -205,10 +208,11 @@ def as_latex(grid: Grid) -> str:
         bodies.append([" & ".join(latex_text(t) for t in (line.label, *line.cells)) + r" \\" for line in section])
     body = [line for i, lines in enumerate(bodies) for line in ([r"\midrule"] if i else []) + lines]
     told = [f"{grid.title}." if grid.title else "", *grid.lead, *grid.notes]
-    caption = grid.caption or " ".join(told).strip()
+    caption = f"{grid.caption or ' '.join(told).strip()} {made_by}."
+    label = f"tab:{named}" if (named := re.sub(r"[^A-Za-z0-9]+", "-", grid.title).strip("-").lower()) else ""
     head = " & ".join([latex_text(grid.first), *heads]) + r" \\"
     needs = r"% Needs \usepackage{booktabs,graphicx,longtable}"
-    return "\n".join([needs, *latex_table(latex_text(caption), "", f"l{kinds}", [head], body), ""])
+    return "\n".join([needs, *latex_table(latex_text(caption), label, f"l{kinds}", [head], body), ""])
 
 
 def latex_table(caption: str, label: str, columns: str, heads: Sequence[str], body: Sequence[str]) -> list[str]:

@@ -120,6 +120,9 @@ def test_a_limit_says_what_it_covers(linked: Path, babycli: Babycli) -> None:
     assert n["n_groups"] < n["n_groups_in_file"]
     assert f"labeled_s: {covered}" in ran.err
     assert f"(limit 5) covers: Labeled-S {covered}" in told(ran.out)
+    assert babycli("eval", "--model", "control:constant", "--tasks", "labeled_s", "--limit", 5).code == 0
+    compared = babycli("report", "logs", "--compare", "control:random", "control:constant")
+    assert f"(limit 5) covers: Labeled-S {covered}" in told(compared.out)
     page = babycli("report", "logs", "--format", "html").out
     assert f"Runs marked (limit 5) cover of the tasks: Labeled-S {covered}" in page.split('id="methods-text"')[1]
 

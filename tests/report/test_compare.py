@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from babycli import __version__
 from babycli.logs.identity import PROMPT_OPTION
 from babycli.logs.run_name import NAME
 from tests.conftest import Babycli
@@ -242,6 +243,15 @@ def test_a_name_means_the_run_without_a_prompt_or_a_name_where_all_have_a_limit(
     ran = babycli("report", tmp_path, "--compare", "a", "b")
     assert (ran.code, "a (limit 20) − b (limit 20)" in ran.out) == (0, True), ran.err
     assert "asked (limit 20) − a (limit 20)" in babycli("report", tmp_path, "--compare", "asked", "a").out
+
+
+def test_a_comparison_in_latex_has_a_label_and_names_the_version(tmp_path: Path, babycli: Babycli) -> None:
+    for i, name in enumerate("ab"):
+        write_run(tmp_path, name, drawn(i, {"vtwt": 0.6}, {"vtwt": 20}), config={"limit": 20})
+    out = babycli("report", tmp_path, "--compare", "a", "b", "--format", "latex").out
+    caption = next(line for line in out.splitlines() if line.startswith(r"\caption"))
+    assert caption.endswith(r"\label{tab:a-limit-20-b-limit-20}")
+    assert f"babycli {__version__}." in caption
 
 
 def test_a_comparison_on_the_demo_s_data_says_so(tmp_path: Path, babycli: Babycli) -> None:
