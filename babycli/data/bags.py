@@ -11,7 +11,7 @@ import codecs
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,9 @@ from babycli.wording import all_of, shortened
 
 PAYLOAD = "data"  # the folder that the manifests of a bag, all together, list whole
 _MANIFEST_NAME = re.compile(r"(?P<tag>tag)?manifest-(?P<algorithm>[A-Za-z0-9_-]+)\.txt")
-_VERSION = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?", re.ASCII)
+_VERSION, _ENCODING = "BagIt-Version", "Tag-File-Character-Encoding"  # of bagit.txt, in just these letters
+_MEND = f"get the bag again, or mend it: a bagit.txt has the lines  {_VERSION}: 1.0  and  {_ENCODING}: UTF-8"
+_VERSION_NUMBER = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?", re.ASCII)
 _FIRST_VERSION, _WITH_BAG_INFO, _BEYOND = (0, 93), (0, 96), (2,)
 _OXUM = re.compile(r"(\d{1,20})\.(\d{1,20})", re.ASCII)
 _ENCODINGS = re.compile(  # those of text; Python has others, which unpack or compute
@@ -63,7 +65,7 @@ class Bag:
                     f"{origin} is not {self.encoding}, the encoding that bagit.txt beside it says: {error}",
                     "put the encoding in bagit.txt right, or get the bag again",
                 ) from error
-        return text.removeprefix(BOM).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        return _lines(text.removeprefix(BOM))
 
     def name(self, written: str) -> str:
         """Reads a name of a tag file: as bagit.py does, without what says nothing in a path and spaces at its end.
@@ -131,7 +133,7 @@ class Bag:
 def find_bag(manifest: Path) -> Bag | None:
     """Finds the bag that a manifest belongs to, by its name and bagit.txt beside it; None for any other list.
 
-    Raises DataError for a bagit.txt that cannot be read, and for an algorithm, encoding or version that is not known.
+    Raises DataError for a bagit.txt that bagit.py refuses, and for an algorithm, encoding or version that is not known.
     """
     match = _MANIFEST_NAME.fullmatch(manifest.name)
     path = manifest.parent / "bagit.txt"
@@ -148,9 +150,10 @@ def find_bag(manifest: Path) -> Bag | None:
     except OSError as error:
         raise_limit(error)
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    lines = content.decode("utf-8", "replace").removeprefix(BOM).splitlines()
-    tags = {name.casefold(): value for name, value in _tags(lines, path)}
-    stated = tags.get("tag-file-character-encoding", "UTF-8")
+    if content.startswith(codecs.BOM_UTF8):
+        raise DataError(f"{path} begins with a byte-order mark, which no bag may have there", _MEND)
+    said = list(_tags(_lines(content.decode("utf-8", "replace")), path))
+    stated = _only(_ENCODING, said, path)
     try:
         encoding = codecs.lookup(stated).name
     except (LookupError, ValueError):
@@ -161,19 +164,28 @@ def find_bag(manifest: Path) -> Bag | None:
             "convert the manifest to UTF-8 with iconv, and name UTF-8 in bagit.txt",
         )
     encoding = "utf-8" if encoding == "utf-8-sig" else encoding
-    version = _version(tags.get("bagit-version"), path)
+    version = _version(_only(_VERSION, said, path), path)
     return Bag(manifest.parent, algorithm, encoding, match["tag"] is not None, version)
 
 
-def _version(said: str | None, path: Path) -> tuple[int, ...]:
-    mend = "get the bag again, or put the version that it was made for there"
-    if said is None:
-        raise DataError(f"{path} says no BagIt-Version", mend)
-    match = _VERSION.fullmatch(said)
+def _only(name: str, tags: Sequence[tuple[str, str]], path: Path) -> str:
+    """Gives the value of a tag that a bagit.txt must have, once, spelled so. Raises DataError."""
+    values = [value for of, value in tags if of == name]
+    if len(values) != 1:
+        raise DataError(f"{path} says {f'{len(values)} times' if values else 'no'} {name}", _MEND)
+    return values[0]
+
+
+def _version(said: str, path: Path) -> tuple[int, ...]:
+    match = _VERSION_NUMBER.fullmatch(said)
     version = tuple(int(part) for part in match.groups() if part is not None) if match else ()
     if not _FIRST_VERSION <= version < _BEYOND:
-        raise DataError(f"{path}: BagIt-Version {shortened(said, 60)!r}: 0.93 to 1.0 are read", mend)
+        raise DataError(f"{path}: {_VERSION} {shortened(said, 60)!r}: 0.93 to 1.0 are read", _MEND)
     return version
+
+
+def _lines(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def _tags(lines: Iterable[str], path: Path) -> Iterator[tuple[str, str]]:

@@ -237,7 +237,7 @@ def test_a_list_that_is_read_in_another_way_is_another(babycli: Babycli, old: De
     first.rename("data/a%25")
     Path("plain").write_text(Path("plain").read_text().replace(first.name, "a%25"))
     assert verified(babycli, "data", "--manifest", "plain")[::2] == (0, [])
-    Path("bagit.txt").write_text("BagIt-Version: 1.0\n")
+    Path("bagit.txt").write_text("BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
     Path("plain").rename("manifest-sha256.txt")
     kinds = verified(babycli, "data", "--manifest", "manifest-sha256.txt")[2]
     assert sorted(kinds) == ["Missing", "Unexpected"]

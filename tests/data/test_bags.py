@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+import bagit
 import pytest
 
 from tests.conftest import Babycli, Ran
@@ -13,6 +14,7 @@ from tests.conftest import Babycli, Ran
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
 BAG = Path("bag")
+VERSION, ENCODING = "BagIt-Version: 1.0\n", "Tag-File-Character-Encoding: UTF-8\n"
 PAYLOAD = {"data/a.jpg": b"one", "data/sub/é.jpg": b"two"}
 
 
@@ -187,18 +189,40 @@ def test_versions_of_bagit_py_are_read(babycli: Babycli, version: str) -> None:
 )
 def test_a_version_that_is_not_known_is_named(babycli: Babycli, version: str) -> None:
     make_bag()
-    Path(BAG, "bagit.txt").write_text(f"BagIt-Version: {version}\n", encoding="utf-8")
+    Path(BAG, "bagit.txt").write_text(f"BagIt-Version: {version}\n{ENCODING}", encoding="utf-8")
     for manifest in ("manifest-sha256.txt", "tagmanifest-sha256.txt"):
         ran = verify(babycli, manifest)
         assert (ran.code, ran.out, f"bag/bagit.txt: BagIt-Version '{version[:20]}" in ran.err) == (3, "", True)
         assert len(ran.err) < 300
 
 
-def test_a_bagit_txt_without_a_version_is_named(babycli: Babycli) -> None:
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (ENCODING, "says no BagIt-Version"),
+        (VERSION, "says no Tag-File-Character-Encoding"),
+        ("bagit-version: 1.0\n" + ENCODING, "says no BagIt-Version"),
+        (VERSION + VERSION + ENCODING, "says 2 times BagIt-Version"),
+        (VERSION + ENCODING + "Tag-File-Character-Encoding: UTF-16\n", "says 2 times Tag-File-Character-Encoding"),
+        ("\ufeff" + VERSION + ENCODING, "begins with a byte-order mark"),
+    ],
+)
+def test_a_bagit_txt_that_bagit_py_refuses_is_refused(babycli: Babycli, said: str, told: str) -> None:
     make_bag()
-    Path(BAG, "bagit.txt").write_text("Tag-File-Character-Encoding: UTF-8\n")
+    Path(BAG, "tagmanifest-sha256.txt").unlink()
+    assert is_valid_for_bagit_py()
+    Path(BAG, "bagit.txt").write_text(said, encoding="utf-8")
+    assert not is_valid_for_bagit_py()
     ran = verify(babycli)
-    assert (ran.code, "bag/bagit.txt says no BagIt-Version" in ran.err) == (3, True)
+    assert (ran.code, ran.out, f"bag/bagit.txt {told}" in ran.err) == (3, "", True)
+    assert "a bagit.txt has the lines  BagIt-Version: 1.0  and  Tag-File-Character-Encoding: UTF-8" in ran.err
+
+
+def is_valid_for_bagit_py() -> bool:
+    try:
+        return bool(bagit.Bag(str(BAG)).is_valid())
+    except (bagit.BagError, TypeError, AttributeError):  # the last two are how it takes a tag that is there twice
+        return False
 
 
 def say(info: str | bytes, name: str = "bag-info.txt") -> None:

@@ -155,7 +155,7 @@ def test_a_list_of_another_program_is_named(line: str, what: str) -> None:
 )
 def test_a_line_that_is_malformed_in_a_bag_is_named(line: str) -> None:
     Path("bag").mkdir()
-    Path("bag/bagit.txt").write_text("BagIt-Version: 0.97\n")
+    Path("bag/bagit.txt").write_text("BagIt-Version: 0.97\nTag-File-Character-Encoding: UTF-8\n")
     with pytest.raises(DataError, match="line 2"):
         read(f"{'0' * 32}  data/y\n{line}\n".encode(), "bag/manifest-md5.txt")
 
@@ -352,7 +352,7 @@ def test_a_bag_s_own_files_are_not_too_many_but_others_in_its_data_are(babycli: 
     bag = Path("bag")
     bag.mkdir()
     source.rename(bag / "data")
-    (bag / "bagit.txt").write_text("BagIt-Version: 1.0\n")
+    (bag / "bagit.txt").write_text("BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
     (bag / "bag-info.txt").write_text("Contact-Name: nobody\n")
     lines = [f"{hashlib.md5(c).hexdigest()}  data/{n}\n".replace("%", "%25") for n, c in FILES.items() if "\n" not in n]
     lines.append(f"{hashlib.md5(FILES['line' + chr(10) + 'end.jpg']).hexdigest()}  data/line%0Aend.jpg\n")

@@ -136,7 +136,7 @@ def test_in_the_place_of_a_bag_s_own_files(babycli: Babycli, kind: str) -> None:
     Path("bag/data/a").touch()
     Path("bag/manifest-md5.txt").write_text("d41d8cd98f00b204e9800998ecf8427e  data/a\n")
     words = ("data", "verify", "bag", "--manifest", "bag/manifest-md5.txt")
-    for name, content in (("bagit.txt", "BagIt-Version: 1.0\n"), ("fetch.txt", "")):
+    for name, content in (("bagit.txt", "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"), ("fetch.txt", "")):
         put(kind, Path("bag", name))
         ran = babycli(*words)
         assert (ran.code, f"cannot read bag/{name}" in ran.err) == (3, True)
