@@ -29,7 +29,7 @@ def write(rows: Sequence[TableRow], every: Sequence[TableRow], say: Say) -> str:
 
     row = trusted_row(rows, "hf", say)
     results = [_result(score) for score in scores_of(row)]
-    data = ModelCardData(model_name=printable(model_id(row)), eval_results=results)
+    data = ModelCardData(model_name=printable(row.runs[0].name or model_id(row)), eval_results=results)
     say("note: this is the head of a README.md; if there is one, add  model-index  to its head")
     return f"---\n{data.to_yaml()}\n---\n"
 

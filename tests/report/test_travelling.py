@@ -10,6 +10,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard, parse_eval_result_entries
 
+from babycli.logs.run_name import NAME
 from tests.conftest import Babycli
 from tests.report.logs import drawn, write_run
 
@@ -24,6 +25,13 @@ def logged(path: Path) -> dict[str, dict[str, float]]:
         task: {key.removesuffix(",none"): value for key, value in of_task.items() if key != "alias"}
         for task, of_task in results.items()
     }
+
+
+def test_a_model_card_has_the_name_of_the_run(tmp_path: Path, babycli: Babycli) -> None:
+    path = write_run(tmp_path, "lab/m", drawn(1, {"vtwt": 0.6}))
+    (path.parent / "run.json").write_text(json.dumps({NAME: "BabyLLaVA, ours"}))
+    assert babycli("report", tmp_path, "--format", "hf", "--output", tmp_path / "README.md").code == 0
+    assert ModelCard.load(tmp_path / "README.md").data.model_name == "BabyLLaVA, ours"
 
 
 def test_a_model_card_holds_every_number(tmp_path: Path, babycli: Babycli) -> None:
