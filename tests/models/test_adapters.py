@@ -345,12 +345,19 @@ def test_a_head_that_the_adapter_parts_from_the_embeddings(kind: str, tmp_path: 
 def test_what_was_trained_beside_an_adapter_is_not_passed_over(
     held: dict[Any, Any], evaluate: Evaluate, tmp_path: Path
 ) -> None:
-    """A file without one weight by its name; one that is empty says that nothing was."""
+    """What has no weight's name or form; a file that is empty says that nothing was trained."""
     base = tied_bases(tmp_path)["babyllava"]
     adapter = adapt(base, tmp_path / "adapter", ATTENTION, transposed=True)
     file = adapter / "non_lora_trainables.bin"
     torch.save(held, file)
     assert_explained(evaluate("--model", adapter), 5, f"{file} holds no weights by name")
+    norm = load_file(base / "model.safetensors")["transformer.ln_f.weight"]
+    torch.save({"transformer.ln_f.weight": norm, **held}, file)  # beside a weight
+    assert_explained(
+        evaluate("--model", adapter), 5, f"{file} holds weights by name, and {next(iter(held))!r} in another"
+    )
+    torch.save({"transformer.ln_f.weight": norm, "epoch": 3, "optimizer": {"state": [torch.ones(2)]}}, file)
+    assert evaluate("--model", adapter).code == 0
     torch.save({}, file)
     assert evaluate("--model", adapter).code == 0
     file.unlink()

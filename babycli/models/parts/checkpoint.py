@@ -32,6 +32,7 @@ from babycli.wording import all_of, first_line, listed, one_line, shortened
 # Keys under which training programs keep the weights, one level down.
 _LEVELS = ("teacher", "state_dict", "model_state_dict", "model", "module")
 _MOST_LEVELS = 8  # a pickle may hold itself
+_OF_TRAINING = re.compile("optim|sched|scaler|rng|random|callback|loop|queue|center", re.IGNORECASE)  # no weights
 # What wrappers of a training put in front of every name: DataParallel and DeepSpeed, torch.compile, FSDP, PEFT.
 _WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "base_model.model.")
 _UNMERGED = re.compile(r"\.(lora_[A-Za-z]\w*|base_layer|modules_to_save|original_module)\.")  # PEFT's names
@@ -264,8 +265,30 @@ def _read_pickle(file: Path, device: str = "cpu") -> _Pickled:
         deeper = [repr(key) for key, value in loaded.items() if isinstance(value, dict)]
         where = f"; they may be under the key {listed(deeper)}" if deeper else ""
         raise ModelError(f"{file} holds no weights by name{where}", SAVE_PLAIN)
+    for key, value in loaded.items():
+        if key not in weights and _is_of_model(str(key), value):
+            raise ModelError(
+                f"{file} holds weights by name, and {shortened(repr(key), 80)} in another form", SAVE_PLAIN
+            )
     check_plain(weights, file, device)
     return _Pickled(weights, ".".join(levels))
+
+
+def _is_of_model(key: str, value: object) -> bool:
+    """Tells of what is no weight by its name whether it may be a part of the model: it is called so, or has tensors."""
+    if _OF_TRAINING.search(key):
+        return False
+    if key.endswith((".weight", ".bias")):
+        return True
+    waiting, seen = [value], set()
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, Tensor):
+            return True
+        if isinstance(found, dict | list | tuple | set) and id(found) not in seen:  # one may lie in itself
+            seen.add(id(found))
+            waiting += found.values() if isinstance(found, dict) else found
+    return False
 
 
 def check_plain(weights: Mapping[str, Tensor], file: Path, device: str) -> None:
