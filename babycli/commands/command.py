@@ -19,6 +19,7 @@ class Command(typer.core.TyperCommand):
         if not ctx.resilient_parsing:  # else a line that is being typed
             from babycli.commands import foreign_options, typed_words  # which a list of commands need not wait for
 
+            typed_words.check_paths(self, args)
             args = foreign_options.without_them(self, args)
             args = typed_words.in_single_words(self, ctx.command_path, args)
         return super().parse_args(ctx, args)

@@ -15,6 +15,7 @@ import typer
 
 from babycli.commands.command import Command, Group
 from babycli.commands.options import JsonOption, print_json, say, tell
+from babycli.commands.typed_words import check_paths
 from babycli.errors import DataError, ExitCode, ResumeError, UsageError
 from babycli.files import in_home
 from babycli.logs.removal import check_removable, remove_run
@@ -31,6 +32,8 @@ from babycli.wording import did_you_mean, printable
 class _Runs(Group):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Takes the word list too, which those type who know other programs."""
+        if not ctx.resilient_parsing:
+            check_paths(self, args)
         return super().parse_args(ctx, args[1:] if args[:1] == ["list"] else args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

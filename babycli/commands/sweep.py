@@ -27,6 +27,7 @@ from typing import Any
 import typer
 import typer.core
 
+from babycli.commands.typed_words import PLACES
 from babycli.errors import DataError, UsageError
 from babycli.files import in_home, read_file, write_atomically
 from babycli.models import BUNDLED, all_families, is_path
@@ -36,7 +37,6 @@ _NO_CONTROL = "none"
 _LISTS = {"models": "model", "controls": "control"}  # a run for each
 _RUNS = "runs"
 _NOT_IN_FILES = frozenset({"config", "save", "dry_run", "estimate", "as_json", "trust_remote_code", "help"})
-_PLACES = ("DIR", "FILE")  # what help calls an option whose value is a path
 _JOINED = ("tasks", "answers", "set")  # options that take several words as one, with commas
 Value = str | int | float | bool | list[Any] | dict[str, Any]
 Options = dict[str, Value]  # by the name of the option, without its dashes
@@ -210,7 +210,7 @@ def _on_paths(name: str, value: Value, known: _Known, change: Any) -> Value:
         return {key: _on_paths("model-args", of, known, change) for key, of in value.items()}
     if not isinstance(value, str) or option is None:
         return value
-    if option.metavar in _PLACES:
+    if option.metavar in PLACES:
         return str(change(value))
     if option.opts[0] in ("--model", "--tasks", "--model-args"):
         words = value.split(",") if option.opts[0] != "--model" else [value]

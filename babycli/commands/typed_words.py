@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from babycli.commands.options import say
@@ -16,6 +17,7 @@ from babycli.files import in_home
 from babycli.wording import listed, natural_order
 
 _TASKS, _MODEL, _COMPARED, _WATCH = "--tasks", "--model", "--compare", "--watch"
+PLACES = ("DIR", "FILE", "LOGS", "SOURCE", "SAYCAM", "ZIP", "DEST")  # what help calls a value that is a path
 _JOINED = (_TASKS, "--set", "--answers", "--metrics")  # given again, they are one list
 
 
@@ -58,6 +60,25 @@ def in_single_words(command: Any, called: str, words: Sequence[str]) -> list[str
             same[0].values.extend(other.values)
             pieces.remove(other)
     return [word for piece in pieces for word in piece.as_typed()]
+
+
+def check_paths(command: Any, words: Sequence[str]) -> None:
+    """Refuses an empty word for a path: a shell gives it for a variable that is not set, and it is the current folder.
+
+    Raises UsageError.
+    """
+    options = {name: param for param in command.params for name in (*param.opts, *param.secondary_opts)}
+    arguments = [param for param in command.params if param.param_type_name == "argument"]
+    for before, word in pairwise(["", *words]):
+        name, value = split_option(word) if word.startswith("-") else ("", None)
+        asked = options.get(name) if value == "" else None
+        if word == "":
+            asked = options.get(before) or next(iter(arguments), None)
+        if asked is not None and asked.metavar in PLACES:
+            raise UsageError(
+                f"the path for {asked.metavar if asked in arguments else asked.opts[0]} is empty",
+                "give one; a variable of the shell may not be set",
+            )
 
 
 def _pieces(command: Any, called: str, words: Sequence[str]) -> list[_Piece]:
@@ -128,7 +149,7 @@ def _names_tasks(word: str) -> bool:
 
 
 def _out_of_place(word: str, last: _Piece, options: Mapping[str, Any], called: str) -> UsageError:
-    nowhere = f"{word!r} stands behind no option"
+    nowhere = f"{word!r} belongs to no option"
     if _TASKS in options and _names_tasks(word):
         return UsageError(nowhere, f"tasks are given as  --tasks {word}")
     if _MODEL in options and (in_home(word).exists() or _no_model(word) is None):

@@ -102,12 +102,12 @@ def test_an_order_that_a_user_has_chosen_stays(runs: None, babycli: Babycli) -> 
     ("words", "message", "mend"),
     [
         (["-m", "runs/checkpoint-9", "runs/chekpoint-10"], "no such folder", "Did you mean 'runs/checkpoint-10'"),
-        (["-m", "runs/checkpoint-9", "some/name"], "'some/name' stands behind no option", "--model some/name"),
-        (["-m", "runs/checkpoint-9", "vtwt"], "'vtwt' stands behind no option", "--tasks vtwt"),
-        (["runs/checkpoint-9"], "'runs/checkpoint-9' stands behind no option", "--model runs/checkpoint-9"),
-        (["-t", "vtwt", "runs/checkpoint-9"], "stands behind no option", "--model runs/checkpoint-9"),
-        (["babyllava-tiny"], "'babyllava-tiny' stands behind no option", "--model babyllava-tiny"),
-        (["-l", "3", "lab/baby"], "'lab/baby' stands behind no option", "--model lab/baby"),
+        (["-m", "runs/checkpoint-9", "some/name"], "'some/name' belongs to no option", "--model some/name"),
+        (["-m", "runs/checkpoint-9", "vtwt"], "'vtwt' belongs to no option", "--tasks vtwt"),
+        (["runs/checkpoint-9"], "'runs/checkpoint-9' belongs to no option", "--model runs/checkpoint-9"),
+        (["-t", "vtwt", "runs/checkpoint-9"], "belongs to no option", "--model runs/checkpoint-9"),
+        (["babyllava-tiny"], "'babyllava-tiny' belongs to no option", "--model babyllava-tiny"),
+        (["-l", "3", "lab/baby"], "'lab/baby' belongs to no option", "--model lab/baby"),
         (["-t", "vtwt", "vtwd"], "unknown task 'vtwd'", "Did you mean 'vtwt'"),
         (["--prompt", "Look", "at", "this"], "'at' is neither an option", "in quotes:  --prompt 'Look at ...'"),
         (["-l", "3", "5"], "'5' is neither an option nor the value of one", "mend: babycli eval --help"),
@@ -156,3 +156,30 @@ def test_a_sweep_file_has_each_model_and_task(runs: None, babycli: Babycli) -> N
         'models = ["runs/checkpoint-9", "runs/checkpoint-10"]',
         'tasks = "vtwt,labeled_s"',
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["report", ""], "LOGS"),
+        (["report", "logs", "-o", ""], "--output"),
+        (["data", "status", "--data="], "--data"),
+        (["data", "link", ""], "SAYCAM"),
+        (["data", "manifest", "images", "-o", ""], "--output"),
+        (["data", "subset", ""], "DEST"),
+        (["runs", "--logs", ""], "--logs"),
+        (["runs", "delete", "x", "--logs", ""], "--logs"),
+        (["eval", "--model", "control:random", "--tasks", "vtwt", "--output-path", ""], "--output-path"),
+        (["eval", "--model", "control:random", "--tasks", "vtwt", "--cache", ""], "--cache"),
+    ],
+    ids=lambda words: " ".join(words) if isinstance(words, list) else words,
+)
+def test_an_empty_path_is_not_the_current_folder(
+    words: list[str], what: str, babycli: Babycli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell leaves one in the place of a variable that is not set."""
+    monkeypatch.chdir(tmp_path)
+    ran = babycli(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"babycli: the path for {what} is empty\n" in ran.err
+    assert list(tmp_path.iterdir()) == []
