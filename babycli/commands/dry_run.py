@@ -15,13 +15,17 @@ from babycli.evaluation.dry_run import Planned
 def tell_plan(plans: Sequence[Planned]) -> None:
     """Tells each run that would be made, and the time of all."""
     for plan in plans:
-        tell(f"{plan.model} on {plan.data}: {_state(plan)}")
+        control = f", control {plan.control}" if plan.control else ""
+        tell(f"{plan.model} on {plan.data}{control}: {_state(plan)}")
         width = name_width(task.name for task in plan.tasks)
         for task in plan.tasks:
             skipped = f", {task.skipped} left out because images are missing" if task.skipped else ""
             tell(f"  {task.name:<{width}} {task.n_items:>7} {task.unit:<14} {task.n_requests:>7} requests{skipped}")
         later = f", and up to {plan.n_later} in later turns" if plan.n_later else ""
-        tell(f"  {plan.n_requests} distinct requests{later}; {plan.n_images} distinct images, found on disk")
+        n_shared = sum(task.n_requests for task in plan.tasks) - plan.n_requests
+        shared = f" (tasks share {n_shared})" if n_shared else ""
+        told = f"{plan.n_requests} distinct requests{shared}{later}"
+        tell(f"  {told}; {plan.n_images} distinct images, found on disk")
         if plan.n_cached is not None:
             tell(f"  {plan.n_cached} more are in the cache")
         if plan.seconds is not None:
@@ -41,6 +45,7 @@ def _document(plan: Planned) -> dict[str, object]:
     return {
         "model": plan.model,
         "data": plan.data,
+        "control": plan.control,
         "state": "finished" if plan.finished else "unfinished" if plan.unfinished else "new",
         "folder": None if (there := plan.finished or plan.unfinished) is None else str(there),
         "tasks": [

@@ -7,7 +7,6 @@ writes a log.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,7 +41,7 @@ class PlannedTask:
     name: str
     n_items: int
     unit: str  # "trials"
-    n_requests: int  # distinct ones, of the first round
+    n_requests: int  # distinct ones, of the first round; other tasks may send the same
     skipped: int  # items that lack a picture
 
 
@@ -52,6 +51,7 @@ class Planned:
 
     model: str
     data: str
+    control: ControlKind | None
     tasks: tuple[PlannedTask, ...]
     n_requests: int  # distinct ones of all tasks
     n_later: int  # of later turns of conversations, at most
@@ -147,10 +147,11 @@ def _planned(
     cached = _cached(options, identity, info)
     done = known | (cached or frozenset())
     tried = _seconds(plan, rounds, model, spec, inputs, options, done) if model is not None else (None, 0)
-    of_task: Counter[str] = Counter(rounds.tasks.values())
+    of_task = rounds.n_of_tasks
     return Planned(
         model=spec.name,
         data=inputs.data_set,
+        control=options.control,
         tasks=tuple(
             PlannedTask(t.task.name, len(t.items), t.task.unit, of_task[t.task.name], len(t.skipped))
             for t in inputs.tasks

@@ -122,6 +122,12 @@ class Rounds:
         return {self._keys.of(request): game.task.task.name for game in self._playing for request in game.asked}
 
     @property
+    def n_of_tasks(self) -> Counter[str]:
+        """How many distinct requests of this round each task sends; what two tasks send counts for both."""
+        sent = {(game.task.task.name, self._keys.of(request)) for game in self._playing for request in game.asked}
+        return Counter(task for task, _ in sent)
+
+    @property
     def later(self) -> Iterator[tuple[Request, int]]:
         """The requests of conversations with how often the like of them will be sent after this round, at most."""
         playing = {id(game) for game in self._playing}

@@ -38,6 +38,18 @@ def test_a_dry_run_counts_what_the_run_asks_and_writes_nothing(linked: Path, bab
     assert "already evaluated, logs/" in babycli(*WORDS, "--model", small, "--dry-run").out
 
 
+def test_a_dry_run_tells_the_control_and_what_tasks_share(linked: Path, babycli: Babycli, small: Path) -> None:
+    words = ("eval", "--tasks", "vtwt,baby_winoground", "--limit", 6, "--model", small, "--control", "blind")
+    ran = babycli(*words, "--dry-run")
+    assert ran.code == 0, ran.err
+    assert f"{small} on demo, control blind: would be evaluated\n" in ran.out
+    (told,) = json.loads(babycli(*words, "--dry-run", "--json").out)
+    assert (told["control"], [task["requests"] for task in told["tasks"]]) == ("blind", [12, 24])
+    shared = 12 + 24 - told["requests"]
+    assert shared > 0
+    assert f"  {told['requests']} distinct requests (tasks share {shared}); " in ran.out
+
+
 def test_a_dry_run_knows_what_an_unfinished_run_and_the_cache_have(
     linked: Path, babycli: Babycli, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
