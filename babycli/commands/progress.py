@@ -100,7 +100,9 @@ class _Shown:
         unit = f" {self._unit}" if self._unit else ""
         if self._total is None or self._whole is None:
             return f"{self._n}{unit}"
-        share = "" if self._bar is not None else f" ({min(1.0, self._pace.done / max(self._whole, 1e-9)):.0%})"
+        done = min(1.0, self._pace.done / max(self._whole, 1e-9))
+        of_what = "" if self._whole == self._total else " of the work"  # requests take very different times
+        share = "" if self._bar is not None else f" ({done:.0%}{of_what})"
         left = self._pace.left(self._whole)
         return f"{self._n} of {self._total}{unit}{share}" + ("" if left is None else f", {duration(left)} left")
 

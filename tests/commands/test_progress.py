@@ -60,6 +60,14 @@ def test_in_a_file_there_is_a_line_a_minute(clock: Clock, capsys: pytest.Capture
     assert lines[-1] == "evaluating vtwt: 300 of 600 requests (50%), 5 min left"
 
 
+def test_a_share_that_is_not_of_what_is_counted_says_of_what(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar("evaluating", 600, " requests", whole=1200.0) as count:
+        for _ in range(70):
+            clock.now += 1
+            count(1, 4.0)
+    assert "evaluating: 60 of 600 requests (20% of the work)" in capsys.readouterr().err
+
+
 def test_on_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     with progress_bar("evaluating", 10, " requests", whole=20.0) as count:
