@@ -33,9 +33,9 @@ class _Piece:
         if not self.values:
             yield from self.words
         elif self.option in _JOINED:
-            yield from (self.option, ",".join(self.values))
+            yield from (self.option, ",".join(_without_comma(self.values)))
         else:
-            for value in self.values:
+            for value in _without_comma(self.values):
                 yield from (self.option, value)
 
 
@@ -134,12 +134,17 @@ def split_option(word: str) -> tuple[str, str | None]:
 
 def _goes_on(piece: _Piece, word: str, takes_words: bool) -> bool:
     """Tells whether a word is one more of what stands behind an option."""
-    if piece.option == _COMPARED:
+    if piece.option == _COMPARED or (piece.option in _JOINED and piece.values[-1].endswith(",")):
         return True
     is_there = in_home(word).exists()
     if piece.option == _MODEL:
         return is_there
     return piece.option == _TASKS and not is_there and (not takes_words or _names_tasks(word))
+
+
+def _without_comma(values: Sequence[str]) -> list[str]:
+    """Takes off the comma that stands between this word and the next, with a space behind it."""
+    return [value.removesuffix(",") for value in values[:-1]] + [*values[-1:]]
 
 
 def _names_tasks(word: str) -> bool:
