@@ -10,6 +10,7 @@ from typing import Any
 import typer.core
 
 from babycli.commands import help_pages
+from babycli.errors import UsageError
 
 HELP = ("-h", "--help")
 
@@ -32,6 +33,17 @@ class Command(typer.core.TyperCommand):
 
 
 class Group(typer.core.TyperGroup):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        own = {*HELP, *(name for param in self.params for name in (*param.opts, *param.secondary_opts))}
+        if not ctx.resilient_parsing and args and args[0].startswith("-") and args[0].partition("=")[0] not in own:
+            command = next((word for word in args if word in self.list_commands(ctx)), "")
+            if command:
+                raise UsageError(
+                    f"{args[0]} stands before the command {command}",
+                    f"its options stand behind it:  {ctx.command_path} {command} {args[0]} ...",
+                )
+        return super().parse_args(ctx, args)
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         return help_pages.usage_pieces(self)
 

@@ -41,6 +41,8 @@ def planned(babycli: Babycli, *words: str) -> tuple[list[str], list[str]]:
         ["--tasks", " vtwt  labeled_s "],
         ["--tasks", "vtwt", "labeled_s"],
         ["--tasks=vtwt", "labeled_s,vtwt"],
+        ["--tasks", "vtwt,", "labeled_s"],
+        ["--tasks", "vtwt, labeled_s,"],
         ["-t", "vtwt", "--tasks", "labeled_s"],
         ["-tvtwt", "--task", "labeled_s"],
     ],
@@ -124,6 +126,19 @@ def test_a_word_out_of_place_is_refused(
     assert (ran.code, ran.out) == (2, "")
     assert message in ran.err
     assert mend in ran.err
+
+
+def test_an_option_before_its_command_is_told_its_place(babycli: Babycli) -> None:
+    for words, mend in (
+        (["-m", "babyllava-tiny", "eval"], "babycli eval -m ..."),
+        (["data", "--data=x", "status"], "babycli data status --data=x ..."),
+    ):
+        ran = babycli(*words)
+        assert (ran.code, ran.out) == (2, "")
+        assert "stands before the command" in ran.err
+        assert f"mend: its options stand behind it:  {mend}\n" in ran.err
+    assert "No such option: --nothing" in babycli("--nothing").err
+    assert babycli("--version").code == babycli("data", "--help").code == 0
 
 
 def test_a_word_that_another_command_does_not_take(runs: None, babycli: Babycli) -> None:
