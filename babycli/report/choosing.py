@@ -22,7 +22,7 @@ from babycli.report.rows import Column, TableRow
 from babycli.report.runs import Run
 from babycli.report.tables import Table
 from babycli.tasks.about import about, metric_of
-from babycli.wording import did_you_mean, listed, printable
+from babycli.wording import all_of, did_you_mean, listed, printable
 
 MAIN, ALL = "main", "all"  # of the metrics of each task
 _BETWEEN_NAMES = re.compile(r",(?![^(]*\))")  # a label has commas in its brackets
@@ -243,6 +243,8 @@ def _with_name(tables: Sequence[Table], line: str) -> list[Table]:
     if not names:
         found = rows_of(old, rows)
         models = {row.name for row in found if old in row.name}  # `old` is a part of them, and not of their settings
+        if len(models) > 1:
+            raise UsageError(f"--rename {old!r} fits {all_of(sorted(models))}", "write more of the one that is meant")
         names = {row.label: _with_prefix(row, new) for row in rows if row in found or row.name in models}
     return [_called(table, names, new) for table in tables]
 

@@ -185,9 +185,10 @@ def compare(rows: Sequence[TableRow]) -> list[Comparison]:
             one, other = on_common_trials(_run(first, task), _run(second, task), task)
             problem = pairing_problem(task, one, other)
             if problem is not None:
+                is_of_parts = problem in (sampling_problem(one, other), limit_problem(one, other))
                 raise DataError(
                     f"{task}: {first.label} and {second.label} {problem}",
-                    "evaluate both on the same data, with the same --limit or --sample",
+                    f"evaluate both {'with the same --limit or --sample' if is_of_parts else 'on the same data'}",
                 )
             for metric in (m for of, m in shared if of == task and not metric_of(task, m).twin_of):
                 both = row_with(first, one), row_with(second, other)
@@ -252,15 +253,11 @@ def find_rows(names: Sequence[str], rows: Sequence[TableRow]) -> list[TableRow]:
     """Finds the rows that a user means. A name is a label, a model's name or the end of it, or a run's folder.
 
     Of several that a name fits, it is the one that saw all trials in the usual way, else the one that was asked in the
-    usual way and has no name of its own: no trial run stands in the way of the real one. Raises UsageError for a name
-    that fits none or several, or fewer than two rows.
+    usual way and has no name of its own: no trial run stands in the way of the real one. Where these saw other trials,
+    they are the rows that saw the same. Raises UsageError for a name that fits none or several, or fewer than two rows.
     """
     found: list[TableRow] = []
-    for name in names:
-        fitting = rows_of(name, rows)
-        plain = [row for row in fitting if row.is_asked_as_usual and not row.runs[0].name]
-        narrowed = ([row for row in fitting if row.is_usual], plain)
-        fitting = next((rows for rows in narrowed if len(rows) == 1), fitting)
+    for name, fitting in zip(names, _of_same_trials([rows_of(name, rows) for name in names]), strict=True):
         if len(fitting) > 1:
             labels = [row.label for row in fitting]
             raise UsageError(
@@ -271,6 +268,28 @@ def find_rows(names: Sequence[str], rows: Sequence[TableRow]) -> list[TableRow]:
     if len(found) < 2:
         raise UsageError("--compare needs two different models", "write  --compare A B")
     return found
+
+
+def _of_same_trials(fitting: Sequence[Sequence[TableRow]]) -> list[Sequence[TableRow]]:
+    """Leaves of the rows that each name fits one, where there is one to be preferred; see find_rows()."""
+    narrowed = [_preferred(rows) for rows in fitting]
+    if len({_part(row) for rows in narrowed for row in rows}) > 1:
+        for part in dict.fromkeys(_part(row) for rows in fitting for row in rows):
+            alike = [_preferred([row for row in rows if _part(row) == part]) for rows in fitting]
+            if all(len(rows) == 1 for rows in alike):
+                return alike
+    return narrowed
+
+
+def _preferred(rows: Sequence[TableRow]) -> Sequence[TableRow]:
+    plain = [row for row in rows if row.is_asked_as_usual and not row.runs[0].name]
+    return next((few for few in ([row for row in rows if row.is_usual], plain) if len(few) == 1), rows)
+
+
+def _part(row: TableRow) -> tuple[object, ...]:
+    """Tells which part of the trials a row saw."""
+    first = row.runs[0]
+    return first.limit, first.sample, first.offset
 
 
 def rows_of(name: str, rows: Sequence[TableRow]) -> list[TableRow]:
@@ -299,6 +318,7 @@ def _fitting(name: str, rows: Sequence[TableRow]) -> list[TableRow]:
         lambda row: any(_lies_at(run, Path(name)) for run in row.runs),
         lambda row: row.is_model and row.runs[0].model.strip("/") == wanted,
         lambda row: row.is_model and row.runs[0].model.strip("/").endswith("/" + wanted),
+        lambda row: row.is_model and row.name.rsplit("/", 1)[-1].startswith(wanted),
         lambda row: row.is_model and wanted in row.label,
     )
     return next((found for fits in tests if (found := [row for row in rows if fits(row)])), [])

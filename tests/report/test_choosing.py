@@ -144,6 +144,16 @@ def test_a_part_of_the_name_of_a_model_renames_its_controls_too(folders: Path, b
     assert labels(babycli(*words, "lab/alpha (control: blind)=A (control: blind)").out) == one
 
 
+def test_the_beginning_of_a_name_goes_before_its_middle(tmp_path: Path, babycli: Babycli) -> None:
+    for seed, name in enumerate(("lab/babyllava", "lab/llava-tiny", "lab/llama")):
+        write_run(tmp_path, name, drawn(seed, {"vtwt": 0.6}))
+    words = ("report", tmp_path, "--format", "csv")
+    assert labels(babycli(*words, "--models", "llava").out) == ["lab/llava-tiny"]
+    assert labels(babycli(*words, "--rename", "llava=L").out) == ["lab/babyllava", "lab/llama", "L"]
+    ran = babycli(*words, "--rename", "lla=L")
+    assert (ran.code, "--rename 'lla' fits lab/llama and lab/llava-tiny" in ran.err) == (2, True)
+
+
 @pytest.mark.parametrize("words", [("--models", "gamma"), ("--models", "gamm*", "--no-controls")])
 def test_columns_that_no_chosen_row_has_go(words: tuple[str, ...], folders: Path, babycli: Babycli) -> None:
     said = babycli("report", "logs_a", "logs_b", *words, "--notes").out

@@ -230,6 +230,20 @@ def test_a_name_means_the_run_of_all_trials_beside_one_with_a_limit(
     assert "lab/a (bfloat16) − lab/b" in babycli("report", logs, "--compare", "lab/a (bfloat16)", "b").out
 
 
+def test_names_mean_the_runs_that_saw_the_same_trials(tmp_path: Path, babycli: Babycli) -> None:
+    part: dict[str, Any] = {"config": {"limit": 20}}
+    write_run(tmp_path, "lab/a", drawn(1, {"vtwt": 0.6}))
+    write_run(tmp_path, "lab/a", drawn(2, {"vtwt": 0.6}, {"vtwt": 20}), date="20260102_120000", **part)
+    write_run(tmp_path, "lab/a", drawn(3, {"vtwt": 0.6}, {"vtwt": 30}), date="20260103_120000", config={"limit": 30})
+    write_run(tmp_path, "lab/b", drawn(4, {"vtwt": 0.6}, {"vtwt": 20}), **part)
+    for names in (("a", "b"), ("b", "a"), ("lab/a (limit 20)", "b")):
+        ran = babycli("report", tmp_path, "--compare", *names)
+        assert (ran.code, " (limit 20) − lab/" in ran.out) == (0, True), ran.err
+    refused = babycli("report", tmp_path, "--compare", "lab/a", "b", "--notes")
+    assert refused.code == 3
+    assert "mend: evaluate both with the same --limit or --sample\n" in refused.err
+
+
 def test_a_name_means_the_run_without_a_prompt_or_a_name_where_all_have_a_limit(
     tmp_path: Path, babycli: Babycli
 ) -> None:
