@@ -26,6 +26,8 @@ from babycli.report.tables import heading
 from babycli.tasks.about import metric_of
 from babycli.wording import any_of, printable
 
+_NAMED = 10  # runs in a message
+
 
 @dataclass(frozen=True, slots=True)
 class AuditedLogs:
@@ -80,10 +82,17 @@ def raise_if_untrusted(audited: Sequence[RunAudit]) -> None:
             "install the package that has the task; for a task in a file, see  babycli eval --tasks FILE:TASK",
         )
     if faulty:
+        which = [f"\n  {printable(str(of_run.run.path))}: {_kinds(of_run)}" for of_run in faulty[:_NAMED]]
+        which += [f"\n  and {len(faulty) - _NAMED} more"] if len(faulty) > _NAMED else []
         raise UntrustedResultError(
-            f"{len(faulty)} of {len(audited)} runs have numbers that must not be trusted as they are",
+            f"{len(faulty)} of {len(audited)} runs have numbers that must not be trusted as they are:{''.join(which)}",
             _mend(faulty, {finding.kind for finding in findings}),
         )
+
+
+def _kinds(audited: RunAudit) -> str:
+    """Lists what makes its numbers untrustworthy."""
+    return ", ".join(dict.fromkeys(str(finding.kind) for finding in audited.findings if finding.is_grave))
 
 
 def _mend(faulty: Sequence[RunAudit], kinds: AbstractSet[StrEnum]) -> str:
@@ -93,8 +102,12 @@ def _mend(faulty: Sequence[RunAudit], kinds: AbstractSet[StrEnum]) -> str:
     metrics = [metric for of_run in faulty for metric in of_run.metrics]
     if any(metric.fair is not None and _is_alarming(metric) for metric in metrics):
         return "use the fair column, or evaluate again:  babycli eval"
-    if all(kind == Kind.LIMIT for kind in kinds):
-        return "evaluate all trials, without --limit, or say of which ones the numbers are:  babycli eval"
+    of_parts = "evaluate all trials, without --limit, or say of which ones the numbers are:  babycli eval"
+    if kinds <= {Kind.LIMIT}:
+        return of_parts
+    left_out = "get the images that are named:  babycli data verify"
+    if kinds <= {Kind.LIMIT, Kind.SKIPPED}:
+        return f"{left_out} ; {of_parts}" if Kind.LIMIT in kinds else f"{left_out}, and evaluate again:  babycli eval"
     return "get the files that are named, or evaluate again:  babycli eval"
 
 

@@ -142,8 +142,9 @@ def test_an_audit_of_limited_runs_names_the_control_and_sends_nobody_to_an_equal
     ran = babycli("report", tmp_path, "--audit")
     assert ran.code == 7
     assert ran.out.startswith("babyllava-tiny (control: blind) (babycli, 20")
+    (path,) = tmp_path.rglob("*_results.json")
     assert ran.err == (
-        "babycli: 1 of 1 runs have numbers that must not be trusted as they are\n"
+        f"babycli: 1 of 1 runs have numbers that must not be trusted as they are:\n  {path}: a limit in force\n"
         "  mend: evaluate all trials, without --limit, or say of which ones the numbers are:  babycli eval\n"
     )
 
