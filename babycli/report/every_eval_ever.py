@@ -149,6 +149,8 @@ def _uncertainty(score: Score) -> dict[str, Any] | None:
     if cell.interval is not None:
         low, high = cell.interval
         method = f"clustered by {score.about.cluster}" if is_clustered else plain
+        if cell.ci95_of_all is not None:
+            method = "of a sample without replacement (Cochran 1977)"
         known["confidence_interval"] = {
             "lower": low,
             "upper": high,

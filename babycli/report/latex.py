@@ -207,7 +207,7 @@ def _lead(table: Table) -> str:
     told = [f"{names} on {data_set_named(table.data).title}, {scales}"]
     cells = [cell for row in table.rows for cell in row.cells.values()]
     if any(cell.interval is not None for cell in cells):
-        is_clustered = any(cell.ci95_clustered for cell in cells)
+        is_clustered = any(cell.is_by_cluster for cell in cells)
         by = f", cluster-aware by {_clusters(shown)}" if is_clustered else ""
         told.append(f"±: the wider arm of the 95 % interval{by}")
     told.append(f"n: {'; '.join(_units_told(_units(table)))}")

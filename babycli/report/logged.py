@@ -302,12 +302,16 @@ def _own_task(document: Document, task: Task, limit: int | float | None, scoring
 
 def _covers(document: Document, task: Task, n_rows: int | None) -> str:
     """Says what a part of the trials covers, as the identity of a run has it; "" where it does not."""
-    raw = mapping(mapping(_question(document).get("tasks")).get(task.name)).get("coverage")
+    asked = mapping(mapping(_question(document).get("tasks")).get(task.name))
+    raw, skipped = asked.get("coverage"), asked.get("skipped")
     try:
         coverage = None if raw is None else read_as(Coverage, raw)
     except (TypeError, ValueError):
         return ""
-    return "" if coverage is None or n_rows is None else coverage.told(n_rows // task.rows_per_item, task.unit)
+    if coverage is None or n_rows is None:
+        return ""
+    n_left_out = len(skipped) if isinstance(skipped, list) else 0  # a finding of their own
+    return coverage.told(n_rows // task.rows_per_item + n_left_out, task.unit)
 
 
 def read_by_another(document: Document, labels: Labels) -> LoggedRun:

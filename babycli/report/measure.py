@@ -48,6 +48,11 @@ class Cell:
         return self.ci95_clustered or self.ci95
 
     @property
+    def is_by_cluster(self) -> bool:
+        """Tells whether the interval to show is cluster-aware."""
+        return self.ci95_of_all is None and self.ci95_clustered is not None
+
+    @property
     def half_width(self) -> float | None:
         """How far the interval reaches from the value, to the farther side."""
         return None if self.interval is None else farther_side(self.value, self.interval)

@@ -5,7 +5,7 @@ Owns these sentences, for terminals, pages and papers. Never lays out a table.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from babycli.domain import Metric
 from babycli.report import overall, values
@@ -27,7 +27,7 @@ from babycli.report.tables import (
     short_heading,
 )
 from babycli.tasks.about import About, about, in_order, is_of_chosen, metric_of
-from babycli.wording import all_of
+from babycli.wording import all_of, any_of
 
 SAMPLED = (
     "N trials of each task, even over its groups; their 95 % intervals are of the score of all of its trials, drawn "
@@ -84,7 +84,7 @@ def in_short(table: Table) -> str:
     parts = values.with_scales(metrics_of(in_order(table.tasks)), shares="%")
     cells = [cell for row in table.rows for cell in row.cells.values()]
     intervals = [cell for cell in cells if cell.interval is not None]
-    by_cluster = " by cluster" if any(cell.ci95_clustered for cell in intervals) else ""
+    by_cluster = " by cluster" if any(cell.is_by_cluster for cell in intervals) else ""
     parts += [f"± 95 % interval{by_cluster}"] if intervals else []
     if table.overalls:
         lacking = list(dict.fromkeys(task for of_row in table.overalls.values() for o in of_row for task in o.missing))
@@ -135,9 +135,11 @@ def coverage(runs: Sequence[Run]) -> dict[str, str]:
         for task in in_order(task for task, _ in run.cells):
             of_task = run.coverage(task.name)
             if of_task is not None:
-                n = next(cell.n_units + cell.n_skipped for (of, _), cell in run.cells.items() if of == task.name)
+                cell = next(cell for (of, _), cell in run.cells.items() if of == task.name)
                 which = run.sample.told if run.sample else f"limit {run.limit:g}" if run.limit else "a part"
-                told.setdefault(which, {})[f"{task.short} {of_task.told(n, task.unit)}"] = None
+                covered = of_task.told(cell.n_units + cell.n_skipped, task.unit)
+                lacks = f", {cell.n_skipped} of them left out" if cell.n_skipped else ""
+                told.setdefault(which, {})[f"{task.short} {covered}{lacks}"] = None
     return {which: "; ".join(covered) for which, covered in told.items()}
 
 
@@ -250,10 +252,11 @@ def _n_notes(table: Table) -> list[str]:
 def _interval_notes(table: Table) -> list[str]:
     cells = [cell for row in table.rows for cell in row.cells.values() if not cell.ci95_of_all]
     notes = []
-    if any(cell.ci95_clustered for cell in cells):
+    if any(cell.is_by_cluster for cell in cells):
+        but = " (but for samples)" if are_sampled(table.runs) else ""
         notes.append(
-            "± how far the 95 % interval reaches on its wider side; trials are not independent, so by cluster: "
-            f"{_clusters_told(table)}."
+            "± how far the 95 % interval reaches on its wider side; trials are not independent, so by cluster"
+            f"{but}: {_clusters_told(table)}."
         )
     if any(cell.ci95 and not cell.ci95_clustered for cell in cells):
         lead = "± without clusters" if notes else "± how far the 95 % interval reaches on its wider side"
@@ -262,15 +265,16 @@ def _interval_notes(table: Table) -> list[str]:
         if scores := scores_of(table.explained):
             ways.append(f"bootstrap for {all_of(scores)}")
         notes.append(f"{lead}: {', '.join(ways)}.")
-    single = dict.fromkeys(
-        short_heading(column)[0]
-        for row in table.rows
-        for column, cell in row.cells.items()
-        if cell.ci95 and not cell.ci95_of_all and cell.n_clusters == 1 and cell.n_units > 1
-    )
+    single: dict[str, dict[str, None]] = {}
+    for row in table.rows:
+        for column, cell in row.cells.items():
+            if cell.ci95 and not cell.ci95_of_all and cell.n_clusters == 1 and cell.n_units > 1:
+                single.setdefault(short_heading(column)[0], {})[row.label] = None
     if single:
+        n_rows = len(table.rows)
+        told = [f"{task}{f' of {all_of(of)}' if len(of) < n_rows else ''}" for task, of in single.items()]
         notes.append(
-            f"All in one cluster: {', '.join(single)}. There ± takes trials for independent, which is too narrow, and "
+            f"All in one cluster: {', '.join(told)}. There ± takes trials for independent, which is too narrow, and "
             "of a difference nothing can be told (−100 to +100)."
         )
     return notes
@@ -281,21 +285,26 @@ def _clusters_told(table: Table) -> str:
 
     Where many tasks have clusters of one kind, the kind is told once, and the tasks by their short names.
     """
-    by_kind: dict[str, dict[Column, int]] = {}
+    by_kind: dict[str, dict[Column, set[int]]] = {}
     for row in table.rows:
         for column, cell in row.cells.items():
-            if cell.ci95_clustered and not cell.ci95_of_all:
-                by_kind.setdefault(about(column[0]).cluster, {})[column] = cell.n_clusters or 0
+            if cell.is_by_cluster:
+                of_kind = by_kind.setdefault(about(column[0]).cluster, {})
+                of_kind.setdefault(column, set()).add(cell.n_clusters or 0)
     told = set()
     for kind, counts in by_kind.items():
         grouping = about(next(iter(counts))[0]).grouping(kind)
         is_plain = grouping is None or grouping.is_offered  # its name is a word that readers know
         if is_plain and len({task for task, _ in counts}) <= _MANY:
-            told |= {f"{heading(column)[0]} by {kind} ({n})" for column, n in counts.items()}
+            told |= {f"{heading(column)[0]} by {kind} ({_or(ns)})" for column, ns in counts.items()}
         else:
-            tasks = dict.fromkeys(f"{short_heading(column)[0]} {n}" for column, n in counts.items())
+            tasks = dict.fromkeys(f"{short_heading(column)[0]} {_or(ns)}" for column, ns in counts.items())
             told.add(f"{grouping.title if grouping else kind} ({', '.join(tasks)})")
     return ", ".join(sorted(told))
+
+
+def _or(numbers: Iterable[int]) -> str:
+    return any_of(map(str, sorted(numbers)))
 
 
 def suspicion_headline(suspicion: Suspicion) -> str:

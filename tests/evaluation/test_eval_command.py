@@ -239,6 +239,18 @@ def test_skip_missing_scores_complete_trials_and_says_so(linked: Path, babycli: 
     assert 2 not in [line["doc_id"] for line in samples(only_run(), "vtwt")]
 
 
+def test_what_a_limit_covers_counts_the_trials_that_are_left_out(linked: Path, babycli: Babycli, small: Path) -> None:
+    spoiled(linked, "demo_frame_002.png", None)
+    ran = babycli("eval", "--model", small, "--tasks", "vtwt", "--limit", 5, "--skip-missing")
+    assert ran.code == 0
+    assert "(limit 5) covers: VTWT 5 of 100 trials, 1 of them left out." in " ".join(ran.out.split())
+    audited = babycli("report", "logs", "--audit")
+    assert "vtwt: a limit in force: only the first 5 of 100 trials\n" in audited.out
+    assert "_results.json: a limit in force, trials left out\n" in audited.err
+    mend = "get the images that are named:  babycli data verify ; evaluate all trials, without --limit"
+    assert (audited.code, f"mend: {mend}" in audited.err) == (7, True)
+
+
 def test_damage_in_the_middle_of_an_image_ends_the_run_with_its_name(
     linked: Path, babycli: Babycli, small: Path
 ) -> None:

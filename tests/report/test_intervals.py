@@ -117,5 +117,8 @@ def test_a_task_whose_trials_are_all_in_one_cluster_is_named(tmp_path: Path, bab
     write_run(tmp_path / "one", "m", {"vtwt": {"acc": [1.0, 0.0] * 5}})  # of one session
     told = " ".join(babycli("report", tmp_path / "one", "--notes", "--format", "md").out.split())
     assert "All in one cluster: VTWT." in told
+    write_run(tmp_path / "one", "n", {"vtwt": {"acc": [1.0, 0.0] * 50}})
+    told = " ".join(babycli("report", tmp_path / "one", "--notes", "--format", "md").out.split())
+    assert "All in one cluster: VTWT of m." in told
     write_run(tmp_path / "many", "m", {"vtwt": {"acc": [1.0, 0.0] * 50}})
     assert "All in one cluster" not in babycli("report", tmp_path / "many", "--notes", "--format", "md").out
