@@ -186,7 +186,7 @@ def report(
             "--model",
             "-m",
             metavar="NAME",
-            help="The model of a form that has one, as a table calls it, where logs have several.",
+            help="Which model --format hf, eee or leaderboard writes, as the table calls it, where logs have several.",
             show_default=False,
             rich_help_panel=OUTPUT,
         ),

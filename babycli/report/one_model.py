@@ -82,7 +82,7 @@ def only_row(rows: Sequence[TableRow], form: str) -> TableRow:
     if len(rows) != 1:
         labels = "\n  ".join(row.label for row in rows[:20])
         raise UsageError(
-            f"--format {form} is of one model, here are {len(rows)}:\n  {labels}",
+            f"--format {form} is of one row of the table, here are {len(rows)}:\n  {labels}",
             f"name one run's folder:  babycli report logs/MODEL/DATE --format {form},  or choose with --model",
         )
     (row,) = rows

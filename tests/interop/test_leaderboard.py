@@ -80,7 +80,7 @@ def test_a_leaderboard_entry_is_of_one_model(tmp_path: Path, babycli: Babycli) -
         write_run(tmp_path, name, drawn(1, {"vtwt": 0.6}))
     ran = babycli("report", tmp_path, "--format", "leaderboard")
     assert ran.code == 2
-    assert "one model, here are 2" in ran.err
+    assert "one row of the table, here are 2" in ran.err
 
 
 class OfNobody(VisualTwoWordTest):

@@ -134,7 +134,7 @@ def test_one_model_at_a_time(form: str, tmp_path: Path, babycli: Babycli) -> Non
         write_run(tmp_path, name, drawn(1, {"vtwt": 0.6}))
     ran = babycli("report", tmp_path, "--format", form)
     assert (ran.code, ran.out) == (2, "")
-    assert "of one model, here are 2" in ran.err
+    assert "of one row of the table, here are 2" in ran.err
     assert babycli("report", tmp_path, "--format", form, "--model", "b").code == 0
 
 

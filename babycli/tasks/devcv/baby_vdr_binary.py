@@ -14,7 +14,7 @@ class VDRBinary(Leaving):
     order = 15
     metrics = (
         *counted("acc_exact", "exact", "exact", 1 / 2, is_main=True),
-        *counted("acc_adjacent", "exact or adjacent", "adj.", 1 / 2),
+        *counted("acc_adjacent", "exact or adjacent", "adjac.", 1 / 2),
     )
     n_images = 10
 

@@ -19,7 +19,7 @@ class VDROpen(Leaving):
         replace(metric, bias_beats_chance=True)
         for metric in (
             *counted("acc_exact", "exact", "exact", 1 / 8, is_main=True),
-            *counted("acc_adjacent", "exact or adjacent", "adj.", 3 / 8),
+            *counted("acc_adjacent", "exact or adjacent", "adjac.", 3 / 8),
         )
     )
     n_images = 10

@@ -87,7 +87,7 @@ class Leaving(DevCVTask):
 
     kind = DIRECTION
     scored = f"{SCORED} Blanks around a written direction were dropped first, which is not published."
-    legend = "exact: the direction itself; adj.: that or one beside it"
+    legend = "exact: the direction itself; adjac.: that or one beside it"
 
     def kind_of(self, question: Question) -> Kind:
         return LETTER if question.letters else DIRECTION
