@@ -172,7 +172,7 @@ def load(spec: ModelSpec, place: Path) -> Cvcl:
     checkpoint.copy_from_files(network)
     if spec.dtype == "float32":
         full_precision()
-        quicken(network["trunk"], spec.device)
+    quicken(network["trunk"], spec.device)
     info = ModelInfo(
         family="cvcl",
         source=spec.source,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from babycli.models.parts.vision import ResNeXt, ResNeXtSpec, ViT, ViTSpec, projector, torchvision_names
+from babycli.models.parts.vision import ResNeXt, ResNeXtSpec, ViT, ViTSpec, projector, quicken, torchvision_names
 from tests.models import slow_path
 
 SMALL_RESNEXT = ResNeXtSpec(depths=(2, 1, 1, 2), stem_channels=8, width=8, groups=2, expansion=2.0)
@@ -259,3 +260,40 @@ def test_what_a_projector_computes() -> None:
 def test_unknown_projectors(kind: str) -> None:
     with pytest.raises(ValueError, match="mm_projector_type"):
         projector(kind, 7, 5)
+
+
+# ---------------------------------------------------------------- made faster
+
+
+def is_merged(tower: nn.Module) -> bool:
+    return not any(isinstance(module, nn.BatchNorm2d) for module in tower.modules())
+
+
+def is_channels_last(tower: ResNeXt) -> bool:
+    return tower.conv1.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.05)])
+def test_a_quickened_resnext_sees_the_same(dtype: torch.dtype, tolerance: float) -> None:
+    """Against the slow path in float64, relative to the largest feature."""
+    tower = randomised(ResNeXt(SMALL_RESNEXT))
+    pixels = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        wanted = copy.deepcopy(tower).double()(pixels.double())
+        quick = tower.to(dtype)
+        quicken(quick, "cpu")
+        got = quick(pixels.to(dtype))
+    assert got.dtype == dtype
+    assert is_merged(quick)
+    assert is_channels_last(tower)
+    assert float((got.double() - wanted).abs().max() / wanted.abs().max()) < tolerance
+
+
+@pytest.mark.parametrize(("dtype", "device"), [(torch.bfloat16, "cuda"), (torch.float16, "cuda")])
+def test_half_precision_on_a_gpu_is_left_as_it_is(dtype: torch.dtype, device: str) -> None:
+    """Weights that are merged are rounded a second time."""
+    tower = randomised(ResNeXt(SMALL_RESNEXT)).to(dtype)
+    before = shapes(tower)
+    quicken(tower, device)
+    assert shapes(tower) == before
+    assert not is_merged(tower)

@@ -159,7 +159,7 @@ def finish(
     network = spread(network, spec).eval()
     if spec.dtype == "float32":
         full_precision()
-        quicken(network.tower, spec.device)
+    quicken(network.tower, spec.device)
     checkpoint.copy_from_files(network)
     greedy = read_greedy(folder)
     kept = dict.fromkeys([*files, *_setting_files(folder), *adapters.files_of(spec.adapter)])

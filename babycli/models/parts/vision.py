@@ -96,13 +96,18 @@ class ResNeXt(nn.Module):
 
 
 def quicken(tower: nn.Module, device: str) -> None:
-    """Makes a loaded ResNeXt in float32 and evaluation mode faster, in place; does nothing to another tower.
+    """Makes a loaded ResNeXt in evaluation mode faster, in place; does nothing to another tower.
 
     Batch norms are merged into the convolutions before them, so that both take one pass over the memory instead of two;
-    a feature changes by about 1e-6 of its size. On a CPU the channels of a pixel are put side by side in memory.
+    a feature changes by about 1e-6 of its size. On a CPU the channels of a pixel are put side by side in memory. Of the
+    half precisions only bfloat16 on a CPU gains by it: it is merged in float32, and rounded once more.
     """
     if not isinstance(tower, ResNeXt):
         return
+    dtype = tower.conv1.weight.dtype
+    if dtype != torch.float32 and (dtype != torch.bfloat16 or device != "cpu"):
+        return
+    tower.float()
     fuse: Any = fuse_conv_bn_eval  # its types ask for the base class of all convolutions
     for block in [tower, *(m for m in tower.modules() if isinstance(m, Bottleneck))]:
         for i in (1, 2, 3):
@@ -113,6 +118,7 @@ def quicken(tower: nn.Module, device: str) -> None:
         if isinstance(block, Bottleneck) and isinstance(block.downsample, nn.Sequential):
             convolution, norm = block.downsample
             block.downsample = fuse(convolution, norm)
+    tower.to(dtype)
     if device == "cpu":
         channels_last: Any = {"memory_format": torch.channels_last}  # torch's types do not know of it
         tower.to(**channels_last)
