@@ -21,10 +21,10 @@ from babycli.evaluation.prompts import choose_prompts, doable_tasks
 from babycli.evaluation.resume import latest_first
 from babycli.files import file_digest, read_file
 from babycli.logs.answers import is_planted
-from babycli.logs.fields import mapping
+from babycli.logs.fields import mapping, text
 from babycli.logs.identity import Identity
-from babycli.models import Resolved
-from babycli.models.base import ModelInfo, ModelSpec, args_with_effect
+from babycli.models import Resolved, args_with_effect
+from babycli.models.base import ModelInfo, ModelSpec
 from babycli.models.recalled import is_still, recall
 from babycli.tasks.replies import Replies
 from babycli.typed import from_json
@@ -142,9 +142,9 @@ class SameRuns:
 
     def recalled(self, resolved: Resolved, spec: ModelSpec) -> ModelInfo | None:
         """Gives the model of the latest run that was of such a model, whose files' bytes are not compared yet."""
-        args = args_with_effect(spec.args)
         for _, run in latest_first(self._runs):
             identity = mapping(mapping(run.get("identity")).get("model"))
+            args = args_with_effect(text(identity.get("family")), spec.args)
             info = recall(resolved, spec, mapping(run.get("model"))) if identity.get("args") == args else None
             if info is not None:
                 return info

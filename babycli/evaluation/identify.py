@@ -19,7 +19,8 @@ from babycli.evaluation.inputs import Inputs, TaskInput
 from babycli.evaluation.prompts import OWN_WORDS, answers_of
 from babycli.foreign import code_of, is_own
 from babycli.logs.identity import Data, Identity, ModelIdentity, Question, Sample, Software, TaskQuestion
-from babycli.models.base import Model, ModelInfo, ModelSpec, args_with_effect
+from babycli.models import args_with_effect
+from babycli.models.base import Model, ModelInfo, ModelSpec
 from babycli.tasks.base import Task
 
 _GIT_S = 10
@@ -49,7 +50,9 @@ def identify_as(
 ) -> Identity:
     """Gives the identity of a run of a model of which only the facts are known, and how it renders a task's prompt."""
     return Identity(
-        ModelIdentity(info.family, info.fingerprint, info.dtype, info.template, args_with_effect(spec.args)),
+        ModelIdentity(
+            info.family, info.fingerprint, info.dtype, info.template, args_with_effect(info.family, spec.args)
+        ),
         Question(
             spec.scoring,
             control,

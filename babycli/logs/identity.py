@@ -23,12 +23,12 @@ import orjson
 from babycli.domain import AppliedControl
 from babycli.logs.fields import mapping, text
 from babycli.logs.json_bytes import json_bytes
-from babycli.models.base import args_with_effect
 from babycli.typed import read_as
 from babycli.wording import History, Scoring, plural, printable
 
 PROMPT_OPTION = "--prompt"  # the origin of a prompt that the user gave
 _SHOWN = 16  # characters of a digest
+_WITHOUT_EFFECT_IN_VERSION_1 = ("pretrained", "device_map")  # of --model-args, whatever the family
 _CACHE_FORMAT = 2  # must change when the same settings begin to give other scores
 
 
@@ -158,7 +158,7 @@ class Identity:
                 "fingerprint": results["fingerprint"],
                 "dtype": results["dtype"],
                 "template": text(model.get("template")),
-                "args": dict(args_with_effect(given)),
+                "args": {key: value for key, value in given.items() if key not in _WITHOUT_EFFECT_IN_VERSION_1},
             },
             "question": {
                 "scoring": results["scoring"],

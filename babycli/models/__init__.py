@@ -47,6 +47,12 @@ def all_families() -> Mapping[str, Family]:
     return {family.name: family for family in sorted(families, key=lambda f: (f.is_general, f.name))}
 
 
+def args_with_effect(family: str, args: Mapping[str, str]) -> dict[str, str]:
+    """Gives the --model-args on which the answers of a family's models depend; all, where it is not known here."""
+    known = all_families().get(family)
+    return {key: value for key, value in args.items() if known is None or key not in known.without_effect}
+
+
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """A model that the user named: where its checkpoint is, and its family if the name tells."""

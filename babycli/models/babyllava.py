@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from babycli import bibliography
 from babycli.errors import ModelError
-from babycli.models.base import BASE_HELP, DEVICE_MAP_HELP, Family, ModelSpec, Origin, Outline
+from babycli.models.base import BASE_HELP, DEVICE_MAP_HELP, PLACES, Family, ModelSpec, Origin, Outline
 from babycli.models.parts.known_keys import BABYLLAVA_GPT2, BABYLLAVA_LLAMA, Table
 from babycli.models.parts.llava_abilities import LLAVA_ABILITIES
 from babycli.models.parts.prompts import TEMPLATES
@@ -164,6 +164,7 @@ FAMILY = Family(
         "device_map": DEVICE_MAP_HELP,
     },
     papers=(bibliography.BABYVLM, bibliography.BABYVLM_V2),
+    without_effect=PLACES,
     recognises=recognises,
     load=load,
     outline=outline,

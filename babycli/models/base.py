@@ -32,11 +32,7 @@ from babycli.domain import (
 )
 from babycli.wording import History, Scoring
 
-# Arguments that say where a model comes from or lies, or how it is asked, not what it computes.
-_ARGS_WITHOUT_EFFECT = (
-    *("pretrained", "device_map", "base"),
-    *("concurrency", "timeout", "patience", "key_env", "price_in", "price_out"),
-)
+PLACES = ("pretrained", "base", "device_map")  # arguments that say where a model comes from or lies
 BASE_HELP = "folder or hub id of the model that a LoRA adapter is of, instead of the one that it names"
 DEVICE_MAP_HELP = "auto: spread a model that is too large for one GPU over all of them"
 
@@ -136,11 +132,6 @@ def size_of(value: Any) -> int | None:
         return value.width * value.height * len(value.getbands())
     size = getattr(value, "nbytes", None)
     return size if isinstance(size, int) else None
-
-
-def args_with_effect(args: Mapping[str, str]) -> dict[str, str]:
-    """Gives the --model-args on which scores depend."""
-    return {key: value for key, value in args.items() if key not in _ARGS_WITHOUT_EFFECT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,6 +445,7 @@ class Family:
     claims: Callable[[str], bool] = lambda name: False  # does the name after --model alone tell the family?
     has_checkpoints: bool = True  # its source is a folder, a file of weights or a hub id, to be fetched
     takes_any_argument: bool = False  # it passes on arguments that it does not know
+    without_effect: tuple[str, ...] = ()  # arguments on which no answer depends: they are no part of a run's identity
     has_own_precision: bool = False  # its models choose one themselves unless --dtype is given
     papers: tuple[Paper, ...] = ()  # of its models; of several, those that a model is of
     papers_of: Mapping[str, tuple[Paper, ...]] = field(default_factory=dict)  # of models of a model_type

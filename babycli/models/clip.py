@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from babycli import bibliography
 from babycli.errors import ModelError
-from babycli.models.base import BASE_HELP, Abilities, Family, ModelInfo, ModelSpec, Outline
+from babycli.models.base import BASE_HELP, PLACES, Abilities, Family, ModelInfo, ModelSpec, Outline
 from babycli.models.parts.prompts import prompt_text
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ FAMILY = Family(
     arguments={"pretrained": "folder or hub id of the checkpoint", "base": BASE_HELP},
     papers=(bibliography.CLIP, bibliography.SIGLIP),
     papers_of={"clip": (bibliography.CLIP,), "siglip": (bibliography.SIGLIP,)},
+    without_effect=PLACES,
     recognises=recognises,
     load=load,
     outline=outline,

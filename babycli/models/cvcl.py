@@ -23,6 +23,7 @@ from babycli.domain import Context, Similarity
 from babycli.errors import ModelError, UsageError
 from babycli.files import in_home
 from babycli.models.base import (
+    PLACES,
     Abilities,
     Family,
     Features,
@@ -362,6 +363,7 @@ FAMILY = Family(
         "vocab": "vocab.json, where it does not lie beside the .ckpt",
     },
     papers=(bibliography.CVCL,),
+    without_effect=PLACES,
     recognises=recognises,
     load=load,
     outline=outline,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from babycli import bibliography
 from babycli.errors import ModelError, UsageError
-from babycli.models.base import BASE_HELP, Family, ModelInfo, ModelSpec, Outline
+from babycli.models.base import BASE_HELP, PLACES, Family, ModelInfo, ModelSpec, Outline
 from babycli.models.parts.dual_abilities import KINDS, PAIRS, SIMILARITY, kind_of
 from babycli.models.parts.prompts import prompt_text
 from babycli.wording import one_of
@@ -165,6 +165,7 @@ FAMILY = Family(
         "base": BASE_HELP,
         "head": "of a BLIP: itc (cosine of two vectors, the default) or itm (picture and text read together)",
     },
+    without_effect=PLACES,
     recognises=recognises,
     load=load,
     outline=outline,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babycli.errors import ModelError
-from babycli.models.base import BASE_HELP, DEVICE_MAP_HELP, Family, ModelSpec, Outline
+from babycli.models.base import BASE_HELP, DEVICE_MAP_HELP, PLACES, Family, ModelSpec, Outline
 from babycli.models.parts.hf_abilities import ABILITIES
 from babycli.models.parts.hf_papers import PAPERS_OF
 from babycli.wording import one_of
@@ -102,6 +102,7 @@ FAMILY = Family(
         "load_in_8bit": "true: weights in 8 bits, by bitsandbytes",
         "tiles": "false: no picture is cut into tiles (SmolVLM, Idefics3, InternVL), so that more of them fit",
     },
+    without_effect=PLACES,
     recognises=recognises,
     load=load,
     outline=outline,

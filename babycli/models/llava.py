@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from babycli import bibliography
 from babycli.errors import ModelError
 from babycli.models.babyllava import recognises as is_babyllava
-from babycli.models.base import BASE_HELP, DEVICE_MAP_HELP, Family, ModelSpec, Origin, Outline
+from babycli.models.base import BASE_HELP, DEVICE_MAP_HELP, PLACES, Family, ModelSpec, Origin, Outline
 from babycli.models.parts.llava_abilities import LLAVA_ABILITIES
 from babycli.models.parts.prompts import TEMPLATES
 
@@ -353,6 +353,7 @@ FAMILY = Family(
         "device_map": DEVICE_MAP_HELP,
     },
     papers=(bibliography.LLAVA, bibliography.LLAVA_1_5, bibliography.CLIP),
+    without_effect=PLACES,
     recognises=recognises,
     load=load,
     outline=outline,

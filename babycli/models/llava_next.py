@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babycli import bibliography
-from babycli.models.base import BASE_HELP, DEVICE_MAP_HELP, Family, ModelSpec, Outline
+from babycli.models.base import BASE_HELP, DEVICE_MAP_HELP, PLACES, Family, ModelSpec, Outline
 from babycli.models.parts.hf_abilities import ABILITIES
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ FAMILY = Family(
         "base": BASE_HELP,
         "device_map": DEVICE_MAP_HELP,
     },
+    without_effect=PLACES,
     recognises=recognises,
     load=load,
     outline=outline,

@@ -440,6 +440,7 @@ FAMILY = Family(
         "price_in": "price of a million tokens read, for the cost in the log",
         "price_out": "price of a million tokens written",
     },
+    without_effect=("concurrency", "timeout", "patience", "key_env", "price_in", "price_out"),
     recognises=lambda folder, config: False,
     load=load,
     outline=outline,

@@ -153,6 +153,30 @@ def test_loglikelihood_and_arguments(evaluate: Evaluate, tmp_path: Path) -> None
     assert score["n_tokens"] == 2
 
 
+def test_every_argument_of_a_class_is_part_of_its_run(evaluate: Evaluate, babycli: Babycli, tmp_path: Path) -> None:
+    """Also where it is called as one of a server's is, which changes nothing there."""
+    path = write(
+        tmp_path / "mine.py",
+        TEXT_LENGTH.replace('factor="1"', 'timeout="1", pretrained=""').replace("float(factor)", "float(timeout)"),
+    )
+    for n, args in enumerate(("timeout=1", "timeout=2", "timeout=2,pretrained=x"), 1):
+        ran = evaluate("--model", path, "--model-args", args, "--tasks", "vtwt", "--limit", 2)
+        assert ran.code == 0, ran.err
+        assert "already evaluated" not in ran.err
+        assert len(list((tmp_path / "logs").glob("*/*/run.json"))) == n
+    identities = [json.loads(path.read_text())["identity"] for path in (tmp_path / "logs").glob("*/*/run.json")]
+    assert {json.dumps(identity["model"]["args"], sort_keys=True) for identity in identities} == {
+        '{"timeout": "1"}',
+        '{"timeout": "2"}',
+        '{"pretrained": "x", "timeout": "2"}',
+    }
+    rows = json.loads(babycli("report", tmp_path / "logs", "--format", "json").out)
+    shown = babycli("report", tmp_path / "logs", "--format", "md").out
+    assert rows
+    assert "timeout=1)" in shown
+    assert "timeout=2)" in shown
+
+
 def test_prompts_and_rendering(evaluate: Evaluate, tmp_path: Path) -> None:
     code = """
         class Mine:

@@ -103,6 +103,16 @@ def test_what_a_server_is_asked_and_what_the_log_says(server: FakeServer, babycl
     assert len(samples(folder, "saycam_caption")) == 6
 
 
+def test_how_many_are_asked_at_once_is_no_part_of_a_run(server: FakeServer, babycli: Babycli) -> None:
+    for more in ("concurrency=4", "concurrency=8,timeout=9,patience=9,price_in=1"):
+        ran = babycli("eval", "--model", server.name, *CAPTIONS, "--model-args", more)
+        assert ran.code == 0, ran.err
+    first, second = (read_json(path) for path in Path("logs").rglob("run.json"))
+    assert first["identity"] == second["identity"]
+    assert first["model"]["args"] != second["model"]["args"]  # what was given is kept all the same
+    assert "(demo, limit 6) 2; --all-runs" in " ".join(babycli("report", "logs", "--notes").out.split())
+
+
 def test_every_kind_of_task_with_scores_and_conversations(server: FakeServer, babycli: Babycli) -> None:
     assert babycli("eval", "--model", server.name, "--limit", 3).code == 0
     tasks = results(only_run())["results"]

@@ -69,6 +69,7 @@ FAMILY = Family(
     claims=lambda name: name.startswith(PREFIX),
     has_checkpoints=False,
     takes_any_argument=True,
+    without_effect=("pretrained", "device_map"),  # its fingerprint tells them apart
     has_own_precision=True,
 )
 LMMS_EVAL = Paper(
