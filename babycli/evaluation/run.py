@@ -222,7 +222,7 @@ class ModelRun:
     def _where(self, device: str) -> str:
         """Says where the model will run, and in which precision, where that is known before it is loaded."""
         family = self._resolved.family
-        if family is not None and family.abilities.answers_alone:
+        if family is not None and family.has_own_precision and not family.computes_here:
             return ""
         chooses = family is not None and family.has_own_precision and "dtype" not in self._options.given
         return f" on {device}" if chooses else f" on {device} in {self._options.dtype}"

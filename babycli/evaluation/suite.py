@@ -54,7 +54,7 @@ def evaluate(
     """
     processes = processes or join()
     try:
-        return _evaluate_all(_ready(_shared(options, reporter if processes.is_first else _Silent(), processes)))
+        return _evaluate_all(_ready(options, reporter if processes.is_first else _Silent(), processes))
     except BabycliError as error:
         if not processes.is_first:
             error.message = f"process {processes.rank + 1} of {processes.n}: {error.message}"
@@ -78,13 +78,15 @@ def _uncounted(n: int, weight: float | None = None, *, now: str = "", is_new: bo
     """Counts nothing."""
 
 
-def _shared(options: Options, reporter: Reporter, processes: Processes) -> Shared:
+def _shared(options: Options, reporter: Reporter, processes: Processes, models: Sequence[Resolved]) -> Shared:
+    rank = processes.local_rank if processes.n > 1 else None
+    computes_here = any(model.family is None or model.family.computes_here for model in models)
     room = free_bytes() // 3 if len(options.models) > 1 else 0
     return Shared(
         options,
         reporter,
         processes,
-        device=pick_device(options.device, processes.local_rank if processes.n > 1 else None),
+        device=pick_device(options.device, rank) if computes_here else options.device or "cpu",
         controls=Controls(options.control, reporter.say, reporter.bar),
         pixels=Kept(room),
         seen=Kept(room if options.reuse_features else 0),
@@ -93,12 +95,12 @@ def _shared(options: Options, reporter: Reporter, processes: Processes) -> Share
 
 def ready(options: Options, reporter: Reporter) -> Ready:
     """Makes the models and inputs ready for one process, without loading anything. Raises as ``evaluate`` does."""
-    return _ready(_shared(options, reporter, Processes()))
+    return _ready(options, reporter, Processes())
 
 
-def _ready(shared: Shared) -> Ready:
-    options, reporter = shared.options, shared.reporter
+def _ready(options: Options, reporter: Reporter, processes: Processes) -> Ready:
     models = [model if isinstance(model, Resolved) else resolve(model, options.model_args) for model in options.models]
+    shared = _shared(options, reporter, processes, models)
     for resolved in models:
         check_spec(resolved, shared.spec(resolved, options.model_args))
     models = shared.controls.standing_in(models)

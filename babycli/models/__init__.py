@@ -140,7 +140,8 @@ def _no_such_folder(model: str, path: Path) -> UsageError:
 
 def check_spec(resolved: Resolved, spec: ModelSpec) -> None:
     """Checks the arguments and the device, as far as possible without the checkpoint. Raises UsageError."""
-    _check_device(spec.device)
+    if spec.device != "cpu":
+        _check_device(spec.device)
     families = [resolved.family] if resolved.family else list(all_families().values())
     if not all(any(key in family.arguments for family in families) for key in spec.args):
         with contextlib.suppress(ModelError):  # which says itself, later, what is wrong with the checkpoint
@@ -170,18 +171,21 @@ def load_model(resolved: Resolved, spec: ModelSpec) -> Model:
 
     Raises ModelError where that fails, UsageError for an argument that the family does not take.
     """
-    from babycli.models.parts.device_memory import keep_freed_memory
-    from babycli.models.parts.hub import commit_of, fetch
+    if spec.device == "cpu" and (resolved.family is None or resolved.family.computes_here):
+        from babycli.models.parts.device_memory import keep_freed_memory
 
-    if spec.device == "cpu":
         keep_freed_memory()
+    place, commit = Path(resolved.source), ""
     if _is_fetched(resolved):
+        from babycli.models.parts.hub import commit_of, fetch
+
         check_torchvision()
-    place, spec = _with_base(resolved, spec, fetch)
+        place, spec = _with_base(resolved, spec, fetch)
+        commit = commit_of(spec.adapter or place)
     family = _checked_family(resolved, place, spec)
     with watching(read_places(place, spec)) as watch:
         model = family.load(spec, place)
-    model.info = replace(model.info, files=watch.files, commit=commit_of(spec.adapter or place))
+    model.info = replace(model.info, files=watch.files, commit=commit)
     return model
 
 
@@ -193,11 +197,12 @@ def read_places(place: Path, spec: ModelSpec) -> list[Path]:
 
 def outline_model(resolved: Resolved, spec: ModelSpec) -> Outline:
     """Describes a model without reading its weights. Raises as load_model does."""
-    from babycli.models.parts.hub import fetch_small
-
+    place = Path(resolved.source)
     if _is_fetched(resolved):
+        from babycli.models.parts.hub import fetch_small
+
         check_torchvision()
-    place, spec = _with_base(resolved, spec, fetch_small)
+        place, spec = _with_base(resolved, spec, fetch_small)
     return _checked_family(resolved, place, spec).outline(spec, place)
 
 
@@ -260,8 +265,6 @@ def _with_base(resolved: Resolved, spec: ModelSpec, fetch: Callable[[str], Path]
     """Fetches the checkpoint; of an adapter its base, and the spec then names the adapter. Raises ModelError."""
     from babycli.models.parts.weight_files import base_named_by, check_is_whole, is_adapter
 
-    if not _is_fetched(resolved):
-        return Path(resolved.source), spec
     place = fetch(resolved.source)
     if not is_adapter(place):
         if "base" in spec.args:
@@ -291,9 +294,9 @@ def _is_fetched(resolved: Resolved) -> bool:
 
 
 def _checked_family(resolved: Resolved, place: Path, spec: ModelSpec) -> Family:
-    from babycli.models.parts.weight_files import check_is_whole
-
     if _is_fetched(resolved):
+        from babycli.models.parts.weight_files import check_is_whole
+
         check_is_whole(place)
     family = resolved.family or _family_of(place, spec.adapter)
     _check_arguments([family], spec.args)

@@ -446,6 +446,7 @@ class Family:
     has_checkpoints: bool = True  # its source is a folder, a file of weights or a hub id, to be fetched
     takes_any_argument: bool = False  # it passes on arguments that it does not know
     without_effect: tuple[str, ...] = ()  # arguments on which no answer depends: they are no part of a run's identity
+    computes_here: bool = True  # in some precision, on a device of this machine; a server and a recording do not
     has_own_precision: bool = False  # its models choose one themselves unless --dtype is given
     papers: tuple[Paper, ...] = ()  # of its models; of several, those that a model is of
     papers_of: Mapping[str, tuple[Paper, ...]] = field(default_factory=dict)  # of models of a model_type

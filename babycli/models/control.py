@@ -242,4 +242,5 @@ FAMILY = Family(
     outline=outline,
     claims=lambda name: name.startswith(PREFIX),
     has_checkpoints=False,
+    computes_here=False,
 )

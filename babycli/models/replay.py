@@ -257,5 +257,6 @@ FAMILY = Family(
     outline=outline,
     claims=lambda name: name.startswith(PREFIX),
     has_checkpoints=False,
+    computes_here=False,
     has_own_precision=True,
 )

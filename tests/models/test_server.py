@@ -26,6 +26,7 @@ from tests.data.devcv_sets import make_set, memory
 from tests.evaluation.logs import lines, only_run, read_json, results, samples
 from tests.models.fake_server import MODEL, FakeServer, Misbehaviour, Sent, is_hello, serving, some, written
 from tests.models.test_bad_checkpoints import assert_explained
+from tests.report.test_startup import imported
 
 QUICK = ("--model-args", "timeout=1,patience=3")
 CAPTIONS = ("--tasks", "saycam_caption", "--limit", 6)
@@ -111,6 +112,14 @@ def test_how_many_are_asked_at_once_is_no_part_of_a_run(server: FakeServer, baby
     assert first["identity"] == second["identity"]
     assert first["model"]["args"] != second["model"]["args"]  # what was given is kept all the same
     assert "(demo, limit 6) 2; --all-runs" in " ".join(babycli("report", "logs", "--notes").out.split())
+
+
+def test_torch_is_not_imported(server: FakeServer, dataset: Path) -> None:
+    """It takes longer to import than to ask a server a few hundred times."""
+    recorded = {"task": "saycam_caption", "item": 0, "replies": ["a ball"]}
+    Path("answers.jsonl").write_text(json.dumps(recorded))
+    for words in (("--model", server.name, *CAPTIONS), ("--model", "replay:answers.jsonl")):
+        assert imported("torch,transformers,accelerate", "then", "eval", *words, "--data", dataset) == "none"
 
 
 def test_every_kind_of_task_with_scores_and_conversations(server: FakeServer, babycli: Babycli) -> None:
