@@ -235,7 +235,7 @@ complete -c babycli -n '__babycli_at 0+ eval' -l history -r -f -a '(__babycli_va
 complete -c babycli -n '__babycli_at 0+ eval' -l max-new-tokens -r -f -a '(__babycli_value_text)' -d 'Of each text; default what the task says.'
 complete -c babycli -n '__babycli_at 0+ eval' -l batch-size -s b -r -f -a '(__babycli_value_batch_size)' -d 'Images per batch; auto: as many as there is room for.'
 complete -c babycli -n '__babycli_at 0+ eval' -l device -r -f -a '(__babycli_value_device)' -d 'cpu, cuda or cuda:N; default the GPU if there is one.'
-complete -c babycli -n '__babycli_at 0+ eval' -l dtype -r -f -a '(__babycli_value_precision)' -d 'float32, float16, bfloat16; default float32, or what a wrapper\'s own code chooses.'
+complete -c babycli -n '__babycli_at 0+ eval' -l dtype -r -f -a '(__babycli_value_precision)' -d 'float32, bfloat16, or float16 on a GPU; default float32, or what a wrapper\'s own code chooses.'
 complete -c babycli -n '__babycli_at 0+ eval' -l batch-check -r -f -a '(__babycli_value_text)' -d 'Score N trials of each task again one by one; default 16 in half precision, else 0.'
 complete -c babycli -n '__babycli_at 0+ eval' -l prefix-reuse -d 'Read image and prompt once for all texts behind them, if possible.'
 complete -c babycli -n '__babycli_at 0+ eval' -l no-prefix-reuse -d 'Not: Read image and prompt once for all texts behind them, if possible.'

@@ -187,7 +187,7 @@ def evaluate(
         typer.Option(
             "--dtype",
             metavar="T",
-            help=f"{', '.join(Dtype)}; default {Dtype.FLOAT32}, or what a wrapper's own code chooses.",
+            help="float32, bfloat16, or float16 on a GPU; default float32, or what a wrapper's own code chooses.",
             show_default=False,
             rich_help_panel=_COMPUTED,
         ),

@@ -19,7 +19,7 @@ from babycli.evaluation.options import Count, Options, Reporter
 from babycli.evaluation.prefetch import Kept
 from babycli.evaluation.prompts import doable_tasks, why_not
 from babycli.evaluation.run import ModelRun, Shared
-from babycli.models import Resolved, check_spec, local_family, pick_device, resolve
+from babycli.models import Resolved, check_precision, check_spec, is_emulated, local_family, pick_device, resolve
 from babycli.models.base import Abilities
 from babycli.models.machine_memory import free_bytes
 from babycli.tasks.base import Task
@@ -104,12 +104,26 @@ def _ready(options: Options, reporter: Reporter, processes: Processes) -> Ready:
     for resolved in models:
         check_spec(resolved, shared.spec(resolved, options.model_args))
     models = shared.controls.standing_in(models)
+    for resolved in models:
+        _check_precision(resolved, shared)
     with reporter.bar("reading images", None, " images") as count:
         tasks = _tasks_of_any(models, options, reporter)
         of_sets = _inputs(tasks, options, count)
     for task_input in (each for inputs in of_sets for each in inputs.tasks):
         _say_coverage(task_input, options, reporter)
     return Ready(shared, models, of_sets)
+
+
+def _check_precision(resolved: Resolved, shared: Shared) -> None:
+    """Refuses a precision that the device only emulates. A model that a program has loaded so is its own choice."""
+    options = shared.options
+    if "dtype" in options.given:
+        check_precision(resolved.family, shared.device, options.dtype)
+    elif is_emulated(resolved.family, shared.device, options.dtype):
+        shared.reporter.say(
+            f"note: {resolved.name} is in {options.dtype}, which a CPU only emulates: float32 and bfloat16 are many "
+            "times as fast"
+        )
 
 
 def _evaluate_all(prepared: Ready) -> tuple[list[Evaluated], list[Failed]]:

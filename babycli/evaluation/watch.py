@@ -27,7 +27,7 @@ from babycli.evaluation.trust import raise_if_untrusted
 from babycli.files import in_home, read_file
 from babycli.logs.runlog import log_name, mark_watched
 from babycli.logs.schema import read_run
-from babycli.models import matching
+from babycli.models import check_precision, matching, pick_device
 from babycli.models.parts.being_saved import State, is_aside, settles_in, state_of, why_not_whole
 
 POLL_S = 1.0
@@ -75,7 +75,9 @@ class Watch:
         if os.environ.get("WORLD_SIZE", "1") != "1":
             raise UsageError("--watch is for one process", "start it without  accelerate launch  or  torchrun")
         say = self.reporter.say
-        if self.options.tasks_were_named:  # better now than when the first checkpoint comes
+        if "dtype" in self.options.given:  # better now than when the first checkpoint comes
+            check_precision(None, pick_device(self.options.device), self.options.dtype)
+        if self.options.tasks_were_named:
             check_inputs(self.options, self.reporter)
         say(f"watching {', '.join(self.patterns)}")
         last_event = time.monotonic()

@@ -22,7 +22,7 @@ from babycli.models.base import Family, MemoryProbe, Model, ModelSpec, Outline
 from babycli.models.broken_packages import check_torchvision
 from babycli.models.machine_memory import free_bytes
 from babycli.models.parts.unchanged import watching
-from babycli.wording import any_of, did_you_mean, natural_order
+from babycli.wording import Dtype, any_of, did_you_mean, natural_order
 
 DEFAULT_MODEL = "wsashawn/babyllava_resnext_gpt2"
 BUNDLED = {name: Path(__file__).parent.parent / "demo" / name for name in ("babyllava-tiny", "babyllava-v2-tiny")}
@@ -150,6 +150,22 @@ def check_spec(resolved: Resolved, spec: ModelSpec) -> None:
     _check_arguments(families, spec.args)
     if resolved.family is not None:
         resolved.family.check(spec)
+
+
+def check_precision(family: Family | None, device: str, dtype: str) -> None:
+    """Refuses float16 on a CPU, also of a family that is not known yet. Raises UsageError."""
+    if is_emulated(family, device, dtype):
+        raise UsageError(
+            f"float16 is not for a CPU, which only emulates it: it takes many times as long as {Dtype.FLOAT32}",
+            "--dtype float32, or --dtype bfloat16, which is faster on processors with AVX512_BF16 or AMX; "
+            "float16 works on a GPU:  --device cuda",
+        )
+
+
+def is_emulated(family: Family | None, device: str, dtype: str) -> bool:
+    """Tells whether a model of this family would be computed in a precision that the device has not."""
+    computes = family is None or family.computes_here
+    return computes and dtype == Dtype.FLOAT16 and device.partition(":")[0] == "cpu"
 
 
 def local_family(resolved: Resolved) -> Family | None:

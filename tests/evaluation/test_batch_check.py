@@ -78,7 +78,7 @@ def test_float32_is_not_checked_unless_asked(babycli: Babycli, dataset: Path) ->
     checked, _ = run(babycli, dataset, "babyllava-tiny", *words, "--batch-check", 100)
     assert checked["vtwt"]["n_trials"] == 3
     assert checked["vtwt"]["max_difference"] <= 1e-5
-    assert run(babycli, dataset, "babyllava-tiny", *words, "--dtype", "float16", "--batch-check", 0)[0] == {}
+    assert run(babycli, dataset, "babyllava-tiny", *words, "--dtype", "bfloat16", "--batch-check", 0)[0] == {}
 
 
 def test_the_same_trials_are_drawn_again(babycli: Babycli, dataset: Path, tmp_path: Path) -> None:
