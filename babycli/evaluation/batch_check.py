@@ -28,9 +28,12 @@ from babycli.wording import Dtype, Scoring
 DEFAULT_TRIALS = 16  # of each task, in half precision
 
 
-def trials_to_check(asked: int | None, dtype: Dtype) -> int:
-    """Gives how many trials of each task are scored again: as many as asked, else none in float32."""
-    return (0 if dtype == Dtype.FLOAT32 else DEFAULT_TRIALS) if asked is None else asked
+def trials_to_check(asked: int | None, dtype: Dtype, dtype_of_model: str) -> int:
+    """Gives how many trials of each task are scored again: as many as asked, else none in float32.
+
+    ``dtype_of_model`` is "" of a model that is not computed here: no precision was chosen for it.
+    """
+    return (DEFAULT_TRIALS if dtype_of_model and dtype != Dtype.FLOAT32 else 0) if asked is None else asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from babycli.domain import CannotAnswer, TaskResult
 from babycli.errors import TaskError
-from babycli.evaluation.batch_check import check_batches
+from babycli.evaluation.batch_check import check_batches, trials_to_check
 from babycli.evaluation.inputs import Inputs
 from babycli.evaluation.options import Options, Reporter
 from babycli.evaluation.results import SEED, Decided, decide, outcomes_document, results_document, sample_lines
@@ -22,6 +22,7 @@ from babycli.evaluation.timings import PHASES, Phase
 from babycli.logs.runlog import RunLog
 from babycli.models.base import Model
 from babycli.tasks.replies import Replies
+from babycli.wording import Scoring
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,9 @@ def conclude(
         of_replies = () if of_task.replies is None else of_task.replies.remarks(sees)
         for remark in (*_unanswered(of_task), *of_replies):
             reporter.say(f"note: {of_task.result.task}: {remark}")
-    if options.batch_check:
-        log.write_provenance(batch_check=_batch_check(options, inputs, decided, model, reporter))
+    n_trials = trials_to_check(options.batch_check, options.dtype, model.info.dtype)
+    if n_trials:
+        log.write_provenance(batch_check=_batch_check(n_trials, options.scoring, inputs, decided, model, reporter))
     for of_task in decided:
         try:
             log.write_samples(of_task.result.task, sample_lines(of_task, model))
@@ -85,10 +87,10 @@ def _unanswered(decided: Decided) -> list[str]:
 
 
 def _batch_check(
-    options: Options, inputs: Inputs, decided: Sequence[Decided], model: Model, reporter: Reporter
+    n_trials: int, scoring: Scoring, inputs: Inputs, decided: Sequence[Decided], model: Model, reporter: Reporter
 ) -> dict[str, dict[str, Any]]:
     """Runs the batch check, tells the user its result for each task, and gives the results for the log."""
-    checks = check_batches(inputs, decided, model, options.batch_check, SEED, options.scoring)
+    checks = check_batches(inputs, decided, model, n_trials, SEED, scoring)
     for task, check in checks.items():
         drift = "" if check.max_difference is None else f", scores differ by up to {check.max_difference:.2g}"
         reporter.say(f"batch check: {task}: {check.n_flipped} of {check.n_trials} decisions flip one by one{drift}")

@@ -13,6 +13,7 @@ from typing import Any
 
 from babycli.domain import Estimate, TaskResult
 from babycli.errors import ModelError
+from babycli.evaluation.batch_check import trials_to_check
 from babycli.evaluation.controls import Controls
 from babycli.evaluation.identify import identify_as
 from babycli.evaluation.inputs import Inputs
@@ -157,9 +158,14 @@ class SameRuns:
             if damaged:
                 what = f"{run.folder} is finished, but not as it was written: {listed(damaged)}"
                 self._say(f"note: {what}; it is evaluated again")
-            elif not run.has_results or run.run.get("batch_check") or not self._options.batch_check:
+            elif not run.has_results or run.run.get("batch_check") or not self._is_checked(run):
                 return run
         return None
+
+    def _is_checked(self, run: LoggedRun) -> bool:
+        """Tells whether the options ask for a batch check of such a run."""
+        dtype = text(mapping(run.run.get("model")).get("dtype"))
+        return trials_to_check(self._options.batch_check, self._options.dtype, dtype) > 0
 
     def _alike(self, is_same: Callable[[Mapping[str, Any]], bool]) -> Iterator[LoggedRun]:
         for folder, run in latest_first(self._runs):

@@ -41,7 +41,7 @@ class Options:
     control: ControlKind | None = None
     skip_missing: bool = False
     prompts: Mapping[str, str]  # by task, instead of the family's
-    batch_check: int = 0  # trials of each task to score again one by one
+    batch_check: int | None = None  # trials of each task to score again one by one; None: some in half precision
     resume: bool = True
     rerun: bool = False  # also where a finished run is the same
     reuse_prefixes: bool = True

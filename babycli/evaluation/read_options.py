@@ -10,7 +10,6 @@ from pathlib import Path
 
 from babycli.data.root import DatasetRoot
 from babycli.errors import UsageError
-from babycli.evaluation.batch_check import trials_to_check
 from babycli.evaluation.chosen import chosen_tasks
 from babycli.evaluation.inputs import Dialogue
 from babycli.evaluation.options import Options
@@ -81,7 +80,7 @@ def read_options(
         control=None if control is None else one_of(control, ControlKind, spelled("control")),
         skip_missing=skip_missing,
         prompts=parse_prompts(prompts),
-        batch_check=trials_to_check(batch_check, precision),
+        batch_check=batch_check,
         resume=resume,
         rerun=rerun,
         reuse_prefixes=reuse_prefixes,

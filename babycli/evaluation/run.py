@@ -41,7 +41,7 @@ from babycli.logs.run_name import name_of
 from babycli.logs.runlog import RunLog, log_name, new_folder, rename_run
 from babycli.models import Resolved, free_bytes_on, load_model, memory_of
 from babycli.models.base import Model, ModelInfo, ModelSpec
-from babycli.wording import ControlKind, listed
+from babycli.wording import ControlKind, all_of, listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,7 @@ class ModelRun:
             return repeated
         if options.control != ControlKind.CONSTANT:
             reporter.say(f"loading {spec.name}{self._where(spec.device)}")
+            self._say_without_effect(spec.name)
             spec = replace(spec, trials=trials_of(of_sets, options.prompts, options.scoring, options.ways))
         model = self._processes.together(lambda: _loaded(self._resolved, spec))
         for note in model.info.notes:
@@ -142,14 +143,15 @@ class ModelRun:
                     sessions=[*log.provenance.get("sessions", []), session],
                     **about,
                 )
-            with self._cached(model.info, identity, log) as cached, self._usage_kept(model, log, session):
-                timings = self._play(rounds, plan, model, inputs, batching, log, cached)
-                everywhere = processes.gather(timings.seconds)
-            if not processes.is_first:
-                return []
-            total: dict[Phase, float] = {phase: sum(seconds[phase] for seconds in everywhere) for phase in PHASES}
-            session |= {"end": utc_now(), "timings": total, "batching": batching.events}
-            return [conclude(options, self._reporter, rounds, model, inputs, log, total)]
+            with self._usage_kept(model, log, session):  # the batch check's, too
+                with self._cached(model.info, identity, log) as cached:
+                    timings = self._play(rounds, plan, model, inputs, batching, log, cached)
+                    everywhere = processes.gather(timings.seconds)
+                if not processes.is_first:
+                    return []
+                total: dict[Phase, float] = {phase: sum(seconds[phase] for seconds in everywhere) for phase in PHASES}
+                session |= {"end": utc_now(), "timings": total, "batching": batching.events}
+                return [conclude(options, self._reporter, rounds, model, inputs, log, total)]
 
     def _repeated(self, find: Callable[[], Sequence[Finished] | None]) -> list[Evaluated] | None:
         """Gives the finished runs that this command would repeat, of which it says so; None where there are none."""
@@ -219,13 +221,26 @@ class ModelRun:
             log.write_provenance(plan=plan_counts(plans))
         return how.timings
 
+    @property
+    def _is_elsewhere(self) -> bool:
+        """Tells whether a server or a recording answers for the model."""
+        family = self._resolved.family
+        return family is not None and family.has_own_precision and not family.computes_here
+
     def _where(self, device: str) -> str:
         """Says where the model will run, and in which precision, where that is known before it is loaded."""
-        family = self._resolved.family
-        if family is not None and family.has_own_precision and not family.computes_here:
+        if self._is_elsewhere:
             return ""
+        family = self._resolved.family
         chooses = family is not None and family.has_own_precision and "dtype" not in self._options.given
         return f" on {device}" if chooses else f" on {device} in {self._options.dtype}"
+
+    def _say_without_effect(self, name: str) -> None:
+        """Tells that device and precision, where they are given, are not for this model."""
+        given = self._options.given
+        if self._is_elsewhere and given:
+            words = all_of(f"--{word}" for word in sorted(given))
+            self._note(f"{words} {'changes' if len(given) == 1 else 'change'} nothing: {name} is not computed here")
 
     def _folder(self, identity: Identity, model: str) -> Path:
         """Gives the folder of the unfinished run that is continued, else makes a new one."""

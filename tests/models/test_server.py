@@ -104,6 +104,32 @@ def test_what_a_server_is_asked_and_what_the_log_says(server: FakeServer, babycl
     assert len(samples(folder, "saycam_caption")) == 6
 
 
+def test_the_requests_of_a_batch_check_are_counted(server: FakeServer, babycli: Babycli) -> None:
+    ran = babycli("eval", "--model", server.name, *CAPTIONS, "--batch-check", 4, "--model-args", "price_in=3")
+    assert ran.code == 0, ran.err
+    run = read_json(only_run() / "run.json")
+    usage = run["sessions"][0]["usage"]
+    assert run["batch_check"]["saycam_caption"]["n_trials"] == 4
+    assert usage["n_requests"] == len(server.asked) == 3 + 6 + 4  # three to meet it
+    assert usage["cost"] == pytest.approx(usage["prompt_tokens"] * 3 / 1e6)
+    assert f"{usage['prompt_tokens']:,} tokens read, {usage['completion_tokens']:,} written, in 13 requests" in ran.err
+    assert run["status"] == "done"
+
+
+def test_a_precision_is_not_for_a_server(server: FakeServer, babycli: Babycli) -> None:
+    """It changes nothing, and is said to; nothing is asked a second time because of it."""
+    ran = babycli("eval", "--model", server.name, *CAPTIONS, "--dtype", "float16")
+    assert ran.code == 0, ran.err
+    assert f"note: --dtype changes nothing: {server.name} is not computed here" in ran.err
+    assert len(server.asked) == 3 + 6
+    run = read_json(only_run() / "run.json")
+    assert "batch_check" not in run
+    assert run["model"]["dtype"] == ""
+    again = babycli("eval", "--model", server.name, *CAPTIONS, "--dtype", "bfloat16", "--device", "cpu")
+    assert "note: --device and --dtype change nothing" in again.err
+    assert again.code == 0
+
+
 def test_how_many_are_asked_at_once_is_no_part_of_a_run(server: FakeServer, babycli: Babycli) -> None:
     for more in ("concurrency=4", "concurrency=8,timeout=9,patience=9,price_in=1"):
         ran = babycli("eval", "--model", server.name, *CAPTIONS, "--model-args", more)
