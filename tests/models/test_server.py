@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 
 from babycli.logs.runlog import RunLog
+from babycli.models.parts.server_chat import as_data_url
 from tests.conftest import Babycli
 from tests.data.devcv_sets import make_set, memory
 from tests.evaluation.logs import lines, only_run, read_json, results, samples
@@ -469,6 +470,25 @@ def test_another_model_behind_the_same_address_is_another_run(server: FakeServer
     del server.models[0]["root"]
     server.models[0]["created"] = 7  # vLLM writes the present time
     assert babycli(*command, "--model-args", "concurrency=3,timeout=9").code == 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 3), (295, 295), (296, 296), (400, 301)])
+def test_every_pixel_is_sent(size: tuple[int, int]) -> None:
+    """Small pictures are sent as they are, large ones packed: Pillow reads the same out of both."""
+    image = Image.merge("RGB", [Image.effect_noise(size, 90 + i) for i in range(3)])
+    features = as_data_url(image)
+    data = base64.b64decode(features.data.text.removeprefix(PNG))
+    with Image.open(io.BytesIO(data)) as read:
+        read.load()
+        assert (read.format, read.mode, read.size) == ("PNG", "RGB", size)
+        assert read.tobytes() == image.tobytes()
+
+
+@pytest.mark.parametrize("prompt", ["What is it?", "Qu'est-ce que c'est, là ? 犬", 'say "x"\\n'])
+def test_words_arrive_as_they_are(prompt: str, server: FakeServer, babycli: Babycli) -> None:
+    assert babycli("eval", "--model", server.name, *CAPTIONS, "--prompt", prompt).code == 0
+    asked = [each["messages"][0]["content"][1]["text"] for each in server.asked if not is_hello(each)]
+    assert set(asked) == {prompt}
 
 
 # ---------------------------------------------------------------- names and numbers

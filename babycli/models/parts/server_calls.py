@@ -30,6 +30,8 @@ from email.utils import parsedate_to_datetime
 from random import Random
 from typing import Any, TypeVar
 
+import orjson
+
 from babycli import __version__
 from babycli.errors import ModelError
 from babycli.models.parts.server_address import Address, is_loopback
@@ -127,7 +129,7 @@ class Calls:
         self, path: str, body: Mapping[str, Any], read: Callable[[Any], Read], patience_s: float | None = None
     ) -> Read:
         """Posts JSON. Raises as ``get`` does."""
-        return self._tried("POST", self.address.path + path, json.dumps(body).encode(), read, patience_s)
+        return self._tried("POST", self.address.path + path, _as_json(body), read, patience_s)
 
     def finish(self) -> None:
         """Lets tries that are under way come to their ends, and begins no other."""
@@ -346,6 +348,14 @@ class _Reader(io.RawIOBase):
     def close(self) -> None:
         self._bytes.close()
         super().close()
+
+
+def _as_json(body: Mapping[str, Any]) -> bytes:
+    """Writes JSON in UTF-8; a text with half a surrogate pair, which UTF-8 has not, with its escape."""
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError:
+        return json.dumps(body).encode()
 
 
 def _retry_after(headers: http.client.HTTPMessage) -> float | None:

@@ -21,7 +21,8 @@ from babycli.models.parts.pictures import picture_digest
 
 Message = Mapping[str, Any]
 _PNG = b"\x89PNG\r\n\x1a\n"
-_UP = b"\2"  # PNG's filter: a row is written as what differs from the row above
+_NO_FILTER, _UP = b"\0", b"\2"  # PNG's filters: with the second, a row is what differs from the row above
+_SENT_AS_IT_IS = 1 << 18  # bytes of pixels: 295 x 295, packed they are a quarter less
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +51,24 @@ def as_data_url(image: Image.Image) -> Features:
 
 
 def _png_of(image: Image.Image) -> bytes:
-    """Writes an RGB picture as PNG, in a third of Pillow's time: nothing is looked for that comes twice.
+    """Writes an RGB picture as PNG: a small one as it is, in a tenth of the time that packing it would take.
 
-    signature | IHDR: width, height, 8 bits, RGB | IDAT: compressed rows, the filter before each | IEND
+    signature | IHDR: width, height, 8 bits, RGB | IDAT: rows, the filter before each | IEND
     """
-    above = Image.new("RGB", image.size)
-    above.paste(image, (0, 1))
-    pixels, n = ImageChops.subtract_modulo(image, above).tobytes(), 3 * image.width
-    rows = b"".join(_UP + pixels[start : start + n] for start in range(0, len(pixels), n))
-    packer = zlib.compressobj(strategy=zlib.Z_HUFFMAN_ONLY)
     head = struct.pack(">IIBBBBB", *image.size, 8, 2, 0, 0, 0)
-    packed = packer.compress(rows) + packer.flush()
+    if 3 * image.width * image.height <= _SENT_AS_IT_IS:
+        packed = zlib.compress(_rows_of(image, _NO_FILTER), 0)
+    else:
+        above = Image.new("RGB", image.size)
+        above.paste(image, (0, 1))
+        packer = zlib.compressobj(strategy=zlib.Z_HUFFMAN_ONLY)  # nothing is looked for that comes twice
+        packed = packer.compress(_rows_of(ImageChops.subtract_modulo(image, above), _UP)) + packer.flush()
     return _PNG + _chunk(b"IHDR", head) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
+
+
+def _rows_of(image: Image.Image, png_filter: bytes) -> bytes:
+    pixels, n = image.tobytes(), 3 * image.width
+    return b"".join(png_filter + pixels[start : start + n] for start in range(0, len(pixels), n))
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
