@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,14 +95,15 @@ def babycli(data: Path, logs: Path, *words: object, code: Path | None = None) ->
 class Plain:
     """What the original does, on the same weights."""
 
-    def __init__(self, checkpoint: Path, inputs: Inputs, device: str) -> None:
+    def __init__(self, checkpoint: Path, inputs: Inputs, device: str, dtype: str = "") -> None:
         resolved = resolve(str(checkpoint), {})
-        spec = ModelSpec(resolved.source, "plain", {}, device, precision(device), Scoring.FAIR)
+        spec = ModelSpec(resolved.source, "plain", {}, device, dtype or precision(device), Scoring.FAIR)
         with mock.patch("babycli.models.parts.llava_loading.quicken"):
             model: Any = load_model(resolved, spec)
         self._model, self._inputs = model, inputs
         prompts = {t.task.name: choose_prompt(t.task, model.info.family, {}, "", {}) for t in inputs.tasks}
-        self.requests = scores_of(inputs.asking([t.task for t in inputs.tasks], prompts))
+        self._asked = inputs.asking([t.task for t in inputs.tasks], prompts)
+        self.requests = scores_of(self._asked)
 
     def score(self, request: Score) -> float:
         """The mean loss of one request."""
@@ -138,34 +140,48 @@ def tower_s(plain: Plain, device: str) -> dict[int, float]:
     return best
 
 
-def matrix_rate(device: str) -> float:
+def matrix_rate(device: str, n: int = 8192) -> float:
     """FLOP/s of a large product of matrices in half precision, the best of several."""
-    a, b = (torch.randn(8192, 8192, device=device, dtype=torch.bfloat16) for _ in range(2))
+    a, b = (torch.randn(n, n, device=device, dtype=torch.bfloat16) for _ in range(2))
+
+    def wait() -> None:
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+
     best = 1e9
     for _ in range(10):
-        torch.cuda.synchronize()
+        wait()
         start = time.perf_counter()
         for _ in range(5):
             a @ b
-        torch.cuda.synchronize()
+        wait()
         best = min(best, (time.perf_counter() - start) / 5)
-    return 2 * 8192**3 / best
+    return 2 * n**3 / best
 
 
-def make_images(data: Path, labels: Path, work: Path) -> None:
+def make_images(data: Path, labels: Path, work: Path, command: Sequence[object] = ("-m", "babycli")) -> None:
     """Links stand-ins for all images that the labels name: seeded, smooth noise, JPEG of 224 x 224."""
     rng = np.random.default_rng(0)
-    for task in select_tasks(None):
-        folder = next(path for path in labels.rglob("*.csv") if path.stem.lower() == task.name)
-        with folder.open(newline="") as stream:
-            items = task.items(list(csv.DictReader(stream)))
+
+    def save(path: Path, small: np.ndarray[Any, Any]) -> None:
+        Image.fromarray(small).resize((224, 224), Image.Resampling.BICUBIC).save(path, quality=90)
+
+    made: dict[Path, Future[None]] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for task in select_tasks("babyvlm"):
+            found = [path for path in labels.rglob("*.csv") if path.stem.lower() == task.name]
+            if not found:
+                raise SystemExit(f"{labels} holds no label file of {task.name}: get it with  babycli data labels")
+            with found[0].open(newline="") as stream:
+                items = task.items(list(csv.DictReader(stream)))
             for image in dict.fromkeys(image for item in items for image in item.images):
                 path = work / image.source / image.name
-                if not path.exists():
+                if path not in made and not path.exists():
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    small = rng.integers(0, 256, (28, 28, 3), dtype=np.uint8)
-                    Image.fromarray(small).resize((224, 224), Image.Resampling.BICUBIC).save(path, quality=90)
-    words = [sys.executable, "-m", "babycli", "data", "link", work / "saycam", "--labeled-s", work / "labeled_s"]
+                    made[path] = threads.submit(save, path, rng.integers(0, 256, (28, 28, 3), dtype=np.uint8))
+    for each in made.values():
+        each.result()
+    words = [sys.executable, *command, "data", "link", work / "saycam", "--labeled-s", work / "labeled_s"]
     words += ["--synthetic", work / "synthetic", "--from", labels]
     subprocess.run([*map(str, words), "--data", str(data)], check=True, stdout=subprocess.DEVNULL)
 
@@ -283,6 +299,13 @@ def measure_against(data: Path, inputs: Inputs, work: Path, device: str, code: P
             f"{ours / theirs:.3f} of it", "≤ 1.05")  # fmt: skip
 
 
+def flop_of(shape: LlavaShape, n_weights: int, n_prefix: float) -> float:
+    """FLOP of one image and its prompt: all weights but those of words at every position, and attention."""
+    n_text = n_weights - 2 * shape.n_tokens * shape.hidden
+    attention = 4 * shape.layers * shape.hidden * n_prefix
+    return n_prefix * (2 * n_text + attention)
+
+
 def measure_llava(
     data: Path, inputs: Inputs, work: Path, device: str, shape: LlavaShape, share: int, limit: Sequence[object]
 ) -> None:
@@ -311,9 +334,7 @@ def measure_llava(
     print_phases(ours.run)
     if device == "cpu":
         return
-    n_text = n_weights - 2 * shape.n_tokens * shape.hidden
-    attention = 4 * shape.layers * shape.hidden * n_prefix
-    flop = n_images * n_prefix * (2 * n_text + attention)
+    flop = n_images * flop_of(shape, n_weights, n_prefix)
     seconds = sum(ours.run["timings"][phase] for phase in ("vision", "prefix", "continuation"))
     rate, peak = flop / seconds, matrix_rate(device)
     row("its use of the matrix rate", f"{rate / 1e12:.0f} TFLOP/s", f"{peak / 1e12:.0f} TFLOP/s measured here",

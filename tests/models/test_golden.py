@@ -33,6 +33,10 @@ Recorded = Mapping[str, bytes]
 
 @pytest.fixture(scope="session")
 def recorded_images(shared: Path) -> Recorded:
+    return pictures_in(shared)
+
+
+def pictures_in(shared: Path) -> Recorded:
     """The JPEG files by their names in the label files."""
     folders = ("labeled_s_images/", "saycam_images/", "synthetic_images/")
     with tarfile.open(shared / "reference" / "golden" / "images_golden.tar") as archive:
