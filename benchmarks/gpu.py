@@ -8,7 +8,8 @@
 Everything is made here with seeds: label files of the published sizes (or the published ones: --labels DIR), pictures,
 and checkpoints of the published shapes with random weights. Each part is a process of its own with a share of the
 minutes; what a part leaves over, the next ones have. One that runs over is stopped, and one that fails is named, and
-the next goes on. Rows are in rows.jsonl and table.md of --output as soon as they are measured.
+the next goes on; the exit code is then 1. Rows are in rows.jsonl and table.md of --output as soon as they are
+measured.
 
     losses   every family in float32 on the GPU against the CPU, and in half precision       gpu_losses.py
     speed    BabyLLaVA in its published shape: the four tasks against a plain loop           gpu_speed.py
@@ -57,16 +58,19 @@ class Part:
     command: Sequence[str]
 
 
-def run_parts(parts: Sequence[Part], seconds: float, sheet: Sheet) -> None:
-    """Runs each part within its share of the time that is left; says of each that fails or runs over that it did."""
-    end = time.monotonic() + seconds
+def run_parts(parts: Sequence[Part], seconds: float, sheet: Sheet) -> int:
+    """Runs each part within its share of the time that is left; says of each that fails or runs over that it did.
+
+    Gives the number of those.
+    """
+    end, n_lost = time.monotonic() + seconds, 0
     for i, part in enumerate(parts):
         left = end - time.monotonic()
         limit = max(0.0, left) * part.share / sum(later.share for later in parts[i:])
         errors = sheet.lines.with_name(f"{part.name}.stderr.txt")
         start = time.monotonic()
         with errors.open("w", encoding="utf-8") as stream:
-            process = subprocess.Popen(part.command, stderr=stream, start_new_session=True, cwd=ROOT)
+            process = subprocess.Popen(part.command, stderr=stream, process_group=0, cwd=ROOT)
             try:
                 code = process.wait(limit)
             except subprocess.TimeoutExpired:
@@ -74,6 +78,7 @@ def run_parts(parts: Sequence[Part], seconds: float, sheet: Sheet) -> None:
             finally:
                 _end_group(process)
         spent = f"{time.monotonic() - start:.0f} s"
+        n_lost += code != 0
         if code is None:
             sheet.add(Row(part.name, f"{part.name}: stopped", f"ran over its {limit:.0f} s", reached=False))
         elif code:
@@ -83,6 +88,7 @@ def run_parts(parts: Sequence[Part], seconds: float, sheet: Sheet) -> None:
             sheet.add(Row(part.name, f"{part.name}: failed", why, f"see {errors.name}", reached=False))
         else:
             sheet.add(Row(part.name, f"{part.name}: whole part", spent, f"of {limit:.0f} s"))
+    return n_lost
 
 
 def _end_group(process: subprocess.Popen[Any]) -> None:
@@ -155,8 +161,9 @@ def main() -> None:
             share = PARTS[name][0]
             command = [sys.executable, __file__, "--part", name, "--seconds", str(seconds * share / whole), *common]
             parts.append(Part(name, share, command))
-        run_parts(parts, seconds, sheet)
+        n_lost = run_parts(parts, seconds, sheet)
     print(f"\n{sheet.table}")
+    sys.exit(1 if n_lost else 0)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

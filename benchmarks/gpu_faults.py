@@ -7,8 +7,6 @@ planted error.
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
 import time
 from collections.abc import Sequence
@@ -27,6 +25,7 @@ TASKS = "labeled_s,vtwt"
 NEAR = 2e-5  # as far as the original's numbers are matched in float32
 FULL_BATCH, FAILING = 256, 3  # pictures a batch; the batch that finds no room
 LEFT = 0.6  # of what a batch takes
+PIECE, SMALLEST = 1 << 30, 4 << 20  # of the ballast; torch takes whole pieces of 2 MiB
 
 
 class Ballast:
@@ -46,9 +45,7 @@ class Ballast:
                 raise torch.OutOfMemoryError("planted: out of memory")
             return _encode(network, pixels)
         if self._n_calls == FAILING:
-            torch.cuda.empty_cache()
-            self.n_bytes = torch.cuda.mem_get_info()[0] - int(LEFT * self._peak)
-            self._taken.append(torch.empty(max(1, self.n_bytes), dtype=torch.uint8, device=self._device))
+            self._take()
         elif self._n_calls < FAILING:
             before = torch.cuda.memory_allocated()
             torch.cuda.reset_peak_memory_stats()
@@ -56,6 +53,13 @@ class Ballast:
             self._peak = max(self._peak, torch.cuda.max_memory_allocated() - before)
             return seen
         return _encode(network, pixels)
+
+    def _take(self) -> None:
+        """Takes all but a part of what a batch needs."""
+        torch.cuda.empty_cache()
+        while (rest := torch.cuda.mem_get_info()[0] - int(LEFT * self._peak)) > SMALLEST:
+            self._taken.append(torch.empty(min(rest, PIECE), dtype=torch.uint8, device=self._device))
+            self.n_bytes += self._taken[-1].numel()
 
 
 _encode = LlavaNetwork.encode_images
@@ -65,7 +69,7 @@ def measure_memory(job: Job) -> None:
     """Compares a run in which a batch did not fit with one in which all did."""
     data = linked(job)
     model = babyllava(job, inputs_of(data, TASKS))
-    n, limit = (4, 3) if job.small else (FULL_BATCH, 150)
+    n, limit = (4, 3) if job.small else (FULL_BATCH, 300)
     words: list[object] = ["--model", model, "--data", data, "--tasks", TASKS, "--limit", limit, "--no-resume"]
     words += ["--device", job.device, "--dtype", "float32", "--batch-size", n]
     undisturbed = Numbers.of(inside(job.work / "whole", *words))
@@ -124,7 +128,7 @@ def _measure_kill(job: Job, words: Sequence[object], one: Numbers) -> None:
         n_before = sum(len(_lines(path)) for path in logs.rglob("scores.rank0.jsonl"))
         time.sleep(0.005)
     is_killed = process.poll() is None
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.communicate()
     n_before = sum(len(_lines(path)) for path in logs.rglob("scores.rank0.jsonl"))
     _ended(started([*words, "--output-path", logs]))

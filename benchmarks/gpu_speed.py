@@ -21,11 +21,13 @@ from gpu_job import Job, Whole, whole
 from babycli.domain import Score, Write
 from babycli.evaluation.inputs import Inputs
 from babycli.evaluation.rounds import Rounds
+from babycli.evaluation.timings import BESIDE
 from babycli.wording import Scoring
 
 ALL, CHOICES = "labeled_s,vtwt,baby_winoground,saycam_caption", "labeled_s,vtwt,baby_winoground"
 LOOP = 0.1  # of a part's time for the loop before babycli, and as much after it
 N_LARGE = 150  # trials of each task
+COMPUTING = ("vision", "prefix", "continuation")
 
 
 @dataclass(slots=True)
@@ -90,7 +92,11 @@ def _are_coprime(a: int, b: int) -> bool:
 
 
 def measure_speed(job: Job) -> None:
-    """Times the four tasks as one command, twice."""
+    """Times the four tasks as one command, the first time and again.
+
+    Each is a process of its own. The pictures and the weights have just been written, so that they come from the
+    machine's memory; the first time, nothing else on the device was computed with them.
+    """
     data = linked(job)
     inputs = inputs_of(data, ALL)
     model = write_babyllava(job.work / "models" / "published", words_of(inputs), 0)
@@ -100,44 +106,44 @@ def measure_speed(job: Job) -> None:
     paces = [Pace(len(loop.requests)), Pace(len(loop.writes))]
     asked: list[Score | Write] = [*loop.requests, *loop.writes]
     n_images = len({inputs.sha256[request.context.images[0]] for request in asked})
-    cold = whole(job.work / "cold", *words)
+    first = whole(job.work / "first", *words)
     loop.score(loop.requests[0])  # what only the first one needs
     loop.time(paces, 0, LOOP * job.seconds)
-    warm = whole(job.work / "warm", *words)
+    again = whole(job.work / "again", *words)
     loop.time(paces, 1, LOOP * job.seconds)
     loop_s = sum(pace.whole_s for pace in paces)
     told = f"one request a pass, {loop_s:.0f} s, reckoned from {paces[0].told} scores and {paces[1].told} captions"
     n_requests = paces[0].n_all + paces[1].n_all
     what = f"BabyLLaVA, {precision(job.device)}: {n_requests:,} requests on {n_images:,} images"
-    for name, ran in (("cold", cold.ran), ("again", warm.ran)):
+    for name, ran in (("the first time", first.ran), ("again", again.ran)):
         ratio = loop_s / ran.seconds
         job.say(f"{what}, {name}", f"{ran.seconds:.1f} s, {ran.peak_mib:.0f} MiB", told, f"{ratio:.1f}",
                 "≥ 15, ≤ 25 s", reached=job.judged(ratio >= 15 and ran.seconds <= 25))  # fmt: skip
-    _say_phases(job, "cold", cold)
-    _say_phases(job, "again", warm)
+    _say_phases(job, "the first time", first)
+    _say_phases(job, "again", again)
 
 
 def measure_large(job: Job) -> None:
     """Times a part of the choice tasks with the shapes of LLaVA-1.5-7B, and compares with the chip's peak."""
     data = linked(job)
     limit = 3 if job.small else N_LARGE
-    inputs = inputs_of(data, CHOICES, limit)
+    inputs, all_inputs = inputs_of(data, CHOICES, limit), inputs_of(data, CHOICES)
     shape, dtype = (SMALL_LLAVA if job.small else LlavaShape()), "bfloat16"
-    texts = [request.answer for request in scores_of(inputs)]
+    texts = [request.answer for request in scores_of(all_inputs)]
     texts += ["USER: What's the object in the image? ASSISTANT: abcdefghijklmnopqrstuvwxyz ,.'?:"]
     start = time.perf_counter()
     model = write_llava(job.work / "large" / "llava-v1.5", texts, shape, 0, torch.bfloat16)
     made_s = time.perf_counter() - start
     loop = Loop(model, inputs, job.device, dtype)
-    paces = [Pace(len(loop.requests))]
-    n_images = len({inputs.sha256[request.context.images[0]] for request in loop.requests})
+    pace = Pace(len(loop.requests))
+    n_images = n_images_of(inputs)
     n_weights = sum(weight.numel() for weight in loop._model._network.parameters())
     n_patches = (shape.image_size // shape.patch) ** 2
     lengths = [len(loop._model.tokenize(r.context.wording, r.answer).ids) + n_patches for r in loop.requests]
     n_prefix = sum(lengths) / len(lengths)
     for request in loop.requests[:2]:
         loop.score(request)
-    _time_scores(loop, paces[0], 2 * LOOP * job.seconds)
+    _time_scores(loop, pace, 2 * LOOP * job.seconds)
     peak = matrix_rate(job.device, 8192 if job.is_cuda else 512)
     del loop
     gc.collect()
@@ -145,15 +151,22 @@ def measure_large(job: Job) -> None:
     words: list[object] = ["--data", data, "--tasks", CHOICES, "--limit", limit]
     words += ["--no-resume", "--device", job.device]
     ours = whole(job.work / "large-logs", *words, "--dtype", dtype, "--batch-check", 0, "--model", model)
-    loop_s, ran = paces[0].whole_s, ours.ran
-    job.say(f"LLaVA-1.5 of {n_weights / 1e9:.1f} billion weights, {dtype}: {paces[0].n_all:,} scores on {n_images:,} "
+    loop_s, ran = pace.whole_s, ours.ran
+    seconds = sum(ran.run["timings"][phase] for phase in COMPUTING)
+    job.say(f"LLaVA-1.5 of {n_weights / 1e9:.1f} billion weights, {dtype}: {pace.n_all:,} scores on {n_images:,} "
             f"images", f"{ran.seconds:.1f} s; making the weights, {made_s:.0f} s more, is not counted",
-            f"one request a pass, {loop_s:.0f} s, reckoned from {paces[0].told}", f"{loop_s / ran.seconds:.1f}", "≥ 4",
-            reached=job.judged(loop_s / ran.seconds >= 4))  # fmt: skip
-    seconds = sum(ran.run["timings"][phase] for phase in ("vision", "prefix", "continuation"))
+            f"one request a pass, {loop_s:.0f} s, reckoned from {pace.told}",
+            f"{loop_s / ran.seconds:.1f}")  # fmt: skip
+    n_all, n_all_images = len(scores_of(all_inputs)), n_images_of(all_inputs)
+    all_s = ran.seconds + _run_s(ours) * (n_all_images / n_images - 1)
+    all_loop_s = loop_s * n_all / pace.n_all
+    job.say(f"the same, reckoned for all {n_all:,} scores on {n_all_images:,} images", f"{all_s:.0f} s",
+            f"{all_loop_s:.0f} s", f"{all_loop_s / all_s:.1f}", "≥ 4",
+            reached=job.judged(all_loop_s / all_s >= 4))  # fmt: skip
     rate = n_images * flop_of(shape, n_weights, n_prefix) / seconds
-    job.say("its pace while it computes", f"{n_images / seconds:.1f} images and {n_images * n_prefix / seconds:,.0f} "
-            f"tokens a second", f"the loop, {1 / (loop_s / paces[0].n_all):.1f} requests a second")  # fmt: skip
+    job.say("its pace while it computes", f"{n_images / seconds:.1f} images, {n_images * n_prefix / seconds:,.0f} tokens "
+            f"and {pace.n_all / seconds:.1f} scores a second", f"the loop, {pace.n / pace.seconds:.1f} scores a second",
+            f"{loop_s / seconds:.1f}")  # fmt: skip
     job.say("its share of the chip's peak", f"{rate / 1e12:.3g} TFLOP/s",
             f"{peak / 1e12:.3g} TFLOP/s by a product of bfloat16 matrices in this run", f"{rate / peak:.2f}", "≥ 0.50",
             reached=job.judged(rate / peak >= 0.5))  # fmt: skip
@@ -175,7 +188,15 @@ def _time_scores(loop: Loop, pace: Pace, seconds: float) -> None:
 
 
 def _say_phases(job: Job, which: str, ran: Whole) -> None:
+    phases = ", ".join(f"{phase} {seconds:.2f}" for phase, seconds in ran.ran.run["timings"].items())
+    job.say(f"where the time went, {which}, seconds", f"{phases}, start and end {ran.ran.seconds - _run_s(ran):.2f}")
+
+
+def _run_s(ran: Whole) -> float:
+    """The seconds of a run without start and end; pictures are decoded and resized beside it."""
     timings = ran.ran.run["timings"]
-    phases = ", ".join(f"{phase} {seconds:.2f}" for phase, seconds in timings.items())
-    beside = sum(seconds for phase, seconds in timings.items() if phase not in ("decode", "preprocess"))
-    job.say(f"where the time went, {which}, seconds", f"{phases}, start and end {ran.ran.seconds - beside:.2f}")
+    return float(sum(seconds for phase, seconds in timings.items() if phase not in BESIDE))
+
+
+def n_images_of(inputs: Inputs) -> int:
+    return len({inputs.sha256[request.context.images[0]] for request in scores_of(inputs)})
