@@ -39,12 +39,12 @@ from gpu_rows import Row, Sheet
 
 ROOT = Path(__file__).parent.parent
 PARTS = {  # name: share of the time, file, function
-    "losses": (0.16, "gpu_losses", "measure_losses"),
-    "speed": (0.27, "gpu_speed", "measure_speed"),
-    "large": (0.26, "gpu_speed", "measure_large"),
-    "memory": (0.08, "gpu_faults", "measure_memory"),
-    "talks": (0.13, "gpu_talks", "measure_talks"),
-    "processes": (0.10, "gpu_faults", "measure_processes"),
+    "losses": (0.22, "gpu_losses", "measure_losses"),
+    "speed": (0.25, "gpu_speed", "measure_speed"),
+    "large": (0.25, "gpu_speed", "measure_large"),
+    "memory": (0.07, "gpu_faults", "measure_memory"),
+    "talks": (0.12, "gpu_talks", "measure_talks"),
+    "processes": (0.09, "gpu_faults", "measure_processes"),
 }
 GRACE_S = 5  # from SIGTERM to SIGKILL
 
@@ -108,8 +108,9 @@ def _end_group(process: subprocess.Popen[Any]) -> None:
 def _run_one(options: argparse.Namespace) -> None:
     """Runs a part in this process."""
     sys.path.insert(0, str(ROOT))  # for the tests' checkpoints, and babycli where it is not installed
-    from gpu_job import Job
+    from gpu_job import Job, check_device
 
+    check_device(options.device)
     _, file, function = PARTS[options.part]
     measure = getattr(import_module(file), function)
     sheet = Sheet(options.output)

@@ -79,6 +79,12 @@ class Whole:
         return events
 
 
+def check_device(device: str) -> None:
+    """Ends this part where there is no such device, before anything is made for it."""
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise SystemExit(f"torch {torch.__version__} sees no CUDA device here:  --device cpu  tries the small form")
+
+
 def machine_name(device: str) -> str:
     import transformers
 

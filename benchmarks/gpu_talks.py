@@ -13,10 +13,12 @@ from checkpoints import BabyShape, write_babyllava_v2
 from devcv import FIRST, LATER, LETTERS, N_LEARNT, time_talks, write_set
 from gpu_job import Job
 
+SMALL = BabyShape(64, 176, 4, 2, 1)
+
 
 def measure_talks(job: Job) -> None:
     """Times conversations against one pass over their last contexts, and against a plain loop."""
-    shape = BabyShape.cut_to(64) if job.small else BabyShape()
+    shape = SMALL if job.small else BabyShape()
     texts = [FIRST, LATER, LETTERS]
     model = write_babyllava_v2(job.work / "models" / "llava_v2", texts, shape, torch.bfloat16, job.small)
     data = job.work / "talks"

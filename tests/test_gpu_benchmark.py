@@ -29,16 +29,8 @@ def _beside_the_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
 
 
-def test_memory_that_runs_out_changes_no_number_and_a_part_that_fails_is_named(tmp_path: Path) -> None:
-    """The part memory on the CPU; the part large has label files that are not there."""
+def test_memory_that_runs_out_changes_no_number(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    (out.parent / "empty").mkdir()
-    lost = gpu("--device", "cpu", "--parts", "large", "--labels", out.parent / "empty", "--output", out)
-    assert lost.returncode == 1
-    (row,) = rows_in(out)
-    assert row["what"] == "large: failed"
-    assert "holds no label file of labeled_s" in row["babycli"]
-
     ran = gpu("--device", "cpu", "--parts", "memory", "--output", out)
     assert ran.returncode == 0, ran.stdout + (out / "memory.stderr.txt").read_text()
     failed, same, whole = rows_in(out)
@@ -48,6 +40,14 @@ def test_memory_that_runs_out_changes_no_number_and_a_part_that_fails_is_named(t
     table = (out / "table.md").read_text()
     assert table.startswith("On ")
     assert table.count("\n|") == 2 + 3
+
+
+def test_without_a_gpu_nothing_is_made_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert gpu("--parts", "large", "--output", tmp_path).returncode == 1
+    (row,) = rows_in(tmp_path)
+    assert row["what"] == "large: failed"
+    assert row["babycli"].endswith("sees no CUDA device here:  --device cpu  tries the small form")
 
 
 def test_what_fails_or_runs_over_is_said_and_the_next_goes_on(tmp_path: Path) -> None:
