@@ -2,7 +2,7 @@
 
     python benchmarks/gpu_command.py eval --model ...
 
-Its last two words on stderr are the peak of its memory in KiB and that of the device's memory in bytes.
+Says on stderr the peaks of memory.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from unittest import mock
 
 from babycli.cli import main
 from babycli.data import manifest
+
+PEAKS = "peaks of memory:"  # of this process in KiB, of the device in bytes
 
 
 def run() -> int:
@@ -33,7 +35,7 @@ def run() -> int:
         if torch.cuda.is_available():
             peaks.append(torch.cuda.max_memory_allocated())
     peak_kib = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
-    print(peak_kib, max(peaks), file=sys.stderr)
+    print(PEAKS, peak_kib, max(peaks), file=sys.stderr)
     return code
 
 

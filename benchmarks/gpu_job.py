@@ -21,6 +21,7 @@ from unittest import mock
 
 import torch
 from engine import Ran
+from gpu_command import PEAKS
 from gpu_rows import Row, Sheet
 
 from babycli.cli import main as babycli
@@ -98,7 +99,7 @@ def _processor() -> str:
 
 
 def started(words: Sequence[object], more: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """Starts a whole command; its words on stderr end with the peaks of memory."""
+    """Starts a whole command."""
     environment = {**os.environ, **(more or {}), "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [sys.executable, str(COMMAND), *map(str, words)],
@@ -117,7 +118,7 @@ def whole(logs: Path, *words: object) -> Whole:
     seconds = time.perf_counter() - start
     if process.returncode not in DONE:
         raise RuntimeError(f"babycli eval ended with {process.returncode}: {said[-2000:]}")
-    peak_kib, device_bytes = said.split()[-2:]
+    peak_kib, device_bytes = said.rpartition(PEAKS)[2].split()[:2]
     run = json.loads((newest(logs) / "run.json").read_bytes())
     return Whole(Ran(seconds, float(peak_kib) / 1024, run), float(device_bytes) / (1 << 20), process.returncode)
 
