@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from babycli.models.parts.feature_digests import row_digests
+from tests.models.dry_run.pretended_device import TO_HOST, PretendedDevice
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
@@ -30,3 +31,14 @@ def test_a_digest_does_not_depend_on_the_batch() -> None:
     assert row_digests(rows) == [row_digests(row[None])[0] for row in rows]
     assert len(row_digests(rows.transpose(1, 2))[0]) == 16
     assert set(row_digests(rows.flip(1))).isdisjoint(row_digests(rows))
+
+
+def test_only_the_digests_pass_between_a_gpu_and_the_machine() -> None:
+    rows = torch.randn(5, 4, 11, generator=torch.Generator().manual_seed(3))
+    device = PretendedDevice("meta:1")
+    with device.pretending():
+        placed = rows.to("meta:1")
+        first = row_digests(placed)
+        device.counts.clear()
+        assert row_digests(placed) == first == row_digests(rows)
+    assert device.counts == {TO_HOST: 1}

@@ -6,6 +6,8 @@ with a probability of about 2**-64.
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -20,9 +22,13 @@ def row_digests(rows: Tensor) -> list[bytes]:
     """
     flat = rows.contiguous().flatten(1)
     words = flat.view(torch.int32 if flat.element_size() == 4 else torch.int16).long()
-    generator = torch.Generator().manual_seed(_SEED)
-    sums = []
-    for _ in range(2):
-        factors = torch.randint(-(1 << 62), 1 << 62, (words.shape[1],), generator=generator) * 2 + 1
-        sums.append((words * factors.to(words.device)).sum(1))
+    sums = [(words * factors).sum(1) for factors in _factors(words.shape[1], words.device)]
     return [row.numpy().tobytes() for row in torch.stack(sums, dim=1).cpu()]
+
+
+@functools.lru_cache(maxsize=2)  # all batches of a model have rows of one size: made and moved to a GPU once
+def _factors(n_words: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Gives the two random numbers, both odd, of each place in a row."""
+    generator = torch.Generator().manual_seed(_SEED)
+    one, other = (torch.randint(-(1 << 62), 1 << 62, (n_words,), generator=generator) * 2 + 1 for _ in range(2))
+    return one.to(device), other.to(device)
