@@ -22,6 +22,7 @@ from babycli.domain import CannotAnswer
 from babycli.models.base import Model
 from tests.conftest import Babycli
 from tests.models.conftest import Evaluate
+from tests.models.dry_run.pretended_device import TO_DEVICE, TO_HOST, PretendedDevice
 from tests.models.loading import asked, edit_json, load, picture, save, similarity, tokenize, write_json
 from tests.models.test_bad_checkpoints import assert_explained
 
@@ -204,6 +205,20 @@ def test_the_matching_head_of_a_blip(tmp_path: Path, evaluate: Evaluate) -> None
     assert_explained(evaluate("--model", folder, "--model-args", "head=both"), 2, "head")
     other = write(tmp_path / "other", "altclip")
     assert_explained(evaluate("--model", other, "--model-args", "head=itm"), 2, "only a BLIP")
+
+
+def test_features_of_pairs_pass_to_the_machine_once_a_batch(tmp_path: Path) -> None:
+    folder = write(tmp_path / "model", "blip")
+    pictures = [picture(seed) for seed in range(3)]
+    on_cpu = load(folder, head="itm")
+    expected = [features.digest for features in on_cpu.encode([on_cpu.preprocess(image) for image in pictures])]
+    device = PretendedDevice("meta:1")
+    with device.pretending():
+        model = load(folder, device="meta:1", head="itm")
+        device.counts.clear()
+        features = model.encode([model.preprocess(image) for image in pictures])
+    assert device.counts == {TO_DEVICE: 1, TO_HOST: 1}
+    assert [one.digest for one in features] == expected
 
 
 def test_a_blip_that_writes_captions_is_none_of_these(tmp_path: Path, evaluate: Evaluate) -> None:

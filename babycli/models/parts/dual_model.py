@@ -87,8 +87,8 @@ class PairModel(DualModel):
     def encode(self, pixels: Sequence[_Pixels]) -> list[Features]:
         with torch.inference_mode():
             seen = self._network.vision_model(**self._placed(pixels)).last_hidden_state
-        rows = [row.clone() for row in seen]
-        return [Features(row, sha256(row.float().cpu().numpy().tobytes()).digest()) for row in rows]
+        read = seen.float().cpu().numpy()  # of all rows at once
+        return [Features(row.clone(), sha256(own.tobytes()).digest()) for row, own in zip(seen, read, strict=True)]
 
     def read_texts(self, tokens: Sequence[Tokens]) -> None:
         """Reads nothing: a text is read with its picture."""
