@@ -69,14 +69,16 @@ class LlavaNetwork(nn.Module):
         ids         [ 1, -200,              1154, 13 ]      4 ids
         embedded    [ e1, f1 f2 ... f49, e1154, e13 ]      52 positions
         """
-        embed_ids = self.text.get_input_embeddings()
-        rows = []
+        # All words in one transfer: each to a GPU takes its time, however little it brings.
+        words = [token for row in ids for token in row if token != IMAGE_ID]
+        embedded = self.embed_ids(torch.tensor(words, dtype=torch.long, device=device))
+        rows, first = [], 0
         for row, images in zip(ids, features, strict=True):
             pieces, start = [], 0
             places = [i for i, token in enumerate(row) if token == IMAGE_ID]
             for i, image in zip([*places, len(row)], [*images, None], strict=True):
-                ids_here = torch.tensor(row[start:i], dtype=torch.long, device=device)
-                pieces.append(embed_ids(ids_here).to(device))
+                pieces.append(embedded[first : first + i - start])
+                first += i - start
                 if image is not None:
                     pieces.append(image)
                 start = i + 1
@@ -84,7 +86,7 @@ class LlavaNetwork(nn.Module):
         return torch.stack(rows)
 
     def embed_ids(self, ids: Tensor) -> Tensor:
-        """Embeds ids without pictures: (n, length) -> (n, length, hidden)."""
+        """Embeds ids without pictures: (..., length) -> (..., length, hidden)."""
         out: Tensor = self.text.get_input_embeddings()(ids).to(ids.device)
         return out
 
@@ -125,14 +127,12 @@ class LlavaNetwork(nn.Module):
         n_prefix = prefix.shape[1]
         tails = [self.text.get_input_embeddings()(ids[:, :-1]).to(prefix.device) for ids in answers]
         hidden = self._hidden(torch.cat([prefix, *tails], dim=1), n_prefix, [t.shape[1] for t in tails])
-        device = hidden.device
-        wanted, start = [], n_prefix
+        wanted, start = list[int](), n_prefix
         for tail in tails:
-            own = torch.arange(start, start + tail.shape[1], device=device)
-            wanted.append(torch.cat([torch.tensor([n_prefix - 1], device=device), own]))
+            wanted += [n_prefix - 1, *range(start, start + tail.shape[1])]
             start += tail.shape[1]
-        logits: Tensor = self.text.get_output_embeddings()(hidden[:, torch.cat(wanted)])
-        return list(torch.split(logits, [len(positions) for positions in wanted], dim=1))
+        logits: Tensor = self.text.get_output_embeddings()(hidden[:, torch.tensor(wanted, device=hidden.device)])
+        return list(torch.split(logits, [1 + tail.shape[1] for tail in tails], dim=1))
 
     def _hidden(self, row: Tensor, n_prefix: int, lengths: list[int]) -> Tensor:
         """Computes the last hidden states of a prefix with branches of these lengths behind it."""
