@@ -4,12 +4,13 @@
     python benchmarks/engine.py --labels DIR --device cuda       the same on a GPU, and LLaVA-1.5-7B
     python benchmarks/engine.py --data DATASET                   the images of a linked dataset folder
     python benchmarks/engine.py --labels DIR --against CHECKOUT  babycli against that of another checkout, by turns
+    python benchmarks/engine.py --labels DIR --only-bfloat16 --limit 200     bfloat16 against float32, on the CPU
 
 DIR holds the published label files (`babycli data labels` fetches them). Images, where none are given, and weights are
 seeded noise of the published shapes. The plain path scores one request per forward pass: the image is opened, decoded
 and encoded for each, and the vocabulary head runs over the whole text; float32 on a CPU, float16 on a GPU. Half of
 BabyLLaVA's runs before babycli and half after, so that a machine that slows down slows both. Figures of babycli are of
-whole commands.
+whole commands; those of bfloat16 are processor seconds, which other programs change less than the time on the clock.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import csv
 import gc
 import json
 import os
+import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -57,6 +60,7 @@ IMPORTS = "import babycli.evaluation.suite, babycli.models.parts.llava_model"
 MAX_LINKS = 50_000  # to one file; file systems have a limit
 TURNS = 2  # of each command at least, of which the fastest counts
 MIN_SECONDS = 40  # of turns of a short command
+BFLOAT16_TRIALS = 200  # of each task, where no --limit is given
 NOT_MEASURED = "not measured: no CUDA device here"
 
 
@@ -65,8 +69,10 @@ class Ran:
     """A whole command."""
 
     seconds: float
+    processor_s: float
     peak_mib: float
     run: dict[str, Any]  # run.json
+    log: Path
 
 
 def precision(device: str) -> str:
@@ -77,7 +83,7 @@ def babycli(data: Path, logs: Path, *words: object, code: Path | None = None) ->
     """Runs a whole command, with the babycli of another checkout if one is given."""
     environment = None if code is None else {**os.environ, "PYTHONPATH": str(code)}
     command = ["eval", "--data", data, "--output-path", logs, "--tasks", TASKS, "--no-resume", *words]
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), children_s()
     ran = subprocess.run(
         [sys.executable, "-c", PEAK, *map(str, command)],
         stdout=subprocess.DEVNULL,
@@ -85,11 +91,19 @@ def babycli(data: Path, logs: Path, *words: object, code: Path | None = None) ->
         text=True,
         env=environment,
     )
-    seconds = time.perf_counter() - start
+    seconds, processor_s = time.perf_counter() - start, children_s() - busy
     if ran.returncode:
         raise SystemExit(ran.stderr)
     newest = max(logs.rglob("run.json"), key=lambda path: path.stat().st_mtime_ns)
-    return Ran(seconds, float(ran.stderr.split()[-1]) / 1024, json.loads(newest.read_bytes()))
+    return Ran(
+        seconds, processor_s, float(ran.stderr.split()[-1]) / 1024, json.loads(newest.read_bytes()), newest.parent
+    )
+
+
+def children_s() -> float:
+    """Gives the processor seconds of all commands that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 class Plain:
@@ -246,8 +260,63 @@ def measure_babyllava(data: Path, inputs: Inputs, work: Path, device: str, share
 
 
 def print_phases(run: dict[str, Any]) -> None:
-    phases = ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in run["timings"].items())
-    row("where the time went, seconds", phases, "", "")
+    row("where the time went, seconds", phases_of(run), "", "")
+
+
+def phases_of(run: dict[str, Any]) -> str:
+    return ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in run["timings"].items())
+
+
+def multiplies_bfloat16() -> bool:
+    """Tells whether the processor has instructions for products in bfloat16; False where the system does not say it."""
+    try:
+        words = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return False
+    return bool({"avx512_bf16", "amx_bf16"} & words)
+
+
+def losses_of(ran: Ran) -> dict[str, float]:
+    """Gives the mean loss of each request of a run."""
+    lines = [json.loads(line) for line in (ran.log / "scores.rank0.jsonl").read_text().splitlines()]
+    return {json.dumps([line["turns"], line["text"]]): -line["logprob_sum"] / line["n_tokens"] for line in lines}
+
+
+def decisions_of(ran: Ran) -> dict[tuple[str, str], Any]:
+    """Gives the values of each trial of a run."""
+    (path,) = ran.log.glob("*_outcomes.json")
+    tasks = json.loads(path.read_bytes())["tasks"]
+    return {
+        (task, trial): [values[i] for values in of["values"].values()]
+        for task, of in tasks.items()
+        for i, trial in enumerate(of["trials"])
+    }
+
+
+def measure_bfloat16(data: Path, inputs: Inputs, work: Path, limit: Sequence[object]) -> None:
+    """The same command in bfloat16 and in float32 on the CPU, by turns; and how far the scores are apart."""
+    checkpoint = write_babyllava(work / "models" / "bfloat16", words_of(inputs), 0)
+    turns: list[tuple[Ran, Ran]] = []
+    for i in range(TURNS):
+        dtypes = ("bfloat16", "float32") if i % 2 else ("float32", "bfloat16")  # neither is always the later one
+        words = ("--model", checkpoint, "--device", "cpu", "--batch-check", 0, *limit)
+        both = {dtype: babycli(data, work / f"{dtype}-{i}", *words, "--dtype", dtype) for dtype in dtypes}
+        turns.append((both["bfloat16"], both["float32"]))
+    half_s, whole_s = (statistics.median(ran.processor_s for ran in rans) for rans in zip(*turns, strict=True))
+    ratio = statistics.median(whole.processor_s / half.processor_s for half, whole in turns)
+    goal = "≥ 1.8" if multiplies_bfloat16() else "none: this processor has neither AVX512_BF16 nor AMX"
+    n_images = len({inputs.sha256[r.context.images[0]] for r in scores_of(inputs)})
+    row(f"`--dtype bfloat16`, cpu: {n_images:,} images", f"{half_s:.1f} processor seconds", f"float32, {whole_s:.1f}",
+        f"{ratio:.2f}", goal)  # fmt: skip
+    for ran, dtype in zip(turns[-1], ("bfloat16", "float32"), strict=True):
+        row(f"where the time went in {dtype}, seconds", phases_of(ran.run), "", "")
+    half, whole = turns[-1]
+    losses, exact = losses_of(half), losses_of(whole)
+    difference = max(abs(losses[request] - loss) for request, loss in exact.items())
+    decided, truly = decisions_of(half), decisions_of(whole)
+    n_flipped = sum(decided[trial] != values for trial, values in truly.items())
+    row("its losses against those of float32", f"{difference:.4f} apart at most", f"{len(exact):,} requests", "")
+    row("decisions that flip", f"{n_flipped}", f"{len(truly):,} trials", f"{n_flipped / len(truly):.4f}")
 
 
 def measure_memory(data: Path, inputs: Inputs, work: Path, n_frames: int, device: str) -> None:
@@ -351,6 +420,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="the first N trials of each task only")
     parser.add_argument("--frames", type=int, default=600_285, help="for the measurement of memory; 0 leaves it out")
     parser.add_argument("--only-memory", action="store_true", help="measure nothing else")
+    parser.add_argument("--only-bfloat16", action="store_true", help="compare bfloat16 with float32 on the CPU alone")
     parser.add_argument("--small-llava", action="store_true", help="try the part on LLaVA with a small one")
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="compare with the babycli there, nothing else")
     parser.add_argument("--folder", type=Path, help="where to make the temporary folder")
@@ -367,8 +437,13 @@ def main() -> None:
         if options.against:
             measure_against(data, inputs, work, options.device, options.against, limit)
             return
+        if options.only_bfloat16:
+            measure_bfloat16(data, inputs, work, limit)
+            return
         if not options.only_memory:
             measure_babyllava(data, inputs, work, options.device, options.share, limit)
+            if options.device == "cpu":
+                measure_bfloat16(data, inputs, work, limit or ("--limit", BFLOAT16_TRIALS))
         if options.frames and options.labels:
             measure_memory(data, inputs, work, options.frames, options.device)
         if options.only_memory:

@@ -20,7 +20,7 @@ from typing import Any
 from unittest import mock
 
 import torch
-from engine import Ran
+from engine import Ran, children_s
 from gpu_command import PEAKS
 from gpu_rows import Row, Sheet
 
@@ -112,15 +112,16 @@ def started(words: Sequence[object], more: Mapping[str, str] | None = None) -> s
 
 def whole(logs: Path, *words: object) -> Whole:
     """Runs `babycli eval` as a process of its own. Raises RuntimeError with its words where it fails."""
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), children_s()
     process = started(["eval", "--output-path", logs, *words])
     said = process.communicate()[1]
-    seconds = time.perf_counter() - start
+    seconds, processor_s = time.perf_counter() - start, children_s() - busy
     if process.returncode not in DONE:
         raise RuntimeError(f"babycli eval ended with {process.returncode}: {said[-2000:]}")
     peak_kib, device_bytes = said.rpartition(PEAKS)[2].split()[:2]
     run = json.loads((newest(logs) / "run.json").read_bytes())
-    return Whole(Ran(seconds, float(peak_kib) / 1024, run), float(device_bytes) / (1 << 20), process.returncode)
+    ran = Ran(seconds, processor_s, float(peak_kib) / 1024, run, newest(logs))
+    return Whole(ran, float(device_bytes) / (1 << 20), process.returncode)
 
 
 def inside(logs: Path, *words: object) -> Path:
