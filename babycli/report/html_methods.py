@@ -15,7 +15,7 @@ from babycli.logs.schema import read_run
 from babycli.report import values
 from babycli.report.compare import BOOTSTRAP, MCNEMAR, Comparison
 from babycli.report.measure import SEED
-from babycli.report.notes import SAMPLED, are_sampled, coverage, gain_note
+from babycli.report.notes import SAMPLED, are_sampled, coverage, gain_notes
 from babycli.report.provisos import broken_reply_notes, mixed_software, own_prompts
 from babycli.report.rows import Column
 from babycli.report.runs import Run
@@ -106,7 +106,7 @@ def methods(tables: Sequence[Table], comparisons: Sequence[Comparison], sources:
     sentences = [table.data_note] if table.data_note else []
     sentences += [_what(table, own), *_scoring(table), *_intervals(table)]
     if table.gains:
-        sentences.append(gain_note(table, "Visual gain is "))
+        sentences += gain_notes(table, "Visual gain is ")
     sentences += [*_conditions(table.runs), *broken_reply_notes(table.runs)]
     if comparisons:
         sentences += _tests(comparisons)

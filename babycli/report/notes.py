@@ -58,8 +58,7 @@ def notes(table: Table) -> list[str]:
         told.append("(offset M): the first M rows of each task were passed over, so these are other trials.")
     told += _equal_notes(table)
     told += provisos(table.runs)
-    if table.gains:
-        told.append(gain_note(table))
+    told += gain_notes(table)
     told += [suspicion_note(each) for each in table.suspicions]
     return told + _published_notes(table)
 
@@ -218,18 +217,26 @@ def gain_told(table: Table) -> str:
     return of_shuffled if len(over) == 1 else f"{of_shuffled} or, where that was not run, {of_blind}"
 
 
-def gain_note(table: Table, lead: str = "visual gain: ") -> str:
-    """Says the same as a note, with what must be known besides."""
+def gain_notes(table: Table, lead: str = "visual gain: ") -> list[str]:
+    """Says the same as notes, with what must be known besides."""
+    return [note for note in (gain_note(table, lead), gain_untold(table)) if note]
+
+
+def gain_note(table: Table, lead: str) -> str:
     told = gain_told(table)
-    notes = [f"{lead}{told}, on the same trials; paired 95 % interval.{_lower_gain_note(table)}"] if told else []
+    return f"{lead}{told}, on the same trials; paired 95 % interval.{_lower_gain_note(table)}" if told else ""
+
+
+def gain_untold(table: Table) -> str:
+    """Says which visual gains a run without pictures does not tell; "" where it tells all."""
     untold = dict.fromkeys(column for gain in table.gains.values() for column in gain.untold)
-    if untold:
-        named = ", ".join(" ".join(short_heading(column)) for column in untold)
-        notes.append(
-            f"A run without pictures does not tell the visual gain of {named}: "
-            "one with wrong pictures (control: shuffled) does."
-        )
-    return " ".join(notes)
+    if not untold:
+        return ""
+    named = ", ".join(" ".join(short_heading(column)) for column in untold)
+    return (
+        f"A run without pictures does not tell the visual gain of {named}: one with wrong pictures (control: shuffled) "
+        "does."
+    )
 
 
 def _lower_gain_note(table: Table) -> str:
