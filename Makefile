@@ -9,6 +9,8 @@
 # texlive-science.
 # make wrappers gives every wrapper of a released lmms-eval, from PyPI, to babycli, and prints what becomes of them;
 # LMMS_EVAL=0.6.1 takes another version.
+# make cuda-dry-run runs every model family on a GPU that is not there, with torch's CUDA build in an environment of its
+# own (6 GB), and finds tensors on the wrong device or in the wrong dtype, and needless transfers. Takes minutes.
 # make docs writes the site of docs/ into site/, and fails on a link in it that leads nowhere.
 # make package builds the wheel and the source package into dist/ and checks them, and the files for GitHub.
 # make bridge-check runs the folder of `babycli bridge lmms` in lmms-eval itself, nine versions of it, from PyPI.
@@ -19,12 +21,13 @@ VENV ?= .venv
 # Processes that run tests: as many as there are processors, up to 8. WORKERS=0 runs all tests in one.
 WORKERS ?= logical
 LMMS_EVAL ?= 0.7.3
+CUDA_TORCH ?= 2.14.1
 FUZZ_SECONDS ?= 3600
 STAMP := $(VENV)/.installed
 # Many tests start Python, which shall not compile all modules anew each time.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(VENV)/bin/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test test-long fuzz faults kills latex bridge-check wrappers slurm-test lint check completions docs package clean
+.PHONY: demo test test-long fuzz faults kills latex bridge-check wrappers cuda-dry-run slurm-test lint check completions docs package clean
 
 demo: $(STAMP)
 	$(VENV)/bin/babycli demo
@@ -53,6 +56,9 @@ bridge-check: $(STAMP)
 
 wrappers: $(STAMP)
 	$(VENV)/bin/python tools/try_lmms_wrappers.py $(LMMS_EVAL) .venv-lmms
+
+cuda-dry-run: .venv-cuda/.installed
+	.venv-cuda/bin/python tools/cuda_dry_run.py
 
 slurm-test: $(STAMP)
 	$(VENV)/bin/python tools/try_slurm.py
@@ -92,9 +98,16 @@ $(STAMP): pyproject.toml constraints.txt
 	$(INSTALL) -e '.[dev]'
 	touch $@
 
+# All as in constraints.txt but torch, which may be a build for CPUs there.
+.venv-cuda/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-cuda
+	grep -v '^torch==' constraints.txt > .venv-cuda/constraints.txt
+	.venv-cuda/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-cuda/constraints.txt -e . pytest torch==$(CUDA_TORCH)
+	touch $@
+
 $(VENV)/.docs $(VENV)/.release: $(VENV)/.%: $(STAMP)
 	$(INSTALL) -e '.[$*]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-lmms babycli-demo build dist site
+	rm -rf $(VENV) .venv-lmms .venv-cuda babycli-demo build dist site

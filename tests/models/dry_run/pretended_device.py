@@ -2,18 +2,17 @@
 
 Owns what a real GPU would refuse, or would have to wait for: operands on two devices, and transfers between it and the
 machine. All values are real, computed by torch on the CPU, so that a model runs to its end, `tolist()` and the stop
-test of a text included. Never decides what is a mistake beyond that: dry_run_steps.py does.
+test of a text included. Never decides what is a mistake beyond that: steps.py does.
 
 A build of torch without CUDA cannot index a tensor "on cuda", so there the device is "meta:1", which such a build
 knows. The plain "meta", on which models are outlined without weights, stays what it is.
 
 It cannot see: what only CUDA's kernels do (their rounding, their memory, a dtype that one of them lacks), which of
-two kernels a GPU would choose, races of streams, and whether pinned memory was written while a transfer was under way.
+two kernels a GPU would choose, and races of streams.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,11 +24,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
 
 TO_HOST, TO_DEVICE, WAIT = "to host", "to device", "wait"
 OF_TRANSFORMERS = ", by transformers"
-_TORCH = f"{os.sep}torch{os.sep}"
 _ATEN: Any = torch.ops.aten
 _NO_FUNCTION: Any = torch._C._disabled_torch_function_impl
 # What needs a value, or a size that depends on values: the CPU waits until the GPU has computed it.
@@ -75,7 +72,7 @@ class Placed(Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
-        one = next(leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Placed))
+        one = next(tensor for tensor in _tensors((args, kwargs)) if isinstance(tensor, Placed))
         return one.on.run(func, args, kwargs or {})
 
     def tolist(self) -> Any:
@@ -95,7 +92,7 @@ class _ListsOfNumbers(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.tensor and isinstance(args[0], list | tuple):
-            args = (tree_map(lambda leaf: leaf.item() if isinstance(leaf, Placed) else leaf, args[0]), *args[1:])
+            args = (_mapped(args[0], lambda leaf: leaf.item() if isinstance(leaf, Placed) else leaf), *args[1:])
         return func(*args, **(kwargs or {}))
 
 
@@ -142,7 +139,7 @@ class PretendedDevice(TorchDispatchMode):
         if name in _PINNING:  # which asks the driver
             return False if name == "is_pinned" else torch.clone(args[0])
         target = _asked_device(func, args, kwargs)
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        tensors = list(_tensors((args, kwargs)))
         placed = [tensor for tensor in tensors if isinstance(tensor, Placed)]
         if not placed and (target is None or not self._is_pretended(target)):
             return func(*args, **kwargs)
@@ -151,10 +148,10 @@ class PretendedDevice(TorchDispatchMode):
         if name in _COPIES:
             self._count_copy(name, tensors, goes_to)
         else:
-            self._check_devices(name, tensors)
+            self._check_devices(name, tensors, args)
         self._count_waits(name, func._overloadname, args)
         self._check_log_softmax(name, placed)
-        result = _computed(func, tree_map(self._on_cpu, tuple(args)), tree_map(self._on_cpu, dict(kwargs)))
+        result = _computed(func, _mapped(args, self._on_cpu), _mapped(kwargs, self._on_cpu))
         if name == "copy_" or (name.endswith("_") and not name.endswith("__")):
             return args[0]
         assert goes_to is not None
@@ -164,7 +161,7 @@ class PretendedDevice(TorchDispatchMode):
             return placed[0]
         # Ordinary tensors, in inference mode too: of an ordinary weight only an ordinary tensor can be a view.
         with torch.inference_mode(False):
-            return tree_map(lambda leaf: Placed(leaf, self, goes_to) if isinstance(leaf, Tensor) else leaf, result)
+            return _mapped(result, lambda leaf: Placed(leaf, self, goes_to) if isinstance(leaf, Tensor) else leaf)
 
     def _is_pretended(self, device: torch.device) -> bool:
         is_plain_meta = device.type == "meta" and device.index is None
@@ -175,9 +172,11 @@ class PretendedDevice(TorchDispatchMode):
             return value.numbers
         return torch.device("cpu") if isinstance(value, torch.device) and self._is_pretended(value) else value
 
-    def _check_devices(self, name: str, tensors: Sequence[Tensor]) -> None:
+    def _check_devices(self, name: str, tensors: Sequence[Tensor], args: Sequence[Any]) -> None:
         # A number alone may lie on the CPU; so may indices, which are then transferred.
-        operands = tensors[:1] if name in _INDEXING else [t for t in tensors if t.dim() or isinstance(t, Placed)]
+        n_indices = len(list(_tensors(args[1]))) if name in _INDEXING else 0
+        on_cpu_too = tensors[1 : 1 + n_indices]
+        operands = [t for t in tensors if isinstance(t, Placed) or (t.dim() and all(t is not o for o in on_cpu_too))]
         devices = sorted({str(tensor.device) for tensor in operands})
         if len(devices) > 1:
             raise RuntimeError(f"{name}: expected all tensors to be on the same device, but found {devices}")
@@ -202,14 +201,13 @@ class PretendedDevice(TorchDispatchMode):
         if name in _WAITS or (name == "repeat_interleave" and "Tensor" in overload):
             self._count(WAIT)
         if name in _INDEXING:
-            for index in (leaf for leaf in tree_leaves(args[1]) if isinstance(leaf, Tensor)):
+            for index in _tensors(args[1]):
                 if index.dtype in (torch.bool, torch.uint8):
                     self._count(WAIT)
                 if not isinstance(index, Placed):
                     self._count(TO_DEVICE)
 
     def _count(self, kind: str) -> None:
-        """Counts it as transformers' own if that is nearer on the stack than babycli or a user's model."""
         self.counts[kind + (OF_TRANSFORMERS if _is_of_transformers() else "")] += 1
 
     def _check_log_softmax(self, name: str, placed: Sequence[Tensor]) -> None:
@@ -221,17 +219,16 @@ class PretendedDevice(TorchDispatchMode):
 
 def _computed(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Computes on the CPU; what the CPU lacks in half precision or does slowly, and a GPU well, in float32."""
-    halves = {t.dtype for t in tree_leaves(args) if isinstance(t, Tensor) and t.dtype in _HALVES}
+    halves = {tensor.dtype for tensor in _tensors(args) if tensor.dtype in _HALVES}
     try:
         if not halves or func._schema.name not in _SLOW_IN_HALF:
             return func(*args, **kwargs)
     except NotImplementedError:
         if len(halves) != 1:
             raise
-
     half = halves.pop()
-    result = func(*tree_map(lambda value: _cast(value, half, torch.float32), args), **kwargs)
-    return tree_map(lambda value: _cast(value, torch.float32, half), result)
+    result = func(*_mapped(args, lambda value: _cast(value, half, torch.float32)), **kwargs)
+    return _mapped(result, lambda value: _cast(value, torch.float32, half))
 
 
 def _cast(value: Any, wanted: torch.dtype, to: torch.dtype) -> Any:
@@ -248,14 +245,32 @@ def watch_dtypes(dtype: torch.dtype, mistakes: list[str]) -> Any:
         weights = list(module.parameters(recurse=False))
         if not weights:
             return
-        for what, tensors in (("weight", weights), ("input", tree_leaves(given)), ("output", tree_leaves(result))):
-            for tensor in tensors:
-                if isinstance(tensor, Tensor) and tensor.is_floating_point() and tensor.dtype != dtype:
+        for what, values in (("weight", weights), ("input", given), ("output", result)):
+            for tensor in _tensors(values):
+                if tensor.is_floating_point() and tensor.dtype != dtype:
                     kind = type(module).__name__
                     mistakes.append(f"{kind}: {what} in {_word(tensor.dtype)}, expected is {_word(dtype)}")
 
     hook: Callable[..., Any] = torch.nn.modules.module.register_module_forward_hook
     return hook(check)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """Gives the tensors in lists, tuples and dicts."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(one)
+
+
+def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Gives lists, tuples and dicts with what is in them changed."""
+    if isinstance(value, list | tuple):
+        return type(value)(_mapped(one, change) for one in value)
+    if isinstance(value, dict):
+        return {key: _mapped(one, change) for key, one in value.items()}
+    return change(value)
 
 
 def _asked_device(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> torch.device | None:
@@ -270,13 +285,12 @@ def _asked_device(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
 
 
 def _is_of_transformers() -> bool:
+    """Tells whether transformers called torch, and not babycli or a user's model."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        file = frame.f_code.co_filename
-        if f"{os.sep}transformers{os.sep}" in file:
-            return True
-        if f"{os.sep}babycli{os.sep}" in file or (_TORCH not in file and file != __file__):
-            return False
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if package != "torch" and frame.f_globals is not globals():
+            return package == "transformers"
         frame = frame.f_back
     return False
 
