@@ -14,7 +14,7 @@ from babycli.domain import PICTURE, CannotAnswer, Context, Loglikelihood, Text, 
 from babycli.models.base import Model, Pictures, Tokens
 from tests.checkpoints import ROOM, roomy_settings, write_roomy
 from tests.llava_checkpoints import TOWER, as_transformers, write_llava, write_tower
-from tests.models.dry_run.pretended_device import TO_DEVICE, PretendedDevice
+from tests.models.dry_run.pretended_device import TO_DEVICE, TO_HOST, PretendedDevice
 from tests.models.loading import (
     BALL,
     BLUE,
@@ -142,7 +142,7 @@ def test_a_batch_of_several_pictures_scores_and_writes_as_its_members_do(model: 
 
 
 @pytest.mark.parametrize("n_rows", [1, 4])
-def test_all_words_of_a_batch_pass_to_a_gpu_at_once(n_rows: int, folder: Path) -> None:
+def test_a_batch_passes_to_a_gpu_and_back_at_once(n_rows: int, folder: Path) -> None:
     context, seeds, _ = CASES["two turns"]
     device = PretendedDevice("meta:1")
     with device.pretending():
@@ -155,6 +155,7 @@ def test_all_words_of_a_batch_pass_to_a_gpu_at_once(n_rows: int, folder: Path) -
         device.counts.clear()
         model.loglikelihood_of_branches(rows, [[one, tokenize(model, context, "ball")] for one in tokens])
     assert device.counts[TO_DEVICE] == 4  # what is embedded, two columns of answers, the places of their logits
+    assert device.counts[TO_HOST] == 1  # the scores of all answers
 
 
 def test_other_places_of_pictures_are_no_batch(model: Model) -> None:

@@ -193,10 +193,10 @@ class LlavaModel(Model):
             answered = [column for column in columns if column.shape[1]]
             logits = self._network.branch_logits(prefix, answered) if answered else []
             scored = iter(
-                [
-                    answers.scored(column_logits, ids.to(column_logits.device))
+                answers.scored_columns(
+                    (column_logits, ids.to(column_logits.device))
                     for column_logits, ids in zip(logits, answered, strict=True)
-                ]
+                )
             )
         nothing = [Loglikelihood((), False)] * len(branches)
         by_column = [next(scored) if column.shape[1] else nothing for column in columns]
@@ -247,22 +247,28 @@ class LlavaModel(Model):
             for k, i in enumerate(members):
                 context = prefixes[i]
                 self._kept.keep(context.elements, context.parent, KeptPrefix(context.elements, rows[k].layers))
-            columns = [self._column(last, rows, column) for column in zip(*(branches[i] for i in members), strict=True)]
-            results |= {i: [column[k] for column in columns] for k, i in enumerate(members)}
+            columns = list(zip(*(branches[i] for i in members), strict=True))
+            scored = iter(
+                answers.scored_columns(self._column(last, rows, column) for column in columns if column[0].n_answer)
+            )
+            nothing = [Loglikelihood((), False)] * len(members)
+            by_column = [next(scored) if column[0].n_answer else nothing for column in columns]
+            results |= {i: [column[k] for column in by_column] for k, i in enumerate(members)}
         return [results[i] for i in range(len(prefixes))]
 
-    def _column(self, last: Tensor, rows: Sequence[Reused], column: Sequence[Tokens]) -> list[Loglikelihood]:
-        """Scores one answer behind each context: ``last`` (n, 1, hidden) predicts its first token."""
+    def _column(self, last: Tensor, rows: Sequence[Reused], column: Sequence[Tokens]) -> tuple[Tensor, Tensor]:
+        """Computes the logits of one answer behind each context, and gives its ids: ``last`` predicts the first.
+
+        ``last`` is (n, 1, hidden). The answers have tokens.
+        """
         n = column[0].n_answer
-        if n == 0:
-            return [Loglikelihood((), False) for _ in column]
         wanted = torch.tensor([t.ids[-n:] for t in column], dtype=torch.long, device=self.info.device)
         hidden = last
         if n > 1:
             tail = self._network.embed_ids(wanted[:, :-1])
             hidden = torch.cat([last, self._network.read(tail, stacked(rows))], dim=1)
         logits = self._network.head(hidden)
-        return answers.scored(logits, wanted.to(logits.device))
+        return logits, wanted.to(logits.device)
 
     def _texts_of_conversations(
         self, pictures: Sequence[Pictures], tokens: Sequence[Tokens], max_new_tokens: int

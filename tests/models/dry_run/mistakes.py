@@ -6,7 +6,7 @@ Owns the mistakes, all in the family babyllava, and by which words of the dry ru
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -61,17 +61,17 @@ def _encode_in_float32(self: LlavaNetwork, pixels: Tensor) -> Tensor:
     return out
 
 
-def _scored_in_half(logits: Tensor, wanted: Tensor) -> list[Loglikelihood]:
-    picked = torch.log_softmax(logits, dim=-1).gather(-1, wanted[..., None])[..., 0].cpu()
-    greedy = (logits.argmax(-1) == wanted).all(-1).cpu()
-    return [Loglikelihood(tuple(p), bool(g)) for p, g in zip(picked.tolist(), greedy.tolist(), strict=True)]
+def _scored_in_half(columns: Iterable[tuple[Tensor, Tensor]]) -> list[list[Loglikelihood]]:
+    return [_read(torch.log_softmax(logits, dim=-1), wanted) for logits, wanted in columns]
 
 
-def _scored_without_log_softmax(logits: Tensor, wanted: Tensor) -> list[Loglikelihood]:
-    logprobs = logits.float().softmax(-1).log()
-    picked = logprobs.gather(-1, wanted[..., None])[..., 0].cpu()
-    greedy = (logits.argmax(-1) == wanted).all(-1).cpu()
-    return [Loglikelihood(tuple(p), bool(g)) for p, g in zip(picked.tolist(), greedy.tolist(), strict=True)]
+def _scored_without_log_softmax(columns: Iterable[tuple[Tensor, Tensor]]) -> list[list[Loglikelihood]]:
+    return [_read(logits.softmax(-1).log(), wanted) for logits, wanted in columns]
+
+
+def _read(logprobs: Tensor, wanted: Tensor) -> list[Loglikelihood]:
+    picked = logprobs.gather(-1, wanted[..., None])[..., 0]
+    return [Loglikelihood(tuple(row), False) for row in picked.tolist()]
 
 
 def _embed_with_a_look(self: LlavaNetwork, *args: Any) -> Tensor:
@@ -103,16 +103,16 @@ PLANTED: Mapping[str, Planted] = {
         lambda: patch.object(LlavaNetwork, "encode_images", _encode_in_float32), r"Linear: weight in float32"
     ),
     "log-softmax in half precision": Planted(
-        lambda: patch.object(answers, "scored", _scored_in_half), r"log-softmax in b?float16"
+        lambda: patch.object(answers, "scored_columns", _scored_in_half), r"log-softmax in b?float16"
     ),
     "log-softmax in another way": Planted(
-        lambda: patch.object(answers, "scored", _scored_without_log_softmax), r"no log-softmax was seen"
+        lambda: patch.object(answers, "scored_columns", _scored_without_log_softmax), r"no log-softmax was seen"
     ),
     "a look at a value in the hot loop": Planted(
         lambda: patch.object(LlavaNetwork, "embed", _embed_with_a_look), r"score: wait 1 times, recorded is 0"
     ),
     "a way through the machine's memory": Planted(
-        lambda: patch.object(LlavaNetwork, "embed", _embed_through_the_machine), r"score: to host 3 times, recorded"
+        lambda: patch.object(LlavaNetwork, "embed", _embed_through_the_machine), r"score: to host 2 times, recorded"
     ),
     "digests row by row": Planted(
         lambda: patch.object(llava_model, "row_digests", _digests_row_by_row), r"encode: to host grows with the rows"
