@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from babycli.models.parts.feature_digests import row_digests
+from tests.models.dry_run.checkpoints import CASES
 from tests.models.dry_run.pretended_device import TO_HOST, PretendedDevice
+from tests.models.loading import load, picture
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
@@ -31,6 +35,17 @@ def test_a_digest_does_not_depend_on_the_batch() -> None:
     assert row_digests(rows) == [row_digests(row[None])[0] for row in rows]
     assert len(row_digests(rows.transpose(1, 2))[0]) == 16
     assert set(row_digests(rows.flip(1))).isdisjoint(row_digests(rows))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("name", ["babyllava", "babyllava, Llama", "babyllava, V2", "llava", "llava, of transformers"])
+def test_features_are_the_same_by_way_of_what_a_tower_saw(name: str, dtype: str, tmp_path: Path) -> None:
+    """A tower gives its positions in another order of memory than they have when they come back from the machine."""
+    model = load(CASES[name].write(tmp_path), dtype=dtype)
+    assert model.info.abilities.shares_vision
+    pixels = [model.preprocess(picture(seed)) for seed in range(3)]
+    seen = model.encode_seen(model.see(pixels))
+    assert [one.digest for one in model.encode(pixels)] == [one.digest for one in seen]
 
 
 def test_only_the_digests_pass_between_a_gpu_and_the_machine() -> None:

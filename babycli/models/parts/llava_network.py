@@ -60,7 +60,7 @@ class LlavaNetwork(nn.Module):
 
     def encode_images(self, pixels: Tensor) -> Tensor:
         """Encodes pixels: (n, 3, 224, 224) -> (n, positions, hidden)."""
-        out: Tensor = self.connector(self.tower(pixels))
+        out: Tensor = self.connector(self.tower(pixels).contiguous())  # as what a tower saw comes back
         return out
 
     def embed(self, ids: list[list[int]], features: list[list[Tensor]], device: torch.device) -> Tensor:
