@@ -9,6 +9,7 @@ files must be just those of the manifest), else from the lock that `data link` w
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -214,7 +215,8 @@ def verify_dataset(
     )
     audited = audit(places, recorded_of, how, progress)
     if not problems:
-        _check_manifest_is_of_these(options.manifest, audited)
+        linked_right = f"the right folders are linked (babycli data status{root.words})"
+        _check_manifest_is_of_these(options.manifest, audited, linked_right, "SOURCE")
     of_links: dict[_LinkKey, tuple[Finding, ...]] = {}
     for entry, at in zip(linked, place_of, strict=True):
         own = set(entry.names)
@@ -241,7 +243,7 @@ def verify_source(source: Path, options: Options, index_folder: Path, progress: 
     depth = options.depth or Depth.CHECKSUM
     how = Audit(depth, options.manifest, index_folder if options.use_index else None, options.full, strict=True)
     audited = audit([place], [None], how, progress)
-    _check_manifest_is_of_these(options.manifest, audited)
+    _check_manifest_is_of_these(options.manifest, audited, f"{source} is the right folder", shlex.quote(str(source)))
     problems = [_problem("", place.store, finding) for finding in audited.findings[0]]
     problems += [Problem("", problem.kind, problem.path, problem.detail) for problem in audited.problems]
     if exit_code(problems) != ExitCode.DATA:  # files that are missing or too many explain another size
@@ -313,11 +315,17 @@ def _agree(first: Digests | None, second: Digests | None) -> bool:
     return all(second.get(name, digest) == digest for name, digest in first.items())
 
 
-def _check_manifest_is_of_these(manifest: ChecksumFile | None, audited: Audited) -> None:
+def _check_manifest_is_of_these(manifest: ChecksumFile | None, audited: Audited, doubt: str, source: str) -> None:
+    """Raises DataError for a list that names no file; ``doubt`` is what may be wrong where the list is right."""
     if manifest is not None and not any(audited.is_covered) and manifest.checksums is not None:
+        anew = f"babycli data manifest {source} -o FILE"
         first = next(iter(manifest.checksums.by_name), None)
-        detail = f"names none of the images; its first name is {first[:60]!r}" if first else "holds no checksums"
-        raise DataError(f"{manifest.path} {detail}", "make it anew:  babycli data manifest SOURCE -o FILE")
+        if first is None:
+            raise DataError(f"{manifest.path} holds no checksums", f"make it anew:  {anew}")
+        raise DataError(
+            f"{manifest.path} names none of the images; its first name is {first[:60]!r}",
+            f"check that {doubt}; if so, make the list anew:  {anew}",
+        )
 
 
 def _link_problems(

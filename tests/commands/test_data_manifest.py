@@ -95,6 +95,21 @@ def test_verify_reads_it_and_sees_a_swap(babycli: Babycli, demo: DemoCopy) -> No
     assert other.name in ran.out
 
 
+def test_a_good_list_is_not_thrown_away_for_a_wrong_folder(babycli: Babycli, demo: DemoCopy) -> None:
+    babycli("data", "manifest", demo.saycam, "-o", "list")
+    ran = babycli("data", "verify", demo.synthetic, "--manifest", "list")
+    assert (ran.code, "list names none of the images" in ran.err) == (3, True)
+    asked = f"mend: check that {demo.synthetic} is the right folder; if so, make the list anew:  babycli data manifest "
+    assert f"{asked}{demo.synthetic} -o FILE\n" in ran.err
+    make_dataset(demo)
+    Path("other").mkdir()
+    Path("other/x").write_text("1")
+    babycli("data", "manifest", "other", "-o", "list")
+    ran = babycli("data", "verify", "--manifest", "list")
+    assert ran.code == 3
+    assert "mend: check that the right folders are linked (babycli data status); if so, make the list anew:" in ran.err
+
+
 @pytest.mark.parametrize("seed", range(50))
 def test_any_names_survive_the_round_trip(seed: int) -> None:
     rng = random.Random(seed)
