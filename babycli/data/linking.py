@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +33,7 @@ from babycli.files import (
     write_atomically,
     written_aside,
 )
-from babycli.wording import LinkMode
+from babycli.wording import LinkMode, all_of
 
 _IMAGES = "images"  # in the dataset folder: where images are put that are not merely linked
 
@@ -119,7 +120,7 @@ def link_images(
         folders = {source: candidates(path, root.index_folder) for source, path in given.items()}
         asked = _all_asked(labels)
         # All images are looked up before anything is linked, so a wrong folder for one task leaves the others alone.
-        places = {path: _best_place(root, at, folders) for path, at in asked.items()}
+        places = {path: _best_place(root, at, folders, asked.values()) for path, at in asked.items()}
         for path in places:
             root.check_place(path)
         places = _read_images(places, progress)
@@ -187,7 +188,10 @@ def _view(place: Found | None, labels: Labels, link: Link) -> Found | None:
     return place.of_names(labels.image_names(link.path)) if place is not None else None
 
 
-def _best_place(root: DatasetRoot, asked: _Asked, folders: Mapping[str, list[Path]]) -> Found | None:
+def _best_place(
+    root: DatasetRoot, asked: _Asked, folders: Mapping[str, list[Path]], every: Iterable[_Asked]
+) -> Found | None:
+    """Finds the place of a link's images among the folders given; ``every`` link tells what else they may hold."""
     link, names = asked.link, asked.names
     if root.link_state(link.path) == "folder":
         return find_images([root.path / link.path], names, root.index_folder)  # it stays, so its images count
@@ -203,6 +207,13 @@ def _best_place(root: DatasetRoot, asked: _Asked, folders: Mapping[str, list[Pat
                     f"{given}: none of {len(names)} {source.title} can be read: {why.path}: {why.detail or why.kind}",
                     "unpack it with another program, and give the folder" if given.is_file() else "check the path",
                 )
+            if others := _other_kinds(root, folders[link.source], link.source, every):
+                held = all_of(source_named(other).title for other in others)
+                words = " ".join(source_named(n).link_words_of(shlex.quote(str(at))) for n, at in others.items())
+                raise DataError(
+                    f"{given} holds {held}, and none of {len(names)} {source.title}",
+                    f"give it as what it is:  babycli data link {words}{root.words}",
+                )
             raise DataError(
                 f"{given} does not hold the {source.title}: none of {len(names)} names was found in it "
                 f"or in the folders directly in it, for instance {names[0]}",
@@ -213,6 +224,16 @@ def _best_place(root: DatasetRoot, asked: _Asked, folders: Mapping[str, list[Pat
         best = find_images(folders[source.inside], names, root.index_folder)
         return best if best.n_found else None
     return None
+
+
+def _other_kinds(root: DatasetRoot, places: Sequence[Path], wanted: str, every: Iterable[_Asked]) -> dict[str, Path]:
+    """Gives the other sources whose images lie where those of the wanted one do not, each with its place."""
+    found: dict[str, Path] = {}
+    for link, names in ((asked.link, asked.names) for asked in every):
+        if link.source != wanted and link.source not in found and names:
+            best = find_images(places, names, root.index_folder)
+            found |= {link.source: best.folder} if best.n_found else {}
+    return found
 
 
 def _read_images(behind: Mapping[str, Found | None], progress: Callable[[int], None]) -> dict[str, Found | None]:

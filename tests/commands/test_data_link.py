@@ -6,11 +6,13 @@ import errno
 import os
 import shlex
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from babycli.commands.demo import DEVCV
 from tests.conftest import Babycli
 from tests.data.demo_copy import (
     DATASET,
@@ -114,6 +116,42 @@ def test_frames_two_folders_deep_are_not(babycli: Babycli, demo: DemoCopy) -> No
     ran = babycli("data", "link", deep.parent, "--from", demo.labels)
     assert ran.code == 3
     assert links_in(DATASET) == {}
+
+
+@pytest.mark.parametrize(
+    ("option", "kind", "what", "right"),
+    [
+        ((), "labeled_s_images", "Labeled-S images, and none of 100 SAYCam frames", "--labeled-s "),
+        ((), "synthetic_images", "synthetic images, and none of 100 SAYCam frames", "--synthetic "),
+        (("--labeled-s",), "saycam_images", "SAYCam frames, and none of 126 Labeled-S images", ""),
+        (("--labeled-s",), "synthetic_images", "synthetic images, and none of 126 Labeled-S images", "--synthetic "),
+        (("--synthetic",), "saycam_images", "SAYCam frames, and none of 40 synthetic images", ""),
+    ],
+)
+def test_images_of_another_kind_are_named_with_the_command_that_links_them(
+    option: tuple[str, ...], kind: str, what: str, right: str, babycli: Babycli, demo: DemoCopy
+) -> None:
+    folder = (demo.folder / kind).rename(demo.folder / "my images")
+    for given, place in ((folder, folder), (demo.folder / "outer", demo.folder / "outer" / "in it")):
+        if given != place:
+            given.mkdir()
+            folder.rename(place)
+        ran = babycli("data", "link", *option, given, "--from", demo.labels)
+        assert ran.code == 3
+        command = f"babycli data link {right}{shlex.quote(str(place))}"
+        assert f"{given} holds {what}\n  mend: give it as what it is:  {command}\n" in ran.err
+        assert links_in(DATASET) == {}
+    words = shlex.split(command)[1:]
+    assert babycli(*words).code == 0
+    assert str(place) in links_in(DATASET).values()
+
+
+def test_a_set_of_devcv_given_as_saycam_is_known_too(babycli: Babycli, demo: DemoCopy) -> None:
+    with zipfile.ZipFile(DEVCV) as archive:
+        archive.extractall("toolbox")
+    ran = babycli("data", "link", "toolbox", "--from", demo.labels)
+    assert ran.code == 3
+    assert "mend: give it as what it is:  babycli data link --devcv demo=toolbox\n" in ran.err
 
 
 @pytest.mark.parametrize("inside", ["", "labeled_s"])

@@ -5,6 +5,7 @@ Owns the type. Never looks at a disk.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from babycli.data.names import is_plain
@@ -29,3 +30,8 @@ class Source:
     def link_words(self) -> str:
         """The words with which the user gives its folder to `babycli data link`."""
         return self.option or f"--source {self.name}=DIR"
+
+    def link_words_of(self, place: str) -> str:
+        """Gives those words with a place in them, quoted as a shell wants it."""
+        head = re.sub(r"[A-Z-]*\Z", "", self.link_words)  # all but the name of the place: DIR, SAYCAM-FOLDER
+        return f"{head}{place}"
