@@ -37,9 +37,9 @@ def status(
     if as_json:
         print_json({s.task: _status_document(s) for s in summaries})
         return
-    tell(f"dataset folder: {root.path.absolute()}" + ("" if root.path.is_dir() else "  (not there yet)"))
+    tell(f"dataset folder: {root.path.absolute()}" + (f", {root.why_not_there}" if root.why_not_there else ""))
     width = name_width(summary.task for summary in summaries)
-    for summary in summaries:
+    for summary in summaries if not root.why_not_there else ():
         state = "not ready" if summary.problems else "ready"
         tell(f"{summary.task:<{width}} {state}" + ("  (demo)" if is_demo(summary) else ""))
         for link_summary in summary.links:

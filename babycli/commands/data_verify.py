@@ -138,6 +138,8 @@ def verify(
             verified = verify_source(source, options, root.index_folder, count)
     if as_json:
         print_json(_verify_document(verified))
+    elif source is None and root.why_not_there:
+        raise DataError(root.sentence, mending(root, chosen, verified.problems, tasks_words(tasks)))
     else:
         width = name_width(summary.task for summary in verified.tasks)
         for summary in verified.tasks:

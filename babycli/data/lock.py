@@ -92,7 +92,7 @@ def read_lock(root: DatasetRoot) -> Lock:
     path = lock_path(root)
     try:
         raw = read_file(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Lock({})
     except OSError as error:
         raise_limit(error)

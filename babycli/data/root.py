@@ -41,11 +41,20 @@ class DatasetRoot:
         return cls(in_home(os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FOLDER))
 
     @property
+    def why_not_there(self) -> str:
+        """Tells why there is no dataset folder, the one cause of all that is missing in it; "" where there is one."""
+        if os.path.isdir(self.path):
+            return ""
+        if os.path.exists(self.path):
+            return "which is no folder"
+        return "which is a link that leads nowhere" if os.path.islink(self.path) else "which does not exist"
+
+    @property
     def sentence(self) -> str:
         """Says where the dataset folder is, and what names another."""
         place = f"the dataset folder is {self.path.absolute()}"
-        if not os.path.lexists(self.path):
-            return f"{place}, which does not exist; {OTHERS}"
+        if self.why_not_there:
+            return f"{place}, {self.why_not_there}; {OTHERS}"
         inner = self.path / DEFAULT_FOLDER
         if (inner / LOCK_NAME).exists() and not (self.path / LOCK_NAME).exists():
             return f"{place}; perhaps you mean the folder in it:  --data {shlex.quote(str(inner))}"
@@ -53,11 +62,13 @@ class DatasetRoot:
 
     @contextlib.contextmanager
     def named(self) -> Iterator[None]:
-        """Lets errors about its data, in the block, say where it is."""
+        """Lets errors about its data, in the block, say where it is; nothing but that if it is not there."""
         try:
             yield
         except (DataError, ChecksumError) as error:
-            if self.sentence not in error.message:
+            if self.why_not_there:
+                error.message = self.sentence
+            elif self.sentence not in error.message:
                 error.message += f"\n{self.sentence}"
             raise
 

@@ -148,7 +148,7 @@ def test_a_folder_that_holds_the_dataset_folder_says_so(demo: DemoCopy, tmp_path
 
 def test_status_says_where_it_looked_and_what_mends_it(empty_folder: None, babycli: Babycli) -> None:
     ran = babycli("data", "status")
-    assert ran.out.startswith(f"dataset folder: {Path('dataset').absolute()}  (not there yet)\n")
+    assert ran.out.startswith(f"dataset folder: {Path('dataset').absolute()}, which does not exist\n")
     assert ran.out.endswith(
         "To mend:  babycli data link SAYCAM-FOLDER\n"
         "--data DIR or the variable $BABYCLI_DATA names another dataset folder\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,39 @@ def readiness(babycli: Babycli) -> dict[str, bool]:
 
 
 def test_in_an_empty_folder_nothing_is_ready_and_nothing_is_made(babycli: Babycli) -> None:
-    assert readiness(babycli) == dict.fromkeys(LABEL_FILES, False)
-    ran = babycli("data", "status")
-    assert ran.out.startswith(f"dataset folder: {DATASET.absolute()}  (not there yet)")
-    assert ran.out.count("LabelsMissing") == 4
-    assert ran.out.count("LinkMissing") == 5
+    told = json.loads(babycli("data", "status", "--json").out)
+    assert [task["ready"] for task in told.values()] == [False] * 4
+    problems = " ".join(problem for task in told.values() for problem in task["problems"])
+    assert (problems.count("LabelsMissing"), problems.count("LinkMissing")) == (4, 5)
     assert not DATASET.exists()
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda place: None, "which does not exist"),
+        (lambda place: place.symlink_to("nowhere"), "which is a link that leads nowhere"),
+        (lambda place: place.write_text(""), "which is no folder"),
+    ],
+)
+def test_a_dataset_folder_that_is_not_there_is_the_only_cause_told(
+    make: Callable[[Path], None], why: str, babycli: Babycli, empty_folder: None
+) -> None:
+    place = Path("nope")
+    make(place)
+    link = "babycli data link --labeled-s DIR --data nope"
+    another = "--data DIR or the variable $BABYCLI_DATA names another"
+    ran = babycli("data", "status", "--data", "nope", "-t", "labeled_s")
+    assert (ran.code, ran.err) == (0, "")
+    first = f"dataset folder: {place.absolute()}, {why}"
+    assert ran.out.splitlines() == [first, f"To mend:  {link}", f"{another} dataset folder"]
+    for words in (("verify",), ("croissant",), ("subset", "copy")):
+        ran = babycli("data", *words, "--data", "nope", "-t", "labeled_s")
+        assert (ran.code, ran.out) == (3, "")
+        cause = f"the dataset folder is {place.absolute()}, {why}; {another}"
+        assert ran.err.startswith(f"babycli: {cause}\n  mend: {link}")
+    ran = babycli("data", "verify", "--data", "nope", "--json")
+    assert (ran.code, len(json.loads(ran.out)["problems"])) == (3, 9)
 
 
 def test_with_labels_alone_nothing_is_ready(babycli: Babycli, demo: DemoCopy) -> None:
@@ -104,7 +132,7 @@ def test_status_of_another_dataset_folder(babycli: Babycli, demo: DemoCopy, tmp_
     ran = babycli("data", "status", "--data", elsewhere)
     assert ran.out.startswith(f"dataset folder: {elsewhere}\n")
     assert ran.out.count(" ready  (demo)\n") == 4
-    assert babycli("data", "status").out.count("not ready") == 4
+    assert babycli("data", "status").out.startswith(f"dataset folder: {DATASET.absolute()}, which does not exist\n")
 
 
 # --- unlink --------------------------------------------------------------------------------------------------------
