@@ -25,7 +25,7 @@ from babycli.commands.data_sets import (
     say_equal_pictures,
     tell_labels,
 )
-from babycli.commands.data_verify import sound_labels
+from babycli.commands.data_verify import eval_words, sound_labels
 from babycli.commands.options import (
     DataOption,
     FromOption,
@@ -190,6 +190,8 @@ def link(
         )
     for folder in linked.unused:
         say(f"no link leads to {folder} any more; to remove its images:  rm -r {shlex.quote(str(folder))}")
+    if allow_missing:
+        _say_how_to_evaluate(root, all_labels, reports, choices_of_links.mode)
     _say_wanted(saycam, reports, root.words + tasks_words(tasks))
     lacking = [report for report in reports if report.found and report.found.missing and report.was_given]
     if lacking and not allow_missing:
@@ -301,6 +303,26 @@ def _say_wanted(saycam: Path | None, reports: Sequence[LinkReport], words: str) 
         first = shlex.quote(str(saycam)) + " " if saycam and MAIN not in wanted else ""
         rest = " ".join(source_named(source).link_words for source in wanted)
         say(f"for the rest:  babycli data link {first}{rest}{words}")
+
+
+def _say_how_to_evaluate(
+    root: DatasetRoot, all_labels: Sequence[Labels], reports: Sequence[LinkReport], mode: LinkMode
+) -> None:
+    """Says how the complete trials are evaluated of tasks that were linked though some trials are not complete."""
+    partly, has_broken = [], False
+    for labels in all_labels:
+        own = [report for report in reports if report.task == full_name(labels.task)]
+        links = labels.task.links
+        lacking = {report.link.path: {*report.found.missing} for report in own if report.found is not None}
+        if not any(lacking.values()) or any(link_problem(root, report.task, report.link) for report in own):
+            continue
+        if any(all(i.name not in lacking.get(links[i.source], ()) for i in item.images) for item in labels.items):
+            partly.append(labels.task.name)
+            has_broken |= any(report.found.broken for report in own if report.found is not None)
+    if partly:
+        # What is not a link holds sound images alone. eval stops at one that is there and broken.
+        is_in_way = has_broken and mode == LinkMode.SYMLINK
+        say(eval_words(root, partly, " (move the broken images away first)" if is_in_way else ""))
 
 
 def unlink(tasks: TasksOption = None, data_set: SetOption = None, data: DataOption = None) -> None:

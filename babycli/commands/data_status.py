@@ -6,7 +6,7 @@ Owns the words on the screen. The work is done in babycli/data/verify.py.
 from __future__ import annotations
 
 from babycli.commands.chosen import SetOption, chosen_tasks
-from babycli.commands.data_verify import is_demo, links_document, mending
+from babycli.commands.data_verify import eval_words, is_demo, links_document, mending
 from babycli.commands.options import DataOption, JsonOption, TasksOption, name_width, print_json, tell
 from babycli.commands.progress import progress_bar
 from babycli.data.root import OTHERS, DatasetRoot
@@ -43,9 +43,8 @@ def status(
         state = "not ready" if summary.problems else "ready"
         tell(f"{summary.task:<{width}} {state}" + ("  (demo)" if is_demo(summary) else ""))
         for link_summary in summary.links:
-            counted = (
-                f"  {link_summary.n_sound} of {link_summary.n_images} images there" if summary.images_checked else ""
-            )
+            counted = f"  {link_summary.n_sound} of {link_summary.n_images} images there by name"
+            counted = counted if summary.images_checked else ""
             if root.link_state(link_summary.link.path) != "missing":
                 tell(f"    {link_summary.link.path} -> {link_summary.target}{counted}")
         for problem in summary.problems[:SHOWN_PROBLEMS]:
@@ -54,6 +53,11 @@ def status(
             tell(f"    and {len(summary.problems) - SHOWN_PROBLEMS} more; see  babycli data verify{root.words}")
     if verified.problems:
         tell(f"To mend:  {mending(root, chosen, verified.problems, tasks_words(tasks))}")
+        partly = [task.name for task, s in zip(chosen, summaries, strict=True) if s.n_incomplete and s.n_complete]
+        if partly:
+            tell(eval_words(root, partly))
+        if any(summary.images_checked for summary in summaries):
+            tell(f"Whether the images are sound:  babycli data verify{root.words}{tasks_words(tasks)}")
         tell(f"{OTHERS} dataset folder")
 
 

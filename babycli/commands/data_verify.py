@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -200,6 +200,13 @@ def mending(root: DatasetRoot, tasks: Sequence[LabelledTask], problems: Sequence
     if changed:
         return f"put the right files back; if those that are there are right:  {link}"
     return f"{link}  (after completing the folder)"
+
+
+def eval_words(root: DatasetRoot, tasks: Iterable[str], first: str = "") -> str:
+    """Gives the command that evaluates the complete trials of tasks, and what is to be done ``first``."""
+    names = ",".join(dict.fromkeys(tasks))
+    eval_ = f"babycli eval --model MODEL --tasks {names} --skip-missing{root.words}"
+    return f"To evaluate the complete trials{first}:  {eval_}"
 
 
 def _verify_document(verified: Verified) -> dict[str, object]:

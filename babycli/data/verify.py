@@ -71,6 +71,8 @@ class TaskSummary:
     links: tuple[LinkSummary, ...]
     problems: tuple[Problem, ...]
     images_checked: bool  # not done while the label file is in doubt
+    n_incomplete: int  # trials of which an image is missing or unsound
+    n_complete: int  # the others; none where a link cannot be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,7 +390,20 @@ def _task_summary(
         target = root.link_target(link.path)
         links.append(LinkSummary(link, target, len(names), n_sound))
     of_task = tuple(problem for problem in problems if problem.task == task)
-    return TaskSummary(task, labels.data_set, len(labels.rows), tuple(links), of_task, not labels.problems)
+    n_items = len(labels.items) if not labels.problems else 0
+    n_complete = _n_complete(labels, of_links) if n_items else 0
+    is_checked = not labels.problems
+    counts = n_items - n_complete, n_complete
+    return TaskSummary(task, labels.data_set, len(labels.rows), tuple(links), of_task, is_checked, *counts)
+
+
+def _n_complete(labels: Labels, of_links: Mapping[_LinkKey, Sequence[Finding]]) -> int:
+    """Counts the items all of whose images are sound; none where a link cannot be read."""
+    paths, name = labels.task.links, full_name(labels.task)
+    if any((name, path) not in of_links for path in paths.values()):
+        return 0
+    wrong = {path: {finding.name for finding in of_links[name, path]} for path in paths.values()}
+    return sum(not any(image.name in wrong[paths[image.source]] for image in item.images) for item in labels.items)
 
 
 def _how_verified(audited: Audited, depth: Depth) -> tuple[int, VerifiedBy | None]:

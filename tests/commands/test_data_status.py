@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Babycli
-from tests.data.demo_copy import DATASET, LABEL_FILES, LINKS, DemoCopy, links_in, snapshot
+from tests.data.demo_copy import DATASET, LABEL_FILES, LINKS, DemoCopy, links_in, replace, snapshot
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -117,6 +117,48 @@ def test_a_task_that_was_linked_with_images_missing_is_not_ready(babycli: Babycl
     demo.frame.unlink()
     babycli(*demo.link_words, "--allow-missing")
     assert [task for task, ready in readiness(babycli).items() if not ready] == ["vtwt"]
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+@pytest.mark.parametrize("mode", ["symlink", "copy"])
+def test_with_images_missing_status_and_link_say_how_the_others_are_evaluated(
+    is_broken: bool, mode: str, babycli: Babycli, demo: DemoCopy
+) -> None:
+    (demo.saycam / "demo_frame_046.png").unlink()
+    if is_broken:
+        replace(demo.frame, demo.frame.read_bytes()[:200])
+    linked = babycli(*demo.link_words, "--allow-missing", "--mode", mode)
+    assert f"{98 if is_broken else 99} of 100 SAYCam frames" in linked.out
+    is_in_way = is_broken and mode == "symlink"
+    first = " (move the broken images away first)" if is_in_way else ""
+    command = "babycli eval --model MODEL --tasks vtwt --skip-missing"
+    assert f"To evaluate the complete trials{first}:  {command}\n" in linked.err
+    if is_in_way:
+        told = babycli("data", "status")
+        assert f"vtwt/images -> {demo.saycam}  99 of 100 images there by name\n" in told.out
+        assert "Whether the images are sound:  babycli data verify\n" in told.out
+        demo.frame.unlink()
+    told = babycli("data", "status")
+    assert f"To evaluate the complete trials:  {command}\n" in told.out
+    words = command.replace("MODEL", "control:constant").split()[1:]
+    assert babycli(*words, "--output-path", "out").code == 0
+
+
+def test_how_the_others_are_evaluated_is_not_said_where_there_are_none(babycli: Babycli, demo: DemoCopy) -> None:
+    babycli(*demo.link_words)
+    assert "To evaluate" not in babycli("data", "status").out
+    for folder, kept in ((demo.saycam, 0), (demo.synthetic, -1)):  # of two trials
+        files = sorted(folder.iterdir())
+        for file in files:
+            if file != files[kept]:
+                file.unlink()
+    linked = babycli(*demo.link_words, "--allow-missing", "-t", "baby_winoground")
+    assert linked.code == 0
+    assert "linked, images missing" in linked.out
+    told = babycli("data", "status", "-t", "baby_winoground")
+    assert "To evaluate" not in linked.err + told.out
+    ran = babycli("eval", "--model", "control:constant", "--tasks", "baby_winoground", "--skip-missing")
+    assert (ran.code, "no trial has all of its images" in ran.err) == (3, True)
 
 
 def test_status_changes_nothing(babycli: Babycli, demo: DemoCopy) -> None:
