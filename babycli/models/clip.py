@@ -88,6 +88,7 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
     from babycli.models.parts.picture_settings import find_picture_settings
 
     encoders = _open(place)
+    encoders.texts()  # one that cannot be read, or is not there, is refused here too
     config = checkpoint.read_json_object(place / "config.json", missing_ok=True)
     pictures = find_picture_settings(place)
     notes = encoders.notes + (pictures.notes if pictures else ())

@@ -76,10 +76,12 @@ def load(spec: ModelSpec, place: Path) -> DualModel:
 def outline(spec: ModelSpec, place: Path) -> Outline:
     """Describes a checkpoint; see babycli.models.base.Outliner."""
     from babycli.models.parts import hf_parts
+    from babycli.models.parts.dual_texts import DualTexts
     from babycli.models.parts.origins import glimpse, of_settings
 
     declared, config = _read_config(place)
     pairs = _reads_pairs(spec, declared)
+    DualTexts(place, config, KINDS[declared["model_type"]].padded_to)  # refused here too where it cannot be read
     seen = glimpse(place, spec.source)
     network = _outlined(place, KINDS[declared["model_type"]].network, config)
     stored = declared.get("torch_dtype") or declared.get("dtype")

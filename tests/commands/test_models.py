@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,10 @@ import pytest
 from babycli.models import all_families
 from tests.checkpoints import write_checkpoint
 from tests.conftest import Babycli
+from tests.llava_checkpoints import write_llava, write_tower
 from tests.models.loading import WORDS, load
+from tests.models.test_clip import write as write_clip
+from tests.models.test_dual import write as write_dual
 
 FAMILIES = ["babyllava", "clip", "control", "cvcl", "dual", "llava", "llava_next", "lmms", "openai"]
 FAMILIES += ["plugin", "replay", "hf"]
@@ -103,3 +106,33 @@ def test_wrong_models(words: list[str], code: int, name: str, babycli: Babycli, 
     assert (ran.code, ran.out) == (code, "")
     assert name in ran.err
     assert "Traceback" not in ran.err
+
+
+def write_whole_llava(folder: Path) -> Path:
+    write_tower(folder.parent / "openai" / "clip-small")
+    return write_llava(folder)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda folder: write_checkpoint(folder, WORDS),
+        write_whole_llava,
+        lambda folder: write_clip(folder, "clip"),
+        lambda folder: write_clip(folder, "siglip"),
+        lambda folder: write_dual(folder, "chinese_clip"),
+    ],
+    ids=["babyllava", "llava", "clip", "siglip", "dual"],
+)
+def test_a_model_without_a_tokenizer_is_refused_as_eval_refuses_it(
+    write: Callable[[Path], Path], babycli: Babycli, dataset: Path, tmp_path: Path
+) -> None:
+    folder = write(tmp_path / "model")
+    assert babycli("models", "show", folder).code == 0
+    for file in [*folder.glob("*token*"), *folder.glob("vocab.*")]:
+        file.unlink()
+    shown = babycli("models", "show", folder)
+    assert (shown.code, shown.out) == (5, "")
+    assert "tokenizer" in shown.err
+    ran = babycli("eval", "--model", folder, "-d", dataset, "-t", "vtwt", "-l", 1, "--output-path", tmp_path / "out")
+    assert (ran.code, ran.err.splitlines()[-2:]) == (5, shown.err.splitlines()[-2:])
