@@ -11,6 +11,7 @@ import pytest
 from babycli.models import all_families
 from tests.checkpoints import write_checkpoint
 from tests.conftest import Babycli
+from tests.hf_checkpoints import write_hf
 from tests.llava_checkpoints import write_llava, write_tower
 from tests.models.loading import WORDS, load
 from tests.models.test_clip import write as write_clip
@@ -121,8 +122,9 @@ def write_whole_llava(folder: Path) -> Path:
         lambda folder: write_clip(folder, "clip"),
         lambda folder: write_clip(folder, "siglip"),
         lambda folder: write_dual(folder, "chinese_clip"),
+        lambda folder: write_hf(folder, "qwen2_vl"),
     ],
-    ids=["babyllava", "llava", "clip", "siglip", "dual"],
+    ids=["babyllava", "llava", "clip", "siglip", "dual", "hf"],
 )
 def test_a_model_without_a_tokenizer_is_refused_as_eval_refuses_it(
     write: Callable[[Path], Path], babycli: Babycli, dataset: Path, tmp_path: Path

@@ -20,10 +20,13 @@ from babycli.models.parts.tokenizer_trial import MEND, try_tokenizer
 from babycli.models.parts.transformers_calls import reading
 
 _PATTERNS = ("*token*", "vocab.*", "merges.txt", "*.model")
+_VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model", "*.spm", "*.tiktoken", "tekken.json")
 
 
 def read_tokenizer(folder: Path, **options: Any) -> Any:
-    """Reads the tokenizer of a folder. Raises ModelError."""
+    """Reads the tokenizer of a folder. Raises ModelError, also where transformers would make up one of few tokens."""
+    if not any(file.is_file() for pattern in _VOCABULARIES for file in folder.glob(pattern)):
+        raise ModelError(f"the checkpoint {folder} has no tokenizer: there is no tokenizer.json or vocabulary", MEND)
     check_files(file for pattern in _PATTERNS for file in sorted(folder.glob(pattern)))
     for name in ("tokenizer_config.json", "special_tokens_map.json", "vocab.json"):
         read_json_object(folder / name, missing_ok=True)
