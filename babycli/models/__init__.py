@@ -22,11 +22,13 @@ from babycli.models.base import Family, MemoryProbe, Model, ModelSpec, Outline
 from babycli.models.broken_packages import check_torchvision
 from babycli.models.machine_memory import free_bytes
 from babycli.models.parts.unchanged import watching
-from babycli.wording import Dtype, any_of, did_you_mean, natural_order
+from babycli.wording import Dtype, any_of, did_you_mean, listed, natural_order
 
 DEFAULT_MODEL = "wsashawn/babyllava_resnext_gpt2"
 BUNDLED = {name: Path(__file__).parent.parent / "demo" / name for name in ("babyllava-tiny", "babyllava-v2-tiny")}
 
+
+_MOST_GUESSES = 3  # folders that are named where another was given
 
 _registered: list[Family] = []
 
@@ -128,7 +130,7 @@ def _no_such_folder(model: str, path: Path) -> UsageError:
     there = next((parent for parent in path.parents if parent.is_dir()), path.parent)
     wanted = path.relative_to(there).parts[0]
     names = [entry.name for entry in sorted(there.glob("*")) if entry.is_dir()]
-    near = get_close_matches(wanted, names, 3)
+    near = get_close_matches(wanted, names, _MOST_GUESSES)
     where = "this folder" if there == Path() else str(there)
     lost = f": there is no {wanted!r} in {where}" if there != path.parent else ""
     guess = f" Did you mean {any_of(repr(str(there / name)) for name in near)}?" if near else ""
@@ -333,7 +335,7 @@ def _family_of(place: Path, adapter: Path | None) -> Family:
         if family.recognises(place, config):
             return family
     if not has_config:
-        raise ModelError(f"{place} is not a checkpoint: it has no config.json", "name the folder that holds it")
+        raise _no_checkpoint(place)
     kinds = ", ".join(name for name, family in all_families().items() if family.has_checkpoints)
     tower = f" with vision tower {config['mm_vision_tower']!r}" if "mm_vision_tower" in config else ""
     raise ModelError(
@@ -341,6 +343,30 @@ def _family_of(place: Path, adapter: Path | None) -> Family:
         "expected is a model that sees an image and scores or writes text",
         f"families: {kinds}; a model of another kind needs a file of its own: docs/model_guide.md",
     )
+
+
+def _no_checkpoint(place: Path) -> ModelError:
+    """Explains a folder without config.json: which folders directly in it are meant, or what the weights in it lack."""
+    from babycli.models.parts.weight_files import ADAPTER_CONFIG, OPEN_CLIP_CONFIG
+
+    marks = ("config.json", ADAPTER_CONFIG, OPEN_CLIP_CONFIG, "*.ckpt")
+    folders = sorted((str(path) for path in place.glob("*") if path.is_dir()), key=natural_order)
+    below = [repr(folder) for folder in folders if any(any(Path(folder).glob(mark)) for mark in marks)]
+    what = f"{place} is not a checkpoint: it has no config.json"
+    if below:
+        more = f" It holds {len(below)} that may be one." if len(below) > _MOST_GUESSES else ""
+        guess = f"Did you mean {any_of(below[:_MOST_GUESSES])}?"
+        return ModelError(f"{what}. {guess}{more}", "name the folder that holds it")
+    if bare := sorted(path.name for path in place.glob("*.pt*") if path.suffix in (".pt", ".pth")):
+        return ModelError(
+            f"{what} beside {listed(bare)}, and weights alone, as those of a vision tower, are no model to evaluate",
+            "name the folder of the whole model; where that lacks its tower:  --model-args vision_tower=PATH",
+        )
+    if bare := sorted(path.name for path in place.glob("*") if path.suffix in (".safetensors", ".bin")):
+        return ModelError(
+            f"{what} beside {listed(bare)}", "copy config.json of the training run into it, and its other small files"
+        )
+    return ModelError(what, "name the folder that holds it")
 
 
 def _check_arguments(families: Sequence[Family], args: Mapping[str, str]) -> None:

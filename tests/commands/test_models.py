@@ -138,3 +138,42 @@ def test_a_model_without_a_tokenizer_is_refused_as_eval_refuses_it(
     assert "tokenizer" in shown.err
     ran = babycli("eval", "--model", folder, "-d", dataset, "-t", "vtwt", "-l", 1, "--output-path", tmp_path / "out")
     assert (ran.code, ran.err.splitlines()[-2:]) == (5, shown.err.splitlines()[-2:])
+
+
+def test_of_a_folder_above_checkpoints_those_directly_in_it_are_named(babycli: Babycli, tmp_path: Path) -> None:
+    parent = tmp_path / "runs"
+    for name in ("checkpoint-1000", "checkpoint-500", "logs"):
+        (parent / name).mkdir(parents=True)
+    write_checkpoint(parent / "checkpoint-500", WORDS)
+    what = f"babycli: {parent} is not a checkpoint: it has no config.json. Did you mean "
+    for words in (("models", "show", parent), ("eval", "--model", parent)):
+        ran = babycli(*words)
+        assert (ran.code, ran.out) == (5, "")
+        assert ran.err == f"{what}'{parent}/checkpoint-500'?\n  mend: name the folder that holds it\n"
+    (parent / "checkpoint-1000" / "cvcl.ckpt").write_text("")
+    ran = babycli("models", "show", parent)
+    assert f"{what}'{parent}/checkpoint-500' or '{parent}/checkpoint-1000'?\n" in ran.err
+    for step in range(2000, 5000, 1000):
+        (parent / f"checkpoint-{step}").mkdir()
+        (parent / f"checkpoint-{step}" / "adapter_config.json").write_text("{}")
+    ran = babycli("models", "show", parent)
+    assert f"or '{parent}/checkpoint-2000'? It holds 5 that may be one.\n" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "mend"),
+    [
+        ("dino.pth", "beside dino.pth, and weights alone, as those of a vision tower, are no model", "whole model"),
+        ("model.safetensors", "beside model.safetensors\n", "copy config.json of the training run into it"),
+    ],
+)
+def test_weights_without_config_json_are_no_model(
+    name: str, what: str, mend: str, babycli: Babycli, tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / name).write_bytes(b"weights")
+    for words in (("models", "show"), ("eval", "--model")):
+        ran = babycli(*words, tmp_path / "model")
+        assert ran.code == 5
+        assert f"is not a checkpoint: it has no config.json {what}" in ran.err
+        assert mend in ran.err.splitlines()[-1]
