@@ -93,7 +93,7 @@ def test_a_task_need_not_be_part_of_the_demo(babycli: Babycli, tmp_path: Path, m
     try:
         assert manifests()["vtwt"].data_set_of("0" * 64) is None
         assert manifests()["vtwt"].demo_n_rows is None
-        for words in (["tasks"], ["tasks", "--json"], ["data", "status", "--data", tmp_path / "none"]):
+        for words in (["tasks"], ["tasks", "--json"], ["data", "status", "--json", "--data", tmp_path / "none"]):
             ran = babycli(*words)
             assert (ran.code, ran.err) == (0, "")
             assert "vtwt" in ran.out
