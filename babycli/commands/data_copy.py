@@ -31,13 +31,6 @@ from babycli.files import in_home
 from babycli.wording import tasks_words
 
 
-def _folder(words: str) -> Path:
-    """Reads a destination. Raises UsageError for an empty one, as an unset shell variable gives it."""
-    if not words:
-        raise UsageError("no destination: the name is empty", "babycli data extract ZIP DEST")
-    return in_home(words)
-
-
 def unpack(
     archive: Annotated[Path, typer.Argument(metavar="ZIP", help="Any zip, whatever it is called.", show_default=False)],
     destination: Annotated[str, typer.Argument(metavar="DEST", help="Folder to unpack into.", show_default=False)],
@@ -79,7 +72,7 @@ def unpack(
         say(f"{len(refused)} of {len(members)} members cannot be unpacked, or not safely, so nothing was")
         raise typer.Exit(exit_code(refused))
     with progress_bar("unpacking", sum(member.size_bytes for member in members), "B", scaled=True) as count:
-        done = extract(opened, members, _folder(destination), count)
+        done = extract(opened, members, in_home(destination), count)
     _tell([*lacking, *done.problems])
     kept = f", {done.n_files - done.n_written} of them there already" if done.n_written < done.n_files else ""
     if done.problems:
@@ -148,7 +141,7 @@ def subset(
     chosen = chosen_tasks(root, tasks, data_set, needs_labels=True)
     all_labels = [sound_labels(root, task, chosen) for task in chosen]
     with progress_bar("copying", unit=" images") as count:
-        result = make_subset(root, all_labels, _folder(destination), count)
+        result = make_subset(root, all_labels, in_home(destination), count)
     if result.was_there:
         mended = f"{result.n_written} images were put right" if result.n_written else "nothing was wrong"
         say(f"{destination} was there already: all of it was checked, and {mended}")

@@ -14,7 +14,7 @@ from typing import Any
 from babycli.commands.options import say
 from babycli.errors import UsageError
 from babycli.files import in_home
-from babycli.wording import listed, natural_order
+from babycli.wording import any_of, listed, natural_order
 
 _TASKS, _MODEL, _COMPARED, _WATCH = "--tasks", "--model", "--compare", "--watch"
 PLACES = ("DIR", "FILE", "LOGS", "SOURCE", "SAYCAM", "ZIP", "DEST")  # what help calls a value that is a path
@@ -68,17 +68,17 @@ def check_paths(command: Any, words: Sequence[str]) -> None:
     Raises UsageError.
     """
     options = {name: param for param in command.params for name in (*param.opts, *param.secondary_opts)}
-    arguments = [param for param in command.params if param.param_type_name == "argument"]
+    places = [p for p in command.params if p.param_type_name == "argument" and p.metavar in PLACES]
     for before, word in pairwise(["", *words]):
         name, value = split_option(word) if word.startswith("-") else ("", None)
-        asked = options.get(name) if value == "" else None
-        if word == "":
-            asked = options.get(before) or next(iter(arguments), None)
-        if asked is not None and asked.metavar in PLACES:
-            raise UsageError(
-                f"the path for {asked.metavar if asked in arguments else asked.opts[0]} is empty",
-                "give one; a variable of the shell may not be set",
-            )
+        option = options.get(name) if value == "" else options.get(before) if word == "" else None
+        if option is not None and option.metavar in PLACES:
+            asked = option.opts[0]
+        elif option is None and word == "" and places:
+            asked = any_of(place.metavar for place in places)
+        else:
+            continue
+        raise UsageError(f"the path for {asked} is empty", "give one; a variable of the shell may not be set")
 
 
 def _pieces(command: Any, called: str, words: Sequence[str]) -> list[_Piece]:

@@ -142,7 +142,7 @@ def test_no_file_in_the_place_of_its_model(babycli: Babycli, tiny: Path, tmp_pat
 def test_what_cannot_be_submitted(babycli: Babycli, tmp_path: Path) -> None:
     ran = babycli("submission", tmp_path / "new", "--model", "control:length")
     assert_explained(ran, 2, "cannot be submitted")
-    assert_explained(babycli("submission", "", "--model", "control:length"), 2, "the name is empty")
+    assert_explained(babycli("submission", "", "--model", "control:length"), 2, "the path for DIR is empty")
     assert babycli("submission", tmp_path / "new").code == 2
     assert not (tmp_path / "new").exists()
 

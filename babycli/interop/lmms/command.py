@@ -13,7 +13,6 @@ from babycli.commands.command import Command, Group
 from babycli.commands.options import DataOption, say, tell
 from babycli.commands.progress import progress_bar
 from babycli.data.root import DatasetRoot
-from babycli.errors import UsageError
 from babycli.files import in_home
 from babycli.interop.lmms.sign import Sign
 from babycli.wording import one_of
@@ -66,8 +65,6 @@ def lmms(
     # for a model whose loglikelihood returns a loss, as LLaVA's does there
     babycli bridge lmms bridge --sign loss
     """
-    if not folder:
-        raise UsageError("no folder: the name is empty", "babycli bridge lmms DIR")
     from babycli.interop.lmms.bridge import bridgeable, check_version, installed_version, note_on, write_bridge
 
     meaning = one_of(sign, Sign, "--sign")

@@ -121,8 +121,6 @@ def write(
     from babycli.models.base import ModelSpec
     from babycli.wording import Scoring
 
-    if not folder:
-        raise UsageError("no folder: the name is empty", "babycli submission DIR --model ...")
     place, args, precision = in_home(folder), parse_args(model_args), one_of(dtype, Dtype, "--dtype")
     submission.check_folder(place)
     resolved = resolve(model, args)
