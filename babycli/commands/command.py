@@ -37,7 +37,7 @@ class Group(typer.core.TyperGroup):
         own = {*HELP, *(name for param in self.params for name in (*param.opts, *param.secondary_opts))}
         if not ctx.resilient_parsing and args and args[0].startswith("-") and args[0].partition("=")[0] not in own:
             command = next((word for word in args if word in self.list_commands(ctx)), "")
-            if command:
+            if command and _has(self.resolve_command(ctx, [command])[1], args[0].partition("=")[0]):
                 raise UsageError(
                     f"{args[0]} stands before the command {command}",
                     f"its options stand behind it:  {ctx.command_path} {command} {args[0]} ...",
@@ -49,3 +49,7 @@ class Group(typer.core.TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         formatter.write(help_pages.page(self, ctx))
+
+
+def _has(command: Any, option: str) -> bool:
+    return any(option in (*param.opts, *param.secondary_opts) for param in command.params)

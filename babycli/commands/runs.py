@@ -34,7 +34,10 @@ class _Runs(Group):
         """Takes the word list too, which those type who know other programs."""
         if not ctx.resilient_parsing:
             check_paths(self, args)
-        return super().parse_args(ctx, args[1:] if args[:1] == ["list"] else args)
+        first = next((i for i, word in enumerate(args) if word[:1] != "-" and args[i - 1 : i] != ["--logs"]), None)
+        if first is not None and args[first] == "list":
+            args = [*args[:first], *args[first + 1 :]]
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] not in self.commands and in_home(args[0]).is_dir():

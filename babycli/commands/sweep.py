@@ -27,7 +27,7 @@ from typing import Any
 import typer
 import typer.core
 
-from babycli.commands.typed_words import PLACES
+from babycli.commands.typed_words import PATHS
 from babycli.errors import DataError, UsageError
 from babycli.files import in_home, read_file, write_atomically
 from babycli.models import BUNDLED, all_families, is_path
@@ -210,7 +210,7 @@ def _on_paths(name: str, value: Value, known: _Known, change: Any) -> Value:
         return {key: _on_paths("model-args", of, known, change) for key, of in value.items()}
     if not isinstance(value, str) or option is None:
         return value
-    if option.metavar in PLACES:
+    if option.metavar in PATHS:
         return str(change(value))
     if option.opts[0] in ("--model", "--tasks", "--model-args"):
         words = value.split(",") if option.opts[0] != "--model" else [value]

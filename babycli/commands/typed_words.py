@@ -17,7 +17,7 @@ from babycli.files import in_home
 from babycli.wording import any_of, listed, natural_order
 
 _TASKS, _MODEL, _COMPARED, _WATCH = "--tasks", "--model", "--compare", "--watch"
-PLACES = ("DIR", "FILE", "LOGS", "SOURCE", "SAYCAM", "ZIP", "DEST")  # what help calls a value that is a path
+PATHS = ("DIR", "FILE", "LOGS", "SOURCE", "SAYCAM", "ZIP", "DEST")  # what help calls a value that is a path
 _JOINED = (_TASKS, "--set", "--answers", "--metrics")  # given again, they are one list
 
 
@@ -67,15 +67,18 @@ def check_paths(command: Any, words: Sequence[str]) -> None:
 
     Raises UsageError.
     """
-    options = {name: param for param in command.params for name in (*param.opts, *param.secondary_opts)}
-    places = [p for p in command.params if p.param_type_name == "argument" and p.metavar in PLACES]
+    of_values = [p for p in command.params if p.param_type_name == "option" and not p.is_flag]
+    takes = {name: option for option in of_values for name in (*option.opts, *option.secondary_opts)}
+    places = [p.metavar for p in command.params if p.param_type_name == "argument" and p.metavar in PATHS]
+    last = ""  # the option that was given last, of those with a value
     for before, word in pairwise(["", *words]):
         name, value = split_option(word) if word.startswith("-") else ("", None)
-        option = options.get(name) if value == "" else options.get(before) if word == "" else None
-        if option is not None and option.metavar in PLACES:
+        last = takes[name].opts[0] if name in takes else last
+        option = takes.get(name if value == "" else before) if "" in (word, value) else None
+        if option is not None and option.metavar in PATHS:
             asked = option.opts[0]
-        elif option is None and word == "" and places:
-            asked = any_of(place.metavar for place in places)
+        elif option is None and word == "" and places and last != _COMPARED:
+            asked = any_of(places)
         else:
             continue
         raise UsageError(f"the path for {asked} is empty", "give one; a variable of the shell may not be set")

@@ -80,7 +80,7 @@ def select_tasks(names: str | None) -> list[Task]:
 def names_in(text: str) -> list[str]:
     """Gives the names in a list with commas or spaces; the path of a task file may have spaces."""
     names: list[str] = []
-    for part in [part for part in map(str.strip, text.split(",")) if part] or [text.strip()]:
+    for part in map(str.strip, text.split(",")):
         file = named_file(part)
         is_one = file is not None and (file.path.is_file() or not all(map(is_known, part.split())))
         names += [part] if is_one or not part else part.split()

@@ -54,6 +54,8 @@ def test_runs_are_listed_with_numbers_and_how_far_they_are(logs: Path, babycli: 
 
 def test_the_word_list_is_taken_and_a_folder_is_told_how_it_is_given(logs: Path, babycli: Babycli) -> None:
     assert babycli("runs", "list", "--logs", logs).out == babycli("runs", "--logs", logs).out != ""
+    assert babycli("runs", "--json", "list").out == babycli("runs", "--json").out
+    assert babycli("runs", "--logs", "list", "list").code == babycli("runs", "--logs", "list").code == 3
     ran = babycli("runs", logs)
     assert ran.code == 2
     assert f"{logs} is a folder, not a command\n  mend: babycli runs --logs {logs}  lists its runs" in ran.err

@@ -42,7 +42,6 @@ def planned(babycli: Babycli, *words: str) -> tuple[list[str], list[str]]:
         ["--tasks", "vtwt", "labeled_s"],
         ["--tasks=vtwt", "labeled_s,vtwt"],
         ["--tasks", "vtwt,", "labeled_s"],
-        ["--tasks", "vtwt, labeled_s,"],
         ["-t", "vtwt", "--tasks", "labeled_s"],
         ["-tvtwt", "--task", "labeled_s"],
     ],
@@ -138,6 +137,8 @@ def test_an_option_before_its_command_is_told_its_place(babycli: Babycli) -> Non
         assert "stands before the command" in ran.err
         assert f"mend: its options stand behind it:  {mend}\n" in ran.err
     assert "No such option: --nothing" in babycli("--nothing").err
+    for words in (["--verison", "doctor"], ["runs", "--log", "x", "show", "y"]):  # no options of these commands
+        assert "No such option" in babycli(*words).err
     assert babycli("--version").code == babycli("data", "--help").code == 0
 
 
@@ -182,6 +183,9 @@ def test_a_sweep_file_has_each_model_and_task(runs: None, babycli: Babycli) -> N
         (["data", "link", ""], "SAYCAM"),
         (["data", "manifest", "images", "-o", ""], "--output"),
         (["data", "subset", ""], "DEST"),
+        (["data", "extract", "frames.zip", ""], "ZIP or DEST"),
+        (["data", "link", "-t", "vtwt", "--allow-missing", ""], "SAYCAM"),
+        (["data", "verify", "--json", ""], "SOURCE"),
         (["runs", "--logs", ""], "--logs"),
         (["runs", "delete", "x", "--logs", ""], "--logs"),
         (["eval", "--model", "control:random", "--tasks", "vtwt", "--output-path", ""], "--output-path"),
