@@ -25,7 +25,7 @@ from babycli.commands.data_sets import (
     say_equal_pictures,
     tell_labels,
 )
-from babycli.commands.data_verify import eval_words, sound_labels
+from babycli.commands.data_verify import sound_labels, tell_eval
 from babycli.commands.options import (
     DataOption,
     FromOption,
@@ -317,12 +317,11 @@ def _say_how_to_evaluate(
         if not any(lacking.values()) or any(link_problem(root, report.task, report.link) for report in own):
             continue
         if any(all(i.name not in lacking.get(links[i.source], ()) for i in item.images) for item in labels.items):
-            partly.append(labels.task.name)
+            partly.append(labels.task)
             has_broken |= any(report.found.broken for report in own if report.found is not None)
-    if partly:
-        # What is not a link holds sound images alone. eval stops at one that is there and broken.
-        is_in_way = has_broken and mode == LinkMode.SYMLINK
-        say(eval_words(root, partly, " (move the broken images away first)" if is_in_way else ""))
+    # What is not a link holds sound images alone. eval stops at one that is there and broken.
+    is_in_way = has_broken and mode == LinkMode.SYMLINK
+    tell_eval(root, partly, " (move the broken images away first)" if is_in_way else "", say)
 
 
 def unlink(tasks: TasksOption = None, data_set: SetOption = None, data: DataOption = None) -> None:

@@ -6,7 +6,7 @@ Owns the words on the screen. The work is done in babycli/data/verify.py.
 from __future__ import annotations
 
 from babycli.commands.chosen import SetOption, chosen_tasks
-from babycli.commands.data_verify import eval_words, is_demo, links_document, mending
+from babycli.commands.data_verify import is_demo, links_document, mending, tell_eval
 from babycli.commands.options import DataOption, JsonOption, TasksOption, name_width, print_json, tell
 from babycli.commands.progress import progress_bar
 from babycli.data.root import OTHERS, DatasetRoot
@@ -53,12 +53,10 @@ def status(
             tell(f"    and {len(summary.problems) - SHOWN_PROBLEMS} more; see  babycli data verify{root.words}")
     if verified.problems:
         tell(f"To mend:  {mending(root, chosen, verified.problems, tasks_words(tasks))}")
-        partly = [task.name for task, s in zip(chosen, summaries, strict=True) if s.n_incomplete and s.n_complete]
-        if partly:
-            tell(eval_words(root, partly))
-        if any(summary.images_checked for summary in summaries):
-            tell(f"Whether the images are sound:  babycli data verify{root.words}{tasks_words(tasks)}")
+        tell_eval(root, (task for task, s in zip(chosen, summaries, strict=True) if s.n_incomplete and s.n_complete))
         tell(f"{OTHERS} dataset folder")
+    if any(summary.images_checked for summary in summaries):
+        tell(f"Whether the images are sound:  babycli data verify{root.words}{tasks_words(tasks)}")
 
 
 def _status_document(summary: TaskSummary) -> dict[str, object]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -202,11 +202,17 @@ def mending(root: DatasetRoot, tasks: Sequence[LabelledTask], problems: Sequence
     return f"{link}  (after completing the folder)"
 
 
-def eval_words(root: DatasetRoot, tasks: Iterable[str], first: str = "") -> str:
-    """Gives the command that evaluates the complete trials of tasks, and what is to be done ``first``."""
-    names = ",".join(dict.fromkeys(tasks))
-    eval_ = f"babycli eval --model MODEL --tasks {names} --skip-missing{root.words}"
-    return f"To evaluate the complete trials{first}:  {eval_}"
+def tell_eval(
+    root: DatasetRoot, tasks: Iterable[LabelledTask], first: str = "", says: Callable[[str], None] = tell
+) -> None:
+    """Tells the command that evaluates the complete trials of tasks, and what is to be done ``first``.
+
+    Says nothing of a task in a file of the user's own and of one of several sets, which are called in other ways.
+    """
+    names = [task.name for task in tasks if full_name(task) == task.name and task.name in all_tasks()]
+    if names:
+        eval_ = f"babycli eval --model MODEL --tasks {','.join(names)} --skip-missing{root.words}"
+        says(f"To evaluate the complete trials{first}:  {eval_}")
 
 
 def _verify_document(verified: Verified) -> dict[str, object]:

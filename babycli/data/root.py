@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import shlex
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,11 +44,13 @@ class DatasetRoot:
     @property
     def why_not_there(self) -> str:
         """Tells why there is no dataset folder, the one cause of all that is missing in it; "" where there is one."""
-        if os.path.isdir(self.path):
-            return ""
-        if os.path.exists(self.path):
-            return "which is no folder"
-        return "which is a link that leads nowhere" if os.path.islink(self.path) else "which does not exist"
+        try:
+            mode = self.path.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return "which is a link that leads nowhere" if os.path.islink(self.path) else "which does not exist"
+        except OSError as error:
+            return f"which cannot be read: {error.strerror}"
+        return "" if stat.S_ISDIR(mode) else "which is no folder"
 
     @property
     def sentence(self) -> str:

@@ -392,9 +392,16 @@ def _task_summary(
     of_task = tuple(problem for problem in problems if problem.task == task)
     n_items = len(labels.items) if not labels.problems else 0
     n_complete = _n_complete(labels, of_links) if n_items else 0
-    is_checked = not labels.problems
-    counts = n_items - n_complete, n_complete
-    return TaskSummary(task, labels.data_set, len(labels.rows), tuple(links), of_task, is_checked, *counts)
+    return TaskSummary(
+        task,
+        labels.data_set,
+        len(labels.rows),
+        tuple(links),
+        of_task,
+        images_checked=not labels.problems,
+        n_incomplete=n_items - n_complete,
+        n_complete=n_complete,
+    )
 
 
 def _n_complete(labels: Labels, of_links: Mapping[_LinkKey, Sequence[Finding]]) -> int:

@@ -64,6 +64,13 @@ def test_a_dataset_folder_that_is_not_there_is_the_only_cause_told(
     assert (ran.code, len(json.loads(ran.out)["problems"])) == (3, 9)
 
 
+def test_a_dataset_folder_that_cannot_be_read_is_not_said_to_be_missing(babycli: Babycli, empty_folder: None) -> None:
+    Path("loop").symlink_to("loop")
+    ran = babycli("data", "status", "--data", "loop")
+    assert "loop, which cannot be read: Too many levels of symbolic links\n" in ran.out
+    assert "does not exist" not in ran.out
+
+
 def test_with_labels_alone_nothing_is_ready(babycli: Babycli, demo: DemoCopy) -> None:
     babycli("data", "labels", "--from", demo.labels)
     assert readiness(babycli) == dict.fromkeys(LABEL_FILES, False)
