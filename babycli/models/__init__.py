@@ -29,7 +29,7 @@ BUNDLED = {name: Path(__file__).parent.parent / "demo" / name for name in ("baby
 
 
 _MOST_GUESSES = 3  # folders that are named where another was given
-
+_OF_TRAINING = ("optimizer", "scheduler", "scaler", "rng_state", "training_args")  # files that hold no weights
 _registered: list[Family] = []
 
 
@@ -158,8 +158,8 @@ def check_precision(family: Family | None, device: str, dtype: str) -> None:
     """Refuses float16 on a CPU, also of a family that is not known yet. Raises UsageError."""
     if is_emulated(family, device, dtype):
         raise UsageError(
-            f"float16 is not for a CPU, which only emulates it: it takes many times as long as {Dtype.FLOAT32}",
-            "--dtype float32, or --dtype bfloat16, which is faster on processors with AVX512_BF16 or AMX; "
+            f"float16 is not for a CPU, most of which only emulate it: it takes many times as long as {Dtype.FLOAT32}",
+            "--dtype float32, or --dtype bfloat16, which is faster on processors with AVX512_BF16; "
             "float16 works on a GPU:  --device cuda",
         )
 
@@ -357,14 +357,15 @@ def _no_checkpoint(place: Path) -> ModelError:
         more = f" It holds {len(below)} that may be one." if len(below) > _MOST_GUESSES else ""
         guess = f"Did you mean {any_of(below[:_MOST_GUESSES])}?"
         return ModelError(f"{what}. {guess}{more}", "name the folder that holds it")
-    if bare := sorted(path.name for path in place.glob("*.pt*") if path.suffix in (".pt", ".pth")):
+    weights = sorted(path.name for path in place.glob("*") if not path.name.startswith(_OF_TRAINING))
+    if saved := [name for name in weights if name.endswith((".safetensors", ".bin"))]:
+        return ModelError(
+            f"{what} beside {listed(saved)}", "copy config.json of the training run into it, and its other small files"
+        )
+    if bare := [name for name in weights if name.endswith((".pt", ".pth"))]:
         return ModelError(
             f"{what} beside {listed(bare)}, and weights alone, as those of a vision tower, are no model to evaluate",
             "name the folder of the whole model; where that lacks its tower:  --model-args vision_tower=PATH",
-        )
-    if bare := sorted(path.name for path in place.glob("*") if path.suffix in (".safetensors", ".bin")):
-        return ModelError(
-            f"{what} beside {listed(bare)}", "copy config.json of the training run into it, and its other small files"
         )
     return ModelError(what, "name the folder that holds it")
 

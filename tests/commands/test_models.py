@@ -161,17 +161,23 @@ def test_of_a_folder_above_checkpoints_those_directly_in_it_are_named(babycli: B
 
 
 @pytest.mark.parametrize(
-    ("name", "what", "mend"),
+    ("names", "what", "mend"),
     [
         ("dino.pth", "beside dino.pth, and weights alone, as those of a vision tower, are no model", "whole model"),
         ("model.safetensors", "beside model.safetensors\n", "copy config.json of the training run into it"),
+        (
+            "model.safetensors optimizer.pt scheduler.pt rng_state.pth training_args.bin",  # what a Trainer leaves
+            "beside model.safetensors\n",
+            "copy config.json of the training run into it",
+        ),
     ],
 )
 def test_weights_without_config_json_are_no_model(
-    name: str, what: str, mend: str, babycli: Babycli, tmp_path: Path
+    names: str, what: str, mend: str, babycli: Babycli, tmp_path: Path
 ) -> None:
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / name).write_bytes(b"weights")
+    for name in names.split():
+        (tmp_path / "model" / name).write_bytes(b"weights")
     for words in (("models", "show"), ("eval", "--model")):
         ran = babycli(*words, tmp_path / "model")
         assert ran.code == 5

@@ -340,7 +340,15 @@ def test_a_head_that_the_adapter_parts_from_the_embeddings(kind: str, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "held", [{"model.norm.weight": 3.0}, {"model.norm.weight": [torch.ones(2)]}, {3: torch.ones(2)}], ids=repr
+    "held",
+    [
+        {"model.norm.weight": 3.0},
+        {"model.norm.weight": [torch.ones(2)]},
+        {3: torch.ones(2)},
+        {"queue.weight": 3.0},
+        {"schedule_encoder": {"weight": torch.ones(2)}},
+    ],
+    ids=repr,
 )
 def test_what_was_trained_beside_an_adapter_is_not_passed_over(
     held: dict[Any, Any], evaluate: Evaluate, tmp_path: Path
@@ -356,7 +364,15 @@ def test_what_was_trained_beside_an_adapter_is_not_passed_over(
     assert_explained(
         evaluate("--model", adapter), 5, f"{file} holds weights by name, and {next(iter(held))!r} in another"
     )
-    torch.save({"transformer.ln_f.weight": norm, "epoch": 3, "optimizer": {"state": [torch.ones(2)]}}, file)
+    torch.save(
+        {
+            "transformer.ln_f.weight": norm,
+            "epoch": 3,
+            "optimizer_state": {"state": [torch.ones(2)]},
+            "ema": {"a": torch.ones(2)},
+        },
+        file,
+    )
     assert evaluate("--model", adapter).code == 0
     torch.save({}, file)
     assert evaluate("--model", adapter).code == 0

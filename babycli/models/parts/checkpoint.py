@@ -32,7 +32,11 @@ from babycli.wording import all_of, first_line, listed, one_line, shortened
 # Keys under which training programs keep the weights, one level down.
 _LEVELS = ("teacher", "state_dict", "model_state_dict", "model", "module")
 _MOST_LEVELS = 8  # a pickle may hold itself
-_OF_TRAINING = re.compile("optim|sched|scaler|rng|random|callback|loop|queue|center", re.IGNORECASE)  # no weights
+_OF_TRAINING = re.compile(  # what a training keeps beside its weights
+    r"(?:^|[._ ])(?:optimi[sz]er|optim\b|(?:lr_)?scheduler|(?:grad_)?scaler|rng|random|callback|loop|queue|center|ema"
+    "|loss|train_)",
+    re.IGNORECASE,
+)
 # What wrappers of a training put in front of every name: DataParallel and DeepSpeed, torch.compile, FSDP, PEFT.
 _WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "base_model.model.")
 _UNMERGED = re.compile(r"\.(lora_[A-Za-z]\w*|base_layer|modules_to_save|original_module)\.")  # PEFT's names
@@ -276,10 +280,10 @@ def _read_pickle(file: Path, device: str = "cpu") -> _Pickled:
 
 def _is_of_model(key: str, value: object) -> bool:
     """Tells of what is no weight by its name whether it may be a part of the model: it is called so, or has tensors."""
-    if _OF_TRAINING.search(key):
-        return False
     if key.endswith((".weight", ".bias")):
         return True
+    if _OF_TRAINING.search(key):
+        return False
     waiting, seen = [value], set()
     while waiting:
         found = waiting.pop()

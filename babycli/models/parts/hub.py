@@ -30,7 +30,7 @@ from babycli.wording import first_line, shortened
 _HUB_MODULES = ("huggingface_hub", "requests", "httpx", "httpx2", "httpcore", "httpcore2")
 _MODEL_MEND = "check the name and the network, or give a local folder:  --model path/to/checkpoint"
 _TOWER_MEND = "say where the tower is:  --model-args vision_tower=PATH"
-_SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja")
+_SMALL_FILES = ("*.json", "*.model", "*.spm", "*.tiktoken", "*.txt", "*.jinja")
 
 
 def fetch(source: str) -> Path:
