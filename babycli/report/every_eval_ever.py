@@ -140,8 +140,8 @@ def _bound(limit: float) -> float | str:
 def _uncertainty(score: Score) -> dict[str, Any] | None:
     """Gives the interval that a table shows, and the standard error that goes with it."""
     cell = score.cell
-    is_clustered = cell.ci95_clustered is not None
-    stderr = cell.stderr_clustered if is_clustered else cell.stderr
+    is_clustered, is_of_all = cell.is_by_cluster, cell.ci95_of_all is not None
+    stderr = None if is_of_all else cell.stderr_clustered if is_clustered else cell.stderr
     plain = "Wilson score" if score.about.metric(score.metric).is_share else "bootstrap"
     known: dict[str, Any] = {"num_samples": cell.n_units}
     if stderr is not None:
@@ -149,7 +149,7 @@ def _uncertainty(score: Score) -> dict[str, Any] | None:
     if cell.interval is not None:
         low, high = cell.interval
         method = f"clustered by {score.about.cluster}" if is_clustered else plain
-        if cell.ci95_of_all is not None:
+        if is_of_all:
             method = "of a sample without replacement (Cochran 1977)"
         known["confidence_interval"] = {
             "lower": low,

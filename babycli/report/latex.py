@@ -19,14 +19,13 @@ from babycli.report.grid import latex_table
 from babycli.report.latex_text import latex_text
 from babycli.report.measure import Cell
 from babycli.report.notes import (
-    SAMPLED,
-    are_sampled,
     counts_told,
-    coverage,
+    coverage_notes,
     gain_note,
     gain_untold,
     legends,
     lower_notes,
+    part_notes,
 )
 from babycli.report.provisos import broken_reply_notes, prompt_notes, reply_notes, software_notes
 from babycli.report.rows import Column, TableRow
@@ -74,7 +73,7 @@ def as_environment(table: Table, number: int) -> str:
     kinds_of_all = f"l{'r' * len(none)}{numbers}"
     in_caption = broken_reply_notes(table.runs)
     asides = [note for note in (*reply_notes(table.runs), *software_notes(table.runs)) if note not in in_caption]
-    asides += [*(f"({which}) covers: {covered}" for which, covered in coverage(table.runs).items())]
+    asides += coverage_notes(table.runs)
     asides += [note for note in (gain_untold(table),) if note]
     told = [f"% {printable(note)}" for note in asides]  # for who sets the table, and no words of a caption
     return "\n".join([*told, *latex_table(_caption(table, best), label, kinds_of_all, _heads(table), body), ""])
@@ -176,7 +175,7 @@ def _caption(table: Table, best: Mapping[Column, Best]) -> str:
     sentences.append(_lead(table))
     sentences += overall.notes([(label, mean) for label, of_row in table.overalls.items() for mean in of_row])
     sentences += lower_notes(table)
-    sentences += _parts(table)
+    sentences += part_notes(table.runs)
     sentences += _scoring(table, shown)
     if best:
         for_others = all_of([*scores_of(shown), "ties"])
@@ -207,13 +206,6 @@ def _caption(table: Table, best: Mapping[Column, Best]) -> str:
         source = latex_text(f" {table.baselines.told}.")
         caption += r" \textsuperscript{\dag}" + source
     return caption
-
-
-def _parts(table: Table) -> list[str]:
-    """Says which trials were seen of the tasks, where they were not all."""
-    limits = sorted({run.limit for run in table.runs if run.limit is not None})
-    told = [f"(limit {limit:g}): the first {limit:g} of each task, in the order of its file." for limit in limits]
-    return [*told, *([f"(sample N): {SAMPLED}."] if are_sampled(table.runs) else [])]
 
 
 def _lead(table: Table) -> str:

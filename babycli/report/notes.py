@@ -51,11 +51,8 @@ def notes(table: Table) -> list[str]:
     told += _unfair_notes(table)
     if any(run.scoring == "reference" and run.is_ours for run in table.runs):
         told.append("(reference): scored as the original code does, its way with ties and NaN included.")
-    if any(run.limit is not None for run in table.runs):
-        told.append("(limit N): only the first N trials of each task; of lmms-eval, rows.")
+    told += part_notes(table.runs)
     told += coverage_notes(table.runs)
-    if any(run.offset for run in table.runs):
-        told.append("(offset M): the first M rows of each task were passed over, so these are other trials.")
     told += _equal_notes(table)
     told += provisos(table.runs)
     told += gain_notes(table)
@@ -70,6 +67,7 @@ def warnings(table: Table) -> list[str]:
         *(_mark_note(table, mark) for mark in MARKS if mark in (NONFINITE, LEFT_OUT) and counts_told(table, mark)),
         *_unfair_notes(table),
         *coverage_notes(table.runs),
+        *_sample_notes(table.runs),
         *_equal_notes(table),
         *reply_notes(table.runs),
         *software_notes(table.runs),
@@ -121,10 +119,24 @@ def _equal_notes(table: Table) -> list[str]:
     return [f"equal runs, of which the latest is shown: {', '.join(equal)}; --all-runs shows all."] if equal else []
 
 
+def part_notes(runs: Sequence[Run]) -> list[str]:
+    """Says which trials those runs saw that did not see all of them."""
+    notes = []
+    if any(run.limit is not None for run in runs):
+        of_rows = "; of lmms-eval, rows" if any(not run.is_ours for run in runs) else ""
+        notes.append(f"(limit N): only the first N trials of each task{of_rows}.")
+    if any(run.offset for run in runs):
+        notes.append("(offset M): the first M rows of each task were passed over, so these are other trials.")
+    return notes + _sample_notes(runs)
+
+
+def _sample_notes(runs: Sequence[Run]) -> list[str]:
+    return [f"(sample N): {SAMPLED}."] if are_sampled(runs) else []
+
+
 def coverage_notes(runs: Sequence[Run]) -> list[str]:
     """Says what the trials of runs cover that saw a part of a task, a line for each limit and sample."""
-    notes = [f"({which}) covers: {covered}." for which, covered in coverage(runs).items()]
-    return [*notes, *([f"(sample N): {SAMPLED}."] if are_sampled(runs) else [])]
+    return [f"({which}) covers: {covered}." for which, covered in coverage(runs).items()]
 
 
 def coverage(runs: Sequence[Run]) -> dict[str, str]:

@@ -114,6 +114,13 @@ def test_what_is_covered_is_said_and_every_model_gets_the_same(linked: Path, bab
     assert f"labeled_s: a sample of the trials: 12 trials of all {n['n_groups']} categories" in told(audited.out)
 
 
+def test_an_interval_of_a_sample_travels_alone(linked: Path, babycli: Babycli, small: Path) -> None:
+    assert babycli("eval", "--model", small, "--tasks", "vtwt", "--sample", 12).code == 0
+    exported = json.loads(babycli("report", "logs", "--format", "eee").out)["evaluation_results"][0]["score_details"]
+    assert exported["uncertainty"].keys() == {"num_samples", "confidence_interval"}  # no error of other trials
+    assert exported["uncertainty"]["confidence_interval"]["method"] == "of a sample without replacement (Cochran 1977)"
+
+
 def test_a_limit_says_what_it_covers(linked: Path, babycli: Babycli) -> None:
     ran = babycli("eval", "--model", "control:random", "--tasks", "labeled_s", "--limit", 5)
     n = read_json(only_run() / "run.json")["identity"]["question"]["tasks"]["labeled_s"]["coverage"]
