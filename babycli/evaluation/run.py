@@ -279,14 +279,19 @@ class ModelRun:
         """
         try:
             yield
-        finally:
-            usage = model.usage
-            if usage is not None:
-                self._reporter.say(usage.told)
-                session["usage"] = asdict(usage)
-                if self._processes.is_first:
-                    with contextlib.suppress(OutputError):
-                        log.write_provenance()
+        except BaseException:
+            with contextlib.suppress(OutputError):  # the first error is the one to be told
+                self._keep_usage(model, log, session)
+            raise
+        self._keep_usage(model, log, session)
+
+    def _keep_usage(self, model: Model, log: RunLog, session: dict[str, Any]) -> None:
+        usage = model.usage
+        if usage is not None:
+            self._reporter.say(usage.told)
+            session["usage"] = asdict(usage)
+            if self._processes.is_first:
+                log.write_provenance()
 
     def _say_updates(self, run: Mapping[str, Any], now: Mapping[str, str]) -> None:
         """Tells which libraries have changed since any session; those that scores depend on are a conflict before."""
