@@ -19,6 +19,7 @@ import argparse
 import csv
 import gc
 import json
+import math
 import os
 import resource
 import statistics
@@ -276,6 +277,12 @@ def multiplies_bfloat16() -> bool:
     return bool({"avx512_bf16", "amx_bf16"} & words)
 
 
+def apart(one: float, other: float) -> float:
+    """Tells how far two numbers are apart: infinitely where one is none, which max() would pass over."""
+    difference = abs(one - other)
+    return difference if math.isfinite(difference) else math.inf
+
+
 def losses_of(ran: Ran) -> dict[str, float]:
     """Gives the mean loss of each request of a run."""
     lines = [json.loads(line) for line in (ran.log / "scores.rank0.jsonl").read_text().splitlines()]
@@ -312,7 +319,7 @@ def measure_bfloat16(data: Path, inputs: Inputs, work: Path, limit: Sequence[obj
         row(f"where the time went in {dtype}, seconds", phases_of(ran.run), "", "")
     half, whole = turns[-1]
     losses, exact = losses_of(half), losses_of(whole)
-    difference = max(abs(losses[request] - loss) for request, loss in exact.items())
+    difference = max(apart(losses[request], loss) for request, loss in exact.items())
     decided, truly = decisions_of(half), decisions_of(whole)
     n_flipped = sum(decided[trial] != values for trial, values in truly.items())
     row("its losses against those of float32", f"{difference:.4f} apart at most", f"{len(exact):,} requests", "")

@@ -5,11 +5,11 @@
     python benchmarks/gpu.py --parts losses,memory           some parts
     python benchmarks/gpu.py --wheels DIR                    which packages are missing here; see gpu_wheels.py
 
-Everything is made here with seeds: label files of the published sizes (or the published ones: --labels DIR), pictures,
-and checkpoints of the published shapes with random weights. Each part is a process of its own with a share of the
-minutes; what a part leaves over, the next ones have. One that runs over is stopped, and one that fails is named, and
-the next goes on; the exit code is then 1. Rows are in rows.jsonl and table.md of --output as soon as they are
-measured.
+Everything is made here with seeds: label files of the published sizes (or the published ones: --labels DIR),
+pictures, and checkpoints of the published shapes with random weights. Each part is a process of its own with a share
+of the minutes; what a part leaves over, the next ones have. One that runs over is stopped, and one that fails is
+named, and the next goes on; the exit code is then 1. A goal that is not reached is a "no" in the table, and no error.
+Rows are in rows.jsonl and table.md of --output as soon as they are measured.
 
     losses   every family in float32 on the GPU against the CPU, and in half precision       gpu_losses.py
     speed    BabyLLaVA in its published shape: the four tasks against a plain loop           gpu_speed.py
@@ -149,7 +149,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    with tempfile.TemporaryDirectory(dir=options.folder) as work:
+    with tempfile.TemporaryDirectory(dir=options.folder and options.folder.absolute()) as work:
         minutes = options.minutes or (15 if options.device == "cpu" else 7)
         seconds = minutes * 60
         whole = sum(PARTS[name][0] for name in names)

@@ -20,7 +20,7 @@ from typing import Any
 from unittest import mock
 
 import torch
-from engine import Ran, children_s
+from engine import Ran, apart, children_s
 from gpu_command import PEAKS
 from gpu_rows import Row, Sheet
 
@@ -160,7 +160,7 @@ class Numbers:
         if self.answers.keys() != other.answers.keys() or not self.answers:
             raise RuntimeError(f"{len(self.answers)} rows against {len(other.answers)}")
         pairs = [(_flat(self.answers[key]), _flat(other.answers[key])) for key in self.answers]
-        return max(abs(a - b) for one, two in pairs for a, b in zip(one, two, strict=True))
+        return max(apart(a, b) for one, two in pairs for a, b in zip(one, two, strict=True))
 
 
 def _flat(value: Any) -> list[float]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from engine import apart
 from gpu_job import Job
 from PIL import Image
 
@@ -173,14 +174,14 @@ def _compare(job: Job, specimen: Specimen, folder: Path) -> tuple[float, str]:
     right = numbers(folder, specimen, "cpu", "float32")
     if not (right.isfinite().all() and right.std() > 1e-4):
         raise ValueError(f"numbers that say nothing: {right.tolist()}")
-    apart, told = 0.0, []
+    furthest, told = 0.0, []
     for dtype in ("float32", *HALVES):
         ours = numbers(folder, specimen, job.device, dtype)
         far = float((ours - right).abs().max())
         if dtype == "float32":
-            apart = far if far == far else float("inf")
+            furthest = far if far == far else float("inf")
         told.append(f"{dtype} {far:.1e} and {n_flips(ours, right)} of {sum(right.shape)} flip")
-    return apart, "; ".join(told)
+    return furthest, "; ".join(told)
 
 
 def _compare_recorded(job: Job) -> None:
@@ -219,4 +220,4 @@ def _furthest(job: Job, folder: Path, golden: Path, name: str) -> tuple[float, i
     features = test_golden.features_of(model, sorted({line["image"] for line in scored}), recorded)
     tokens = [test_golden.tokens_of(model, line) for line in scored]
     losses = test_golden.scores_of(model, tokens, [features[line["image"]] for line in scored])
-    return max(abs(score.mean_loss - scored[i]["loss"]) for i, score in losses), len(losses)
+    return max(apart(score.mean_loss, scored[i]["loss"]) for i, score in losses), len(losses)
