@@ -60,7 +60,8 @@ class LlavaNetwork(nn.Module):
 
     def encode_images(self, pixels: Tensor) -> Tensor:
         """Encodes pixels: (n, 3, 224, 224) -> (n, positions, hidden)."""
-        out: Tensor = self.connector(self.tower(pixels).contiguous())  # as what a tower saw comes back
+        # In one order of memory, whatever the tower's: in half precision a product of matrices rounds by it.
+        out: Tensor = self.connector(self.tower(pixels).contiguous())
         return out
 
     def embed(self, ids: list[list[int]], features: list[list[Tensor]], device: torch.device) -> Tensor:
