@@ -28,6 +28,7 @@ from babycli.report.compare import find_rows
 from babycli.report.frames import Difference, Records, Runs
 from babycli.report.gain import raise_if_above_chance
 from babycli.report.load import label_rows_of, load_logs
+from babycli.report.tables import in_table_order
 from babycli.wording import History, Scoring
 
 if TYPE_CHECKING:
@@ -159,7 +160,9 @@ def compare(*models: str, logs: str | Path | Sequence[str | Path] | Runs = "logs
         raise DataError("there are no runs to compare", "evaluate two models first")
     latest = {row.label for row in runs.latest_rows}
     names_all = any(row.label in models and row.label not in latest for row in runs.rows)  # one of several equal runs
-    return frames.differences(compare_rows(find_rows(models, runs.rows if names_all else runs.latest_rows)))
+    rows = find_rows(models, runs.rows if names_all else runs.latest_rows)
+    columns = in_table_order(column for row in rows for column in row.cells)
+    return frames.differences(compare_rows(rows, columns))
 
 
 def _held(model: Any, processor: Any, name: str | None) -> Loaded | None:

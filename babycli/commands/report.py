@@ -255,7 +255,7 @@ def report(
     if audit and choice != Choice():
         raise UsageError("--audit looks at all that is in the logs", "leave out what chooses models, tasks and metrics")
 
-    named = list(compared or ())
+    named = names_in(compared[0]) if compared and len(compared) == 1 else list(compared or ())
     places = list(logs or ())
     while not logs and len(named) > 2 and _holds_logs(Path(named[-1])):
         places.insert(0, Path(named.pop()))

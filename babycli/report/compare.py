@@ -167,14 +167,14 @@ def pairing_problem(task: str, first: Run, second: Run) -> str | None:
     return None
 
 
-def compare(rows: Sequence[TableRow]) -> list[Comparison]:
-    """Compares every pair of rows on every task and metric that both have, with Holm's correction over all of it.
+def compare(rows: Sequence[TableRow], columns: Sequence[Column]) -> list[Comparison]:
+    """Compares every pair of rows on every column that both have, in this order, with Holm's correction over all of it.
 
     Raises DataError where two rows were run on different labels, images or items, or have no task in common.
     """
     found: list[tuple[TableRow, TableRow, str, str, Paired]] = []
     for first, second in itertools.combinations(rows, 2):
-        shared = [column for column in first.cells if column in second.cells]
+        shared = [column for column in dict.fromkeys(columns) if column in first.cells and column in second.cells]
         if not shared:
             tasks = ",".join(dict.fromkeys(task for task, _ in first.cells))
             raise DataError(

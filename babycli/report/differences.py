@@ -64,6 +64,8 @@ def as_grid(comparisons: Sequence[Comparison]) -> Grid:
     notes += _unanswered(comparisons)
     runs = [run for c in comparisons for row in (c.first, c.second) for run in row.runs]
     notes += dict.fromkeys(note for run in runs if (note := data_set_named(run.data).note))
+    if any(run.sample for run in runs):
+        notes.append("(sample N): N trials of each task, even over its groups.")
     notes += coverage_notes(runs)
     notes += provisos(runs)
     title = f"{pairs[0][0]} − {pairs[0][1]}" if len(pairs) == 1 else "differences"

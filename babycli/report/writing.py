@@ -77,7 +77,8 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
     every = make_tables(logs.runs, read_baselines(wanted.baselines) if wanted.baselines else None)
     tables = chosen(every, wanted.choice)
     rows = [row for table in tables for row in table.rows]
-    comparisons = compare(find_rows(wanted.compared, rows)) if wanted.compared else []
+    columns = [column for table in tables for column in table.columns]
+    comparisons = compare(find_rows(wanted.compared, rows), columns) if wanted.compared else []
     items = _items(tables, wanted)
     match wanted.form:
         case SheetForm():
@@ -175,4 +176,4 @@ def _put(text: str, wanted: Wanted, say: Callable[[str], None]) -> None:
         return
     other = form_of_file(wanted.output)
     if other is not None and other.extension != wanted.form.extension:
-        say(f"note: --format {wanted.form.name} is in it; without --format it would be a {other.name}")
+        say(f"note: it holds the format {wanted.form.name}, as --format says; its name is that of {other.name}")

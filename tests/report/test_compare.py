@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from babycli import __version__
+from babycli import __version__, compare
 from babycli.logs.identity import PROMPT_OPTION
 from babycli.logs.run_name import NAME
 from tests.conftest import Babycli
@@ -228,6 +228,19 @@ def test_a_name_means_the_run_of_all_trials_beside_one_with_a_limit(
     for label in ("lab/a", "lab/a (limit 20)", "lab/a (bfloat16)"):
         assert (label if label == "lab/a" else f"'{label}'") in ran.err
     assert "lab/a (bfloat16) − lab/b" in babycli("report", logs, "--compare", "lab/a (bfloat16)", "b").out
+
+
+def test_tasks_stand_in_the_order_of_the_table_or_in_the_one_chosen(tmp_path: Path, babycli: Babycli) -> None:
+    for seed, name in enumerate("ab"):  # logged in another order than a table has
+        write_run(tmp_path, name, drawn(seed, {"vtwt": 0.6, "labeled_s": 0.5}))
+    for words, expected in (
+        ((), ["labeled_s", "vtwt"]),
+        (("--tasks", "labeled_s,vtwt"), ["labeled_s", "vtwt"]),
+        (("--tasks", "vtwt,labeled_s"), ["vtwt", "labeled_s"]),
+    ):
+        found = json.loads(babycli("report", tmp_path, "--compare", "a,b", *words, "--format", "json").out)
+        assert [each["task"] for each in found] == expected
+    assert [each.task for each in compare("a", "b", logs=tmp_path)] == ["labeled_s", "vtwt"]
 
 
 def test_names_mean_the_runs_that_saw_the_same_trials(tmp_path: Path, babycli: Babycli) -> None:

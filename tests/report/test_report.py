@@ -108,7 +108,7 @@ def test_a_file_has_no_colours_whatever_stdout_is(
 def test_a_file_whose_name_is_of_another_form_is_told(logs: Path, tmp_path: Path, babycli: Babycli) -> None:
     ran = babycli("report", logs, "--format", "table", "--output", tmp_path / "t.html")
     assert ran.code == 0
-    assert "note: --format table is in it; without --format it would be a html" in ran.err
+    assert "note: it holds the format table, as --format says; its name is that of html" in ran.err
     for words in (("t.txt",), ("t.html", "--format", "html"), ("t",), ("t.json", "--format", "json")):
         assert "note:" not in babycli("report", logs, "--output", tmp_path / words[0], *words[1:]).err
 
