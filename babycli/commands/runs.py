@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ from babycli.commands.options import JsonOption, print_json, say, tell
 from babycli.commands.typed_words import check_paths
 from babycli.errors import DataError, ExitCode, ResumeError, UsageError
 from babycli.files import in_home
+from babycli.logs.fields import mapping
 from babycli.logs.removal import check_removable, remove_run
 from babycli.logs.run_name import checked_name
 from babycli.logs.runlog import rename_run
@@ -111,7 +112,7 @@ def show(
     if isinstance(model, dict):
         facts += [(key, model.get(key)) for key in ("family", "source", "fingerprint", "dtype", "device", "args")]
     facts += [(key, logged.get(key)) for key in ("data", "scoring", "limit", "control", "start", "end")]
-    facts += [("software", identity.get("software"))] if isinstance(identity, dict) else []
+    facts += _asked(identity) if isinstance(identity, dict) else []
     facts += [("command", " ".join(map(str, command)) if isinstance(command := logged.get("command"), list) else "")]
     for name, fact in facts:
         if fact not in (None, "", {}):
@@ -186,6 +187,14 @@ def rename(
         raise ResumeError(f"{found.folder} is being written by another process", "wait until it has ended")
     rename_run(found.folder, checked)
     tell(f"{found.folder} is called {checked or found.model} now")
+
+
+def _asked(identity: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """Lists what the identity of a run says of its sample, its prompts and its software."""
+    question = mapping(identity.get("question"))
+    prompts = {task: mapping(of_task).get("prompt") for task, of_task in mapping(question.get("tasks")).items()}
+    told = {task: repr(prompt) for task, prompt in prompts.items() if prompt}
+    return [("sample", question.get("sample")), ("prompts", told), ("software", identity.get("software"))]
 
 
 def _logs(context: typer.Context, own: Path) -> Path:

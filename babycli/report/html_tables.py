@@ -55,7 +55,8 @@ class Number:
     marks_told: str = ""
     is_alarming: bool = False
     half: str = ""
-    clustered: str = ""  # intervals
+    of_all: str = ""  # intervals; of a sample, that of all trials
+    clustered: str = ""
     independent: str = ""
     gain: str = ""
     gain_between: str = ""
@@ -207,6 +208,7 @@ def _number(column: Column, cell: Cell, gain: Paired | None, is_suspicious: bool
         marks_told=", ".join(what for _, what in marks),
         is_alarming=is_suspicious or _is_alarming(cell),
         half="" if cell.half_width is None else values.half_width(metric, cell.half_width),
+        of_all=_interval(metric, cell.ci95_of_all),
         clustered=_interval(metric, cell.ci95_clustered),
         independent=_interval(metric, cell.ci95),
         gain="" if gain is None else values.difference(metric, gain.difference),

@@ -55,7 +55,10 @@ class ListedRun:
 def list_runs(logs: Path) -> list[ListedRun]:
     """Lists the runs of babycli below a folder, or the one in it, by model and date. Raises DataError for no folder."""
     if not logs.is_dir():
-        raise DataError(f"there is no folder {logs}", "name the folder given to --output-path:  --logs DIR")
+        raise DataError(
+            f"there is no folder {logs}",
+            "run  babycli eval  first, or name the folder given to --output-path:  --logs DIR",
+        )
     listed = [describe(folder) for folder in run_folders(logs)]
     listed += [_unread(folder, f"it cannot be looked into: {why}") for folder, why in closed_folders(logs)]
     titles = {run.path: run for run in titled([each.run for each in listed if each.run is not None])}

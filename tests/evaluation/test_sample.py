@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -117,6 +118,9 @@ def test_what_is_covered_is_said_and_every_model_gets_the_same(linked: Path, bab
 def test_an_interval_of_a_sample_travels_alone(linked: Path, babycli: Babycli, small: Path) -> None:
     assert babycli("eval", "--model", small, "--tasks", "vtwt", "--sample", 12).code == 0
     exported = json.loads(babycli("report", "logs", "--format", "eee").out)["evaluation_results"][0]["score_details"]
+    page = babycli("report", "logs", "--format", "html").out
+    assert re.search(r"<i>of all trials \[[\d.]+, [\d.]+\]</i>", page)
+    assert "  sample       n 12, seed 0\n" in babycli("runs", "show", only_run()).out
     assert exported["uncertainty"].keys() == {"num_samples", "confidence_interval"}  # no error of other trials
     assert exported["uncertainty"]["confidence_interval"]["method"] == "of a sample without replacement (Cochran 1977)"
 
