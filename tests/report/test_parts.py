@@ -256,11 +256,11 @@ def test_published_rows_are_marked_and_stand_with_saycam_only(tmp_path: Path, ba
     assert paper["CVCL", "baby_winoground", "group_score"] == 0.093
     assert paper["LLaVA-v1.5-7B", "saycam_caption", "meteor"] == 0.166
     assert ("CLIP-large", "saycam_caption", "meteor") not in paper
-    adapted = "LLaVA-v1.5-7B is a LoRA on LLaVA-v1.5-7B: wsashawn/llava_7b_lora_ft"
+    adapted = "LLaVA-v1.5-7B is the released model, trained further with LoRA: wsashawn/llava_7b_lora_ft"
     for form in ("table", "html", "latex"):
         said = told(babycli("report", tmp_path, "--baselines", "paper", "--format", form).out).replace("\\_", "_")
         assert adapted in said
-        assert "as two independent summaries of its table give it" in said
+        assert "copied from two independent summaries of its table and not from the paper" in said
     demo = tmp_path / "demo"
     write_run(demo, "m", drawn(1, {"vtwt": 0.6}), data="demo")
     assert "published" not in babycli("report", demo, "--baselines", "paper").out
