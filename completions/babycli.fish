@@ -277,7 +277,7 @@ complete -c babycli -n '__babycli_at 0+ report' -l audit -d 'Look for what makes
 complete -c babycli -n '__babycli_at 0+ report' -l format -r -f -a '(__babycli_value_format)' -d 'How to write it; default: as --output ends, else a table.'
 complete -c babycli -n '__babycli_at 0+ report' -l output -s o -r -F -a '(__babycli_value_file)' -d 'Write to a file instead of the screen.'
 complete -c babycli -n '__babycli_at 0+ report' -l plot -r -F -a '(__babycli_value_file)' -d 'Also draw it, as .pdf, .svg or .png.'
-complete -c babycli -n '__babycli_at 0+ report' -l model -s m -r -f -a '(__babycli_value_evaluated_model)' -d 'Which model --format hf, eee or leaderboard writes, as the table calls it, where logs have several.'
+complete -c babycli -n '__babycli_at 0+ report' -l model -s m -r -f -a '(__babycli_value_evaluated_model)' -d 'Which model the forms of one model (hf, eee) write, as the table calls it, where logs have several.'
 complete -c babycli -n '__babycli_at 0+ report' -l hub-dataset -r -f -a '(__babycli_value_text)' -d 'With --format hf: write results of this benchmark of the hub.'
 complete -c babycli -n '__babycli_at 0+ report' -l to -r -f -a '(__babycli_value_tracker)' -d 'Also send the numbers to wandb:PROJECT or mlflow:EXPERIMENT.'
 complete -c babycli -n '__babycli_at 0+ report' -l data -s d -r -f -a '(__babycli_value_folder)' -d 'Dataset folder; default $BABYCLI_DATA, else ./dataset.'

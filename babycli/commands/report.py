@@ -186,7 +186,7 @@ def report(
             "--model",
             "-m",
             metavar="NAME",
-            help="Which model --format hf, eee or leaderboard writes, as the table calls it, where logs have several.",
+            help="Which model the forms of one model (hf, eee) write, as the table calls it, where logs have several.",
             show_default=False,
             rich_help_panel=OUTPUT,
         ),
