@@ -312,11 +312,10 @@ def _say_how_to_evaluate(
     partly, has_broken = [], False
     for labels in all_labels:
         own = [report for report in reports if report.task == full_name(labels.task)]
-        links = labels.task.links
         lacking = {report.link.path: {*report.found.missing} for report in own if report.found is not None}
         if not any(lacking.values()) or any(link_problem(root, report.task, report.link) for report in own):
             continue
-        if any(all(i.name not in lacking.get(links[i.source], ()) for i in item.images) for item in labels.items):
+        if labels.n_complete(lacking):
             partly.append(labels.task)
             has_broken |= any(report.found.broken for report in own if report.found is not None)
     # What is not a link holds sound images alone. eval stops at one that is there and broken.

@@ -7,7 +7,7 @@ knows which rows make an item.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,6 +42,11 @@ class Labels:
         """Lists the distinct names of the pictures that items have behind a link, sorted."""
         sources = {source for source, path in self.task.links.items() if path == link_path}
         return sorted({image.name for item in self.items for image in item.images if image.source in sources})
+
+    def n_complete(self, lacking: Mapping[str, Collection[str]]) -> int:
+        """Counts the items that lack no picture; ``lacking`` has the names of those that do, by path of the link."""
+        links = self.task.links
+        return sum(all(i.name not in lacking.get(links[i.source], ()) for i in item.images) for item in self.items)
 
 
 def read_labels(path: Path, task: LabelledTask) -> Labels:

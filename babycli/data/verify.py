@@ -410,7 +410,7 @@ def _n_complete(labels: Labels, of_links: Mapping[_LinkKey, Sequence[Finding]]) 
     if any((name, path) not in of_links for path in paths.values()):
         return 0
     wrong = {path: {finding.name for finding in of_links[name, path]} for path in paths.values()}
-    return sum(not any(image.name in wrong[paths[image.source]] for image in item.images) for item in labels.items)
+    return labels.n_complete(wrong)
 
 
 def _how_verified(audited: Audited, depth: Depth) -> tuple[int, VerifiedBy | None]:
