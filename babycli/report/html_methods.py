@@ -15,7 +15,7 @@ from babycli.logs.schema import read_run
 from babycli.report import values
 from babycli.report.compare import BOOTSTRAP, MCNEMAR, Comparison
 from babycli.report.measure import SEED
-from babycli.report.notes import SAMPLED, are_sampled, coverage, gain_notes
+from babycli.report.notes import SAMPLED, are_sampled, coverage, gain_notes, untold_gain_notes
 from babycli.report.provisos import broken_reply_notes, mixed_software, own_prompts
 from babycli.report.rows import Column
 from babycli.report.runs import Run
@@ -105,8 +105,7 @@ def methods(tables: Sequence[Table], comparisons: Sequence[Comparison], sources:
     own = [source for source in sources if source.run.data == table.data]
     sentences = [table.data_note] if table.data_note else []
     sentences += [_what(table, own), *_scoring(table), *_intervals(table)]
-    if table.gains:
-        sentences += gain_notes(table, "Visual gain is ")
+    sentences += [*gain_notes(table, "Visual gain is "), *untold_gain_notes(table)]
     sentences += [*_conditions(table.runs), *broken_reply_notes(table.runs)]
     if comparisons:
         sentences += _tests(comparisons)

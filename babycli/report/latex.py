@@ -21,11 +21,11 @@ from babycli.report.measure import Cell
 from babycli.report.notes import (
     counts_told,
     coverage_notes,
-    gain_note,
-    gain_untold,
+    gain_notes,
     legends,
     lower_notes,
     part_notes,
+    untold_gain_notes,
 )
 from babycli.report.provisos import broken_reply_notes, prompt_notes, reply_notes, software_notes
 from babycli.report.rows import Column, TableRow
@@ -74,7 +74,7 @@ def as_environment(table: Table, number: int) -> str:
     in_caption = broken_reply_notes(table.runs)
     asides = [note for note in (*reply_notes(table.runs), *software_notes(table.runs)) if note not in in_caption]
     asides += coverage_notes(table.runs)
-    asides += [note for note in (gain_untold(table),) if note]
+    asides += untold_gain_notes(table)
     told = [f"% {printable(note)}" for note in asides]  # for who sets the table, and no words of a caption
     return "\n".join([*told, *latex_table(_caption(table, best), label, kinds_of_all, _heads(table), body), ""])
 
@@ -185,7 +185,7 @@ def _caption(table: Table, best: Mapping[Column, Best]) -> str:
             + (" Controls take no part in these tests." if any(row.control for row in table.rows) else "")
         )
     sentences += [*broken_reply_notes(table.runs), *prompt_notes(table.runs)]
-    sentences += [note for note in (gain_note(table, "Visual gain: "),) if note]
+    sentences += gain_notes(table, "Visual gain: ")
     if any(cell.n_nonfinite or cell.fair_value is not None for cell in cells):
         sentences.append("!: not to be trusted, see the report.")
     sentences += legends(table) if len(table.columns) > MANY else []

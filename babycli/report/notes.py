@@ -55,7 +55,7 @@ def notes(table: Table) -> list[str]:
     told += coverage_notes(table.runs)
     told += _equal_notes(table)
     told += provisos(table.runs)
-    told += gain_notes(table)
+    told += [*gain_notes(table), *untold_gain_notes(table)]
     told += [suspicion_note(each) for each in table.suspicions]
     return told + _published_notes(table)
 
@@ -230,25 +230,19 @@ def gain_told(table: Table) -> str:
 
 
 def gain_notes(table: Table, lead: str = "visual gain: ") -> list[str]:
-    """Says the same as notes, with what must be known besides."""
-    return [note for note in (gain_note(table, lead), gain_untold(table)) if note]
-
-
-def gain_note(table: Table, lead: str) -> str:
+    """Says the same in a note; none where there is no gain."""
     told = gain_told(table)
-    return f"{lead}{told}, on the same trials; paired 95 % interval.{_lower_gain_note(table)}" if told else ""
+    return [f"{lead}{told}, on the same trials; paired 95 % interval.{_lower_gain_note(table)}"] if told else []
 
 
-def gain_untold(table: Table) -> str:
-    """Says which visual gains a run without pictures does not tell; "" where it tells all."""
+def untold_gain_notes(table: Table) -> list[str]:
+    """Says which visual gains a run without pictures does not tell; none where it tells all."""
     untold = dict.fromkeys(column for gain in table.gains.values() for column in gain.untold)
     if not untold:
-        return ""
+        return []
     named = ", ".join(" ".join(short_heading(column)) for column in untold)
-    return (
-        f"A run without pictures does not tell the visual gain of {named}: one with wrong pictures (control: shuffled) "
-        "does."
-    )
+    does = "one with wrong pictures (control: shuffled) does"
+    return [f"A run without pictures does not tell the visual gain of {named}: {does}."]
 
 
 def _lower_gain_note(table: Table) -> str:
