@@ -25,10 +25,15 @@ CASE = "babyllava, Llama"  # of the dry run, in which they are planted
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A mistake: how it is planted, and what must be said of it."""
+    """A mistake: what stands in the place of what, and what must be said of it."""
 
-    plant: Callable[[], AbstractContextManager[object]]
+    place: object
+    name: str
+    mistake: Callable[..., object]
     told: str  # a regular expression, found in one of the mistakes that are told
+
+    def plant(self) -> AbstractContextManager[object]:
+        return patch.object(self.place, self.name, self.mistake)
 
     def found_in(self, mistakes: Sequence[str]) -> bool:
         return any(re.search(self.told, text) for text in mistakes)
@@ -90,31 +95,23 @@ def _digests_row_by_row(rows: Tensor) -> list[bytes]:
 
 
 PLANTED: Mapping[str, Planted] = {
-    "a tensor stays on the CPU": Planted(
-        lambda: patch.object(LlavaNetwork, "embed", _embed_on_cpu), r"llava_network\.py:\d+: .*same device"
-    ),
-    "a term is made on the CPU": Planted(
-        lambda: patch.object(LlavaNetwork, "branch_logits", _mask_on_cpu), r"branches: .*same device"
-    ),
-    "pictures go to the first GPU": Planted(
-        lambda: patch.object(llava_model, "on_device", _on_the_first), r"encode: .*goes to \w+:0"
-    ),
+    "a tensor stays on the CPU": Planted(LlavaNetwork, "embed", _embed_on_cpu, r"llava_network\.py:\d+: .*same device"),
+    "a term is made on the CPU": Planted(LlavaNetwork, "branch_logits", _mask_on_cpu, r"branches: .*same device"),
+    "pictures go to the first GPU": Planted(llava_model, "on_device", _on_the_first, r"encode: .*goes to \w+:0"),
     "a layer computes in float32": Planted(
-        lambda: patch.object(LlavaNetwork, "encode_images", _encode_in_float32), r"Linear: weight in float32"
+        LlavaNetwork, "encode_images", _encode_in_float32, r"Linear: weight in float32"
     ),
-    "log-softmax in half precision": Planted(
-        lambda: patch.object(answers, "scored_columns", _scored_in_half), r"log-softmax in b?float16"
-    ),
+    "log-softmax in half precision": Planted(answers, "scored_columns", _scored_in_half, r"log-softmax in b?float16"),
     "log-softmax in another way": Planted(
-        lambda: patch.object(answers, "scored_columns", _scored_without_log_softmax), r"no log-softmax was seen"
+        answers, "scored_columns", _scored_without_log_softmax, r"no log-softmax was seen"
     ),
     "a look at a value in the hot loop": Planted(
-        lambda: patch.object(LlavaNetwork, "embed", _embed_with_a_look), r"score: wait 1 times, recorded is 0"
+        LlavaNetwork, "embed", _embed_with_a_look, r"score: wait 1 times, recorded is 0"
     ),
     "a way through the machine's memory": Planted(
-        lambda: patch.object(LlavaNetwork, "embed", _embed_through_the_machine), r"score: to host 2 times, recorded"
+        LlavaNetwork, "embed", _embed_through_the_machine, r"score: to host 2 times, recorded"
     ),
     "digests row by row": Planted(
-        lambda: patch.object(llava_model, "row_digests", _digests_row_by_row), r"encode: to host grows with the rows"
+        llava_model, "row_digests", _digests_row_by_row, r"encode: to host grows with the rows"
     ),
 }
