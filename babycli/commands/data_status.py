@@ -37,14 +37,15 @@ def status(
     if as_json:
         print_json({s.task: _status_document(s) for s in summaries})
         return
-    tell(f"dataset folder: {root.path.absolute()}" + (f", {root.why_not_there}" if root.why_not_there else ""))
+    why_not_there = root.why_not_there
+    tell(f"dataset folder: {root.path.absolute()}" + (f", {why_not_there}" if why_not_there else ""))
     width = name_width(summary.task for summary in summaries)
-    for summary in summaries if not root.why_not_there else ():
+    for summary in summaries if not why_not_there else ():
         state = "not ready" if summary.problems else "ready"
         tell(f"{summary.task:<{width}} {state}" + ("  (demo)" if is_demo(summary) else ""))
         for link_summary in summary.links:
-            counted = f"  {link_summary.n_sound} of {link_summary.n_images} images there by name"
-            counted = counted if summary.images_checked else ""
+            there = f"  {link_summary.n_sound} of {link_summary.n_images} images there by name"
+            counted = there if summary.images_checked else ""
             if root.link_state(link_summary.link.path) != "missing":
                 tell(f"    {link_summary.link.path} -> {link_summary.target}{counted}")
         for problem in summary.problems[:SHOWN_PROBLEMS]:

@@ -56,8 +56,8 @@ class DatasetRoot:
     def sentence(self) -> str:
         """Says where the dataset folder is, and what names another."""
         place = f"the dataset folder is {self.path.absolute()}"
-        if self.why_not_there:
-            return f"{place}, {self.why_not_there}; {OTHERS}"
+        if why := self.why_not_there:
+            return f"{place}, {why}; {OTHERS}"
         inner = self.path / DEFAULT_FOLDER
         if (inner / LOCK_NAME).exists() and not (self.path / LOCK_NAME).exists():
             return f"{place}; perhaps you mean the folder in it:  --data {shlex.quote(str(inner))}"
