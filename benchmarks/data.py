@@ -227,6 +227,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
         work = Path(temporary)
         os.environ["XDG_CACHE_HOME"] = str(work / "cache")
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what pip installs is compiled, once
         names = make_files(work / "files", options.files)
         with zipfile.ZipFile(work / "files.zip", "w") as archive:
             for name in names:

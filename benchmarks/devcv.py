@@ -288,6 +288,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="of a CPU; 1 where other programs run beside")
     parser.add_argument("--folder", type=Path, help="where to make the temporary folder")
     options = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what pip installs is compiled, once
     if options.threads:
         torch.set_num_threads(options.threads)
     hidden = options.hidden or (512 if options.device == "cpu" else BabyShape().hidden)

@@ -432,6 +432,7 @@ def main() -> None:
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="compare with the babycli there, nothing else")
     parser.add_argument("--folder", type=Path, help="where to make the temporary folder")
     options = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what pip installs is compiled, once
     with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
         work = Path(temporary)
         data = options.data or work / "dataset"

@@ -148,6 +148,7 @@ def main() -> None:
     sheet.begin()
     signal.signal(signal.SIGTERM, _stop)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what pip installs is compiled, once
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     with tempfile.TemporaryDirectory(dir=options.folder and options.folder.absolute()) as work:
         minutes = options.minutes or (15 if options.device == "cpu" else 7)

@@ -38,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=15)
     repeats = parser.parse_args().repeats
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what pip installs is compiled, once
     commands = [TYPER, *(words for _, words, _ in STARTS)]
     for words in commands:
         cpu_s(words)  # writes compiled modules, and warms the page cache
