@@ -32,7 +32,7 @@ from babycli.data.hashing import hash_files
 from babycli.data.images import ImageError, open_store
 from babycli.data.labels import Labels
 from babycli.data.manifest import LabelledTask, full_name
-from babycli.data.problems import SHOWN_IN_ALL, Problem, ProblemKind, exit_code, raise_for, told
+from babycli.data.problems import SHOWN_IN_ALL, Problem, ProblemKind, exit_code, in_order, raise_for, told
 from babycli.data.root import DatasetRoot
 from babycli.data.sources import source_named
 from babycli.data.verify import (
@@ -262,19 +262,20 @@ def write_manifest(
     check_source(source)
     store = open_store(source, [])
     names, problems = store.scan()
-    for problem in problems:
-        raise problem
     real, own = Path(os.path.realpath(source)), Path(os.path.realpath(output))
     if own.is_relative_to(real):
         # The manifest does not list itself, nor the file beside it that a killed command was writing.
         names = [name for name in names if real / name != own and not is_aside(real / name, own)]
-    if not names:
+    if not names and not problems:
         raise DataError(f"{source} holds no files", "check the path")
     digests = {}
     with progress_bar("hashing", len(names), " files") as count:
         for name, digest in hash_files(store, names, count):
             if isinstance(digest, ImageError):
-                raise digest
-            digests[name] = digest
+                problems.append(digest)
+            else:
+                digests[name] = digest
+    found = [Problem("", problem.kind, problem.path, problem.detail) for problem in problems]
+    raise_for(in_order(found), "put readable files there, or take them away; then make the list again")
     write_atomically(output, checksum_text(digests))
     say(f"{len(digests)} files of {source} in {output}")

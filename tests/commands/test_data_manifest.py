@@ -165,3 +165,18 @@ def test_a_current_folder_that_is_gone_is_named_first(babycli: Babycli) -> None:
         assert (ran.code, ran.out) == (3, "")
         assert ran.err == "babycli: the current folder is not there any more\n  mend: change into another:  cd ~\n"
     assert version.code == 0
+
+
+def test_all_that_cannot_be_read_is_named_at_once_and_nothing_is_written(babycli: Babycli) -> None:
+    Path("source").mkdir()
+    for name in ("a", "b"):
+        os.mkfifo(f"source/{name}")
+    (Path("source") / "c").write_bytes(b"1")
+    ran = babycli("data", "manifest", "source", "-o", "list")
+    assert ran.code == 3
+    assert [line for line in ran.err.splitlines() if "source/" in line] == [
+        "babycli: NotAFile source/a",
+        "NotAFile source/b",
+    ]
+    assert "mend: put readable files there, or take them away; then make the list again" in ran.err
+    assert not Path("list").exists()
