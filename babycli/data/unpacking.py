@@ -1,16 +1,19 @@
 """Unpacking the bytes of a zip's member, for each method of compression that is supported.
 
-Owns the methods: deflate, bzip2 and LZMA (PKWARE APPNOTE 6.3, sections 4.4.5 and 5.8). Never reads a file, never gives
-more at once than it is asked for, and takes no more memory for LZMA than the member's own size makes useful.
+Owns the methods: deflate, bzip2 and LZMA (PKWARE APPNOTE 6.3, sections 4.4.5 and 5.8); the last two are rare, and some
+builds of Python lack them. Never reads a file, never gives more at once than it is asked for, and takes no more memory
+for LZMA than the member's own size makes useful.
 """
 
 from __future__ import annotations
 
-import bz2
-import lzma
 import zlib
 from collections.abc import Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import bz2
+    import lzma
 
 _DEFLATED, _BZIP2, _LZMA = 8, 12, 14
 METHODS = (_DEFLATED, _BZIP2, _LZMA)
@@ -63,7 +66,7 @@ class Unpacker:
         if method == _DEFLATED:
             self._stream = _Inflating()
         elif method == _BZIP2:
-            self._stream = _Buffered(bz2.BZ2Decompressor())
+            self._stream = _begin_bzip2()
 
     def whole(self, packed: bytes) -> bytes:
         """Unpacks all bytes at once, and stops one byte beyond the size that the member says. Raises UnpackError."""
@@ -89,7 +92,7 @@ class Unpacker:
                     yield piece
                 if self._stream.is_hungry:
                     return
-        except (zlib.error, OSError, EOFError, lzma.LZMAError, MemoryError) as error:
+        except (zlib.error, OSError, EOFError, MemoryError) as error:
             raise UnpackError(str(error) or type(error).__name__) from error
 
     def _begin_lzma(self, packed: bytes) -> bytes:
@@ -103,12 +106,16 @@ class Unpacker:
         pb, lp = divmod(rest, 5)
         dictionary = int.from_bytes(self._head[5:9], "little")
         useful = max(_MIN_DICTIONARY_BYTES, min(dictionary, self._size_bytes, _DICTIONARY_BEYOND))
-        chain = [{"id": lzma.FILTER_LZMA1, "lc": lc, "lp": lp, "pb": pb, "dict_size": useful}]
-        try:
-            self._stream = _Buffered(lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=chain))
-        except (lzma.LZMAError, ValueError) as error:
-            raise UnpackError("its LZMA properties are damaged") from error
+        self._stream = _Lzma(lc, lp, pb, useful)
         return self._head[_LZMA_HEAD_BYTES + _LZMA_PROPERTIES_BYTES :]
+
+
+def _begin_bzip2() -> _Stream:
+    try:
+        import bz2
+    except ImportError as error:
+        raise UnpackError("this Python was built without bzip2") from error
+    return _Buffered(bz2.BZ2Decompressor())
 
 
 class _Inflating:
@@ -140,3 +147,23 @@ class _Buffered:
     @property
     def is_hungry(self) -> bool:
         return self._stream.eof or self._stream.needs_input
+
+
+class _Lzma(_Buffered):
+    def __init__(self, lc: int, lp: int, pb: int, dictionary_bytes: int) -> None:
+        try:
+            import lzma
+        except ImportError as error:
+            raise UnpackError("this Python was built without LZMA") from error
+        chain = [{"id": lzma.FILTER_LZMA1, "lc": lc, "lp": lp, "pb": pb, "dict_size": dictionary_bytes}]
+        try:
+            super().__init__(lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=chain))
+        except (lzma.LZMAError, ValueError) as error:
+            raise UnpackError("its LZMA properties are damaged") from error
+        self._damage = lzma.LZMAError
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        try:
+            return super().decompress(data, max_length)
+        except self._damage as error:
+            raise UnpackError(str(error)) from error
