@@ -12,7 +12,6 @@ import glob
 import hashlib
 import io
 import os
-import secrets
 import stat
 import sys
 import time
@@ -161,7 +160,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
 def aside_of(path: Path) -> Path:
     """Gives a fresh path beside a file, at which it is written before it takes its place; nobody can foretell it."""
-    return path.with_name(f"{_aside_start(path)}{secrets.token_hex(8)}{_ASIDE}")
+    return path.with_name(f"{_aside_start(path)}{os.urandom(8).hex()}{_ASIDE}")
 
 
 def is_aside(path: Path, of: Path) -> bool:

@@ -13,21 +13,23 @@ import sys
 from array import array
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from babycli.errors import DataError
 from babycli.files import open_to_read, read_file, write_atomically
 
 _MAGIC = b"babycli zip index 2\n"
 _DIGEST_BYTES = 32
+_KINDS: tuple[Literal["I", "Q"], ...] = ("I", "Q", "Q")  # of the three arrays in the file
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
     """The members of an archive, sorted by the CRC-32 of their names: 20 bytes for each."""
 
-    keys: array[int]  # CRC-32 of the name
-    positions: array[int]  # of its entry in the directory
-    offsets: array[int]  # of all local headers in the file, sorted by themselves
+    keys: array[int] | memoryview[int]  # CRC-32 of the name
+    positions: array[int] | memoryview[int]  # of its entry in the directory
+    offsets: array[int] | memoryview[int]  # of all local headers in the file, sorted by themselves
     folders: list[str]  # sorted
     is_plain: bool  # every name is ASCII and in its normal form, as the entry writes it
 
@@ -55,12 +57,11 @@ def load_directory(path: Path, key: IndexKey) -> Directory | None:
     if header["key"] != asdict(key) or header["byteorder"] != sys.byteorder:
         return None
     at = header_end + 1
-    arrays: list[array[int]] = []
-    for kind, n in zip("IQQ", header["lengths"], strict=True):
-        values = array(kind)
-        values.frombytes(body[at : at + n * values.itemsize])
-        at += n * values.itemsize
-        arrays.append(values)
+    arrays: list[memoryview[int]] = []
+    for kind, n in zip(_KINDS, header["lengths"], strict=True):
+        end = at + n * array(kind).itemsize
+        arrays.append(body[at:end].cast(kind))
+        at = end
     keys, positions, offsets = arrays
     return Directory(keys, positions, offsets, header["folders"], header["plain"])
 
