@@ -313,8 +313,8 @@ class ZipArchive:
         self._walk_directory(end, names, offsets)
         names.keyed.sort()
         return Directory(
-            array("I", [key >> 40 for key in names.keyed]),
-            array("Q", [key & (1 << 40) - 1 for key in names.keyed]),
+            array("I", (key >> 40 for key in names.keyed)),
+            array("Q", (key & (1 << 40) - 1 for key in names.keyed)),
             array("Q", sorted(offsets)),
             sorted(os.fsdecode(folder) for folder in _with_parents(names.folders)),
             names.are_plain,
