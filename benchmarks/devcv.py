@@ -30,8 +30,9 @@ from unittest import mock
 import numpy as np
 import torch
 from checkpoints import BabyShape, write_babyllava_v2
-from engine import NOT_MEASURED, PEAK, precision, row
+from engine import NOT_MEASURED, precision
 from PIL import Image
+from whole_commands import PEAK, row
 
 from babycli.cli import main as babycli
 from babycli.domain import Context, ImageRef, ask

@@ -4,7 +4,7 @@
     python benchmarks/engine.py --labels DIR --device cuda       the same on a GPU, and LLaVA-1.5-7B
     python benchmarks/engine.py --data DATASET                   the images of a linked dataset folder
     python benchmarks/engine.py --labels DIR --against CHECKOUT  babycli against that of another checkout, by turns
-    python benchmarks/engine.py --labels DIR --only-bfloat16 --limit 200     bfloat16 against float32, on the CPU
+    python benchmarks/engine.py --labels DIR --only-bfloat16     bfloat16 against float32, on the CPU
 
 DIR holds the published label files (`babycli data labels` fetches them). Images, where none are given, and weights are
 seeded noise of the published shapes. The plain path scores one request per forward pass: the image is opened, decoded
@@ -18,18 +18,13 @@ from __future__ import annotations
 import argparse
 import csv
 import gc
-import json
-import math
 import os
-import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -37,74 +32,28 @@ from unittest import mock
 import numpy as np
 import torch
 from checkpoints import SMALL_LLAVA, LlavaShape, write_babyllava, write_llava
+from half_precision import TRIALS, measure_bfloat16
 from PIL import Image
+from whole_commands import TASKS, Ran, babycli, phases_of, row, scores_of, words_of
 
 from babycli.data.root import DatasetRoot
 from babycli.domain import Score
 from babycli.evaluation.inputs import Inputs, read_inputs
 from babycli.evaluation.prompts import choose_prompt
-from babycli.evaluation.rounds import Rounds
 from babycli.models import load_model, resolve
 from babycli.models.base import ModelSpec
 from babycli.tasks import select_tasks
 from babycli.wording import Scoring
 
-TASKS = "labeled_s,vtwt,baby_winoground"
-PEAK = """
-import sys
-from babycli.cli import main
-code = main(sys.argv[1:])
-print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0], file=sys.stderr)
-sys.exit(code)
-"""
 IMPORTS = "import babycli.evaluation.suite, babycli.models.parts.llava_model"
 MAX_LINKS = 50_000  # to one file; file systems have a limit
 TURNS = 2  # of each command at least, of which the fastest counts
 MIN_SECONDS = 40  # of turns of a short command
-BFLOAT16_TRIALS = 200  # of each task, where no --limit is given
 NOT_MEASURED = "not measured: no CUDA device here"
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """A whole command."""
-
-    seconds: float
-    processor_s: float
-    peak_mib: float
-    run: dict[str, Any]  # run.json
-    log: Path
 
 
 def precision(device: str) -> str:
     return "float32" if device == "cpu" else "float16"
-
-
-def babycli(data: Path, logs: Path, *words: object, code: Path | None = None) -> Ran:
-    """Runs a whole command, with the babycli of another checkout if one is given."""
-    environment = None if code is None else {**os.environ, "PYTHONPATH": str(code)}
-    command = ["eval", "--data", data, "--output-path", logs, "--tasks", TASKS, "--no-resume", *words]
-    start, busy = time.perf_counter(), children_s()
-    ran = subprocess.run(
-        [sys.executable, "-c", PEAK, *map(str, command)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-    seconds, processor_s = time.perf_counter() - start, children_s() - busy
-    if ran.returncode:
-        raise SystemExit(ran.stderr)
-    newest = max(logs.rglob("run.json"), key=lambda path: path.stat().st_mtime_ns)
-    return Ran(
-        seconds, processor_s, float(ran.stderr.split()[-1]) / 1024, json.loads(newest.read_bytes()), newest.parent
-    )
-
-
-def children_s() -> float:
-    """Gives the processor seconds of all commands that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 class Plain:
@@ -201,20 +150,6 @@ def make_images(data: Path, labels: Path, work: Path, command: Sequence[object] 
     subprocess.run([*map(str, words), "--data", str(data)], check=True, stdout=subprocess.DEVNULL)
 
 
-def row(what: str, ours: str, against: str, ratio: str, goal: str = "") -> None:
-    print(f"| {what} | {ours} | {against} | {ratio} | {goal} |", flush=True)
-
-
-def scores_of(inputs: Inputs) -> list[Score]:
-    """All that is scored, in the order of the label files."""
-    return [request for request in Rounds(inputs, Scoring.FAIR).requests if isinstance(request, Score)]
-
-
-def words_of(inputs: Inputs) -> list[str]:
-    """All words that are asked for."""
-    return sorted({word for request in scores_of(inputs) for word in request.answer.split()})
-
-
 def measure_babyllava(data: Path, inputs: Inputs, work: Path, device: str, share: int, limit: Sequence[object]) -> None:
     first, second = (write_babyllava(work / "models" / name, words_of(inputs), i) for i, name in enumerate("ab"))
     plain = Plain(first, inputs, device)
@@ -262,68 +197,6 @@ def measure_babyllava(data: Path, inputs: Inputs, work: Path, device: str, share
 
 def print_phases(run: dict[str, Any]) -> None:
     row("where the time went, seconds", phases_of(run), "", "")
-
-
-def phases_of(run: dict[str, Any]) -> str:
-    return ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in run["timings"].items())
-
-
-def multiplies_bfloat16() -> bool:
-    """Tells whether the processor has instructions for products in bfloat16; False where the system does not say it."""
-    try:
-        words = set(Path("/proc/cpuinfo").read_text().split())
-    except OSError:
-        return False
-    return bool({"avx512_bf16", "amx_bf16"} & words)
-
-
-def apart(one: float, other: float) -> float:
-    """Tells how far two numbers are apart: infinitely where one is none, which max() would pass over."""
-    difference = abs(one - other)
-    return difference if math.isfinite(difference) else math.inf
-
-
-def losses_of(ran: Ran) -> dict[str, float]:
-    """Gives the mean loss of each request of a run."""
-    lines = [json.loads(line) for line in (ran.log / "scores.rank0.jsonl").read_text().splitlines()]
-    return {json.dumps([line["turns"], line["text"]]): -line["logprob_sum"] / line["n_tokens"] for line in lines}
-
-
-def decisions_of(ran: Ran) -> dict[tuple[str, str], Any]:
-    """Gives the values of each trial of a run."""
-    (path,) = ran.log.glob("*_outcomes.json")
-    tasks = json.loads(path.read_bytes())["tasks"]
-    return {
-        (task, trial): [values[i] for values in of["values"].values()]
-        for task, of in tasks.items()
-        for i, trial in enumerate(of["trials"])
-    }
-
-
-def measure_bfloat16(data: Path, inputs: Inputs, work: Path, limit: Sequence[object]) -> None:
-    """The same command in bfloat16 and in float32 on the CPU, by turns; and how far the scores are apart."""
-    checkpoint = write_babyllava(work / "models" / "bfloat16", words_of(inputs), 0)
-    turns: list[tuple[Ran, Ran]] = []
-    for i in range(TURNS):
-        dtypes = ("bfloat16", "float32") if i % 2 else ("float32", "bfloat16")  # neither is always the later one
-        words = ("--model", checkpoint, "--device", "cpu", "--batch-check", 0, *limit)
-        both = {dtype: babycli(data, work / f"{dtype}-{i}", *words, "--dtype", dtype) for dtype in dtypes}
-        turns.append((both["bfloat16"], both["float32"]))
-    half_s, whole_s = (statistics.median(ran.processor_s for ran in rans) for rans in zip(*turns, strict=True))
-    ratio = statistics.median(whole.processor_s / half.processor_s for half, whole in turns)
-    goal = "≥ 1.8" if multiplies_bfloat16() else "none: this processor has neither AVX512_BF16 nor AMX"
-    n_images = len({inputs.sha256[r.context.images[0]] for r in scores_of(inputs)})
-    row(f"`--dtype bfloat16`, cpu: {n_images:,} images", f"{half_s:.1f} processor seconds", f"float32, {whole_s:.1f}",
-        f"{ratio:.2f}", goal)  # fmt: skip
-    for ran, dtype in zip(turns[-1], ("bfloat16", "float32"), strict=True):
-        row(f"where the time went in {dtype}, seconds", phases_of(ran.run), "", "")
-    half, whole = turns[-1]
-    losses, exact = losses_of(half), losses_of(whole)
-    difference = max(apart(losses[request], loss) for request, loss in exact.items())
-    decided, truly = decisions_of(half), decisions_of(whole)
-    n_flipped = sum(decided[trial] != values for trial, values in truly.items())
-    row("its losses against those of float32", f"{difference:.4f} apart at most", f"{len(exact):,} requests", "")
-    row("decisions that flip", f"{n_flipped}", f"{len(truly):,} trials", f"{n_flipped / len(truly):.4f}")
 
 
 def measure_memory(data: Path, inputs: Inputs, work: Path, n_frames: int, device: str) -> None:
@@ -446,12 +319,12 @@ def main() -> None:
             measure_against(data, inputs, work, options.device, options.against, limit)
             return
         if options.only_bfloat16:
-            measure_bfloat16(data, inputs, work, limit)
+            measure_bfloat16(data, work, options.limit or TRIALS)
             return
         if not options.only_memory:
             measure_babyllava(data, inputs, work, options.device, options.share, limit)
             if options.device == "cpu":
-                measure_bfloat16(data, inputs, work, limit or ("--limit", BFLOAT16_TRIALS))
+                measure_bfloat16(data, work, options.limit or TRIALS)
         if options.frames and options.labels:
             measure_memory(data, inputs, work, options.frames, options.device)
         if options.only_memory:

@@ -9,9 +9,10 @@ from pathlib import Path
 from unittest import mock
 
 from checkpoints import write_babyllava
-from engine import make_images, words_of
+from engine import make_images
 from gpu_job import COMMAND, FEW, Job
 from gpu_labels import write_labels
+from whole_commands import words_of
 
 from babycli.data import manifest
 from babycli.data.root import DatasetRoot

@@ -20,9 +20,9 @@ from typing import Any
 from unittest import mock
 
 import torch
-from engine import Ran, apart, children_s
 from gpu_command import PEAKS
 from gpu_rows import Row, Sheet
+from whole_commands import Ran, apart, children_s
 
 from babycli.cli import main as babycli
 from babycli.data import manifest

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from engine import apart
 from gpu_job import Job
 from PIL import Image
+from whole_commands import apart
 
 from babycli.errors import BabycliError
 from babycli.models import BUNDLED

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import torch
 from checkpoints import SMALL_LLAVA, LlavaShape, write_babyllava, write_llava
-from engine import Plain, flop_of, matrix_rate, precision, scores_of, words_of
+from engine import Plain, flop_of, matrix_rate, precision
 from gpu_data import inputs_of, linked
 from gpu_job import Job, Whole, whole
+from whole_commands import scores_of, words_of
 
 from babycli.domain import Score, Write
 from babycli.evaluation.inputs import Inputs
