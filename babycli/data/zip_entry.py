@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from babycli.data.names import normal_name
 from babycli.data.unpacking import METHODS, name_of_method
@@ -28,8 +28,7 @@ MAYBE_NAME_FIELD = re.compile(rb"up..\x01", re.DOTALL)
 _SYMLINK, _TYPE_OF_FILE = 0o120000, 0o170000
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):  # made for each read, and faster than a dataclass
     """One entry of the central directory. Sizes in bytes; ``offset`` is that of the local header in the file."""
 
     raw_name: bytes
