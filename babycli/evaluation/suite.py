@@ -115,14 +115,14 @@ def _ready(options: Options, reporter: Reporter, processes: Processes) -> Ready:
 
 
 def _check_precision(resolved: Resolved, shared: Shared) -> None:
-    """Refuses a precision that the device only emulates. A model that a program has loaded so is its own choice."""
+    """Refuses a precision that few devices of its kind compute in. A model loaded by a program is its own choice."""
     options = shared.options
     if "dtype" in options.given:
         check_precision(resolved.family, shared.device, options.dtype)
     elif is_emulated(resolved.family, shared.device, options.dtype):
         shared.reporter.say(
-            f"note: {resolved.name} is in {options.dtype}, which a CPU only emulates: float32 and bfloat16 are many "
-            "times as fast"
+            f"note: {resolved.name} is in {options.dtype}, which most CPUs only emulate: there float32 is many times "
+            "as fast"
         )
 
 

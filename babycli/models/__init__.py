@@ -165,7 +165,7 @@ def check_precision(family: Family | None, device: str, dtype: str) -> None:
 
 
 def is_emulated(family: Family | None, device: str, dtype: str) -> bool:
-    """Tells whether a model of this family would be computed in a precision that the device has not."""
+    """Tells whether a model of this family would be computed in a precision that most devices of its kind have not."""
     computes = family is None or family.computes_here
     return computes and dtype == Dtype.FLOAT16 and device.partition(":")[0] == "cpu"
 

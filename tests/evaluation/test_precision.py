@@ -1,4 +1,4 @@
-"""The precision of a run on a CPU: float16, which it only emulates, is refused before anything is read."""
+"""The precision of a run on a CPU: float16, which most only emulate, is refused before anything is read."""
 
 from __future__ import annotations
 
