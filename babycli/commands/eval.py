@@ -16,12 +16,12 @@ from babycli.commands.evaluated import TerminalReporter, raise_if_failed, show, 
 from babycli.commands.interrupts import ended_by_sigterm
 from babycli.commands.options import (
     DATA,
-    MOST_COUNTED,
     OUTPUT,
     DataOption,
     ModelArgsOption,
     parse_args,
     say,
+    whole_number_of,
 )
 from babycli.commands.watching import SEVERAL, WatchForOption, WatchOption, end, patience_in
 from babycli.data.root import DatasetRoot
@@ -70,8 +70,7 @@ def evaluate(
         typer.Option(
             "--limit",
             "-l",
-            min=1,
-            max=MOST_COUNTED,
+            parser=whole_number_of("--limit", 1),
             metavar="N",
             help="Only the first N trials of each task.",
             show_default=False,
@@ -82,8 +81,7 @@ def evaluate(
         int | None,
         typer.Option(
             "--sample",
-            min=1,
-            max=MOST_COUNTED,
+            parser=whole_number_of("--sample", 1),
             metavar="N",
             help="N trials of each task, even over its groups.",
             show_default=False,
@@ -94,8 +92,7 @@ def evaluate(
         int | None,
         typer.Option(
             "--seed",
-            min=0,
-            max=MOST_COUNTED,
+            parser=whole_number_of("--seed", 0),
             metavar="S",
             help="Of --sample; default 0.",
             show_default=False,
@@ -154,8 +151,7 @@ def evaluate(
         int | None,
         typer.Option(
             "--max-new-tokens",
-            min=1,
-            max=MOST_COUNTED,
+            parser=whole_number_of("--max-new-tokens", 1),
             metavar="N",
             help="Of each text; default what the task says.",
             show_default=False,
@@ -196,8 +192,7 @@ def evaluate(
         int | None,
         typer.Option(
             "--batch-check",
-            min=0,
-            max=MOST_COUNTED,
+            parser=whole_number_of("--batch-check", 0),
             metavar="N",
             help=f"Score N trials of each task again one by one; default {DEFAULT_TRIALS} in half precision, else 0.",
             show_default=False,
@@ -410,5 +405,7 @@ def _parse_batch_size(text: str) -> int | None:
         return None
     size = whole_number(text)
     if not size:
-        raise UsageError(f"--batch-size must be a positive whole number or auto, not {text!r:.40}")
+        raise UsageError(
+            f"--batch-size must be a positive whole number or auto, not {text!r:.40}", "write it as  --batch-size 16"
+        )
     return size

@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +17,7 @@ import typer
 
 from babycli.commands.streams import begin_line, on_one_line
 from babycli.errors import UsageError
-from babycli.wording import printable_lines
+from babycli.wording import printable_lines, whole_number
 
 # Letters for what is typed most, each for one word in all commands: -m --model, -t --tasks, -l --limit,
 # -b --batch-size, -d --data, -o --output and --output-path. Not -n for --limit: lmms-eval repeats answers with it.
@@ -64,7 +64,7 @@ ModelArgsOption = Annotated[
         rich_help_panel="What to evaluate",
     ),
 ]
-MOST_COUNTED = 1_000_000_000  # no number of trials or tokens is larger
+_MOST_COUNTED = 1_000_000_000  # no number of trials or tokens is larger
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Write JSON for a program instead of text.", rich_help_panel=OUTPUT)
 ]
@@ -122,6 +122,21 @@ def parse_args(text: str) -> dict[str, str]:
             raise UsageError(f"cannot read {part!r} in --model-args", "write it as  --model-args key=value,key=value")
         parsed[key] = value
     return parsed
+
+
+def whole_number_of(option: str, least: int) -> Callable[[object], int]:
+    """Gives the reader of an option's number. It raises UsageError for what is no whole number from ``least`` on."""
+
+    def read(word: object) -> int:  # a default is a number already
+        number = whole_number(str(word))
+        if number is None or not least <= number <= _MOST_COUNTED:
+            raise UsageError(
+                f"{option} must be a whole number from {least} to {_MOST_COUNTED:,}, not {str(word)!r:.40}",
+                f"write it as  {option} 20",
+            )
+        return number
+
+    return read
 
 
 def name_width(names: Iterable[str]) -> int:

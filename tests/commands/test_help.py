@@ -60,6 +60,36 @@ def test_there_are_all_commands() -> None:
     assert {("data", "link"), ("runs", "delete"), ("models", "show"), ("submission", "check")} <= set(COMMANDS)
 
 
+def counts() -> list[tuple[tuple[str, ...], str]]:
+    """The options that take a number, with their commands."""
+    return [
+        (words, param.opts[0])
+        for words in COMMANDS
+        for param in parameters(words)
+        if param.metavar in ("N", "S", "N|auto") and param.opts[0].startswith("--")
+    ]
+
+
+def test_there_are_all_options_that_take_a_number() -> None:
+    assert {option for _, option in counts()} == {
+        *("--limit", "--sample", "--seed", "--max-new-tokens", "--batch-size", "--batch-check")
+    }
+
+
+@pytest.mark.parametrize("value", ["0.5", "x", "-1", "²", "1e3", "1_000", "99999999999999999999", ""])
+@pytest.mark.parametrize(("words", "option"), counts(), ids=lambda value: "".join(value))
+def test_a_bad_number_is_told_with_its_mend(words: tuple[str, ...], option: str, value: str, babycli: Babycli) -> None:
+    needed = ["x", "--model", "control:random"] if words[0] == "submission" else []
+    needed += ["--sample", "5"] if option == "--seed" else []  # of which it is
+    ran = babycli(*words, *needed, option, value)
+    assert (ran.code, ran.out) == (2, "")
+    said, mend = ran.err.splitlines()
+    assert said.startswith(f"babycli: {option}")
+    assert value in said
+    assert mend.startswith("  mend: ")
+    assert option in mend
+
+
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_a_page_fits_any_terminal(words: tuple[str, ...], babycli: Babycli, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = []

@@ -18,7 +18,6 @@ import typer
 from babycli.commands.chosen import SetOption, chosen_tasks
 from babycli.commands.command import HELP, Command, Group
 from babycli.commands.options import (
-    MOST_COUNTED,
     DataOption,
     JsonOption,
     ModelArgsOption,
@@ -26,6 +25,7 @@ from babycli.commands.options import (
     print_json,
     say,
     tell,
+    whole_number_of,
 )
 from babycli.commands.progress import progress_bar
 from babycli.errors import UntrustedResultError, UsageError
@@ -71,7 +71,13 @@ DeviceOption = Annotated[
 ]  # fmt: skip
 LimitOption = Annotated[
     int,
-    typer.Option("--limit", "-l", min=1, max=MOST_COUNTED, metavar="N", help="Items of each task to compare on."),
+    typer.Option(
+        "--limit",
+        "-l",
+        parser=whole_number_of("--limit", 1),
+        metavar="N",
+        help="Items of each task to compare on.",
+    ),
 ]
 DtypeOption = Annotated[str, typer.Option("--dtype", metavar="T", help=", ".join(Dtype))]
 
