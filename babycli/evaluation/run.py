@@ -41,6 +41,7 @@ from babycli.logs.run_name import name_of
 from babycli.logs.runlog import RunLog, log_name, new_folder, rename_run
 from babycli.models import Resolved, free_bytes_on, load_model, memory_of
 from babycli.models.base import Model, ModelInfo, ModelSpec
+from babycli.models.usage import Usage
 from babycli.wording import ControlKind, all_of, listed
 
 
@@ -70,6 +71,7 @@ class ModelRun:
         self._options, self._reporter, self._processes = shared.options, shared.reporter, shared.processes
         self.is_running = False  # requests may be under way in other processes
         runs = shared.options.output / log_name(resolved.name)
+        self._logged_usage: Usage | None = None  # of the model, in the logs of runs before
         self._finished = SameRuns(shared.options, runs, shared.reporter.say)
 
     def evaluate(self, of_sets: Sequence[Inputs]) -> list[Evaluated]:
@@ -286,8 +288,10 @@ class ModelRun:
         self._keep_usage(model, log, session)
 
     def _keep_usage(self, model: Model, log: RunLog, session: dict[str, Any]) -> None:
-        usage = model.usage
-        if usage is not None:
+        whole = model.usage
+        if whole is not None:
+            usage = whole if self._logged_usage is None else whole.since(self._logged_usage)
+            self._logged_usage = whole
             self._reporter.say(usage.told)
             session["usage"] = asdict(usage)
             if self._processes.is_first:

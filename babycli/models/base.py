@@ -30,6 +30,7 @@ from babycli.domain import (
     Similarity,
     Text,
 )
+from babycli.models.usage import Usage
 from babycli.wording import History, Scoring
 
 PLACES = ("pretrained", "base", "device_map")  # arguments that say where a model comes from or lies
@@ -249,26 +250,6 @@ class Question:
     max_new_tokens: int | None  # of the text to be written; None: the answer is to be scored
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What a model that somebody else runs was asked for, by this process in this session."""
-
-    n_requests: int  # that were answered
-    n_again: int  # tries after one that had failed
-    prompt_tokens: int
-    completion_tokens: int
-    cost: float | None  # at the prices that the user named
-
-    @property
-    def told(self) -> str:
-        """Writes it for people: ``12,345 tokens read, 678 written, in 100 requests``."""
-        words = (
-            f"{self.prompt_tokens:,} tokens read, {self.completion_tokens:,} written, in {self.n_requests:,} requests"
-        )
-        words += f" ({self.n_again:,} more tries)" if self.n_again else ""
-        return words if self.cost is None else f"{words}; cost {self.cost:.4f}"
-
-
 class Model(ABC):
     """A loaded model. Results are in the order of the arguments; ``info.abilities`` says which methods may be called.
 
@@ -366,7 +347,7 @@ class Model(ABC):
 
     @property
     def usage(self) -> Usage | None:
-        """What it was asked for so far; None of a model that is run here."""
+        """What it was asked for since it was loaded; None of a model that is run here."""
         return None
 
     def open_with(self, open_image: Callable[[ImageRef], Image]) -> None:  # noqa: B027

@@ -36,7 +36,6 @@ from babycli.models.base import (
     Outline,
     Part,
     Question,
-    Usage,
 )
 from babycli.models.parts.pictures import check_thinness
 from babycli.models.parts.prompts import all_words
@@ -45,6 +44,7 @@ from babycli.models.parts.server_calls import Calls, Limits, MalformedError, Ref
 from babycli.models.parts.server_chat import Message, Worded, as_data_url, messages_of, worded
 from babycli.models.parts.server_flow import answers_of
 from babycli.models.parts.server_replies import Reply, ScoredToken, read_models, read_reply, read_scored, score_of
+from babycli.models.usage import Usage
 from babycli.wording import Scoring, listed, printable, shortened, whole_number
 
 ABILITIES = Abilities(

@@ -117,6 +117,30 @@ def test_the_requests_of_a_batch_check_are_counted(server: FakeServer, babycli: 
     assert run["status"] == "done"
 
 
+def test_each_run_of_a_command_counts_its_own_requests(
+    server: FakeServer, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of meeting the server are the first one's; no request is counted twice."""
+    monkeypatch.setenv("BABYCLI_DATA", "data")
+    for name, n_items in (("toys", 3), ("blocks", 2)):
+        items = [memory(n, n_learned=1) for n in range(n_items)]
+        make_set(Path(name), {"memory_test.json": items})
+    assert babycli("data", "link", "--devcv", "toys=toys", "--devcv", "blocks=blocks").code == 0
+    prices = ("--model-args", "price_in=3,price_out=15")
+    ran = babycli("eval", "--model", server.name, "--tasks", "baby_memory", *prices)
+    assert ran.code in (0, 7), ran.err  # 7: few of the fake's replies hold an answer
+    runs = {run["data"]: run for path in Path("logs").glob("*/*/run.json") for run in [read_json(path)]}
+    usages = {data: run["sessions"][0]["usage"] for data, run in runs.items()}
+    counts = sorted(usage["n_requests"] for usage in usages.values())
+    assert counts in ([2 * 3, 3 + 3 * 3], [3 + 2 * 3, 3 * 3])
+    assert sum(counts) == len(server.asked)
+    n_read = sum(usage["prompt_tokens"] for usage in usages.values())
+    assert n_read == sum(server.chat(each)["usage"]["prompt_tokens"] for each in server.asked)
+    for usage in usages.values():
+        assert usage["cost"] == pytest.approx((usage["prompt_tokens"] * 3 + usage["completion_tokens"] * 15) / 1e6)
+        assert f"{usage['prompt_tokens']:,} tokens read" in ran.err
+
+
 def test_a_precision_is_not_for_a_server(server: FakeServer, babycli: Babycli) -> None:
     """It changes nothing, and is said to; nothing is asked a second time because of it."""
     ran = babycli("eval", "--model", server.name, *CAPTIONS, "--dtype", "float16")
