@@ -27,7 +27,7 @@ from babycli.evaluation.suite import Failed, Ready, passed_over, ready
 from babycli.evaluation.trials import trials_of
 from babycli.logs.answers import Key, merged
 from babycli.logs.identity import Identity
-from babycli.logs.runlog import log_name
+from babycli.logs.runlog import check_place, log_name
 from babycli.models import Resolved, load_model, memory_of, outline_model
 from babycli.models.base import Model, ModelInfo, ModelSpec
 from babycli.models.recalled import is_still
@@ -136,6 +136,8 @@ def _planned(
         same = runs.latest(has(identify(inputs, model, spec, options.limit, control, options.sample)))
     else:
         same = runs.latest(has_asked(inputs, info, spec, options, shared.controls)) if info.fingerprint else None
+    if same is None or not same.has_results:
+        check_place(options.output, same.folder if same is not None else options.output / log_name(spec.name))
     rounds = Rounds(inputs, options.scoring)
     plan = rounds.plan
     known, identity = _on_disk(same), None if same is None else same.identity

@@ -8,6 +8,7 @@ one, so that a kill loses none of them, and are forced to the disk every few sec
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -51,6 +52,19 @@ def new_folder(output: Path, model: str) -> Path:
                 time.sleep(0.1)  # another run began in this very second
             else:
                 return folder
+
+
+def check_place(output: Path, place: Path) -> None:
+    """Checks that a run can be written in a place below ``output``, and writes nothing. Raises OutputError."""
+    there = next(each for each in (place, *place.absolute().parents) if os.path.lexists(each))
+    with _explained(output):
+        number = 0
+        if not there.is_dir():
+            number = errno.ENOTDIR if there != place and there.exists() else errno.EEXIST
+        elif not os.access(there, os.W_OK | os.X_OK):
+            number = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
+        if number:
+            raise OSError(number, os.strerror(number))
 
 
 def mark_watched(folder: Path, digest: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -135,3 +136,32 @@ def test_a_folder_among_others_that_is_no_checkpoint_is_passed_over(
     assert f"failed: {empty} is not a checkpoint" in ran.err
     assert f"1 of 2 models could not be evaluated: {empty}" in ran.err
     assert babycli(*WORDS, "--model", empty, "--dry-run").code == 5
+
+
+@pytest.mark.parametrize("kind", ["a file", "below a file", "the model's is a file", "a broken link", "read-only"])
+def test_a_place_that_cannot_be_written_is_told_before_the_run(kind: str, linked: Path, babycli: Babycli) -> None:
+    """In the words of the run."""
+    words = ("eval", "--model", "control:random", "--tasks", "vtwt", "--limit", 2, "--output-path")
+    place = Path("there")
+    if kind == "a broken link":
+        place.symlink_to("nowhere/at/all")
+    elif kind in ("the model's is a file", "read-only"):
+        place.mkdir()
+    else:
+        place.write_text("mine")
+    if kind == "the model's is a file":
+        (place / "control_random").write_text("mine")
+    if kind == "read-only":
+        place.chmod(0o555)
+        if os.access(place, os.W_OK):
+            pytest.skip("this user may write everywhere")
+    named = place / "in/it" if kind == "below a file" else place
+    dry, run = babycli(*words, named, "--dry-run"), babycli(*words, named)
+    assert dry.code == run.code == 3
+    (told,) = [line for line in run.err.splitlines() if "cannot write" in line]
+    assert told.startswith(f"babycli: cannot write {named}: ")
+    assert dry.err.splitlines()[-2:] == [
+        told,
+        "  mend: choose another place with --output-path DIR, or free some space",
+    ]
+    assert (dry.out, place.is_file()) == ("", kind in ("a file", "below a file"))
