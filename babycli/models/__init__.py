@@ -10,6 +10,7 @@ import functools
 import glob
 import os
 import pkgutil
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -105,11 +106,13 @@ def resolve(model: str, args: Mapping[str, str]) -> Resolved:
         )
     if is_hub_id and not path.exists() and claiming is None:
         return Resolved(model, None, model)
+    if path.is_file():
+        raise _file_alone(model, path)
     names = [*families, *BUNDLED, DEFAULT_MODEL]
     siblings = [str(entry) for entry in sorted(path.parent.glob("*")) if entry.is_dir()]
-    what = "is a file, not a checkpoint folder" if path.is_file() else "is no folder, hub id or family known here"
     raise UsageError(
-        f"unknown model {model!r}: it {what}.{did_you_mean(model, [*names, *siblings])}",
+        f"unknown model {model!r}: it is no folder, hub id or family known here."
+        f"{did_you_mean(model, [*names, *siblings])}",
         f"give a checkpoint folder, a hub id such as {DEFAULT_MODEL}, or one of: {', '.join([*families, *BUNDLED])}",
     )
 
@@ -123,6 +126,17 @@ def is_path(model: str) -> bool:
     return bool(model) and (
         model[0] in "./~" or model.partition("@")[0].count("/") > 1 or (bool(slash) and Path(first).is_dir())
     )
+
+
+def _file_alone(model: str, path: Path) -> UsageError:
+    """Explains a file where a checkpoint's folder should be named: what lies beside it tells what the weights are."""
+    from babycli.models.parts.weight_files import ADAPTER_CONFIG, OPEN_CLIP_CONFIG
+
+    known = ("config.json", ADAPTER_CONFIG, OPEN_CLIP_CONFIG)
+    mend = f"name the folder that holds it beside its config.json (of open_clip: {OPEN_CLIP_CONFIG})"
+    if any((path.parent / name).is_file() for name in known):
+        mend = f"name its folder:  --model {shlex.quote(os.path.dirname(model) or '.')}"  # noqa: PTH120  # as typed
+    return UsageError(f"--model {model} is a file, and a model is a folder of files", mend)
 
 
 def _no_such_folder(model: str, path: Path) -> UsageError:

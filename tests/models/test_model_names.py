@@ -130,6 +130,27 @@ def test_usage_errors(words: list[str], names: list[str], folder: Path, evaluate
     assert_explained(ran, 2, *(name.format(**places) for name in names))
 
 
+@pytest.mark.parametrize("name", ["model.pth", "resnet.pt", "model.safetensors", "pytorch_model.bin", "notes.txt"])
+@pytest.mark.parametrize("beside", ["", "config.json", "open_clip_config.json"])
+def test_a_file_for_a_model_is_told_what_is_needed(
+    name: str, beside: str, tmp_path: Path, evaluate: Evaluate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "of mine").mkdir()
+    (tmp_path / "of mine" / name).write_bytes(b"weights")
+    if beside:
+        (tmp_path / "of mine" / beside).write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    folder_named = "  mend: name its folder:  --model 'of mine'"
+    needed = "  mend: name the folder that holds it beside its config.json (of open_clip: open_clip_config.json)"
+    for words in (["--model", f"of mine/{name}"], ["--model-args", f"pretrained=of mine/{name}"]):
+        ran = evaluate(*words)
+        assert ran.code == 2
+        said = f"babycli: --model of mine/{name} is a file, and a model is a folder of files"
+        assert ran.err.splitlines()[-2:] == [said, folder_named if beside else needed]
+    monkeypatch.chdir(tmp_path / "of mine")
+    assert ("--model .\n" in evaluate("--model", name).err) == bool(beside)
+
+
 @pytest.mark.skipif(torch.backends.mps.is_available(), reason="this machine has that device")
 def test_a_device_that_is_not_here(folder: Path, evaluate: Evaluate) -> None:
     assert_explained(evaluate("--model", folder, "--device", "mps"), 2, "'mps'")
