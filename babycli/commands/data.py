@@ -69,6 +69,7 @@ def labels(labels_from: FromOption = None, tasks: TasksOption = None, data: Data
     babycli data labels -t vtwt,labeled_s -d path/to/dataset
     """
     root = DatasetRoot.find(data)
+    root.check_is_no_file()
     selected = select_tasks(tasks)
     chosen = [task for task in selected if not task.data_set]
     done = get_labels(root.path, chosen, _checked_source(labels_from), replace=True) if chosen else {}
@@ -155,6 +156,7 @@ def link(
     babycli data link --devcv ego4d=path/to/devcv_toolbox_ego4d
     """
     root = DatasetRoot.find(data)
+    root.check_is_no_file()
     named = {"saycam": saycam, "labeled_s": labeled_s, "synthetic": synthetic}
     given = {name: in_home(path) for name, path in named.items() if path is not None}
     given |= _given_by_name(source or [], given, all_bound_tasks(root, tasks))

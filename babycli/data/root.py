@@ -24,6 +24,8 @@ OTHERS = f"--data DIR or the variable ${ENVIRONMENT_VARIABLE} names another"
 INDEX_FOLDER = ".babycli"
 LOCK_NAME = "babycli.lock"
 
+_NO_FOLDER = "which is no folder"
+
 LinkState = Literal["missing", "link", "broken", "folder", "other"]
 
 
@@ -36,10 +38,22 @@ class DatasetRoot:
 
     @classmethod
     def find(cls, option: Path | None) -> DatasetRoot:
-        """Gives the folder that --data names, else $BABYCLI_DATA, else ./dataset."""
-        if option is not None:
-            return cls(in_home(option), f" --data {shlex.quote(str(option))}")
-        return cls(in_home(os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FOLDER))
+        """Gives the folder that --data names, else $BABYCLI_DATA, else ./dataset. Raises DataError for a named file."""
+        named = os.environ.get(ENVIRONMENT_VARIABLE) if option is None else option
+        words = "" if option is None else f" --data {shlex.quote(str(option))}"
+        root = cls(in_home(named or DEFAULT_FOLDER), words)
+        if named:  # what lies at the default place may have nothing to do with babycli
+            root.check_is_no_file()
+        return root
+
+    def check_is_no_file(self) -> None:
+        """Checks that no file stands where the dataset folder is or will be. Raises DataError."""
+        if self.why_not_there == _NO_FOLDER:
+            place = shlex.quote(str(self.path))
+            raise DataError(
+                f"{self.path} is a file, where the dataset folder should be; it is left as it is",
+                f"{OTHERS}; or move it away:  mv {place} {place}.mine",
+            )
 
     @property
     def why_not_there(self) -> str:
@@ -50,7 +64,7 @@ class DatasetRoot:
             return "which is a link that leads nowhere" if os.path.islink(self.path) else "which does not exist"
         except OSError as error:
             return f"which cannot be read: {error.strerror}"
-        return "" if stat.S_ISDIR(mode) else "which is no folder"
+        return "" if stat.S_ISDIR(mode) else _NO_FOLDER
 
     @property
     def sentence(self) -> str:

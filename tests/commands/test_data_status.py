@@ -41,7 +41,6 @@ def test_in_an_empty_folder_nothing_is_ready_and_nothing_is_made(babycli: Babycl
     [
         (lambda place: None, "which does not exist"),
         (lambda place: place.symlink_to("nowhere"), "which is a link that leads nowhere"),
-        (lambda place: place.write_text(""), "which is no folder"),
     ],
 )
 def test_a_dataset_folder_that_is_not_there_is_the_only_cause_told(
@@ -62,6 +61,55 @@ def test_a_dataset_folder_that_is_not_there_is_the_only_cause_told(
         assert ran.err.startswith(f"babycli: {cause}\n  mend: {link}")
     ran = babycli("data", "verify", "--data", "nope", "--json")
     assert (ran.code, len(json.loads(ran.out)["problems"])) == (3, 9)
+
+
+FILE_AS_DATASET = (  # every command that takes a dataset folder
+    ("data", "labels"),
+    ("data", "link", "."),
+    ("data", "status"),
+    ("data", "verify"),
+    ("data", "croissant"),
+    ("data", "extract", "zip", "dest"),
+    ("data", "subset", "copy"),
+    ("data", "unlink"),
+    ("eval", "--model", "control:random"),
+    ("report",),
+    ("bridge", "lmms", "folder"),
+    ("submission", "write", "folder", "--model", "babyllava-tiny"),
+    ("submission", "check", "model.py"),
+)
+
+
+@pytest.mark.parametrize("words", FILE_AS_DATASET, ids=" ".join)
+@pytest.mark.parametrize("named_by", ["--data", "the variable"])
+def test_a_file_where_the_dataset_folder_should_be(
+    words: tuple[str, ...], named_by: str, babycli: Babycli, empty_folder: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("a file").write_text("mine")
+    if named_by == "the variable":
+        monkeypatch.setenv("BABYCLI_DATA", "a file")
+    ran = babycli(*words, *(("--data", "a file") if named_by == "--data" else ()))
+    if words[0] == "submission" and named_by == "the variable":  # it takes the demo's data then
+        return
+    assert (ran.code, ran.out) == (3, "")
+    said, mend = ran.err.splitlines()[-2:]
+    assert said == "babycli: a file is a file, where the dataset folder should be; it is left as it is"
+    assert mend == (
+        "  mend: --data DIR or the variable $BABYCLI_DATA names another; or move it away:  mv 'a file' 'a file'.mine"
+    )
+    assert [path.name for path in Path().iterdir()] == ["a file"]
+    assert Path("a file").read_text() == "mine"
+
+
+def test_a_file_at_the_default_place_is_in_the_way_of_links_alone(babycli: Babycli, empty_folder: None) -> None:
+    DATASET.write_text("mine")
+    for words in (("link", "."), ("labels",)):
+        ran = babycli("data", *words)
+        assert (ran.code, ran.out) == (3, "")
+        assert ran.err.startswith("babycli: dataset is a file, where the dataset folder should be; it is left as it is")
+    assert "which is no folder" in babycli("data", "status").out
+    ran = babycli("report", "logs")
+    assert (ran.code, "dataset" in ran.err) == (3, False)  # there are no logs
 
 
 def test_a_dataset_folder_that_cannot_be_read_is_not_said_to_be_missing(babycli: Babycli, empty_folder: None) -> None:

@@ -28,6 +28,7 @@ from babycli.commands.options import (
     whole_number_of,
 )
 from babycli.commands.progress import progress_bar
+from babycli.data.root import DatasetRoot
 from babycli.errors import UntrustedResultError, UsageError
 from babycli.files import in_home
 from babycli.interop.lmms import PREFIX
@@ -127,6 +128,7 @@ def write(
     from babycli.models.base import ModelSpec
     from babycli.wording import Scoring
 
+    root = _root(data, data_set)
     place, args, precision = in_home(folder), parse_args(model_args), one_of(dtype, Dtype, "--dtype")
     submission.check_folder(place)
     resolved = resolve(model, args)
@@ -157,7 +159,7 @@ def write(
     findings = _inspected(wrapper, None, given, device)
     if not as_json:
         _show_findings(findings)
-    agreements = _compared(own, wrapped, limit, data, data_set)
+    agreements = _compared(own, wrapped, limit, root, data_set)
     if as_json:
         _print(findings, agreements)
     else:
@@ -209,6 +211,7 @@ def check(
     # beside the same model as babycli runs it
     babycli submission check path/to/model.py -m path/to/checkpoint -l 10
     """
+    root = _root(data, data_set)
     args = parse_args(model_args)
     sign = args.pop("sign", "loss")
     source = file.removeprefix(PREFIX)
@@ -224,7 +227,7 @@ def check(
             _asked(model, conv, device, precision),
             _asked(f"{PREFIX}{source}", args | {"sign": sign}, device, precision),
             limit,
-            data,
+            root,
             data_set,
         )
     if as_json:
@@ -268,18 +271,23 @@ def _inspected(path: Path, name: str | None, args: Mapping[str, str], device: st
     return inspect(registered.construct(args, {key: value for key, value in takes.items() if key not in args}))
 
 
-def _compared(own: Asked, wrapped: Asked, limit: int, data: Path | None, data_set: str | None) -> list[Agreement]:
+def _root(data: Path | None, data_set: str | None) -> DatasetRoot | None:
+    """Gives the dataset folder that the user means; None for the demo's data. Raises DataError."""
+    return None if data is None and data_set is None else DatasetRoot.find(data)
+
+
+def _compared(
+    own: Asked, wrapped: Asked, limit: int, named: DatasetRoot | None, data_set: str | None
+) -> list[Agreement]:
     """Runs both: on the set that the user names, else on the demo's data."""
-    from babycli.data.root import DatasetRoot
     from babycli.interop.lmms.agreement import compare
     from babycli.interop.lmms.demo_data import DEVCV, devcv_tasks, lay_out
 
-    is_demo = data is None and data_set is None
-    where = "the demo's data" if is_demo else "your data"
+    where = "the demo's data" if named is None else "your data"
     say(f"comparing {wrapped.model} with {own.model} on {where}, {limit} items of each task")
     with tempfile.TemporaryDirectory(prefix="babycli-submission-") as folder:
-        root = lay_out(Path(folder)) if is_demo else DatasetRoot.find(data)
-        tasks = devcv_tasks() if is_demo else chosen_tasks(root, DEVCV, data_set)
+        root = lay_out(Path(folder)) if named is None else named
+        tasks = devcv_tasks() if named is None else chosen_tasks(root, DEVCV, data_set)
         return compare(own, wrapped, root, tasks, limit, Path(folder) / "logs", _Quiet())
 
 
