@@ -230,8 +230,8 @@ _babycli_facts() {
         more= ;;
     'babycli eval')
         commands=''
-        options='--model -m --model-args --tasks -t --set --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --prefix-reuse --no-prefix-reuse --feature-reuse --no-feature-reuse --cache --send-pictures-to --data -d --skip-missing --output-path -o --name --resume --no-resume --rerun --profile --dry-run --estimate --save --json --config --watch --watch-for --help'
-        valued='--model -m --model-args --tasks -t --set --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --cache --send-pictures-to --data -d --output-path -o --name --save --config --watch-for'
+        options='--model -m --model-args --tasks -t --set --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --prefix-reuse --no-prefix-reuse --feature-reuse --no-feature-reuse --cache --send-pictures-to --data -d --skip-missing --output-path -o --name --resume --no-resume --rerun --profile --dry-run --estimate --save --json --config --watch --watch-for --watch-settle --help'
+        valued='--model -m --model-args --tasks -t --set --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --cache --send-pictures-to --data -d --output-path -o --name --save --config --watch-for --watch-settle'
         arguments=()
         more= ;;
     'babycli report')
@@ -396,6 +396,7 @@ _babycli_value() {
     'babycli eval --save') _babycli_value_file ;;
     'babycli eval --config') _babycli_value_file ;;
     'babycli eval --watch-for') _babycli_value_text ;;
+    'babycli eval --watch-settle') _babycli_value_text ;;
     'babycli report --models') _babycli_value_evaluated_models ;;
     'babycli report --tasks'|'babycli report -t') _babycli_value_task ;;
     'babycli report --metrics') _babycli_value_metric ;;

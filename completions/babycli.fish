@@ -9,7 +9,7 @@ function __babycli_arguments
         if test $skips = yes
             set skips no
         else if string match -q -- '-*' $word
-            contains -- $word --from --tasks -t --data -d --labeled-s --synthetic --source --devcv --devcv-images --split --mode --set --depth --manifest --output -o --model -m --model-args --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --cache --send-pictures-to --output-path --name --save --config --watch-for --models --metrics --rename --baselines --compare --by --format --plot --hub-dataset --to --logs --sign --checkpoint; and set skips yes
+            contains -- $word --from --tasks -t --data -d --labeled-s --synthetic --source --devcv --devcv-images --split --mode --set --depth --manifest --output -o --model -m --model-args --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --cache --send-pictures-to --output-path --name --save --config --watch-for --watch-settle --models --metrics --rename --baselines --compare --by --format --plot --hub-dataset --to --logs --sign --checkpoint; and set skips yes
         else
             set -a words $word
         end
@@ -258,6 +258,7 @@ complete -c babycli -n '__babycli_at 0+ eval' -l json -d 'With --dry-run: write 
 complete -c babycli -n '__babycli_at 0+ eval' -l config -r -F -a '(__babycli_value_file)' -d 'Make the runs of a sweep file (TOML).'
 complete -c babycli -n '__babycli_at 0+ eval' -l watch -d 'Evaluate checkpoints as they appear, each when it is whole.'
 complete -c babycli -n '__babycli_at 0+ eval' -l watch-for -r -f -a '(__babycli_value_text)' -d 'With --watch: end after 90s, 30m or 2h without a new one.'
+complete -c babycli -n '__babycli_at 0+ eval' -l watch-settle -r -f -a '(__babycli_value_text)' -d 'With --watch: leave a checkpoint alone until nothing has changed for so long; default 2s, or 30s where no file tells the end.'
 complete -c babycli -n '__babycli_at 0+ eval' -l help -d 'Show this message and exit.'
 complete -c babycli -n '__babycli_at 0+ report' -F -a '(__babycli_value_file)'
 complete -c babycli -n '__babycli_at 0+ report' -l models -r -f -a '(__babycli_value_evaluated_models)' -d 'Show these rows, in this order; * is any text.'

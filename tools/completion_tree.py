@@ -140,6 +140,7 @@ VALUES = {
     "--tasks": TASKS,
     "--to": Values("tracker", tuple(f"{name}:" for name in TRACKERS)),
     "--watch-for": NOTHING,
+    "--watch-settle": NOTHING,
     "babycli report --model": EVALUATED,
     "data extract archive": FILE,
     "data extract destination": FOLDER,

@@ -23,7 +23,7 @@ from babycli.commands.options import (
     say,
     whole_number_of,
 )
-from babycli.commands.watching import SEVERAL, WatchForOption, WatchOption, end, patience_in
+from babycli.commands.watching import SEVERAL, WatchForOption, WatchOption, WatchSettleOption, end, seconds_of
 from babycli.data.root import DatasetRoot
 from babycli.errors import UsageError
 from babycli.evaluation.batch_check import DEFAULT_TRIALS
@@ -298,6 +298,7 @@ def evaluate(
     ] = None,
     watch: WatchOption = False,
     watch_for: WatchForOption = None,
+    watch_settle: WatchSettleOption = None,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", hidden=True)] = False,
 ) -> None:
     """Evaluate a model on tasks of BabyVLM and the DevCV Toolbox, or on your own.
@@ -329,7 +330,8 @@ def evaluate(
     root = DatasetRoot.find(data)
     args = parse_args(model_args)
     patterns = model or [args.pop("pretrained", DEFAULT_MODEL)]
-    patience = patience_in(watch, watch_for)
+    patience = seconds_of("--watch-for", watch, watch_for)
+    settle = seconds_of("--watch-settle", watch, watch_settle)
     names = [] if watch else _models(patterns)
     # The code of a wrapper may know more words than babycli: "auto".
     is_its_own_word = args.get("dtype", Dtype.FLOAT32) not in list(Dtype) and all(map(has_own_precision, names))
@@ -377,7 +379,7 @@ def evaluate(
         return
     if watch:
         with ended_by_sigterm():
-            end(Watch(options, patterns, patience, TerminalReporter(), lambda done: show_each(done, profile)))
+            end(Watch(options, patterns, patience, settle, TerminalReporter(), lambda done: show_each(done, profile)))
         return
     with ended_by_sigterm():
         done, failed = run_evaluation(options, TerminalReporter())

@@ -35,15 +35,28 @@ WatchForOption = Annotated[
 ]
 
 
-def patience_in(watch: bool, text: str | None) -> float | None:
-    """Reads ``90s``, ``30m``, ``2h`` or ``1h30m`` in seconds; None for no end. Raises UsageError."""
+WatchSettleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--watch-settle",
+        metavar="TIME",
+        help="With --watch: leave a checkpoint alone until nothing has changed for so long; default 2s, or 30s where "
+        "no file tells the end.",
+        show_default=False,
+        rich_help_panel=SEVERAL,
+    ),
+]
+
+
+def seconds_of(option: str, watch: bool, text: str | None) -> float | None:
+    """Reads ``90s``, ``30m``, ``2h`` or ``1h30m`` in seconds; None where it was not given. Raises UsageError."""
     if text is None:
         return None
     if not watch:
-        raise UsageError("--watch-for is for --watch", "add  --watch")
+        raise UsageError(f"{option} is for --watch", "add  --watch")
     parts = _TIME.findall(text)
     if not parts or "".join(map("".join, parts)) != text:
-        raise UsageError(f"--watch-for must be a time, not {text!r:.40}", "write it as  90s, 30m, 2h or 1h30m")
+        raise UsageError(f"{option} must be a time, not {text!r:.40}", "write it as  90s, 30m, 2h or 1h30m")
     return sum(int(number) * _SECONDS[unit] for number, unit in parts)
 
 

@@ -53,11 +53,16 @@ class _Seen:
 
 @dataclass(slots=True)
 class Watch:
-    """A watch over checkpoints; ``patience_s`` is how long it waits for a new one, None: until it is ended."""
+    """A watch over checkpoints.
+
+    ``patience_s`` is how long it waits for a new one, None: until it is ended. ``settle_s`` is how long one must have
+    been left alone, None: as long as its files tell.
+    """
 
     options: Options
     patterns: Sequence[str]
     patience_s: float | None
+    settle_s: float | None
     reporter: Reporter
     show: Callable[[Sequence[Evaluated]], None]  # is told the results of each
     failed: list[Failed] = field(default_factory=list)
@@ -135,7 +140,8 @@ class Watch:
     def _evaluate_next(self) -> bool:
         """Evaluates the first checkpoint that is whole; tells whether there was one."""
         for name, seen in self._seen.items():
-            left_alone_s, settles_s = time.monotonic() - seen.since, settles_in(seen.state)
+            left_alone_s = time.monotonic() - seen.since
+            settles_s = settles_in(seen.state) if self.settle_s is None else self.settle_s
             if seen.is_settled:
                 continue
             if left_alone_s < settles_s:

@@ -97,6 +97,35 @@ def test_a_slow_writer_is_waited_for_and_nothing_is_done_twice(linked: Path, sma
     assert runs_of(Path("logs")) == ["run__checkpoint-10", "run__checkpoint-9", "run__checkpoint-9"]
 
 
+def test_a_checkpoint_may_be_left_alone_for_longer(
+    linked: Path, small: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk that shows changes late: it looks whole, and quiet for longer than it must be."""
+    monkeypatch.setattr(watch, "SHORT_S", 0.5)
+    shutil.copytree(small, "run/checkpoint-1")
+    kept = Path("run/checkpoint-1/config.json").read_text()
+    more = in_background(lambda: Path("run/checkpoint-1/config.json").write_text(kept + "\n"), 0.6)
+    ran = babycli(*WATCH, "--watch-for", "1s", "--watch-settle", "2s")
+    more.join()
+    assert ran.code == 0, ran.err
+    assert ran.err.count("loading ") == 1  # after the change, which comes when 0.2 s have long gone by
+    assert "until its files have been left alone for 0.8 s\n" in ran.err
+    shutil.copytree(small, "run/checkpoint-2")
+    monkeypatch.setattr(being_saved, "SETTLED_OTHERWISE_S", 60.0)
+    assert babycli(*WATCH, "--watch-for", "1s", "--watch-settle", "0s").code == 0  # for shorter, too
+    assert runs_of(Path("logs")) == ["run__checkpoint-1", "run__checkpoint-2"]
+
+
+@pytest.mark.parametrize("option", ["--watch-for", "--watch-settle"])
+def test_times_of_a_watch_are_times_and_of_a_watch(option: str, linked: Path, babycli: Babycli) -> None:
+    for words, said, mend in (
+        ((*WATCH, option, "5"), f"{option} must be a time, not '5'", "write it as  90s, 30m, 2h or 1h30m"),
+        (("eval", *SOME, option, "5s"), f"{option} is for --watch", "add  --watch"),
+    ):
+        ran = babycli(*words)
+        assert (ran.code, ran.err) == (2, f"babycli: {said}\n  mend: {mend}\n")
+
+
 def test_the_end_waits_for_one_that_is_left_alone_and_says_so(
     linked: Path, small: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
