@@ -27,11 +27,13 @@ from typing import Any
 import typer
 import typer.core
 
+from babycli.commands.options import say
 from babycli.commands.typed_words import PATHS
 from babycli.errors import DataError, UsageError
 from babycli.files import in_home, read_file, write_atomically
 from babycli.models import BUNDLED, all_families, is_path
-from babycli.wording import did_you_mean
+from babycli.models.control import PREFIX
+from babycli.wording import did_you_mean, listed
 
 _NO_CONTROL = "none"
 _LISTS = {"models": "model", "controls": "control"}  # a run for each
@@ -80,7 +82,7 @@ def command_lines(config: Path, context: typer.Context) -> list[list[str]]:
     """Reads a sweep file, and gives the words behind `babycli eval` for each of its runs.
 
     Options that are given beside --config go before those of the file. Raises DataError for a file that is no TOML,
-    UsageError for an option that is none.
+    UsageError for an option that is none, and where no run is left.
     """
     known = _Known.of(context)
     given = given_options(context)
@@ -89,6 +91,10 @@ def command_lines(config: Path, context: typer.Context) -> list[list[str]]:
     for options in _expanded(shared, runs, given):
         words = [word for name, value in options.items() for word in known.words(name, value, config)]
         lines.append(words)
+    if not lines:
+        raise UsageError(
+            f"{config} makes no run", f"run the models without a control too:  controls = ['{_NO_CONTROL}']"
+        )
     return lines
 
 
@@ -176,9 +182,24 @@ def _expanded(shared: Options, runs: Sequence[Options], given: Options) -> Itera
     controls: Iterable[Any] = shared["controls"] if isinstance(shared.get("controls"), list) else [None]  # type: ignore[assignment]
     if models is not None or "model" in common or not runs:
         for control in [given["control"]] if "control" in given else controls:
-            yield _without_none(common | ({} if control is None else {"control": control}) | given)
+            of_control = _without_none(common | ({} if control is None else {"control": control}) | given)
+            if "model" in given or control in (None, _NO_CONTROL):
+                yield of_control
+            elif (left := _without_controls(of_control, str(control))) is not None:
+                yield left
     for run in runs:
         yield _without_none(common | run | given)
+
+
+def _without_controls(options: Options, control: str) -> Options | None:
+    """Leaves out the models that are controls themselves, and says so; None where no other model is named."""
+    named = options.get("model", [])
+    models = list(map(str, named)) if isinstance(named, list) else [str(named)]
+    own = [model for model in models if model.startswith(PREFIX)]
+    if not own:
+        return options
+    say(f"note: no control {control} of {listed(own)}: a control has no control")
+    return options | {"model": [model for model in models if model not in own]} if len(own) < len(models) else None
 
 
 def _without_none(options: Options) -> Options:

@@ -83,12 +83,30 @@ def test_the_sweep_file_of_the_documentation_makes_all_runs_and_only_once(
     assert ran.code == 0, ran.err
     runs = [read_json(path) for path in sorted(Path("logs").rglob("run.json"))]
     kinds = {(run["model"]["name"], (run["control"] or {}).get("kind"), run["name"]) for run in runs}
-    assert len(runs) == 5
+    assert len(runs) == 4
+    assert {kind for kind in kinds if kind[0] == "control:random"} == {("control:random", "random", "")}
+    assert ran.err.count("note: no control blind of control:random: a control has no control\n") == 1
     assert ("sweeps/checkpoints/small", "blind", "") in kinds
     assert ("sweeps/checkpoints/small", None, "small, asked otherwise") in kinds
     again = babycli("eval", "--config", "sweeps/sweep.toml")
-    assert again.err.count("already evaluated: ") == 5
-    assert len(list(Path("logs").rglob("run.json"))) == 5
+    assert again.err.count("already evaluated: ") == 4
+    assert len(list(Path("logs").rglob("run.json"))) == 4
+
+
+def test_a_sweep_makes_no_control_of_a_control(linked: Path, babycli: Babycli) -> None:
+    shared = 'tasks = ["vtwt"]\nlimit = 2\n'
+    Path("alone.toml").write_text(f'{shared}models = ["control:random", "control:length"]\ncontrols = ["blind"]\n')
+    ran = babycli("eval", "--config", "alone.toml")
+    assert (ran.code, Path("logs").exists()) == (2, False)
+    assert "note: no control blind of control:random, control:length: a control has no control" in ran.err
+    assert "babycli: alone.toml makes no run\n  mend: run the models without a control too" in ran.err
+    Path("one.toml").write_text(f'{shared}model = "control:random"\ncontrols = ["shuffled", "none"]\n')
+    assert babycli("eval", "--config", "one.toml").code == 0
+    assert read_json(only_run() / "run.json")["control"]["kind"] == "random"
+    ran = babycli("eval", "--config", "one.toml", "--control", "blind", "--output-path", "others")
+    assert (ran.code, Path("others").exists()) == (2, False)
+    own = ("--control", "blind", "--model", "control:random", "--output-path", "others")  # as it was said
+    assert babycli("eval", "--config", "one.toml", *own).code == 0
 
 
 def test_a_dry_run_writes_the_sweep_file_of_its_command(linked: Path, babycli: Babycli) -> None:
