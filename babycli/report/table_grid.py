@@ -36,8 +36,8 @@ def as_grid(table: Table, with_notes: bool) -> Grid:
             gains = tuple("" if pair is None else _difference(c, pair.difference) for c, pair in pairs)
             ends = [tuple("" if p is None else _difference(c, p.ci95[end]) for c, p in pairs) for end in (0, 1)]
             body.append(Line(" visual gain", (*none, *gains)))
-            body.append(Line(" 95 % from", (*none, *ends[0]), "quiet"))
-            body.append(Line(" to", (*none, *ends[1]), "quiet"))
+            body.append(Line(" gain, 95 % from", (*none, *ends[0]), "quiet"))
+            body.append(Line(" gain, 95 % to", (*none, *ends[1]), "quiet"))
     published = [
         Line(f"{row.label} (published)", (*none, *(_number_or_none(c, row.values.get(c)) for c in table.columns)))
         for row in table.published

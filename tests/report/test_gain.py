@@ -121,6 +121,21 @@ def test_a_blind_run_below_chance_gives_way_to_chance(tmp_path: Path, babycli: B
         assert note in told(babycli("report", tmp_path, "--notes", "--format", form).out)
 
 
+@pytest.mark.parametrize("form", ["table", "md"])
+def test_each_line_of_a_gain_has_a_name_of_its_own(form: str, tmp_path: Path, babycli: Babycli) -> None:
+    """Also where blanks before it are not shown."""
+    for day, control in enumerate((None, "blind", "shuffled"), 1):
+        write(tmp_path, {"vtwt": 0.7 if control is None else 0.5}, control, day)
+    record = records(babycli, tmp_path)["vtwt", "acc"]
+    lines = babycli("report", tmp_path, "--format", form).out.splitlines()
+    for name, field in (("visual gain", ""), ("gain, 95 % from", "_low"), ("gain, 95 % to", "_high")):
+        shown = f"{100 * record[f'visual_gain{field}']:+.1f}"
+        if form == "md":
+            assert f"| {name} | {shown} |" in lines
+        else:
+            assert [line.split()[-1] for line in lines if line.strip().startswith(name)] == [shown]
+
+
 def test_wrong_pictures_count_where_they_were_shown(tmp_path: Path, babycli: Babycli) -> None:
     seeing = write(tmp_path, {"baby_winoground": 0.5, "saycam_caption": 0.2, "vtwt": 0.7}, None, 1)
     wrong = write(tmp_path, {"baby_winoground": 0.3, "saycam_caption": 0.1}, "shuffled", 2)
