@@ -18,7 +18,7 @@ from babycli.report.breakdown import RIGHT, Breakdown, break_down, gathered
 from babycli.report.compare import Paired
 from babycli.report.gain import Suspicion
 from babycli.report.measure import Cell, Interval
-from babycli.report.notes import gain_told, notes, suspicion_headline, suspicion_note
+from babycli.report.notes import gain_baselines, gain_told, notes, suspicion_headline, suspicion_note
 from babycli.report.rows import Column, TableRow
 from babycli.report.table_grid import overall_chances, overall_texts
 from babycli.report.tables import MARKS, Table, heading, metrics_of
@@ -130,7 +130,7 @@ def summary(table: Table) -> Summary:
     """Lays out the summary table of one edition of the data."""
     of_suspicions = {suspicion_note(suspicion) for suspicion in table.suspicions}
     stamp = table.data_note
-    told = [note for note in notes(table) if note not in of_suspicions and note != stamp]
+    shown = [note for note in notes(table) if note not in of_suspicions and note != stamp]
     none = (Number(),) * len(table.overall_columns)
     published = [
         Line(row.label, "published", False, (*none, *(_published(c, row.values.get(c)) for c in table.columns)))
@@ -150,9 +150,9 @@ def summary(table: Table) -> Summary:
             ),
         ),
         n=(*("" for _ in none), *(any_of(map(str, table.units(c))) for c in table.columns)),
-        notes=tuple(_folded(note) for note in told),
+        notes=tuple(_folded(note) for note in shown),
         suspects=tuple(_suspect(suspicion) for suspicion in table.suspicions),
-        gain_told=gain_told(table),
+        gain_told=f"{told}; here over {gain_baselines(table)}" if (told := gain_told(table)) else "",
     )
 
 

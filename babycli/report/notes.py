@@ -6,10 +6,11 @@ Owns these sentences, for terminals, pages and papers. Never lays out a table.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
 from babycli.domain import Metric
 from babycli.report import overall, values
-from babycli.report.gain import Suspicion
+from babycli.report.gain import Baseline, Suspicion
 from babycli.report.provisos import provisos, reply_notes, software_notes
 from babycli.report.rows import Column
 from babycli.report.runs import Run
@@ -83,6 +84,7 @@ def in_short(table: Table) -> str:
     intervals = [cell for cell in cells if cell.interval is not None]
     by_cluster = " by cluster" if any(cell.is_by_cluster for cell in intervals) else ""
     parts += [f"± 95 % interval{by_cluster}"] if intervals else []
+    parts += [f"visual gain over {over}"] if (over := gain_baselines(table)) else []
     if table.overalls:
         lacking = list(dict.fromkeys(task for of_row in table.overalls.values() for o in of_row for task in o.missing))
         which = f" ({', '.join(about(task).title for task in lacking)})" if 0 < len(lacking) <= _FEW_MISSING else ""
@@ -230,9 +232,30 @@ def gain_told(table: Table) -> str:
 
 
 def gain_notes(table: Table, lead: str = "visual gain: ") -> list[str]:
-    """Says the same in a note; none where there is no gain."""
+    """Says the same in a note, with what it is over in which column; none where there is no gain."""
     told = gain_told(table)
-    return [f"{lead}{told}, on the same trials; paired 95 % interval.{_lower_gain_note(table)}"] if told else []
+    whole = f"{lead}{told}, on the same trials; paired 95 % interval. Here it is over {gain_baselines(table)}."
+    return [f"{whole}{_lower_gain_note(table)}"] if told else []
+
+
+def gain_baselines(table: Table) -> str:
+    """Lists what the gains of each column are over: ``chance in Wino image, Wino text; over shuffled in VTWT acc``."""
+    found: dict[str, list[str]] = {}
+    for column in table.columns:
+        over = {label: gain.over[column] for label, gain in table.gains.items() if column in gain.over}
+        kinds = [kind for kind in get_args(Baseline) if kind in over.values()]
+        rows = [[label for label, of in over.items() if of == kind] for kind in kinds]
+        name = " ".join(short_heading(column))
+        if len(kinds) > 1 and len(over) > _MANY:  # of many rows, csv and json say it of each
+            found.setdefault(f"{any_of(kinds)} (csv and json say which)", []).append(name)
+            continue
+        for kind, labels in zip(kinds, rows, strict=True):
+            found.setdefault(kind, []).append(name if len(kinds) == 1 else f"{name} ({', '.join(labels)})")
+    if not found:
+        return ""
+    if len(found) == 1:
+        return next(iter(found))
+    return "; over ".join(f"{kind} in {', '.join(names)}" for kind, names in sorted(found.items()))
 
 
 def untold_gain_notes(table: Table) -> list[str]:

@@ -136,6 +136,47 @@ def test_each_line_of_a_gain_has_a_name_of_its_own(form: str, tmp_path: Path, ba
             assert [line.split()[-1] for line in lines if line.strip().startswith(name)] == [shown]
 
 
+FORMS = (("table",), ("md",), ("table", "--notes"), ("latex",), ("html",))
+
+
+@pytest.mark.parametrize("form", FORMS, ids=" ".join)
+def test_a_table_says_what_the_gain_of_each_column_is_over(
+    form: tuple[str, ...], tmp_path: Path, babycli: Babycli
+) -> None:
+    logs = tmp_path / "logs"
+    write(logs, {"baby_winoground": 0.5, "labeled_s": 0.6, "vtwt": 0.7}, None, 1)
+    write(logs, {"labeled_s": 0.3}, "shuffled", 2)
+    write(logs, {"baby_winoground": 0.0, "vtwt": 0.6}, "blind", 3)
+    named = {"shuffled": ["Labeled-S acc"], "blind": ["VTWT acc"], "chance": ["Wino image", "Wino text", "Wino group"]}
+    over: dict[str, list[str]] = {}
+    for column, record in records(babycli, logs).items():
+        if record["visual_gain_over"]:
+            over.setdefault(record["visual_gain_over"], []).append(column[0])
+    assert {kind: len(columns) for kind, columns in over.items()} == {kind: len(of) for kind, of in named.items()}
+    words = "; over ".join(f"{kind} in {', '.join(named[kind])}" for kind in ("blind", "chance", "shuffled"))
+    said = told(babycli("report", logs, "--format", *form).out)
+    assert f"over {words}" in said
+    alone = told(babycli("report", logs, "--format", *form, "--tasks", "vtwt").out)
+    assert "over blind" in alone
+    assert "over shuffled" not in alone
+
+
+def test_rows_that_differ_in_what_their_gain_is_over_are_named(tmp_path: Path, babycli: Babycli) -> None:
+    """Up to four; of more rows, csv and json say it of each."""
+    for day, blind in enumerate((0.2, 0.8), 1):
+        for control, share in ((None, 0.9), ("blind", blind)):
+            values = drawn(day, {"vtwt": share})
+            write_run(tmp_path, f"m{day}", values, control=control, date=f"202601{day + 2 * bool(control):02}_120000")
+    assert "visual gain over blind in VTWT acc (m2); over chance in VTWT acc (m1)" in told(
+        babycli("report", tmp_path).out
+    )
+    for day in range(5, 9):
+        for control in (None, "blind"):
+            values = drawn(day, {"vtwt": 0.9 if control is None else 0.1})
+            write_run(tmp_path, f"m{day}", values, control=control, date=f"202601{day + 5 * bool(control):02}_120000")
+    assert "visual gain over blind or chance (csv and json say which)." in told(babycli("report", tmp_path).out)
+
+
 def test_wrong_pictures_count_where_they_were_shown(tmp_path: Path, babycli: Babycli) -> None:
     seeing = write(tmp_path, {"baby_winoground": 0.5, "saycam_caption": 0.2, "vtwt": 0.7}, None, 1)
     wrong = write(tmp_path, {"baby_winoground": 0.3, "saycam_caption": 0.1}, "shuffled", 2)
