@@ -116,9 +116,15 @@ def _published_notes(table: Table) -> list[str]:
 
 
 def _equal_notes(table: Table) -> list[str]:
-    n_equal = {row.label: max((n for run in row.runs for n in run.n_equal.values()), default=1) for row in table.rows}
-    equal = [f"{label} {n}" for label, n in n_equal.items() if n > 1]
-    return [f"equal runs, of which the latest is shown: {', '.join(equal)}; --all-runs shows all."] if equal else []
+    """Says of which tasks there are several runs that differ in nothing; of a row that is so as a whole, how many."""
+    equal = []
+    for row in table.rows:
+        n_equal = {task: n for run in row.runs for task, n in run.n_equal.items()}
+        for n in sorted({n for n in n_equal.values() if n > 1}):
+            tasks = [task for task in n_equal if n_equal[task] == n]
+            equal.append(f"{row.label} {n}" + (f" of {' and '.join(tasks)}" if len(tasks) < len(n_equal) else ""))
+    lead = "equal runs (the same model, settings, data, software and numbers), of which the latest is shown"
+    return [f"{lead}: {', '.join(equal)}; --all-runs shows all."] if equal else []
 
 
 def part_notes(runs: Sequence[Run]) -> list[str]:

@@ -97,7 +97,7 @@ def _overall_record(data: str, row: TableRow, overall: Overall) -> dict[str, obj
         "date": run.date,
         "program": run.program,
         "name": run.name or None,
-        "n_equal_runs": max(run.n_equal.values(), default=1),
+        "n_equal_runs": min(run.n_equal.values(), default=1),
         "results": str(run.path),
     }
 

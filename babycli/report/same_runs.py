@@ -30,28 +30,26 @@ def latest_of_equal(runs: Iterable[Run]) -> list[Run]:
 
 
 def _without_repeated(runs: Sequence[Run]) -> list[Run]:
-    """Goes from the latest of alike runs to the first, each without the tasks that those before it have too."""
-    kept: list[dict[str, object]] = []  # all tasks of those that are
-    n_equal: dict[tuple[str, object], int] = {}
-    shown: list[tuple[Run, dict[str, object]]] = []  # with the tasks that are left
+    """Goes from the latest of alike runs to the first, each without the tasks that those before it have too.
+
+    Such a task is counted where it is shown: what two runs have in common that both stay whole is counted nowhere.
+    """
+    kept: list[tuple[Run, dict[str, object], dict[str, int]]] = []  # with all of their tasks, and n of those left
     for run in sorted(runs, key=lambda run: (run.date, str(run.path)), reverse=True):
         tasks = _what_was_asked(run)
         repeated: set[str] = set()
-        for of_later in kept:
+        for _, of_later, n_equal in kept:
             both = tasks.keys() & of_later.keys()
             if all(tasks[task] == of_later[task] for task in both):
+                for task in (both - repeated) & n_equal.keys():
+                    n_equal[task] += 1
                 repeated |= both
-        for task, what in tasks.items():
-            n_equal[task, what] = n_equal.get((task, what), 0) + 1
-        left = {task: what for task, what in tasks.items() if task not in repeated}
-        if left:
-            kept.append(tasks)
-            shown.append((run, left))
-    told = []
-    for run, left in reversed(shown):
-        columns = {column for column in run.cells if column[0] in left}
-        told.append(replace(run.only(columns), n_equal={task: n_equal[task, what] for task, what in left.items()}))
-    return told
+        if tasks.keys() - repeated:
+            kept.append((run, tasks, {task: 1 for task in tasks if task not in repeated}))
+    return [
+        replace(run.only({column for column in run.cells if column[0] in n_equal}), n_equal=n_equal)
+        for run, _, n_equal in reversed(kept)
+    ]
 
 
 def _what_is_alike(run: Run) -> object:

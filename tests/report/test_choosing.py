@@ -213,9 +213,39 @@ def test_a_task_that_was_run_again_with_equal_numbers_is_in_one_row(tmp_path: Pa
         ("lab/b", "vtwt", 1, "20260101_120000"),
     }
     shown = " ".join(babycli("report", tmp_path).out.split())
-    assert "equal runs, of which the latest is shown: lab/a 2; --all-runs shows all." in shown
+    same = "equal runs (the same model, settings, data, software and numbers), of which the latest is shown"
+    assert f"{same}: lab/a 2 of vtwt; --all-runs shows all." in shown
     assert "lab/a − lab/b" in babycli("report", tmp_path, "--compare", "a", "b").out
     assert len({r["label"] for r in json.loads(babycli("report", tmp_path, "--all-runs", "--format", "json").out)}) == 3
+
+
+def test_equal_runs_are_counted_by_task(tmp_path: Path, babycli: Babycli) -> None:
+    values, other = drawn(1, {"vtwt": 0.6, "labeled_s": 0.4}), drawn(2, {"vtwt": 0.5})
+    write_run(tmp_path, "lab/a", values)
+    write_run(tmp_path, "lab/a", {"labeled_s": values["labeled_s"]}, date="20260102_120000")  # another task
+    write_run(tmp_path, "lab/a", {"vtwt": values["vtwt"]}, date="20260103_120000")
+    write_run(tmp_path, "lab/a", {"vtwt": values["vtwt"]}, date="20260104_120000")
+    write_run(tmp_path, "lab/b", {"vtwt": values["vtwt"]})
+    write_run(tmp_path, "lab/b", {"labeled_s": values["labeled_s"]}, date="20260102_120000")
+    for day in (1, 2):
+        write_run(tmp_path, "lab/c", other, date=f"2026010{day}_120000")
+    shown = " ".join(babycli("report", tmp_path).out.split())
+    assert (
+        "of which the latest is shown: lab/a 2 of labeled_s, lab/a 3 of vtwt, lab/c 2; --all-runs shows all." in shown
+    )
+    assert "equal runs" not in babycli("report", tmp_path, "--all-runs").out
+
+
+def test_what_is_shown_twice_is_not_counted_as_left_out(tmp_path: Path, babycli: Babycli) -> None:
+    """Two runs with one task in common and another in which they differ stay whole."""
+    values = drawn(1, {"vtwt": 0.6, "labeled_s": 0.4})
+    write_run(tmp_path, "lab/a", values)
+    write_run(tmp_path, "lab/a", {**values, **drawn(3, {"vtwt": 0.5})}, date="20260102_120000")
+    assert "equal runs" not in babycli("report", tmp_path).out
+    write_run(tmp_path, "lab/a", values, date="20251231_120000")
+    shown = " ".join(babycli("report", tmp_path).out.split())
+    assert "equal runs" in shown
+    assert "is shown: lab/a 20260101_120000 2; --all-runs" in shown
 
 
 @pytest.mark.parametrize("words", [(), ("--all-runs",)])
