@@ -5,24 +5,34 @@ Owns these words. They follow what the runs of the page really were: what was no
 
 from __future__ import annotations
 
+import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from babycli.evaluation.prompts import OWN_WORDS
 from babycli.logs.fields import mapping
 from babycli.logs.schema import read_run
 from babycli.report import values
 from babycli.report.compare import BOOTSTRAP, MCNEMAR, Comparison
 from babycli.report.measure import SEED
 from babycli.report.notes import SAMPLED, are_sampled, coverage, gain_notes, untold_gain_notes
-from babycli.report.provisos import broken_reply_notes, mixed_software, own_prompts
+from babycli.report.provisos import broken_reply_notes, mixed_software, own_prompts, versions_of
 from babycli.report.rows import Column
 from babycli.report.runs import Run
 from babycli.report.tables import Table, scores_of
 from babycli.tasks.about import About, about, in_order, metric_of
 from babycli.tasks.base import Benchmark
-from babycli.wording import AnswerWay, all_of, any_of
+from babycli.wording import AnswerWay, History, Scoring, all_of, any_of
+
+_DIGITS = 12  # of a commit or a digest, by which it is found
+_MOST_NAMED = 20  # models in one sentence
+_RULES: Mapping[str, str] = {
+    Scoring.FAIR: "babycli's own rules (fair)",
+    Scoring.REFERENCE: "those of the authors' code (reference)",
+}
+_WENT_ON = {History.OWN: "the model's own answers", History.GOLD: "the right answers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +114,7 @@ def methods(tables: Sequence[Table], comparisons: Sequence[Comparison], sources:
     table = tables[0]
     own = [source for source in sources if source.run.data == table.data]
     sentences = [table.data_note] if table.data_note else []
-    sentences += [_what(table, own), *_scoring(table), *_intervals(table)]
+    sentences += [_what(table, own), *_models(own), *_asked(own), *_scoring(table), *_controls(own), *_intervals(table)]
     sentences += [*gain_notes(table, "Visual gain is "), *untold_gain_notes(table)]
     sentences += [*_conditions(table.runs), *broken_reply_notes(table.runs)]
     if comparisons:
@@ -122,7 +132,8 @@ def _what(table: Table, sources: Sequence[Sourced]) -> str:
     runs = [source.run for source in sources]
     versions = {v for s in sources if (v := _text(s.about.get("babycli_version"))) and s.run.is_ours}
     seeds = {str(source.about["seed"]) for source in sources if source.about.get("seed") is not None}
-    known = {"weights in": {run.dtype for run in runs if run.dtype}, "seed": seeds}
+    libraries = {name: of for name, of in versions_of(runs).items() if not name.startswith("babycli")}
+    known = {**libraries, "weights in": {run.dtype for run in runs if run.dtype}, "seed": seeds}
     how = ", ".join(f"{what} {_and(those)}" for what, those in known.items() if those)
     programs = [f"babycli {_and(versions)}".strip()] if any(run.is_ours for run in runs) else []
     programs += [f"{other} (its logs read by babycli)" for other in sorted({r.program for r in runs if not r.is_ours})]
@@ -130,6 +141,70 @@ def _what(table: Table, sources: Sequence[Sourced]) -> str:
         f"{n_models} model{'' if n_models == 1 else 's'} {'was' if n_models == 1 else 'were'} evaluated with "
         f"{' and '.join(programs)}{f' ({how})' if how else ''} on {_tasks(table)}."
     )
+
+
+def _models(sources: Sequence[Sourced]) -> list[str]:
+    """Names the models, each with what tells its weights: the commit of the hub or, where none is known, a digest."""
+    weights = {(source.run.model, source.run.fingerprint): source for source in sources if not source.run.control}
+    named = []
+    for source in weights.values():
+        logged = mapping(source.about.get("model"))
+        commit, family = _text(logged.get("commit")), _text(logged.get("family"))
+        digest = f"fingerprint {source.run.fingerprint[:_DIGITS]}" if source.run.fingerprint else ""
+        facts = [family, f"commit {commit[:_DIGITS]}" if commit else digest, *source.run.args]
+        of_weights = ", ".join(filter(None, facts))
+        named.append(source.run.shown + (f" ({of_weights})" if of_weights else ""))
+    if not named:
+        return []
+    more = len(named) - _MOST_NAMED
+    told = [*named[:_MOST_NAMED], *([f"and {more} more, which the table names"] if more > 0 else [])]
+    return [f"The model{' is' if len(named) == 1 else 's are'} {'; '.join(told)}."]
+
+
+def _asked(sources: Sequence[Sourced]) -> list[str]:
+    """Says what the models read before an answer, as far as their logs have it."""
+    of_models: dict[tuple[str, tuple[str, ...]], dict[str, None]] = {}
+    own = [source for source in sources if not source.run.control] or sources
+    for source in own:
+        tasks = mapping(source.about.get("tasks"))
+        by_prompt: dict[str, list[str]] = {}
+        for task in dict.fromkeys(task for task, _ in source.run.cells):
+            if prompt := _prompt(mapping(tasks.get(task))):
+                by_prompt.setdefault(prompt, []).append(about(task).title)
+        for prompt, asked in by_prompt.items():
+            of_models.setdefault((prompt, tuple(asked)), {})[source.run.shown] = None
+    n_models = len({source.run.shown for source in own})
+    told = []
+    for (prompt, titles), models in of_models.items():
+        whose = all_of(models) if len(models) <= _MOST_NAMED else f"{len(models)} models"
+        told.append(f"{prompt} in {all_of(titles)}" + (f" ({whose})" if len(models) < n_models else ""))
+    return [f"Prompts, as the models read them: {'; '.join(told)}."] if told else []
+
+
+def _prompt(task: Mapping[str, Any]) -> str:
+    """Writes the prompt of a task with its template, in quotes; "" where the log does not have it."""
+    rendered = task.get("rendered_prompt")
+    if not isinstance(rendered, str):
+        return ""
+    if not rendered and task.get("prompt_origin") == OWN_WORDS:
+        return "the words of each item"
+    return json.dumps(rendered, ensure_ascii=False)
+
+
+def _controls(sources: Sequence[Sourced]) -> list[str]:
+    """Names the controls that were run, how each was made, and of which models."""
+    found: dict[str, dict[str, None]] = {}
+    for source in sources:
+        run = source.run
+        if run.control:
+            how = _text(mapping(source.about.get("control")).get("how"))
+            what = (run.applied_control or run.shown) + (f" ({how})" if how else "")
+            found.setdefault(what, {}).update({run.shown: None} if run.applied_control else {})
+    told = [
+        what + (f" of {all_of(models) if len(models) <= _MOST_NAMED else f'{len(models)} models'}" if models else "")
+        for what, models in found.items()
+    ]
+    return [f"Controls: {'; '.join(told)}."] if told else []
 
 
 def _tasks(table: Table) -> str:
@@ -162,6 +237,15 @@ def _chances(columns: Sequence[Column]) -> str:
 
 def _scoring(table: Table) -> list[str]:
     tasks, runs = in_order(table.tasks), table.runs
+    ways = [way for way in AnswerWay if any(way in run.ways for run in runs)]
+    rules = {run.scoring: _RULES.get(run.scoring, run.scoring) for run in runs if run.is_ours}
+    told_of = [f"Answers were scored by {_and(rules.values())}."] if rules else []
+    told_of += [f"Answers of closed sets were {all_of(ways)}."] if ways else []
+    lengths = {run.max_new_tokens for run in runs if run.max_new_tokens is not None}
+    told_of += [f"Texts had at most {any_of(map(str, sorted(lengths)))} new tokens."] if lengths else []
+    if any(task.unit == "conversations" for task in tasks) and AnswerWay.WRITTEN in ways:
+        went_on = [_WENT_ON[history] for history in History if any(run.history == history for run in runs)]
+        told_of.append(f"Conversations went on with {any_of(went_on)}.")
     chosen = [task for task in tasks if task.tie_rule]
     told = _sentences(chosen)
     if chosen:
@@ -177,7 +261,7 @@ def _scoring(table: Table) -> list[str]:
     if any(run.limit is not None for run in runs):
         told.append("Runs marked (limit N) saw only the first N trials of each task.")
     told += [f"Runs marked ({which}) cover of the tasks: {covered}." for which, covered in coverage(runs).items()]
-    return [*told, *([f"Runs marked (sample N) saw {SAMPLED}."] if are_sampled(runs) else [])]
+    return [*told_of, *told, *([f"Runs marked (sample N) saw {SAMPLED}."] if are_sampled(runs) else [])]
 
 
 def _conditions(runs: Sequence[Run]) -> list[str]:

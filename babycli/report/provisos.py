@@ -67,12 +67,18 @@ def software_notes(runs: Iterable[Run]) -> list[str]:
 
 def mixed_software(runs: Iterable[Run]) -> str:
     """Lists the software in which runs differ, with its versions; "" for none."""
+    known = versions_of(runs)
+    return "; ".join(f"{name} {' and '.join(versions)}" for name, versions in known.items() if len(versions) > 1)
+
+
+def versions_of(runs: Iterable[Run]) -> dict[str, list[str]]:
+    """Gives the software that runs were made with, by name, each with all of its versions."""
     known = [_versions(run) for run in runs if run.identity is not None]
     versions: dict[str, set[str]] = {name: set() for of_run in known for name in of_run}
     for of_run in known:
         for name in versions:
             versions[name].add(of_run.get(name, _UNKNOWN))
-    return "; ".join(f"{name} {' and '.join(sorted(known))}" for name, known in versions.items() if len(known) > 1)
+    return {name: sorted(of) for name, of in versions.items()}
 
 
 def software_of(run: Run) -> str | None:

@@ -150,6 +150,41 @@ def names_of(babycli: Babycli) -> list[str]:
     return re.findall(r"^\| (\S*small .*?) +\|", babycli("report", "--format", "md").out, re.M)
 
 
+def test_the_methods_name_what_a_reader_needs(linked: Path, small: Path, babycli: Babycli) -> None:
+    """Models with their weights, prompts, scoring, controls, n and versions, as the logs of the runs have them."""
+    words = ("eval", "--tasks", "vtwt,labeled_s", "--limit", 4)
+    assert babycli(*words, "--model", small, "--prompt", "vtwt=what is it?").code == 0
+    assert babycli(*words, "--model", small, "--prompt", "vtwt=what is it?", "--control", "blind").code == 0
+    assert babycli(*words, "--model", "control:random?seed=3").code in (0, 7)
+    runs = {(run["control"] or {}).get("kind"): run for run in map(read_json, Path("logs").glob("*/*/run.json"))}
+    own, blind = runs[None], runs["blind"]
+    name = "/".join(small.parts[-2:])
+
+    def methods() -> str:
+        assert babycli("report", "-o", "page.html").code == 0
+        page = Path("page.html").read_text()
+        (found,) = re.findall(r'<p class="box" id="methods-text">(.*?)</p>', page, flags=re.DOTALL)
+        return html.unescape(found)
+
+    said = methods()
+    asked = {task: json.dumps(of["rendered_prompt"]) for task, of in own["tasks"].items()}
+    assert asked["vtwt"] != asked["labeled_s"]
+    assert f"The model is {name} (babyllava, fingerprint {own['model']['fingerprint'][:12]})." in said
+    for task, title in (("vtwt", "Visual Two-Word Test"), ("labeled_s", "Labeled-S")):
+        assert f"{asked[task]} in {title}" in said
+    assert "Answers were scored by babycli's own rules (fair)." in said
+    assert f"blind ({blind['control']['how']}) of {name}" in said
+    assert f"control:random?seed=3 ({runs['random']['control']['how']})" in said
+    assert "n = 4 trials" in said
+    for library in ("torch", "transformers"):
+        assert f"{library} {own['libraries'][library]}" in said
+    for path in Path("logs").glob("*/*/run.json"):  # as of a model of the hub
+        run = read_json(path)
+        run["model"]["commit"] = "0123456789abcdef" * 2 + "01234567"
+        path.write_text(json.dumps(run))
+    assert f"The model is {name} (babyllava, commit 0123456789ab)." in methods()
+
+
 def test_where_a_model_lies_parts_it_from_none_of_its_controls(linked: Path, small: Path, babycli: Babycli) -> None:
     spread = ("--model-args", "device_map=auto")
     assert babycli("eval", "--model", small, *spread, "--tasks", "vtwt").code == 0
