@@ -256,7 +256,7 @@ def _curves(
     cells = [cell for of_series in steps.values() for _, cell in of_series]
     axis = _axis(metric, [end for cell in cells for end in (cell.value, *(cell.interval or ()))])
     all_steps = sorted({step for of_series in steps.values() for step, _ in of_series})
-    is_log = step_word == "step" and all_steps[0] > 0 and all_steps[-1] >= _LOG_FROM * all_steps[0]
+    is_log = step_word == "step" and is_logarithmic(all_steps)
     scale = (lambda step: math.log(step)) if is_log else float
 
     def x(step: float) -> float:
@@ -297,15 +297,21 @@ def _band(cells: Sequence[tuple[int, Cell]], x: Callable[[float], float], y: Cal
 
 def _step_ticks(steps: Sequence[int], x: Callable[[float], float]) -> tuple[Tick, ...]:
     """Marks the first and the last step, and of those between them what leaves room for the texts."""
-    kept = [Tick(x(steps[0]), _steps(steps[0]))]
-    end = Tick(x(steps[-1]), _steps(steps[-1]))
+    kept = [Tick(x(steps[0]), step_text(steps[0]))]
+    end = Tick(x(steps[-1]), step_text(steps[-1]))
     for step in steps[1:-1]:
         if x(step) - kept[-1].at > 44 and end.at - x(step) > 44:
-            kept.append(Tick(x(step), _steps(step)))
+            kept.append(Tick(x(step), step_text(step)))
     return (*kept, end)
 
 
-def _steps(step: int) -> str:
+def is_logarithmic(steps: Sequence[int]) -> bool:
+    """Tells whether steps, in their order, would lie on one another on an even axis."""
+    return bool(steps) and steps[0] > 0 and steps[-1] >= _LOG_FROM * steps[0]
+
+
+def step_text(step: int) -> str:
+    """Writes a step as there is room for it: ``500``, ``20k``, ``1.5M``."""
     for size, unit in ((1_000_000, "M"), (1_000, "k")):
         if step >= size:
             return f"{step / size:.4g}{unit}"

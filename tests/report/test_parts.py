@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from babycli.report.plots import by_month
+from babycli.report.group_plots import by_month
 from babycli.tasks.phrases import differing_word
 from babycli.tasks.sessions import day_of, session_of
 from tests.conftest import Babycli
@@ -388,8 +388,8 @@ def test_a_forest_plot_has_a_key_units_and_only_rows_with_numbers(tmp_path: Path
     assert "published" not in texts
     assert texts.count("METEOR × 100") == 1
     assert texts.count("%") > 5
-    # The second strip has tasks of one model alone, and its names stand there without the other's.
-    assert [texts.count(name) for name in ("lab/a (demo)", "lab/b (demo)", "lab/b (demo, control: blind)")] == [1, 2, 2]
+    # The last strips have tasks of one model alone, and its names stand there without the other's.
+    assert [texts.count(name) for name in ("lab/a (demo)", "lab/b (demo)", "lab/b (demo, control: blind)")] == [2, 3, 3]
 
 
 def test_both_axes_of_scores_have_their_unit(tmp_path: Path, babycli: Babycli) -> None:
@@ -398,3 +398,29 @@ def test_both_axes_of_scores_have_their_unit(tmp_path: Path, babycli: Babycli) -
     assert babycli("report", tmp_path, "--plot", tmp_path / "f.svg").code == 0
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", (tmp_path / "f.svg").read_text())
     assert texts.count("%") == 2  # below the forest plot, and beside the learning curve
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--compare", "a", "b"), ("--by", "category"), ("--by", "session")], ids=" ".join
+)
+def test_a_figure_fits_a_paper_and_names_are_whole(words: tuple[str, ...], tmp_path: Path, babycli: Babycli) -> None:
+    settings = "a-name-of-a-model-that-tells-all-of-its-settings-and-more"
+    for seed, name in enumerate(("a", "b")):
+        write_run(tmp_path, f"lab/{name}-{settings}", drawn(seed, ALL))
+    words = tuple(f"{word}-{settings}" if len(word) == 1 else word for word in words)
+    assert babycli("report", tmp_path, *words, "--plot", tmp_path / "f.svg").code == 0
+    svg = (tmp_path / "f.svg").read_text()
+    (width,) = re.findall(r'<svg [^>]*?width="([\d.]+)pt"', svg)
+    assert float(width) / 72 < (3.5 if "--compare" in words else 7.3)  # inches: one column of a paper, or two
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    for name in ("a", "b"):
+        assert f"lab/{name}-{settings}" in "".join(text.removeprefix("− ") for text in texts)
+
+
+def test_a_control_is_drawn_as_on_the_page(tmp_path: Path, babycli: Babycli) -> None:
+    write_run(tmp_path, "m", drawn(1, {"labeled_s": 0.7}))
+    write_run(tmp_path, "m", drawn(2, {"labeled_s": 0.25}), control="blind", date="20260102_120000")
+    page = babycli("report", tmp_path, "--format", "html", "--plot", tmp_path / "f.svg").out
+    accent, quiet = (re.findall(rf"--{name}: (#\w+);", page)[0] for name in ("accent", "quiet"))
+    drawn_marks = re.findall(r'<use [^>]*style="fill: (#\w+); stroke: (#\w+)', (tmp_path / "f.svg").read_text())
+    assert {(accent, accent), ("#ffffff", quiet)} <= set(drawn_marks)
