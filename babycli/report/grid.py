@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Tone = Literal["", "quiet", "alarm"]
 MAX_FLOAT_LINES = 45  # of LaTeX that fit on a page
+_COLUMNS = 4  # of numbers that fit into one of two columns of a page; a table of more is as wide as both
+APART = r"\addlinespace[2pt]"  # between rows of several lines
 MIN_NAME = 12  # columns of a terminal that names get at least
 MAX_NAME = 20  # and as many where a part of a name is so long
 _MARKDOWN = re.compile(
@@ -203,9 +205,12 @@ def as_latex(grid: Grid, made_by: str) -> str:
     """
     kinds = "".join("p{0.5\\linewidth}" if i in grid.left else "r" for i in range(len(grid.heads)))
     heads = [latex_text(f"{over} {under}".strip()) for over, under in grid.heads]
-    bodies = []
-    for section in grid.sections:
-        bodies.append([" & ".join(latex_text(t) for t in (line.label, *line.cells)) + r" \\" for line in section])
+    cells = [line.cells for section in grid.sections for line in section]
+    columns = [_in_latex([of_line[i] for of_line in cells], i in grid.left) for i in range(len(grid.heads))]
+    texts = zip(*columns, strict=True)
+    bodies = [
+        [" & ".join([latex_text(line.label), *next(texts)]) + r" \\" for line in section] for section in grid.sections
+    ]
     body = [line for i, lines in enumerate(bodies) for line in ([r"\midrule"] if i else []) + lines]
     told = [f"{grid.title}." if grid.title else "", *grid.lead, *grid.notes]
     caption = f"{grid.caption or ' '.join(told).strip()} {made_by}."
@@ -215,11 +220,23 @@ def as_latex(grid: Grid, made_by: str) -> str:
     return "\n".join([needs, *latex_table(latex_text(caption), label, f"l{kinds}", [head], body), ""])
 
 
+def _in_latex(cells: Sequence[str], are_words: bool) -> list[str]:
+    """Writes a column; behind numbers without marks as much room as these take, so that points line up."""
+    if are_words:
+        return list(map(latex_text, cells))
+    marks = [text[len(text.rstrip(MARKS)) :] if text.rstrip(MARKS)[-1:].isdigit() else "" for text in cells]
+    longest = max(marks, key=len, default="")
+    rooms = [latex_text(longest[len(of_cell) :]) if text else "" for text, of_cell in zip(cells, marks, strict=True)]
+    return [latex_text(t) + (rf"\phantom{{{room}}}" if room else "") for t, room in zip(cells, rooms, strict=True)]
+
+
 def latex_table(caption: str, label: str, columns: str, heads: Sequence[str], body: Sequence[str]) -> list[str]:
     """Writes a float, made smaller where it is too wide; over several pages where it is too long for one."""
     named = rf"\label{{{label}}}" if label else ""
-    if len(body) > MAX_FLOAT_LINES:
+    if len(body) - list(body).count(APART) > MAX_FLOAT_LINES:
         return [
+            "% Such a table cannot stand in one of two columns: there it has pages of its own.",
+            r"\csname if@twocolumn\endcsname\onecolumn\let\aftertable\twocolumn\else\let\aftertable\relax\fi",
             r"{\footnotesize\setlength{\tabcolsep}{3pt}",
             rf"\begin{{longtable}}{{{columns}}}",
             rf"\caption{{{caption}}}{named}\\",
@@ -230,10 +247,11 @@ def latex_table(caption: str, label: str, columns: str, heads: Sequence[str], bo
             r"\bottomrule",
             r"\endfoot",
             *body,
-            r"\end{longtable}}",
+            r"\end{longtable}}\aftertable",
         ]
+    kind = "table*" if heads[-1].count(" & ") > _COLUMNS else "table"
     return [
-        r"\begin{table}[t]",
+        rf"\begin{{{kind}}}[t]",
         r"\centering",
         rf"\caption{{{caption}}}{named}",
         r"\smallskip",
@@ -246,5 +264,5 @@ def latex_table(caption: str, label: str, columns: str, heads: Sequence[str], bo
         *body,
         r"\bottomrule",
         r"\end{tabular}}",
-        r"\end{table}",
+        rf"\end{{{kind}}}",
     ]

@@ -15,7 +15,8 @@ from babycli.data.datasets import data_set_named
 from babycli.report import overall, values
 from babycli.report.compare import BOOTSTRAP, MCNEMAR, Best, Paired, best_of_columns
 from babycli.report.differences import stars
-from babycli.report.grid import latex_table
+from babycli.report.folding import fold
+from babycli.report.grid import APART, latex_table
 from babycli.report.latex_text import latex_text
 from babycli.report.measure import Cell
 from babycli.report.notes import (
@@ -30,12 +31,17 @@ from babycli.report.notes import (
 from babycli.report.provisos import broken_reply_notes, prompt_notes, reply_notes, software_notes
 from babycli.report.rows import Column, TableRow
 from babycli.report.table_grid import overall_chances, overall_texts
-from babycli.report.tables import NO_ANSWER, UNANSWERED, Table, heading, metrics_of, scores_of, short_heading
+from babycli.report.tables import NO_ANSWER, TIES, UNANSWERED, Table, heading, metrics_of, scores_of, short_heading
 from babycli.tasks.about import About, about, in_order, metric_of
 from babycli.tasks.groups import Grouping
 from babycli.wording import Scoring, all_of, any_of, printable
 
-_COUNTED = (UNANSWERED, NO_ANSWER)  # misses of another kind than a wrong answer
+_COUNTED = (TIES, UNANSWERED, NO_ANSWER)  # told in the caption: of a sound run, what is neither right nor wrong
+_IN_MATH = {"~": r"\sim"}  # others are written as they are
+_MARK = re.compile(r"\\sim|[*!?=]")
+_WIDTHS = {"*": 50, "!": 28, "?": 47, "=": 78, r"\sim": 78}  # of a hundred of a letter, as TeX's fonts have them
+_TOLD = 160  # characters of counts that a caption has room for
+_NAME_ROOM = 32  # characters of a name on one line
 _FEW = 6  # tasks whose n are told one by one
 MANY = 12  # columns that have room for their titles, and can be read on a page
 PREAMBLE = (
@@ -63,18 +69,23 @@ def as_environment(table: Table, number: int) -> str:
         + r" \\"
         for row in table.published
     ]
-    sections = [[line for row in table.rows for line in _row(row, table, best)], of_others, last]
+    rows = [_row(row, table, best) for row in table.rows]
+    of_models = [line for i, lines in enumerate(rows) for line in ([APART] if i else []) + lines]
+    sections = [of_models, of_others, last]
     body = [line for i, lines in enumerate(s for s in sections if s) for line in ([r"\midrule"] if i else []) + lines]
     suffix = f"-{number}" if number > 1 else ""
-    kinds = groupby(_number_format(table, c) for c in table.columns)
-    post = r"retain-explicit-plus,table-space-text-post={$^{***}$}"
-    numbers = "".join(f"*{{{len(list(alike))}}}{{S[table-format={kind},{post}]}}" for kind, alike in kinds)
+    kinds = groupby(
+        f"{_number_format(table, c)},retain-explicit-plus{_room_of_marks(table, c, best.get(c))}" for c in table.columns
+    )
+    numbers = "".join(f"*{{{len(list(alike))}}}{{S[table-format={kind}]}}" for kind, alike in kinds)
     label = f"tab:{_benchmarks(table)}{suffix}"
     kinds_of_all = f"l{'r' * len(none)}{numbers}"
     in_caption = broken_reply_notes(table.runs)
     asides = [note for note in (*reply_notes(table.runs), *software_notes(table.runs)) if note not in in_caption]
     asides += coverage_notes(table.runs)
     asides += untold_gain_notes(table)
+    counted = {mark.sign: counts_told(table, mark) for mark in _COUNTED}
+    asides += [f"{sign}: {told}" for sign, told in counted.items() if len(told) > _TOLD]
     told = [f"% {printable(note)}" for note in asides]  # for who sets the table, and no words of a caption
     return "\n".join([*told, *latex_table(_caption(table, best), label, kinds_of_all, _heads(table), body), ""])
 
@@ -106,9 +117,12 @@ def _row(row: TableRow, table: Table, best: Mapping[Column, Best]) -> list[str]:
     none = [""] * len(means)
     shown = [_number(c, cell, row.label, best.get(c)) for cell, c in zip(cells, table.columns, strict=True)]
     halves = [_half(c, cell.half_width if cell else None) for cell, c in zip(cells, table.columns, strict=True)]
-    lines = [" & ".join([latex_text(row.label), *means, *shown]) + r" \\"]
-    if any(halves):
-        lines.append(" & ".join(["", *none, *halves]) + r" \\")
+    of_row = [[*means, *shown], *([[*none, *halves]] if any(halves) else [])]
+    names = [latex_text(part) for part in fold(row.label, _NAME_ROOM)]  # a long one goes on beside its interval
+    n_lines = max(len(of_row), len(names))
+    names += [""] * (n_lines - len(names))
+    of_row += [[""] * len(of_row[0])] * (n_lines - len(of_row))
+    lines = [" & ".join([name, *texts]) + r" \\" for name, texts in zip(names, of_row, strict=True)]
     gain = table.gains.get(row.label)
     if gain is not None and gain.by_column:
         pairs = [gain.by_column.get(c) for c in table.columns]
@@ -129,7 +143,7 @@ def _number(column: Column, cell: Cell | None, label: str, best: Best | None) ->
         text = rf"\bfseries {text}" if best.is_clear else text
     elif best is not None and label in best.p_holm and best.is_clear_of(label):
         marks = stars(best.p_holm[label])
-    marks += "".join(latex_text(mark.sign) for mark in _COUNTED if mark.count(cell))
+    marks += "".join(_IN_MATH.get(mark.sign, mark.sign) for mark in _COUNTED if mark.count(cell))
     return text + (f"{{$^{{{marks}}}$}}" if marks else "")
 
 
@@ -162,6 +176,14 @@ def _number_format(table: Table, column: Column) -> str:
     return f"+{max(n_wholes, default=1)}.{max((len(rest) for _, _, rest in parts), default=0)}"
 
 
+def _room_of_marks(table: Table, column: Column, best: Best | None) -> str:
+    """Gives siunitx the longest marks behind the numbers of a column; nothing where there are none."""
+    shown = (_number(column, row.cells.get(column), row.label, best) for row in table.rows)
+    marks = [text.partition("{")[2].removesuffix("}") for text in shown if text.endswith("$}")]
+    widest = max(marks, key=lambda text: sum(_WIDTHS[mark] for mark in _MARK.findall(text)), default="")
+    return f",table-space-text-post={{{widest}}}" if widest else ""
+
+
 def _units_of(counts: Sequence[int]) -> str:
     """Writes the n of a column under its head: its point would move a whole number to the left."""
     return f"{{{any_of(map(str, counts))}}}" if counts else ""
@@ -191,7 +213,8 @@ def _caption(table: Table, best: Mapping[Column, Best]) -> str:
     sentences += legends(table) if len(table.columns) > MANY else []
     for mark in _COUNTED:
         if counted := counts_told(table, mark):
-            sentences.append(f"{mark.sign}: {mark.meaning(explained)}: {counted}.")
+            told = f": {counted}" if len(counted) <= _TOLD else ""
+            sentences.append(f"{mark.sign}: {mark.meaning(explained)}{told}.")
     for is_unread, why in ((False, "so words or labels may give answers away"), (True, "without the question")):
         found = [suspicion for suspicion in table.suspicions if suspicion.is_unread == is_unread]
         told = ", ".join(

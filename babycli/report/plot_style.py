@@ -6,12 +6,12 @@ Owns how a figure looks. Colours and marks are those of the page (page.css). Nev
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from babycli.domain import Metric
 from babycli.report import values
+from babycli.report.folding import fold
 from babycli.report.measure import Interval
 from babycli.wording import printable, shortened
 
@@ -58,22 +58,8 @@ def in_words(text: str) -> str:
 
 
 def on_lines(text: str, room: int = NAME_ROOM) -> str:
-    """Gives a name on as many lines as it needs, its settings on lines of their own."""
-    text = in_words(text)
-    name, bracket, settings = text.partition(" (")
-    if len(text) <= room or not bracket:
-        return _folded(text, room)
-    return f"{_folded(name, room)}\n{_folded(f'({settings}', room)}"
-
-
-def _folded(text: str, room: int) -> str:
-    """Breaks a text where its parts meet, or within a part that is too long."""
-    lines = [""]
-    for part in re.findall(rf"[^-/_ ,]{{1,{room}}}[-/_ ,]*|[-/_ ,]+", text):
-        if lines[-1] and len(lines[-1] + part.rstrip()) > room:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(line.rstrip() for line in lines)
+    """Gives a name on as many lines as it needs."""
+    return "\n".join(fold(in_words(text), room))
 
 
 def width_of(names: Iterable[str]) -> float:

@@ -57,8 +57,9 @@ NONFINITE = Mark(
 LEFT_OUT = Mark(
     "-", lambda cell: cell.n_skipped, "left out", lambda tasks: "trials left out because images are missing"
 )
+TIES = Mark("=", lambda cell: cell.n_ties, "ties", _ties_mean)
 MARKS = (
-    Mark("=", lambda cell: cell.n_ties, "ties", _ties_mean),
+    TIES,
     NONFINITE,
     UNANSWERED,
     NO_ANSWER,

@@ -124,7 +124,7 @@ def test_sets_of_data_have_tables_of_their_own(made: Path, babycli: Babycli) -> 
     assert "(nih" not in first
     assert "(ego4d" not in second
     assert [title for title, _ in _titled(ran.out)] == [data_set_named(name).title for name in ("ego4d", "nih")]
-    assert babycli("report", made / "logs", "--format", "latex").out.count(r"\begin{table}") == 2
+    assert babycli("report", made / "logs", "--format", "latex").out.count(r"\begin{table*}") == 2
 
 
 def _titled(text: str) -> list[tuple[str, str]]:

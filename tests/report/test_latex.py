@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from babycli.report.latex import _number
+from babycli.report.measure import Cell
 from tests.conftest import Babycli
 from tests.report.logs import drawn, write_run
 
 ALL = {"labeled_s": 0.6, "vtwt": 0.7, "baby_winoground": 0.3, "saycam_caption": 0.2}
-DOCUMENT = r"""\documentclass{article}
+DOCUMENT = r"""\documentclass[%s]{article}
 \usepackage{booktabs,siunitx,etoolbox,graphicx,longtable}
 \robustify\bfseries
 \sisetup{detect-weight=true,mode=text}
@@ -118,7 +120,12 @@ def compile_latex(tmp_path: Path, latex: str) -> None:
     if shutil.which("pdflatex") is None:
         assert not os.environ.get("BABYCLI_TEST_LATEX"), "pdflatex is not there"
         pytest.skip("needs pdflatex: Debian's texlive-latex-extra and texlive-science")
-    (tmp_path / "table.tex").write_text(DOCUMENT % latex)
+    for columns in ("onecolumn", "twocolumn"):
+        compile_in(columns, tmp_path, latex)
+
+
+def compile_in(columns: str, tmp_path: Path, latex: str) -> None:
+    (tmp_path / "table.tex").write_text(DOCUMENT % (columns, latex))
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "table.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
     assert done.returncode == 0, done.stdout[-2000:]
@@ -166,7 +173,7 @@ def test_many_models_go_over_several_pages(tmp_path: Path, babycli: Babycli) -> 
         write_run(tmp_path, f"lab/model{i}", drawn(i, {"vtwt": 0.6}))
     latex = babycli("report", tmp_path, "--format", "latex").out
     assert r"\begin{longtable}" in latex
-    assert r"\begin{table}" not in latex
+    assert r"\begin{table" not in latex
 
 
 def test_n_stands_under_its_head_and_controls_are_said_to_take_no_part(logs: Path, babycli: Babycli) -> None:
@@ -188,7 +195,7 @@ def test_a_table_of_many_columns_is_one_for_each_benchmark(tmp_path: Path, babyc
     ran = babycli("report", tmp_path, "--format", "latex")
     assert ran.code == 0, ran.err
     assert re.findall(r"\\label\{(.*?)\}", ran.out) == ["tab:babyvlm", "tab:devcv-2"]
-    first, second = ran.out.split(r"\end{table}")[:2]
+    first, second = ran.out.split(r"\end{table*}")[:2]
     assert ("Labeled-S" in first, "Localiz" in first) == (True, False)
     assert ("Labeled-S" in second, "Localiz" in second) == (False, True)
     assert "made too small to read" not in ran.err
@@ -199,3 +206,73 @@ def test_a_table_of_many_columns_is_one_for_each_benchmark(tmp_path: Path, babyc
     assert "columns is made too small to read; choose some:  --metrics main  or  --tasks A,B" in ran.err
     ran = babycli("report", tmp_path, "--format", "latex", "--metrics", "main")
     assert "too small" not in ran.err
+
+
+MANY_WORDS = "an-early-checkpoint-of-a-model-that-is-called-after-all-of-its-settings-and-more"
+
+
+def test_ties_are_marked_and_explained_as_in_the_table_of_text(tmp_path: Path, babycli: Babycli) -> None:
+    write_run(tmp_path, "lab/a", drawn(1, {"vtwt": 0.7, "labeled_s": 0.5}), ties={"vtwt": [3, 4, 5]})
+    write_run(tmp_path, "lab/b", drawn(2, {"vtwt": 0.7, "labeled_s": 0.5}))
+    latex = babycli("report", tmp_path, "--format", "latex").out
+    assert row(latex, "lab/a")[1].endswith("{$^{=}$}")
+    assert "=" not in "".join([row(latex, "lab/a")[0], *row(latex, "lab/b")])
+    (caption,) = re.findall(r"\\caption\{(.*)\}", latex)
+    assert re.search(r" =: ties: .*: lab/a vtwt 3\.", caption)
+
+
+def test_counts_of_many_rows_are_beside_the_table_and_every_mark_can_be_set(tmp_path: Path, babycli: Babycli) -> None:
+    logs = tmp_path / "logs"
+    for i in range(12):
+        write_run(
+            logs, f"lab/model-{i}", drawn(i, {"vtwt": 0.7, "labeled_s": 0.5}), ties={"vtwt": [1], "labeled_s": [2]}
+        )
+    latex = babycli("report", logs, "--format", "latex").out
+    (caption,) = re.findall(r"\\caption\{(.*)\}", latex)
+    assert "lab/model-7" not in caption
+    assert " =: ties: " in caption
+    assert re.search(r"^% =: .*lab/model-7 vtwt 1, labeled\_s 1;", latex, flags=re.MULTILINE)
+    cell = Cell(0.5, 20, ci95=(0.4, 0.6), n_ties=1, n_unanswered=1, n_no_answer=1)
+    assert _number(("vtwt", "acc"), cell, "m", None) == r"50.0{$^{=?\sim}$}"
+    compile_latex(tmp_path, latex.replace("{$^{=}$}", r"{$^{=?\sim}$}"))
+
+
+def test_the_widest_mark_of_a_column_has_room(tmp_path: Path, babycli: Babycli) -> None:
+    shares = {"labeled_s": 0.8, "vtwt": 0.9}
+    write_run(tmp_path / "logs", "a", drawn(1, shares))
+    write_run(tmp_path / "logs", "b", drawn(2, {"labeled_s": 0.3, "vtwt": 0.86}), ties={"vtwt": [1]})
+    write_run(tmp_path / "logs", "c", drawn(3, {"labeled_s": 0.3}), ties={"labeled_s": [1]})
+    latex = babycli("report", tmp_path / "logs", "--format", "latex").out
+    rooms = re.findall(r"table-space-text-post=\{(.*?)\}\]", latex)
+    assert rooms[0] == "$^{***=}$"
+    compile_latex(tmp_path, latex)
+
+
+def test_a_long_name_goes_on_below_and_the_numbers_stay_as_large(tmp_path: Path, babycli: Babycli) -> None:
+    for seed, name in enumerate((f"lab/{MANY_WORDS}-1", f"lab/{MANY_WORDS}-2")):
+        write_run(tmp_path / "logs", name, drawn(seed, {"vtwt": 0.7}))
+    latex = babycli("report", tmp_path / "logs", "--format", "latex").out
+    assert all(len(line.partition(" & ")[0]) <= 32 for line in latex.splitlines() if " & " in line)
+    names = [line.partition(" & ")[0] for line in latex.splitlines() if line.endswith(r"\\")]
+    assert f"lab/{MANY_WORDS}-1lab/{MANY_WORDS}-2" in "".join(names)
+    compile_latex(tmp_path, latex)
+
+
+def test_differences_line_up_at_their_points(tmp_path: Path, babycli: Babycli) -> None:
+    write_run(tmp_path, "a", drawn(1, {"labeled_s": 0.6, "vtwt": 0.7, "baby_winoground": 0.3}))
+    write_run(tmp_path, "b", drawn(2, {"labeled_s": 0.5, "vtwt": 0.7, "baby_winoground": 0.3}))
+    latex = babycli("report", tmp_path, "--format", "latex", "--compare", "a", "b").out
+    lines = [line for line in latex.splitlines() if line.count(" & ") == 7 and line[:4] != "task"]
+    differences = [line.split(" & ")[2] for line in lines]
+    behind = [re.sub(r"\\phantom|[{}]", "", text.partition(".")[2]) for text in differences]
+    assert {len(text) for text in behind} == {len("8***")}
+    assert any("phantom" in text for text in differences)
+    assert r"\begin{table*}" in latex
+
+
+def test_a_table_of_several_pages_leaves_two_columns_and_comes_back(tmp_path: Path, babycli: Babycli) -> None:
+    for i in range(24):
+        write_run(tmp_path / "logs", f"lab/model{i}", drawn(i, {"vtwt": 0.6}, {"vtwt": 40}))
+    latex = babycli("report", tmp_path / "logs", "--format", "latex").out
+    assert r"\begin{longtable}" in latex
+    compile_latex(tmp_path, latex)
