@@ -15,7 +15,7 @@ from babycli.data.datasets import data_set_named
 from babycli.data.root import DatasetRoot
 from babycli.errors import DataError
 from babycli.files import write_atomically
-from babycli.report import audit_sheet, breakdown, differences, item_sheets, plots, summary
+from babycli.report import audit_sheet, breakdown, differences, item_sheets, summary
 from babycli.report.baselines import read_baselines
 from babycli.report.choosing import MAIN, Choice, chosen, columns_of
 from babycli.report.compare import Comparison, compare, find_rows, rows_of
@@ -95,6 +95,8 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
             text = wanted.form.write(rows if wanted.model is None else rows_of(wanted.model, rows), rows, say)
     _put(text, wanted, say)
     if wanted.plot is not None:
+        from babycli.report import plots  # which no other report need wait for
+
         plots.draw(wanted.plot, tables, comparisons, wanted.by)
         say(f"drew {wanted.plot}")
     if wanted.sent_to is not None:
