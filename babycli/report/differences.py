@@ -45,13 +45,11 @@ def as_grid(comparisons: Sequence[Comparison]) -> Grid:
         ("wins", "A/B"),
     )
     tests = sorted({c.paired.test for c in comparisons}, key=lambda test: test != MCNEMAR)
-    is_in_points, scales = units(comparisons, "x")
-    lead = ", ".join([f"Differences{' in points' if is_in_points else ''}, A minus B (A is named first)", *scales])
+    lead, lead_of_paper = (_lead(comparisons, times) for times in ("x", "×"))
     n = len(comparisons)
     adjusted = f"; adjusted for the {n} comparisons here (Holm)" if n > 1 else ""
     notes = [
-        f"{lead}, over the same trials; paired 95 % interval"
-        + (", by cluster." if any(c.paired.n_clusters for c in comparisons) else "."),
+        lead,
         f"p: {' for choices, '.join(tests)}{' for the rest' if len(tests) > 1 else ''}{adjusted}. "
         "* p < 0.05, ** p < 0.01, *** p < 0.001.",
         "Detectable difference: the smallest true one that so many trials show with 80 % power. Wins: trials in which "
@@ -69,7 +67,16 @@ def as_grid(comparisons: Sequence[Comparison]) -> Grid:
     notes += coverage_notes(runs)
     notes += provisos(runs)
     title = f"{pairs[0][0]} − {pairs[0][1]}" if len(pairs) == 1 else "differences"
-    return Grid("task", heads, tuple(sections), tuple(notes), title)
+    caption = " ".join([f"{title}.", lead_of_paper, *notes[1:]])
+    return Grid("task", heads, tuple(sections), tuple(notes), title, caption=caption)
+
+
+def _lead(comparisons: Sequence[Comparison], times: str) -> str:
+    """Says what is subtracted from what, in which units, and what the interval is."""
+    is_in_points, scales = units(comparisons, times)
+    told = ", ".join([f"Differences{' in points' if is_in_points else ''}, A minus B (A is named first)", *scales])
+    by = ", by cluster" if any(c.paired.n_clusters for c in comparisons) else ""
+    return f"{told}, over the same trials; paired 95 % interval{by}."
 
 
 def units(comparisons: Sequence[Comparison], times: str) -> tuple[bool, list[str]]:

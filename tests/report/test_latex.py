@@ -270,6 +270,14 @@ def test_differences_line_up_at_their_points(tmp_path: Path, babycli: Babycli) -
     assert r"\begin{table*}" in latex
 
 
+def test_the_caption_of_a_comparison_has_the_signs_of_a_paper(logs: Path, babycli: Babycli) -> None:
+    words = ("report", logs, "--compare", "best_of", "lab/worse")
+    assert "METEOR x 100, over the same trials" in " ".join(babycli(*words).out.split())
+    assert (
+        r"METEOR $\times$ 100, over the same trials; paired 95 \% interval" in babycli(*words, "--format", "latex").out
+    )
+
+
 def test_a_table_of_several_pages_leaves_two_columns_and_comes_back(tmp_path: Path, babycli: Babycli) -> None:
     for i in range(24):
         write_run(tmp_path / "logs", f"lab/model{i}", drawn(i, {"vtwt": 0.6}, {"vtwt": 40}))
