@@ -44,6 +44,7 @@ _TOLD = 160  # characters of counts that a caption has room for
 _NAME_ROOM = 32  # characters of a name on one line
 _FEW = 6  # tasks whose n are told one by one
 MANY = 12  # columns that have room for their titles, and can be read on a page
+_HEADS = 100  # characters of heads side by side, with which a table can be read
 PREAMBLE = (
     "% Needs in the preamble:",
     r"%   \usepackage{booktabs,siunitx,etoolbox,graphicx,longtable}",
@@ -100,7 +101,7 @@ def _heads(table: Table) -> list[str]:
     """Writes the heads, tasks over metrics, means over tasks first; a task of several columns is underlined."""
     overs, rules = [], []
     at = 2
-    in_full = heading if len(table.columns) <= MANY else short_heading
+    in_full = heading if _has_room_for_titles(table) else short_heading
     heads = [*(mean.heading for mean in table.overall_columns), *(in_full(column) for column in table.columns)]
     for over, group in groupby(over for over, _ in heads):
         width = len(list(group))
@@ -109,6 +110,13 @@ def _heads(table: Table) -> list[str]:
         at += width
     unders = ["{" + latex_text(under) + "}" for _, under in heads]
     return [" & ".join(["", *overs]) + r" \\", "".join(rules), " & ".join(["model", *unders]) + r" \\"]
+
+
+def _has_room_for_titles(table: Table) -> bool:
+    """Tells whether the titles of tasks and metrics fit over a table that can be read; else short ones stand there."""
+    groups = groupby(map(heading, table.columns), key=lambda head: head[0])
+    wide = sum(max(len(task), sum(len(metric) for _, metric in heads)) for task, heads in groups)
+    return len(table.columns) <= MANY and wide <= _HEADS
 
 
 def _row(row: TableRow, table: Table, best: Mapping[Column, Best]) -> list[str]:
@@ -210,7 +218,7 @@ def _caption(table: Table, best: Mapping[Column, Best]) -> str:
     sentences += gain_notes(table, "Visual gain: ")
     if any(cell.n_nonfinite or cell.fair_value is not None for cell in cells):
         sentences.append("!: not to be trusted, see the report.")
-    sentences += legends(table) if len(table.columns) > MANY else []
+    sentences += [] if _has_room_for_titles(table) else legends(table)
     for mark in _COUNTED:
         if counted := counts_told(table, mark):
             told = f": {counted}" if len(counted) <= _TOLD else ""

@@ -284,3 +284,15 @@ def test_a_table_of_several_pages_leaves_two_columns_and_comes_back(tmp_path: Pa
     latex = babycli("report", tmp_path / "logs", "--format", "latex").out
     assert r"\begin{longtable}" in latex
     compile_latex(tmp_path, latex)
+
+
+def test_heads_are_short_where_titles_would_make_the_table_too_small(tmp_path: Path, babycli: Babycli) -> None:
+    tasks = ("baby_pv", "baby_localize", "baby_leftright", "baby_vdr_binary", "baby_vdr_open", "baby_compare_real")
+    units = dict.fromkeys(tasks, 30)
+    write_run(tmp_path, "m", drawn(1, dict.fromkeys(tasks, 0.5), units), with_groups=False)
+    few = babycli("report", tmp_path, "--format", "latex", "--metrics", "main", "--tasks", "baby_pv,baby_vdr_open").out
+    assert "}{c}{Visual Delayed Response (8 choices)}" in few
+    many = babycli("report", tmp_path, "--format", "latex", "--metrics", "main").out
+    assert "}{c}{VDR 8}" in many
+    (caption,) = re.findall(r"\\caption\{(.*)\}", many)
+    assert "Visual Delayed Response (8 choices)" in caption
