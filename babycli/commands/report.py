@@ -5,6 +5,7 @@ Owns the options and which of them go together. The work is done in babycli/repo
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +33,7 @@ from babycli.tasks.groups import KINDS
 from babycli.wording import all_of, any_of, one_of
 
 _SHOWN, _INSTEAD = "What the table shows", "Other than the table"
+_FIGURES = (".pdf", ".svg", ".png")
 _KINDS = [kind.name for kind in KINDS if kind.is_offered]
 
 
@@ -289,7 +291,10 @@ def _form_of(output: Path | None) -> Form:
     found = None if output is None else form_of_file(output)
     if found is None and output is not None and output.suffix:
         endings = any_of(dict.fromkeys(f".{known.extension}" for known in forms().values()))
-        raise UsageError(f"no form of report ends in {output.suffix}", f"name it {endings}, or add --format")
+        mend = f"name it {endings}, or add --format"
+        if output.suffix in _FIGURES:
+            mend = f"a figure is drawn with  --plot {shlex.quote(str(output))}"
+        raise UsageError(f"no form of report ends in {output.suffix}", mend)
     return found or TABLE
 
 
@@ -346,8 +351,8 @@ def _check(
             "--with-images shows the items of a page",
             "add  --format html --compare A B --items,  or  --format html --wrong",
         )
-    if plot is not None and plot.suffix not in (".pdf", ".svg", ".png"):
-        raise UsageError(f"cannot draw {plot}: its name must end in .pdf, .svg or .png", "name it so")
+    if plot is not None and plot.suffix not in _FIGURES:
+        raise UsageError(f"cannot draw {plot}: its name must end in {any_of(_FIGURES)}", "name it so")
 
 
 def _takes_audits(form: Form) -> bool:

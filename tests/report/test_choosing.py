@@ -292,6 +292,9 @@ def test_an_unknown_ending_of_a_file_is_refused(folders: Path, babycli: Babycli)
     assert "no form of report ends in .xlsx" in ran.err
     assert "name it .txt, .md, .csv, .json, .tex or .html, or add --format" in ran.err
     assert babycli("report", "logs_a", "-o", "table.xlsx", "--format", "csv").code == 0
+    ran = babycli("report", "logs_a", "-o", "a figure.png")
+    assert (ran.code, (folders / "a figure.png").exists()) == (2, False)
+    assert "mend: a figure is drawn with  --plot 'a figure.png'" in ran.err
 
 
 def test_published_rows_that_stand_nowhere_are_told(tmp_path: Path, babycli: Babycli) -> None:
