@@ -19,6 +19,7 @@ import contextlib
 import http.client
 import io
 import json
+import select
 import socket
 import ssl
 import threading
@@ -208,6 +209,7 @@ class Calls:
         """Sends a request and reads its answer within the time for one try."""
         with self._connection() as connection:
             connection.begin(self.limits.timeout_s)
+            connection.close_if_used_up()
             was_open = connection.sock is not None
             try:
                 try:
@@ -298,6 +300,14 @@ class _Connection(http.client.HTTPConnection):
             raise
         self.sock = _Timed(whole, self._left)
 
+    def close_if_used_up(self) -> None:
+        """Closes it where something has come since the last answer: its end, or what belongs to no question.
+
+        A second answer to one request would otherwise be taken for that to the next.
+        """
+        if isinstance(self.sock, _Timed) and self.sock.has_more():
+            self.close()
+
     def break_off(self) -> None:
         """Ends it from another thread, which waits for it."""
         if self.sock is not None:
@@ -323,6 +333,12 @@ class _Timed:
 
     def makefile(self, mode: str) -> io.BufferedReader:
         return io.BufferedReader(_Reader(self._whole, self._left))
+
+    def has_more(self) -> bool:
+        """Tells whether there is something to read, or the end, without waiting for it."""
+        waiting = select.poll()
+        waiting.register(self._whole, select.POLLIN)
+        return bool(waiting.poll(0))
 
     def shutdown(self, how: int) -> None:
         self._whole.shutdown(how)
