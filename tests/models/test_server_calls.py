@@ -10,6 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pytest
+
+from babycli.errors import ModelError
 from babycli.models.parts.server_address import Address
 from babycli.models.parts.server_calls import Calls, Limits
 
@@ -80,3 +83,48 @@ def test_a_connection_that_was_closed_meanwhile_is_no_failure() -> None:
             assert calls.get("/", int) == n
             time.sleep(0.1)
         assert calls.n_again == 0
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/Los_Angeles", "Asia/Tokyo"])
+@pytest.mark.parametrize("form", ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"])
+def test_a_date_to_wait_for_is_in_gmt_in_any_of_its_forms(
+    form: str, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    date = time.strftime(form, time.gmtime(time.time() + 60))
+    try:
+        assert_gives_up(f"Retry-After: {date}", r"asks to wait (59|60) s")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("after", ["1e300", "99999999999999999999", "Mon, 01 Jan 9999 00:00:00 GMT"])
+def test_a_wait_without_end_is_said_in_few_digits(after: str) -> None:
+    assert_gives_up(f"Retry-After: {after}", r"asks to wait 31536000 s\n")
+
+
+@pytest.mark.parametrize("after", ["-5", "nan", "inf", "soon", "\xff", "0", ", ,", "Wed, 99 Foo 20 10"])
+def test_a_wait_that_is_none_is_as_long_as_babycli_chooses(after: str) -> None:
+    def talk(connection: socket.socket, n: int) -> None:
+        take(connection)
+        connection.sendall(refusal(f"Retry-After: {after}"))
+        take(connection)
+        connection.sendall(answer("well"))
+
+    with talking(talk) as calls:
+        assert calls.get("/", str) == "well"
+
+
+def refusal(header: str) -> bytes:
+    return f"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n{header}\r\n\r\n".encode("latin-1")
+
+
+def assert_gives_up(header: str, words: str) -> None:
+    def talk(connection: socket.socket, n: int) -> None:
+        take(connection)
+        connection.sendall(refusal(header))
+
+    with talking(talk) as calls, pytest.raises(ModelError, match=words):
+        calls.get("/", str)

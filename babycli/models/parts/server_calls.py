@@ -27,6 +27,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from random import Random
 from typing import Any, TypeVar
@@ -45,6 +46,7 @@ _AGAIN = frozenset({408, 409, 425, 429})  # and all from 500 on
 _MOST_MALFORMED = 3  # tries of a request that is answered with what cannot be read
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 30.0
 _CONNECT_S = 30.0
+_YEAR_S = 365 * 24 * 3600.0
 _MOST_BYTES = 1 << 26  # of an answer
 _SHOWN = 300  # characters of a body
 _STRUCK_OUT = "[key]"
@@ -375,13 +377,17 @@ def _as_json(body: Mapping[str, Any]) -> bytes:
 
 
 def _retry_after(headers: http.client.HTTPMessage) -> float | None:
-    """Reads for how many seconds a server asks to be left alone: a number, or a date; None for anything else."""
+    """Reads for how many seconds a server asks to be left alone: a number, or a date; None for anything else.
+
+    A date without a time zone, as C's asctime writes it, is in GMT. More than a year is a year.
+    """
     text = headers.get("Retry-After", "").strip()
     try:
         seconds = float(text)
     except ValueError:
         try:
-            seconds = parsedate_to_datetime(text).timestamp() - time.time()
+            date = parsedate_to_datetime(text)
+            seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time()
         except (ValueError, TypeError, OverflowError):
             return None
-    return seconds if 0 < seconds < float("inf") else None
+    return min(seconds, _YEAR_S) if 0 < seconds < float("inf") else None
