@@ -12,8 +12,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import math
-import os
 import re
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -25,7 +23,7 @@ from typing import Any, TypeVar
 from PIL.Image import Image
 
 from babycli.domain import Answer, CannotAnswer, Context, Loglikelihood, Text
-from babycli.errors import ModelError, UsageError
+from babycli.errors import ModelError
 from babycli.models.base import (
     Abilities,
     Family,
@@ -40,12 +38,13 @@ from babycli.models.base import (
 from babycli.models.parts.pictures import check_thinness
 from babycli.models.parts.prompts import all_words
 from babycli.models.parts.server_address import FORM, NAME, PREFIX, Address, check_may_send, read_address
-from babycli.models.parts.server_calls import Calls, Limits, MalformedError, RefusedError
+from babycli.models.parts.server_calls import Calls, MalformedError, RefusedError
 from babycli.models.parts.server_chat import Message, Worded, as_data_url, messages_of, worded
 from babycli.models.parts.server_flow import answers_of
 from babycli.models.parts.server_replies import Reply, ScoredToken, read_models, read_reply, read_scored, score_of
+from babycli.models.parts.server_settings import KEY_ENV, read_settings
 from babycli.models.usage import Usage
-from babycli.wording import Scoring, listed, printable, shortened, whole_number
+from babycli.wording import Scoring, listed, printable, shortened
 
 ABILITIES = Abilities(
     scores=("loglikelihood",),
@@ -58,9 +57,7 @@ ABILITIES = Abilities(
 Read = TypeVar("Read")
 
 TEMPLATE = "server"
-KEY_ENV = "OPENAI_API_KEY"
 _SEED = 0
-_MOST_AT_ONCE = 1024
 _PROBE_PATIENCE_S = 10.0
 _KEPT_PROMPTS = 1024
 _SAYS = ("id", "root", "parent", "owned_by", "max_model_len", "meta")  # not "created": vLLM writes the present time
@@ -201,27 +198,18 @@ class Server:
     """A server, with the settings of --model-args, and what it was asked for."""
 
     def __init__(self, spec: ModelSpec) -> None:
-        args = spec.args
         self.address = read_address(spec.source)
-        self.concurrency = whole_number(args.get("concurrency", "16")) or 0
-        if not 1 <= self.concurrency <= _MOST_AT_ONCE:
-            raise UsageError(
-                f"concurrency={args['concurrency']}: expected is a number from 1 to {_MOST_AT_ONCE}",
-                "--model-args concurrency=16",
-            )
-        limits = Limits(_positive(args, "timeout", 300.0), _positive(args, "patience", 600.0))
-        self._key_env = args.get("key_env", KEY_ENV)
-        self.calls = Calls(self.address, _key(self._key_env, "key_env" in args), limits)
-        self._prices = None
-        if {"price_in", "price_out"} & args.keys():
-            self._prices = _positive(args, "price_in", 0.0), _positive(args, "price_out", 0.0)
+        self._settings = read_settings(spec.args)
+        self.concurrency = self._settings.concurrency
+        self.calls = Calls(self.address, self._settings.key, self._settings.limits)
         self._n_requests = self._prompt_tokens = self._completion_tokens = 0
         self._lock = threading.Lock()
 
     @property
     def usage(self) -> Usage:
         n_in, n_out = self._prompt_tokens, self._completion_tokens
-        cost = None if self._prices is None else (n_in * self._prices[0] + n_out * self._prices[1]) / 1e6
+        prices = self._settings.prices
+        cost = None if prices is None else (n_in * prices.read + n_out * prices.written) / 1e6
         return Usage(self._n_requests, self.calls.n_again, n_in, n_out, cost)
 
     def chat(self, name: str, chat: Mapping[str, Any], said: str = "", patience_s: float | None = None) -> Reply:
@@ -336,7 +324,7 @@ class Server:
             given = "is not set" if not self.calls.key else "holds another key perhaps"
             return self.calls.failed(
                 why,
-                f"put the key of this server into the environment variable {self._key_env}, which {given}; "
+                f"put the key of this server into the environment variable {self._settings.key_env}, which {given}; "
                 "--model-args key_env=NAME reads another",
             )
         if error.status == 404:
@@ -352,30 +340,6 @@ class Server:
 def _is_same(name: str, said: str) -> bool:
     """Tells whether a model that calls itself ``said`` is the one asked for, with a date or a revision perhaps."""
     return said == name or re.fullmatch(re.escape(name) + r"(-\d.*|[@:].+)", said) is not None
-
-
-def _positive(args: Mapping[str, str], key: str, default: float) -> float:
-    try:
-        value = float(args.get(key, default))
-    except ValueError:
-        value = math.nan
-    is_price = key.startswith("price")
-    if not math.isfinite(value) or value < 0 or (value == 0 and not is_price):
-        what = "a price for a million tokens" if is_price else "a number of seconds"
-        raise UsageError(f"{key}={args[key]}: expected is {what}", f"--model-args {key}={3 if is_price else 600}")
-    return value
-
-
-def _key(variable: str, was_named: bool) -> str:
-    """Reads the key from the environment. Raises UsageError that shows nothing of it."""
-    key = os.environ.get(variable, "").strip()
-    if was_named and not key:
-        raise UsageError(
-            f"key_env={printable(variable)}: the environment has no such variable", f"export {variable}=..."
-        )
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        raise UsageError(f"what the environment variable {variable} holds cannot be a key", "write it on one line")
-    return key
 
 
 def check(spec: ModelSpec) -> None:

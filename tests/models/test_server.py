@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -536,7 +537,8 @@ def test_an_address_that_is_none(name: str, babycli: Babycli) -> None:
 
 
 @pytest.mark.parametrize(
-    "argument", ["concurrency=0", "concurrency=many", "timeout=-1", "patience=nan", "price_in=free"]
+    "argument",
+    "concurrency=0 concurrency=many timeout=-1 timeout=1e12 patience=nan patience=1e300 price_in=free price_out=1e308".split(),
 )
 def test_an_argument_that_is_none(argument: str, server: FakeServer, babycli: Babycli) -> None:
     ran = babycli("eval", "--model", server.name, *CAPTIONS, "--model-args", argument)
@@ -599,6 +601,53 @@ def test_an_answer_that_repeats_the_key_is_none(
     ran = babycli("eval", "--model", server.name, *CAPTIONS)
     assert_explained(ran, 5, "repeats the key")
     assert all(KEY not in path.read_text() for path in Path().rglob("*") if path.is_file())
+
+
+SLASHED = "sk/a+key/that=no/file/may/hold"
+WRITTEN = {  # by servers in PHP and .NET, and in an address
+    "slashes": SLASHED.replace("/", "\\/"),
+    "numbers": SLASHED.replace("+", "\\u002B").replace("=", "\\u003d"),
+    "percents": quote(SLASHED, safe=""),
+}
+
+
+@pytest.mark.parametrize("form", WRITTEN)
+def test_a_key_is_struck_out_however_a_server_writes_it(
+    form: str, server: FakeServer, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SLASHED)
+    server.misbehave = some(1_000, Sent(f'{{"error": "you sent {WRITTEN[form]}"}}'.encode(), 400))
+    ran = babycli("eval", "--model", server.name, *CAPTIONS)
+    assert_explained(ran, 5, "you sent [key]")
+
+
+@pytest.mark.parametrize("form", ["slashes", "numbers"])
+def test_an_answer_that_repeats_the_key_in_escapes_is_none(
+    form: str, server: FakeServer, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SLASHED)
+    reply = server.chat({"messages": [{"role": "user", "content": "?"}]})
+    reply["choices"][0]["message"]["content"] = "@"
+    server.misbehave = some(1_000, Sent(json.dumps(reply).replace("@", WRITTEN[form]).encode()))
+    ran = babycli("eval", "--model", server.name, *CAPTIONS)
+    assert_explained(ran, 5, "repeats the key")
+    assert all(SLASHED not in path.read_text() for path in Path().rglob("*") if path.is_file())
+
+
+def test_a_short_key_is_struck_out_of_what_is_wrong_with_an_answer(
+    server: FakeServer, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "short-key")
+    server.misbehave = spoiled(server, lambda d: d["choices"][0]["message"].update(role="short-key"))
+    ran = babycli("eval", "--model", server.name, *CAPTIONS)
+    assert_explained(ran, 5, "the role of its message is '[key]'")
+    assert "short-key" not in ran.err
+
+
+def test_a_key_in_the_place_of_its_variable_is_not_shown(server: FakeServer, babycli: Babycli) -> None:
+    ran = babycli("eval", "--model", server.name, *CAPTIONS, "--model-args", f"key_env={KEY}")
+    assert_explained(ran, 2, "key_env=...: this is no name of an environment variable")
+    assert KEY not in ran.err
 
 
 @pytest.mark.parametrize("key", ["two words-of-a-key", "a-line\nanother", "schlüssel-geheim"])
