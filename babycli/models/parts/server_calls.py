@@ -19,6 +19,7 @@ import contextlib
 import http.client
 import io
 import json
+import re
 import select
 import socket
 import ssl
@@ -31,6 +32,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from random import Random
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import orjson
 
@@ -50,6 +52,7 @@ _YEAR_S = 365 * 24 * 3600.0
 _MOST_BYTES = 1 << 26  # of an answer
 _SHOWN = 300  # characters of a body
 _STRUCK_OUT = "[key]"
+_ESCAPED = re.compile(r"\\u00([2-7][0-9a-fA-F])")  # a character of ASCII, as JSON may write it
 _SECRET = 16  # characters of a key that no text holds by chance; "EMPTY" is none
 _START = "start the server first, and check the address: docs/servers.md"
 
@@ -112,7 +115,7 @@ class Calls:
             raise self.failed(f"it does not speak https: {error.reason}", "write http:// if it is so") from error
         except OSError as error:
             raise self.failed(
-                f"nobody answers there: {error.strerror or error or 'no answer in time'}", _START
+                f"nobody answers there: {error.strerror or str(error) or 'no answer in time'}", _START
             ) from error
         finally:
             connection.close()
@@ -196,16 +199,18 @@ class Calls:
             )
         if status != 200:
             raise RefusedError(status, self._shown(content))
-        if len(self.key) >= _SECRET and self.key.encode() in content:
-            raise self.failed("it repeats the key in its answer, which no log may hold", "ask another server")
         try:
             document = from_json(content)
         except ValueError as error:
             raise _AgainError(f"it gave no JSON: {self._shown(content)}", is_malformed=True) from error
+        # As it is read: "/" may be written "\\/", and any character "\\u" with its number.
+        if len(self.key) >= _SECRET and orjson.dumps(self.key)[1:-1] in orjson.dumps(document):
+            raise self.failed("it repeats the key in its answer, which no log may hold", "ask another server")
         try:
             return read(document)
         except MalformedError as error:
-            raise _AgainError(f"{error}: {self._shown(content)}", is_malformed=True) from error
+            why = self._shown(str(error).encode())
+            raise _AgainError(f"{why}: {self._shown(content)}", is_malformed=True) from error
 
     def _exchanged(self, method: str, path: str, body: bytes) -> tuple[int, http.client.HTTPMessage, bytes]:
         """Sends a request and reads its answer within the time for one try."""
@@ -254,7 +259,10 @@ class Calls:
     def _shown(self, content: bytes) -> str:
         """Gives the first characters of a body for a message, without the key."""
         text = content.decode("utf-8", "replace")
-        text = text.replace(self.key, _STRUCK_OUT) if self.key else text
+        if self.key:
+            text = _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), text).replace("\\/", "/")
+            for form in (self.key, quote(self.key, safe="")):
+                text = text.replace(form, _STRUCK_OUT)
         return shortened(printable(" ".join(text[: 2 * _SHOWN].split())), _SHOWN) or "an empty answer"
 
 
