@@ -38,7 +38,7 @@ from babycli.models.base import (
 from babycli.models.parts.pictures import check_thinness
 from babycli.models.parts.prompts import all_words
 from babycli.models.parts.server_address import FORM, NAME, PREFIX, Address, check_may_send, read_address
-from babycli.models.parts.server_calls import Calls, MalformedError, RefusedError
+from babycli.models.parts.server_calls import BusyError, Calls, MalformedError, RefusedError
 from babycli.models.parts.server_chat import Message, Worded, as_data_url, messages_of, worded
 from babycli.models.parts.server_flow import answers_of
 from babycli.models.parts.server_replies import Reply, ScoredToken, read_models, read_reply, read_scored, score_of
@@ -60,6 +60,7 @@ TEMPLATE = "server"
 _SEED = 0
 _PROBE_PATIENCE_S = 10.0
 _KEPT_PROMPTS = 1024
+_SHOWN = 200  # characters of a name, in a note
 _SAYS = ("id", "root", "parent", "owned_by", "max_model_len", "meta")  # not "created": vLLM writes the present time
 _TOO_LONG = re.compile(
     r"context.?(length|window|size)|maximum.{0,20}(length|context)|too (long|large)|too many tokens", re.I
@@ -87,8 +88,9 @@ class Met:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        facts = [f"it calls itself {printable(self.said)}"]
-        facts += [f"{key} {printable(str(self.facts[key]))}" for key in ("root", "owned_by") if self.facts.get(key)]
+        facts = [f"it calls itself {shortened(printable(self.said), _SHOWN)}"]
+        told = ((key, self.facts.get(key)) for key in ("root", "owned_by"))
+        facts += [f"{key} {shortened(printable(str(value)), _SHOWN)}" for key, value in told if value]
         facts += [f"version {printable(self.version)}"] if self.version else []
         about = ("asked of a server: scores are not reproducible to the digit", ", ".join(facts))
         if not self.why_no_scores:
@@ -279,7 +281,7 @@ class Server:
         try:
             return self.calls.get("/models", read_models)
         except RefusedError as error:
-            if error.status in (404, 405, 500):  # it has no list
+            if error.status in (404, 405, 500, 501):  # it has no list
                 return {}
             raise self.refused(error, self.address.model) from error
 
@@ -296,12 +298,15 @@ class Server:
 
     def _version(self) -> str:
         try:
-            return self.calls.get_of_host("/version", lambda document: str(document["version"])[:80])
-        except (RefusedError, KeyError, TypeError):
+            return self.calls.get_of_host("/version", lambda document: str(document["version"])[:80], _PROBE_PATIENCE_S)
+        except (RefusedError, ModelError, KeyError, TypeError):  # a gateway before it may have anything there
             return ""
 
     def _why_no_scores(self, name: str, max_tokens: str, hello: list[Message], said: str) -> str:
-        """Tries to score a text; tells why that cannot be done for certain, "" where it can."""
+        """Tries to score a text; tells why that cannot be done for certain, "" where it can.
+
+        Raises BusyError where that cannot be told: the tasks of a run must not depend on the traffic.
+        """
         answer = "yes it is"
         ask_for = functools.partial(self.chat, name, said=said, patience_s=_PROBE_PATIENCE_S)
         wanted = {max_tokens: 1, "prompt_logprobs": 1}
@@ -312,6 +317,8 @@ class Server:
             return f"status {error.status}: {shortened(error.body, 100)}"
         except MalformedError as error:
             return str(error) if replies[0].prompt is not None else "prompt_logprobs is not in its answer"
+        except BusyError:
+            raise
         except ModelError as error:
             return error.message
         score = score_of(prompt, whole, answer)

@@ -44,6 +44,8 @@ class FakeServer:
     says: str = ""  # as what it answers; "": as its model
     models: list[dict[str, Any]] = field(default_factory=lambda: [{"id": MODEL, "object": "model", "owned_by": "me"}])
     no_list: int = 0  # the status that it has instead of a list of models
+    listed: Sent | None = None  # in place of the list
+    version: Sent = Sent(b'{"version": "0.99"}')
     latency_s: float = 0.0
     misbehave: Misbehaviour = lambda request: None
     asked: list[dict[str, Any]] = field(default_factory=list)  # the bodies of all chat requests
@@ -139,9 +141,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/v1/models" and self.state.no_list:
             self._send(Sent(b"Internal Server Error", self.state.no_list))
         elif self.path == "/v1/models":
-            self._send(Sent(json.dumps({"object": "list", "data": self.state.models}).encode()))
+            self._send(self.state.listed or Sent(json.dumps({"object": "list", "data": self.state.models}).encode()))
         elif self.path == "/version":
-            self._send(Sent(b'{"version": "0.99"}'))
+            self._send(self.state.version)
         else:
             self._send(Sent(b'{"detail": "Not Found"}', 404))
 

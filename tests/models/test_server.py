@@ -225,12 +225,35 @@ def test_a_model_need_not_be_named_where_there_is_one(server: FakeServer, babycl
     assert_explained(ran, 5, "--model names none of its models", "tiny-vlm, another")
 
 
-@pytest.mark.parametrize("status", [404, 500])
+@pytest.mark.parametrize("status", [404, 500, 501])
 def test_a_server_without_a_list_of_models(status: int, server: FakeServer, babycli: Babycli) -> None:
     server.no_list = status
     assert babycli("eval", "--model", server.name, *CAPTIONS).code == 0
     ran = babycli("eval", "--model", f"openai:{server.url}", *CAPTIONS)
     assert_explained(ran, 5, "--model names none of its models, and it lists none")
+
+
+def test_other_lists_of_models(server: FakeServer, babycli: Babycli) -> None:
+    server.listed = Sent(json.dumps(server.models).encode())  # Together's has no object around it
+    assert babycli("eval", "--model", f"openai:{server.url}", *CAPTIONS).code == 0
+    server.listed = Sent(b'{"object": "list", "data": null}')  # Ollama's, where it has none
+    assert babycli("eval", "--model", server.name, *CAPTIONS, "--rerun").code == 0
+
+
+@pytest.mark.parametrize(
+    "version", [Sent(b"<html>"), Sent(b"", 302, {"Location": "/login"}), Sent(b"[]"), Sent(b"", 501)]
+)
+def test_a_gateway_that_does_not_know_the_version_of_vllm(version: Sent, server: FakeServer, babycli: Babycli) -> None:
+    server.models[0]["owned_by"], server.version = "vllm", version
+    ran = babycli("eval", "--model", server.name, *CAPTIONS)
+    assert ran.code == 0, ran.err
+    assert "version" not in read_json(only_run() / "run.json")["model"]["notes"][1]
+
+
+def test_a_name_without_end_is_shown_shortened(server: FakeServer, babycli: Babycli) -> None:
+    server.models[0]["root"] = "r" * 100_000
+    assert babycli("eval", "--model", server.name, *CAPTIONS).code == 0
+    assert len(read_json(only_run() / "run.json")["model"]["notes"][1]) < 500
 
 
 def test_show_asks_the_server_what_it_is(server: FakeServer, babycli: Babycli) -> None:
@@ -250,6 +273,26 @@ def test_a_server_without_scores_writes(server: FakeServer, babycli: Babycli) ->
     refused = babycli("eval", "--model", server.name, "--tasks", "vtwt")
     assert_explained(refused, 5, "cannot do vtwt")
     assert "prompt_logprobs is not in its answer" in refused.err
+
+
+@pytest.mark.parametrize("busy", [Sent(b"", 429, {"Retry-After": "1"}), Sent(b"", 503)])
+def test_a_server_that_is_busy_when_it_is_met_scores_all_the_same(
+    busy: Sent, server: FakeServer, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("babycli.models.server._PROBE_PATIENCE_S", 0.01)  # for one that fails
+    n = 0
+
+    def misbehave(request: dict[str, Any]) -> Sent | None:
+        nonlocal n
+        n += "prompt_logprobs" in request
+        return busy if "prompt_logprobs" in request and n == 1 else None
+
+    server.misbehave = misbehave
+    ran = babycli("eval", "--model", server.name, "--tasks", "vtwt", "--limit", 2)
+    assert ran.code == 0, ran.err
+    server.misbehave = lambda request: busy if "prompt_logprobs" in request else None
+    ran = babycli("eval", "--model", server.name, "--limit", 2, "--rerun", "--model-args", "patience=1")
+    assert_explained(ran, 5, f"it gave status {busy.status}")
 
 
 def test_blind_sends_no_picture(server: FakeServer, babycli: Babycli) -> None:

@@ -2,7 +2,7 @@
 
 Owns connections, waits and time limits. Never knows what is asked: it sends JSON and gives JSON back.
 
-    tried again     408, 409, 425, 429, 5xx, a broken or silent connection, an answer that is no JSON (a few times)
+    tried again     408, 409, 425, 429, 5xx but 501 and 505, a broken or silent connection; no JSON (a few times)
     waits           Retry-After, else twice as long each time, with jitter; all tries of a request within ``patience``
     given up        any other status, at once
 
@@ -44,7 +44,9 @@ from babycli.wording import printable, shortened
 
 Read = TypeVar("Read")
 
-_AGAIN = frozenset({408, 409, 425, 429})  # and all from 500 on
+_AGAIN = frozenset({408, 409, 425, 429})  # and all from 500 on, but
+_NEVER = frozenset({501, 505})  # not implemented, no such version of HTTP
+_BUSY = frozenset({429, 503})
 _MOST_MALFORMED = 3  # tries of a request that is answered with what cannot be read
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 30.0
 _CONNECT_S = 30.0
@@ -69,6 +71,10 @@ class MalformedError(Exception):
     """An answer that cannot be what was asked for. Its text says why."""
 
 
+class BusyError(ModelError):
+    """A server that had no time for a request, however long it was waited for. It may be able to answer it."""
+
+
 class RefusedError(Exception):
     """A status that no further try will change."""
 
@@ -81,10 +87,13 @@ class RefusedError(Exception):
 class _AgainError(Exception):
     """A try that failed and may go well another time."""
 
-    def __init__(self, why: str, wait_s: float | None = None, is_malformed: bool = False) -> None:
+    def __init__(
+        self, why: str, wait_s: float | None = None, is_malformed: bool = False, is_busy: bool = False
+    ) -> None:
         super().__init__(why)
         self.wait_s = wait_s
         self.is_malformed = is_malformed
+        self.is_busy = is_busy
 
 
 @dataclass(slots=True)
@@ -127,14 +136,17 @@ class Calls:
         """
         return self._tried("GET", self.address.path + path, b"", read)
 
-    def get_of_host(self, path: str, read: Callable[[Any], Read]) -> Read:
+    def get_of_host(self, path: str, read: Callable[[Any], Read], patience_s: float) -> Read:
         """Gets ``path`` from the root of the host, where servers tell their version. Raises as ``get`` does."""
-        return self._tried("GET", path, b"", read)
+        return self._tried("GET", path, b"", read, patience_s)
 
     def post(
         self, path: str, body: Mapping[str, Any], read: Callable[[Any], Read], patience_s: float | None = None
     ) -> Read:
-        """Posts JSON. Raises as ``get`` does."""
+        """Posts JSON. Raises as ``get`` does.
+
+        With ``patience_s`` that is all the time for a server that fails; one that is busy has the whole patience.
+        """
         return self._tried("POST", self.address.path + path, _as_json(body), read, patience_s)
 
     def finish(self) -> None:
@@ -157,7 +169,6 @@ class Calls:
         self, method: str, path: str, body: bytes, read: Callable[[Any], Read], patience_s: float | None = None
     ) -> Read:
         begun, jitter = time.monotonic(), Random(zlib.crc32(body))
-        patience = self.limits.patience_s if patience_s is None else patience_s
         n_malformed, n = 0, 0
         while True:
             n += 1
@@ -165,6 +176,8 @@ class Calls:
                 return self._once(method, path, body, read)
             except _AgainError as error:
                 n_malformed += error.is_malformed
+                is_waited_for = patience_s is None or (error.is_busy and method == "POST")
+                patience = self.limits.patience_s if is_waited_for else patience_s
                 wait = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(n - 1, 16)) * jitter.uniform(0.5, 1)
                 wait = max(wait, error.wait_s or 0)
                 spent = time.monotonic() - begun
@@ -172,7 +185,8 @@ class Calls:
                 if is_over or self._ending.is_set():
                     asked = f", and asks to wait {error.wait_s:.0f} s" if error.wait_s is not None else ""
                     tries = "" if n == 1 else f" ({n} tries in {spent:.0f} s)"
-                    raise self.failed(f"{error}{asked}{tries}", self._mend(error)) from error
+                    failed = self.failed(f"{error}{asked}{tries}", self._mend(error))
+                    raise (BusyError(failed.message, failed.mend) if error.is_busy else failed) from error
             self._ending.wait(wait)
             with self._lock:
                 self.n_again += 1
@@ -189,8 +203,9 @@ class Calls:
         """Tries once. Raises _AgainError, RefusedError, ModelError."""
         status, headers, content = self._exchanged(method, path, body)
         is_broken = method == "GET" and status == 500  # as the list of models of a server that cannot make it
-        if status in _AGAIN or (status >= 500 and not is_broken):
-            raise _AgainError(f"it gave status {status}: {self._shown(content)}", _retry_after(headers))
+        if status in _AGAIN or (status >= 500 and status not in _NEVER and not is_broken):
+            why = f"it gave status {status}: {self._shown(content)}"
+            raise _AgainError(why, _retry_after(headers), is_busy=status in _BUSY)
         if 300 <= status < 400:
             where = self._shown((headers.get("Location") or "nowhere").encode())
             raise self.failed(

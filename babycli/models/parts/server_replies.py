@@ -78,8 +78,13 @@ def read_reply(document: Any) -> Reply:
 
 
 def read_models(document: Any) -> dict[str, Mapping[str, Any]]:
-    """Reads the list of models: what the server tells of each, by name. Raises MalformedError."""
-    data = _object(document, "the list of models").get("data")
+    """Reads the list of models: what the server tells of each, by name. Raises MalformedError.
+
+    Some give the bare list, and null for one without models.
+    """
+    data = document if isinstance(document, list) else _object(document, "the list of models").get("data", "")
+    if data is None:
+        return {}
     if not isinstance(data, list):
         raise MalformedError("it gave no list of models")
     entries = [_object(entry, "a model") for entry in data]
