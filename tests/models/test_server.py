@@ -569,6 +569,10 @@ BAD_ADDRESSES = {
     "openai:http://user:sk-hidden@localhost/v1#m": "holds a user or a query",
     "openai:http://localhost/v1?key=sk-hidden#m": "holds a user or a query",
     "openai:user:sk-hidden@localhost": "holds a user or a query",
+    "openai:http://localhost:0/v1#m": "names no server",
+    "openai:http://a..b/v1#m": "names no server",
+    "openai:http://.example.com/v1#m": "names no server",
+    f"openai:http://{'a' * 64}.example.com/v1#m": "names no server",
 }
 
 

@@ -66,9 +66,18 @@ def read_address(source: str) -> Address:
             "every user of this machine can read",
             "put the key into the environment: OPENAI_API_KEY, or another variable with  --model-args key_env=NAME",
         )
-    if parts.scheme not in _PORTS or not host or not url.isascii() or not url.isprintable() or " " in url:
+    is_one = parts.scheme in _PORTS and host and port != 0 and url.isascii() and url.isprintable() and " " not in url
+    if not is_one or not host or not _has_labels(host):
         raise UsageError(f"--model {shortened(source)!r} names no server", _MEND)
     return Address(parts.scheme, host, port or _PORTS[parts.scheme], parts.path.rstrip("/"), model)
+
+
+def _has_labels(host: str) -> bool:
+    """Tells whether each part of a name between dots is of a length that can be asked for."""
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def check_may_send(address: Address, allowed: str) -> None:
