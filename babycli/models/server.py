@@ -153,7 +153,9 @@ class ServerModel(Model):
         reply = self._asked(messages, {self._met.max_tokens: max_new_tokens})
         if reply.why_ended == "content_filter":
             return CannotAnswer("the server's filter keeps the answer back")
-        if reply.text is None:
+        if reply.refusal:
+            return CannotAnswer(f"the model refuses: {shortened(printable(reply.refusal), _SHOWN)}")
+        if reply.text is None or reply.has_only_thoughts:
             raise self._server.calls.failed(
                 f"it gave no text (finish_reason {reply.why_ended!r})",
                 "a model that thinks first may have used up its tokens: switch its thinking off in the server, or give "

@@ -346,6 +346,7 @@ ENDING: dict[str, tuple[Sent, str]] = {
     "slow": (Sent(b"{" * 400, pause_s=0.1), "it gave no whole answer in 0.5 s"),
     "HTML": (Sent(b"<html><body>please log in</body></html>"), "it gave no JSON: <html><body>please log in"),
     "cut": (Sent(b'{"choices": [{"mess'), 'it gave no JSON: {"choices"'),
+    "an error": (Sent(b'{"error": {"message": "CUDA out of memory"}}'), "an error in the place of an answer: {"),
     "redirect": (Sent(b"", 307, {"Location": "http://example.com/v1"}), "http://example.com/v1, which is not followed"),
     "400": (Sent(b'{"error": "no pictures here"}', 400), "it refuses a request (status 400)"),
     "401": (Sent(b'{"error": "who are you"}', 401), "it refuses a request (status 401)"),
@@ -396,6 +397,9 @@ SPOILED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "no model": (lambda d: d.pop("model"), "model is None"),
     "another model": (lambda d: d.update(model="gpt-x"), "tiny-vlm was asked, and gpt-x answered"),
     "negative count": (lambda d: d["usage"].update(prompt_tokens=-1), "prompt_tokens is -1"),
+    "count without end": (lambda d: d["usage"].update(prompt_tokens=2**63), "prompt_tokens is 9223372036854775808"),
+    "thoughts alone": (lambda d: d["choices"][0]["message"].update(content="", reasoning_content="so"), "gave no text"),
+    "thoughts, newer": (lambda d: d["choices"][0]["message"].update(content="\n", reasoning="so"), "gave no text"),
     "count in words": (lambda d: d["usage"].update(completion_tokens="3"), "completion_tokens is '3'"),
 }
 
@@ -408,12 +412,28 @@ def test_an_answer_of_another_form_is_none(kind: str, server: FakeServer, babycl
     assert_explained(ran, 5, words)
 
 
+def test_what_a_model_refuses_is_a_miss_that_is_counted(server: FakeServer, babycli: Babycli) -> None:
+    refusal = {"content": None, "refusal": "I do not look at children."}
+    server.misbehave = spoiled(server, lambda d: d["choices"][0]["message"].update(refusal), n=2)
+    ran = babycli("eval", "--model", server.name, *CAPTIONS)
+    assert ran.code == 0, ran.err
+    assert "2 of 6 captions could not be answered" in ran.err
+    assert "the model refuses: I do not look at children." in ran.err
+
+
+def test_a_model_that_thinks_and_then_says_nothing_has_answered(server: FakeServer, babycli: Babycli) -> None:
+    nothing = {"finish_reason": "stop", "message": {"role": "assistant", "content": "", "reasoning_content": "so"}}
+    server.misbehave = spoiled(server, lambda d: d["choices"][0].update(nothing), n=2)
+    assert babycli("eval", "--model", server.name, *CAPTIONS).code == 0
+
+
 UNSCORED: dict[str, tuple[Callable[[list[Any]], object], str]] = {
     "one is missing": (lambda p: p.__setitem__(-1, None), "the log-probability of one token is missing"),
     "one is empty": (lambda p: p.__setitem__(-1, {}), "the log-probability of one token is missing"),
     "one too few": (lambda p: p.pop(), "log-probabilities for the"),
     "a text": (lambda p: p[-1].update({"7": {"logprob": "-1", "rank": 1}}), "logprob"),
     "above 0": (lambda p: p.__setitem__(-1, {"7": {"logprob": 0.5, "rank": 1}}), "0.5, should be a number up to 0"),
+    "token without end": (lambda p: p.__setitem__(-1, {"9" * 5000: {"logprob": -0.5, "rank": 1}}), "names the token"),
     "no rank": (lambda p: p.__setitem__(-1, {"7": {"logprob": -0.5}}), "rank"),
     "two of one rank": (
         lambda p: p.__setitem__(-1, {str(i): {"logprob": -0.5, "rank": 1} for i in (1, 2)}),

@@ -56,6 +56,11 @@ _SHOWN = 300  # characters of a body
 _STRUCK_OUT = "[key]"
 _ESCAPED = re.compile(r"\\u00([2-7][0-9a-fA-F])")  # a character of ASCII, as JSON may write it
 _SECRET = 16  # characters of a key that no text holds by chance; "EMPTY" is none
+_WRONG_ADDRESS = "check that this is the address of an OpenAI-compatible API, as a rule with /v1 at its end"
+_OVERLOADED = (
+    "see that the server runs and is not overloaded, and give the same command again: it goes on; "
+    "--model-args concurrency=4 asks less at once, patience=3600 waits longer (seconds)"
+)
 _START = "start the server first, and check the address: docs/servers.md"
 
 
@@ -69,6 +74,10 @@ class Limits:
 
 class MalformedError(Exception):
     """An answer that cannot be what was asked for. Its text says why."""
+
+    def __init__(self, why: str, mend: str = "") -> None:
+        super().__init__(why)
+        self.mend = mend
 
 
 class BusyError(ModelError):
@@ -87,13 +96,12 @@ class RefusedError(Exception):
 class _AgainError(Exception):
     """A try that failed and may go well another time."""
 
-    def __init__(
-        self, why: str, wait_s: float | None = None, is_malformed: bool = False, is_busy: bool = False
-    ) -> None:
+    def __init__(self, why: str, mend: str = _OVERLOADED) -> None:
         super().__init__(why)
-        self.wait_s = wait_s
-        self.is_malformed = is_malformed
-        self.is_busy = is_busy
+        self.mend = mend
+        self.wait_s: float | None = None
+        self.is_malformed = False
+        self.is_busy = False
 
 
 @dataclass(slots=True)
@@ -185,27 +193,20 @@ class Calls:
                 if is_over or self._ending.is_set():
                     asked = f", and asks to wait {error.wait_s:.0f} s" if error.wait_s is not None else ""
                     tries = "" if n == 1 else f" ({n} tries in {spent:.0f} s)"
-                    failed = self.failed(f"{error}{asked}{tries}", self._mend(error))
+                    failed = self.failed(f"{error}{asked}{tries}", error.mend)
                     raise (BusyError(failed.message, failed.mend) if error.is_busy else failed) from error
             self._ending.wait(wait)
             with self._lock:
                 self.n_again += 1
-
-    def _mend(self, error: _AgainError) -> str:
-        if error.is_malformed:
-            return "check that this is the address of an OpenAI-compatible API, as a rule with /v1 at its end"
-        return (
-            "see that the server runs and is not overloaded, and give the same command again: it goes on; "
-            "--model-args concurrency=4 asks less at once, patience=3600 waits longer (seconds)"
-        )
 
     def _once(self, method: str, path: str, body: bytes, read: Callable[[Any], Read]) -> Read:
         """Tries once. Raises _AgainError, RefusedError, ModelError."""
         status, headers, content = self._exchanged(method, path, body)
         is_broken = method == "GET" and status == 500  # as the list of models of a server that cannot make it
         if status in _AGAIN or (status >= 500 and status not in _NEVER and not is_broken):
-            why = f"it gave status {status}: {self._shown(content)}"
-            raise _AgainError(why, _retry_after(headers), is_busy=status in _BUSY)
+            again = _AgainError(f"it gave status {status}: {self._shown(content)}")
+            again.wait_s, again.is_busy = _retry_after(headers), status in _BUSY
+            raise again
         if 300 <= status < 400:
             where = self._shown((headers.get("Location") or "nowhere").encode())
             raise self.failed(
@@ -217,15 +218,20 @@ class Calls:
         try:
             document = from_json(content)
         except ValueError as error:
-            raise _AgainError(f"it gave no JSON: {self._shown(content)}", is_malformed=True) from error
-        # As it is read: "/" may be written "\\/", and any character "\\u" with its number.
+            raise self._malformed("it gave no JSON", content) from error
+        # As it is read: "/" may be written "\/", and any character "\u" with its number.
         if len(self.key) >= _SECRET and orjson.dumps(self.key)[1:-1] in orjson.dumps(document):
             raise self.failed("it repeats the key in its answer, which no log may hold", "ask another server")
         try:
             return read(document)
         except MalformedError as error:
-            why = self._shown(str(error).encode())
-            raise _AgainError(f"{why}: {self._shown(content)}", is_malformed=True) from error
+            raise self._malformed(str(error), content, error.mend) from error
+
+    def _malformed(self, why: str, content: bytes, mend: str = "") -> _AgainError:
+        """Makes the error for an answer that cannot be read."""
+        again = _AgainError(f"{self._shown(why.encode())}: {self._shown(content)}", mend or _WRONG_ADDRESS)
+        again.is_malformed = True
+        return again
 
     def _exchanged(self, method: str, path: str, body: bytes) -> tuple[int, http.client.HTTPMessage, bytes]:
         """Sends a request and reads its answer within the time for one try."""

@@ -19,9 +19,13 @@ from babycli.domain import CannotAnswer, Loglikelihood
 from babycli.models.parts.server_calls import MalformedError
 from babycli.wording import printable, shortened
 
+AN_ERROR = "see what the server says, in its own log too; the same command goes on"
 _MINUS_INFINITY = -9999.0  # what vLLM writes for it, as JSON has no such number
 _BLANKS = "\u0120\u010a\u2581"  # how tokenizers write a blank or a new line, where they are not decoded
 _UNKNOWN = "\ufffd"  # for bytes that are a part of a character
+_MOST = 1 << 40  # of what is counted; the sum of any number of them fits into 64 bits
+_MOST_DIGITS = 18  # of the number of a token
+_THOUGHTS = ("reasoning_content", "reasoning")  # of a model, where they stand beside its answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class Reply:
 
     model: str
     text: str | None
+    refusal: str  # why the model gives no text, in its words; "" where it does not say
+    has_only_thoughts: bool  # its tokens were used up by them
     why_ended: str  # "stop", "length" or "content_filter"
     prompt_tokens: int
     completion_tokens: int
@@ -51,6 +57,8 @@ def read_reply(document: Any) -> Reply:
     """Reads a reply. Raises MalformedError."""
     whole = _object(document, "the answer")
     choices = whole.get("choices")
+    if choices is None and whole.get("error"):
+        raise MalformedError("it gave an error in the place of an answer", AN_ERROR)
     if not isinstance(choices, list) or len(choices) != 1:
         n = f"{len(choices)} choices" if isinstance(choices, list) else "no list of choices"
         raise MalformedError(f"it gave {n}, should be 1")
@@ -63,12 +71,15 @@ def read_reply(document: Any) -> Reply:
         raise MalformedError(f"the content of its message is {reprlib.repr(text)}, should be a text")
     if why not in ("stop", "length", "content_filter"):
         raise MalformedError(f"its finish_reason is {reprlib.repr(why)}, should be 'stop' or 'length'")
+    refusal = message.get("refusal")
     usage = whole.get("usage")
     counts = _object(usage, "usage") if usage is not None else {}
     fingerprint = whole.get("system_fingerprint")
     return Reply(
         _text(whole.get("model"), "model"),
         text,
+        refusal if text is None and isinstance(refusal, str) else "",
+        why == "length" and not (text or "").strip() and any(message.get(name) for name in _THOUGHTS),
         why,
         _count(counts.get("prompt_tokens", 0), "prompt_tokens"),
         _count(counts.get("completion_tokens", 0), "completion_tokens"),
@@ -120,7 +131,7 @@ def _scored(place: Any, n: int) -> ScoredToken:
 def _token(key: str, entry: Any, where: str) -> ScoredToken:
     fields = _object(entry, where)
     logprob, rank, text = fields.get("logprob"), fields.get("rank"), fields.get("decoded_token")
-    if not key.isdecimal():
+    if not key.isdecimal() or len(key) > _MOST_DIGITS:
         raise MalformedError(f"{where} names the token {reprlib.repr(key)}, should be a number")
     if isinstance(logprob, bool) or not isinstance(logprob, int | float) or not logprob <= 0:
         raise MalformedError(f"the logprob of {where} is {reprlib.repr(logprob)}, should be a number up to 0")
@@ -168,6 +179,6 @@ def _text(value: Any, what: str) -> str:
 
 
 def _count(value: Any, what: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST:
         raise MalformedError(f"{what} is {reprlib.repr(value)}, should be a count")
     return value
