@@ -32,7 +32,7 @@ from babycli.commands.typed_words import PATHS
 from babycli.errors import DataError, UsageError
 from babycli.files import in_home, read_file, write_atomically
 from babycli.models import BUNDLED, all_families, is_path
-from babycli.models.control import PREFIX
+from babycli.models.control import PREFIX as CONTROL
 from babycli.wording import did_you_mean, listed
 
 _NO_CONTROL = "none"
@@ -195,7 +195,7 @@ def _without_controls(options: Options, control: str) -> Options | None:
     """Leaves out the models that are controls themselves, and says so; None where no other model is named."""
     named = options.get("model", [])
     models = list(map(str, named)) if isinstance(named, list) else [str(named)]
-    own = [model for model in models if model.startswith(PREFIX)]
+    own = [model for model in models if model.startswith(CONTROL)]
     if not own:
         return options
     say(f"note: no control {control} of {listed(own)}: a control has no control")
@@ -240,7 +240,15 @@ def _on_paths(name: str, value: Value, known: _Known, change: Any) -> Value:
 
 
 def _moved_word(word: str, change: Any) -> str:
-    """Changes a word that is a path, ``file.py:NAME`` or ``key=path``; names of the hub, tasks and numbers stay."""
+    """Changes a word that is a path, ``file.py:NAME``, ``replay:path`` or ``key=path``.
+
+    Names of the hub, addresses, controls, tasks and numbers stay.
+    """
+    if "://" in word:
+        return word
+    kind, colon, path = word.partition(":")
+    if colon and any(family.claims(f"{kind}:") for family in all_families().values()):
+        return word if word.startswith(CONTROL) else f"{kind}:{_moved_word(path, change)}"
     key, equals, path = word.partition("=")
     if equals:
         return f"{key}={_moved_word(path, change)}"

@@ -175,6 +175,25 @@ def test_a_sweep_file_has_each_model_and_task(runs: None, babycli: Babycli) -> N
 
 
 @pytest.mark.parametrize(
+    ("model", "saved"),
+    [
+        ("replay:said.jsonl", "replay:../said.jsonl"),
+        ("openai:http://localhost:8000/v1#a/b", "openai:http://localhost:8000/v1#a/b"),
+        ("control:letter?pick=A", "control:letter?pick=A"),
+        ("lmms:own.py", "lmms:../own.py"),
+    ],
+)
+def test_a_sweep_file_moves_the_paths_in_names_of_models_alone(
+    model: str, saved: str, runs: None, babycli: Babycli
+) -> None:
+    Path("said.jsonl").write_text('{"task": "vtwt", "item": 0, "replies": ["a"]}')
+    Path("own.py").write_text("")
+    Path("sweeps").mkdir()
+    babycli("eval", "-m", model, "-t", "vtwt", "--dry-run", "--save", "sweeps/s.toml")
+    assert f'models = ["{saved}"]' in Path("sweeps/s.toml").read_text()
+
+
+@pytest.mark.parametrize(
     ("words", "what"),
     [
         (["report", ""], "LOGS"),

@@ -786,6 +786,24 @@ def test_a_localhost_that_leads_elsewhere_is_sent_nothing(
     assert not server.asked
 
 
+def test_a_sweep_asks_servers(server: FakeServer, babycli: Babycli) -> None:
+    words = ("--model", server.name, "--tasks", "saycam_caption", "--limit", 2)
+    assert babycli("eval", *words, "--dry-run", "--save", "sweeps/one.toml").code == 0
+    assert server.name in Path("sweeps/one.toml").read_text()
+    ran = babycli("eval", "--config", "sweeps/one.toml", "--output-path", "logs")
+    assert ran.code == 0, ran.err
+    assert server.n_tasks_asked == 2
+
+
+def test_a_sweep_does_not_let_pictures_leave_the_machine(
+    server: FakeServer, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = "openai:https://example.com/v1#m"
+    Path("sweep.toml").write_text(f'models = ["{elsewhere}"]\ntasks = ["saycam_caption"]\nlimit = 1\n')
+    monkeypatch.setattr("socket.create_connection", lambda *given: pytest.fail("it was called"))
+    assert_explained(babycli("eval", "--config", "sweep.toml"), 2, "example.com, which is not this machine")
+
+
 def test_python_asks_for_the_host_too(work: Path) -> None:
     import babycli
     from babycli.errors import UsageError
