@@ -14,7 +14,7 @@ import pytest
 
 from babycli.errors import ModelError
 from babycli.models.parts.server_address import Address
-from babycli.models.parts.server_calls import Calls, Limits
+from babycli.models.parts.server_calls import Calls, Limits, RefusedError
 
 
 @contextmanager
@@ -128,3 +128,16 @@ def assert_gives_up(header: str, words: str) -> None:
 
     with talking(talk) as calls, pytest.raises(ModelError, match=words):
         calls.get("/", str)
+
+
+def test_what_a_server_says_before_it_has_read_all_is_heard() -> None:
+    """A gateway refuses a request with many pictures at its first bytes, and hangs up."""
+
+    def talk(connection: socket.socket, n: int) -> None:
+        take(connection)
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 9\r\n\r\ntoo large")
+
+    with talking(talk) as calls:
+        for _ in range(3):
+            with pytest.raises(RefusedError, match="413: too large"):
+                calls.post("/", {"picture": "a" * 30_000_000}, str)

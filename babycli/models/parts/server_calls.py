@@ -302,8 +302,17 @@ class _Connection(http.client.HTTPConnection):
     def exchange(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str]
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
-        self.request(method, path or "/", body or None, dict(headers))
-        response = self.getresponse()
+        cut_off: ConnectionError | None = None
+        try:
+            self.request(method, path or "/", body or None, dict(headers))
+        except ConnectionError as error:  # as of who refuses a long request before it is all there
+            cut_off = error
+        try:
+            response = self.getresponse()
+        except (ConnectionError, http.client.BadStatusLine):
+            if cut_off is not None:
+                raise cut_off from None
+            raise
         content = response.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
             self.close()
@@ -311,6 +320,8 @@ class _Connection(http.client.HTTPConnection):
         if response.length:  # read(n) does not tell that the end is missing
             raise http.client.IncompleteRead(b"", response.length)
         response.close()
+        if cut_off is not None:
+            self.close()
         return response.status, response.headers, content
 
     def connect(self) -> None:
