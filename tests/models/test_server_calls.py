@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -141,3 +143,51 @@ def test_what_a_server_says_before_it_has_read_all_is_heard() -> None:
         for _ in range(3):
             with pytest.raises(RefusedError, match="413: too large"):
                 calls.post("/", {"picture": "a" * 30_000_000}, str)
+
+
+def packed(packing: str, body: bytes, status: str = "200 OK") -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Encoding: {packing}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+WELL = json.dumps("well " * 5000).encode()
+
+
+@pytest.mark.parametrize(
+    ("packing", "body"), [("gzip", gzip.compress(WELL)), ("Deflate", zlib.compress(WELL))], ids=["gzip", "deflate"]
+)
+def test_an_answer_that_a_gateway_packs_is_unpacked(packing: str, body: bytes) -> None:
+    def talk(connection: socket.socket, n: int) -> None:
+        take(connection)
+        connection.sendall(packed(packing, body))
+
+    with talking(talk) as calls:
+        assert calls.get("/", str) == "well " * 5000
+
+
+@pytest.mark.parametrize(
+    ("packing", "body", "words"),
+    [
+        ("br", b"\x0b\x02\x80", "packed with br, which cannot be read here"),
+        ("gzip", WELL, "packed with gzip, which cannot be read here"),
+        ("gzip", gzip.compress(WELL)[:-9], "packed, and cut off or too large"),
+        ("gzip", gzip.compress(bytes(100_000_000)), "packed, and cut off or too large"),
+    ],
+    ids=["br", "not packed", "cut off", "too large"],
+)
+def test_an_answer_that_cannot_be_unpacked_is_none(packing: str, body: bytes, words: str) -> None:
+    def talk(connection: socket.socket, n: int) -> None:
+        while take(connection):
+            connection.sendall(packed(packing, body))
+
+    with talking(talk) as calls, pytest.raises(ModelError, match=words):
+        calls.get("/", str)
+
+
+def test_a_status_counts_also_where_its_text_cannot_be_unpacked() -> None:
+    def talk(connection: socket.socket, n: int) -> None:
+        take(connection)
+        connection.sendall(packed("br", b"?", "400 Bad Request"))
+
+    with talking(talk) as calls, pytest.raises(RefusedError, match="400"):
+        calls.get("/", str)

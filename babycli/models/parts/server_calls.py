@@ -201,7 +201,13 @@ class Calls:
 
     def _once(self, method: str, path: str, body: bytes, read: Callable[[Any], Read]) -> Read:
         """Tries once. Raises _AgainError, RefusedError, ModelError."""
-        status, headers, content = self._exchanged(method, path, body)
+        status, headers, packed = self._exchanged(method, path, body)
+        try:
+            content = _unpacked(headers, packed)
+        except MalformedError as error:
+            if status == 200:
+                raise self._malformed(str(error), None, error.mend) from error
+            content = b""  # the status says enough
         is_broken = method == "GET" and status == 500  # as the list of models of a server that cannot make it
         if status in _AGAIN or (status >= 500 and status not in _NEVER and not is_broken):
             again = _AgainError(f"it gave status {status}: {self._shown(content)}")
@@ -227,9 +233,10 @@ class Calls:
         except MalformedError as error:
             raise self._malformed(str(error), content, error.mend) from error
 
-    def _malformed(self, why: str, content: bytes, mend: str = "") -> _AgainError:
-        """Makes the error for an answer that cannot be read."""
-        again = _AgainError(f"{self._shown(why.encode())}: {self._shown(content)}", mend or _WRONG_ADDRESS)
+    def _malformed(self, why: str, content: bytes | None, mend: str = "") -> _AgainError:
+        """Makes the error for an answer that cannot be read; None where its body is nothing to show."""
+        shown = "" if content is None else f": {self._shown(content)}"
+        again = _AgainError(self._shown(why.encode()) + shown, mend or _WRONG_ADDRESS)
         again.is_malformed = True
         return again
 
@@ -414,6 +421,24 @@ def _as_json(body: Mapping[str, Any]) -> bytes:
         return orjson.dumps(body)
     except orjson.JSONEncodeError:
         return json.dumps(body).encode()
+
+
+def _unpacked(headers: http.client.HTTPMessage, content: bytes) -> bytes:
+    """Gives a body as it was before a gateway packed it, which was not asked for. Raises MalformedError."""
+    packing = headers.get("Content-Encoding", "").strip().lower()
+    if packing in ("", "identity") or not content:
+        return content
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # 32: gzip or zlib, whichever it is
+    try:
+        whole = unpacker.decompress(content, _MOST_BYTES)
+    except zlib.error as error:
+        raise MalformedError(
+            f"its answer is packed with {shortened(printable(packing), 40)}, which cannot be read here",
+            "switch that off in the server or the gateway before it: it was not asked for",
+        ) from error
+    if not unpacker.eof:
+        raise MalformedError("its answer is packed, and cut off or too large")
+    return whole
 
 
 def _retry_after(headers: http.client.HTTPMessage) -> float | None:
