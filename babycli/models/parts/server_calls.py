@@ -17,11 +17,8 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import io
 import json
 import re
-import select
-import socket
 import ssl
 import threading
 import time
@@ -38,7 +35,8 @@ import orjson
 
 from babycli import __version__
 from babycli.errors import ModelError
-from babycli.models.parts.server_address import Address, is_loopback
+from babycli.models.parts.server_address import Address
+from babycli.models.parts.server_connection import MOST_BYTES, Connection
 from babycli.typed import from_json
 from babycli.wording import printable, shortened
 
@@ -49,9 +47,7 @@ _NEVER = frozenset({501, 505})  # not implemented, no such version of HTTP
 _BUSY = frozenset({429, 503})
 _MOST_MALFORMED = 3  # tries of a request that is answered with what cannot be read
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 30.0
-_CONNECT_S = 30.0
 _YEAR_S = 365 * 24 * 3600.0
-_MOST_BYTES = 1 << 26  # of an answer
 _SHOWN = 300  # characters of a body
 _STRUCK_OUT = "[key]"
 _ESCAPED = re.compile(r"\\u00([2-7][0-9a-fA-F])")  # a character of ASCII, as JSON may write it
@@ -113,13 +109,13 @@ class Calls:
     limits: Limits
     n_again: int = 0  # tries after one that had failed
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _idle: list[_Connection] = field(default_factory=list)
-    _busy: set[_Connection] = field(default_factory=set)
+    _idle: list[Connection] = field(default_factory=list)
+    _busy: set[Connection] = field(default_factory=set)
     _ending: threading.Event = field(default_factory=threading.Event)
 
     def reach(self) -> None:
         """Checks that somebody is there, without a request. Raises ModelError."""
-        connection = _Connection(self.address)
+        connection = Connection(self.address)
         connection.begin(self.limits.timeout_s)
         try:
             connection.connect()
@@ -263,10 +259,10 @@ class Calls:
                 raise _AgainError(f"the connection failed: {self._shown(why.encode())}") from error
 
     @contextlib.contextmanager
-    def _connection(self) -> Iterator[_Connection]:
+    def _connection(self) -> Iterator[Connection]:
         """Lends a connection to the block: one that is open if there is one."""
         with self._lock:
-            connection = self._idle.pop() if self._idle else _Connection(self.address)
+            connection = self._idle.pop() if self._idle else Connection(self.address)
             self._busy.add(connection)
         try:
             yield connection
@@ -294,127 +290,6 @@ class Calls:
         return shortened(printable(" ".join(text[: 2 * _SHOWN].split())), _SHOWN) or "an empty answer"
 
 
-class _Connection(http.client.HTTPConnection):
-    """A connection that keeps a deadline over everything: a server that sends a byte a second meets it too."""
-
-    def __init__(self, address: Address) -> None:
-        super().__init__(address.host, address.port)
-        self._address = address
-        self._deadline = 0.0
-
-    def begin(self, seconds: float) -> None:
-        """Sets the time for what comes."""
-        self._deadline = time.monotonic() + seconds
-
-    def exchange(
-        self, method: str, path: str, body: bytes, headers: Mapping[str, str]
-    ) -> tuple[int, http.client.HTTPMessage, bytes]:
-        cut_off: ConnectionError | None = None
-        try:
-            self.request(method, path or "/", body or None, dict(headers))
-        except ConnectionError as error:  # as of who refuses a long request before it is all there
-            cut_off = error
-        try:
-            response = self.getresponse()
-        except (ConnectionError, http.client.BadStatusLine):
-            if cut_off is not None:
-                raise cut_off from None
-            raise
-        content = response.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            self.close()
-            raise http.client.HTTPException(f"an answer of more than {_MOST_BYTES:,} bytes")
-        if response.length:  # read(n) does not tell that the end is missing
-            raise http.client.IncompleteRead(b"", response.length)
-        response.close()
-        if cut_off is not None:
-            self.close()
-        return response.status, response.headers, content
-
-    def connect(self) -> None:
-        plain = socket.create_connection((self.host, self.port), min(_CONNECT_S, self._left()))
-        try:
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            peer = plain.getpeername()[0]
-            if self._address.is_this_machine and not is_loopback(peer):
-                raise ModelError(
-                    f"{self._address.url}: {self.host} leads to {peer}, which is not this machine: nothing was sent",
-                    f"see what /etc/hosts says of {self.host}, or name the machine itself: docs/servers.md",
-                )
-            whole = plain
-            if self._address.scheme == "https":
-                whole = ssl.create_default_context().wrap_socket(plain, server_hostname=self.host)
-        except (OSError, ModelError):
-            plain.close()
-            raise
-        self.sock = _Timed(whole, self._left)
-
-    def close_if_used_up(self) -> None:
-        """Closes it where something has come since the last answer: its end, or what belongs to no question.
-
-        A second answer to one request would otherwise be taken for that to the next.
-        """
-        if isinstance(self.sock, _Timed) and self.sock.has_more():
-            self.close()
-
-    def break_off(self) -> None:
-        """Ends it from another thread, which waits for it."""
-        if self.sock is not None:
-            with contextlib.suppress(OSError):
-                self.sock.shutdown(socket.SHUT_RDWR)
-
-    def _left(self) -> float:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left
-
-
-class _Timed:
-    """A socket, as http.client uses it, each of whose steps has the time that is left."""
-
-    def __init__(self, whole: socket.socket, left: Callable[[], float]) -> None:
-        self._whole, self._left = whole, left
-
-    def sendall(self, data: Any) -> None:
-        self._whole.settimeout(self._left())
-        self._whole.sendall(data)
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self._whole, self._left))
-
-    def has_more(self) -> bool:
-        """Tells whether there is something to read, or the end, without waiting for it."""
-        waiting = select.poll()
-        waiting.register(self._whole, select.POLLIN)
-        return bool(waiting.poll(0))
-
-    def shutdown(self, how: int) -> None:
-        self._whole.shutdown(how)
-
-    def close(self) -> None:
-        self._whole.close()
-
-
-class _Reader(io.RawIOBase):
-    """The bytes of a socket, within the time that is left."""
-
-    def __init__(self, whole: socket.socket, left: Callable[[], float]) -> None:
-        self._whole, self._left = whole, left
-        self._bytes = whole.makefile("rb", buffering=0)  # keeps the socket open until all is read
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        self._whole.settimeout(self._left())
-        return self._bytes.readinto(buffer)
-
-    def close(self) -> None:
-        self._bytes.close()
-        super().close()
-
-
 def _as_json(body: Mapping[str, Any]) -> bytes:
     """Writes JSON in UTF-8; a text with half a surrogate pair, which UTF-8 has not, with its escape."""
     try:
@@ -430,7 +305,7 @@ def _unpacked(headers: http.client.HTTPMessage, content: bytes) -> bytes:
         return content
     unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # 32: gzip or zlib, whichever it is
     try:
-        whole = unpacker.decompress(content, _MOST_BYTES)
+        whole = unpacker.decompress(content, MOST_BYTES)
     except zlib.error as error:
         raise MalformedError(
             f"its answer is packed with {shortened(printable(packing), 40)}, which cannot be read here",
