@@ -34,5 +34,5 @@ class Usage:
         words = (
             f"{self.prompt_tokens:,} tokens read, {self.completion_tokens:,} written, in {self.n_requests:,} requests"
         )
-        words += f" ({self.n_again:,} more tries)" if self.n_again else ""
+        words += f" ({self.n_again:,} more {'try' if self.n_again == 1 else 'tries'})" if self.n_again else ""
         return words if self.cost is None else f"{words}; cost {self.cost:.4f}"

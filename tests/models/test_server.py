@@ -327,6 +327,12 @@ def test_what_passes_is_tried_again(kind: str, server: FakeServer, babycli: Baby
         assert "(6 more tries)" in ran.err
 
 
+def test_one_more_try_is_one(server: FakeServer, babycli: Babycli) -> None:
+    server.misbehave = some(1, PASSING["503"])
+    ran = babycli("eval", "--model", server.name, "--tasks", "saycam_caption", "--limit", 1)
+    assert "(1 more try)" in ran.err
+
+
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_a_server_is_left_alone_for_as_long_as_it_asks(form: str, server: FakeServer, babycli: Babycli) -> None:
     after = "1" if form == "seconds" else formatdate(time.time() + 2, usegmt=True)
