@@ -65,6 +65,7 @@ _SAYS = ("id", "root", "parent", "owned_by", "max_model_len", "meta")  # not "cr
 _TOO_LONG = re.compile(
     r"context.?(length|window|size)|maximum.{0,20}(length|context)|too (long|large)|too many tokens", re.I
 )
+_OF_TOKENS = re.compile(r"context|token", re.I)  # and not of bytes, as a gateway's limit is
 _NO_SCORES = (
     "answers can be written and not scored: what compares scores is refused, and closed sets of answers are asked with "
     " --answers written"
@@ -145,7 +146,7 @@ class ServerModel(Model):
                 return self._score(question, question.tokens, messages)
             return self._write(messages, question.max_new_tokens)
         except RefusedError as error:
-            if error.status in (400, 413, 422) and _TOO_LONG.search(error.body):
+            if _is_too_long(error):
                 return CannotAnswer(f"the server refuses it as too long: {error.body}")
             raise self._server.refused(error, self._met.name) from error
 
@@ -336,6 +337,12 @@ class Server:
                 f"put the key of this server into the environment variable {self._settings.key_env}, which {given}; "
                 "--model-args key_env=NAME reads another",
             )
+        if error.status == 413:
+            return self.calls.failed(
+                why,
+                "let the server, or the gateway before it, take longer requests (nginx: client_max_body_size 200m): "
+                "pictures are sent whole, and a conversation with all of its own",
+            )
         if error.status == 404:
             known = self._models() if known is None else known
             lists = f"it lists {listed(known)}" if known else "it lists no models"
@@ -344,6 +351,13 @@ class Server:
                 f"{lists}; name one behind the # of --model, and give the address with its /v1",
             )
         return self.calls.failed(why, "see what the server says; docs/servers.md tells what it must be able to do")
+
+
+def _is_too_long(error: RefusedError) -> bool:
+    """Tells whether a request is refused because the model cannot read so much."""
+    if error.status == 413:
+        return _OF_TOKENS.search(error.body) is not None
+    return error.status in (400, 422) and _TOO_LONG.search(error.body) is not None
 
 
 def _is_same(name: str, said: str) -> bool:

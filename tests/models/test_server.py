@@ -355,6 +355,7 @@ ENDING: dict[str, tuple[Sent, str]] = {
     "an error": (Sent(b'{"error": {"message": "CUDA out of memory"}}'), "an error in the place of an answer: {"),
     "redirect": (Sent(b"", 307, {"Location": "http://example.com/v1"}), "http://example.com/v1, which is not followed"),
     "400": (Sent(b'{"error": "no pictures here"}', 400), "it refuses a request (status 400)"),
+    "413": (Sent(b"<h1>413 Request Entity Too Large</h1>", 413), "it refuses a request (status 413)"),
     "401": (Sent(b'{"error": "who are you"}', 401), "it refuses a request (status 401)"),
     "404": (Sent(b'{"error": "no such model"}', 404), "it has no model 'tiny-vlm'"),
 }
@@ -469,9 +470,12 @@ def test_a_border_that_cannot_be_told_is_a_miss_that_is_counted(server: FakeServ
     assert "1 of 4 trials could not be answered and count as misses: the server's tokens of the prompt" in ran.err
 
 
-def test_a_context_that_is_too_long_is_a_miss_that_is_counted(server: FakeServer, babycli: Babycli) -> None:
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_context_that_is_too_long_is_a_miss_that_is_counted(
+    status: int, server: FakeServer, babycli: Babycli
+) -> None:
     error = {"message": "This model's maximum context length is 16 tokens.", "code": "context_length_exceeded"}
-    refusal = some(1_000, Sent(json.dumps({"error": error}).encode(), 400))
+    refusal = some(1_000, Sent(json.dumps({"error": error}).encode(), status))
     server.misbehave = lambda request: refusal(request) if len(server.asked) > 6 else None
     ran = babycli("eval", "--model", server.name, *CAPTIONS, "--model-args", "concurrency=1")
     assert ran.code == 0, ran.err
