@@ -20,7 +20,7 @@ from babycli.data.names import MAX_DEPTH, folded_name, why_not_written
 from babycli.data.problems import Problem, ProblemKind
 from babycli.data.workers import chunks, map_in_processes
 from babycli.data.zip_entry import Member, unreadable_why
-from babycli.data.zips import MAX_MEMBER_BYTES, MemberError, ZipArchive
+from babycli.data.zips import MAX_MEMBER_BYTES, SYMLINK, MemberError, ZipArchive
 from babycli.errors import DataError
 from babycli.files import explained, raise_limit, read_file
 from babycli.wording import listed
@@ -116,7 +116,7 @@ def _wrong(member: Member) -> tuple[ProblemKind, str] | None:
     if why:
         return ProblemKind.UNSAFE_NAME, why
     if member.is_symlink:
-        return ProblemKind.NOT_A_FILE, "a symbolic link"
+        return ProblemKind.NOT_A_FILE, SYMLINK
     if member.size_bytes > MAX_MEMBER_BYTES:
         return ProblemKind.SUSPICIOUS_SIZE, f"it claims {member.size_bytes} bytes, more than any image has"
     return None

@@ -41,6 +41,7 @@ from babycli.errors import DataError
 from babycli.files import HOLLOW_BYTES, is_hollow, open_to_read, raise_limit
 
 MAX_MEMBER_BYTES = 1 << 28  # no image is larger than 256 MiB: a member that claims to be is an attack or damaged
+SYMLINK = "a symbolic link"
 _USUAL_BYTES = 256  # more than name and extra fields of most entries
 _SCAN = struct.Struct("<L24x4H6xL")  # of an entry: its signature, lengths, disk and offset
 _ENTRY_SIGNATURE = 0x02014B50
@@ -57,10 +58,9 @@ _PIECE_BYTES = 1 << 20
 class MemberError(Exception):
     """An error that says why a member cannot be read."""
 
-    def __init__(self, detail: str, is_checksum: bool = False) -> None:
+    def __init__(self, detail: str, kind: ProblemKind = ProblemKind.UNREADABLE) -> None:
         super().__init__(detail)
-        # is_checksum: all bytes were read, and their CRC-32 is wrong.
-        self.kind = ProblemKind.CHECKSUM if is_checksum else ProblemKind.UNREADABLE
+        self.kind = kind  # CHECKSUM: all bytes were read, and their CRC-32 is wrong
 
 
 def is_zip(path: Path) -> bool:
@@ -183,7 +183,7 @@ class ZipArchive:
             raise MemberError(f"it cannot be read: {error.strerror}") from error
         content = self._unpacked(member, packed)
         if zlib.crc32(content) != member.crc32:
-            raise MemberError("its CRC-32 is not what the zip says", is_checksum=True)
+            raise MemberError("its CRC-32 is not what the zip says", ProblemKind.CHECKSUM)
         return content
 
     def pieces(self, member: Member) -> Iterator[bytes]:
@@ -208,11 +208,13 @@ class ZipArchive:
         if n_bytes != member.size_bytes:
             raise MemberError(f"it holds other than the {member.size_bytes} bytes that the zip says")
         if crc32 != member.crc32:
-            raise MemberError("its CRC-32 is not what the zip says", is_checksum=True)
+            raise MemberError("its CRC-32 is not what the zip says", ProblemKind.CHECKSUM)
 
     def _check(self, member: Member) -> None:
         if not member.is_readable:
             raise MemberError(unreadable_why(member))
+        if member.is_symlink:
+            raise MemberError(SYMLINK, ProblemKind.NOT_A_FILE)
         if not 0 <= member.offset < self._directory_start:
             raise MemberError("no member begins where the zip says")
 

@@ -20,6 +20,7 @@ from tests.data.demo_copy import VTWT_FRAME, DemoCopy, make_dataset, replace
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
 ODD_NAMES = [b"a b.jpg", b" lead", b"back\\slash", b"new\nline", b"c\rr", b"\xff\xfe", "é".encode(), "e\u0301".encode()]
+LINK_AND_FILE = {"a.jpg": b"a", "link.jpg": b"../secret"}
 ODD_NAMES += [b"*star", b"sub/deep/x.jpg", b"\\n", b"end\\", b"SHA256 (x) = y"]
 
 
@@ -146,6 +147,20 @@ def test_what_cannot_be_listed_is_refused_and_nothing_is_written(babycli: Babycl
         assert ran.code == 3
         assert word in ran.err
     assert not Path("list").exists()
+
+
+def test_a_link_in_a_zip_is_no_file_to_any_command(babycli: Babycli) -> None:
+    link = zipfile.ZipInfo("link.jpg")
+    link.create_system, link.external_attr = 3, 0o120777 << 16
+    with zipfile.ZipFile("a.zip", "w") as archive:
+        archive.writestr("a.jpg", b"a")
+        archive.writestr(link, b"../secret")
+    ran = babycli("data", "manifest", "a.zip", "-o", "list")
+    assert (ran.code, "NotAFile" in ran.err, "link.jpg: a symbolic link" in ran.err) == (3, True, True)
+    assert not Path("list").exists()
+    Path("list").write_text("".join(f"{hashlib.sha256(c).hexdigest()}  {n}\n" for n, c in LINK_AND_FILE.items()))
+    ran = babycli("data", "verify", "a.zip", "--manifest", "list")
+    assert (ran.code, ran.out.count("NotAFile"), ran.out.count("a.jpg")) == (3, 1, 0)
 
 
 def test_a_current_folder_that_is_gone_is_named_first(babycli: Babycli) -> None:
