@@ -14,6 +14,7 @@ import pytest
 
 from babycli.data import zips
 from babycli.data.checksums import ChecksumFile, Checksums, checksum_text
+from babycli.data.other_lists import what_is
 from babycli.errors import DataError
 from tests.conftest import Babycli
 from tests.data.demo_copy import DemoCopy, skip_unless_permissions_count
@@ -148,6 +149,14 @@ def test_a_list_of_another_program_is_named(line: str, what: str) -> None:
     assert f"; {what}" in caught.value.message or f"; this is a list in a PGP signature; take it out:  {what}" in (
         caught.value.message
     )
+
+
+def test_of_a_line_longer_than_any_path_only_the_ends_are_looked_at() -> None:
+    """A file of a gigabyte without a line end would take minutes."""
+    middle = "x" * 5000
+    assert what_is(f"{middle}\0{middle}") == ""
+    assert what_is(f"\0{middle}{middle}") == what_is(f"{middle}{middle}\0") == "this is no text"
+    assert what_is(f"{middle}{middle} 1234abcd") == "this is a list of CRC-32 (.sfv)"
 
 
 @pytest.mark.parametrize(
