@@ -19,7 +19,7 @@ from babycli.data.digests import new_hash
 from babycli.data.names import leads_astray
 from babycli.data.problems import ProblemKind
 from babycli.data.zip_entry import Member, unreadable_why
-from babycli.data.zips import MAX_MEMBER_BYTES, MemberError, ZipArchive
+from babycli.data.zips import CHANGED, MAX_MEMBER_BYTES, MemberError, ZipArchive
 from babycli.errors import DataError
 from babycli.files import is_hollow, raise_limit
 from babycli.wording import without_middle
@@ -297,16 +297,22 @@ class ZipStore:
         if 0 < member.size_bytes <= MAX_IMAGE_BYTES and member.is_readable:
             return member
         problem = _size_problem(member.size_bytes, self.place(name))
-        raise problem or ImageError(ProblemKind.UNREADABLE, self.place(name), unreadable_why(member))
+        raise problem or self._problem(name, ProblemKind.UNREADABLE, unreadable_why(member))
 
     def _find_any(self, name: str) -> Member:
         try:
             member = self.archive.find(self._prefix + name)
-        except (MemberError, OSError) as error:
-            raise ImageError(ProblemKind.UNREADABLE, self.place(name), str(error)) from error
+        except (MemberError, DataError, OSError) as error:
+            raise self._problem(name, ProblemKind.UNREADABLE, str(error)) from error
         if member is None:
-            raise ImageError(ProblemKind.MISSING, self.place(name))
+            raise self._problem(name, ProblemKind.MISSING)
         return member
+
+    def _problem(self, name: str, kind: ProblemKind, detail: str = "") -> ImageError:
+        """Gives what is wrong with a member's entry; where the file has changed since, that."""
+        if self.archive.has_changed():
+            kind, detail = ProblemKind.UNREADABLE, CHANGED
+        return ImageError(kind, self.place(name), detail)
 
 
 def open_store(place: Path, names: Sequence[str], index_folder: Path | None = None) -> ImageStore:

@@ -41,7 +41,7 @@ from babycli.errors import DataError
 from babycli.files import HOLLOW_BYTES, is_hollow, open_to_read, raise_limit
 
 MAX_MEMBER_BYTES = 1 << 28  # no image is larger than 256 MiB: a member that claims to be is an attack or damaged
-SYMLINK = "a symbolic link"
+SYMLINK, CHANGED = "a symbolic link", "the zip was changed while it was read"
 _USUAL_BYTES = 256  # more than name and extra fields of most entries
 _SCAN = struct.Struct("<L24x4H6xL")  # of an entry: its signature, lengths, disk and offset
 _ENTRY_SIGNATURE = 0x02014B50
@@ -89,6 +89,7 @@ class ZipArchive:
         try:
             with open_to_read(path) as stream:
                 self._fd = os.dup(stream.fileno())
+            self._opened = _stamp(self.state())
         except OSError as error:
             raise_limit(error)
             raise DataError(f"cannot read {path}: {error.strerror}") from error
@@ -170,8 +171,29 @@ class ZipArchive:
         """Gives the size, times and inode of the file."""
         return os.fstat(self._fd)
 
+    def has_changed(self) -> bool:
+        """Tells whether the file was written to, in place, since it was opened: what is read may be of either."""
+        return _stamp(self.state()) != self._opened
+
     def read(self, member: Member) -> bytes:
         """Reads the bytes of a member and checks its CRC-32. Raises MemberError."""
+        try:
+            return self._read(member)
+        except MemberError as error:
+            raise self._plainer(error) from error
+
+    def pieces(self, member: Member) -> Iterator[bytes]:
+        """Reads a member of any size piece by piece, and checks its CRC-32 at the end. Raises MemberError."""
+        try:
+            yield from self._pieces(member)
+        except MemberError as error:
+            raise self._plainer(error) from error
+
+    def _plainer(self, error: MemberError) -> MemberError:
+        """Gives the cause of an error where the file has changed: whatever is wrong then, is wrong because of that."""
+        return MemberError(CHANGED) if self.has_changed() else error
+
+    def _read(self, member: Member) -> bytes:
         self._check(member)
         most_bytes = max(member.size_bytes, member.compressed_bytes)
         if most_bytes > MAX_MEMBER_BYTES:
@@ -186,8 +208,7 @@ class ZipArchive:
             raise MemberError("its CRC-32 is not what the zip says", ProblemKind.CHECKSUM)
         return content
 
-    def pieces(self, member: Member) -> Iterator[bytes]:
-        """Reads a member of any size piece by piece, and checks its CRC-32 at the end. Raises MemberError."""
+    def _pieces(self, member: Member) -> Iterator[bytes]:
         self._check(member)
         try:
             if member.size_bytes >= HOLLOW_BYTES and is_hollow(self.state()):
@@ -394,6 +415,10 @@ class ZipArchive:
             f"cannot read the zip {self.path}: it is one part of a split zip, and most members lie in other parts",
             f"put all parts into one folder and join them:  zip -s 0 {shlex.quote(str(self.path))} --out whole.zip",
         )
+
+
+def _stamp(state: os.stat_result) -> tuple[int, int]:
+    return state.st_size, state.st_mtime_ns
 
 
 def _with_parents(folders: set[bytes]) -> set[bytes]:

@@ -288,3 +288,30 @@ def test_pictures_of_a_set_that_are_swapped_end_the_run(
         ran = babycli(*words, "--cache", "cache")
     assert (ran.code, "has changed since this run began" in ran.err) == (4, True)
     assert not list(Path("logs").rglob("*_results.json"))
+
+
+@pytest.mark.parametrize("how", ["emptied", "longer", "overwritten", "called encrypted"])
+def test_a_zip_that_is_rewritten_in_place_is_named_as_that(
+    how: str, own_frames: list[Path], babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = as_zip(own_frames)
+    before = path.read_bytes()
+    after = {
+        "emptied": b"",
+        "longer": b"more" + before,
+        "overwritten": bytes(len(before)),
+        "called encrypted": before.replace(b"PK\1\2\x14\3\x14\0\0\0", b"PK\1\2\x14\3\x14\0\1\0"),
+    }[how]
+    append = RunLog.append
+
+    def append_and_rewrite(self: RunLog, answered: Answered) -> None:
+        append(self, answered)
+        path.write_bytes(after)
+
+    Path("own.py").write_text(OWN_MODEL)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunLog, "append", append_and_rewrite)
+        ran = babycli("eval", "--model", "own.py:Own", "--tasks", "vtwt", "--batch-size", 1, "--batch-check", 0)
+    assert ran.code == 4
+    assert "has changed since this run began" in ran.err
+    assert "the zip was changed while it was read" in ran.err
