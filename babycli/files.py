@@ -12,6 +12,7 @@ import glob
 import hashlib
 import io
 import os
+import re
 import stat
 import sys
 import time
@@ -37,6 +38,8 @@ MAX_FILE_BYTES = 1 << 30  # no label file, list, lock, index or log is larger
 _PIECE_BYTES = 1 << 20
 HOLLOW_BYTES = 4 << 30  # a file this large may be hollow
 _HOLLOW_RATIO = 16  # more than any file system that compresses makes of pictures and films
+_OPEN_ALREADY = re.compile(r"/dev/(stdout|stderr)|(?:/dev|/proc/self)/fd/(\d{1,9})", re.ASCII)
+_STANDARD = {"stdout": 1, "stderr": 2}
 _KINDS = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -126,8 +129,15 @@ def in_home(path: Path | str) -> Path:
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a whole file: after a crash there is the old file or the new one. Raises DataError.
 
-    A link is followed. A pipe or a device is written to directly; a reader of the pipe may leave before its end.
+    A link is followed. A pipe or a device is written to directly; a reader of the pipe may leave before its end. So is
+    what this process has open already (``/dev/stdout``), behind what was written to it before.
     """
+    if match := _OPEN_ALREADY.fullmatch(str(path)):
+        with explained(path), contextlib.suppress(BrokenPipeError):
+            fd = _STANDARD[match[1]] if match[1] else int(match[2])
+            with os.fdopen(os.dup(fd), "wb") as stream:
+                stream.write(content)
+        return
     if path.exists() and not path.is_file() and not path.is_dir():
         with explained(path), contextlib.suppress(BrokenPipeError), _open_to_pass_on(path) as stream:
             stream.write(content)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -342,6 +343,16 @@ def test_a_manifest_goes_where_it_is_sent(babycli: Babycli, source: Path, what: 
         assert os.read(reader, 1 << 16) == expected
     finally:
         os.close(reader)
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_a_manifest_goes_behind_what_standard_output_had(babycli: Babycli, source: Path, name: str) -> None:
+    assert babycli("data", "manifest", source, "-o", "plain").code == 0
+    Path("log").write_bytes(b"before\n")
+    with Path("log").open("ab") as log:
+        words = [sys.executable, "-m", "babycli", "data", "manifest", "source", "-o", name]
+        subprocess.run(words, stdout=log, check=True)
+    assert Path("log").read_bytes() == b"before\n" + Path("plain").read_bytes()
 
 
 def test_damage_to_the_first_files_does_not_change_what_a_list_is_taken_for(babycli: Babycli) -> None:
