@@ -49,7 +49,10 @@ from babycli.tasks.about import About, about, is_known, is_of_chosen, learn
 from babycli.tasks.base import Task
 from babycli.tasks.replies import Replies
 from babycli.typed import from_json
-from babycli.wording import Scoring, any_of, listed, printable
+from babycli.wording import Scoring, any_of, first_line, listed, printable
+
+_DAMAGE = (OSError, KeyError, TypeError, ValueError, AttributeError, OverflowError)  # over a log of another form
+_MEND_OF_DAMAGE = "copy that run again, or evaluate again"
 
 EVALUATE = "run  babycli eval  first, or name the folder given to --output-path"
 Shared = dict[tuple[str, ...], tuple[str, ...]]  # one copy of what many runs have alike: ids and groups
@@ -145,8 +148,14 @@ def _read(file: Path, labels: Labels, shared: Shared) -> tuple[Run, list[str]]:
     try:
         run = _own(document, shared)
         return run, _others(document.fields["chance"])
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise DataError(f"is damaged: {error!r}") from error
+    except _DAMAGE as error:
+        raise DataError(f"is damaged: {_told(error)}", _MEND_OF_DAMAGE) from error
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    return f"it lacks {error}" if isinstance(error, KeyError) else first_line(error, type(error).__name__)
 
 
 def _others(logged: Mapping[str, Iterable[str]]) -> list[str]:
@@ -244,6 +253,8 @@ def _trials(document: Document, shared: Shared) -> Mapping[str, TaskTrials]:
         run = read_own(document)
         decided = {name: decide(task.samples(), task.scoring).as_trials() for name, task in run.tasks.items()}
         return {task: trials for task, trials in decided.items() if trials is not None}
+    except _DAMAGE as error:
+        raise DataError(f"is not shown, as {path.name} is damaged: {_told(error)}", _MEND_OF_DAMAGE) from error
 
 
 def _cell(fields: Mapping[str, Any], trials: TaskTrials | None, task: str, metric: str, chance: object) -> Cell:
