@@ -129,6 +129,17 @@ ODD: dict[str, tuple[Break, list[str]]] = {
     "shards one folder up": (outside(lambda file: f"../elsewhere/{file.name}"), [INDEX, "outside the checkpoint"]),
     "shards anywhere": (outside(str), [INDEX, "outside the checkpoint"]),
     "shards behind a link": (through_a_link, [INDEX, "outside the checkpoint"]),
+    "shards by number": (with_index({"a": 5}), [INDEX, "5 is no name of a file of weights"]),
+    "shards without a name": (with_index({"a": "."}), [INDEX, "'.' is no name of a file of weights"]),
+    "shards in a list": (with_index(["a"]), [INDEX, "no weight_map by name"]),
+    "layers in words": (
+        lambda folder: edit_json(folder / "config.json", n_layer="2"),
+        ["/model: config.json does not describe a gpt2 model", "n_layer"],
+    ),
+    "weights that are cut off": (
+        lambda folder: os.truncate(folder / "model.safetensors", 4),
+        ["model.safetensors", "header too small"],
+    ),
     "a tokenizer that panics": (with_tokenizer("normalizer", value=PANICS), ["tokenizer.json"]),
     "a tokenizer that lacks a token": (
         with_tokenizer("post_processor", value=LACKING | {"special_tokens": {}}),

@@ -327,7 +327,8 @@ def _unreadable(file: Path, error: Exception, expected: str = "") -> ModelError:
             SAVE_PLAIN,
         )
     what = error.strerror if isinstance(error, UnfitFileError) else first_line(error)
-    return ModelError(f"cannot read the weights {file}: {what}{expected}")
+    mend = "" if isinstance(error, OSError | MemoryError) else "copy or download that file again"
+    return ModelError(f"cannot read the weights {file}: {what}{expected}", mend)
 
 
 def fingerprint(files: Iterable[Path]) -> str:

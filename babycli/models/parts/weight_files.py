@@ -10,7 +10,6 @@ Source: from_pretrained in modeling_utils.py of transformers 5.23; LLaVA's own l
 from __future__ import annotations
 
 import fnmatch
-import json
 import os
 import re
 from collections.abc import Iterable
@@ -19,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from babycli.errors import ModelError
-from babycli.files import read_file
 from babycli.models.parts.checkpoint import read_json_object
 from babycli.wording import listed, shortened
 
@@ -32,6 +30,7 @@ PARTIAL = ("non_lora_trainables.bin", "mm_projector.bin")
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 _NAMED_BY_CONFIG = "transformers_weights"  # a key of config.json with which transformers is told another file
 _INDEX = ".index.json"
+_MEND_OF_INDEX = "copy the index of the training run into the folder"
 _OF_WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pt", ".pth", ".h5", ".msgpack", ".gguf")
 # What a training run leaves in the same folder, and what is no weights of a model.
 _OF_TRAINING = ("training_args.bin", "optimizer*", "scheduler*", "scaler*", "sampler*", "rng_state*", "random_states*")
@@ -146,14 +145,19 @@ def index_shards(index: Path) -> list[str]:
 
 def weight_map(index: Path) -> dict[str, str]:
     """Reads which shard holds each weight from an index. Raises ModelError."""
-    try:
-        by_name = json.loads(read_file(index))["weight_map"].items()
-        for _, file in by_name:
-            if not file.isprintable() or Path(file).suffix not in ("", *_OF_WEIGHTS):
-                raise ValueError(f"{file!r:.80} is no name of a file of weights")
-        return {str(name): str(Path(file)) for name, file in by_name}
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        raise ModelError(f"{index} is not an index of weight files: {error!r}") from error
+    by_name = read_json_object(index).get("weight_map")
+    if not isinstance(by_name, dict):
+        raise ModelError(f"{index} is no index of weight files: it has no weight_map by name", _MEND_OF_INDEX)
+    for file in by_name.values():
+        if not isinstance(file, str) or not _names_weights(file):
+            detail = f"{shortened(repr(file), 80)} is no name of a file of weights"
+            raise ModelError(f"{index} is no index of weight files: {detail}", _MEND_OF_INDEX)
+    return {name: str(Path(file)) for name, file in by_name.items()}
+
+
+def _names_weights(file: str) -> bool:
+    path = Path(file)
+    return file.isprintable() and bool(path.name) and path.suffix in ("", *_OF_WEIGHTS)
 
 
 def is_of_open_clip(folder: Path) -> bool:
@@ -198,7 +202,7 @@ def _named_and_there(folder: Path) -> list[str]:
 def _shards(index: Path) -> list[Path]:
     names = index_shards(index)
     if not names:
-        raise ModelError(f"{index} names no file of weights", "copy the index of the training run into the folder")
+        raise ModelError(f"{index} names no file of weights", _MEND_OF_INDEX)
     paths = [index.parent / name for name in names]
     for path in paths:
         _check_inside(path, index)
