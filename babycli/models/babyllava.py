@@ -76,13 +76,15 @@ def load(spec: ModelSpec, place: Path) -> LlavaModel:
     files = list(found.paths)
     dtype = torch_dtype(spec.dtype)
     weights = checkpoint.read_weights(found.paths)
-    merged = llava_loading.merge_adapter(spec, weights, trunk, llava_network.tied_weights(config, trunk))
+    with llava_loading.naming(spec, place):
+        tied = llava_network.tied_weights(config, trunk)
+    merged = llava_loading.merge_adapter(spec, weights, trunk, tied)
     config = {**config, "tie_word_embeddings": False} if merged.unties else config
     shares = llava_network.split(weights, source.trunk, dtype)
     del weights
     notes = [*merged.notes, *shares.notes]
     wanted = spec.args.get("vision_tower")
-    try:
+    with llava_loading.naming(spec, place):
         tower_weights = shares.tower
         if wanted or not tower_weights:
             file = fetch_tower(wanted or _tower_name(config), bool(wanted), place)
@@ -93,8 +95,6 @@ def load(spec: ModelSpec, place: Path) -> LlavaModel:
         tower = baby_tower(config, tower_weights)
         notes += tower.notes
         network = llava_network.assemble(config, source.trunk, source.n_tokens, tower, shares)
-    except ModelError as error:  # the parts do not know the name of the checkpoint
-        raise ModelError(f"{llava_loading.where(spec, place)}: {error.message}", error.mend) from error
     return llava_loading.finish(source, network, PixelSpec(pad=source.pads), files, notes)
 
 
@@ -111,8 +111,9 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
     seen = glimpse(place, spec.source)
     prefix = llava_network.tower_prefix(source.trunk)
     names = [name.removeprefix(prefix) for name in seen.stored.dtypes if name.startswith(prefix)]
-    tower = baby_tower(config, None, () if "vision_tower" in spec.args else names)
-    network = llava_network.assemble(config, source.trunk, source.n_tokens, tower, None)
+    with llava_loading.naming(spec, place):
+        tower = baby_tower(config, None, () if "vision_tower" in spec.args else names)
+        network = llava_network.assemble(config, source.trunk, source.n_tokens, tower, None)
     home = _tower_origin(spec, config, bool(seen.stored.dtypes), bool(names))
     return llava_loading.sketch(source, network, tower, seen, [home], tower.notes)
 

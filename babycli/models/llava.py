@@ -97,19 +97,18 @@ def load(spec: ModelSpec, place: Path, held: Mapping[str, Tensor] | None = None)
         if not _share_head(source.config, weights):
             source = replace(source, config={**source.config, "tie_word_embeddings": False})
             notes += ["config.json ties lm_head to the embeddings, but their weights differ, and both are used"]
-    tied = llava_network.tied_weights(source.config, _TRUNK)
+    with llava_loading.naming(spec, place):
+        tied = llava_network.tied_weights(source.config, _TRUNK)
     merged = llava_loading.merge_adapter(spec, weights, _TRUNK, tied, in_model)
     if merged.unties:
         source = replace(source, config={**source.config, "tie_word_embeddings": False})
-    try:
+    with llava_loading.naming(spec, place):
         own = _tower_weights(weights)
         home = _tower_home(source, own, has_own=bool(own), reads=True)
         shares = llava_network.split({**weights, **home.weights}, _TRUNK, torch_dtype(spec.dtype))
         del weights, own  # the weights of a 7B model need not be held twice
         tower = _tower(source, home, shares.tower)
         network = llava_network.assemble(source.config, _TRUNK, source.n_tokens, tower, shares)
-    except ModelError as error:  # the parts do not know the name of the checkpoint
-        raise ModelError(f"{llava_loading.where(spec, place)}: {error.message}", error.mend) from error
     pixels = _pixels(source, home)
     notes = [*notes, *merged.notes, *shares.notes, *home.notes, *found.notes()]
     return llava_loading.finish(source, network, pixels, [*found.paths, *home.files], notes)
@@ -126,7 +125,8 @@ def outline(spec: ModelSpec, place: Path) -> Outline:
     home = _tower_home(source, {}, has_own=bool(_tower_weights(names)), reads=False)
     tower = _tower(source, home, None)
     _pixels(source, home)  # settings of pictures that cannot be followed are refused here too
-    network = llava_network.assemble(source.config, _TRUNK, source.n_tokens, tower, None)
+    with llava_loading.naming(spec, place):
+        network = llava_network.assemble(source.config, _TRUNK, source.n_tokens, tower, None)
     pictures = of_settings(file for file in home.files if file == home.pictures.file)
     return llava_loading.sketch(source, network, tower, seen, [home.origin, *pictures], home.notes)
 

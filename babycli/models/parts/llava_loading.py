@@ -6,7 +6,8 @@ family files do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,15 @@ def merge_adapter(
         lambda name: is_beside_text(name, trunk),
     )
     return replace(merged, notes=(*notes, *merged.notes))
+
+
+@contextmanager
+def naming(spec: ModelSpec, place: Path) -> Iterator[None]:
+    """Names the checkpoint, and its adapter if there is one, in the errors of parts that do not know its name."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(f"{where(spec, place)}: {error.message}", error.mend) from error
 
 
 def where(spec: ModelSpec, place: Path) -> str:
