@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from babycli.errors import ModelError
+from babycli.errors import MORE_MEMORY, ModelError
 from babycli.models.base import MemoryProbe
+from babycli.models.machine_memory import address_space_bytes
 from babycli.wording import first_line
 
 MAX_ROWS = 1024
-MORE_MEMORY = "use  --dtype bfloat16, a larger device, or several:  --model-args device_map=auto"
+_MORE_ROOM = "use  --dtype bfloat16, a larger device, or several:  --model-args device_map=auto"
 _OUT_OF_MEMORY = ("DefaultCPUAllocator", "out of memory", "ALLOC_FAILED")
+_MAYBE_OUT_OF_MEMORY = "could not create a primitive"  # oneDNN's words also where a processor lacks an instruction
 Entry = TypeVar("Entry")
 Result = TypeVar("Result")
 
@@ -83,7 +85,7 @@ class Batching:
                 if len(batch) == 1 and not is_spared:
                     why = first_line(error, type(error).__name__)
                     message = f"there is not enough memory for one image and its texts: {why}"
-                    raise ModelError(message, MORE_MEMORY) from error
+                    raise ModelError(message, mend_of_memory()) from error
                 failed = len(batch)
             else:
                 start += len(batch)
@@ -104,11 +106,19 @@ class Batching:
             self._probe.release()
 
 
+def mend_of_memory() -> str:
+    """Says what gives a model more memory: where the process has a limit, a higher one."""
+    return MORE_MEMORY if address_space_bytes() is not None else _MORE_ROOM
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Tells whether a device's or the machine's memory has run out. torch's errors are known by name and words."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
+    if not isinstance(error, RuntimeError):
+        return False
+    is_likely = _MAYBE_OUT_OF_MEMORY in str(error) and address_space_bytes() is not None
+    return is_likely or any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 def unit_images_of(device: str) -> int:

@@ -21,7 +21,7 @@ from babycli.evaluation.distributed import Processes
 from babycli.evaluation.finished import Finished, SameRuns, is_unknown
 from babycli.evaluation.identify import identify
 from babycli.evaluation.inputs import Inputs
-from babycli.evaluation.memory import MORE_MEMORY, Batching, is_out_of_memory, unit_images_of
+from babycli.evaluation.memory import Batching, is_out_of_memory, mend_of_memory, unit_images_of
 from babycli.evaluation.options import Options, Reporter
 from babycli.evaluation.plan import Plan
 from babycli.evaluation.playback import begin, check_control, recorded_tasks
@@ -400,5 +400,5 @@ def _loaded(resolved: Resolved, spec: ModelSpec) -> Model:
             raise
         raise ModelError(
             f"{spec.name} does not fit in the memory of {spec.device}",
-            MORE_MEMORY,
+            mend_of_memory(),
         ) from error

@@ -21,7 +21,7 @@ from babycli.errors import ModelError, UsageError
 from babycli.files import in_home
 from babycli.models.base import Family, MemoryProbe, Model, ModelSpec, Outline
 from babycli.models.broken_packages import check_torchvision
-from babycli.models.machine_memory import free_bytes
+from babycli.models.machine_memory import check_address_space, free_bytes
 from babycli.models.parts.unchanged import watching
 from babycli.wording import Dtype, any_of, did_you_mean, listed, natural_order
 
@@ -188,6 +188,7 @@ def local_family(resolved: Resolved) -> Family | None:
     """Finds the family of a local model without loading it; None if the model must be fetched first."""
     if resolved.family is not None or not Path(resolved.source).exists():
         return resolved.family
+    check_address_space()
     from babycli.models.parts.weight_files import base_named_by, is_adapter
 
     place = Path(resolved.source)
@@ -203,6 +204,8 @@ def load_model(resolved: Resolved, spec: ModelSpec) -> Model:
 
     Raises ModelError where that fails, UsageError for an argument that the family does not take.
     """
+    if resolved.family is None or resolved.family.computes_here:
+        check_address_space()
     if spec.device == "cpu" and (resolved.family is None or resolved.family.computes_here):
         from babycli.models.parts.device_memory import keep_freed_memory
 
@@ -242,6 +245,7 @@ def pick_device(wanted: str | None, local_rank: int | None = None) -> str:
     """Chooses the device asked for, else the first GPU, else the CPU; several processes get the GPUs of their ranks."""
     if wanted not in (None, "cuda"):
         return str(wanted)
+    check_address_space()
     import torch
 
     n_gpus = torch.cuda.device_count()
@@ -399,6 +403,7 @@ def _check_arguments(families: Sequence[Family], args: Mapping[str, str]) -> Non
 
 
 def _check_device(device: str) -> None:
+    check_address_space()
     import torch
 
     try:

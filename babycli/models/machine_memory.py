@@ -8,7 +8,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from babycli.errors import MORE_MEMORY, DataError
 from babycli.wording import whole_number
+
+_TORCH_BYTES = 1 << 30  # of address space; with less, its libraries end the process, or raise anything, as they load
 
 
 def free_bytes() -> int:
@@ -19,6 +22,27 @@ def free_bytes() -> int:
     rooms = [room for room in (_machine_bytes(), *map(_group_bytes, _GROUPS)) if room is not None]
     n_processes = whole_number(os.environ.get("LOCAL_WORLD_SIZE", "1")) or 1
     return max(0, min(rooms, default=0)) // n_processes
+
+
+def address_space_bytes() -> int | None:
+    """Gives the bytes that this process may map (``ulimit -v``); None if there is no limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def check_address_space() -> None:
+    """Checks, before torch is imported, that it can be. Raises DataError."""
+    limit = address_space_bytes()
+    if limit is not None and limit < _TORCH_BYTES:
+        raise DataError(
+            f"a process may have {limit >> 20:,} MiB of memory here (ulimit -v), and torch needs "
+            f"{_TORCH_BYTES >> 20:,} MiB at least",
+            MORE_MEMORY,
+        )
 
 
 # Limit and use of a container or batch job (cgroups 2 and 1), as seen from inside it.

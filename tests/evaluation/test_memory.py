@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from babycli.errors import ModelError
-from babycli.evaluation.memory import MAX_ROWS, Batching, is_out_of_memory
+from babycli.evaluation import memory
+from babycli.evaluation.memory import MAX_ROWS, Batching, is_out_of_memory, mend_of_memory
 from babycli.models import machine_memory
 from babycli.models.machine_memory import free_bytes
 
@@ -139,6 +142,30 @@ def test_what_counts_as_out_of_memory() -> None:
     assert is_out_of_memory(RuntimeError("CUDA error: out of memory"))
     assert is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"))
     assert not is_out_of_memory(RuntimeError("shapes"))
+
+
+def test_what_onednn_cannot_make_is_for_lack_of_memory_only_where_that_is_limited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    error = RuntimeError("could not create a primitive")
+    for limit in (None, 1 << 31):
+        monkeypatch.setattr(memory, "address_space_bytes", lambda limit=limit: limit)
+        assert is_out_of_memory(error) == (limit is not None)
+        assert mend_of_memory().startswith("use  --dtype" if limit is None else "give it more memory:  ulimit -v")
+
+
+def test_torch_is_not_imported_where_it_would_abort() -> None:
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (480 << 20, 480 << 20)); "
+        "from babycli.cli import main; code = main(sys.argv[1:]); print('torch' in sys.modules); sys.exit(code)"
+    )
+    words = ("eval", "--model", "babyllava-tiny", "--device", "cpu")
+    ran = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (3, "False\n")
+    assert ran.stderr == (
+        "babycli: a process may have 480 MiB of memory here (ulimit -v), and torch needs 1,024 MiB at least\n"
+        "  mend: give it more memory:  ulimit -v unlimited, or a larger machine\n"
+    )
 
 
 def test_free_memory_is_a_sensible_number() -> None:
