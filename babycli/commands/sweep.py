@@ -18,6 +18,7 @@ from __future__ import annotations
 import glob
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ _LISTS = {"models": "model", "controls": "control"}  # a run for each
 _RUNS = "runs"
 _NOT_IN_FILES = frozenset({"config", "save", "dry_run", "estimate", "as_json", "trust_remote_code", "help"})
 _JOINED = ("tasks", "answers", "set")  # options that take several words as one, with commas
+_MAX_BYTES = 1 << 20  # of ten thousand runs
+_MAX_PARTS = 100  # of a key: a.b.c has three
+_DEEP_KEY = re.compile(rf"(?:\.[ \t]*[\w\"'-][^.=,\n]*){{{_MAX_PARTS}}}")
 Value = str | int | float | bool | list[Any] | dict[str, Any]
 Options = dict[str, Value]  # by the name of the option, without its dashes
 
@@ -131,11 +135,18 @@ def save(file: Path, options: Options, models: Sequence[str], config: Path | Non
 def _read(config: Path, known: _Known) -> tuple[Options, list[Options]]:
     """Reads what all runs share, and what those below [[runs]] have of their own."""
     try:
-        document = tomllib.loads(read_file(in_home(config)).decode())
+        text = read_file(in_home(config), _MAX_BYTES).decode()
+        if _DEEP_KEY.search(text):  # tomllib's time and memory grow with the square
+            raise DataError(
+                f"{config} has a key of more than {_MAX_PARTS} parts", "mend that line: an option is one word"
+            )
+        document = tomllib.loads(text)
     except FileNotFoundError as error:
         raise DataError(f"there is no file {config}", "babycli eval ... --dry-run --save FILE   writes one") from error
     except OSError as error:
         raise DataError(f"cannot read {config}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{config} is no TOML: it is not in UTF-8", "save it as UTF-8") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{config} is no TOML: {error}", "mend that line") from error
     runs = document.pop(_RUNS, [])

@@ -134,6 +134,10 @@ def test_a_dry_run_writes_the_sweep_file_of_its_command(linked: Path, babycli: B
         ("[[runs]]\nmodle = 'a'", 2, "'model'"),
         ("limit = [1, [2]]", 2, "write one value"),
         ("limit = 1979-05-27", 2, "a date or time"),
+        pytest.param(f"{'a.' * 200}a = 1", 3, "a key of more than 100 parts", id="a deep key"),
+        pytest.param("[" + "'a' . " * 200 + "a]", 3, "a key of more than 100 parts", id="a deep table"),
+        pytest.param(f"limit = {[f'{i}.{i}' for i in range(500)]}", 2, "write one value", id="many dots, no deep key"),
+        pytest.param(f"#{' ' * (1 << 20)}", 3, "at most 1,048,576 are read", id="large"),
     ],
 )
 def test_a_sweep_file_that_is_none(text: str, code: int, said: str, linked: Path, babycli: Babycli) -> None:
@@ -141,6 +145,12 @@ def test_a_sweep_file_that_is_none(text: str, code: int, said: str, linked: Path
     ran = babycli("eval", "--config", "sweep.toml")
     assert (ran.code, said in ran.err) == (code, True), ran.err
     assert babycli("eval", "--config", "none.toml").code == 3
+
+
+def test_a_sweep_file_in_utf_16_is_named_as_that(linked: Path, babycli: Babycli) -> None:
+    Path("sweep.toml").write_text("limit = 1", encoding="utf-16")
+    ran = babycli("eval", "--config", "sweep.toml")
+    assert (ran.code, "sweep.toml is no TOML: it is not in UTF-8" in ran.err) == (3, True)
 
 
 def test_a_folder_among_others_that_is_no_checkpoint_is_passed_over(
