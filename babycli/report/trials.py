@@ -107,6 +107,8 @@ def from_document(document: Mapping[str, Any], shared: dict[tuple[str, ...], tup
         groups = {kind: one_copy(names) for kind, names in raw["groups"].items()}
         if not ids or not all(isinstance(name, str) for names in [ids, *groups.values()] for name in names):
             raise ValueError(f"{task} has no trials, or names that are not texts")
+        if len(set(ids)) != len(ids):
+            raise ValueError(f"{task} has a trial twice")
         lengths = {len(each) for each in values.values()} | {len(each) for each in groups.values()}
         if lengths - {len(ids)}:
             raise ValueError(f"{task} has lists of different lengths")

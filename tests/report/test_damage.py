@@ -80,6 +80,7 @@ def damaged(logs: Path, kind: str, changes: dict[str, Any]) -> Path:
         ("outcomes", {"tasks.vtwt.groups": {"session": [None] * 60}}),
         ("outcomes", {"tasks.vtwt.trials": []}),
         ("outcomes", {"tasks.vtwt.trials": ["1"]}),
+        ("outcomes", {"tasks.vtwt.trials": ["1"] * 60}),
         ("outcomes", {"tasks.vtwt.ties": [0, 0, 0]}),
         ("outcomes", {"tasks.vtwt.ties": [60]}),
         ("outcomes", {"tasks.vtwt.nonfinite": "x"}),
