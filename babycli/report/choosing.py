@@ -223,6 +223,8 @@ def _lines_of(word: str) -> list[str]:
         if len(content) > _LONGEST_FILE:
             raise ValueError("is too large for a list of names")
         lines = content.decode().splitlines()
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not in UTF-8", "save it as UTF-8") from None
     except ValueError as error:
         raise UsageError(f"{path} {error}", "write a line  old name = new name  for each name") from None
     told = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]

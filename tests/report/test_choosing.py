@@ -133,6 +133,8 @@ def test_a_new_name_keeps_what_stands_behind_it(folders: Path, babycli: Babycli)
     models = {row["model"]: row["path"] for row in csv.DictReader(io.StringIO(renamed))}
     assert models == {"gamma": "gamma", "Alpha = 1": "lab/alpha", "B": "lab/beta"}
     assert "visual gain" in babycli("report", "logs_a", "--rename", "lab/alpha=A", "--models", "A").out
+    (folders / "names").write_text("lab/alpha=A\n", encoding="utf-16")
+    assert "names is not in UTF-8" in babycli(*words, "--rename", "names").err
 
 
 def test_a_part_of_the_name_of_a_model_renames_its_controls_too(folders: Path, babycli: Babycli) -> None:
