@@ -491,6 +491,13 @@ def test_weights_that_do_not_fit(
     assert_explained(evaluate("--model", adapter), 5, adapter, says)
 
 
+def test_a_rank_that_is_not_that_of_its_weights(tmp_path: Path, evaluate: Evaluate) -> None:
+    """It is of another training, and so may be the alpha; PEFT refuses the shapes."""
+    base = test_clip.write(tmp_path / "base", "clip")
+    adapter = adapt(base, tmp_path / "adapter", "text_model.*1.*fc1", r=4, rank_pattern={})
+    assert_explained(evaluate("--model", adapter), 5, adapter, "has the rank 2, and adapter_config.json says r 4")
+
+
 def test_a_base_that_is_not_here(pair: tuple[Path, Path], evaluate: Evaluate, babycli: Babycli) -> None:
     shutil.rmtree(pair[0])
     for ran in (evaluate("--model", pair[1]), babycli("models", "show", pair[1])):

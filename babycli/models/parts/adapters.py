@@ -223,6 +223,8 @@ def _change(file: Path, settings: Mapping[str, Any], module: str, alpha: float, 
     rank = down.shape[0]
     if rank == 0:
         raise ModelError(f"{file}: {module} has lora_A and lora_B of rank 0: they would change nothing", _COPY)
+    if settings.get("r", rank) != rank and not settings.get("rank_pattern"):  # PEFT refuses the shapes, too
+        raise ModelError(f"{file}: {module} has the rank {rank}, and {ADAPTER_CONFIG} says r {settings['r']!r}", _COPY)
     lengths = found.get("lora_magnitude_vector")
     if infix and lengths is not None:
         raise ModelError(f"{file}: use_dora of embeddings ({module}) is not merged here", BY_PEFT)
