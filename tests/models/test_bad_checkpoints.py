@@ -406,6 +406,7 @@ def test_a_tokenizer_of_another_checkpoint(evaluate: Evaluate, tmp_path: Path) -
     [
         {"eos_token_id": "<eos>"},
         {"eos_token_id": [3, None]},
+        {"eos_token_id": 10**30},
         {"eos_token_id": []},
         {"repetition_penalty": -1},
         {"bad_words_ids": 3},

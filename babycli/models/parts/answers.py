@@ -14,6 +14,9 @@ from torch import Tensor
 
 from babycli.domain import Loglikelihood
 from babycli.errors import ModelError
+from babycli.wording import shortened
+
+_MOST_TOKENS = 1 << 31  # of any vocabulary
 
 
 def common_prefix(a: list[int], b: list[int]) -> int:
@@ -47,8 +50,8 @@ def scored_columns(columns: Iterable[tuple[Tensor, Tensor]]) -> list[list[Loglik
 def stop_ids(declared: object, where: Path) -> list[int]:
     """Gives the ids that end a text, as the file ``where`` declares them: one, a list, or none. Raises ModelError."""
     stops: list[Any] = [] if declared is None else declared if isinstance(declared, list) else [declared]
-    if not all(isinstance(i, int) for i in stops):
-        raise ModelError(f"{where} declares eos_token_id {declared!r}, which is no token id")
+    if not all(isinstance(i, int) and abs(i) < _MOST_TOKENS for i in stops):
+        raise ModelError(f"{where} declares eos_token_id {shortened(repr(declared), 80)}, which is no token id")
     return stops
 
 
