@@ -42,6 +42,11 @@ def with_index(weight_map: object) -> Break:
     return write
 
 
+def as_text(folder: Path) -> None:
+    as_bin(folder)
+    (folder / "pytorch_model.bin").write_text("hello")
+
+
 def outside(name: Callable[[Path], str]) -> Break:
     """The weights in another folder, where the index says they are."""
 
@@ -120,7 +125,7 @@ ODD: dict[str, tuple[Break, list[str]]] = {
     ),
     "an index that is deep": (lambda folder: (with_index({})(folder), (folder / INDEX).write_text(DEEP)), [INDEX]),
     "an index of nothing": (with_index({}), [INDEX, "names no file"]),
-    "an index that names a folder": (with_index({"a": "."}), ["lacks 1 of its weight files"]),
+    "an index that names a folder": (with_index({"a": "."}), [INDEX, "'.' is no name of a file of weights"]),
     "an index that names what is not there": (with_index({"a": "two.safetensors"}), ["two.safetensors"]),
     "an index with too long a name": (with_index({"a": "x" * 5000 + ".bin"}), ["lacks 1 of its weight files"]),
     "an index that names notes": (with_index({"a": "notes.txt"}), [INDEX, "notes.txt"]),
@@ -130,7 +135,6 @@ ODD: dict[str, tuple[Break, list[str]]] = {
     "shards anywhere": (outside(str), [INDEX, "outside the checkpoint"]),
     "shards behind a link": (through_a_link, [INDEX, "outside the checkpoint"]),
     "shards by number": (with_index({"a": 5}), [INDEX, "5 is no name of a file of weights"]),
-    "shards without a name": (with_index({"a": "."}), [INDEX, "'.' is no name of a file of weights"]),
     "shards in a list": (with_index(["a"]), [INDEX, "no weight_map by name"]),
     "layers in words": (
         lambda folder: edit_json(folder / "config.json", n_layer="2"),
@@ -140,6 +144,7 @@ ODD: dict[str, tuple[Break, list[str]]] = {
         lambda folder: os.truncate(folder / "model.safetensors", 4),
         ["model.safetensors", "header too small"],
     ),
+    "a text for weights": (as_text, ["pytorch_model.bin: it is no sound pickle"]),
     "a tokenizer that panics": (with_tokenizer("normalizer", value=PANICS), ["tokenizer.json"]),
     "a tokenizer that lacks a token": (
         with_tokenizer("post_processor", value=LACKING | {"special_tokens": {}}),

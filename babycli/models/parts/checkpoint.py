@@ -327,6 +327,8 @@ def _unreadable(file: Path, error: Exception, expected: str = "") -> ModelError:
             SAVE_PLAIN,
         )
     what = error.strerror if isinstance(error, UnfitFileError) else first_line(error)
+    if isinstance(error, LookupError):  # of torch's reader of pickles, whose text is a number or "index out of range"
+        what = "it is no sound pickle"
     mend = "" if isinstance(error, OSError | MemoryError) else "copy or download that file again"
     return ModelError(f"cannot read the weights {file}: {what}{expected}", mend)
 
