@@ -22,6 +22,7 @@ from babycli.typed import TOO_DEEP, is_deep
 from babycli.wording import each_key_once, first_line, listed
 
 BOM = b"\xef\xbb\xbf"
+_MOST_WRONG = 10_000  # rows that are described; a file of millions takes minutes and gigabytes
 _BLANK = " \t\r\n"
 _WIDEST = 1 << 64
 
@@ -67,6 +68,9 @@ def _parse_csv(text: str, columns: Sequence[str]) -> ParsedRows:
             return ParsedRows((), (f"the header {','.join(header)!r} has {names} twice",))
         before = reader.line_num
         for fields in reader:
+            if len(wrong) == _MOST_WRONG:
+                wrong.append(f"the rest, from line {before + 1} on, was not read")
+                break
             place, before = f"line {before + 1}", reader.line_num  # a quoted field may span several
             if len(fields) != len(header):
                 wrong.append(f"{place} has {len(fields)} fields, should have {len(header)}")
@@ -103,6 +107,8 @@ def _parse_json(text: str, columns: Sequence[str]) -> ParsedRows:
     at = _after_blanks(text, at + 1)
     n_items, is_open = 0, text[at : at + 1] != "]"
     while is_open:
+        if len(wrong) == _MOST_WRONG:
+            return ParsedRows(tuple(rows), (*wrong, f"the rest, from item {n_items + 1} on, was not read"))
         n_items += 1
         place = f"item {n_items}"
         try:
