@@ -19,6 +19,7 @@ import glob
 import json
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ _NO_CONTROL = "none"
 _LISTS = {"models": "model", "controls": "control"}  # a run for each
 _RUNS = "runs"
 _NOT_IN_FILES = frozenset({"config", "save", "dry_run", "estimate", "as_json", "trust_remote_code", "help"})
+_CONSENT = "send-pictures-to"  # given anew at each command: a file may come from somebody else
 _JOINED = ("tasks", "answers", "set")  # options that take several words as one, with commas
 _MAX_BYTES = 1 << 20  # of ten thousand runs
 _MAX_PARTS = 100  # of a key: a.b.c has three
@@ -114,22 +116,27 @@ def given_options(context: typer.Context) -> Options:
     return found
 
 
-def save(file: Path, options: Options, models: Sequence[str], config: Path | None, context: typer.Context) -> None:
-    """Writes the sweep file that a command would be; its paths are relative to the file. Raises DataError."""
+def save(file: Path, options: Options, models: Sequence[str], config: Path | None, context: typer.Context) -> str:
+    """Writes the sweep file that a command would be; its paths are relative to the file. Raises DataError.
+
+    Gives the words that the command with the file needs besides.
+    """
     known = _Known.of(context)
     runs: list[Options] = []
     whole: Options = {}
     if config is not None:
         whole, runs = _read(config, known)
     whole |= options
+    consent = f" --{_CONSENT} {shlex.quote(str(whole.pop(_CONSENT)))}" if _CONSENT in whole else ""
     if models:
         whole = {"models": list(models)} | {key: value for key, value in whole.items() if key != "model"}
-    lines = [f"# babycli eval --config {file.name}"]
+    lines = [f"# babycli eval --config {file.name}{consent}"]
     lines += [f"{name} = {_toml(value)}" for name, value in _moved(whole, known, file.parent).items()]
     for run in runs:
         lines += ["", f"[[{_RUNS}]]"]
         lines += [f"{name} = {_toml(value)}" for name, value in _moved(run, known, file.parent).items()]
     write_atomically(file, ("\n".join(lines) + "\n").encode())
+    return consent
 
 
 def _read(config: Path, known: _Known) -> tuple[Options, list[Options]]:
@@ -164,6 +171,11 @@ def _checked(table: Mapping[str, Any], names: Sequence[str], config: Path) -> Op
     options: Options = {}
     for key, value in table.items():
         name = key.replace("_", "-")
+        if name == _CONSENT:
+            raise UsageError(
+                f"{config}: {key} is not said in a file, but anew at each command",
+                f"take it out, and give it beside --config:  --{_CONSENT} HOST",
+            )
         if name not in names:
             raise UsageError(
                 f"{config}: there is no option {key!r}.{did_you_mean(name, names)}", f"one of: {', '.join(names)}"

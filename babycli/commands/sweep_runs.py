@@ -38,8 +38,8 @@ def run(context: typer.Context, config: Path) -> None:
 
 def save(context: typer.Context, file: Path, config: Path | None, models: Sequence[str]) -> None:
     """Writes the command as a sweep file."""
-    sweep.save(in_home(file), sweep.given_options(context), models, config, context)
-    say(f"wrote {file}; to run it:  babycli eval --config {shlex.quote(str(file))}")
+    more = sweep.save(in_home(file), sweep.given_options(context), models, config, context)
+    say(f"wrote {file}; to run it:  babycli eval --config {shlex.quote(str(file))}{more}")
 
 
 def _evaluate(context: typer.Context, words: Sequence[str]) -> None:

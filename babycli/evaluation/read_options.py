@@ -86,7 +86,7 @@ def read_options(
         reuse_prefixes=reuse_prefixes,
         reuse_features=reuse_features,
         cache=cache,
-        send_pictures_to=send_pictures_to or "",
+        send_pictures_to=str(send_pictures_to or ""),
         command=command,
         name="" if name is None else _run_name(name, models, spelled("name")),
     )

@@ -812,6 +812,21 @@ def test_a_sweep_does_not_let_pictures_leave_the_machine(
     Path("sweep.toml").write_text(f'models = ["{elsewhere}"]\ntasks = ["saycam_caption"]\nlimit = 1\n')
     monkeypatch.setattr("socket.create_connection", lambda *given: pytest.fail("it was called"))
     assert_explained(babycli("eval", "--config", "sweep.toml"), 2, "example.com, which is not this machine")
+    with Path("sweep.toml").open("a") as file:
+        file.write('send_pictures_to = "example.com"\n')
+    ran = babycli("eval", "--config", "sweep.toml")
+    assert_explained(ran, 2, "sweep.toml: send_pictures_to is not said in a file")
+    assert "beside --config:  --send-pictures-to HOST" in ran.err
+
+
+def test_a_sweep_that_is_saved_names_no_host_for_pictures(server: FakeServer, babycli: Babycli) -> None:
+    words = ("--model", server.name, *CAPTIONS, "--send-pictures-to", "gpu7.lab.example")
+    ran = babycli("eval", *words, "--dry-run", "--save", "sweep.toml")
+    assert (ran.code, "--config sweep.toml --send-pictures-to gpu7.lab.example" in ran.err) == (0, True)
+    first, *rest = Path("sweep.toml").read_text().splitlines()
+    assert first == "# babycli eval --config sweep.toml --send-pictures-to gpu7.lab.example"
+    assert not any("gpu7" in line for line in rest)
+    assert babycli("eval", "--config", "sweep.toml", "--send-pictures-to", "gpu7.lab.example").code == 0
 
 
 def test_python_asks_for_the_host_too(work: Path) -> None:
@@ -820,6 +835,13 @@ def test_python_asks_for_the_host_too(work: Path) -> None:
 
     with pytest.raises(UsageError, match=re.escape("--send-pictures-to example.com")):
         babycli.evaluate("openai:https://example.com/v1#m", tasks="saycam_caption", limit=1)
+    with pytest.raises(UsageError, match=re.escape("--send-pictures-to example.com")):
+        babycli.evaluate(
+            "openai:https://example.com/v1#m",
+            tasks="saycam_caption",
+            limit=1,
+            send_pictures_to=True,  # type: ignore[arg-type]
+        )
     with pytest.raises(babycli.errors.ModelError, match="nobody answers"):
         babycli.evaluate(
             "openai:https://192.0.2.1/v1#m",
