@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from babycli import __version__
 
-KIND_ARTICLE, KIND_PROCEEDINGS, KIND_OTHER = "article", "inproceedings", "misc"
+KIND_ARTICLE, KIND_PROCEEDINGS, KIND_BOOK, KIND_OTHER = "article", "inproceedings", "book", "misc"
 AUTHORS = "The babycli authors"
 
 
@@ -24,7 +24,7 @@ class Paper:
     authors: tuple[str, ...]
     year: int | None
     kind: str = KIND_OTHER
-    venue: str = ""  # the journal, or the proceedings
+    venue: str = ""  # the journal, the proceedings, or the publisher
     volume: str = ""
     number: str = ""
     pages: str = ""  # "504--511"
@@ -34,10 +34,22 @@ class Paper:
     # Authors that are no person, whose name has no parts.
     is_by_a_group: bool = field(default=False, kw_only=True)
 
+    @property
+    def names(self) -> str:
+        """The authors as a text names them: ``Korn & Graubard``, ``Sullivan et al.``."""
+        first, *others = (name.partition(",")[0] for name in self.authors)
+        return f"{first} et al." if len(others) > 1 else " & ".join([first, *others])
+
+    @property
+    def short(self) -> str:
+        """What stands in a text for it: ``Korn & Graubard 1998``."""
+        return f"{self.names} {self.year}"
+
     def to_bibtex(self) -> str:
         """Writes the entry; its title keeps its capitals."""
         authors = " and ".join(f"{{{name}}}" if self.is_by_a_group else name for name in self.authors)
-        place = {KIND_ARTICLE: "journal", KIND_PROCEEDINGS: "booktitle"}.get(self.kind, "howpublished")
+        places = {KIND_ARTICLE: "journal", KIND_PROCEEDINGS: "booktitle", KIND_BOOK: "publisher"}
+        place = places.get(self.kind, "howpublished")
         fields = {
             "title": f"{{{self.title}}}",
             "author": authors,
@@ -296,4 +308,85 @@ PYTORCH = Paper(
     "Volume 2 (ASPLOS '24)",
     pages="929--947",
     doi="10.1145/3620665.3640366",
+)
+WILSON = Paper(
+    "wilson1927probable",
+    "Probable Inference, the Law of Succession, and Statistical Inference",
+    ("Wilson, Edwin B.",),
+    1927,
+    KIND_ARTICLE,
+    "Journal of the American Statistical Association",
+    "22",
+    "158",
+    "209--212",
+    "10.1080/01621459.1927.10502953",
+)
+MILLER = Paper(
+    "miller2024errorbars",
+    "Adding Error Bars to Evals: A Statistical Approach to Language Model Evaluations",
+    ("Miller, Evan",),
+    2024,
+    arxiv="2411.00640",
+)
+KORN_GRAUBARD = Paper(
+    "korn1998confidence",
+    "Confidence Intervals for Proportions with Small Expected Number of Positive Counts Estimated from Survey Data",
+    ("Korn, Edward L.", "Graubard, Barry I."),
+    1998,
+    KIND_ARTICLE,
+    "Survey Methodology",
+    "24",
+    pages="193--201",
+)
+EFRON_TIBSHIRANI = Paper(
+    "efron1993bootstrap",
+    "An Introduction to the Bootstrap",
+    ("Efron, Bradley", "Tibshirani, Robert J."),
+    1993,
+    KIND_BOOK,
+    r"Chapman \& Hall",
+)
+COCHRAN = Paper("cochran1977sampling", "Sampling Techniques", ("Cochran, William G.",), 1977, KIND_BOOK, "Wiley")
+MCNEMAR = Paper(
+    "mcnemar1947note",
+    "Note on the sampling error of the difference between correlated proportions or percentages",
+    ("McNemar, Quinn",),
+    1947,
+    KIND_ARTICLE,
+    "Psychometrika",
+    "12",
+    "2",
+    "153--157",
+    "10.1007/BF02295996",
+)
+DAVISON_HINKLEY = Paper(
+    "davison1997bootstrap",
+    "Bootstrap Methods and their Application",
+    ("Davison, A. C.", "Hinkley, D. V."),
+    1997,
+    KIND_BOOK,
+    "Cambridge University Press",
+)
+BONETT_PRICE = Paper(
+    "bonett2012adjusted",
+    "Adjusted Wald Confidence Interval for a Difference of Binomial Proportions Based on Paired Data",
+    ("Bonett, Douglas G.", "Price, Robert M."),
+    2012,
+    KIND_ARTICLE,
+    "Journal of Educational and Behavioral Statistics",
+    "37",
+    "4",
+    "479--488",
+    "10.3102/1076998611411915",
+)
+HOLM = Paper(
+    "holm1979simple",
+    "A Simple Sequentially Rejective Multiple Test Procedure",
+    ("Holm, Sture",),
+    1979,
+    KIND_ARTICLE,
+    "Scandinavian Journal of Statistics",
+    "6",
+    "2",
+    "65--70",
 )

@@ -60,7 +60,7 @@ COMMANDS = {
     "cite": OnUse(
         "babycli.commands.cite",
         "cite",
-        "Write BibTeX of the papers behind the tasks, data and models of some runs, and of babycli.",
+        "Write BibTeX of the papers behind the tasks, data, models and statistics of some runs, and of babycli.",
         _WORK,
         before=interop.register,
     ),

@@ -141,7 +141,7 @@ complete -c babycli -n '__babycli_at 0' -a data -d 'Label files and images: fetc
 complete -c babycli -n '__babycli_at 0' -a eval -d 'Evaluate a model on tasks of BabyVLM and the DevCV Toolbox, or on your own.'
 complete -c babycli -n '__babycli_at 0' -a report -d 'Show all evaluated models in one table: tasks across, 95 % intervals, chance in its own row.'
 complete -c babycli -n '__babycli_at 0' -a runs -d 'List, show, rename and delete runs.'
-complete -c babycli -n '__babycli_at 0' -a cite -d 'Write BibTeX of the papers behind the tasks, data and models of some runs, and of babycli.'
+complete -c babycli -n '__babycli_at 0' -a cite -d 'Write BibTeX of the papers behind the tasks, data, models and statistics of some runs, and of babycli.'
 complete -c babycli -n '__babycli_at 0' -a tasks -d 'List the tasks.'
 complete -c babycli -n '__babycli_at 0' -a models -d 'List the model families, or show one model.'
 complete -c babycli -n '__babycli_at 0' -a demo -d 'Try babycli without any data: link, verify, evaluate and report on drawn pictures, offline.'

@@ -24,7 +24,7 @@ def cite(
         typer.Option("--output", "-o", metavar="FILE", help="Write to a file.", show_default=False),
     ] = None,
 ) -> None:
-    """Write BibTeX of the papers behind the tasks, data and models of some runs, and of babycli.
+    """Write BibTeX of the papers behind the tasks, data, models and statistics of some runs, and of babycli.
 
     Examples:
     # the runs in logs

@@ -1,6 +1,8 @@
-"""What to cite for some runs: the papers behind their tasks, data, models and software, and babycli.
+"""What to cite for some runs: the papers behind their tasks, data, models, statistics and software, and
+babycli.
 
-Owns which papers these are, and what is said of each. The papers are facts of the tasks, sets of data and families.
+Owns which papers these are, and what is said of each. The papers are facts of the tasks, sets of data and families;
+those of statistics are found in statistics.py.
 """
 
 from __future__ import annotations
@@ -12,9 +14,11 @@ from babycli.bibliography import PYTORCH, TRANSFORMERS, Paper, own_entry
 from babycli.data.datasets import data_set_named
 from babycli.models import all_families
 from babycli.models.base import Family
+from babycli.report import statistics
 from babycli.report.readers import papers_of
 from babycli.report.rows import make_rows
 from babycli.report.runs import Run
+from babycli.report.tables import make_tables
 from babycli.tasks import all_tasks
 from babycli.tasks.about import about, in_order
 from babycli.wording import printable
@@ -64,6 +68,9 @@ def _behind(runs: Sequence[Run]) -> Iterator[tuple[Sequence[Paper], str]]:
     for program in dict.fromkeys(run.program for run in runs if not run.is_ours):
         if papers := papers_of(program):
             yield papers, f"runs of {program}"
+    for table in make_tables(runs):
+        if papers := statistics.papers_of(table):
+            yield papers, "the statistics of the report"
     if any(_computes(run) for run in runs):
         yield (PYTORCH, TRANSFORMERS), "the software under it"
 

@@ -11,16 +11,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from babycli.bibliography import (
+    BONETT_PRICE,
+    DAVISON_HINKLEY,
+    EFRON_TIBSHIRANI,
+    HOLM,
+    KORN_GRAUBARD,
+    MCNEMAR,
+    MILLER,
+    WILSON,
+    Paper,
+)
+from babycli.data.datasets import data_set_named
 from babycli.evaluation.prompts import OWN_WORDS
 from babycli.logs.fields import mapping
 from babycli.logs.schema import read_run
 from babycli.report import values
-from babycli.report.compare import BOOTSTRAP, MCNEMAR, Comparison
+from babycli.report.compare import Comparison
 from babycli.report.measure import SEED
 from babycli.report.notes import SAMPLED, are_sampled, coverage, gain_notes, untold_gain_notes
 from babycli.report.provisos import broken_reply_notes, mixed_software, own_prompts, versions_of
 from babycli.report.rows import Column
 from babycli.report.runs import Run
+from babycli.report.statistics import intervals_of, papers_of_tests
 from babycli.report.tables import Table, scores_of
 from babycli.tasks.about import About, about, in_order, metric_of
 from babycli.tasks.base import Benchmark
@@ -114,7 +127,15 @@ def methods(tables: Sequence[Table], comparisons: Sequence[Comparison], sources:
     table = tables[0]
     own = [source for source in sources if source.run.data == table.data]
     sentences = [table.data_note] if table.data_note else []
-    sentences += [_what(table, own), *_models(own), *_asked(own), *_scoring(table), *_controls(own), *_intervals(table)]
+    sentences += [
+        _what(table, own),
+        *_source(table),
+        *_models(own),
+        *_asked(own),
+        *_scoring(table),
+        *_controls(own),
+        *_intervals(table),
+    ]
     sentences += [*gain_notes(table, "Visual gain is "), *untold_gain_notes(table)]
     sentences += [*_conditions(table.runs), *broken_reply_notes(table.runs)]
     if comparisons:
@@ -141,6 +162,13 @@ def _what(table: Table, sources: Sequence[Sourced]) -> str:
         f"{n_models} model{'' if n_models == 1 else 's'} {'was' if n_models == 1 else 'were'} evaluated with "
         f"{' and '.join(programs)}{f' ({how})' if how else ''} on {_tasks(table)}."
     )
+
+
+def _source(table: Table) -> list[str]:
+    """Names the data with its papers; nothing of data that has none."""
+    data_set = data_set_named(table.data)
+    cited = "; ".join(paper.short for paper in data_set.papers)
+    return [f"The data are those of {data_set.title} ({cited})."] if cited else []
 
 
 def _models(sources: Sequence[Sourced]) -> list[str]:
@@ -280,37 +308,40 @@ def _sentences(tasks: Sequence[About]) -> list[str]:
 
 
 def _intervals(table: Table) -> list[str]:
-    cells = [
-        (column, cell)
-        for row in table.rows
-        for column, cell in row.cells.items()
-        if cell.interval_beyond and not cell.ci95_of_all
-    ]
-    shares = [cell for column, cell in cells if metric_of(*column).is_share]
-    others = [cell for column, cell in cells if not metric_of(*column).is_share]
-    present = {column for column, _ in cells}
+    found = intervals_of(table)
+    present = {column for column, _ in found.cells}
     metrics = [metric_of(*column) for column in table.columns if column in present]
     names = dict.fromkeys(metric.title for metric in metrics if not metric.is_share)
-    clusters = {_cluster_of(about(task)) for (task, _), cell in cells if cell.ci95_clustered}
-    by = " or ".join(sorted(clusters))
+    by = " or ".join(sorted({_cluster_of(about(task)) for (task, _), cell in found.cells if cell.ci95_clustered}))
     told = []
-    if any(cell.ci95_clustered for cell in shares):
+    if found.has(shares=True, by_cluster=True):
         told.append(
-            f"95 % intervals of shares are Wilson's (1927) with the number of trials divided by the design effect, as "
-            f"trials of one {by} are alike: clustered standard errors as in Miller (2024, arXiv 2411.00640) with the "
-            "correction C/(C − 1) for C clusters, and the interval of Korn & Graubard (1998)."
+            f"95 % intervals of shares are {_whose(WILSON)} with the number of trials divided by the design effect, as "
+            f"trials of one {by} are alike: clustered standard errors as in {MILLER.names} ({MILLER.year}, arXiv "
+            f"{MILLER.arxiv}) with the correction C/(C − 1) for C clusters, and the interval of "
+            f"{KORN_GRAUBARD.names} ({KORN_GRAUBARD.year})."
         )
-    if any(not cell.ci95_clustered for cell in shares):
+    if found.has(shares=True, by_cluster=False):
         lead = "Where no clusters are known, they" if told else "95 % intervals of shares"
-        told.append(f"{lead} are Wilson's (1927).")
+        told.append(f"{lead} are {_whose(WILSON)}.")
     ways = (
-        (True, "its mean plus and minus t clustered standard errors (Miller 2024)"),
-        (False, f"the percentile bootstrap's (Efron & Tibshirani 1993; seed {SEED})"),
+        (True, f"its mean plus and minus t clustered standard errors ({MILLER.short})"),
+        (False, f"the percentile bootstrap's ({EFRON_TIBSHIRANI.short}; seed {SEED})"),
     )
-    of_scores = [how for is_clustered, how in ways if any(bool(c.ci95_clustered) == is_clustered for c in others)]
+    of_scores = [how for is_clustered, how in ways if found.has(shares=False, by_cluster=is_clustered)]
     if of_scores:
         told.append(f"The interval of {all_of(names)} is {', or where no clusters are known '.join(of_scores)}.")
     return told
+
+
+def _whose(paper: Paper) -> str:
+    """Writes ``Wilson's (1927)``."""
+    return f"{paper.names}'s ({paper.year})"
+
+
+def _of(paper: Paper) -> str:
+    """Writes ``Holm (1979)``."""
+    return f"{paper.names} ({paper.year})"
 
 
 def _cluster_of(task: About) -> str:
@@ -320,20 +351,24 @@ def _cluster_of(task: About) -> str:
 
 
 def _tests(comparisons: Sequence[Comparison]) -> list[str]:
-    tests = {comparison.paired.test for comparison in comparisons}
+    pairs = [((each.task, each.metric), each.paired) for each in comparisons]
+    used = papers_of_tests(pairs)
     for_others = all_of([*scores_of(in_order(comparison.task for comparison in comparisons)), "ties"])
     known = {
-        MCNEMAR: "the exact test of McNemar (1947) for choices",
-        BOOTSTRAP: f"a paired bootstrap (Davison & Hinkley 1997; seed {SEED}) for {for_others}",
+        MCNEMAR: f"the exact test of {_of(MCNEMAR)} for choices",
+        DAVISON_HINKLEY: f"a paired bootstrap ({DAVISON_HINKLEY.short}; seed {SEED}) for {for_others}",
     }
-    named = [words for test, words in known.items() if test in tests]
+    named = [words for test, words in known.items() if test in used]
     n = len(comparisons)
-    clustered = any(comparison.paired.n_clusters for comparison in comparisons)
+    clustered = any(pair.n_clusters for _, pair in pairs)
+    of_shares = (
+        f"Intervals of paired differences of shares are those of {_of(BONETT_PRICE)}"
+        + (", widened for clusters of trials that are alike." if clustered else "."),
+    )
     return [
         f"Models were compared on the same trials by {' and '.join(named)}; p values were adjusted for {n} "
-        f"comparison{'' if n == 1 else 's'} by the method of Holm (1979).",
-        "Intervals of paired differences of shares are those of Bonett & Price (2012)"
-        + (", widened for clusters of trials that are alike." if clustered else "."),
+        f"comparison{'' if n == 1 else 's'} by the method of {_of(HOLM)}.",
+        *(of_shares if BONETT_PRICE in used else ()),
         "The smallest true difference that so many trials show with 80 % power is given beside each difference.",
     ]
 

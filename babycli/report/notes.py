@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import get_args
 
+from babycli.bibliography import COCHRAN
 from babycli.domain import Metric
 from babycli.report import overall, values
 from babycli.report.gain import Baseline, Suspicion
@@ -32,7 +33,7 @@ from babycli.wording import all_of, any_of
 
 SAMPLED = (
     "N trials of each task, even over its groups; their 95 % intervals are of the score of all of its trials, drawn "
-    "without replacement (Cochran 1977)"
+    f"without replacement ({COCHRAN.short})"
 )
 _MANY = 4  # tasks that are told one by one
 _FEW_MISSING = 2

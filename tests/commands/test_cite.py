@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ def test_papers_of_tasks_data_and_models(tmp_path: Path, babycli: Babycli) -> No
     assert (ran.code, ran.err) == (0, "")
     assert list(entries(ran.out)) == [
         *("babycli", "wang2025babyvlm", "vong2024grounded", "orhan2020selfsupervised", "sullivan2021saycam"),
+        *("wilson1927probable", "miller2024errorbars", "korn1998confidence"),
         *("ansel2024pytorch", "wolf2020transformers"),
     ]
     assert "% for Labeled-S; wkvong/cvcl\n@article{vong2024grounded,\n" in ran.out
@@ -59,7 +61,8 @@ def test_a_drawn_picture_is_nobodys_and_an_odd_model_is_named(tmp_path: Path, ba
     ran = babycli("cite", tmp_path)
     assert ran.code == 0
     assert list(entries(ran.out)) == [
-        *("babycli", "wang2025babyvlm", "banerjee2005meteor", "ansel2024pytorch", "wolf2020transformers"),
+        *("babycli", "wang2025babyvlm", "banerjee2005meteor", "miller2024errorbars"),
+        *("ansel2024pytorch", "wolf2020transformers"),
     ]
     assert "\n% babycli knows no paper of: lab/a at b" in ran.out
     assert "\x1b" not in ran.out + ran.err
@@ -72,6 +75,33 @@ def test_another_program_is_cited_for_its_runs(babycli: Babycli) -> None:
     assert entries(ran.out)["zhang2024lmmseval"]["eprint"] == "2407.12772"
     assert "% for runs of lmms-eval\n" in ran.out
     assert "ansel2024pytorch" not in ran.out
+
+
+def test_statistics_are_cited_as_the_methods_paragraph_has_them(tmp_path: Path, babycli: Babycli) -> None:
+    logs, page = tmp_path / "logs", tmp_path / "page.html"
+    for i, name in enumerate(("lab/a", "lab/b")):
+        write_run(logs, name, drawn(i, {"vtwt": 0.6 + i / 5, "saycam_caption": 0.2 + i / 10}))
+    report = babycli("report", logs, "--format", "html", "--compare", "lab/a", "lab/b", "--output", page)
+    assert report.code == 0, report.err
+    found = re.search(r'id="methods-text">(.*?)</p>', page.read_text(), flags=re.DOTALL)
+    assert found
+    methods = html.unescape(found[1])
+    assert "The data are those of SAYCam (Sullivan et al. 2021)." in methods
+    cited = entries(babycli("cite", logs).out)
+    for names, year, key, place in (
+        ("Wilson", 1927, "wilson1927probable", "Journal of the American Statistical Association 22 209--212"),
+        ("Miller", 2024, "miller2024errorbars", ""),
+        ("Korn & Graubard", 1998, "korn1998confidence", "Survey Methodology 24 193--201"),
+        ("McNemar", 1947, "mcnemar1947note", "Psychometrika 12 153--157"),
+        ("Davison & Hinkley", 1997, "davison1997bootstrap", ""),
+        ("Holm", 1979, "holm1979simple", "Scandinavian Journal of Statistics 6 65--70"),
+        ("Bonett & Price", 2012, "bonett2012adjusted", "Journal of Educational and Behavioral Statistics 37 479--488"),
+    ):
+        assert re.search(rf"{names}('s)? \(?{year}", methods), names
+        entry = cited[key]
+        assert entry["year"] == str(year)
+        assert place in ("", " ".join(entry.get(field, "") for field in ("journal", "volume", "pages")))
+    assert not {"efron1993bootstrap", "cochran1977sampling"} & set(cited)  # no such interval stands in this table
 
 
 def test_a_file_and_the_default_folder(tmp_path: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +127,7 @@ def test_entries_are_whole() -> None:
     for paper in PAPERS:
         assert entries(paper.to_bibtex())[paper.key]["title"] == f"{{{paper.title}}}"
         assert all(name == "others" or ", " in name or paper.is_by_a_group for name in paper.authors)
-        assert paper.doi or paper.arxiv or paper.pages
+        assert paper.doi or paper.arxiv or paper.pages or paper.kind == bibliography.KIND_BOOK
         assert re.fullmatch(r"|\d{4}\.\d{5}", paper.arxiv)
 
 
