@@ -64,7 +64,7 @@ def _behind(runs: Sequence[Run]) -> Iterator[tuple[Sequence[Paper], str]]:
         family = run.identity.model.family if run.identity else ""
         if family not in WITHOUT_PAPERS:
             of_model = _papers_of(all_families().get(family), run.model_type)
-            yield of_model, f"{run.model}{', if this paper presents it' if len(of_model) > 1 else ''}"
+            yield of_model, f"{row.name}{', if this paper presents it' if len(of_model) > 1 else ''}"
     for program in dict.fromkeys(run.program for run in runs if not run.is_ours):
         if papers := papers_of(program):
             yield papers, f"runs of {program}"

@@ -69,6 +69,19 @@ def test_a_drawn_picture_is_nobodys_and_an_odd_model_is_named(tmp_path: Path, ba
     assert "note: babycli knows no paper of lab/a@b" in ran.err
 
 
+def test_a_local_checkpoint_is_named_as_in_the_report(tmp_path: Path, babycli: Babycli) -> None:
+    logs, folder = tmp_path / "logs", "/home/somebody/secret/ck/x"
+    for i, (family, control) in enumerate((("llava", None), ("llava", "blind"), ("own", None))):
+        model = folder + "/other" * (family == "own")
+        config = {"model": family, "limit": None}
+        write_run(logs / str(i), model, drawn(i, {"vtwt": 0.7}), config=config, control=control)
+    ran = babycli("cite", logs)
+    assert ran.code == 0, ran.err
+    assert re.search(r"^% for .*\bck/x", ran.out, flags=re.MULTILINE)
+    assert "\n% babycli knows no paper of: x/other\n" in ran.out
+    assert "secret" not in ran.out + ran.err
+
+
 def test_another_program_is_cited_for_its_runs(babycli: Babycli) -> None:
     ran = babycli("cite", REPOSITORY / "tests" / "interop" / "bridge_logs" / "0.7.3")
     assert ran.code == 0, ran.err
