@@ -17,6 +17,7 @@ from babycli.evaluation.conclusion import Evaluated
 from babycli.evaluation.options import Count
 from babycli.evaluation.suite import Failed
 from babycli.evaluation.timings import as_table
+from babycli.wording import printable
 
 if TYPE_CHECKING:
     from babycli.report.gain import Suspicion
@@ -37,6 +38,7 @@ class TerminalReporter:
 def show(done: Sequence[Evaluated], with_profile: bool) -> list[Suspicion]:
     """Shows the results, and gives the control runs among them that are above chance."""
     from babycli.report import forms, summary
+    from babycli.report.control_notes import control_notes
     from babycli.report.load import load_logs
     from babycli.report.tables import make_tables
 
@@ -45,6 +47,12 @@ def show(done: Sequence[Evaluated], with_profile: bool) -> list[Suspicion]:
     sys.stdout.write(
         forms.TABLE.write(summary.sheet(tables), forms.Terminal(terminal_width(), has_colours(), terminal_encoding()))
     )
+    for run in runs:
+        if run.applied_control:
+            # The runs of one model lie in one folder.
+            beside = load_logs(run.path.parent.parent).runs
+            for note in control_notes(run, beside):
+                say(printable(note if len(done) == 1 else f"{run.shown}, {note}"))
     for evaluated in done:
         say(f"results: {evaluated.results_path}")
         if with_profile:

@@ -153,7 +153,7 @@ def suspicions(rows: Sequence[TableRow]) -> list[Suspicion]:
                 described.twin_of
                 or cell.chance is None
                 or cell.interval_beyond is None
-                or not _is_above(described, cell)
+                or not is_above(described, cell)
             ):
                 continue
             trials = row.trials(task)
@@ -167,7 +167,7 @@ def suspicions(rows: Sequence[TableRow]) -> list[Suspicion]:
     return found
 
 
-def _is_above(metric: Metric, cell: Cell) -> bool:
+def is_above(metric: Metric, cell: Cell) -> bool:
     """Tells whether all of the interval is better than chance."""
     assert cell.interval_beyond is not None
     assert cell.chance is not None

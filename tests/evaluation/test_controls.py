@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -491,6 +492,63 @@ def test_a_process_may_have_nothing_to_do(linked: Path, small: Path) -> None:
     rans = ended(start(2, "--model", small, *SOME, "--control", "blind"))  # all images are one
     assert [ran.code for ran in rans] == [0, 0], [ran.err for ran in rans]
     assert results(only_run())["results"]["labeled_s"]["acc,none"] == 0.25
+
+
+# ---------------------------------------------------------------- what a control tells
+
+TOLD = re.compile(
+    r"^(?P<kind>\w+): VTWT acc (?P<value>[\d.]+) ±[\d.]+, (not )?above chance \(50\.0\)"
+    r"(; with pictures (?P<seen>[\d.]+), gain (?P<gain>[+−][\d.]+) \[(?P<low>[+−][\d.]+), (?P<high>[+−][\d.]+)\]"
+    r" over (?P<over>[a-z ]+))?$",
+    re.MULTILINE,
+)
+
+
+def told_by(said: str) -> dict[str, str | None]:
+    found = TOLD.search(said)
+    assert found, said
+    return found.groupdict()
+
+
+@pytest.mark.parametrize("kind", ["blind", "shuffled"])
+def test_a_control_says_how_it_stands_to_chance_and_to_the_run_with_pictures(
+    kind: str, linked: Path, babycli: Babycli
+) -> None:
+    words = ("eval", "--model", "babyllava-tiny", "--tasks", "vtwt", "--output-path")
+    alone = babycli(*words, "alone", "--control", kind)
+    assert alone.code == 0, alone.err
+    first = told_by(alone.err)
+    assert (first["kind"], first["gain"]) == (kind, None)  # the run with pictures is in other logs
+    seeing = babycli(*words, "both")
+    assert seeing.code == 0
+    assert TOLD.search(seeing.err) is None
+    ran = babycli(*words, "both", "--control", kind)
+    assert ran.code == 0, ran.err
+    both = told_by(ran.err)
+    records = json.loads(babycli("report", "both", "--format", "json").out)
+    (shown,) = [record for record in records if record["metric"] == "acc" and not record["control"]]
+    (control,) = [record for record in records if record["metric"] == "acc" and record["control"]]
+    for name, value in (
+        ("value", control["value"]),
+        ("seen", shown["value"]),
+        ("gain", shown["visual_gain"]),
+        ("low", shown["visual_gain_low"]),
+        ("high", shown["visual_gain_high"]),
+    ):
+        assert float((both[name] or "").replace("−", "-")) == pytest.approx(100 * value, abs=0.051), name
+    over = {"wrong pictures": "shuffled", "no pictures": "blind", "chance": "chance"}
+    assert over[both["over"] or ""] == shown["visual_gain_over"]
+
+
+def test_a_metric_without_chance_level_and_another_control_have_no_gain(linked: Path, babycli: Babycli) -> None:
+    words = ("eval", "--model", "babyllava-tiny", "--limit", 10)
+    assert babycli(*words).code == 0
+    ran = babycli(*words, "--control", "constant")
+    assert ran.code == 0, ran.err
+    told = [line for line in ran.err.splitlines() if line.startswith("constant: ")]
+    assert len(told) == 4
+    assert [line for line in told if "METEOR" in line and "which has no chance level" in line]
+    assert "gain" not in "".join(told)
 
 
 # ---------------------------------------------------------------- above chance
