@@ -209,9 +209,11 @@ def _caption(table: Table, best: Mapping[Column, Best]) -> str:
     sentences += _scoring(table, shown)
     if best:
         for_others = all_of([*scores_of(shown), "ties"])
+        n = sum(len(each.p_holm) for each in best.values())
         sentences.append(
             "Bold: better than every other measured model (p < 0.05). Stars: worse than the best at p < 0.05 (*), "
-            f"0.01 (**), 0.001 (***); {MCNEMAR}, {BOOTSTRAP} for {for_others}, Holm's correction."
+            f"0.01 (**), 0.001 (***); {MCNEMAR}, {BOOTSTRAP} for {for_others}"
+            + (f", Holm's correction over the {n} comparisons of this table." if n > 1 else ".")
             + (" Controls take no part in these tests." if any(row.control for row in table.rows) else "")
         )
     sentences += [*broken_reply_notes(table.runs), *prompt_notes(table.runs)]

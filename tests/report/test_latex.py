@@ -70,6 +70,25 @@ def test_the_caption_names_n_test_and_intervals(logs: Path, babycli: Babycli) ->
     assert r"\textit{CVCL}\textsuperscript{\dag}" in latex
 
 
+@pytest.mark.parametrize(
+    ("models", "tasks", "said"),
+    [
+        (("a", "b"), ("vtwt",), "paired bootstrap for ties. Controls take no part"),  # one test needs no correction
+        (("a", "b", "c"), ("vtwt",), "Holm's correction over the 2 comparisons of this table."),
+        (("a", "b", "c", "d"), ("vtwt", "labeled_s"), "Holm's correction over the 6 comparisons of this table."),
+    ],
+)
+def test_the_caption_says_over_how_many_comparisons_the_correction_is(
+    models: tuple[str, ...], tasks: tuple[str, ...], said: str, tmp_path: Path, babycli: Babycli
+) -> None:
+    # Each model but the best is tested against it, in each column.
+    for i, model in enumerate(models):
+        write_run(tmp_path, model, drawn(i, dict.fromkeys(tasks, 0.5 + i / 10)))
+    write_run(tmp_path, "z", drawn(9, dict.fromkeys(tasks, 0.5)), control="blind")  # takes no part
+    latex = babycli("report", tmp_path, "--format", "latex").out
+    assert said in latex
+
+
 def test_a_single_model_is_not_bold(tmp_path: Path, babycli: Babycli) -> None:
     write_run(tmp_path, "m", drawn(1, ALL))
     latex = babycli("report", tmp_path, "--format", "latex").out
