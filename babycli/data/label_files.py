@@ -16,6 +16,7 @@ from babycli.data.manifest import LabelledTask, Published, Upstream, published
 from babycli.data.problems import ProblemKind, raise_for
 from babycli.errors import ChecksumError, DataError
 from babycli.files import keep_old, read_file, write_atomically
+from babycli.wording import all_of
 
 FETCH_TIMEOUT_S = 30
 
@@ -39,7 +40,7 @@ def get_labels(dataset: Path, tasks: Sequence[LabelledTask], source: Path | None
         elif source is not None:
             contents[task.name] = _checked_content(_import(source, task, known.upstream), task, known, str(source))
         elif _must_fetch(current[task.name], known, current.values(), replace):
-            contents[task.name] = _checked_content(_fetch(task, known.upstream), task, known, "upstream")
+            contents[task.name] = _checked_content(_fetch(task, known.upstream, tasks), task, known, "upstream")
     _check_joint(dataset, [_data_set(contents.get(task.name), current[task.name]) for task in tasks])
     done = {name: "not there" if _is_missing(labels) else "already there" for name, labels in current.items()}
     for task in tasks:
@@ -130,7 +131,7 @@ def _import(source: Path, task: LabelledTask, upstream: Upstream) -> bytes:
     )
 
 
-def _fetch(task: LabelledTask, upstream: Upstream) -> bytes:
+def _fetch(task: LabelledTask, upstream: Upstream, tasks: Sequence[LabelledTask]) -> bytes:
     from http.client import HTTPException
     from urllib.request import urlopen
 
@@ -139,7 +140,14 @@ def _fetch(task: LabelledTask, upstream: Upstream) -> bytes:
             raw: bytes = response.read()
             return raw
     except (OSError, HTTPException) as error:  # URLError and TimeoutError are OSErrors
+        named = all_of(other.label_path for other in tasks if _has_upstream(other))
         raise DataError(
             f"cannot fetch the label file {task.label_path} from {upstream.url}: {getattr(error, 'reason', error)}",
-            f"without network: clone {upstream.repository} elsewhere, and give it to this command:  --from PATH",
+            f"without network: clone {upstream.repository} elsewhere, and give this command the checkout, or a folder "
+            f"that holds {named}:  --from PATH",
         ) from error
+
+
+def _has_upstream(task: LabelledTask) -> bool:
+    known = published(task.name)
+    return known is not None and known.upstream is not None

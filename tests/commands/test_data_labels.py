@@ -343,7 +343,8 @@ def test_without_the_network_the_message_says_how_to_go_on(
     ran = babycli(*words)
     assert (ran.code, ran.out) == (3, "")
     assert UPSTREAM in ran.err
-    assert "give it to this command:  --from PATH\n" in ran.err
+    assert "give this command the checkout, or a folder that holds labeled_s/labeled_s.csv, vtwt/vtwt.csv, " in ran.err
+    assert " and SAYCam_caption/SAYCam_caption.csv:  --from PATH\n" in ran.err
     assert snapshot(DATASET) == {}
 
 
