@@ -21,7 +21,7 @@ from babycli.models import BUNDLED, DEFAULT_MODEL, all_families, outline_model, 
 from babycli.models.base import ModelSpec, Outline
 from babycli.models.plugin import plugins
 from babycli.tasks import all_tasks
-from babycli.tasks.base import DEFAULT, Task
+from babycli.tasks.base import DEFAULT, Benchmark, Task
 from babycli.wording import AnswerWay, Scoring
 
 models_app = typer.Typer(cls=Group, invoke_without_command=True)
@@ -55,15 +55,29 @@ def tasks(as_json: JsonOption = False) -> None:
         ]
         print_json(listed)
         return
-    width = max(map(len, all_tasks()))
+    by_benchmark: dict[Benchmark | None, list[Task]] = {}
     for task in all_tasks().values():
-        tell_wrapped(f"{task.name:<{width}} {task.title}: {task.question}", width + 3)
-        as_written = task.fitted((AnswerWay.WRITTEN,), ("generate",)) if task.ways else task
-        for metric in as_written.metrics:
-            if not metric.twin_of:
-                tell(f"{'':<{width}}   {metric.name:<30} {_chance(task, metric)}")
-        if task.ways:
-            tell(f"{'':<{width}}   --answers {' or '.join(task.ways)}")
+        by_benchmark.setdefault(task.benchmark, []).append(task)
+    width = max(map(len, all_tasks()))
+    for benchmark, its_tasks in by_benchmark.items():
+        if benchmark is None:
+            tell("of no benchmark")
+        else:
+            name = benchmark.name
+            tell_wrapped(f"{name} (--tasks {name}): {benchmark.title}, {benchmark.citation}", 2)
+        for task in its_tasks:
+            _tell_task(task, width)
+
+
+def _tell_task(task: Task, width: int) -> None:
+    """Tells of a task what it asks, its metrics, and the ways of answering that it leaves to choose."""
+    tell_wrapped(f"  {task.name:<{width}} {task.title}: {task.question}", width + 5)
+    as_written = task.fitted((AnswerWay.WRITTEN,), ("generate",)) if task.ways else task
+    for metric in as_written.metrics:
+        if not metric.twin_of:
+            tell(f"{'':<{width}}     {metric.name:<30} {_chance(task, metric)}")
+    if task.ways:
+        tell(f"{'':<{width}}     --answers {' or '.join(task.ways)}")
 
 
 def _chance(task: Task, metric: Metric) -> str:

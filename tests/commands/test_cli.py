@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from babycli.commands import doctor
 from babycli.data import label_files, manifest
 from babycli.data.manifest import manifests, manifests_folder
 from babycli.errors import LIMITS
-from babycli.tasks import all_tasks
+from babycli.tasks import all_tasks, benchmarks, select_tasks
 from tests.conftest import REPOSITORY, Babycli
 
 
@@ -70,7 +71,12 @@ def test_commands_start_without_what_only_posix_has() -> None:
 
 def test_tasks_lists_every_metric_and_its_chance(babycli: Babycli) -> None:
     out = babycli("tasks").out
-    assert [line.split()[0] for line in out.splitlines() if not line.startswith(" ")] == list(all_tasks())
+    groups = {part.partition(" ")[0]: part for part in re.split(r"\n(?=\S)", out)}
+    assert list(groups) == benchmarks() == ["babyvlm", "devcv"]
+    for name, part in groups.items():
+        assert part.startswith(f"{name} (--tasks {name}): ")
+        names = re.findall(r"^  (\w+) ", part, flags=re.MULTILINE)
+        assert names == [task.name for task in select_tasks(name)]
     assert "group_score                    chance 16.7 %" in out
     assert "meteor                         no chance level" in out
     listed = json.loads(babycli("tasks", "--json").out)
@@ -261,7 +267,7 @@ def test_a_closed_stdout_is_said(words: list[str], tmp_path: Path) -> None:
 def test_what_cannot_be_said_is_not_said(how: str, tmp_path: Path) -> None:
     said = started("tasks", shell=f'"$@" {how}', cwd=tmp_path)
     assert (said.returncode, said.stderr) == (0, "")
-    assert said.stdout.startswith("labeled_s")
+    assert said.stdout.startswith("babyvlm (")
     wrong = started("report", "nothing", shell=f'"$@" {how}', cwd=tmp_path)
     assert (wrong.returncode, wrong.stdout, wrong.stderr) == (3, "", "")
 
