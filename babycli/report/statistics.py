@@ -5,7 +5,7 @@ Owns this one list: the methods paragraph of the page says it in words, `babycli
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from babycli.bibliography import (
@@ -23,7 +23,6 @@ from babycli.bibliography import (
 from babycli.report import compare
 from babycli.report.measure import Cell
 from babycli.report.rows import Column
-from babycli.report.runs import Run
 from babycli.report.tables import Table
 from babycli.tasks.about import metric_of
 
@@ -68,9 +67,11 @@ def intervals_of(table: Table) -> Intervals:
     )
 
 
-def papers_of_sampling(runs: Iterable[Run]) -> tuple[Paper, ...]:
-    """Gives the paper of intervals of samples; none where all trials were run."""
-    return (COCHRAN,) if any(run.sample is not None for run in runs) else ()
+def papers_of_samples(table: Table) -> tuple[Paper, ...]:
+    """Gives the papers of the intervals of samples: a share has Wilson's, with another n."""
+    columns = [column for row in table.rows for column, cell in row.cells.items() if cell.ci95_of_all]
+    of_shares = (WILSON,) if any(metric_of(*column).is_share for column in columns) else ()
+    return (COCHRAN, *of_shares) if columns else ()
 
 
 def papers_of_tests(pairs: Sequence[tuple[Column, compare.Paired]]) -> tuple[Paper, ...]:
@@ -86,9 +87,7 @@ def papers_of_tests(pairs: Sequence[tuple[Column, compare.Paired]]) -> tuple[Pap
 def papers_of(table: Table) -> tuple[Paper, ...]:
     """Gives the papers of all statistics of a table: intervals, samples, visual gains, and the tests of the best."""
     return tuple(
-        dict.fromkeys(
-            [*intervals_of(table).papers, *papers_of_sampling(table.runs), *papers_of_tests(list(_pairs(table)))]
-        )
+        dict.fromkeys([*intervals_of(table).papers, *papers_of_samples(table), *papers_of_tests(list(_pairs(table)))])
     )
 
 

@@ -166,3 +166,19 @@ def test_the_citation_file_says_the_same() -> None:
         if "start" in reference:
             pages = f"{reference['start']}--{reference['end']}"
             assert (paper.venue, paper.volume, paper.pages) == (reference["journal"], str(reference["volume"]), pages)
+
+
+def test_intervals_of_samples_and_of_trials_without_clusters_are_cited(
+    dataset: Path, tmp_path: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ("--model", "control:random?seed=1", "--tasks", "vtwt", "--data", dataset, "--sample", 10)
+    assert babycli("eval", *words, "--output-path", "sampled").code == 0
+    sampled = entries(babycli("cite", "sampled").out)
+    assert sampled["cochran1977sampling"]["publisher"] == "Wiley"
+    assert "wilson1927probable" in sampled  # with another n
+    assert "korn1998confidence" not in sampled
+    write_run(Path("plain"), "m", drawn(1, {"saycam_caption": 0.2}), with_groups=False)
+    plain = entries(babycli("cite", "plain").out)
+    assert plain["efron1993bootstrap"]["publisher"] == r"Chapman \& Hall"
+    assert not {"wilson1927probable", "cochran1977sampling", "miller2024errorbars"} & set(plain)
