@@ -152,15 +152,15 @@ def read_runs(logs: str | Path | Sequence[str | Path] = "logs", *, data: str | P
 def compare(*models: str, logs: str | Path | Sequence[str | Path] | Runs = "logs") -> Records[Difference]:
     """Compares every two of these models on the items that both were given, as `babycli report --compare` does.
 
-    A model is a row's label, a model's name or the end of it, or a run's folder. Raises UsageError for a name that fits
-    none or several, DataError where two were run on other items.
+    A model is a row's label, a model's name or the end of it, or a run's folder; of several runs of a model, the one of
+    all trials. Raises UsageError for a name that fits none or several, DataError where two were run on other items.
     """
     runs = logs if isinstance(logs, Runs) else read_runs(logs)
     if not runs.rows:
         raise DataError("there are no runs to compare", "evaluate two models first")
     latest = {row.label for row in runs.latest_rows}
     names_all = any(row.label in models and row.label not in latest for row in runs.rows)  # one of several equal runs
-    rows = find_rows(models, runs.rows if names_all else runs.latest_rows)
+    rows = find_rows(models, runs.rows if names_all else runs.latest_rows, _Logged().say)
     columns = in_table_order(column for row in rows for column in row.cells)
     return frames.differences(compare_rows(rows, columns))
 

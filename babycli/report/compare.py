@@ -38,7 +38,7 @@ from babycli.stats import (
     paired_stderr,
 )
 from babycli.tasks.about import about, metric_of
-from babycli.wording import any_of, did_you_mean, printable
+from babycli.wording import any_of, did_you_mean, listed, printable
 
 MCNEMAR = "exact McNemar"
 BOOTSTRAP = "paired bootstrap"
@@ -249,47 +249,49 @@ def _paired_with(best: TableRow, others: Sequence[TableRow], column: Column) -> 
     return {other.label: paired(one.trials[task], _run(other, task).trials[task], metric) for other in others}
 
 
-def find_rows(names: Sequence[str], rows: Sequence[TableRow]) -> list[TableRow]:
+def find_rows(names: Sequence[str], rows: Sequence[TableRow], say: Callable[[str], None]) -> list[TableRow]:
     """Finds the rows that a user means. A name is a label, a model's name or the end of it, or a run's folder.
 
-    Of several that a name fits, it is the one that saw all trials in the usual way, else the one that was asked in the
-    usual way and has no name of its own: no trial run stands in the way of the real one. Where these saw other trials,
-    they are the rows that saw the same. Raises UsageError for a name that fits none or several, or fewer than two rows.
+    Of several rows of a model that a name fits, it is the one that saw all trials, and ``say`` gets a note of that; see
+    _preferred(). Raises UsageError for a name that fits none or several, or fewer than two rows.
     """
     found: list[TableRow] = []
-    for name, fitting in zip(names, _of_same_trials([rows_of(name, rows) for name in names]), strict=True):
-        if len(fitting) > 1:
+    notes: list[str] = []
+    for name in names:
+        fitting = rows_of(name, rows)
+        row = _preferred(fitting)
+        if row is None:
             labels = [row.label for row in fitting]
             raise UsageError(
                 f"{name!r} fits {len(labels)} rows",
                 f"give one of these in quotes, or the folder of its run:  {any_of(map(shlex.quote, labels[:_NAMED]))}",
             )
-        found += [row for row in fitting if row not in found]
+        if len(fitting) > 1:
+            others = [other.label for other in fitting if other is not row]
+            notes.append(f"note: {name!r} is taken for {row.label}; it also fits {listed(others, _NAMED)}")
+        found += [row] if row not in found else []
     if len(found) < 2:
         raise UsageError("--compare needs two different models", "write  --compare A B")
+    for note in dict.fromkeys(notes):
+        say(printable(note))
     return found
 
 
-def _of_same_trials(fitting: Sequence[Sequence[TableRow]]) -> list[Sequence[TableRow]]:
-    """Leaves of the rows that each name fits one, where there is one to be preferred; see find_rows()."""
-    narrowed = [_preferred(rows) for rows in fitting]
-    if len({_part(row) for rows in narrowed for row in rows}) > 1:
-        for part in dict.fromkeys(_part(row) for rows in fitting for row in rows):
-            alike = [_preferred([row for row in rows if _part(row) == part]) for rows in fitting]
-            if all(len(rows) == 1 for rows in alike):
-                return alike
-    return narrowed
+def _preferred(rows: Sequence[TableRow]) -> TableRow | None:
+    """Chooses among the rows that a name fits; None where none is to be preferred.
 
-
-def _preferred(rows: Sequence[TableRow]) -> Sequence[TableRow]:
-    plain = [row for row in rows if row.is_asked_as_usual and not row.runs[0].name]
-    return next((few for few in ([row for row in rows if row.is_usual], plain) if len(few) == 1), rows)
-
-
-def _part(row: TableRow) -> tuple[object, ...]:
-    """Tells which part of the trials a row saw."""
-    first = row.runs[0]
-    return first.limit, first.sample, first.offset
+    Those that saw all trials come first, then those that were asked in the usual way, then those without a name of
+    their own. Between models, and between parts of the trials where no row saw all of them, nothing is chosen.
+    """
+    firsts = [row.runs[0] for row in rows]
+    if len({run.model for run in firsts}) > 1 and len({run.fingerprint for run in firsts}) > 1:
+        return None
+    few = [row for row in rows if not row.is_of_part] or [*rows]
+    if len({(row.runs[0].limit, row.runs[0].sample, row.runs[0].offset) for row in few}) > 1:
+        return None
+    usual = [row for row in few if row.is_asked_as_usual]
+    plain = [row for row in usual if not row.runs[0].name]
+    return next((narrowed[0] for narrowed in (few, usual, plain) if len(narrowed) == 1), None)
 
 
 def rows_of(name: str, rows: Sequence[TableRow]) -> list[TableRow]:

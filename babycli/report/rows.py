@@ -47,14 +47,13 @@ class TableRow:
         return not self.runs[0].applied_control
 
     @property
-    def is_usual(self) -> bool:
-        """Whether it saw all trials of its tasks, with the family's own prompts, and is no control of a model."""
-        first = self.runs[0]
-        is_part = first.limit is not None or first.sample is not None or bool(first.offset)
-        return self.is_asked_as_usual and not is_part
+    def is_of_part(self) -> bool:
+        """Whether it saw a part of the trials alone."""
+        return self.runs[0].is_of_part
 
     @property
     def is_asked_as_usual(self) -> bool:
+        """Whether it was asked with the family's own prompts, and is no control of a model."""
         return self.is_model and not any(run.own_prompts for run in self.runs)
 
     def run_of(self, task: str) -> Run | None:

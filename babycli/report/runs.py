@@ -88,6 +88,11 @@ class Run:
         """The sample of the trials that it saw; None where it saw all of them, or the first."""
         return self.identity.question.sample if self.identity else None
 
+    @property
+    def is_of_part(self) -> bool:
+        """Tells whether it saw a part of the trials alone: a limit, a sample, or without the first ones."""
+        return self.limit is not None or self.sample is not None or bool(self.offset)
+
     def coverage(self, task: str) -> Coverage | None:
         """How much of a task its trials cover; None where they are all, or the log does not say it."""
         asked = self.identity.question.tasks.get(task) if self.identity else None

@@ -78,7 +78,7 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
     tables = chosen(every, wanted.choice)
     rows = [row for table in tables for row in table.rows]
     columns = [column for table in tables for column in table.columns]
-    comparisons = compare(find_rows(wanted.compared, rows), columns) if wanted.compared else []
+    comparisons = compare(find_rows(wanted.compared, rows, say), columns) if wanted.compared else []
     items = _items(tables, wanted)
     match wanted.form:
         case SheetForm():

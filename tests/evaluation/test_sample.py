@@ -197,3 +197,18 @@ def test_samples_are_compared_on_the_trials_of_the_smaller(linked: Path, babycli
     ran = compared(babycli, "seed=1)", "seed=4)")
     assert ran.code == 3
     assert "one the first 8 of each task (--limit), the other 20 of all groups (--sample)" in ran.err
+
+
+def test_the_name_of_a_model_means_all_trials_beside_a_sample_of_them(linked: Path, babycli: Babycli) -> None:
+    vtwt = ("eval", "--tasks", "vtwt", "--model")
+    assert babycli(*vtwt, "control:random").code == 0
+    assert babycli(*vtwt, "control:random", "--sample", 8).code == 0
+    assert babycli(*vtwt, "control:constant", "--sample", 8).code == 0
+    ran = compared(babycli, "control:random", "control:constant")
+    (record,) = json.loads(ran.out)
+    assert (record["first"], record["second"]) == ("control:random (demo)", "control:constant (demo, sample 8)")
+    assert record["n_units"] == 8
+    assert "note: 'control:random' is taken for control:random (demo); it also fits" in ran.err
+    assert babycli(*vtwt, "control:constant", "--sample", 12).code == 0
+    ran = compared(babycli, "control:random", "control:constant")
+    assert (ran.code, "'control:constant' fits 2 rows" in ran.err) == (2, True)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from babycli import __version__, compare
+from babycli.errors import UsageError
 from babycli.logs.identity import PROMPT_OPTION
 from babycli.logs.run_name import NAME
 from tests.conftest import Babycli
@@ -243,18 +244,57 @@ def test_tasks_stand_in_the_order_of_the_table_or_in_the_one_chosen(tmp_path: Pa
     assert [each.task for each in compare("a", "b", logs=tmp_path)] == ["labeled_s", "vtwt"]
 
 
-def test_names_mean_the_runs_that_saw_the_same_trials(tmp_path: Path, babycli: Babycli) -> None:
-    part: dict[str, Any] = {"config": {"limit": 20}}
-    write_run(tmp_path, "lab/a", drawn(1, {"vtwt": 0.6}))
-    write_run(tmp_path, "lab/a", drawn(2, {"vtwt": 0.6}, {"vtwt": 20}), date="20260102_120000", **part)
-    write_run(tmp_path, "lab/a", drawn(3, {"vtwt": 0.6}, {"vtwt": 30}), date="20260103_120000", config={"limit": 30})
-    write_run(tmp_path, "lab/b", drawn(4, {"vtwt": 0.6}, {"vtwt": 20}), **part)
-    for names in (("a", "b"), ("b", "a"), ("lab/a (limit 20)", "b")):
+def test_a_name_never_means_a_part_beside_the_run_of_all_trials(
+    tmp_path: Path, babycli: Babycli, caplog: pytest.LogCaptureFixture
+) -> None:
+    def part(n: int, day: int) -> dict[str, Any]:
+        return {"config": {"limit": n}, "date": f"2026010{day}_120000"}
+
+    write_run(tmp_path, "ck/a", drawn(1, {"vtwt": 0.6}))
+    write_run(tmp_path, "ck/a", drawn(2, {"vtwt": 0.6}, {"vtwt": 20}), **part(20, 2))
+    write_run(tmp_path, "ck/b", drawn(3, {"vtwt": 0.6}, {"vtwt": 30}), **part(30, 2))
+    for names in (("a", "b"), ("ck/a", "ck/b")):
         ran = babycli("report", tmp_path, "--compare", *names)
-        assert (ran.code, " (limit 20) − lab/" in ran.out) == (0, True), ran.err
-    refused = babycli("report", tmp_path, "--compare", "lab/a", "b", "--notes")
-    assert refused.code == 3
-    assert "mend: evaluate both with the same --limit or --sample\n" in refused.err
+        assert (ran.code, ran.out) == (3, "")
+        assert "saw other trials: all and the first 30 of each task (--limit)\n" in ran.err
+        assert "mend: evaluate both with the same --limit or --sample\n" in ran.err
+    write_run(tmp_path, "ck/b", drawn(4, {"vtwt": 0.6}, {"vtwt": 20}), **part(20, 3))
+    for first, second in (("a", "b"), ("ck/a", "ck/b"), ("b", "a")):
+        ran = babycli("report", tmp_path, "--compare", first, second)
+        refused = second if second.endswith("b") else first
+        assert (ran.code, f"{refused!r} fits 2 rows" in ran.err) == (2, True), ran.err
+        assert "'ck/b (limit 30)' or 'ck/b (limit 20)'" in ran.err
+        with pytest.raises(UsageError, match="fits 2 rows"):
+            compare(first, second, logs=tmp_path)
+    ran = babycli("report", tmp_path, "--compare", "ck/a (limit 20)", "ck/b (limit 20)")
+    assert (ran.code, "ck/a (limit 20) − ck/b (limit 20)" in ran.out, "note:" in ran.err) == (0, True, False)
+    write_run(tmp_path, "ck/b", drawn(5, {"vtwt": 0.5}), date="20260104_120000")
+    ran = babycli("report", tmp_path, "--compare", "a", "b")
+    assert (ran.code, "ck/a − ck/b" in ran.out) == (0, True)
+    note = "note: 'b' is taken for ck/b; it also fits ck/b (limit 30), ck/b (limit 20)\n"
+    assert ran.err == f"note: 'a' is taken for ck/a; it also fits ck/a (limit 20)\n{note}"
+    caplog.clear()
+    (found, *_) = compare("a", "b", logs=tmp_path)
+    assert (found.first, found.second, found.n_trials) == ("ck/a", "ck/b", 967)
+    assert note.strip() in caplog.messages
+
+
+def test_the_run_of_all_trials_is_meant_even_with_a_prompt(tmp_path: Path, babycli: Babycli) -> None:
+    prompt: dict[str, Any] = {"prompts": {"vtwt": "Look:"}, "prompt_origins": {"vtwt": PROMPT_OPTION}}
+    write_run(tmp_path, "a", drawn(1, {"vtwt": 0.6}), **prompt)
+    write_run(tmp_path, "a", drawn(2, {"vtwt": 0.6}, {"vtwt": 20}), date="20260102_120000", config={"limit": 20})
+    write_run(tmp_path, "b", drawn(3, {"vtwt": 0.5}))
+    ran = babycli("report", tmp_path, "--compare", "a", "b")
+    assert (ran.code, 'a (prompt "Look:") − b' in ran.out) == (0, True), ran.err
+    assert "is taken for a (prompt" in ran.err
+
+
+def test_a_part_of_one_model_is_not_passed_over_for_another_model(tmp_path: Path, babycli: Babycli) -> None:
+    write_run(tmp_path, "baby1", drawn(1, {"vtwt": 0.6}))
+    write_run(tmp_path, "baby2", drawn(2, {"vtwt": 0.6}, {"vtwt": 20}), config={"limit": 20})
+    write_run(tmp_path, "other", drawn(3, {"vtwt": 0.5}))
+    ran = babycli("report", tmp_path, "--compare", "baby", "other")
+    assert (ran.code, "'baby' fits 2 rows" in ran.err) == (2, True)
 
 
 def test_a_name_means_the_run_without_a_prompt_or_a_name_where_all_have_a_limit(
