@@ -267,7 +267,7 @@ complete -c babycli -n '__babycli_at 0+ report' -l metrics -r -f -a '(__babycli_
 complete -c babycli -n '__babycli_at 0+ report' -l rename -r -F -a '(__babycli_value_file)' -d 'Call a model so; or a file of such lines. May be repeated.'
 complete -c babycli -n '__babycli_at 0+ report' -l baselines -r -f -a '(__babycli_value_baselines)' -d 'Add published rows, marked as such.'
 complete -c babycli -n '__babycli_at 0+ report' -l no-controls -d 'Leave out the rows of controls.'
-complete -c babycli -n '__babycli_at 0+ report' -l all-runs -d 'Show all of equal runs, not only the latest.'
+complete -c babycli -n '__babycli_at 0+ report' -l all-runs -d 'Show all of equal runs, and parts of whole ones.'
 complete -c babycli -n '__babycli_at 0+ report' -l notes -d 'Say all about the numbers below a table.'
 complete -c babycli -n '__babycli_at 0+ report' -l compare -r -F -a '(__babycli_value_compared_run)' -d 'Differences between these models on the same items: interval, test, smallest difference seen.'
 complete -c babycli -n '__babycli_at 0+ report' -l by -r -f -a '(__babycli_value_kind)' -d 'Break scores down by group; tasks of your own may have other kinds.'

@@ -102,7 +102,7 @@ def report(
     ] = False,
     all_runs: Annotated[
         bool,
-        typer.Option("--all-runs", help="Show all of equal runs, not only the latest.", rich_help_panel=_SHOWN),
+        typer.Option("--all-runs", help="Show all of equal runs, and parts of whole ones.", rich_help_panel=_SHOWN),
     ] = False,
     notes: Annotated[
         bool, typer.Option("--notes", help="Say all about the numbers below a table.", rich_help_panel=_SHOWN)
@@ -253,8 +253,9 @@ def report(
         metrics=tuple(names_in(metrics or "")),
         renamed=tuple(rename or ()),
         with_controls=not no_controls,
+        with_parts=all_runs,
     )
-    if audit and choice != Choice():
+    if audit and choice != Choice(with_parts=all_runs):
         raise UsageError("--audit looks at all that is in the logs", "leave out what chooses models, tasks and metrics")
 
     named = names_in(compared[0]) if compared and len(compared) == 1 else list(compared or ())

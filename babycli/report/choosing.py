@@ -1,8 +1,8 @@
 """The part of a report that its reader wants: which rows, tasks and metrics, in which order and under which names.
 
-Owns what --models, --tasks, --metrics, --rename and --no-controls do. Chooses from finished tables: the name of a row,
-its gain and its control above chance are found among all runs, whatever is shown of them. A name that nothing has is
-refused.
+Owns what --models, --tasks, --metrics, --rename and --no-controls do, and that a part is not shown beside the whole.
+Chooses from finished tables: the name of a row, its gain and its control above chance are found among all runs,
+whatever is shown of them. A name that nothing has is refused.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from babycli.report.overall import RANKED, WINOGROUND
 from babycli.report.rows import Column, TableRow
 from babycli.report.runs import Run
 from babycli.report.tables import Table
+from babycli.report.told_by_whole import told_by_whole
 from babycli.tasks.about import about, metric_of
 from babycli.wording import all_of, did_you_mean, listed, printable
 
@@ -38,6 +39,7 @@ class Choice:
     metrics: tuple[str, ...] = ()
     renamed: tuple[str, ...] = ()  # "old=new", or files of such lines
     with_controls: bool = True
+    with_parts: bool = False  # also of a part of the trials, where the whole is there
 
 
 def chosen(tables: Sequence[Table], choice: Choice) -> list[Table]:
@@ -68,14 +70,25 @@ def names_in(text: str) -> list[str]:
 
 def _with_rows(tables: Sequence[Table], choice: Choice) -> list[Table]:
     rows = [row for table in tables for row in table.rows]
-    wanted = list(dict.fromkeys(row for text in choice.models for row in _rows_named(text, rows)))
-    places = {row: place for place, row in enumerate(wanted)}
+    parts = frozenset([] if choice.with_parts else told_by_whole(rows))
+    asked = [row for text in choice.models for row in _rows_named(text, rows)] if choice.models else rows
+    asked = [row for row in dict.fromkeys(asked) if choice.with_controls or not row.control]
+    by_name = {row for text in choice.models for row in _of_parts_alone(_rows_named(text, rows), parts, text)}
+    left_out = {row for row in asked if row in parts and row not in by_name}
+    places = {row: place for place, row in enumerate(row for row in asked if row not in left_out)}
+    return [
+        replace(
+            _with_only(table, sorted((row for row in table.rows if row in places), key=places.__getitem__)),
+            n_parts_left_out=sum(len(row.runs) for row in table.rows if row in left_out),
+        )
+        for table in tables
+    ]
 
-    def kept(table: Table) -> list[TableRow]:
-        of_table = [row for row in table.rows if choice.with_controls or not row.control]
-        return sorted((row for row in of_table if row in places), key=places.__getitem__) if choice.models else of_table
 
-    return [_with_only(table, kept(table)) for table in tables]
+def _of_parts_alone(rows: Sequence[TableRow], parts: frozenset[TableRow], text: str) -> list[TableRow]:
+    """Gives those parts that are meant, although the whole is there: their label is named, or no other row fits."""
+    labels = {printable(text), *map(printable, names_in(text))}
+    return [row for row in rows if row in parts and (row.label in labels or all(other in parts for other in rows))]
 
 
 def _rows_named(text: str, rows: Sequence[TableRow]) -> list[TableRow]:

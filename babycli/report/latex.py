@@ -26,6 +26,7 @@ from babycli.report.notes import (
     legends,
     lower_notes,
     part_notes,
+    parts_left_out,
     untold_gain_notes,
 )
 from babycli.report.provisos import broken_reply_notes, prompt_notes, reply_notes, software_notes
@@ -84,6 +85,7 @@ def as_environment(table: Table, number: int) -> str:
     in_caption = broken_reply_notes(table.runs)
     asides = [note for note in (*reply_notes(table.runs), *software_notes(table.runs)) if note not in in_caption]
     asides += coverage_notes(table.runs)
+    asides += parts_left_out(table)
     asides += untold_gain_notes(table)
     counted = {mark.sign: counts_told(table, mark) for mark in _COUNTED}
     asides += [f"{sign}: {told}" for sign, told in counted.items() if len(told) > _TOLD]

@@ -56,6 +56,7 @@ def notes(table: Table) -> list[str]:
     told += part_notes(table.runs)
     told += coverage_notes(table.runs)
     told += _equal_notes(table)
+    told += parts_left_out(table)
     told += provisos(table.runs)
     told += [*gain_notes(table), *untold_gain_notes(table)]
     told += [suspicion_note(each) for each in table.suspicions]
@@ -71,6 +72,7 @@ def warnings(table: Table) -> list[str]:
         *coverage_notes(table.runs),
         *_sample_notes(table.runs),
         *_equal_notes(table),
+        *parts_left_out(table),
         *reply_notes(table.runs),
         *software_notes(table.runs),
         *(suspicion_note(each) for each in table.suspicions),
@@ -126,6 +128,14 @@ def _equal_notes(table: Table) -> list[str]:
             equal.append(f"{row.label} {n}" + (f" of {' and '.join(tasks)}" if len(tasks) < len(n_equal) else ""))
     lead = "equal runs (the same model, settings, data, software and numbers), of which the latest is shown"
     return [f"{lead}: {', '.join(equal)}; --all-runs shows all."] if equal else []
+
+
+def parts_left_out(table: Table) -> list[str]:
+    """Says how many runs of a part of the trials are not shown."""
+    n = table.n_parts_left_out
+    runs, whole = ("run", "one is") if n == 1 else ("runs", "ones are")
+    left = f"{n} {runs} of a part of the trials {'is' if n == 1 else 'are'} left out, as the whole {whole} here"
+    return [f"{left}: --all-runs shows {'it' if n == 1 else 'them'}."] if n else []
 
 
 def part_notes(runs: Sequence[Run]) -> list[str]:

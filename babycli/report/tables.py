@@ -105,6 +105,7 @@ class Table:
     baselines: Baselines | None
     overalls: Mapping[str, tuple[Overall, ...]]  # by the label of the row
     title: str  # the name of the data, where tables of several sets may stand side by side; else ""
+    n_parts_left_out: int = 0  # runs of a part of the trials that are not shown, as the whole ones are here
 
     @property
     def overall_columns(self) -> list[OverallColumn]:

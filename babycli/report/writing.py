@@ -32,6 +32,8 @@ from babycli.report.forms import (
 )
 from babycli.report.item_sheets import ItemList
 from babycli.report.load import label_rows_of, load_places, unfinished_runs
+from babycli.report.notes import parts_left_out
+from babycli.report.rows import TableRow
 from babycli.report.runs import Logs
 from babycli.report.same_runs import latest_of_equal
 from babycli.report.sheet import Sheet
@@ -78,7 +80,8 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
     tables = chosen(every, wanted.choice)
     rows = [row for table in tables for row in table.rows]
     columns = [column for table in tables for column in table.columns]
-    comparisons = compare(find_rows(wanted.compared, rows, say), columns) if wanted.compared else []
+    nameable = [row for table in chosen(every, replace(wanted.choice, with_parts=True)) for row in table.rows]
+    comparisons = compare(find_rows(wanted.compared, nameable, say), columns) if wanted.compared else []
     items = _items(tables, wanted)
     match wanted.form:
         case SheetForm():
@@ -92,7 +95,7 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
             pictures_of = wanted.root if wanted.with_images else None
             text = wanted.form.write(Everything(tables, comparisons, items, logs.unread, pictures_of), say)
         case ModelForm():
-            text = wanted.form.write(rows if wanted.model is None else rows_of(wanted.model, rows), rows, say)
+            text = wanted.form.write(_of_model(wanted.model, rows, nameable), rows, say)
     _put(text, wanted, say)
     if wanted.plot is not None:
         from babycli.report import plots  # which no other report need wait for
@@ -104,6 +107,23 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
     for unread in logs.unread:
         say(printable(f"note: {unread.path} {unread.why}"))
     _say_where_baselines_belong(every, wanted, say)
+    if not (comparisons or _has_notes(wanted)):
+        for note in (note for table in tables for note in parts_left_out(table)):
+            say(f"note: {note}")
+
+
+def _of_model(name: str | None, rows: Sequence[TableRow], nameable: Sequence[TableRow]) -> Sequence[TableRow]:
+    """Gives the rows of the model of that name; those that are not shown where no other fits, without a name all."""
+    if name is None:
+        return rows
+    shown, found = {row.label for row in rows}, rows_of(name, nameable)
+    return [row for row in found if row.label in shown] or found
+
+
+def _has_notes(wanted: Wanted) -> bool:
+    """Tells whether what is written has the notes of its tables in it."""
+    is_of_text = isinstance(wanted.form, SheetForm) and wanted.form.extension not in ("csv", "json")
+    return isinstance(wanted.form, PageForm) or (is_of_text and not (wanted.items or wanted.wrong or wanted.by))
 
 
 def _say_where_baselines_belong(tables: Sequence[Table], wanted: Wanted, say: Callable[[str], None]) -> None:

@@ -6,9 +6,11 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from babycli.logs.identity import PROMPT_OPTION
 from tests.conftest import Babycli
 from tests.report.logs import drawn, write_run
 
@@ -359,3 +361,92 @@ def test_the_table_says_where_each_n_stands(folders: Path, babycli: Babycli) -> 
     assert more not in " ".join(babycli("report", "logs_a").out.split())
     write_run(folders / "logs_a", "lab/beta", drawn(3, SHARES, {**UNITS, "vtwt": 30}))
     assert more in " ".join(babycli("report", "logs_a").out.split())
+
+
+@pytest.fixture
+def tried(tmp_path: Path) -> Path:
+    """Two models that were tried on a part of the trials and then run on all of them, and one that was only tried."""
+    part: dict[str, Any] = {"config": {"limit": 20}, "date": "20251231_120000"}
+    for i, name in enumerate(("lab/a", "lab/b")):
+        write_run(tmp_path, name, drawn(i, {"vtwt": 0.6, "labeled_s": 0.4}))
+        write_run(tmp_path, name, drawn(i, {"vtwt": 0.6}, {"vtwt": 20}), **part)
+    write_run(tmp_path, "lab/c", drawn(5, {"vtwt": 0.6}, {"vtwt": 20}), **part)
+    return tmp_path
+
+
+LEFT_OUT = "2 runs of a part of the trials are left out, as the whole ones are here: --all-runs shows them."
+
+
+@pytest.mark.parametrize("form", ["table", "md", "html", "latex"])
+def test_a_part_is_left_out_beside_the_whole_and_the_table_says_so(form: str, tried: Path, babycli: Babycli) -> None:
+    for words in ((), ("--notes",)):
+        ran = babycli("report", tried, "--format", form, *words)
+        shown = " ".join(ran.out.split())
+        assert (ran.code, shown.count(LEFT_OUT), LEFT_OUT in ran.err) == (0, 1, False), ran.err
+        assert "lab/a (limit 20)" not in shown
+        assert "lab/c (limit 20)" in " ".join(shown.replace("}", " ").split())
+    shown = " ".join(babycli("report", tried, "--format", form, "--all-runs").out.split())
+    assert ("left out, as" in shown, "lab/b (limit 20)" in shown) == (False, True)
+
+
+@pytest.mark.parametrize("words", [("--format", "json"), ("--format", "csv"), ("--by", "word"), ("--wrong",)])
+def test_what_has_no_notes_leaves_parts_out_too(words: tuple[str, ...], tried: Path, babycli: Babycli) -> None:
+    ran = babycli("report", tried, *words)
+    assert (ran.code, f"note: {LEFT_OUT}\n" in ran.err) == (0, True), ran.err
+    assert "lab/a (limit 20)" not in ran.out
+    every = babycli("report", tried, *words, "--all-runs")
+    assert ("left out" in every.err, len(every.out) > len(ran.out)) == (False, True)
+
+
+def test_a_part_is_shown_where_it_is_named(tried: Path, babycli: Babycli) -> None:
+    def labels(*words: object) -> tuple[list[str], str]:
+        ran = babycli("report", tried, "--format", "json", *words)
+        assert ran.code == 0, ran.err
+        return list(dict.fromkeys(record["label"] for record in json.loads(ran.out))), ran.err
+
+    assert labels("--models", "lab/a,lab/a (limit 20)") == (["lab/a", "lab/a (limit 20)"], "")
+    assert labels("--models", "*limit*")[0] == ["lab/c (limit 20)"]
+    found, err = labels("--models", "lab/a*")
+    assert (found, "note: 1 run of a part of the trials is left out, as the whole one is here" in err) == (
+        ["lab/a"],
+        True,
+    )
+    assert labels("--rename", "lab/a (limit 20)=try", "--models", "try")[0] == ["try"]
+    ran = babycli("report", tried, "--compare", "lab/a (limit 20)", "lab/b (limit 20)")
+    assert (ran.code, "lab/a (limit 20) − lab/b (limit 20)" in ran.out, ran.err) == (0, True, "")
+    one = json.loads(babycli("report", tried, "--format", "eee", "--model", "lab/a (limit 20)").out)
+    assert one["evaluation_results"]
+
+
+def test_a_part_with_another_question_stays(tmp_path: Path, babycli: Babycli) -> None:
+    part: dict[str, Any] = {"config": {"limit": 20}}
+    few = drawn(2, {"vtwt": 0.6}, {"vtwt": 20})
+    write_run(tmp_path, "a", drawn(1, {"vtwt": 0.6}))
+    prompt: dict[str, Any] = {"prompts": {"vtwt": "Look:"}, "prompt_origins": {"vtwt": PROMPT_OPTION}}
+    others: list[dict[str, Any]] = [
+        {"control": "blind"},
+        {"dtype": "bfloat16"},
+        {"fingerprint": "other weights"},
+        {"model_args": {"tiles": False}},
+        {"labels_sha256": {"vtwt": "other labels"}},
+        prompt,
+    ]
+    for day, other in enumerate(others, 2):
+        write_run(tmp_path, "a", few, date=f"2026010{day}_120000", **part, **other)
+    more = drawn(3, {"vtwt": 0.6, "labeled_s": 0.4}, {"vtwt": 20, "labeled_s": 20})
+    write_run(tmp_path, "a", more, date="20260120_120000", **part)
+    ran = babycli("report", tmp_path, "--format", "json")
+    assert (ran.code, "left out" in ran.err) == (0, False)
+    assert len({record["date"] for record in json.loads(ran.out)}) == 8
+
+
+def test_a_part_stays_beside_a_control_of_that_part(tmp_path: Path, babycli: Babycli) -> None:
+    part: dict[str, Any] = {"config": {"limit": 20}}
+    few = drawn(2, {"vtwt": 0.6}, {"vtwt": 20})
+    write_run(tmp_path, "a", drawn(1, {"vtwt": 0.6}))
+    write_run(tmp_path, "a", few, date="20260102_120000", **part)
+    write_run(tmp_path, "a", few, date="20260103_120000", control="blind", **part)
+    shown = babycli("report", tmp_path).out
+    assert ("visual gain" in shown, "left out, as" in shown) == (True, False)
+    write_run(tmp_path, "a", drawn(4, {"vtwt": 0.5}), date="20260104_120000", control="blind")
+    assert LEFT_OUT in " ".join(babycli("report", tmp_path).out.split())
