@@ -17,6 +17,8 @@ from babycli.report.sheet import Sheet
 from babycli.report.tables import UNANSWERED, heading
 from babycli.tasks.about import about, in_order, metric_of
 
+UNKNOWN = "?"  # in the place of a detectable difference
+
 
 def p_text(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
@@ -55,6 +57,7 @@ def as_grid(comparisons: Sequence[Comparison]) -> Grid:
         "Detectable difference: the smallest true one that so many trials show with 80 % power. Wins: trials in which "
         f"only A, and only B, got more{_less(comparisons)}.",
     ]
+    notes += _unknown(comparisons)
     if MCNEMAR in tests and any(c.paired.n_clusters for c in comparisons):
         notes.append(
             "Stars need an interval without 0 too: McNemar's test takes trials for independent, the interval does not."
@@ -85,6 +88,18 @@ def units(comparisons: Sequence[Comparison], times: str) -> tuple[bool, list[str
     tasks = in_order(task for task, _ in compared)
     metrics = [metric for task in tasks for metric in task.metrics if (task.name, metric.name) in compared]
     return any(metric.shown_scale == 100 for metric in metrics), values.with_scales(metrics, times)
+
+
+def _unknown(comparisons: Sequence[Comparison]) -> list[str]:
+    """Says why no detectable difference is known where there is none."""
+    without = [c.paired for c in comparisons if c.paired.detectable is None]
+    alone = [pair for pair in without if 1 in (pair.n_clusters, pair.n_trials)]
+    which = "cluster" if any(pair.n_clusters == 1 for pair in alone) else "trial"
+    reasons = [
+        *([f"a single {which} does not tell how much it varies, so the interval is all that can be"] if alone else []),
+        *(["all trials differ by the same"] if len(without) > len(alone) else []),
+    ]
+    return [f"{UNKNOWN}: not known, as {', or '.join(reasons)}."] if reasons else []
 
 
 def _unanswered(comparisons: Sequence[Comparison]) -> list[str]:
@@ -118,7 +133,7 @@ def _line(comparison: Comparison, indent: str) -> Line:
             values.difference(metric, low),
             values.difference(metric, high),
             p_text(comparison.p_holm),
-            "?" if found.detectable is None else values.distance(metric, found.detectable),
+            UNKNOWN if found.detectable is None else values.distance(metric, found.detectable),
             f"{len(found.only_first)}/{len(found.only_second)}",
         ),
     )

@@ -397,3 +397,24 @@ def test_csv_has_the_items(logs: Path, babycli: Babycli) -> None:
 )
 def test_options_that_do_not_go_together_are_usage_errors(words: tuple[str, ...], logs: Path, babycli: Babycli) -> None:
     assert babycli("report", logs, *words).code == 2
+
+
+@pytest.mark.parametrize("form", ["table", "md", "html", "latex"])
+def test_an_unknown_detectable_difference_is_explained_where_it_occurs(
+    form: str, logs: Path, tmp_path: Path, babycli: Babycli
+) -> None:
+    """Of trials of one recording session, or that all differ by the same, nothing can be told."""
+    reason = "?: not known, as a single cluster does not tell how much it varies, so the interval is all that can be."
+    one = tmp_path / "one"
+    for i, name in enumerate("ab"):
+        write_run(one, name, drawn(i, {"vtwt": 0.6}, {"vtwt": 10}))  # of the first session
+    shown = " ".join(babycli("report", one, "--compare", "a", "b", "--format", form).out.split())
+    assert shown.count(reason) == 1
+    assert "100" in shown
+    scores = {"saycam_caption": {"meteor": [0.2, 0.4, 0.3] * 20}}
+    same = tmp_path / "same"
+    for name in "ab":
+        write_run(same, name, scores)
+    shown = " ".join(babycli("report", same, "--compare", "a", "b", "--format", form).out.split())
+    assert shown.count("?: not known, as all trials differ by the same.") == 1
+    assert "not known, as" not in babycli("report", logs, "--compare", "lab/a", "lab/b", "--format", form).out
