@@ -71,11 +71,15 @@ def names_in(text: str) -> list[str]:
 def _with_rows(tables: Sequence[Table], choice: Choice) -> list[Table]:
     rows = [row for table in tables for row in table.rows]
     parts = frozenset([] if choice.with_parts else told_by_whole(rows))
-    asked = [row for text in choice.models for row in _rows_named(text, rows)] if choice.models else rows
-    asked = [row for row in dict.fromkeys(asked) if choice.with_controls or not row.control]
-    by_name = {row for text in choice.models for row in _of_parts_alone(_rows_named(text, rows), parts, text)}
-    left_out = {row for row in asked if row in parts and row not in by_name}
-    places = {row: place for place, row in enumerate(row for row in asked if row not in left_out)}
+    asked, shown = rows, [row for row in rows if row not in parts]
+    if choice.models:
+        asked = [row for text in choice.models for row in _rows_named(text, rows, frozenset())]
+        shown = [row for text in choice.models for row in _rows_named(text, rows, parts)]
+    asked, shown = (
+        [row for row in dict.fromkeys(found) if choice.with_controls or not row.control] for found in (asked, shown)
+    )
+    places = {row: place for place, row in enumerate(shown)}
+    left_out = {row for row in asked if row not in places}
     return [
         replace(
             _with_only(table, sorted((row for row in table.rows if row in places), key=places.__getitem__)),
@@ -85,14 +89,11 @@ def _with_rows(tables: Sequence[Table], choice: Choice) -> list[Table]:
     ]
 
 
-def _of_parts_alone(rows: Sequence[TableRow], parts: frozenset[TableRow], text: str) -> list[TableRow]:
-    """Gives those parts that are meant, although the whole is there: their label is named, or no other row fits."""
-    labels = {printable(text), *map(printable, names_in(text))}
-    return [row for row in rows if row in parts and (row.label in labels or all(other in parts for other in rows))]
+def _rows_named(text: str, rows: Sequence[TableRow], parts: frozenset[TableRow]) -> list[TableRow]:
+    """Finds the rows of a word of --models, which may be a label with commas, or several names.
 
-
-def _rows_named(text: str, rows: Sequence[TableRow]) -> list[TableRow]:
-    """Finds the rows of a word of --models, which may be a label with commas, or several names."""
+    A part whose whole is there is meant only where the name fits nothing else, as its label does.
+    """
     if any(row.label == printable(text) for row in rows):
         return rows_of(text, rows)
     found = []
@@ -102,9 +103,9 @@ def _rows_named(text: str, rows: Sequence[TableRow]) -> list[TableRow]:
             if not fitting:
                 labels = listed([row.label for row in rows], 20)
                 raise UsageError(f"no row is called as the pattern {name!r} says", f"the rows: {labels}")
-            found += fitting
         else:
-            found += rows_of(name, rows)
+            fitting = rows_of(name, rows)
+        found += [row for row in fitting if row not in parts] or fitting
     return found
 
 

@@ -405,6 +405,8 @@ def test_a_part_is_shown_where_it_is_named(tried: Path, babycli: Babycli) -> Non
         return list(dict.fromkeys(record["label"] for record in json.loads(ran.out))), ran.err
 
     assert labels("--models", "lab/a,lab/a (limit 20)") == (["lab/a", "lab/a (limit 20)"], "")
+    folder = tried / "lab__b" / "20251231_120000"
+    assert labels("--models", f"lab/a,{folder}")[0] == ["lab/a", "lab/b (limit 20)"]
     assert labels("--models", "*limit*")[0] == ["lab/c (limit 20)"]
     found, err = labels("--models", "lab/a*")
     assert (found, "note: 1 run of a part of the trials is left out, as the whole one is here" in err) == (
