@@ -121,6 +121,23 @@ def _check_kind(status: os.stat_result, path: Path | str) -> None:
     raise UnfitFileError(f"it is {kind}, not a file", path)
 
 
+def why_no_file(path: Path | str) -> str:
+    """Tells what is in the place of a file: a pipe, a folder, a link that leads nowhere; "" for a file, or nothing."""
+    try:
+        _check_kind(os.stat(path), path)  # noqa: PTH116  # pathlib raises for too long a name
+    except UnfitFileError as error:
+        return str(error.strerror)
+    except IsADirectoryError:
+        return "it is a folder, not a file"
+    except OSError as error:
+        if not os.path.islink(path):
+            return ""
+        if error.errno == errno.ELOOP:
+            return "it is a link that leads back to itself"
+        return f"it is a link to {os.readlink(path)}, and nothing is there"
+    return ""
+
+
 def in_home(path: Path | str) -> Path:
     """Gives a path whose ``~`` is the home folder; ``~`` of a user whom the system does not know stays as it is."""
     return Path(os.path.expanduser(path))  # noqa: PTH111  # pathlib raises RuntimeError

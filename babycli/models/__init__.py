@@ -342,9 +342,10 @@ def _checked_family(resolved: Resolved, place: Path, spec: ModelSpec) -> Family:
 def _family_of(place: Path, adapter: Path | None) -> Family:
     """Finds the family of a checkpoint; LLaVA's trainer saves the whole model's config with an adapter."""
     from babycli.models.parts.checkpoint import read_config
-    from babycli.models.parts.weight_files import check_is_whole, config_home
+    from babycli.models.parts.weight_files import check_is_whole, check_small_files, config_home
 
     check_torchvision()
+    check_small_files(place)
     check_is_whole(place)
     home = config_home(place, adapter)
     has_config = (home / "config.json").is_file()

@@ -120,6 +120,27 @@ def without_a_shard(folder: Path) -> None:
     (folder / "model-00002-of-00002.safetensors").unlink()
 
 
+def a_shard_as_a_pipe(folder: Path) -> None:
+    without_a_shard(folder)
+    os.mkfifo(folder / "model-00002-of-00002.safetensors")
+
+
+def instead(name: str, make: Callable[[Path], object]) -> Break:
+    def replace(folder: Path) -> None:
+        (folder / name).unlink(missing_ok=True)
+        make(folder / name)
+
+    return replace
+
+
+def beside_a_bin(spoil: Break) -> Break:
+    def both(folder: Path) -> None:
+        as_bin(folder)
+        spoil(folder)
+
+    return both
+
+
 def with_index(content: str) -> Break:
     def replace(folder: Path) -> None:
         in_shards(folder)
@@ -178,6 +199,27 @@ FILES: dict[str, tuple[Break, list[str]]] = {
         ["pytorch_model.bin", f"the shape of {EMBEDDINGS}, and not its numbers"],
     ),
     "bin holds a tensor": (bin_holding(torch.zeros(1)), ["pytorch_model.bin", "Tensor"]),
+    "weights are a pipe": (instead("model.safetensors", os.mkfifo), ["model.safetensors", "a pipe"]),
+    "weights are a folder": (instead("model.safetensors", Path.mkdir), ["model.safetensors", "a folder"]),
+    "weights are a link to nothing": (
+        instead("model.safetensors", lambda file: file.symlink_to("../blobs/1")),
+        ["model.safetensors", "a link to ../blobs/1, and nothing is there"],
+    ),
+    "weights are a link to nothing, beside others": (
+        beside_a_bin(instead("model.safetensors", lambda file: file.symlink_to("../blobs/1"))),
+        ["model.safetensors", "a link to ../blobs/1, and nothing is there"],
+    ),
+    "a shard is a pipe": (a_shard_as_a_pipe, ["model-00002-of-00002.safetensors", "a pipe"]),
+    "tokenizer is a pipe": (instead("tokenizer.json", os.mkfifo), ["tokenizer.json", "a pipe"]),
+    "tokenizer is a folder": (instead("tokenizer.json", Path.mkdir), ["tokenizer.json", "a folder"]),
+    "config is a link to itself": (
+        instead("config.json", lambda file: file.symlink_to(file.name)),
+        ["config.json", "leads back to itself"],
+    ),
+    "generation config is a link to nothing": (
+        instead("generation_config.json", lambda file: file.symlink_to("../blobs/1")),
+        ["generation_config.json", "nothing is there"],
+    ),
 }
 
 

@@ -22,6 +22,7 @@ from babycli.models.parts.weight_files import (
     OPEN_CLIP_CONFIG,
     PARTIAL,
     SINGLES,
+    check_small_files,
     index_shards,
     named_by_config,
 )
@@ -37,6 +38,7 @@ def fetch(source: str) -> Path:
     """Gives the path of a local checkpoint (a folder or a file of weights); fetches a hub id into the hub's cache."""
     local = in_home(source)
     if _exists(local):
+        check_small_files(local)
         return local
     return _with_weights(source, ["*.ckpt", *PARTIAL], "", _MODEL_MEND)
 
@@ -44,7 +46,10 @@ def fetch(source: str) -> Path:
 def fetch_small(source: str) -> Path:
     """Does as fetch, but without the weights of a hub id."""
     local = in_home(source)
-    return local if _exists(local) else _from_hub(source, _SMALL_FILES, "", _MODEL_MEND)
+    if _exists(local):
+        check_small_files(local)
+        return local
+    return _from_hub(source, _SMALL_FILES, "", _MODEL_MEND)
 
 
 def _exists(path: Path) -> bool:
@@ -81,6 +86,7 @@ def fetch_tower_folder(source: str, wanted: bool, near: Path, with_weights: bool
     if path is not None and not path.is_dir():
         raise ModelError(f"{path} is a file; the vision tower is a folder with config.json and weights", _TOWER_MEND)
     if path is not None:
+        check_small_files(path)
         return path
     if with_weights:
         return _with_weights(source, [], why, _TOWER_MEND)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from babycli.errors import ModelError
+from babycli.files import why_no_file
 from babycli.models.parts.checkpoint import read_json_object
 from babycli.wording import listed, shortened
 
@@ -34,6 +35,7 @@ _MEND_OF_INDEX = "copy the index of the training run into the folder"
 _OF_WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pt", ".pth", ".h5", ".msgpack", ".gguf")
 # What a training run leaves in the same folder, and what is no weights of a model.
 _OF_TRAINING = ("training_args.bin", "optimizer*", "scheduler*", "scaler*", "sampler*", "rng_state*", "random_states*")
+_SMALL = ("*config.json", "*token*.json", "vocab.json", "merges.txt", "chat_template.*", "*.index.json", "*.model")
 _DISTRIBUTED = re.compile(r"shard-\d{5}-model-\d{5}-of-\d{5}\.safetensors")
 
 
@@ -174,7 +176,28 @@ def _first(folder: Path) -> Path | None:
     if (folder / OPEN_CLIP_CONFIG).is_file():
         candidates += OPEN_CLIP
     paths = [folder / name for name in [*_named_and_there(folder), *candidates]]
-    return next((path for path in paths if path.is_file()), None)
+    for path in paths:
+        if path.is_file():
+            return path
+        if not path.is_dir():  # a tool of DeepSpeed makes a folder of that name, and others pass over it
+            check_no_other(path)
+    return None
+
+
+def check_no_other(file: Path) -> None:
+    """Checks that nothing but a file is in the place of one of a checkpoint. Raises ModelError: it is not "missing"."""
+    if what := why_no_file(file):
+        raise ModelError(f"cannot read {file}: {what}", "copy or download that file again")
+
+
+def check_small_files(folder: Path) -> None:
+    """Checks that the settings and the tokenizer of a checkpoint that are there are files. Raises ModelError.
+
+    Most of them may be missing, and are replaced by what is usual: not where one was meant to be there.
+    """
+    for pattern in _SMALL:
+        for file in sorted(folder.glob(pattern)):
+            check_no_other(file)
 
 
 def named_by_config(folder: Path) -> Any:
@@ -206,6 +229,7 @@ def _shards(index: Path) -> list[Path]:
     paths = [index.parent / name for name in names]
     for path in paths:
         _check_inside(path, index)
+        check_no_other(path)
     missing = [shortened(path.name) for path in paths if not _is_file(path)]
     if missing:
         whole = [name for name in SINGLES if (index.parent / name).is_file()]
@@ -255,6 +279,8 @@ def _weights_in(folder: Path) -> list[Path]:
 
 
 def _why_none(folder: Path) -> str:
+    if folders := [name for name in SINGLES if (folder / name).is_dir()]:
+        return f"{folders[0]} is a folder, not a file"
     others = [path.name for path in _weights_in(folder)]
     there = f"; {listed(others)} has not a name that transformers looks for" if others else " is there"
     return f"neither {SINGLES[0]} nor {SINGLES[1]}{there}"
