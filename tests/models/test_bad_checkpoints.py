@@ -384,6 +384,14 @@ SETTINGS: list[tuple[str, str, Any]] = [
     (LLAMA, "rms_norm_eps", "small"),
     (LLAMA, "rope_scaling", {"type": "unheard-of", "factor": 2.0}),
     (LLAMA, "attention_bias", True),
+    (GPT2, "layer_norm_epsilon", math.inf),
+    (GPT2, "layer_norm_epsilon", math.nan),
+    (GPT2, "layer_norm_epsilon", 1e30),
+    (LLAMA, "rms_norm_eps", -1.0),
+    (LLAMA, "rope_theta", math.inf),
+    (LLAMA, "rope_theta", -1.0),
+    (LLAMA, "rope_scaling", {"type": "linear", "factor": math.inf}),
+    (LLAMA, "rope_scaling", {"type": "linear", "factor": -2.0}),
 ]
 
 

@@ -44,6 +44,8 @@ SAVE_PLAIN = "save the model itself, without what the training wrapped around it
 MAX_LAYERS = 1_000
 # num_hidden_layers, n_layer, depth, depths, encoder_layers; not mm_vision_select_layer
 _DEPTH = re.compile(r"(?:^|_)(?:layers|n_layer|depths?|num_layer)$")
+_SMALL_ADDEND = re.compile(r"(?:^|_)eps(?:ilon)?$")  # of a norm, so that it never divides by zero
+_ROTARY = re.compile(r"^factor$|(?:^|_)rope_theta$")
 _HEADS = re.compile(r"(?:^|_)heads?$")
 _FLOATS = ("float32", "bfloat16", "float16", "float64")
 _WHOLE = re.compile(r"(?:u?int\d+|bool|[IU]\d+|BOOL)$")  # torch's names, and those of safetensors
@@ -69,17 +71,32 @@ def check_counts(settings: Mapping[str, Any], file: Path, within: str = "") -> N
     """Checks that no part of a model is said to have more layers than any model has, or fewer heads than none.
 
     A network is built before its weights are read: one of a billion layers would never be, and one of -2 heads fails
-    when it is run. Raises ModelError.
+    when it is run. Nor may a number be none, or so large that a network gives numbers, but not its own. Raises
+    ModelError.
     """
     for name, value in settings.items():
         if isinstance(value, dict):
             check_counts(value, file, f"{within}{name}.")
             continue
+        if isinstance(value, int | float) and (expected := _expected_of(name, value)):
+            raise ModelError(
+                f"{file}: {within}{name} is {shortened(str(value), 80)}; expected is {expected}",
+                "copy config.json of the training run into the folder",
+            )
         counts = [n for n in (value if isinstance(value, list) else [value]) if isinstance(n, int | float)]
         if _DEPTH.search(name) and any(n > MAX_LAYERS for n in counts):
             raise ModelError(f"{file}: {within}{name} is {value!r:.80}; expected are at most {MAX_LAYERS:,} layers")
         if _HEADS.search(name) and any(n < 0 for n in counts):
             raise ModelError(f"{file}: {within}{name} is {value!r:.80}; expected is a number of heads")
+
+
+def _expected_of(name: str, number: float) -> str:
+    """Tells what is expected of a setting of that name, if it is not that number; "" if it may be."""
+    if isinstance(number, float) and not math.isfinite(number):  # in lists of limits some are infinite, as Mamba's
+        return "a finite number"
+    if _SMALL_ADDEND.search(name) and not 0 <= number < 1:
+        return "a small positive number"
+    return "a positive number" if _ROTARY.search(name) and number <= 0 else ""
 
 
 def read_json_object(path: Path, missing_ok: bool = False) -> dict[str, Any]:
