@@ -141,6 +141,24 @@ def beside_a_bin(spoil: Break) -> Break:
     return both
 
 
+def two_words_as_one(folder: Path) -> None:
+    content = json.loads((folder / "tokenizer.json").read_text())
+    vocabulary = content["model"]["vocab"]
+    vocabulary["cat"] = vocabulary["ball"]
+    write_json(folder / "tokenizer.json", content)
+
+
+def at_random(folder: Path) -> None:
+    content = json.loads((folder / "tokenizer.json").read_text())
+    content["model"] = {
+        "type": "BPE",
+        "vocab": {letter: i for i, letter in enumerate(("<pad>", "<unk>", "<sos>", "<eos>", "a", "b", "ab"))},
+        "merges": [["a", "b"]],
+        "dropout": 0.5,
+    }
+    write_json(folder / "tokenizer.json", content)
+
+
 def with_index(content: str) -> Break:
     def replace(folder: Path) -> None:
         in_shards(folder)
@@ -158,6 +176,8 @@ FILES: dict[str, tuple[Break, list[str]]] = {
     "no tokenizer": (remove("tokenizer.json"), ["no tokenizer", "tokenizer.json"]),
     "tokenizer is cut off": (truncate("tokenizer.json", 0.5), ["tokenizer.json"]),
     "tokenizer is no JSON": (write("tokenizer.json", "hello"), ["tokenizer.json"]),
+    "two words have one id": (two_words_as_one, ["tokenizer.json", "'ball' and 'cat' have one id"]),
+    "tokenizer splits words at random": (at_random, ["tokenizer.json", "at random"]),
     "tokenizer is other JSON": (write("tokenizer.json", "{}"), ["tokenizer.json"]),
     "tokenizer config is cut off": (truncate("tokenizer_config.json", 0.5), ["tokenizer_config.json"]),
     "tokenizer config lists tokens": (

@@ -182,8 +182,8 @@ def _scale(pictures: PictureSettings) -> float | None:
     if not pictures.on("do_rescale"):
         return None
     value = pictures.settings.get("rescale_factor", 1 / 255)
-    if not is_number(value):
-        raise pictures.refuse("rescale_factor", "expected is a number")
+    if not is_number(value) or value <= 0:  # by 0 all pictures would be one
+        raise pictures.refuse("rescale_factor", "expected is a positive number")
     return float(value)
 
 
@@ -197,7 +197,7 @@ def _three(
     three = [value] * 3 if is_number(value) and not is_colour else value
     if not isinstance(three, list) or len(three) != 3 or not all(is_number(number) for number in three):
         raise pictures.refuse(key, "expected are three numbers, for red, green and blue")
-    if key == "image_std" and 0 in three:
-        raise pictures.refuse(key, "values would be divided by 0")
+    if key == "image_std" and min(three) <= 0:
+        raise pictures.refuse(key, "expected are positive numbers, by which values are divided")
     red, green, blue = three
     return float(red), float(green), float(blue)

@@ -26,6 +26,14 @@ try:
     tokenizer = Tokenizer.from_file(sys.argv[1])
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    if getattr(tokenizer.model, "dropout", None):
+        raise ValueError("its dropout splits words at random, so that no number could be had again")
+    vocabulary = tokenizer.get_vocab(with_added_tokens=False)
+    if len(set(vocabulary.values())) < len(vocabulary):
+        words = {}
+        for word, i in sorted(vocabulary.items()):
+            if words.setdefault(i, word) != word:
+                raise ValueError(f"{words[i]!r} and {word!r} have one id, {i}")
     for text in ("", " ", "USER: Which of them is a ball? (A) ", "a\\n b"):
         tokenizer.decode(tokenizer.encode(text).ids)
 except BaseException as error:
