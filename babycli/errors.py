@@ -31,6 +31,7 @@ LIMITS = {  # what the system refuses whichever file it is, and the mend
     errno.ENFILE: "the whole system has too many files open: end other programs, or raise  fs.file-max",
     errno.EAGAIN: "let this user have more processes:  ulimit -u 1024",
     errno.ENOMEM: MORE_MEMORY,
+    errno.EFBIG: "let a process write larger files:  ulimit -f unlimited",
 }
 
 

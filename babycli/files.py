@@ -15,6 +15,7 @@ import os
 import re
 import stat
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -268,6 +269,24 @@ def remove_left_links(path: Path) -> None:
     for left in _asides_of(path):
         if left.is_symlink():
             left.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def temporary_folder(prefix: str = "babycli-") -> Iterator[Path]:
+    """Makes a folder for the block, and removes it. Raises DataError where there is no place or room for it."""
+    mend = "name a folder with room:  export TMPDIR=DIR"
+    try:
+        made = tempfile.TemporaryDirectory(prefix=prefix)
+    except OSError as error:
+        raise_limit(error)
+        raise DataError(f"cannot make a temporary folder: {error.strerror}", mend) from error
+    with made as name:
+        try:
+            yield Path(name)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise DataError(f"cannot write in the temporary folder {name}: {error.strerror}", mend) from error
 
 
 def keep_old(path: Path) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
+import subprocess
+import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -10,7 +15,7 @@ import pytest
 
 from babycli import files
 from babycli.errors import DataError
-from babycli.files import aside_of, is_aside, lock_now, locked, write_atomically
+from babycli.files import aside_of, is_aside, lock_now, locked, temporary_folder, write_atomically
 
 
 def test_a_lock_is_had_by_one_at_a_time(tmp_path: Path) -> None:
@@ -125,3 +130,26 @@ def test_without_locks_only_what_is_old_is_removed(tmp_path: Path, monkeypatch: 
     write_atomically(path, b"new")
     assert not old.exists()
     assert young.exists()
+
+
+def test_a_temporary_folder_without_a_place_or_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(code: int) -> None:
+        with temporary_folder() as folder:
+            raise OSError(code, os.strerror(code), str(folder))
+
+    with pytest.raises(DataError, match=r"cannot write in the temporary folder .*: No space left") as raised:
+        fill(errno.ENOSPC)
+    assert "TMPDIR" in raised.value.mend
+    with pytest.raises(PermissionError):  # what else goes wrong in the block is for others to say
+        fill(errno.EACCES)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(DataError, match="cannot make a temporary folder: No such file"):
+        fill(0)
+
+
+def test_a_limit_on_the_size_of_files_is_named(tmp_path: Path) -> None:
+    command = f'ulimit -f 0; {shlex.quote(sys.executable)} -m babycli cite --output "$0/papers.bib" 2>&1 | tail -n 2'
+    ran = subprocess.run(["bash", "-c", command, tmp_path], capture_output=True, text=True, check=False)
+    mend = "let a process write larger files:  ulimit -f unlimited"
+    assert ran.stdout == f"babycli: the system refuses it: File too large\n  mend: {mend}\n"
+    assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 from PIL.Image import Image
 
 from babycli.domain import IMAGE_PLACE
+from babycli.files import temporary_folder
 from babycli.interop.lmms.questions import Document, Question, Talk
 
 _Place = tuple[str, int]  # task and number of a document
@@ -121,7 +121,7 @@ def on_disk(questions: Sequence[Question | Talk]) -> Iterator[Mapping[_Place, Se
     if not listing:
         yield {}
         return
-    with tempfile.TemporaryDirectory(prefix="babycli-pictures-") as folder:
+    with temporary_folder("babycli-pictures-") as folder:
         paths: dict[_Place, list[str]] = {}
         for i, (place, question) in enumerate(listing.items()):
             paths[place] = []

@@ -6,7 +6,6 @@ Owns the words on the screen. The work is done in submission.py, agreement.py an
 from __future__ import annotations
 
 import shlex
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -30,7 +29,7 @@ from babycli.commands.options import (
 from babycli.commands.progress import progress_bar
 from babycli.data.root import DatasetRoot
 from babycli.errors import UntrustedResultError, UsageError
-from babycli.files import in_home
+from babycli.files import in_home, temporary_folder
 from babycli.interop.lmms import PREFIX
 from babycli.wording import Dtype, one_of
 
@@ -285,10 +284,10 @@ def _compared(
 
     where = "the demo's data" if named is None else "your data"
     say(f"comparing {wrapped.model} with {own.model} on {where}, {limit} items of each task")
-    with tempfile.TemporaryDirectory(prefix="babycli-submission-") as folder:
-        root = lay_out(Path(folder)) if named is None else named
+    with temporary_folder("babycli-submission-") as folder:
+        root = lay_out(folder) if named is None else named
         tasks = devcv_tasks() if named is None else chosen_tasks(root, DEVCV, data_set)
-        return compare(own, wrapped, root, tasks, limit, Path(folder) / "logs", _Quiet())
+        return compare(own, wrapped, root, tasks, limit, folder / "logs", _Quiet())
 
 
 # ---------------------------------------------------------------- words

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from torch.distributed.tensor import DTensor
 from transformers import GenerationConfig, PreTrainedModel
 
 from babycli.errors import ModelError, UsageError
+from babycli.files import temporary_folder
 from babycli.models import Resolved, clip, hf, llava, plugin
 from babycli.models.base import Abilities, Family, Loader, Model, ModelInfo, ModelSpec, Outline
 from babycli.models.parts import checkpoint
@@ -181,8 +181,7 @@ def _model_of(kind: str, network: Any, processor: Any, spec: ModelSpec) -> Model
 @contextlib.contextmanager
 def _settings_of(network: Any, processor: Any) -> Iterator[Path]:
     """Saves config and processor into a folder for the block. Raises ModelError."""
-    with tempfile.TemporaryDirectory(prefix="babycli-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         with reading(f"the processor, a {type(processor).__name__}, cannot be saved, as a training would save it"):
             network.config.save_pretrained(folder)
             if getattr(network, "generation_config", None) is not None:

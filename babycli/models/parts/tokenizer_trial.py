@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import functools
 import subprocess
-import tempfile
 from pathlib import Path
 
 from babycli.errors import ModelError
-from babycli.files import read_file
+from babycli.files import read_file, temporary_folder
 from babycli.models.parts.apart import command
 from babycli.models.parts.lfs import check_fetched
 from babycli.wording import shortened
@@ -64,8 +63,8 @@ def try_tokenizer(file: Path, content: bytes | None = None) -> None:
 @functools.lru_cache(maxsize=64)
 def _why_unfit(content: bytes) -> str:
     """Tells why a tokenizer cannot be used; "" if it can."""
-    with tempfile.TemporaryDirectory(prefix="babycli-") as folder:
-        file = Path(folder) / "tokenizer.json"
+    with temporary_folder() as folder:
+        file = folder / "tokenizer.json"
         file.write_bytes(content)
         return _tried(file)
 
