@@ -234,6 +234,8 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
         ({"a_setting_of_tomorrow": 2}, "a_setting_of_tomorrow"),
         ({"lora_alpha": "large"}, "lora_alpha"),
         ({"lora_alpha": math.inf}, "lora_alpha"),
+        ({"lora_alpha": 0}, "lora_alpha is 0"),
+        ({"use_rslora": "false"}, 'use_rslora "false"'),
         ({"alpha_pattern": {"q_proj": None}}, "q_proj"),
         ({"alpha_pattern": {"(": 2}}, "alpha_pattern"),
         ({"alpha_pattern": "q_proj"}, "alpha_pattern"),

@@ -158,6 +158,11 @@ def _read_settings(file: Path) -> dict[str, Any]:
     for key, alpha in alphas.items():
         if not is_number(alpha) or not math.isfinite(alpha):
             raise ModelError(f"{file}: {key} {shown(alpha)}: expected is a number")
+        if alpha == 0 and key == "lora_alpha":
+            raise ModelError(f"{file}: {key} is 0: the adapter would change nothing", _COPY)
+    for key in ("use_rslora", "use_dora"):
+        if settings.get(key) not in (True, False, None):
+            raise ModelError(f"{file}: {key} {shown(settings[key])}: expected is true or false")
     return settings
 
 
