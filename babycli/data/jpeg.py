@@ -13,6 +13,8 @@ import re
 _EOI, _SOS, _APP1 = 0xD9, 0xDA, 0xE1
 _ALONE = frozenset((0x00, 0x01, *range(0xD0, 0xD9), 0xFF))  # no segment: TEM, RST, SOI, fill bytes; 0xFF00 is no marker
 _FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; the others are DHT, JPG, DAC
+_RARE_FRAME = _FRAME - frozenset((0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA))  # hierarchical or lossless: libjpeg has no such
+_LAYERS = (1, 3, 4)
 _BETWEEN_SCANS = frozenset((0xC4, 0xCC, _SOS, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE))  # and no other, see B.2.1
 _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 _FILL = re.compile(rb"\xff+")
@@ -47,7 +49,10 @@ def is_jpeg(content: bytes) -> bool:
 
 
 def jpeg_size(content: bytes) -> tuple[int, int]:
-    """Reads width and height in pixels. Raises JpegError unless the markers lead from the start to an end."""
+    """Reads width and height in pixels.
+
+    Raises JpegError for a form that Pillow does not read, and unless the markers lead from the start to an end.
+    """
     size = None
     at = 2
     n_exif = 0
@@ -73,6 +78,7 @@ def jpeg_size(content: bytes) -> tuple[int, int]:
             size = int.from_bytes(content[at + 7 : at + 9], "big"), int.from_bytes(content[at + 5 : at + 7], "big")
             if not all(size):
                 raise JpegError(f"its dimensions are {size[0]} by {size[1]} pixels")
+            _check_form(marker, content[at + 4], content[at + 9 : at + 10])
         if marker == _APP1 and content.startswith(_EXIF, at + 4):
             n_exif += 1
             if n_exif > _MAX_EXIF:
@@ -85,6 +91,16 @@ def jpeg_size(content: bytes) -> tuple[int, int]:
     if not _ends(content, at, size[0] * size[1]):
         raise JpegError(f"{len(content)} bytes, and its markers lead to no end among them", _is_cut_off(content), True)
     return size
+
+
+def _check_form(marker: int, n_bits: int, n_layers: bytes) -> None:
+    """Checks what a frame header says of a JPEG's form: it may be sound, and of a kind that Pillow does not read."""
+    if n_bits != 8:
+        raise JpegError(f"it is a JPEG of {n_bits} bits, and those of 8 bits are read")
+    if n_layers and n_layers[0] not in _LAYERS:
+        raise JpegError(f"it is a JPEG of {n_layers[0]} layers, and those of 1, 3 or 4 are read")
+    if marker in _RARE_FRAME:
+        raise JpegError(f"it is a JPEG with a coding that is not read (SOF{marker - 0xC0})")
 
 
 def check_scans(content: bytes) -> None:
