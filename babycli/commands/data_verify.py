@@ -105,7 +105,7 @@ def verify(
       names: a file of that name is there; not what is in it.
       header: it begins and ends as an image; not damage in between.
       checksum: its bytes are those of the manifest or lock; not that they were wrong from the start.
-      decode: it can be decoded as well; where no checksum is known, not another picture, nor all damage to a JPEG.
+      decode: it can be decoded as well; without checksums, not another picture, nor (but for PNG) all damage to pixels.
 
     Examples:
     # all that is linked, as closely as checksums are known

@@ -25,7 +25,7 @@ from babycli.data.cost import Watched, check_parts, check_work
 from babycli.data.images import ImageError
 from babycli.data.jpeg import MAX_PIXELS, JpegBombError, JpegError, check_scans, is_jpeg, jpeg_size
 from babycli.data.jpeg_data import check_coded_data
-from babycli.data.png import PNG, PNG_END, lacks_rows, reaches_end
+from babycli.data.png import PNG, PNG_END, find_damage, lacks_rows, reaches_end
 from babycli.data.problems import ProblemKind
 from babycli.wording import all_of, one_line
 
@@ -76,6 +76,10 @@ def check_pixels(content: bytes, path: str) -> None:
             check_coded_data(content)
             return
         _to_rgb(image)
+        damaged_at = find_damage(content) if image.format == "PNG" else None
+        if damaged_at is not None:
+            detail = f"its data are damaged: the CRC-32 of those at byte {damaged_at} is wrong"
+            raise ImageError(ProblemKind.UNDECODABLE, path, detail)
         if image.format == "PNG" and _is_last_row_black(image) and lacks_rows(content):
             detail = "its data end before the picture does, and the rest is black"
             raise ImageError(ProblemKind.TRUNCATED, path, detail)

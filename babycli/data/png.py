@@ -1,7 +1,7 @@
 """The structure of a PNG file (ISO/IEC 15948): its chunks are followed, and the rows that they hold are counted.
 
-Owns what Pillow does not tell of a PNG: whether it has an end, and whether it has data for all rows. Never decodes a
-pixel.
+Owns what Pillow does not tell of a PNG: whether it has an end, whether it has data for all rows, and whether these are
+damaged. Never decodes a pixel.
 
     signature (8) | IHDR: dimensions, form | chunk … | IDAT: compressed rows | IDAT … | chunk … | IEND
     a chunk: length of its data (4) | its kind (4) | data | CRC-32 (4)
@@ -21,6 +21,18 @@ _PIECE_BYTES = 1 << 20
 def reaches_end(content: bytes) -> bool:
     """Tells whether the chunks of a PNG lead to the last one, IEND."""
     return any(kind == b"IEND" for kind, _, _ in _chunks(content))
+
+
+def find_damage(content: bytes) -> int | None:
+    """Finds the first part of a PNG's compressed rows whose CRC-32 is wrong: where it begins; None if all are right.
+
+    Decoders that stop at the last row see no damage behind the bytes that they needed, and some of it shows.
+    """
+    for kind, start, end in _chunks(content):
+        stated = content[end : end + 4]
+        if kind == b"IDAT" and len(stated) == 4 and zlib.crc32(content[start - 4 : end]).to_bytes(4, "big") != stated:
+            return start
+    return None
 
 
 def lacks_rows(content: bytes) -> bool:

@@ -37,7 +37,7 @@ DEPTHS: Mapping[Depth, str] = {
     Depth.NAMES: "what is in a file of the right name",
     Depth.HEADER: "damage between the start and the end of a JPEG or PNG",
     Depth.CHECKSUM: "that the recorded bytes were wrong from the start",
-    Depth.DECODE: "without a checksum: another picture, or damage that changes a part of a JPEG and not its length",
+    Depth.DECODE: "without a checksum: another picture, or damage that changes a part of a picture (seen in a PNG)",
 }
 
 VerifiedBy = Literal["hash", "stat"]

@@ -164,6 +164,25 @@ def test_a_png_whose_rows_end_early_is_cut_off(babycli: Babycli) -> None:
     assert (ran.code, "Truncated folder/x.jpg: its data end before the picture does" in ran.out) == (3, True)
 
 
+def test_damage_at_the_end_of_a_png_is_seen_though_decoders_say_nothing(babycli: Babycli) -> None:
+    content = bytearray(saved("PNG", Image.linear_gradient("L")))
+    sound = Image.open(io.BytesIO(content)).tobytes()
+    at = next(at for at in range(len(content) - 17, 0, -1) if _other_pixels(bytes(content), at, sound))
+    content[at] ^= 1
+    ran = verify(babycli, bytes(content), "decode")
+    assert (ran.code, "Undecodable folder/x.jpg: its data are damaged" in ran.out) == (3, True)
+
+
+def _other_pixels(content: bytes, at: int, sound: bytes) -> bool:
+    """Tells whether one other bit there gives another picture, of which Pillow says nothing."""
+    other = bytearray(content)
+    other[at] ^= 1
+    try:
+        return Image.open(io.BytesIO(other)).tobytes() != sound
+    except OSError:
+        return False
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "I;16"])
 def test_a_black_png_is_whole(babycli: Babycli, mode: str) -> None:
     assert verify(babycli, saved("PNG", Image.new(mode, (33, 7))), "decode").code == 0
@@ -249,7 +268,7 @@ def test_what_each_depth_does_not_see_is_said(babycli: Babycli) -> None:
         ran = babycli("data", "verify", "folder", "--manifest", "list", "--depth", depth, "--json")
         told[depth] = json.loads(ran.out)["cannot_see"]
     assert "a JPEG or PNG" in told["header"]
-    assert "a part of a JPEG" in told["decode"]
+    assert "a part of a picture" in told["decode"]
 
 
 # ---------------------------------------------------------------- odd, and whole
@@ -332,13 +351,25 @@ def test_what_is_no_image_here_is_named(babycli: Babycli, content: bytes, what: 
     assert "JPEG 2000" in ran.out
 
 
-@pytest.mark.parametrize(
-    "content", [saved("JPEG").replace(b"\x08\x00", b"\x0c\x00", 1), b"\xff\xd8"], ids=["12 bits", "cut"]
-)
-def test_a_jpeg_that_is_not_read_is_called_a_jpeg(babycli: Babycli, content: bytes) -> None:
-    ran = verify(babycli, content, "decode")
+def test_a_jpeg_of_which_nothing_is_left_is_called_a_jpeg(babycli: Babycli) -> None:
+    ran = verify(babycli, b"\xff\xd8", "decode")
     assert ran.code == 3
     assert "it begins as JPEG does" in ran.out
+
+
+FRAME = b"\xff\xc0\x00\x11\x08"  # of a JPEG of three layers: its marker, length and bits
+
+
+@pytest.mark.parametrize("depth", ["header", "decode"])
+@pytest.mark.parametrize(
+    ("frame", "why"),
+    [(b"\xff\xc1\x00\x11\x0c", "a JPEG of 12 bits"), (b"\xff\xc5\x00\x11\x08", "a coding that is not read (SOF5)")],
+)
+def test_a_jpeg_of_a_form_that_is_not_read_is_named(babycli: Babycli, frame: bytes, why: str, depth: str) -> None:
+    content = saved("JPEG").replace(FRAME, frame, 1)
+    assert not pillow_reads(content)
+    ran = verify(babycli, content, depth)
+    assert (ran.code, "Undecodable folder/x.jpg: it is a JPEG" in ran.out, why in ran.out) == (3, True, True)
 
 
 def test_what_macos_puts_beside_an_image_is_no_image(babycli: Babycli) -> None:
