@@ -258,8 +258,10 @@ class ZipArchive:
         local header (30) | name | extra | packed bytes
         """
         head = _LOCAL.size + len(member.raw_name)
-        if len(raw) < head or raw[:4] != b"PK\x03\x04" or raw[_LOCAL.size : head] != member.raw_name:
+        if len(raw) < head or raw[:4] != b"PK\x03\x04":
             raise MemberError("no member begins where the zip says")
+        if int.from_bytes(raw[26:28], "little") != len(member.raw_name) or raw[_LOCAL.size : head] != member.raw_name:
+            raise MemberError("it has another name in its own header than in the directory of the zip")
         start = head + int.from_bytes(raw[28:30], "little")
         if member.offset + start + member.compressed_bytes > self._limit(member.offset):
             raise MemberError("it overlaps another member of the zip")

@@ -185,6 +185,24 @@ def test_a_member_that_lies_is_refused(tmp_path: Path, offset: int, content: byt
     assert content_of(archive, "b.jpg") == b"b" * 2000
 
 
+@pytest.mark.parametrize("own_name", [b"b.jpg", b"a.jpg.jpg", b"a.jp"])
+def test_a_member_with_two_names_is_refused(tmp_path: Path, own_name: bytes) -> None:
+    path = make_zip(tmp_path / "x.zip", {"a.jpg": b"a" * 2000})
+    content = path.read_bytes()
+    local, rest = content[:30], content[35:]
+    moved = len(own_name) - len(b"a.jpg")
+    path.write_bytes(local[:26] + struct.pack("<H", len(own_name)) + local[28:] + own_name + rest)
+    directory_at = int.from_bytes(content[-6:-2], "little")  # where the end record says that the directory begins
+    patched(path, path.stat().st_size - 6, struct.pack("<L", directory_at + moved))
+    archive = ZipArchive(path)
+    member = archive.find("a.jpg")
+    assert member is not None
+    with pytest.raises(MemberError, match="another name in its own header"):
+        archive.read(member)
+    with pytest.raises(MemberError, match="another name in its own header"):
+        list(archive.pieces(member))
+
+
 def test_a_deflate_bomb_stops_at_the_size_it_claims(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "x.zip", {"a.jpg": bytes(50_000_000)}, zipfile.ZIP_DEFLATED)
     patched(path, entry_at(path) + 24, struct.pack("<L", 1000))
