@@ -145,7 +145,9 @@ def _collisions(archive: ZipArchive, names: Sequence[str]) -> list[Problem]:
         folded = folded_name(name)
         if folded in by_folded:
             other = by_folded[folded]
-            detail = "twice in the zip" if other == name else f"the same as {other} on a disk that ignores case"
+            is_case = other.casefold() == name.casefold()
+            why = f"on a disk that {'ignores case' if is_case else 'composes accents'}"
+            detail = "twice in the zip" if other == name else f"the same as {other} {why}"
             problems.append(Problem("", ProblemKind.COLLISION, f"{archive.path}/{name}", detail))
         by_folded[folded] = name
         at = folded.find("/")

@@ -139,6 +139,13 @@ def test_a_member_that_is_unsafe_stops_all(babycli: Babycli, name: str, kind: st
     assert babycli("data", "extract", "a.zip", DEST).code == 0
 
 
+@pytest.mark.parametrize(("name", "disk"), [("GOOD.jpg", "ignores case"), ("e\u0301.jpg", "composes accents")])
+def test_why_two_names_may_be_one_is_told(babycli: Babycli, name: str, disk: str) -> None:
+    make_zip([("good.jpg", b"1"), ("é.jpg", b"2"), (name, b"3")])
+    ran = babycli("data", "extract", "a.zip", DEST)
+    assert (ran.code, f"on a disk that {disk}" in ran.out) == (3, True)
+
+
 def test_a_symbolic_link_is_refused(babycli: Babycli) -> None:
     with zipfile.ZipFile("a.zip", "w") as archive:
         info = zipfile.ZipInfo("link.jpg")
