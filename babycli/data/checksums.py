@@ -5,6 +5,7 @@ Owns those formats. Never hashes a file, and never decides what must be in a man
     sha256sum     <digest>  <name>      <digest> *<name>      SHA256 (<name>) = <digest>      with -z, a NUL ends a line
     b3sum         <digest>  <name>                            BLAKE3 (<name>) = <digest>
     sha256 -r     <digest> <name>       in every line, if in the first
+    rhash         <digest>  <name>      below comments that begin with a semicolon
     openssl dgst                                              SHA256(<name>)= <digest>        SHA2-256(<name>)= <digest>
     BagIt         <digest> <name>, in manifest-<algorithm>.txt beside bagit.txt (RFC 8493)
 
@@ -45,6 +46,7 @@ _ESCAPE = re.compile(r"\\[\\nr]")
 _ONLY_ESCAPES = re.compile(rf"(?:[^\\]|{_ESCAPE.pattern})*")
 _UNESCAPES = {escaped: plain for plain, escaped in _ESCAPES.items()}
 _ESCAPED = str.maketrans(_ESCAPES)
+_COMMENTS = ("#", ";")  # the second is rhash's
 _ODD = ("\\", "\r", "\0", "./", "//", "/.", "#")  # a list without these has plain lines, or is read line by line
 
 
@@ -233,7 +235,7 @@ class _Reader:
         for number, raw in enumerate(lines, 1):
             line = raw.removesuffix("\r") if escapes else raw  # no name ends so: a carriage return in one is escaped
             line = line.lstrip(" \t")
-            if not line.strip() or line.startswith("#"):
+            if not line.strip() or line.startswith(_COMMENTS):
                 continue
             plain = line.removeprefix("\\") if escapes else line
             tagged = _TAGGED.fullmatch(plain)

@@ -26,10 +26,10 @@ _KNOWN: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"magnet:|ed2k:"), "a link of rhash"),
     (re.compile(r"\d+ blob |\d{6} (blob|tree) "), "a list of git"),
     (re.compile(r"\d+ \d+ \S"), "what cksum writes, a CRC"),
-    (re.compile(r";|.*[^0-9a-fA-F][0-9a-fA-F]{8}\Z", re.DOTALL), "a list of CRC-32 (.sfv)"),
+    (re.compile(r".*[^0-9a-fA-F][0-9a-fA-F]{8}\Z", re.DOTALL), "a list of CRC-32 (.sfv)"),
     (re.compile(r"<(!doctype|html|head|\?xml)", re.IGNORECASE), "a web page"),
     (re.compile(r"[{\[]"), "JSON"),
-    (re.compile(r"sha\d+-[A-Za-z0-9+/]+=* "), "digests in Base64"),
+    (re.compile(r"sha\d+-[A-Za-z0-9+/]+=* |(SHA(2-)?256 \(.+\) = )?[A-Za-z0-9+/]{43}=($| )"), "a list in Base64"),
     (re.compile(r"[^,]+,[0-9a-fA-F]{64}\Z|[0-9a-fA-F]{64},", re.DOTALL), "a table with commas"),
 )
 _END_CHARS = 4096
