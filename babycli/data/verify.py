@@ -324,9 +324,12 @@ def _check_manifest_is_of_these(manifest: ChecksumFile | None, audited: Audited,
         first = next(iter(manifest.checksums.by_name), None)
         if first is None:
             raise DataError(f"{manifest.path} holds no checksums", f"make it anew:  {anew}")
+        mend = f"check that {doubt}; if so, make the list anew:  {anew}"
+        if "\\" in first and "/" not in first:
+            mend = f"write its names with slashes:  tr '\\\\' / < {shlex.quote(str(manifest.path))} > FILE"
         raise DataError(
             f"{manifest.path} names none of the images; its first name is {first[:60]!r}",
-            f"check that {doubt}; if so, make the list anew:  {anew}",
+            mend,
         )
 
 

@@ -486,3 +486,13 @@ def test_a_list_of_other_files_shows_a_name(babycli: Babycli, source: Path, cont
     ran = babycli("data", "verify", source, "--manifest", "list")
     assert ran.code == 3
     assert ran.err.startswith(f"babycli: {complaint}\n")
+
+
+def test_a_list_with_backslashes_says_how_to_write_slashes(babycli: Babycli, source: Path) -> None:
+    digest = hashlib.sha256(b"1").hexdigest()
+    Path("list").write_text("".join(f"{digest} *C:\\source\\{name}\n" for name in ("one.jpg", "b.jpg")))
+    ran = babycli("data", "verify", source, "--manifest", "list")
+    (command,) = (line.partition("with slashes:")[2] for line in ran.err.splitlines() if "with slashes:" in line)
+    assert ran.code == 3
+    subprocess.run(command.replace("FILE", "slashes"), shell=True, check=True)
+    assert babycli("data", "verify", source, "--manifest", "slashes").out.count("Missing") == 1
