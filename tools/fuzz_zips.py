@@ -44,7 +44,7 @@ _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
 _TIMES = struct.pack("<2HBL", 0x5455, 5, 1, 0x5F000000)
 _REFUSED = (  # on purpose, whatever others make of it: words of the reasons
     *("different things", "members lie in other parts", "overlaps another", "members of this name"),
-    *("it claims", "it holds other than", "behind another zip", "goes on behind its directory"),
+    *("it claims", "it holds other than", "behind another zip", "goes on behind its directory", "a symbolic link"),
 )
 
 
