@@ -1,5 +1,4 @@
-"""What to cite for some runs: the papers behind their tasks, data, models, statistics and software, and
-babycli.
+"""What to cite for some runs: babycli, and the papers behind their tasks, data, models, statistics and software.
 
 Owns which papers these are, and what is said of each. The papers are facts of the tasks, sets of data and families;
 those of statistics are found in statistics.py.
