@@ -45,6 +45,8 @@ def evaluate(
     name: str | None = None,
     model_args: Mapping[str, str] | None = None,
     tasks: Words | None = None,
+    trials: str | Path | Sequence[str | Path] | None = None,
+    images: str | Path | None = None,
     limit: int | None = None,
     sample: int | None = None,
     seed: int | None = None,
@@ -98,6 +100,8 @@ def evaluate(
         spelled=str,
         model_args={key: str(value) for key, value in (model_args or {}).items()},
         tasks=_joined(tasks),
+        trials=_paths(trials),
+        images=None if images is None else Path(images),
         data_set=_joined(data_set),
         root=DatasetRoot.find(None if data is None else Path(data)),
         output=Path(output_path),
@@ -209,6 +213,12 @@ def _prompts(prompt: str | Mapping[str, str] | None) -> list[str]:
 
 def _joined(words: Words | None) -> str | None:
     return words if words is None or isinstance(words, str) else ",".join(words)
+
+
+def _paths(files: str | Path | Sequence[str | Path] | None) -> list[Path]:
+    if files is None:
+        return []
+    return [Path(file) for file in ([files] if isinstance(files, str | Path) else files)]
 
 
 def _positive(name: str, value: int | None) -> int | None:

@@ -5,6 +5,7 @@ Owns the option --set. Never reads a label file.
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -12,9 +13,11 @@ import typer
 from babycli.commands.options import DATA, say
 from babycli.data.root import DatasetRoot
 from babycli.data.verify import can_be_fetched
+from babycli.errors import UsageError
 from babycli.evaluation import chosen
-from babycli.tasks import select_tasks
+from babycli.tasks import names_in, select_tasks
 from babycli.tasks.base import Task
+from babycli.tasks.trials.named import named_trials
 
 SetOption = Annotated[
     str | None,
@@ -26,6 +29,16 @@ SetOption = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+
+
+def check_inside(names: str | None) -> None:
+    """Checks that --tasks names no trials file: nothing of it lies in the dataset folder. Raises UsageError."""
+    for name in names_in(names or ""):
+        if named_trials(name) is not None:
+            raise UsageError(
+                f"{name} and its pictures stay where they are, outside of the dataset folder",
+                f"leave it out here, and give it to  babycli eval --tasks {shlex.quote(name)}",
+            )
 
 
 def chosen_tasks(

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from babycli.commands.chosen import SetOption, chosen_tasks
+from babycli.commands.chosen import SetOption, check_inside, chosen_tasks
 from babycli.commands.data_sets import (
     IMAGES,
     DevcvImagesOption,
@@ -68,6 +68,7 @@ def labels(labels_from: FromOption = None, tasks: TasksOption = None, data: Data
     # of two tasks, into another folder
     babycli data labels -t vtwt,labeled_s -d path/to/dataset
     """
+    check_inside(tasks)
     root = DatasetRoot.find(data)
     root.check_is_no_file()
     selected = select_tasks(tasks)
@@ -155,6 +156,7 @@ def link(
     # a set of the DevCV Toolbox
     babycli data link --devcv ego4d=path/to/devcv_toolbox_ego4d
     """
+    check_inside(tasks)
     root = DatasetRoot.find(data)
     root.check_is_no_file()
     named = {"saycam": saycam, "labeled_s": labeled_s, "synthetic": synthetic}
@@ -338,6 +340,7 @@ def unlink(tasks: TasksOption = None, data_set: SetOption = None, data: DataOpti
     # a set of the DevCV Toolbox
     babycli data unlink --set ego4d
     """
+    check_inside(tasks)
     root = DatasetRoot.find(data)
     chosen = all_bound_tasks(root, tasks, data_set)
     of_sets = [task for task in all_bound_tasks(root, None) if task.data_set]

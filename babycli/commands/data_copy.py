@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from babycli.commands.chosen import SetOption, chosen_tasks
+from babycli.commands.chosen import SetOption, check_inside, chosen_tasks
 from babycli.commands.data_verify import sound_labels
 from babycli.commands.options import DataOption, FromOption, TasksOption, say, tell
 from babycli.commands.progress import progress_bar
@@ -52,6 +52,7 @@ def unpack(
     """
     if tasks is not None and not only_needed:
         raise UsageError("--tasks says which images are needed, so it goes with --only-needed", "add --only-needed")
+    check_inside(tasks)
     root = DatasetRoot.find(data)
     check_source(archive, root.index_folder)
     if archive.is_dir():
@@ -137,6 +138,7 @@ def subset(
     # a set of the DevCV Toolbox, out of a dataset folder elsewhere
     babycli data subset path/to/copy --set ego4d -t devcv -d path/to/dataset
     """
+    check_inside(tasks)
     root = DatasetRoot.find(data)
     chosen = chosen_tasks(root, tasks, data_set, needs_labels=True)
     all_labels = [sound_labels(root, task, chosen) for task in chosen]

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from babycli.commands.chosen import SetOption, chosen_tasks
+from babycli.commands.chosen import SetOption, check_inside, chosen_tasks
 from babycli.commands.data_verify import sound_labels
 from babycli.commands.options import DataOption, TasksOption, say
 from babycli.data.lock import read_lock
@@ -41,6 +41,7 @@ def croissant(
 
     from babycli.data.croissant import document
 
+    check_inside(tasks)
     root = DatasetRoot.find(data)
     chosen = chosen_tasks(root, tasks, data_set, needs_labels=True)
     labels = [sound_labels(root, task, chosen) for task in chosen]

@@ -64,6 +64,26 @@ def evaluate(
             rich_help_panel=_WHAT,
         ),
     ] = None,
+    trials: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--trials",
+            metavar="FILE.jsonl",
+            help="Trials of your own, one on each line; these alone, unless --tasks is given, too.",
+            show_default=False,
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            "--images",
+            metavar="DIR",
+            help="Folder or zip of their pictures; default the file's own folder.",
+            show_default=False,
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
     data_set: SetOption = None,
     limit: Annotated[
         int | None,
@@ -310,6 +330,8 @@ def evaluate(
     babycli eval -m runs/baby/checkpoint-* -o logs/baby
     # what a model of the hub does without the pictures
     babycli eval -m wsashawn/babyllava_resnext_gpt2 -t babyvlm --control blind
+    # trials of your own, whose pictures lie beside the file
+    babycli eval -m path/to/checkpoint --trials words.jsonl
     """
     if save is not None and not (dry_run or estimate):
         raise UsageError("--save writes what would be run", "add  --dry-run")
@@ -343,6 +365,8 @@ def evaluate(
         spelled=lambda option: f"--{option}",
         model_args=args,
         tasks=tasks,
+        trials=trials or (),
+        images=images,
         data_set=data_set,
         root=root,
         output=output_path,

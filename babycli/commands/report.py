@@ -15,7 +15,6 @@ import typer
 from babycli.commands.options import OUTPUT, DataOption, has_colours, say, terminal_encoding, terminal_width
 from babycli.data.root import DatasetRoot
 from babycli.errors import UsageError
-from babycli.foreign import named_file
 from babycli.report.forms import (
     MODEL_CARD,
     TABLE,
@@ -28,7 +27,7 @@ from babycli.report.forms import (
     forms,
     results_on_hub,
 )
-from babycli.tasks import select_tasks
+from babycli.tasks import is_file, select_tasks
 from babycli.tasks.groups import KINDS
 from babycli.wording import all_of, any_of, one_of
 
@@ -303,9 +302,9 @@ def _tasks(words: Sequence[str], is_audit: bool) -> tuple[str, ...]:
     """Gives the tasks that were chosen; one in a file is known from now on, which is all that an audit needs."""
     found: list[str] = []
     for word in words:
-        of_file = [task.name for task in select_tasks(word)] if named_file(word) is not None else []
+        of_file = [task.name for task in select_tasks(word)] if is_file(word) else []
         found += of_file or word.split()
-    return () if is_audit and all(named_file(word) for word in words) else tuple(found)
+    return () if is_audit and all(map(is_file, words)) else tuple(found)
 
 
 def _holds_logs(path: Path) -> bool:

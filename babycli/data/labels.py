@@ -72,8 +72,7 @@ def parse_labels(raw: bytes, path: Path, task: LabelledTask) -> Labels:
     with in_memory(path):
         parsed = parse_rows(raw, task.label_format, task.columns)
         rows = tuple(placed.row for placed in parsed.rows)
-        # Items that anybody may have made are of any form: items() need not take those that problems() names.
-        of_items = _item_problems(task, path, rows) if task.data_set else []
+        of_items = _item_problems(task, path, rows) if _is_of_users(task) else []
         items = _made_items(task, path, rows) if rows and not of_items else []
     problems = [Problem(name, ProblemKind.LABELS_MALFORMED, str(path), detail) for detail in parsed.wrong]
     if known is not None and data_set is None:
@@ -91,10 +90,15 @@ def parse_labels(raw: bytes, path: Path, task: LabelledTask) -> Labels:
 
 def with_item_problems(labels: Labels) -> Labels:
     """Gives the same labels, with the problems of their items added to those of the file."""
-    if labels.task.data_set:
+    if _is_of_users(labels.task):
         return labels  # they are there already
     of_items = _item_problems(labels.task, labels.path, labels.rows)
     return replace(labels, problems=(*labels.problems, *of_items))
+
+
+def _is_of_users(task: LabelledTask) -> bool:
+    """Tells whether anybody may have made the items, of any form: items() need not take those that problems() names."""
+    return bool(task.data_set) or task.label_format == "jsonl"
 
 
 def _item_problems(task: LabelledTask, path: Path, rows: Sequence[Row]) -> list[Problem]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ class LabelledTask(Protocol):
 
     @property
     def label_path(self) -> str:
-        """The path of its label file inside the dataset folder."""
+        """The path of its label file inside the dataset folder; absolute if it lies elsewhere, see lies_outside()."""
 
     @property
     def data_set(self) -> str:
@@ -112,6 +113,21 @@ def full_name(task: LabelledTask) -> str:
 def links_of(task: LabelledTask) -> tuple[Link, ...]:
     """Lists the links of a task, in the order in which it names them."""
     return tuple(Link(path, source) for source, path in task.links.items())
+
+
+def lies_outside(task: LabelledTask) -> bool:
+    """Tells whether a task's label file and pictures lie where the user has them, and not in the dataset folder."""
+    return Path(task.label_path).is_absolute()
+
+
+def images_words(label_path: str) -> str:
+    """Gives the words with which a user names the pictures of a label file outside of the dataset folder."""
+    return f"--trials {shlex.quote(label_path)} --images DIR"
+
+
+def logged_place(task: LabelledTask, source: str) -> str:
+    """Gives what logs call the place of a source's pictures: its link or, outside of the dataset folder, the source."""
+    return source if lies_outside(task) else task.links[source]
 
 
 def published(task_name: str) -> Published | None:

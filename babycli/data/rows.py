@@ -1,9 +1,10 @@
-"""The rows of a label file, CSV or JSON, read strictly: a malformed row is reported, and never passed on.
+"""The rows of a label file, CSV, JSON or JSON Lines, read strictly: a malformed row is reported, and never passed on.
 
-Owns both formats. Never knows what a row means; a task may use columns or keys beyond those that it needs.
+Owns the formats. Never knows what a row means; a task may use columns or keys beyond those that it needs.
 
-    CSV    a header with the columns, and a line for each row
-    JSON   a list of objects, each a row with the keys
+    CSV     a header with the columns, and a line for each row
+    JSON    a list of objects, each a row with the keys
+    JSONL   an object on each line, a row with the keys; blank lines are passed over
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ BOM = b"\xef\xbb\xbf"
 _MOST_WRONG = 10_000  # rows that are described; a file of millions takes minutes and gigabytes
 _BLANK = " \t\r\n"
 _WIDEST = 1 << 64
+_HINT = "; it has one object on each line, not a list of them:  jq -c '.[]' FILE > FILE.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class PlacedRow:
     """A row with its place in the file."""
 
     row: Row
-    place: str  # "line 12" of CSV, the row's first line; "item 12" of JSON
+    place: str  # "line 12" of CSV, the row's first line, and of JSONL; "item 12" of JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ def parse_rows(raw: bytes, label_format: str, columns: Sequence[str]) -> ParsedR
         text = raw.removeprefix(BOM).decode("utf-8")
     except UnicodeDecodeError as error:
         return ParsedRows((), (f"not UTF-8 at byte {error.start}",))
-    return _parse_json(text, columns) if label_format == "json" else _parse_csv(text, columns)
+    parse = {"csv": _parse_csv, "json": _parse_json, "jsonl": _parse_lines}[label_format]
+    return parse(text, columns)
 
 
 def _parse_csv(text: str, columns: Sequence[str]) -> ParsedRows:
@@ -95,13 +98,7 @@ def _parse_json(text: str, columns: Sequence[str]) -> ParsedRows:
     at = _after_blanks(text, 0)
     if text[at : at + 1] != "[":
         return ParsedRows((), (f"it begins with {text[at : at + 20]!r}, should be a list of objects: [{{...}}, ...]",))
-    decoder = json.JSONDecoder(
-        object_pairs_hook=each_key_once,
-        parse_constant=_no_number,
-        parse_float=_finite,
-        parse_int=_bounded,
-        strict=True,
-    )
+    decoder = _decoder()
     rows: list[PlacedRow] = []
     wrong: list[str] = []
     at = _after_blanks(text, at + 1)
@@ -131,6 +128,44 @@ def _parse_json(text: str, columns: Sequence[str]) -> ParsedRows:
     if rest:
         wrong.append(f"after the list there is {rest[:20]!r}")
     return ParsedRows(tuple(rows), tuple(wrong))
+
+
+def _parse_lines(text: str, columns: Sequence[str]) -> ParsedRows:
+    decoder = _decoder()
+    rows: list[PlacedRow] = []
+    wrong: list[str] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        place = f"line {number}"
+        written = line.strip(_BLANK)
+        if not written:
+            continue
+        if len(wrong) == _MOST_WRONG:
+            wrong.append(f"the rest, from {place} on, was not read")
+            break
+        try:
+            item = decoder.decode(written)
+        except json.JSONDecodeError as error:
+            wrong.append(f"{place}: {error.msg} in column {error.colno}{_HINT if written[0] == '[' else ''}")
+            continue
+        except (ValueError, RecursionError) as error:
+            wrong.append(f"{place}: {_why_unreadable(error)}")
+            continue
+        problem = _item_problem(item, columns)
+        if problem:
+            wrong.append(f"{place} {problem}{_HINT if isinstance(item, list) else ''}")
+        else:
+            rows.append(PlacedRow(item, place))
+    return ParsedRows(tuple(rows), tuple(wrong))
+
+
+def _decoder() -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=each_key_once,
+        parse_constant=_no_number,
+        parse_float=_finite,
+        parse_int=_bounded,
+        strict=True,
+    )
 
 
 def _item_problem(item: object, columns: Sequence[str]) -> str:

@@ -23,7 +23,16 @@ from babycli.data.images import ImageStore, open_archive, open_store
 from babycli.data.inventory import Place
 from babycli.data.labels import Labels, equal_pictures, read_labels, with_item_problems
 from babycli.data.lock import Lock, LockedLink, labels_problem, read_lock
-from babycli.data.manifest import LabelledTask, Link, demo_digests, full_name, links_of, published
+from babycli.data.manifest import (
+    LabelledTask,
+    Link,
+    demo_digests,
+    full_name,
+    images_words,
+    lies_outside,
+    links_of,
+    published,
+)
 from babycli.data.problems import SHOWN, Problem, ProblemKind, exit_code, in_order
 from babycli.data.root import DatasetRoot
 from babycli.data.sources import MAIN, link_command, reads_main, source_named
@@ -97,7 +106,8 @@ def link_problem(root: DatasetRoot, task: str, link: Link) -> Problem | None:
     state = root.link_state(link.path)
     place = root.path / link.path
     if state == "missing":
-        return Problem(task, ProblemKind.LINK_MISSING, str(place), "no images are linked there yet")
+        detail = "there is nothing" if Path(link.path).is_absolute() else "no images are linked there yet"
+        return Problem(task, ProblemKind.LINK_MISSING, str(place), detail)
     if state == "broken":
         target = root.link_target(link.path)
         why = "which leads back to itself" if root.is_loop(link.path) else "which is gone"
@@ -125,6 +135,8 @@ def link_words(
     ``asked`` are all tasks of the command, which may want the main source, too; ``every`` task there is tells whether
     its pictures are linked for any of them.
     """
+    if tasks and all(map(lies_outside, tasks)):
+        return f"name the folder or zip of its pictures:  {images_words(tasks[0].label_path)}"
     links = [link for task in tasks for link in links_of(task)]
     lacking = [link.source for link in links if link_problem(root, "", link) is not None]
     of_main = [link for task in every for link in links_of(task) if link.source == MAIN]

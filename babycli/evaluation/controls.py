@@ -25,6 +25,7 @@ from hashlib import sha256
 
 from PIL import Image, ImageStat
 
+from babycli.data.manifest import logged_place
 from babycli.domain import PICTURE, AppliedControl, Context, ImageRef
 from babycli.evaluation.inputs import Inputs, TaskInput
 from babycli.evaluation.prefetch import N_THREADS
@@ -102,8 +103,9 @@ class Controls:
             def others(place: int) -> Mapping[ImageRef, ImageRef]:
                 return shuffled(task, inputs.own_sha256, place)
 
-            for source, link in sorted(task.task.links.items(), key=lambda item: item[1]):
+            for source in sorted(task.task.links, key=lambda source: task.task.links[source]):
                 if any(i == other and i.source == source for i, other in others(0).items()):
+                    link = logged_place(task.task, source)
                     self._say(f"note: {link} has one image only, which stays where it is")
             return lambda context: _by_place(context, lambda image, place: others(place)[image])
 
@@ -158,7 +160,8 @@ def shuffled(task: TaskInput, own_sha256: Mapping[ImageRef, str], place: int = 0
         place 2   as place 0: no picture is ever shown as itself
     """
     shown: dict[ImageRef, ImageRef] = {}
-    for source, link in task.task.links.items():
+    for source in task.task.links:
+        link = logged_place(task.task, source)
         images = sorted(image for image in task.images if image.source == source)
         first: dict[str, ImageRef] = {}  # by digest
         for image in images:

@@ -6,6 +6,7 @@ scores anything.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from babycli.data.digests import digest_of_places
 from babycli.data.images import ImageError, ImageStore
 from babycli.data.labels import Labels
 from babycli.data.lock import Lock, lock_problem, read_lock
-from babycli.data.manifest import full_name, links_of
+from babycli.data.manifest import full_name, lies_outside, links_of, logged_place
 from babycli.data.problems import Problem, raise_for
 from babycli.data.root import DatasetRoot
 from babycli.data.sources import link_command
@@ -139,8 +140,8 @@ class Inputs:
 
         A control does not change it: the run of a control is a run on the same pictures.
         """
-        links = task.task.links
-        names = sorted((links[image.source], image.name, self.own_sha256[image]) for image in task.images)
+        of = task.task
+        names = sorted((logged_place(of, i.source), i.name, self.own_sha256[i]) for i in task.images)
         return digest_of_places(names)
 
 
@@ -165,7 +166,8 @@ def read_inputs(
     ``limit`` keeps the first items of each task, ``sample`` some of all of its groups; ``words`` makes another command
     mean the same tasks. Raises DataError or ChecksumError naming the first few problems.
     """
-    with root.named():
+    named = contextlib.nullcontext() if all(map(lies_outside, tasks)) else root.named()
+    with named:
         return _read(root, tasks, limit, skip_missing, progress, root.words + words, dialogue, sample)
 
 
@@ -218,7 +220,7 @@ def _without(unfit: Task, root: DatasetRoot, tasks: Sequence[Task], lock: Lock) 
     others = [task for task in tasks if task is not unfit]
     ready = [t for t in others if not _links_amiss(root, t) and not checked_labels(root, t, lock).problems]
     names = ",".join(dict.fromkeys(task.name for task in ready))
-    if not root.path.exists():
+    if not root.path.exists() and not lies_outside(unfit):
         return "   (or try it without data:  babycli demo)"
     return f"   (or evaluate what is there:  --tasks {names})" if names else ""
 

@@ -17,6 +17,7 @@ from babycli.evaluation.prompts import parse_prompts
 from babycli.evaluation.sampling import sample_of
 from babycli.logs.run_name import checked_name
 from babycli.models import Resolved
+from babycli.tasks.trials.named import trials_words
 from babycli.wording import AnswerWay, ControlKind, Dtype, History, Scoring, one_of
 
 
@@ -26,6 +27,8 @@ def read_options(
     spelled: Callable[[str], str],
     model_args: Mapping[str, str],
     tasks: str | None,
+    trials: Sequence[Path] = (),
+    images: Path | None = None,
     data_set: str | None,
     root: DatasetRoot,
     output: Path,
@@ -56,9 +59,13 @@ def read_options(
     """Reads the options; babycli.evaluation.options tells what each is.
 
     ``spelled`` gives the name of an option as errors call it. ``tasks``, ``data_set`` and ``answers`` are lists between
-    commas. ``given`` tells which of device and dtype the user named, if not those that are not None. Raises UsageError,
-    and DataError for a set of data that is not linked.
+    commas; the files ``trials``, whose pictures lie in ``images``, are tasks, too. ``given`` tells which of device and
+    dtype the user named, if not those that are not None. Raises UsageError, and DataError for a set of data that is not
+    linked and for a broken trials file.
     """
+    tasks = (
+        ",".join([*([] if tasks is None else [tasks]), *trials_words(trials, images)]) if trials or images else tasks
+    )
     precision = one_of(Dtype.FLOAT32 if dtype is None else dtype, Dtype, spelled("dtype"))
     named = {"device": device, "dtype": dtype}
     return Options(

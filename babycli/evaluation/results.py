@@ -17,6 +17,7 @@ import orjson
 
 from babycli.data.datasets import data_set_named
 from babycli.data.digests import digest_of_places
+from babycli.data.manifest import logged_place
 from babycli.domain import Estimate, Exchange, Metric, Outcome, Row, TaskResult, ask
 from babycli.errors import TaskError
 from babycli.evaluation.inputs import Inputs, TaskInput
@@ -218,7 +219,9 @@ def plan_counts(plans: Sequence[Plan]) -> dict[str, int]:
 
 def _images(inputs: Inputs) -> dict[str, Any]:
     """Counts the pictures of the items (one behind two links counts twice), and digests their places and bytes."""
-    names = sorted({(t.task.links[i.source], i.name, inputs.own_sha256[i]) for t in inputs.tasks for i in t.images})
+    names = sorted(
+        {(logged_place(t.task, i.source), i.name, inputs.own_sha256[i]) for t in inputs.tasks for i in t.images}
+    )
     return {"n": len(names), "sha256": digest_of_places(names)}
 
 

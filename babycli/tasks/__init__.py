@@ -2,7 +2,8 @@
 
 Owns the registry, and finding the tasks that a user names. To add a task, write its file (and its manifest, if its
 labels are published); no list needs an edit. A user's own task is a file, ``path/to/file.py:TASK``, or an entry point
-of an installed package in the group ``babycli.tasks``; see docs/add_a_task.md.
+of an installed package in the group ``babycli.tasks``; see docs/add_a_task.md. A file of trials, ``words.jsonl``, is a
+task without any code; see docs/trials.md.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from babycli.errors import TaskError, UsageError
 from babycli.foreign import explained, import_file, named_file
 from babycli.tasks.base import Task
 from babycli.tasks.checked import MEND, checked_task
+from babycli.tasks.trials.named import named_trials
 from babycli.wording import did_you_mean
 
 GROUP = "babycli.tasks"
@@ -58,6 +60,10 @@ def register(task: Task) -> None:
     Raises TaskError for the name of a built-in or installed task, and for what is no proper task.
     """
     checked_task(task, f"the task {type(task).__qualname__}")
+    _register(task)
+
+
+def _register(task: Task) -> None:
     if task.name in _built_in() or task.name in _installed():
         raise TaskError(f"there is a task {task.name!r} already", "give yours a name of its own")
     _registered[task.name] = task
@@ -66,22 +72,25 @@ def register(task: Task) -> None:
 def select_tasks(names: str | None) -> list[Task]:
     """Gives the tasks of a list, in its order, each once; for None all tasks. Names stand between commas or spaces.
 
-    A name is a task, a benchmark (for all of its tasks), or ``path/to/file.py:TASK``. Raises UsageError for an unknown
-    or empty name, TaskError for a file without a task.
+    A name is a task, a benchmark (for all of its tasks), ``path/to/file.py:TASK``, or a trials file with its pictures,
+    ``path/to/words.jsonl:PICTURES``. Raises UsageError for an unknown or empty name and for two files of one name,
+    TaskError for a file without a task, DataError for a trials file that is broken.
     """
     if names is None:
         return list(all_tasks().values())
     wanted: dict[str, Task] = {}
     for name in dict.fromkeys(names_in(names)):
-        wanted |= {task.name: task for task in _tasks_named(name)}
+        for task in _tasks_named(name):
+            if wanted.setdefault(task.name, task) is not task:
+                raise UsageError(f"{names!r:.200} names two tasks {task.name!r}", "rename one of them")
     return list(wanted.values())
 
 
 def names_in(text: str) -> list[str]:
-    """Gives the names in a list with commas or spaces; the path of a task file may have spaces."""
+    """Gives the names in a list with commas or spaces; the path of a file of one's own may have spaces."""
     names: list[str] = []
     for part in map(str.strip, text.split(",")):
-        file = named_file(part)
+        file = named_file(part) or named_trials(part)
         is_one = file is not None and (file.path.is_file() or not all(map(is_known, part.split())))
         names += [part] if is_one or not part else part.split()
     return names
@@ -89,7 +98,12 @@ def names_in(text: str) -> list[str]:
 
 def is_known(name: str) -> bool:
     """Tells whether a name is that of a task or benchmark, or of a file as a task of one's own is named."""
-    return name in all_tasks() or name in benchmarks() or named_file(name) is not None
+    return name in all_tasks() or name in benchmarks() or is_file(name)
+
+
+def is_file(name: str) -> bool:
+    """Tells whether a name is that of a file of one's own: of a task, or of trials."""
+    return named_file(name) is not None or named_trials(name) is not None
 
 
 def benchmarks() -> list[str]:
@@ -103,6 +117,13 @@ def _tasks_named(name: str) -> list[Task]:
         task = _in_file(file.path, file.name, name)
         register(task)
         return [task]
+    trials = named_trials(name)
+    if trials is not None:
+        from babycli.tasks.trials.files import task_in  # which knows METEOR; few commands need it
+
+        of_trials = task_in(trials)
+        _register(of_trials)
+        return [of_trials]
     known = all_tasks()
     if name in known:
         return [known[name]]
@@ -112,7 +133,7 @@ def _tasks_named(name: str) -> list[Task]:
     words = [*known, *benchmarks()]
     raise UsageError(
         f"unknown task {name!r}.{did_you_mean(name, words)}",
-        f"one of: {', '.join(known)}; all of {' or '.join(benchmarks())}; or path/to/file.py:TASK",
+        f"one of: {', '.join(known)}; all of {' or '.join(benchmarks())}; or path/to/file.py:TASK or FILE.jsonl",
     )
 
 

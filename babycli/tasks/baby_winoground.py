@@ -16,7 +16,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from babycli import bibliography
-from babycli.domain import Exchange, ImageRef, Item, Metric, Outcome, Row, Score, ask
+from babycli.domain import Exchange, ImageRef, Item, Outcome, Row, Score, ask
+from babycli.tasks import pairs
 from babycli.tasks.babyvlm import BABYVLM, CHOICE, CHOICE_SCORED, phrase_groups
 from babycli.tasks.base import (
     Asking,
@@ -24,13 +25,13 @@ from babycli.tasks.base import (
     Play,
     StructureProblem,
     Task,
-    finite,
     group_by,
     is_unanswered,
     loss_field,
     loss_of,
 )
 from babycli.tasks.groups import PHRASES, SESSION, WORD
+from babycli.tasks.pairs import outcome_of_pair
 from babycli.wording import number_or_text
 
 _SOURCES = {"positive": "saycam", "negative": "synthetic"}
@@ -44,16 +45,7 @@ class BabyWinoground(Task):
     short = "Wino"
     question = "match 2 images with 2 phrases"
     unit = "instances"
-    # Four independent losses: of their 24 orders, 6 have a and d right for the images, and so on. To prefer one phrase,
-    # or frames, is of no use for the first three; but who prefers the positive phrase has a as the least of the three
-    # losses of the positive context in up to half of all instances, and who prefers frames as well in all.
-    metrics = (
-        Metric("image_score", "share", "image", "image", chance=1 / 4),
-        Metric("text_score", "share", "text", "text", chance=1 / 4),
-        Metric("group_score", "share", "group", "group", chance=1 / 6, is_main=True),
-        Metric("positive_context_group_score", "share", "pos.ctx", "pos", chance=1 / 3, bias_beats_chance=True),
-        Metric("negative_context_group_score", "share", "neg.ctx", "neg", chance=1 / 3, bias_beats_chance=True),
-    )
+    metrics = pairs.METRICS
     needs = Needs("score")
     prompts = CHOICE
     benchmark = BABYVLM
@@ -115,17 +107,7 @@ class BabyWinoground(Task):
             return self.miss(item)
         losses = [loss_of(answer, asking.scoring) for answer in answers]
         by_tag = {row["image_tag"]: losses[2 * i : 2 * i + 2] for i, row in enumerate(item.rows)}
-        (a, b), (c, d) = by_tag["positive"], by_tag["negative"]
-        hits = {
-            "image_score": a < c and d < b,
-            "text_score": a < b and d < c,
-            "group_score": a < c and d < b and a < b and d < c,
-            "positive_context_group_score": a < c and a < b,
-            "negative_context_group_score": d < b and d < c,
-        }
-        is_tie = a in (b, c) or d in (b, c)
-        values = {metric: float(hit) for metric, hit in hits.items()}
-        return Outcome(item.item_id, values, is_tie, finite(answers))
+        return outcome_of_pair(item, by_tag["positive"], by_tag["negative"], answers)
 
     def target(self, row: Row) -> str:
         return str(row["image_tag"])

@@ -35,7 +35,7 @@ from babycli.wording import AnswerWay, History, Scoring, number_or_text
 
 DEFAULT = "default"  # the wording for a model family that a task has none for
 
-LabelFormat = Literal["csv", "json"]
+LabelFormat = Literal["csv", "json", "jsonl"]
 Need = Literal["score", "loglikelihood", "similarity", "match", "write"]
 # Yields requests, gets their answers in the same order, and then yields again or returns the outcome.
 Play = Generator[Sequence[Request], Sequence[Answer], Outcome]
@@ -318,7 +318,7 @@ def as_float32(value: float) -> float:
 @dataclass(frozen=True, slots=True)
 class Choice:
     credit: float
-    is_tie: bool  # the right candidate shares the lowest loss
+    is_tie: bool  # a right candidate shares the lowest loss with a wrong one
     is_finite: bool  # all losses are finite
 
 
@@ -327,11 +327,17 @@ def choose(losses: Sequence[float], right: int) -> Choice:
 
     A loss that is not finite is never the lowest, so never right.
     """
+    return choose_any(losses, (right,))
+
+
+def choose_any(losses: Sequence[float], right: Collection[int]) -> Choice:
+    """Decides a choice as ``choose`` does where several candidates are right: the credit is their part of a tie."""
     finite = [loss for loss in losses if math.isfinite(loss)]
     lowest = min(finite, default=math.nan)
-    sharing = finite.count(lowest)
-    won = losses[right] == lowest
-    return Choice(1 / sharing if won else 0.0, won and sharing > 1, len(finite) == len(losses))
+    sharing = [i for i, loss in enumerate(losses) if loss == lowest]
+    n_right = sum(i in right for i in sharing)
+    credit = n_right / len(sharing) if n_right else 0.0
+    return Choice(credit, 0 < n_right < len(sharing), len(finite) == len(losses))
 
 
 def choose_first_of_lowest(losses: Sequence[float], right: int) -> Choice:

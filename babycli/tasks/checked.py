@@ -14,7 +14,7 @@ from typing import Any, get_args
 from babycli.data.names import is_safe_name
 from babycli.domain import Metric
 from babycli.errors import TaskError
-from babycli.tasks.base import Benchmark, Need, Needs, Task
+from babycli.tasks.base import Benchmark, LabelFormat, Need, Needs, Task
 from babycli.tasks.groups import Grouping
 from babycli.wording import any_of
 
@@ -79,8 +79,8 @@ def _faults(task: Any) -> Iterator[_Fault]:
 def _data_faults(task: Any) -> Iterator[_Fault]:
     if not _is_path(task.label_path):
         yield "label_path", task.label_path, "a path inside the dataset folder, relative and without .."
-    if task.label_format not in ("csv", "json"):
-        yield "label_format", task.label_format, "'csv' or 'json'"
+    if task.label_format not in get_args(LabelFormat):
+        yield "label_format", task.label_format, any_of(map(repr, get_args(LabelFormat)))
     for name in ("columns", "item_columns"):
         if not _are(getattr(task, name), str):
             yield name, getattr(task, name), 'a tuple of texts, as in  ("id",)'
