@@ -57,6 +57,7 @@ COMMANDS = {
     "runs": OnUse(
         "babycli.commands.runs", "app", "List, show, rename and delete runs.", _WORK, before=interop.register
     ),
+    "trials": OnUse("babycli.commands.trials", "app", "Trials of your own: check a file of them, or make one.", _WORK),
     "cite": OnUse(
         "babycli.commands.cite",
         "cite",

@@ -63,7 +63,11 @@ def test_a_name_with_points_and_dashes(babycli: Babycli) -> None:
         ('"new_picture/new_picture.json"', '""', "its label_path is ''; expected is a path"),
         ('"new_picture/images"', '"../images"', "its links['saycam'] is '../images'; expected is a path"),
         ('{"saycam": "new_picture/images"}', '"new_picture/images"', "its links is 'new_picture/images'; expected"),
-        ('label_format = "json"', 'label_format = "xml"', "its label_format is 'xml'; expected is 'csv', 'json' or 'jsonl'"),
+        (
+            'label_format = "json"',
+            'label_format = "xml"',
+            "its label_format is 'xml'; expected is 'csv', 'json' or",
+        ),
         ('columns = ("id", "seen", "new", "answer")', 'columns = "id"', "its columns is 'id'; expected is a tuple"),
         ('("seen", "new")', '("seen")', "its item_columns is 'seen'; expected is a tuple"),
         ('title = "New Picture"', "title = 3", "its title is 3; expected is a text"),

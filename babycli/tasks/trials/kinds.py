@@ -256,7 +256,7 @@ def best_text(trials: Sequence[Trial]) -> Constant | None:
     """Finds the text that gets most if it is always given; None where texts are not offered."""
     gains: defaultdict[str, float] = defaultdict(float)
     for trial in trials:
-        if not trial.shows_options:
+        if (trial.right or trial.texts) and not trial.shows_options:
             right = {trial.options[place].text for place in trial.right} or set(trial.texts)
             for option in trial.options:
                 gains[option.text] += (option.text in right) - _chance(trial)

@@ -253,12 +253,17 @@ def _options(row: Row) -> tuple[Option, ...]:
     return tuple(read)
 
 
+def is_picture_name(text: str) -> bool:
+    """Tells whether a text is the name of a picture's file."""
+    return _PICTURE_NAME.fullmatch(text) is not None
+
+
 def _option(option: Any, place: int) -> Option:
     what = f"option {place} (from 0)"
     if isinstance(option, str):
         if not option.strip():
             raise TrialError(f"has nothing in {what}")
-        if _PICTURE_NAME.fullmatch(option):
+        if is_picture_name(option):
             raise TrialError(
                 f'has the text {option!r:.60} as {what}; a picture is written  {{"image": "{option[:40]}"}}'
             )
