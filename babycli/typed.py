@@ -26,6 +26,13 @@ _DEEPEST = 200  # lists and objects in one another; Python's repr() and json end
 T = TypeVar("T")
 
 
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)  # has a hash, though it holds a mapping
+class Keywords:
+    """Adds to the JSON Schema of a type what the type cannot say."""
+
+    keywords: Mapping[str, Any]
+
+
 def from_json(raw: bytes) -> Any:
     """Decodes JSON. Raises ValueError for what is none, and for values that lie too deep in others."""
     value = orjson.loads(raw)

@@ -163,7 +163,7 @@ _babycli_facts() {
     commands= options= valued= arguments=() more=
     case $1 in
     babycli)
-        commands='data eval report runs cite tasks models demo doctor bridge submission'
+        commands='data eval report runs trials cite tasks models demo doctor bridge submission'
         options='--version --install-completion --show-completion -h --help'
         valued=''
         arguments=()
@@ -230,8 +230,8 @@ _babycli_facts() {
         more= ;;
     'babycli eval')
         commands=''
-        options='--model -m --model-args --tasks -t --set --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --prefix-reuse --no-prefix-reuse --feature-reuse --no-feature-reuse --cache --send-pictures-to --data -d --skip-missing --output-path -o --name --resume --no-resume --rerun --profile --dry-run --estimate --save --json --config --watch --watch-for --watch-settle --help'
-        valued='--model -m --model-args --tasks -t --set --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --cache --send-pictures-to --data -d --output-path -o --name --save --config --watch-for --watch-settle'
+        options='--model -m --model-args --tasks -t --trials --images --set --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --prefix-reuse --no-prefix-reuse --feature-reuse --no-feature-reuse --cache --send-pictures-to --data -d --skip-missing --output-path -o --name --resume --no-resume --rerun --profile --dry-run --estimate --save --json --config --watch --watch-for --watch-settle --help'
+        valued='--model -m --model-args --tasks -t --trials --images --set --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --cache --send-pictures-to --data -d --output-path -o --name --save --config --watch-for --watch-settle'
         arguments=()
         more= ;;
     'babycli report')
@@ -263,6 +263,36 @@ _babycli_facts() {
         options='--logs --help'
         valued=--logs
         arguments=(run text)
+        more= ;;
+    'babycli trials')
+        commands='check from-csv from-levante from-devbench'
+        options=--help
+        valued=''
+        arguments=()
+        more= ;;
+    'babycli trials check')
+        commands=''
+        options='--images --json --help'
+        valued=--images
+        arguments=(file)
+        more= ;;
+    'babycli trials from-csv')
+        commands=''
+        options='--output -o --images --help'
+        valued='--output -o --images'
+        arguments=(file)
+        more= ;;
+    'babycli trials from-levante')
+        commands=''
+        options='--output -o --images --help'
+        valued='--output -o --images'
+        arguments=(file)
+        more= ;;
+    'babycli trials from-devbench')
+        commands=''
+        options='--output -o --images --help'
+        valued='--output -o --images'
+        arguments=(file)
         more= ;;
     'babycli cite')
         commands=''
@@ -374,6 +404,8 @@ _babycli_value() {
     'babycli eval --model'|'babycli eval -m') _babycli_value_model ;;
     'babycli eval --model-args') _babycli_value_argument ;;
     'babycli eval --tasks'|'babycli eval -t') _babycli_value_task ;;
+    'babycli eval --trials') _babycli_value_file ;;
+    'babycli eval --images') _babycli_value_file ;;
     'babycli eval --set') _babycli_value_linked_set ;;
     'babycli eval --limit'|'babycli eval -l') _babycli_value_text ;;
     'babycli eval --sample') _babycli_value_text ;;
@@ -415,6 +447,13 @@ _babycli_value() {
     'babycli runs show --logs') _babycli_value_folder ;;
     'babycli runs delete --logs') _babycli_value_folder ;;
     'babycli runs rename --logs') _babycli_value_folder ;;
+    'babycli trials check --images') _babycli_value_file ;;
+    'babycli trials from-csv --output'|'babycli trials from-csv -o') _babycli_value_file ;;
+    'babycli trials from-csv --images') _babycli_value_file ;;
+    'babycli trials from-levante --output'|'babycli trials from-levante -o') _babycli_value_file ;;
+    'babycli trials from-levante --images') _babycli_value_file ;;
+    'babycli trials from-devbench --output'|'babycli trials from-devbench -o') _babycli_value_file ;;
+    'babycli trials from-devbench --images') _babycli_value_file ;;
     'babycli cite --output'|'babycli cite -o') _babycli_value_file ;;
     'babycli models show --model-args') _babycli_value_argument ;;
     'babycli models show --dtype') _babycli_value_precision ;;

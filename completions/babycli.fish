@@ -9,7 +9,7 @@ function __babycli_arguments
         if test $skips = yes
             set skips no
         else if string match -q -- '-*' $word
-            contains -- $word --from --tasks -t --data -d --labeled-s --synthetic --source --devcv --devcv-images --split --mode --set --depth --manifest --output -o --model -m --model-args --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --cache --send-pictures-to --output-path --name --save --config --watch-for --watch-settle --models --metrics --rename --baselines --compare --by --format --plot --hub-dataset --to --logs --sign --checkpoint; and set skips yes
+            contains -- $word --from --tasks -t --data -d --labeled-s --synthetic --source --devcv --devcv-images --split --mode --set --depth --manifest --output -o --model -m --model-args --trials --images --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --cache --send-pictures-to --output-path --name --save --config --watch-for --watch-settle --models --metrics --rename --baselines --compare --by --format --plot --hub-dataset --to --logs --sign --checkpoint; and set skips yes
         else
             set -a words $word
         end
@@ -141,6 +141,7 @@ complete -c babycli -n '__babycli_at 0' -a data -d 'Label files and images: fetc
 complete -c babycli -n '__babycli_at 0' -a eval -d 'Evaluate a model on tasks of BabyVLM and the DevCV Toolbox, or on your own.'
 complete -c babycli -n '__babycli_at 0' -a report -d 'Show all evaluated models in one table: tasks across, 95 % intervals, chance in its own row.'
 complete -c babycli -n '__babycli_at 0' -a runs -d 'List, show, rename and delete runs.'
+complete -c babycli -n '__babycli_at 0' -a trials -d 'Trials of your own: check a file of them, or make one.'
 complete -c babycli -n '__babycli_at 0' -a cite -d 'Write BibTeX of the papers behind the tasks, data, models and statistics of some runs, and of babycli.'
 complete -c babycli -n '__babycli_at 0' -a tasks -d 'List the tasks.'
 complete -c babycli -n '__babycli_at 0' -a models -d 'List the model families, or show one model.'
@@ -223,6 +224,8 @@ complete -c babycli -n '__babycli_at 0+ data unlink' -l help -d 'Show this messa
 complete -c babycli -n '__babycli_at 0+ eval' -l model -s m -r -F -a '(__babycli_value_model)' -d 'Checkpoint, hub id[@revision], family, file.py:Class or control; several, as runs/*, are evaluated one after the other. Default wsashawn/babyllava_resnext_gpt2.'
 complete -c babycli -n '__babycli_at 0+ eval' -l model-args -r -f -a '(__babycli_value_argument)' -d 'Arguments of the model family, as babycli models lists them.'
 complete -c babycli -n '__babycli_at 0+ eval' -l tasks -s t -r -F -a '(__babycli_value_task)' -d 'Tasks, benchmarks or file.py:TASK, between commas or spaces; default all.'
+complete -c babycli -n '__babycli_at 0+ eval' -l trials -r -F -a '(__babycli_value_file)' -d 'Trials of your own, one on each line; these alone, unless --tasks is given, too.'
+complete -c babycli -n '__babycli_at 0+ eval' -l images -r -F -a '(__babycli_value_file)' -d 'Folder or zip of their pictures; default the file\'s own folder.'
 complete -c babycli -n '__babycli_at 0+ eval' -l set -r -f -a '(__babycli_value_linked_set)' -d 'The sets of data of DevCV tasks, as they were linked; default all that are linked.'
 complete -c babycli -n '__babycli_at 0+ eval' -l limit -s l -r -f -a '(__babycli_value_text)' -d 'Only the first N trials of each task.'
 complete -c babycli -n '__babycli_at 0+ eval' -l sample -r -f -a '(__babycli_value_text)' -d 'N trials of each task, even over its groups.'
@@ -301,6 +304,27 @@ complete -c babycli -n '__babycli_at 0 runs rename' -F -a '(__babycli_value_run)
 complete -c babycli -n '__babycli_at 1 runs rename' -f -a '(__babycli_value_text)'
 complete -c babycli -n '__babycli_at 0+ runs rename' -l logs -r -f -a '(__babycli_value_folder)' -d 'The folder of the runs.'
 complete -c babycli -n '__babycli_at 0+ runs rename' -l help -d 'Show this message and exit.'
+complete -c babycli -n '__babycli_at 0 trials' -a check -d 'Check a file of trials: its lines, its pictures, its right answers, and what a model gets without looking.'
+complete -c babycli -n '__babycli_at 0 trials' -a from-csv -d 'Make trials out of a table: a picture, options between |, and the right one.'
+complete -c babycli -n '__babycli_at 0 trials' -a from-levante -d 'Make trials out of LEVANTE\'s trial lines: its prompts with their pictures, its labels as options.'
+complete -c babycli -n '__babycli_at 0 trials' -a from-devbench -d 'Make trials out of a manifest of DevBench: one text and several pictures, or two of each.'
+complete -c babycli -n '__babycli_at 0 trials' -l help -d 'Show this message and exit.'
+complete -c babycli -n '__babycli_at 0 trials check' -F -a '(__babycli_value_file)'
+complete -c babycli -n '__babycli_at 0+ trials check' -l images -r -F -a '(__babycli_value_file)' -d 'Folder or zip of the pictures; default the file\'s own folder.'
+complete -c babycli -n '__babycli_at 0+ trials check' -l json -d 'Write JSON for a program instead of text.'
+complete -c babycli -n '__babycli_at 0+ trials check' -l help -d 'Show this message and exit.'
+complete -c babycli -n '__babycli_at 0 trials from-csv' -F -a '(__babycli_value_file)'
+complete -c babycli -n '__babycli_at 0+ trials from-csv' -l output -s o -r -F -a '(__babycli_value_file)' -d 'Write to a file.'
+complete -c babycli -n '__babycli_at 0+ trials from-csv' -l images -r -F -a '(__babycli_value_file)' -d 'Folder or zip of the pictures; default the file\'s own folder.'
+complete -c babycli -n '__babycli_at 0+ trials from-csv' -l help -d 'Show this message and exit.'
+complete -c babycli -n '__babycli_at 0 trials from-levante' -F -a '(__babycli_value_file)'
+complete -c babycli -n '__babycli_at 0+ trials from-levante' -l output -s o -r -F -a '(__babycli_value_file)' -d 'Write to a file.'
+complete -c babycli -n '__babycli_at 0+ trials from-levante' -l images -r -F -a '(__babycli_value_file)' -d 'Folder or zip of the pictures; default the file\'s own folder.'
+complete -c babycli -n '__babycli_at 0+ trials from-levante' -l help -d 'Show this message and exit.'
+complete -c babycli -n '__babycli_at 0 trials from-devbench' -F -a '(__babycli_value_file)'
+complete -c babycli -n '__babycli_at 0+ trials from-devbench' -l output -s o -r -F -a '(__babycli_value_file)' -d 'Write to a file.'
+complete -c babycli -n '__babycli_at 0+ trials from-devbench' -l images -r -F -a '(__babycli_value_file)' -d 'Folder or zip of the pictures; default the file\'s own folder.'
+complete -c babycli -n '__babycli_at 0+ trials from-devbench' -l help -d 'Show this message and exit.'
 complete -c babycli -n '__babycli_at 0 cite' -F -a '(__babycli_value_file)'
 complete -c babycli -n '__babycli_at 0+ cite' -l output -s o -r -F -a '(__babycli_value_file)' -d 'Write to a file.'
 complete -c babycli -n '__babycli_at 0+ cite' -l help -d 'Show this message and exit.'

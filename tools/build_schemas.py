@@ -1,6 +1,7 @@
-"""Writes docs/schemas/: the JSON Schemas (2020-12) of a run's files and of the records of a report.
+"""Writes docs/schemas/: the JSON Schemas (2020-12) of a run's files, of the records of a report, and of own trials.
 
-They are made from the types in babycli/logs/documents.py and babycli/report/record_types.py.
+They are made from the types in babycli/logs/documents.py, babycli/report/record_types.py and
+babycli/tasks/trials/trial.py.
 
 python tools/build_schemas.py            writes the files
 python tools/build_schemas.py --check    exits 1 if what is committed differs
@@ -17,12 +18,22 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from babycli.logs.documents import FieldsOf, Keywords, OutcomesFile, ResultsFile, RunFile, SampleLine
+from babycli.logs.documents import FieldsOf, OutcomesFile, ResultsFile, RunFile, SampleLine
 from babycli.logs.schema import SCHEMA_VERSION
 from babycli.report.record_types import Report
+from babycli.tasks.trials.trial import SaidTurn, TrialLine, WrittenOption
+from babycli.typed import Keywords
 
 FOLDER = Path(__file__).parent.parent / "docs" / "schemas"
-DOCUMENTS = {"run": RunFile, "results": ResultsFile, "outcomes": OutcomesFile, "sample": SampleLine, "report": Report}
+DOCUMENTS = {
+    "run": RunFile,
+    "results": ResultsFile,
+    "outcomes": OutcomesFile,
+    "sample": SampleLine,
+    "report": Report,
+    "trial": TrialLine,
+}
+CLOSED = (TrialLine, SaidTurn, WrittenOption)  # what a user writes: a key that is none is a mistake
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PLAIN = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
 
@@ -89,11 +100,12 @@ def _kept(name: str, make: Callable[[], Schema], parts: dict[str, Schema]) -> Sc
 
 
 def _of_fields(kind: Any, parts: dict[str, Schema]) -> Schema:
-    """Makes the schema of a TypedDict; fields that a later version adds may be there."""
+    """Makes the schema of a TypedDict; fields that a later version adds may be there, unless it is one of CLOSED."""
     fields = get_type_hints(kind, include_extras=True)
     properties = {name: _of(of, parts) for name, of in fields.items()}
     required = [name for name, of in fields.items() if get_origin(of) is not NotRequired]
-    return {**_described(kind), "type": "object", "properties": properties, "required": required}
+    closed = {"additionalProperties": False} if kind in CLOSED else {}
+    return {**_described(kind), "type": "object", "properties": properties, "required": required, **closed}
 
 
 def _of_dataclass(mark: FieldsOf, parts: dict[str, Schema]) -> Schema:

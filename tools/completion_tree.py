@@ -117,6 +117,7 @@ VALUES = {
     "--format": Values("format", tuple(forms())),
     "--history": Values("history", _names(History)),
     "--hub-dataset": NOTHING,
+    "--images": FILE,
     "--labeled-s": FILE,
     "--limit": NOTHING,
     "--max-new-tokens": NOTHING,
@@ -158,7 +159,8 @@ VALUES = {
     "cite logs": FILE,
 }
 WIDE = "--compare"  # the option that takes the words behind its value, too; see cli.py
-_BY_METAVAR = {"DIR": FOLDER, "[DIR]": FOLDER, "FILE": FILE, "N": NOTHING}
+_FILES = ("FILE", "FILE.jsonl", "FILE.csv", "MANIFEST.csv")
+_BY_METAVAR = {"DIR": FOLDER, "[DIR]": FOLDER, **dict.fromkeys(_FILES, FILE), "N": NOTHING}
 _ALTERNATIVES = re.compile(r"[a-z0-9_]+(\|[a-z0-9_]+)+")
 
 

@@ -9,6 +9,7 @@ from babycli.commands.chosen import SetOption, chosen_tasks
 from babycli.commands.data_verify import is_demo, links_document, mending, tell_eval
 from babycli.commands.options import DataOption, JsonOption, TasksOption, name_width, print_json, tell
 from babycli.commands.progress import progress_bar
+from babycli.data.manifest import all_lie_outside
 from babycli.data.root import OTHERS, DatasetRoot
 from babycli.data.verify import Options, TaskSummary, verify_dataset
 from babycli.wording import Depth, tasks_words
@@ -37,8 +38,10 @@ def status(
     if as_json:
         print_json({s.task: _status_document(s) for s in summaries})
         return
-    why_not_there = root.why_not_there
-    tell(f"dataset folder: {root.path.absolute()}" + (f", {why_not_there}" if why_not_there else ""))
+    is_outside = all_lie_outside(chosen)
+    why_not_there = "" if is_outside else root.why_not_there
+    if not is_outside:
+        tell(f"dataset folder: {root.path.absolute()}" + (f", {why_not_there}" if why_not_there else ""))
     width = name_width(summary.task for summary in summaries)
     for summary in summaries if not why_not_there else ():
         state = "not ready" if summary.problems else "ready"
@@ -55,7 +58,8 @@ def status(
     if verified.problems:
         tell(f"To mend:  {mending(root, chosen, verified.problems, tasks_words(tasks))}")
         tell_eval(root, (task for task, s in zip(chosen, summaries, strict=True) if s.n_incomplete and s.n_complete))
-        tell(f"{OTHERS} dataset folder")
+        if not is_outside:
+            tell(f"{OTHERS} dataset folder")
     if any(summary.images_checked for summary in summaries):
         tell(f"Whether the images are sound:  babycli data verify{root.words}{tasks_words(tasks)}")
 

@@ -31,7 +31,7 @@ from babycli.data.finding import check_source
 from babycli.data.hashing import hash_files
 from babycli.data.images import ImageError, open_store
 from babycli.data.labels import Labels
-from babycli.data.manifest import LabelledTask, full_name
+from babycli.data.manifest import LabelledTask, all_lie_outside, full_name, lies_outside
 from babycli.data.problems import SHOWN_IN_ALL, Problem, ProblemKind, exit_code, in_order, raise_for, told
 from babycli.data.root import DatasetRoot
 from babycli.data.sources import source_named
@@ -138,7 +138,7 @@ def verify(
             verified = verify_source(source, options, root.index_folder, count)
     if as_json:
         print_json(_verify_document(verified))
-    elif source is None and root.why_not_there:
+    elif source is None and root.why_not_there and not all_lie_outside(chosen):
         raise DataError(root.sentence, mending(root, chosen, verified.problems, tasks_words(tasks)))
     else:
         width = name_width(summary.task for summary in verified.tasks)
@@ -159,7 +159,7 @@ def verify(
                 if source is None
                 else _count(verified.problems)
             )
-            if source is None:
+            if source is None and not all_lie_outside(chosen):
                 say(root.sentence)
     raise typer.Exit(exit_code(verified.problems))
 
@@ -199,7 +199,7 @@ def mending(root: DatasetRoot, tasks: Sequence[LabelledTask], problems: Sequence
     link = link_words(root, of_images, tasks, all_tasks().values(), root.words + words)
     if changed:
         return f"put the right files back; if those that are there are right:  {link}"
-    return f"{link}  (after completing the folder)"
+    return link if all_lie_outside(of_images) else f"{link}  (after completing the folder)"
 
 
 def tell_eval(
@@ -209,7 +209,8 @@ def tell_eval(
 
     Says nothing of a task in a file of the user's own and of one of several sets, which are called in other ways.
     """
-    names = [task.name for task in tasks if full_name(task) == task.name and task.name in all_tasks()]
+    plain = [task for task in tasks if full_name(task) == task.name and not lies_outside(task)]
+    names = [task.name for task in plain if task.name in all_tasks()]
     if names:
         eval_ = f"babycli eval --model MODEL --tasks {','.join(names)} --skip-missing{root.words}"
         says(f"To evaluate the complete trials{first}:  {eval_}")

@@ -330,8 +330,6 @@ def evaluate(
     babycli eval -m runs/baby/checkpoint-* -o logs/baby
     # what a model of the hub does without the pictures
     babycli eval -m wsashawn/babyllava_resnext_gpt2 -t babyvlm --control blind
-    # trials of your own, whose pictures lie beside the file
-    babycli eval -m path/to/checkpoint --trials words.jsonl
     """
     if save is not None and not (dry_run or estimate):
         raise UsageError("--save writes what would be run", "add  --dry-run")

@@ -137,8 +137,8 @@ def _tell(file: Path, checked: Checked, n_missing: int) -> None:
         say(f"note: {control.name} beats chance, {_percent(control.share)}: a model need not see to get so much")
     if checked.chance is not None and wilson95(checked.first_share, checked.n)[0] > checked.chance:
         say(
-            f"note: the first option is right in {_percent(checked.first_share)} of the trials. babycli shares the credit"
-            " of equal options; code that takes the first of them gives that much to a model that never looks"
+            f"note: the first option is right in {_percent(checked.first_share)} of the trials. babycli shares credit"
+            " among equal options; code that takes the first of them gives that much to a model that never looks"
         )
 
 
@@ -207,11 +207,11 @@ def devbench(
 
     Examples:
     # looking while listening: one text, two pictures, of which the first is right
-    babycli trials from-devbench assets/lex-lwl/manifest.csv -o assets/lex-lwl/lwl.jsonl
+    babycli trials from-devbench lex-lwl/manifest.csv -o lex-lwl/lwl.jsonl
     # sentences with four pictures each
-    babycli trials from-devbench assets/gram-trog/manifest.csv -o assets/gram-trog/trog.jsonl
-    # two texts with two pictures: pairs, as in Winoground
-    babycli trials from-devbench assets/gram-winoground/manifest.csv -o assets/gram-winoground/winoground.jsonl
+    babycli trials from-devbench gram-trog/manifest.csv -o gram-trog/trog.jsonl
+    # two texts with two pictures: pairs, to look at first
+    babycli trials from-devbench gram-winoground/manifest.csv
     """
     _convert(from_devbench, file, output, images)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -120,14 +120,20 @@ def lies_outside(task: LabelledTask) -> bool:
     return Path(task.label_path).is_absolute()
 
 
+def all_lie_outside(tasks: Collection[LabelledTask]) -> bool:
+    """Tells whether these tasks have nothing in the dataset folder."""
+    return bool(tasks) and all(map(lies_outside, tasks))
+
+
 def images_words(label_path: str) -> str:
     """Gives the words with which a user names the pictures of a label file outside of the dataset folder."""
-    return f"--trials {shlex.quote(label_path)} --images DIR"
+    return f"--tasks {shlex.quote(label_path)}:DIR"
 
 
-def logged_place(task: LabelledTask, source: str) -> str:
+def logged_place(links: Mapping[str, str], source: str) -> str:
     """Gives what logs call the place of a source's pictures: its link or, outside of the dataset folder, the source."""
-    return source if lies_outside(task) else task.links[source]
+    path = links.get(source, "")
+    return source if Path(path).is_absolute() else path
 
 
 def published(task_name: str) -> Published | None:

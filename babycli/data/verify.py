@@ -26,10 +26,10 @@ from babycli.data.lock import Lock, LockedLink, labels_problem, read_lock
 from babycli.data.manifest import (
     LabelledTask,
     Link,
+    all_lie_outside,
     demo_digests,
     full_name,
     images_words,
-    lies_outside,
     links_of,
     published,
 )
@@ -135,7 +135,7 @@ def link_words(
     ``asked`` are all tasks of the command, which may want the main source, too; ``every`` task there is tells whether
     its pictures are linked for any of them.
     """
-    if tasks and all(map(lies_outside, tasks)):
+    if all_lie_outside(tasks):
         return f"name the folder or zip of its pictures:  {images_words(tasks[0].label_path)}"
     links = [link for task in tasks for link in links_of(task)]
     lacking = [link.source for link in links if link_problem(root, "", link) is not None]

@@ -105,7 +105,7 @@ class Controls:
 
             for source in sorted(task.task.links, key=lambda source: task.task.links[source]):
                 if any(i == other and i.source == source for i, other in others(0).items()):
-                    link = logged_place(task.task, source)
+                    link = logged_place(task.task.links, source)
                     self._say(f"note: {link} has one image only, which stays where it is")
             return lambda context: _by_place(context, lambda image, place: others(place)[image])
 
@@ -161,7 +161,7 @@ def shuffled(task: TaskInput, own_sha256: Mapping[ImageRef, str], place: int = 0
     """
     shown: dict[ImageRef, ImageRef] = {}
     for source in task.task.links:
-        link = logged_place(task.task, source)
+        link = logged_place(task.task.links, source)
         images = sorted(image for image in task.images if image.source == source)
         first: dict[str, ImageRef] = {}  # by digest
         for image in images:

@@ -19,7 +19,7 @@ from babycli.data.digests import digest_of_places
 from babycli.data.images import ImageError, ImageStore
 from babycli.data.labels import Labels
 from babycli.data.lock import Lock, lock_problem, read_lock
-from babycli.data.manifest import full_name, lies_outside, links_of, logged_place
+from babycli.data.manifest import all_lie_outside, full_name, lies_outside, links_of, logged_place
 from babycli.data.problems import Problem, raise_for
 from babycli.data.root import DatasetRoot
 from babycli.data.sources import link_command
@@ -140,8 +140,8 @@ class Inputs:
 
         A control does not change it: the run of a control is a run on the same pictures.
         """
-        of = task.task
-        names = sorted((logged_place(of, i.source), i.name, self.own_sha256[i]) for i in task.images)
+        links = task.task.links
+        names = sorted((logged_place(links, i.source), i.name, self.own_sha256[i]) for i in task.images)
         return digest_of_places(names)
 
 
@@ -166,8 +166,7 @@ def read_inputs(
     ``limit`` keeps the first items of each task, ``sample`` some of all of its groups; ``words`` makes another command
     mean the same tasks. Raises DataError or ChecksumError naming the first few problems.
     """
-    named = contextlib.nullcontext() if all(map(lies_outside, tasks)) else root.named()
-    with named:
+    with contextlib.nullcontext() if all_lie_outside(tasks) else root.named():
         return _read(root, tasks, limit, skip_missing, progress, root.words + words, dialogue, sample)
 
 

@@ -220,7 +220,7 @@ def plan_counts(plans: Sequence[Plan]) -> dict[str, int]:
 def _images(inputs: Inputs) -> dict[str, Any]:
     """Counts the pictures of the items (one behind two links counts twice), and digests their places and bytes."""
     names = sorted(
-        {(logged_place(t.task, i.source), i.name, inputs.own_sha256[i]) for t in inputs.tasks for i in t.images}
+        {(logged_place(t.task.links, i.source), i.name, inputs.own_sha256[i]) for t in inputs.tasks for i in t.images}
     )
     return {"n": len(names), "sha256": digest_of_places(names)}
 

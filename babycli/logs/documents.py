@@ -16,6 +16,7 @@ from babycli.logs.identity import Identity, Sample
 from babycli.models.base import Abilities
 from babycli.tasks.about import About
 from babycli.tasks.replies import Replies
+from babycli.typed import Keywords
 from babycli.wording import Scoring
 
 if TYPE_CHECKING:
@@ -29,13 +30,6 @@ class FieldsOf:
     kind: type[DataclassInstance]
     without: tuple[str, ...] = ()
     is_open: bool = False  # fields that a later version adds are passed over
-
-
-@dataclass(frozen=True, slots=True)
-class Keywords:
-    """Adds to a schema what a type cannot say."""
-
-    keywords: Mapping[str, Any]
 
 
 _MORE_REPLIES = {"type": ["string", "null"]}  # of a recorded conversation, behind the answer of the last turn

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from babycli.data.decoding import decode
 from babycli.data.images import ImageError, ImageStore
-from babycli.data.manifest import Link
+from babycli.data.manifest import Link, logged_place
 from babycli.data.names import is_safe_name
 from babycli.data.problems import ProblemKind
 from babycli.data.root import DatasetRoot
@@ -72,7 +72,7 @@ class Images:
             if not isinstance(store, str):
                 read = store.digests(names, "sha256", frozenset(names))
                 digests = {name: digest for name, (digest, _) in zip(names, read, strict=True)}
-            link = _links(task, source).get(source, "")
+            link = logged_place(_links(task, source), source)
             for image in of_source:
                 digest = digests.get(image.name, "")
                 found[image] = Place(link, digest if isinstance(digest, str) else "")

@@ -185,7 +185,8 @@ def _converted(path: Path, rows: Sequence[PlacedRow], line: _Line, remarks: Sequ
             lines.append(line(placed.row, n))
         except TrialError as error:
             wrong.append(f"{placed.place} {error}")
-    wrong = wrong or [f"{rows[place].place} {fault}" for place, fault in faults(lines).items()]
+    places = [placed.place for placed in rows]
+    wrong = wrong or [f"{places[at]} {fault}" for at, fault in faults(lines, places).items()]
     _raise(path, wrong)
     return Converted(tuple(lines), tuple(remarks))
 

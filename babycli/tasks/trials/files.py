@@ -35,7 +35,8 @@ def task_in(named: NamedTrials) -> TrialsTask:
     with in_memory(path):
         parsed = parse_rows(raw, TrialsTask.label_format, TrialsTask.columns)
         rows = [placed.row for placed in parsed.rows]
-        wrong = [*parsed.wrong, *(f"{parsed.rows[place].place} {fault}" for place, fault in faults(rows).items())]
+        places = [placed.place for placed in parsed.rows]
+        wrong = [*parsed.wrong, *(f"{places[at]} {fault}" for at, fault in faults(rows, places).items())]
     if not rows and not wrong:
         wrong = ["it has no trials"]
     problems = [Problem(name, ProblemKind.LABELS_MALFORMED, str(path), detail) for detail in wrong]

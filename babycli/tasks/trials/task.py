@@ -125,8 +125,11 @@ class TrialsTask(Task):
         return self._kind.chance([read_trial(item.rows[0]) for item in items])
 
 
-def faults(rows: Sequence[Row]) -> dict[int, str]:
-    """Finds what is wrong with the lines of a trials file, by the place of the line among them, from 0."""
+def faults(rows: Sequence[Row], places: Sequence[str] = ()) -> dict[int, str]:
+    """Finds what is wrong with the lines of a trials file, by the place of the line among them, from 0.
+
+    ``places`` are their names: "line 12".
+    """
     found: dict[int, str] = {}
     first: Trial | None = None
     ids: dict[str, int] = {}
@@ -136,7 +139,9 @@ def faults(rows: Sequence[Row]) -> dict[int, str]:
             first = first or trial
             _check_alike(trial, first)
             if trial.trial_id in ids:
-                raise TrialError(f"has the id {trial.trial_id!r:.60}, as trial {ids[trial.trial_id] + 1}")
+                other = ids[trial.trial_id]
+                where = places[other] if places else f"trial {other + 1}"
+                raise TrialError(f"has the id {trial.trial_id!r:.60}, which {where} has")
         except TrialError as error:
             found[place] = str(error)
         else:

@@ -13,9 +13,10 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NotRequired, TypedDict, get_args
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, get_args
 
 from babycli.domain import IMAGE_PLACE, Context, ImageRef, Part, Role, Row, Turn, ask
+from babycli.typed import Keywords
 from babycli.wording import any_of, did_you_mean, listed
 
 MetricName = Literal["choice", "exact", "meteor", "pairs"]
@@ -25,31 +26,35 @@ _PICTURE_NAME = re.compile(r".*\.(jpe?g|png|gif|webp|bmp|tiff?)", re.IGNORECASE 
 _NAMED = "a text or a whole number"
 
 
+_Words = Annotated[str, Keywords({"pattern": r"\S"})]
+_Index = Annotated[int, Keywords({"minimum": 0})]
+
+
 class SaidTurn(TypedDict):
-    """A turn of a context."""
+    """A turn of a context; pictures stand where the user's words say <image>."""
 
     role: Speaker
-    content: str
+    content: _Words
 
 
 class WrittenOption(TypedDict):
     """An option that is a picture, or a text about a picture."""
 
-    image: str
-    text: NotRequired[str]
+    image: _Words
+    text: NotRequired[_Words]
 
 
 class TrialLine(TypedDict):
     """A line of a trials file."""
 
-    id: str | int
-    context: NotRequired[str | list[SaidTurn]]
-    images: NotRequired[list[str]]
-    options: NotRequired[list[str | WrittenOption]]
-    answer: NotRequired[str | int | list[str | int]]
+    id: _Words | int
+    context: NotRequired[_Words | Annotated[list[SaidTurn], Keywords({"minItems": 1})]]
+    images: NotRequired[list[_Words]]
+    options: NotRequired[Annotated[list[_Words | WrittenOption], Keywords({"minItems": 2})]]
+    answer: NotRequired[_Words | _Index | Annotated[list[_Words | _Index], Keywords({"minItems": 1})]]
     metric: NotRequired[MetricName]
-    group: NotRequired[str | int]
-    cluster: NotRequired[str | int]
+    group: NotRequired[_Words | int]
+    cluster: NotRequired[_Words | int]
     meta: NotRequired[Any]
 
 
@@ -302,6 +307,8 @@ def _place_of(answer: str | int, options: Sequence[Option]) -> int:
         if not 0 <= answer < len(options):
             raise TrialError(f"has the answer {answer}, should be an index from 0 to {len(options) - 1}")
         return answer
+    if not options:
+        raise TrialError("has no options to choose from")
     fitting = [place for place, option in enumerate(options) if answer in (option.text, option.image, option.name)]
     if len(fitting) != 1:
         how = f"fits options {listed(fitting)}; write an index from 0" if fitting else "is none of its options"
