@@ -224,7 +224,7 @@ complete -c babycli -n '__babycli_at 0+ data unlink' -l help -d 'Show this messa
 complete -c babycli -n '__babycli_at 0+ eval' -l model -s m -r -F -a '(__babycli_value_model)' -d 'Checkpoint, hub id[@revision], family, file.py:Class or control; several, as runs/*, are evaluated one after the other. Default wsashawn/babyllava_resnext_gpt2.'
 complete -c babycli -n '__babycli_at 0+ eval' -l model-args -r -f -a '(__babycli_value_argument)' -d 'Arguments of the model family, as babycli models lists them.'
 complete -c babycli -n '__babycli_at 0+ eval' -l tasks -s t -r -F -a '(__babycli_value_task)' -d 'Tasks, benchmarks or file.py:TASK, between commas or spaces; default all.'
-complete -c babycli -n '__babycli_at 0+ eval' -l trials -r -F -a '(__babycli_value_file)' -d 'Trials of your own, one on each line; these alone, unless --tasks is given, too.'
+complete -c babycli -n '__babycli_at 0+ eval' -l trials -r -F -a '(__babycli_value_file)' -d 'Trials of your own, one on each line of a .jsonl file; these alone, unless --tasks is given, too.'
 complete -c babycli -n '__babycli_at 0+ eval' -l images -r -F -a '(__babycli_value_file)' -d 'Folder or zip of their pictures; default the file\'s own folder.'
 complete -c babycli -n '__babycli_at 0+ eval' -l set -r -f -a '(__babycli_value_linked_set)' -d 'The sets of data of DevCV tasks, as they were linked; default all that are linked.'
 complete -c babycli -n '__babycli_at 0+ eval' -l limit -s l -r -f -a '(__babycli_value_text)' -d 'Only the first N trials of each task.'

@@ -159,8 +159,7 @@ VALUES = {
     "cite logs": FILE,
 }
 WIDE = "--compare"  # the option that takes the words behind its value, too; see cli.py
-_FILES = ("FILE", "FILE.jsonl", "FILE.csv", "MANIFEST.csv")
-_BY_METAVAR = {"DIR": FOLDER, "[DIR]": FOLDER, **dict.fromkeys(_FILES, FILE), "N": NOTHING}
+_BY_METAVAR = {"DIR": FOLDER, "[DIR]": FOLDER, "FILE": FILE, "N": NOTHING}
 _ALTERNATIVES = re.compile(r"[a-z0-9_]+(\|[a-z0-9_]+)+")
 
 

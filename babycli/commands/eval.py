@@ -68,8 +68,8 @@ def evaluate(
         list[Path] | None,
         typer.Option(
             "--trials",
-            metavar="FILE.jsonl",
-            help="Trials of your own, one on each line; these alone, unless --tasks is given, too.",
+            metavar="FILE",
+            help="Trials of your own, one on each line of a .jsonl file; these alone, unless --tasks is given, too.",
             show_default=False,
             rich_help_panel=_WHAT,
         ),

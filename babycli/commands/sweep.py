@@ -258,12 +258,12 @@ def _on_paths(name: str, value: Value, known: _Known, change: Any) -> Value:
         return str(change(value))
     if option.opts[0] in ("--model", "--tasks", "--model-args"):
         words = value.split(",") if option.opts[0] != "--model" else [value]
-        return ",".join(_moved_word(word, change) for word in words)
+        return ",".join(_moved_word(word, change, option.opts[0] == "--tasks") for word in words)
     return value
 
 
-def _moved_word(word: str, change: Any) -> str:
-    """Changes a word that is a path, ``file.py:NAME``, ``replay:path`` or ``key=path``.
+def _moved_word(word: str, change: Any, is_task: bool = False) -> str:
+    """Changes a word that is a path, ``file.py:NAME``, ``trials.jsonl:path``, ``replay:path`` or ``key=path``.
 
     Names of the hub, addresses, controls, tasks and numbers stay.
     """
@@ -276,6 +276,8 @@ def _moved_word(word: str, change: Any) -> str:
     if equals:
         return f"{key}={_moved_word(path, change)}"
     file, colon, name = word.partition(":")
+    if file.endswith(".jsonl") and is_task:
+        return ":".join(str(change(path)) for path in (file, name) if path)
     place = file if colon and file.endswith(".py") else word
     if place in BUNDLED or place in all_families():
         return word

@@ -47,7 +47,6 @@ app = typer.Typer(
     """,
 )
 
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
 ImagesOption = Annotated[
     Path | None,
     typer.Option(
@@ -59,15 +58,13 @@ ImagesOption = Annotated[
 ]
 OutOption = Annotated[
     Path | None,
-    typer.Option(
-        "--output", "-o", metavar="FILE.jsonl", help="Write to a file.", show_default=False, rich_help_panel=OUTPUT
-    ),
+    typer.Option("--output", "-o", metavar="FILE", help="Write to a file.", show_default=False, rich_help_panel=OUTPUT),
 ]
 
 
 @app.command(cls=Command)
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE.jsonl", help="The trials.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The trials.", show_default=False)],
     images: ImagesOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -161,7 +158,9 @@ def _points(share: float) -> str:
 
 @app.command("from-csv", cls=Command)
 def from_csv(
-    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Has image, options, answer.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .csv file with image, options, answer.", show_default=False)
+    ],
     output: OutOption = None,
     images: ImagesOption = None,
 ) -> None:
@@ -180,7 +179,7 @@ def from_csv(
 
 @app.command("from-levante", cls=Command)
 def levante(
-    file: Annotated[Path, typer.Argument(metavar="FILE.jsonl", help="LEVANTE's trial lines.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="LEVANTE's trial lines.", show_default=False)],
     output: OutOption = None,
     images: ImagesOption = None,
 ) -> None:
@@ -199,7 +198,9 @@ def levante(
 
 @app.command("from-devbench", cls=Command)
 def devbench(
-    file: Annotated[Path, typer.Argument(metavar="MANIFEST.csv", help="Has text1, image1 ...", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A manifest.csv with text1, image1 ...", show_default=False)
+    ],
     output: OutOption = None,
     images: ImagesOption = None,
 ) -> None:

@@ -307,10 +307,18 @@ def test_from_python(own: Path) -> None:
 
 def test_in_a_sweep_file(own: Path, babycli: Babycli) -> None:
     write_trials(Path("words.jsonl"), EACH_KIND["texts"])
-    Path("sweep.toml").write_text('trials = ["words.jsonl"]\nimages = "pictures"\nmodels = ["control:constant"]\n')
-    ran = babycli("eval", "--config", "sweep.toml")
-    assert ran.code == 0, ran.err
-    assert results(only_run())["n_units"] == {"words": 4}
+    Path("sweeps").mkdir()
+    words = ("eval", "--model", "control:constant", "--dry-run", "--save")
+    assert babycli(*words, "sweeps/one.toml", "--trials", "words.jsonl", "--images", "pictures").code == 0
+    assert babycli(*words, "sweeps/two.toml", "--tasks", "words.jsonl:pictures").code == 0
+    text = Path("sweeps/one.toml").read_text()
+    assert 'trials = ["../words.jsonl"]' in text
+    assert 'images = "../pictures"' in text
+    assert 'tasks = "../words.jsonl:../pictures"' in Path("sweeps/two.toml").read_text()
+    for name in ("one", "two"):
+        ran = babycli("eval", "--config", f"sweeps/{name}.toml", "-o", name)
+        assert ran.code == 0, ran.err
+        assert results(only_run(Path(name)))["n_units"] == {"words": 4}
 
 
 def test_the_built_in_tasks_stay_out_unless_named(linked: Path, babycli: Babycli) -> None:
