@@ -125,12 +125,11 @@ def _read(store: ImageStore | str, name: str, changes: Sequence[Changed]) -> Pic
         return Picture("", 0, 0, store)
     try:
         content = store.read(name)
-        picture = _small(content, name)
+        digest = hashlib.sha256(content).hexdigest() if changes else ""
+        why_not = next((why for changed in changes if (why := changed.why_not_shown(digest))), "")
+        return Picture("", 0, 0, why_not) if why_not else _small(content, name)
     except ImageError as error:
         return Picture("", 0, 0, str(error.kind))
-    digest = hashlib.sha256(content).hexdigest() if changes else ""
-    why_not = next((why for changed in changes if (why := changed.why_not_shown(digest))), "")
-    return Picture("", 0, 0, why_not) if why_not else picture
 
 
 def _small(content: bytes, name: str) -> Picture:

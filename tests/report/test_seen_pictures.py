@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from babycli.report import html_images
 from tests.conftest import Babycli
 from tests.data.demo_copy import DemoCopy, make_dataset, replace
 from tests.data.devcv_sets import TOOLBOX, make_set
@@ -72,6 +73,17 @@ def test_another_picture_is_never_shown_in_silence(babycli: Babycli, frames: lis
     assert n_shown + len(told) == n_before
     assert n_shown == (0 if change != "one is another" else n_before - len(told))
     assert all("the picture that the run has seen" in why for why in told)
+
+
+def test_another_picture_is_not_even_decoded(
+    babycli: Babycli, frames: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+    monkeypatch.setattr(html_images, "_small", lambda content, name: decoded.append(name))
+    spoil(frames)  # as bombs would be, which take seconds each
+    n_shown, told, _ = page(babycli)
+    assert (n_shown, decoded) == (0, [])
+    assert set(told) == {"not the picture that the run has seen"}
 
 
 def test_without_the_answers_nothing_tells_which_is_another(babycli: Babycli, frames: list[Path]) -> None:
