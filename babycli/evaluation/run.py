@@ -38,7 +38,7 @@ from babycli.logs.answers import Answered, Key
 from babycli.logs.fields import mapping
 from babycli.logs.identity import Identity
 from babycli.logs.run_name import name_of
-from babycli.logs.runlog import RunLog, log_name, new_folder, rename_run
+from babycli.logs.runlog import RunLog, check_place, log_name, new_folder, rename_run
 from babycli.models import Resolved, free_bytes_on, load_model, memory_of
 from babycli.models.base import Model, ModelInfo, ModelSpec
 from babycli.models.usage import Usage
@@ -87,6 +87,8 @@ class ModelRun:
         )
         if repeated is not None:
             return repeated
+        logs = options.output / log_name(spec.name)  # better looked at now than behind an hour of work
+        self._processes.together(lambda: check_place(options.output, logs) if self._processes.is_first else None)
         if options.control != ControlKind.CONSTANT:
             reporter.say(f"loading {spec.name}{self._where(spec.device)}")
             self._say_without_effect(spec.name)

@@ -18,7 +18,7 @@ def raise_if_untrusted(done: Sequence[Evaluated]) -> None:
     if broken:
         raise UntrustedResultError(
             f"the model gave scores that are not finite numbers ({', '.join(broken)})",
-            "look for NaN in the checkpoint, or try --dtype float32",
+            "look for NaN in the checkpoint, or for answers without a token in its tokenizer; or try --dtype float32",
         )
     silent = [r.task for r in results if r.unanswered == r.n_units]
     if silent:

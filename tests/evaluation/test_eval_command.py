@@ -406,12 +406,14 @@ class FullDisk:
         pass
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_disk_that_is_full_from_the_start(linked: Path, babycli: Babycli, small: Path) -> None:
+def test_a_place_without_room_for_logs_is_found_before_the_model_is_loaded(
+    linked: Path, babycli: Babycli, small: Path
+) -> None:
     Path("file").write_text("in the way")
     ran = babycli("eval", "--model", small, "--tasks", "vtwt", "--output-path", "file/logs")
     assert ran.code == 3
     assert "file/logs" in ran.err
+    assert "loading" not in ran.err
 
 
 def test_a_read_only_dataset_folder_is_fine_for_an_evaluation(linked: Path, babycli: Babycli, small: Path) -> None:
