@@ -226,14 +226,17 @@ def _rights(answered: _Answered) -> tuple[bool, ...]:
     Of Baby Winoground that is a frame with its phrase, and the other picture with the other one.
     """
     (exchanges,) = answered.rounds
-    if answered.task is None:
-        return ()
+    return () if answered.task is None else right_candidates(answered.task, answered.item, exchanges)
+
+
+def right_candidates(task: Task, item: domain.Item, exchanges: Sequence[Exchange]) -> tuple[bool, ...]:
+    """Tells of each candidate that was scored, in the one round of an item, whether it is right."""
     places = [i for i, exchange in enumerate(exchanges) if isinstance(exchange.request, Score | Match)]
     credits = []
     for best in places:
         answers = [
             (_BEST if i == best else _OTHER) if i in places else exchange.answer for i, exchange in enumerate(exchanges)
         ]
-        outcome = play_again(answered.task, answered.item, Asking(), answers).outcome
+        outcome = play_again(task, item, Asking(), answers).outcome
         credits.append(sum(outcome.values.values()))
     return tuple(credit == max(credits) > min(credits) for credit in credits)

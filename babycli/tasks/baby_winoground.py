@@ -7,6 +7,8 @@ An instance is two rows of one ``instance_id``: a SAYCam frame (``positive``) an
     frame             a                 b              text:   a < b and d < c
     synthetic         c                 d              image:  a < c and d < b
 
+That is four scores and no single choice among them, so an instance has no options().
+
 Source: baby_winoground_aggregate_* in lmms_eval/tasks/baby_winoground/utils.py of babylmms-eval @ 82118a8.
 """
 

@@ -167,6 +167,14 @@ class Task(ABC):
         """Gives the right answer, for the log."""
         return ""
 
+    def options(self, item: Item) -> tuple[str, ...]:
+        """Names the candidates of a choice, in the order in which play() asks for their scores.
+
+        () for an item that is no single choice, or whose candidates are not scored. What people chose among the same
+        candidates is held against their scores.
+        """
+        return ()
+
     def replies(self, place: int, row: Row, texts: Sequence[str | None]) -> list[Reply]:
         """Gives what was written for the row in that place of the label file, in the order asked, to be counted.
 

@@ -98,6 +98,9 @@ class LabeledS(Task):
         choice = choose(losses, right) if asking.scoring == Scoring.FAIR else _choose_as_original(losses, right)
         return Outcome(item.item_id, {"acc": choice.credit}, choice.is_tie, choice.is_finite)
 
+    def options(self, item: Item) -> tuple[str, ...]:
+        return tuple(str(row.get("image", "")) for row in item.rows)
+
     def target(self, row: Row) -> str:
         return str(row["target_category"])
 

@@ -69,6 +69,9 @@ class VisualTwoWordTest(Task):
         choice = (choose if asking.scoring == Scoring.FAIR else choose_first_of_lowest)(losses, 0)
         return Outcome(item.item_id, {"acc": choice.credit}, choice.is_tie, choice.is_finite)
 
+    def options(self, item: Item) -> tuple[str, ...]:
+        return tuple(str(row[column]) for row in item.rows for column in ("positive_phrase", "negative_phrase"))
+
     def target(self, row: Row) -> str:
         return str(row["positive_phrase"])
 

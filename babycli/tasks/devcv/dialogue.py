@@ -212,6 +212,12 @@ class DevCVTask(Task):
     def target(self, row: Row) -> str:
         return " ".join(question.right for question in questions_of(row))
 
+    def options(self, item: Item) -> tuple[str, ...]:
+        """Names the answers of the closed set, as they are scored; none of a conversation, or where all is written."""
+        questions = [question for row in item.rows for question in questions_of(row)]
+        is_choice = len(questions) == 1 and AnswerWay.CHOSEN in self.ways
+        return self.closed_set(questions[0]) if is_choice else ()
+
     def replies(self, place: int, row: Row, texts: Sequence[str | None]) -> list[Reply]:
         return [
             Reply(place, text, self.right(question) or "", self.kind_of(question).read(text, question) or "")
