@@ -1,14 +1,15 @@
 """babycli: data, evaluation and reports for vision-language models trained on what an infant sees and hears.
 
-From Python: ``babycli.evaluate``, ``babycli.read_runs``, ``babycli.compare``; see docs/python.md.
+From Python: ``babycli.evaluate``, ``babycli.read_runs``, ``babycli.compare``, ``babycli.compare_humans``; see
+docs/python.md.
 """
 
 TYPE_CHECKING = False  # that of typing takes 5 ms, in which an interrupt would not find the handler of __main__
 if TYPE_CHECKING:
-    from babycli.api import compare, evaluate, read_runs
+    from babycli.api import compare, compare_humans, evaluate, read_runs
 
 __version__: str  # given by __getattr__
-__all__ = ["__version__", "compare", "evaluate", "read_runs"]
+__all__ = ["__version__", "compare", "compare_humans", "evaluate", "read_runs"]
 
 
 def __getattr__(name: str) -> object:

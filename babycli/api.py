@@ -28,11 +28,13 @@ from babycli.report.compare import find_rows
 from babycli.report.frames import Difference, Records, Runs
 from babycli.report.gain import raise_if_above_chance
 from babycli.report.load import label_rows_of, load_logs
-from babycli.report.tables import in_table_order
+from babycli.report.same_runs import latest_of_equal
+from babycli.report.tables import in_table_order, make_tables
 from babycli.wording import History, Scoring
 
 if TYPE_CHECKING:
     from babycli.models.parts.loaded import Loaded
+    from babycli.report.human_records import HumanLikeness
 
 _LOG = logging.getLogger("babycli")
 Words = str | Sequence[str]  # names, in a list or separated by commas
@@ -167,6 +169,30 @@ def compare(*models: str, logs: str | Path | Sequence[str | Path] | Runs = "logs
     rows = find_rows(models, runs.rows if names_all else runs.latest_rows, _Logged().say)
     columns = in_table_order(column for row in rows for column in row.cells)
     return frames.differences(compare_rows(rows, columns))
+
+
+def compare_humans(
+    humans: str | Path,
+    *,
+    logs: str | Path | Sequence[str | Path] = "logs",
+    tasks: Words | None = None,
+    data: str | Path | None = None,
+) -> Records[HumanLikeness]:
+    """Holds models against what people chose, as `babycli report --humans` does; ``humans`` is the CSV file.
+
+    Raises DataError for a file that cannot be meant, with the line, or that no run can be held against.
+    """
+    from babycli.report.choosing import Choice, chosen, names_in
+    from babycli.report.human_records import likeness_records
+    from babycli.report.humans import beside_people
+    from babycli.report.humans_file import read_people
+
+    people, runs = read_people(Path(humans)), read_runs(logs, data=data)
+    labels = functools.cache(lambda: label_rows_of(DatasetRoot.find(None if data is None else Path(data))))
+    tables = make_tables(latest_of_equal(runs.as_read))
+    return likeness_records(
+        beside_people(chosen(tables, Choice(tasks=tuple(names_in(_joined(tasks) or "")))), people, labels)
+    )
 
 
 def _held(model: Any, processor: Any, name: str | None) -> Loaded | None:

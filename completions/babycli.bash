@@ -236,8 +236,8 @@ _babycli_facts() {
         more= ;;
     'babycli report')
         commands=''
-        options='--models --tasks -t --metrics --rename --baselines --no-controls --all-runs --notes --compare --by --items --wrong --with-images --audit --format --output -o --plot --model -m --hub-dataset --to --data -d --help'
-        valued='--models --tasks -t --metrics --rename --baselines --compare --by --format --output -o --plot --model -m --hub-dataset --to --data -d'
+        options='--models --tasks -t --metrics --rename --baselines --humans --no-controls --all-runs --notes --compare --by --items --wrong --with-images --audit --format --output -o --plot --model -m --hub-dataset --to --data -d --help'
+        valued='--models --tasks -t --metrics --rename --baselines --humans --compare --by --format --output -o --plot --model -m --hub-dataset --to --data -d'
         arguments=(file)
         more=1 ;;
     'babycli runs')
@@ -434,6 +434,7 @@ _babycli_value() {
     'babycli report --metrics') _babycli_value_metric ;;
     'babycli report --rename') _babycli_value_file ;;
     'babycli report --baselines') _babycli_value_baselines ;;
+    'babycli report --humans') _babycli_value_file ;;
     'babycli report --compare') _babycli_value_compared_run ;;
     'babycli report --by') _babycli_value_kind ;;
     'babycli report --format') _babycli_value_format ;;

@@ -96,6 +96,16 @@ def report(
             rich_help_panel=_SHOWN,
         ),
     ] = None,
+    humans: Annotated[
+        Path | None,
+        typer.Option(
+            "--humans",
+            metavar="FILE",
+            help="Hold models against what people chose: a CSV of trial, option, share, n, age.",
+            show_default=False,
+            rich_help_panel=_SHOWN,
+        ),
+    ] = None,
     no_controls: Annotated[
         bool, typer.Option("--no-controls", help="Leave out the rows of controls.", rich_help_panel=_SHOWN)
     ] = False,
@@ -229,6 +239,8 @@ def report(
     """
     wanted_form = _form_of(output) if form is None else forms()[one_of(form, forms(), "format")]
     _check(wanted_form, compared, items, wrong, by, audit, with_images, plot, baselines)
+    if humans is not None:
+        _check_humans(wanted_form, bool(compared or items or wrong), by is not None or audit)
     if model is not None and not isinstance(wanted_form, ModelForm):
         names = any_of(other.name for other in forms().values() if isinstance(other, ModelForm)) or "(none is here)"
         raise UsageError(
@@ -282,6 +294,7 @@ def report(
             terminal_width(), has_colours() and output is None, terminal_encoding() if output is None else "utf-8"
         ),
         all_runs=all_runs,
+        humans=humans,
     )
     write(wanted, say)
 
@@ -353,6 +366,17 @@ def _check(
         )
     if plot is not None and plot.suffix not in _FIGURES:
         raise UsageError(f"cannot draw {plot}: its name must end in {any_of(_FIGURES)}", "name it so")
+
+
+def _check_humans(form: Form, is_of_pairs_or_items: bool, is_of_groups_or_audit: bool) -> None:
+    """Checks that a form has the summary, below which people stand. Raises UsageError."""
+    if isinstance(form, ModelForm):
+        names = any_of(other.name for other in forms().values() if not isinstance(other, ModelForm))
+        raise UsageError(f"--format {form.name} has no place for people", f"choose {names}")
+    if is_of_groups_or_audit or (is_of_pairs_or_items and not isinstance(form, PageForm)):
+        raise UsageError(
+            "--humans adds to the summary", "leave out --compare, --items, --wrong, --by and --audit, or leave it out"
+        )
 
 
 def _takes_audits(form: Form) -> bool:

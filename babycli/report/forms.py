@@ -19,6 +19,7 @@ from babycli.wording import printable, written_in
 if TYPE_CHECKING:
     from babycli.data.root import DatasetRoot
     from babycli.report.compare import Comparison
+    from babycli.report.grid import Grid
     from babycli.report.item_sheets import ItemList
     from babycli.report.rows import TableRow
     from babycli.report.runs import Unread
@@ -46,6 +47,7 @@ class Everything:
     items: Sequence[ItemList]
     unread: Sequence[Unread]
     pictures_of: DatasetRoot | None  # whose pictures may be shown
+    people: Sequence[Grid] = ()  # models beside people, a table for each task
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,9 @@ def _as_page(everything: Everything, say: Say) -> str:
     from babycli.report import html
 
     images = None if everything.pictures_of is None else html.Images(everything.pictures_of)
-    page = html.page(everything.tables, everything.comparisons, everything.items, everything.unread, images)
+    page = html.page(
+        everything.tables, everything.comparisons, everything.items, everything.unread, images, everything.people
+    )
     if page.has_pictures:
         say(f"warning: {html.IMAGES_WARNING}")
     elif images is not None:

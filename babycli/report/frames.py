@@ -171,6 +171,11 @@ class Runs:
         self._runs = tuple(runs)
         self.unread = tuple(unread)  # what has no numbers, and why
 
+    @property
+    def as_read(self) -> tuple[Run, ...]:
+        """The runs as a report reads them."""
+        return self._runs
+
     @cached_property
     def tables(self) -> Sequence[Table]:
         """The tables of a report, one for each set of data."""

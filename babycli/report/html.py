@@ -64,12 +64,21 @@ class _Differences:
     scales: str  # what is counted in what
 
 
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """The grid of a task that people answered, too; its heads are one text each here."""
+
+    grid: Grid
+    heads: tuple[str, ...]
+
+
 def page(
     tables: Sequence[Table],
     comparisons: Sequence[Comparison],
     items: Sequence[ItemList],
     unread: Sequence[Unread],
     images: Images | None,
+    people: Sequence[Grid] = (),
 ) -> Page:
     """Writes the whole page. With ``images``, it holds small pictures of the items and says who may see it."""
     sources = html_methods.sourced(tables)
@@ -96,6 +105,7 @@ def page(
         warning=IMAGES_WARNING if copies else "",
         parts=[_part(i, table) for i, table in enumerate(tables, 1)],
         differences=_differences(comparisons),
+        people=[_Beside(grid, _heads(grid)) for grid in people],
         items=[html_items.as_items(listed, pictures) for listed in items],
         items_told=_items_told(items),
         pictures=copies,
@@ -195,4 +205,8 @@ def _differences(comparisons: Sequence[Comparison]) -> _Differences | None:
     grid = differences.as_grid(comparisons)
     is_in_points, told = differences.units(comparisons, "×")
     scales = ", ".join([*(["points"] if is_in_points else []), *told])
-    return _Differences(grid, tuple(f"{over} {under}".strip() for over, under in grid.heads), scales)
+    return _Differences(grid, _heads(grid), scales)
+
+
+def _heads(grid: Grid) -> tuple[str, ...]:
+    return tuple(f"{over} {under}".strip() for over, under in grid.heads)

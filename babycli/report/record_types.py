@@ -66,6 +66,15 @@ class ScoreRecord(TypedDict):
     visual_gain_p_holm: NotRequired[float | None]
     visual_gain_significant: NotRequired[bool | None]
     visual_gain_over: NotRequired[float | str | None]
+    age: NotRequired[str | None]
+    people_low: NotRequired[int | None]
+    people_high: NotRequired[int | None]
+    model_right: NotRequired[float | None]
+    people_right: NotRequired[float | None]
+    temperature: NotRequired[float | None]
+    temperature_bound: NotRequired[str | None]
+    nearest: NotRequired[bool | None]
+    nearest_share: NotRequired[float | None]
 
 
 class DifferenceRecord(TypedDict):

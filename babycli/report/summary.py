@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from babycli import __version__
+from babycli.report import humans_sheet
 from babycli.report.choosing import with_columns
+from babycli.report.grid import as_latex
+from babycli.report.humans import Beside
+from babycli.report.humans_file import People
 from babycli.report.latex import MANY, PREAMBLE, as_environment
 from babycli.report.records import records
 from babycli.report.sheet import Sheet
@@ -16,12 +21,32 @@ from babycli.report.tables import Table
 from babycli.tasks.about import about
 
 
-def sheet(tables: Sequence[Table], with_notes: bool = False) -> Sheet:
-    """Makes the summary: a table for each set of data, with a legend of one line or with all notes."""
+def sheet(
+    tables: Sequence[Table],
+    with_notes: bool = False,
+    people: People | None = None,
+    beside: Sequence[Beside] = (),
+) -> Sheet:
+    """Makes the summary: a table for each set of data, with a legend of one line or with all notes.
+
+    Below it, a table for each task that people answered, too.
+    """
+    under = [] if people is None else [humans_sheet.as_grid(each, people) for each in beside]
+    found = [record for table in tables for record in records(table)]
+    if people is not None:
+        empty = dict.fromkeys([*(found[0] if found else ()), *humans_sheet.FIELDS])
+        found = [empty | record for record in [*found, *humans_sheet.records(beside)]]
+    made_by = f"babycli {__version__}"
     return Sheet(
-        tuple(as_grid(table, with_notes) for table in tables),
-        tuple(record for table in tables for record in records(table)),
-        lambda: "\n".join([*PREAMBLE, *(as_environment(table, i) for i, table in enumerate(_in_parts(tables), 1))]),
+        (*(as_grid(table, with_notes) for table in tables), *under),
+        tuple(found),
+        lambda: "\n".join(
+            [
+                *PREAMBLE,
+                *(as_environment(table, i) for i, table in enumerate(_in_parts(tables), 1)),
+                *(as_latex(each, made_by) for each in under),
+            ]
+        ),
     )
 
 

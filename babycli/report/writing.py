@@ -30,6 +30,10 @@ from babycli.report.forms import (
     form_of_file,
     json_in,
 )
+from babycli.report.humans import Beside, beside_people
+from babycli.report.humans_file import People, read_people
+from babycli.report.humans_sheet import as_grid as as_people_grid
+from babycli.report.humans_sheet import file_notes
 from babycli.report.item_sheets import ItemList
 from babycli.report.load import label_rows_of, load_places, unfinished_runs
 from babycli.report.notes import parts_left_out
@@ -65,6 +69,7 @@ class Wanted:
     root: DatasetRoot
     terminal: Terminal
     all_runs: bool = False  # also where runs are the same
+    humans: Path | None = None  # what people chose
 
 
 def write(wanted: Wanted, say: Callable[[str], None]) -> None:
@@ -75,6 +80,7 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
     if wanted.audit:
         _write_audit(wanted, say)
         return
+    people = None if wanted.humans is None else read_people(wanted.humans)  # before the logs, which may take longer
     logs = _load(wanted)
     every = make_tables(logs.runs, read_baselines(wanted.baselines) if wanted.baselines else None)
     tables = chosen(every, wanted.choice)
@@ -83,9 +89,11 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
     nameable = [row for table in chosen(every, replace(wanted.choice, with_parts=True)) for row in table.rows]
     comparisons = compare(find_rows(wanted.compared, nameable, say), columns) if wanted.compared else []
     items = _items(tables, wanted)
+    labels = functools.cache(lambda: label_rows_of(wanted.root))
+    beside = [] if people is None else beside_people(tables, people, labels)
     match wanted.form:
         case SheetForm():
-            text = wanted.form.write(_sheet(tables, comparisons, items, wanted), wanted.terminal)
+            text = wanted.form.write(_sheet(tables, comparisons, items, wanted, people, beside), wanted.terminal)
             is_summary = not (comparisons or items or wanted.by)
             if wanted.form == LATEX and is_summary and (too_wide := summary.too_wide(tables)):
                 say(too_wide)
@@ -93,7 +101,8 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
             if wanted.items:
                 items += [listed for each in comparisons for listed in item_sheets.of_comparison(each)]
             pictures_of = wanted.root if wanted.with_images else None
-            text = wanted.form.write(Everything(tables, comparisons, items, logs.unread, pictures_of), say)
+            grids = [] if people is None else [as_people_grid(each, people) for each in beside]
+            text = wanted.form.write(Everything(tables, comparisons, items, logs.unread, pictures_of, grids), say)
         case ModelForm():
             text = wanted.form.write(_of_model(wanted.model, rows, nameable), rows, say)
     _put(text, wanted, say)
@@ -106,6 +115,9 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
         send(wanted.sent_to, rows, say)
     for unread in logs.unread:
         say(printable(f"note: {unread.path} {unread.why}"))
+    if people is not None:
+        for told in file_notes(beside, people):
+            say(printable(f"note: {people.path}: {told}"))
     _say_where_baselines_belong(every, wanted, say)
     if not (comparisons or _has_notes(wanted)):
         for note in (note for table in tables for note in parts_left_out(table)):
@@ -170,7 +182,12 @@ def _items(tables: Sequence[Table], wanted: Wanted) -> list[ItemList]:
 
 
 def _sheet(
-    tables: Sequence[Table], comparisons: Sequence[Comparison], items: Sequence[ItemList], wanted: Wanted
+    tables: Sequence[Table],
+    comparisons: Sequence[Comparison],
+    items: Sequence[ItemList],
+    wanted: Wanted,
+    people: People | None,
+    beside: Sequence[Beside],
 ) -> Sheet:
     if comparisons:
         return differences.sheet(comparisons, wanted.items)
@@ -178,7 +195,7 @@ def _sheet(
         return item_sheets.sheet(items)
     if wanted.by is not None:
         return breakdown.sheet([row for table in tables for row in table.rows], wanted.by)
-    return summary.sheet(tables, wanted.with_notes)
+    return summary.sheet(tables, wanted.with_notes, people, beside)
 
 
 def put(text: str, output: Path | None, say: Callable[[str], None]) -> None:
