@@ -114,7 +114,8 @@ def _nearest(beside: Beside) -> list[str]:
     told = "; ".join(f"{row.row.label}: {_nearest_of(row)}" for row in beside.rows if len(row.of_ages) > 1)
     differ = any(_trials_differ(row) for row in beside.rows)
     other = " The groups were asked other trials, so their KL differ for that, too." if differ else ""
-    return [f"Nearest age group (lowest KL): {told}.{other}"]
+    scale = " Any model is nearer to people who guess more: hold KL against that of uniform."
+    return [f"Nearest age group (lowest KL): {told}.{scale}{other}"]
 
 
 def _nearest_of(row: RowBeside) -> str:
