@@ -283,6 +283,12 @@ def _place_of(path: Path, key: Key, said: Said, options: Sequence[str]) -> int:
     if not named and place < len(options):
         return place
     shown = f"{said.option!r:.{_SHOWN}}"
+    if not any(options):
+        raise DataError(
+            f"{path}:{said.line}: {shown} cannot be told: the log of a run does not name the options of trial "
+            f"{key.trial}",
+            "write its index, from 0 on, or have the label files in the dataset folder:  --data DIR",
+        )
     if named:
         raise DataError(f"{path}:{said.line}: {shown} is several options; {of_trial}", "write its index, from 0 on")
     index = "" if are_numbers else f", or an index of 0 to {len(options) - 1}"

@@ -96,6 +96,7 @@ def _of_one(value: float) -> str:
 def _told(beside: Beside) -> list[str]:
     """Says what the columns are."""
     clusters = sorted({each.likeness.n_clusters is not None for row in beside.rows for each in row.of_ages})
+    has_ends = any(each.likeness.ci95 is not None for row in beside.rows for each in row.of_ages)
     by = f" by {about(beside.task).cluster}" if clusters == [True] else ""
     return [
         f"KL: mean Kullback-Leibler divergence (nats) of softmax(beta x score) from people's shares, over n trials; "
@@ -103,7 +104,11 @@ def _told(beside: Beside) -> list[str]:
         "similarity. KL of uniform: of a model that likes all options alike.",
         "r, rho: correlation over trials (Pearson, Spearman) of how likely the right option is for the model with the "
         "share of people who chose it.",
-        f"95 %: bootstrap of trials{by}, {RESAMPLES} resamples, beta of KL fitted anew in each.",
+        *(
+            [f"95 %: bootstrap of trials{by}, {RESAMPLES} resamples, beta of KL fitted anew in each."]
+            if has_ends
+            else []
+        ),
     ]
 
 
@@ -111,19 +116,21 @@ def _nearest(beside: Beside) -> list[str]:
     """Says which age group each row is nearest to."""
     if not any(len(row.of_ages) > 1 for row in beside.rows):
         return []
-    told = "; ".join(f"{row.row.label}: {_nearest_of(row)}" for row in beside.rows if len(row.of_ages) > 1)
-    differ = any(_trials_differ(row) for row in beside.rows)
+    of_several = [row for row in beside.rows if len(row.of_ages) > 1]
+    told = "; ".join(f"{row.row.label}: {_nearest_of(row)}" for row in of_several if row.nearest) or "of no row here"
+    by_why = {
+        "not surely nearer than uniform": [row.row.label for row in of_several if not (row.nearest or row.row.control)],
+        "a control": [row.row.label for row in of_several if row.row.control],
+    }
+    none = "".join(f" Near to none: {', '.join(labels)} ({why})." for why, labels in by_why.items() if labels)
+    differ = any(_trials_differ(row) for row in of_several)
     other = " The groups were asked other trials, so their KL differ for that, too." if differ else ""
     scale = " Any model is nearer to people who guess more: hold KL against that of uniform."
-    return [f"Nearest age group (lowest KL): {told}.{scale}{other}"]
+    return [f"Nearest age group (lowest KL): {told}.{none}{scale}{other}"]
 
 
 def _nearest_of(row: RowBeside) -> str:
     nearest = row.nearest
-    if row.row.control:
-        return "none, it is a control"
-    if not nearest:
-        return "none, it is not surely nearer than uniform"
     shares = [each.likeness.nearest_share for each in nearest]
     told = "" if shares[0] is None or len(nearest) > 1 else f" (in {100 * shares[0]:.0f} % of resamples)"
     return f"{all_of(each.age for each in nearest)}{', which tie' if len(nearest) > 1 else ''}{told}"

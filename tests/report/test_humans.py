@@ -167,7 +167,7 @@ def test_every_form_shows_it_beside_accuracy(babycli: Babycli, two: Path, form: 
         "age 25",
         "Tan et al. 2024, arXiv 2406.10215",
         "lab/one: 4 (in 100",
-        "control:constant: none, it is a control",
+        "Near to none: control:constant (a control).",
         "20 of age 4, 20 of age 25",
     ):
         assert words in told
@@ -435,3 +435,24 @@ def test_models_on_the_demo(babycli: Babycli, dataset: Path, tmp_path: Path) -> 
     assert (record["n_units"], record["model_right"]) == (30, record["people_right"])
     assert record["value"] < record["chance"] / 2
     assert record["n_clusters"] == 8 or record["n_clusters"] > 1
+
+
+def test_a_log_that_does_not_name_its_pictures_takes_an_index(babycli: Babycli, tmp_path: Path) -> None:
+    labeled_s_run(tmp_path / "logs", "lab/clip", [[0.4, 0.3, 0.2, 0.1]], ("", "", "", ""))
+    people = put(tmp_path, f"{HEAD}0,a,1,9\n")
+    ran = babycli("report", tmp_path / "logs", "--humans", people)
+    assert ran.code == 3
+    assert "people.csv:2: 'a' cannot be told: the log of a run does not name the options of trial 0" in ran.err
+    (record,) = beside(babycli, tmp_path / "logs", f"{HEAD}0,0,1,9\n0,1,0,9\n0,2,0,9\n0,3,0,9\n")
+    assert record["people_right"] == 1
+
+
+def test_names_of_ages_neither_steer_a_terminal_nor_run_as_code(babycli: Babycli, two: Path) -> None:
+    text = ages().replace(",25\n", ",\x1b[31m<script>\n").replace(",25", ",\x1b[31m<script>").replace(",4\n", ",=1+1\n")
+    people = put(two.parent, text)
+    for form in ("table", "md", "csv", "json", "latex", "html"):
+        ran = babycli("report", two, "--humans", people, "--format", form)
+        assert ran.code == 0
+        assert "\x1b" not in ran.out
+        assert form != "html" or "[31m<script>" not in ran.out
+        assert form != "csv" or ",'=1+1," in ran.out
