@@ -50,7 +50,7 @@ def as_grid(beside: Beside, people: People) -> Grid:
             )
             sections.append(tuple(lines))
     title = f"{about(beside.task).title} beside people"
-    told, rest = _told(beside), [*_nearest(beside), *_asked(beside), *_left_out(beside, people)]
+    told, rest = _told(beside), [*_nearest(beside), *_asked(beside), *left_out(beside, people)]
     caption = " ".join([f"{title}.", *told, *rest])
     return Grid("model", _HEADS, tuple(sections), (*told, *rest), title, caption=caption)
 
@@ -150,7 +150,7 @@ def _asked(beside: Beside) -> list[str]:
     return [f"People who answered a trial: {', '.join(told)}."] if told else []
 
 
-def _left_out(beside: Beside, people: People) -> list[str]:
+def left_out(beside: Beside, people: People) -> list[str]:
     """Says what of the file, and which rows, the numbers are not of."""
     unit = about(beside.task).unit
     notes = [f"{label} {why}." for label, why in beside.silent]

@@ -33,7 +33,7 @@ from babycli.report.forms import (
 from babycli.report.humans import Beside, beside_people
 from babycli.report.humans_file import People, read_people
 from babycli.report.humans_sheet import as_grid as as_people_grid
-from babycli.report.humans_sheet import file_notes
+from babycli.report.humans_sheet import file_notes, left_out
 from babycli.report.item_sheets import ItemList
 from babycli.report.load import label_rows_of, load_places, unfinished_runs
 from babycli.report.notes import parts_left_out
@@ -116,7 +116,8 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
     for unread in logs.unread:
         say(printable(f"note: {unread.path} {unread.why}"))
     if people is not None:
-        for told in file_notes(beside, people):
+        untold = [] if _has_notes(wanted) else [note for each in beside for note in left_out(each, people)]
+        for told in (*file_notes(beside, people), *untold):
             say(printable(f"note: {people.path}: {told}"))
     _say_where_baselines_belong(every, wanted, say)
     if not (comparisons or _has_notes(wanted)):

@@ -244,7 +244,10 @@ def test_python_gives_the_same_records(babycli: Babycli, two: Path) -> None:
 def test_trials_that_no_run_has_are_named_and_counted(babycli: Babycli, hand: Path) -> None:
     text = HAND + "7,a,1,5\n8,b,0.5,5\n8,c,0.5,5\n"
     ran = babycli("report", hand, "--humans", put(hand.parent, text))
-    assert "2 of 4 trials of people.csv are none of these runs': 7, 8." in " ".join(ran.out.split())
+    told = "2 of 4 trials of people.csv are none of these runs': 7, 8."
+    assert told in " ".join(ran.out.split())
+    assert told not in ran.err
+    assert told in babycli("report", hand, "--humans", hand.parent / "people.csv", "--format", "csv").err
 
 
 def test_scores_that_are_not_finite_leave_a_trial_out_and_say_so(babycli: Babycli, hand: Path) -> None:
