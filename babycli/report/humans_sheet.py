@@ -104,11 +104,9 @@ def _told(beside: Beside) -> list[str]:
         "similarity. KL of uniform: of a model that likes all options alike.",
         "r, rho: correlation over trials (Pearson, Spearman) of how likely the right option is for the model with the "
         "share of people who chose it.",
-        *(
-            [f"95 %: bootstrap of trials{by}, {RESAMPLES} resamples, beta of KL fitted anew in each."]
-            if has_ends
-            else []
-        ),
+        f"95 %: bootstrap of trials{by}, {RESAMPLES} resamples, beta of KL fitted anew in each."
+        if has_ends
+        else f"No intervals: a single {about(beside.task).cluster if by else 'trial'} does not tell how it varies.",
     ]
 
 

@@ -274,6 +274,13 @@ def test_old_runs_without_outcomes_are_read_too(babycli: Babycli, hand: Path) ->
     assert record["value"] == pytest.approx(0.06329, abs=1e-5)
 
 
+def test_why_there_is_no_interval(babycli: Babycli, hand: Path) -> None:
+    """Both trials are of one recording session."""
+    told = " ".join(babycli("report", hand, "--humans", put(hand.parent, HAND)).out.split())
+    assert "No intervals: a single session does not tell how it varies." in told
+    assert "bootstrap" not in told
+
+
 def test_a_run_of_fewer_trials_is_compared_on_those(babycli: Babycli, hand: Path) -> None:
     vtwt_run(hand, "lab/part", HAND_SCORES[:1], config={"limit": 1})
     by_label = {record["model"]: record["n_units"] for record in beside(babycli, hand, HAND)}
