@@ -9,7 +9,7 @@ function __babycli_arguments
         if test $skips = yes
             set skips no
         else if string match -q -- '-*' $word
-            contains -- $word --from --tasks -t --data -d --labeled-s --synthetic --source --devcv --devcv-images --split --mode --set --depth --manifest --output -o --model -m --model-args --trials --images --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --cache --send-pictures-to --output-path --name --save --config --watch-for --watch-settle --models --metrics --rename --baselines --compare --by --format --plot --hub-dataset --to --logs --sign --checkpoint; and set skips yes
+            contains -- $word --from --tasks -t --data -d --labeled-s --synthetic --source --devcv --devcv-images --split --mode --set --depth --manifest --output -o --model -m --model-args --trials --images --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --cache --send-pictures-to --output-path --name --save --config --watch-for --watch-settle --models --metrics --rename --baselines --humans --compare --by --format --plot --hub-dataset --to --logs --sign --checkpoint; and set skips yes
         else
             set -a words $word
         end
@@ -269,6 +269,7 @@ complete -c babycli -n '__babycli_at 0+ report' -l tasks -s t -r -F -a '(__babyc
 complete -c babycli -n '__babycli_at 0+ report' -l metrics -r -f -a '(__babycli_value_metric)' -d 'Show these metrics; default all.'
 complete -c babycli -n '__babycli_at 0+ report' -l rename -r -F -a '(__babycli_value_file)' -d 'Call a model so; or a file of such lines. May be repeated.'
 complete -c babycli -n '__babycli_at 0+ report' -l baselines -r -f -a '(__babycli_value_baselines)' -d 'Add published rows, marked as such.'
+complete -c babycli -n '__babycli_at 0+ report' -l humans -r -F -a '(__babycli_value_file)' -d 'Hold models against what people chose: a CSV of trial, option, share, n, age.'
 complete -c babycli -n '__babycli_at 0+ report' -l no-controls -d 'Leave out the rows of controls.'
 complete -c babycli -n '__babycli_at 0+ report' -l all-runs -d 'Show all of equal runs, and parts of whole ones.'
 complete -c babycli -n '__babycli_at 0+ report' -l notes -d 'Say all about the numbers below a table.'
