@@ -24,7 +24,7 @@ from babycli.wording import Scoring
 NO_CHOICE = "is no single choice among scored candidates"
 WRITTEN = "has answers that are written only, and so no distribution"
 NO_SAMPLES = "has no samples that tell its scores"
-UNKNOWN = "is of a task that is not here: name its file with  --tasks FILE:TASK"
+UNKNOWN = "is of a task that is not here: name its file:  --tasks FILE.py:TASK  or  FILE.jsonl"
 
 
 @dataclass(frozen=True, slots=True)

@@ -328,3 +328,21 @@ def test_the_built_in_tasks_stay_out_unless_named(linked: Path, babycli: Babycli
     assert set(results(only_run(Path("alone")))["results"]) == {"own"}
     assert babycli(*words, "--tasks", "vtwt", "-o", "both").code == 0
     assert set(results(only_run(Path("both")))["results"]) == {"own", "vtwt"}
+
+
+def test_people_beside_own_trials(own: Path, babycli: Babycli) -> None:
+    """The file is named, as it tells what the options are; they are called by their texts, or by their pictures."""
+    people = ["task,trial,option,share,n"]
+    for kind in ("texts", "pictures"):
+        write_trials(Path(f"{kind}.jsonl"), EACH_KIND[kind])
+        for trial in EACH_KIND[kind]:
+            for i, option in enumerate(trial["options"]):
+                name = option if kind == "texts" else option["image"]
+                people.append(f"{kind},{trial['id']},{name},{0.5 if i == 0 else 0.5 / (len(trial['options']) - 1)},12")
+    Path("people.csv").write_text("\n".join(people) + "\n")
+    named = ("--tasks", "texts.jsonl:pictures,pictures.jsonl:pictures")
+    assert babycli("eval", "--model", "control:random", *named).code == 0
+    ran = babycli("report", "--humans", "people.csv", *named)
+    assert ran.code == 0, ran.err
+    assert "texts beside people" in ran.out
+    assert "pictures beside people" in ran.out
