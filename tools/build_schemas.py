@@ -18,6 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
+from babycli.data.overlap_file import OVERLAP_SCHEMA, Overlap
 from babycli.logs.documents import FieldsOf, OutcomesFile, ResultsFile, RunFile, SampleLine
 from babycli.logs.schema import SCHEMA_VERSION
 from babycli.report.record_types import Report
@@ -31,9 +32,11 @@ DOCUMENTS = {
     "outcomes": OutcomesFile,
     "sample": SampleLine,
     "report": Report,
+    "overlap": Overlap,
     "trial": TrialLine,
 }
 CLOSED = (TrialLine, SaidTurn, WrittenOption)  # what a user writes: a key that is none is a mistake
+_VERSIONS = {"overlap": OVERLAP_SCHEMA}  # of documents that are no part of a run, nor of its report
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PLAIN = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
 
@@ -44,10 +47,11 @@ def schema_of(name: str, document: Any) -> Schema:
     """Makes the schema of a document, with those of the objects in it under ``$defs``."""
     parts: dict[str, Schema] = {}
     whole = _of_fields(document, parts) if is_typeddict(document) else _of(document, parts)
+    number = _VERSIONS.get(name, SCHEMA_VERSION)
     heading = {
         "$schema": DIALECT,
-        "$id": f"urn:babycli:schema:{name}:{SCHEMA_VERSION}",
-        "title": f"babycli {name}, version {SCHEMA_VERSION}",
+        "$id": f"urn:babycli:schema:{name}:{number}",
+        "title": f"babycli {name}, version {number}",
     }
     return heading | whole | {"$defs": dict(sorted(parts.items()))}
 

@@ -16,6 +16,7 @@ import typer.main
 
 from babycli import cli, interop
 from babycli.data.manifest import manifests_folder
+from babycli.data.overlap_levels import Level
 from babycli.data.sources import all_sources
 from babycli.data.sources.devcv import KNOWN_SETS
 from babycli.models import BUNDLED, all_families
@@ -113,12 +114,14 @@ VALUES = {
     "--device": Values("device", ("cpu", "cuda", "cuda:0")),
     "--devcv": SET_FOLDER,
     "--devcv-images": SET_FOLDER,
+    "--distance": NOTHING,
     "--dtype": DTYPE,
     "--format": Values("format", tuple(forms())),
     "--history": Values("history", _names(History)),
     "--hub-dataset": NOTHING,
     "--images": FILE,
     "--labeled-s": FILE,
+    "--level": Values("level", _names(Level), is_list=True),
     "--limit": NOTHING,
     "--max-new-tokens": NOTHING,
     "--metrics": Values("metric", (MAIN, ALL, *_METRICS), is_list=True),
@@ -142,11 +145,13 @@ VALUES = {
     "--to": Values("tracker", tuple(f"{name}:" for name in TRACKERS)),
     "--watch-for": NOTHING,
     "--watch-settle": NOTHING,
+    "--within": NOTHING,
     "babycli report --model": EVALUATED,
     "data extract archive": FILE,
     "data extract destination": FOLDER,
     "data link saycam": FILE,
     "data manifest source": FILE,
+    "data overlap training": FILE,
     "data subset destination": FOLDER,
     "data verify source": FILE,
     "models show model": MODEL,

@@ -48,6 +48,11 @@ COMMANDS = {
         "subset",
         "Copy just the images that tasks read, with labels, links and checksums: a dataset folder for a cluster.",
     ),
+    "overlap": OnUse(
+        "babycli.commands.data_overlap",
+        "overlap",
+        "Find the trials whose pictures are in a training set, by bytes, name, recording or look.",
+    ),
     "unlink": OnUse(
         "babycli.commands.data",
         "unlink",

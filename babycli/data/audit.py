@@ -111,11 +111,11 @@ def _inventories(
 def _contents(place: Place, inventory: Inventory, how: Audit) -> Contents:
     images = frozenset(place.needed)
     if not place.needed and how.depth != Depth.CHECKSUM:  # a download by itself: its images are told by their names
-        images = frozenset(name for name in inventory.names if _is_named_as_image(name))
+        images = frozenset(name for name in inventory.names if is_named_as_image(name))
     return Contents(place.store, inventory.names, images, inventory.prefix or "")
 
 
-def _is_named_as_image(name: str) -> bool:
+def is_named_as_image(name: str) -> bool:
     """Tells whether a file should be an image. In ``._x.jpg`` macOS keeps what it knows of x.jpg; it is no picture."""
     return name.lower().endswith(_IMAGE_SUFFIXES) and not name.rpartition("/")[2].startswith("._")
 
@@ -228,5 +228,5 @@ def _known(
 
 
 def _file_digest(store: ImageStore, algorithm: str, name: str) -> str | ImageError:
-    ((digest, _),) = store.digests([name], algorithm, [name] if _is_named_as_image(name) else ())
+    ((digest, _),) = store.digests([name], algorithm, [name] if is_named_as_image(name) else ())
     return digest

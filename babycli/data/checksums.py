@@ -157,7 +157,7 @@ def checksum_text(digests: Mapping[str, str]) -> bytes:
 
 def parse_checksums(content: bytes, origin: str) -> Checksums:
     """Reads the lines of sha256sum or b3sum. Raises DataError naming ``origin``, the file, and the malformed line."""
-    content = _as_on_disk(content, origin)
+    content = as_on_disk(content, origin)
     text = os.fsdecode(content)
     digests = _plain_lines(text)
     if digests is not None:
@@ -182,7 +182,7 @@ def _plain_lines(text: str) -> dict[str, str] | None:
     return digests if is_whole and is_plain else None
 
 
-def _as_on_disk(content: bytes, origin: str) -> bytes:
+def as_on_disk(content: bytes, origin: str) -> bytes:
     """Gives a list as its disk would have it, where Windows PowerShell has written it as UTF-16 or UTF-32."""
     if content[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
         encoding = "utf-32"

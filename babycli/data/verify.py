@@ -213,7 +213,7 @@ def verify_dataset(
                 problems.append(broken)
             elif not labels.problems:
                 names = tuple(labels.image_names(link.path))
-                recorded = _recorded(lock, labels.data_set, link)
+                recorded = recorded_digests(lock, labels.data_set, link)
                 linked.append(_Linked(task, link, names, open_link(root, link, names), recorded))
     depth = options.depth or _possible_depth(linked, options.manifest)
     places, recorded_of, place_of = _distinct_places(linked, compares=depth in (Depth.CHECKSUM, Depth.DECODE))
@@ -285,7 +285,7 @@ def _nothing_to_compare_with(tasks: Sequence[LabelledTask], problems: Sequence[P
     )
 
 
-def _recorded(lock: Lock, data_set: str | None, link: Link) -> Digests | None:
+def recorded_digests(lock: Lock, data_set: str | None, link: Link) -> Digests | None:
     """Gives the SHA-256 that images behind a link should have: the demo's own for demo data, else those of the lock."""
     if data_set is not None and data_set_named(data_set).is_demo:
         return demo_digests(link.source)

@@ -1,0 +1,159 @@
+"""Training sets as they are at hand: a folder or zip of pictures, a list of names or of checksums, or training data.
+
+Owns which forms there are, and how each is told. What lies in training data is read by overlap_json.py. Never compares.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from babycli.data.audit import is_named_as_image
+from babycli.data.bags import find_bag
+from babycli.data.beginnings import what_begins
+from babycli.data.checksums import ChecksumFile, as_on_disk
+from babycli.data.finding import check_source
+from babycli.data.images import FolderStore, ImageStore, ZipStore, open_archive
+from babycli.data.other_lists import what_is
+from babycli.data.overlap_json import is_json, parse_training_data
+from babycli.data.overlap_names import frame_of
+from babycli.data.rows import BOM
+from babycli.data.zips import is_zip
+from babycli.errors import DataError
+from babycli.files import raise_limit, read_file
+from babycli.wording import shortened
+
+TAKEN = (
+    "give a folder or a zip of pictures, a list of their names (one a line), a list of checksums, or training data as "
+    "LLaVA has them (JSON, or JSON lines)"
+)
+_CHECKSUM = re.compile(r"\\?[0-9a-fA-F]{64}[ \t]+\S|(?:SHA256|SHA2-256|BLAKE3) ?\(.+\)[ \t]*=")
+_HEAD_BYTES = 512
+_COMMENTS = ("#", ";")
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One training set, as far as pictures go."""
+
+    path: Path
+    form: str  # in words
+    names: Sequence[str]  # of pictures
+    store: ImageStore | None = None  # of a folder or zip
+    digests: Mapping[str, str] = field(default_factory=dict)  # by name, of a list of checksums
+    algorithm: str | None = "sha256"  # of these; None: SHA-256 or BLAKE3
+    films: Sequence[str] = ()
+    n_entries: int | None = None  # of training data
+    notes: tuple[str, ...] = ()  # what of it says nothing of pictures
+
+
+def read_training(path: Path, index_folder: Path | None) -> Training:
+    """Reads what a path leads to. Raises DataError, with the line or entry, for what is no form of a training set."""
+    if path.is_dir():
+        return _of_store(path, FolderStore(path), "folder")
+    if not os.path.exists(path):
+        raise DataError(f"there is no {path}", TAKEN)
+    if is_zip(path):
+        check_source(path, index_folder)
+        return _of_store(path, ZipStore(open_archive(path, index_folder), ""), "zip")
+    try:
+        content = read_file(path)
+    except OSError as error:
+        raise_limit(error)
+        raise DataError(f"cannot read {path}: {error.strerror}", TAKEN) from error
+    content = as_on_disk(content, str(path)).removeprefix(BOM)
+    if is_json(content):
+        data = parse_training_data(content, str(path))
+        return Training(
+            path, data.form, data.names, films=data.films, n_entries=data.n_entries, notes=data.notes, algorithm=None
+        )
+    what = what_begins(content[:_HEAD_BYTES])
+    if what is not None:
+        raise DataError(f"{path} is {what}, which is no form of a training set", TAKEN)
+    return _of_list(path, os.fsdecode(content))
+
+
+def _of_store(path: Path, store: ImageStore, form: str) -> Training:
+    every, problems = store.scan()
+    names = [name for name in every if is_named_as_image(name)]
+    others = [name for name in every if not is_named_as_image(name) and not _is_of_system(name)]
+    if not names:
+        first = f"; its first file is {shortened(every[0], 80)!r}" if every else ""
+        raise DataError(f"{path} holds no picture{first}", TAKEN)
+    notes = [_told(len(others), "file is", "files are", "no picture by its name", others)] if others else []
+    notes += [f"not looked into: {problem.message}" for problem in problems[:5]]
+    notes += [f"and {len(problems) - 5} more places were not looked into"] if len(problems) > 5 else []
+    return Training(path, form, names, store, notes=tuple(notes))
+
+
+def _is_of_system(name: str) -> bool:
+    """Tells whether a file is one that macOS or Windows leaves beside pictures."""
+    last = name.rpartition("/")[2]
+    return last.startswith("._") or last in (".DS_Store", "Thumbs.db", "desktop.ini")
+
+
+def _of_list(path: Path, text: str) -> Training:
+    lines = text.split("\0" if text.endswith("\0") else "\n")
+    said = [(number, line.strip()) for number, line in enumerate(lines, 1)]
+    said = [(number, line) for number, line in said if line and not line.startswith(_COMMENTS)]
+    if not said:
+        raise DataError(f"{path} is empty", TAKEN)
+    first = said[0][1]
+    if find_bag(path) is not None or _CHECKSUM.match(first):
+        return _of_checksums(path)
+    what = what_is(first)
+    if what:
+        raise DataError(f"{path}, line {said[0][0]}: {what}, which is no form of a training set", TAKEN)
+    return _of_names(path, said)
+
+
+def _of_checksums(path: Path) -> Training:
+    listed = ChecksumFile.open(path)
+    checksums = listed.checksums
+    prefix = "" if listed.bag is None else "data/"
+    digests = {name: digest for name, digest in checksums.by_name.items() if is_named_as_image(name)}
+    others = [name for name in checksums.by_name if name not in digests]
+    if not digests:
+        raise DataError(f"{path} names no picture; its first name is {next(iter(checksums.by_name), '')!r:.80}", TAKEN)
+    notes = [_told(len(others), "name is", "names are", "no picture's", others)] if others else []
+    names = [name.removeprefix(prefix) for name in digests]
+    return Training(
+        path,
+        "list of checksums",
+        names,
+        digests=dict(zip(names, digests.values(), strict=True)),
+        algorithm=checksums.algorithm,
+        notes=tuple(notes),
+    )
+
+
+def _of_names(path: Path, said: Sequence[tuple[int, str]]) -> Training:
+    tabbed = next(((number, line) for number, line in said if "\t" in line), None)
+    n_commas = sum("," in line for _, line in said)
+    if tabbed is not None or 2 * n_commas > len(said):
+        number, line = tabbed or next((number, line) for number, line in said if "," in line)
+        raise DataError(
+            f"{path}, line {number}: this is a table, not a name: {shortened(line, 80)!r}",
+            f"give the column of names alone:  cut -d, -f1 {shlex.quote(str(path))} > names.txt",
+        )
+    names = [line for _, line in said if _is_picture(line)]
+    if not names:
+        number, line = said[0]
+        raise DataError(f"{path}, line {number}: {shortened(line, 80)!r} is no name of a picture", TAKEN)
+    others = [f"line {number} {shortened(line, 60)!r}" for number, line in said if not _is_picture(line)]
+    notes = (_told(len(others), "line is", "lines are", "no name of a picture", others),) if others else ()
+    return Training(path, "list of names", names, algorithm=None, notes=notes)
+
+
+def _is_picture(name: str) -> bool:
+    return is_named_as_image(name) or frame_of(name) is not None
+
+
+def _told(n: int, one: str, many: str, what: str, things: Iterable[str]) -> str:
+    return (
+        f"{n:,} {one if n == 1 else many} {what} ({'' if n == 1 else 'the first: '}{shortened(next(iter(things)), 80)})"
+    )
