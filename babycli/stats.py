@@ -113,6 +113,20 @@ def sampled95(
     return max(bounds[0], centre - half), min(bounds[1], centre + half)
 
 
+def difference95(
+    first: float, of_first: tuple[float, float], second: float, of_second: tuple[float, float]
+) -> tuple[float, float]:
+    """Computes the 95 % interval of a difference of two means over other trials, from the intervals of each.
+
+    Takes both for independent, and adds the squares of their arms: Newcombe 1998 (Statistics in Medicine 17, 873-890,
+    method 10) of Wilson's intervals of shares, Zou and Donner 2008 (Statistics in Medicine 27, 1693-1702) of any.
+    """
+    difference = first - second
+    below = math.hypot(first - of_first[0], of_second[1] - second)
+    above = math.hypot(of_first[1] - first, second - of_second[0])
+    return difference - below, difference + above
+
+
 def paired95(differences: Floats, clusters: Ints | None) -> tuple[float, float]:
     """Computes a 95 % interval of a mean difference of two shares of the same trials, each difference in [-1, 1].
 

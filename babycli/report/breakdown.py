@@ -15,6 +15,7 @@ from babycli.domain import Metric
 from babycli.errors import DataError
 from babycli.report import values
 from babycli.report.grid import Grid, Line
+from babycli.report.overlapped import overlap_notes
 from babycli.report.records import names_of, settings_of
 from babycli.report.rows import Column, TableRow
 from babycli.report.sheet import Sheet
@@ -83,7 +84,8 @@ def _of_task(row: TableRow, task: str, by: str) -> Breakdown | None:
 def _by_turn(row: TableRow, task: str, metric: Metric) -> tuple[GroupScore, ...]:
     """Gives the score of each turn, with Wilson's interval over conversations."""
     run = row.run_of(task)
-    scores = [] if run is None else turn_scores(run.path, task, metric.name, run.scoring)
+    among = frozenset(run.trials[task].trial_ids) if run is not None and run.overlap is not None else None
+    scores = [] if run is None else turn_scores(run.path, task, metric.name, run.scoring, among)
     return tuple(GroupScore(str(of.turn), of.value, of.n, wilson95(of.value, of.n), None) for of in scores)
 
 
@@ -105,16 +107,16 @@ def as_grids(breakdowns: Sequence[Breakdown]) -> list[Grid]:
     grids = []
     for of_metric in gathered(breakdowns):
         parts = [of_metric[i : i + MAX_COLUMNS] for i in range(0, len(of_metric), MAX_COLUMNS)]
-        grids += [_with_names(_grid(part, i * MAX_COLUMNS), part) for i, part in enumerate(parts)]
+        grids += [with_names(_grid(part, i * MAX_COLUMNS), [each.row for each in part]) for i, part in enumerate(parts)]
     return grids
 
 
-def _with_names(grid: Grid, breakdowns: Sequence[Breakdown]) -> Grid:
+def with_names(grid: Grid, rows: Sequence[TableRow]) -> Grid:
     """Gives a table of several models that has their names over the columns too, for a place with room for them."""
     first, *shorts = grid.heads
     if not shorts[0][0]:
         return grid
-    labels = [breakdown.row.label for breakdown in breakdowns]
+    labels = [row.label for row in rows]
     parts = [label.partition("(") for label in labels]
     names = [(name.strip(), f"({settings}") if settings else ("", name) for name, _, settings in parts]
     legend = tuple(f"{short} {label}" for (short, _), label in zip(shorts, labels, strict=True))
@@ -151,17 +153,19 @@ def _grid(breakdowns: Sequence[Breakdown], n_before: int) -> Grid:
     scales = values.with_scales([first.metric], shares="Shares of 100 %")[0]
     notes = [*legend, f"{scales}. Few trials in a group tell little: --format csv has intervals."]
     notes += _time_notes(breakdowns)
+    runs = [run for breakdown in breakdowns for run in breakdown.row.runs]
+    notes += overlap_notes(runs)
     title = f"{over} {under} by {first.by.name}"
-    caption = _caption(first, f"{over} {under}", legend, _time_notes(breakdowns))
+    caption = _caption(first, f"{over} {under}", legend, [*_time_notes(breakdowns), *overlap_notes(runs)])
     return Grid(first.by.name, tuple(heads), (tuple(lines),), tuple(notes), title, caption=caption)
 
 
-def _caption(first: Breakdown, score: str, legend: Sequence[str], time_notes: Sequence[str]) -> str:
+def _caption(first: Breakdown, score: str, legend: Sequence[str], asides: Sequence[str]) -> str:
     """Says what a table in a paper shows: of whom, in which unit, and what n counts."""
     of_whom = f": {'; '.join(legend)}" if len(legend) > 1 else f" of {legend[0]}"
     scale = values.with_scales([first.metric], "×", "Shares of 100 %")[0]
     unit = "conversations" if first.by.is_of_turns else about(first.task).unit
-    told = [f"{score} by {first.by.name}{of_whom}.", f"{scale}; n: {unit} in a group.", *time_notes]
+    told = [f"{score} by {first.by.name}{of_whom}.", f"{scale}; n: {unit} in a group.", *asides]
     return " ".join(told)
 
 

@@ -12,6 +12,7 @@ from babycli.report import item_sheets, values
 from babycli.report.compare import MCNEMAR, Comparison
 from babycli.report.grid import Grid, Line
 from babycli.report.notes import coverage_notes
+from babycli.report.overlapped import overlap_notes
 from babycli.report.provisos import provisos
 from babycli.report.sheet import Sheet
 from babycli.report.tables import UNANSWERED, heading
@@ -67,6 +68,7 @@ def as_grid(comparisons: Sequence[Comparison]) -> Grid:
     notes += dict.fromkeys(note for run in runs if (note := data_set_named(run.data).note))
     if any(run.sample for run in runs):
         notes.append("(sample N): N trials of each task, even over its groups.")
+    notes += overlap_notes(runs)
     notes += coverage_notes(runs)
     notes += provisos(runs)
     title = f"{pairs[0][0]} − {pairs[0][1]}" if len(pairs) == 1 else "differences"

@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 import babycli
-from babycli.report import differences, html_figures, html_items, html_methods, html_tables
+from babycli.report import differences, html_figures, html_items, html_methods, html_tables, overlap_scores
 from babycli.report.compare import Comparison
 from babycli.report.grid import Grid
 from babycli.report.html_images import IMAGES_WARNING, Images
@@ -43,6 +43,14 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class _GridPart:
+    """A grid; its heads are one text each here."""
+
+    grid: Grid
+    heads: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     """One table with all that is drawn of it."""
 
@@ -53,6 +61,7 @@ class _Part:
     drawn: str  # by what kinds of groups
     curves: html_figures.Curves
     turns: html_figures.Curves
+    overlaps: tuple[_GridPart, ...]  # scores on leaked and on clean trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +141,17 @@ def _part(number: int, table: Table) -> _Part:
         drawn=all_of(dict.fromkeys(heat.by for heat in heats)),
         curves=html_figures.learning_curves(table),
         turns=html_figures.turn_curves(table),
+        overlaps=tuple(
+            _GridPart(grid, tuple(f"{over} {under}".strip() for over, under in grid.in_full or grid.heads))
+            for grid in overlap_scores.as_grids(_split_alone(table))
+        ),
     )
+
+
+def _split_alone(table: Table) -> list[overlap_scores.OverlapScore]:
+    """Gives the scores on leaked and on clean trials, where a report is of both."""
+    rows = [row for row in table.rows if not any(run.overlap and run.overlap.only for run in row.runs)]
+    return overlap_scores.overlap_scores(rows)
 
 
 def _finalized(value: Any) -> Any:

@@ -30,6 +30,7 @@ from babycli.report import values
 from babycli.report.compare import Comparison
 from babycli.report.measure import SEED
 from babycli.report.notes import SAMPLED, are_sampled, coverage, gain_notes, untold_gain_notes
+from babycli.report.overlapped import overlap_notes
 from babycli.report.provisos import broken_reply_notes, mixed_software, own_prompts, versions_of
 from babycli.report.rows import Column
 from babycli.report.runs import Run
@@ -288,6 +289,7 @@ def _scoring(table: Table) -> list[str]:
     told += [each for each in _sentences([task for task in tasks if not task.tie_rule]) if each not in told]
     if any(run.limit is not None for run in runs):
         told.append("Runs marked (limit N) saw only the first N trials of each task.")
+    told += overlap_notes(runs)
     told += [f"Runs marked ({which}) cover of the tasks: {covered}." for which, covered in coverage(runs).items()]
     return [*told_of, *told, *([f"Runs marked (sample N) saw {SAMPLED}."] if are_sampled(runs) else [])]
 

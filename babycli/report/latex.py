@@ -29,6 +29,7 @@ from babycli.report.notes import (
     parts_left_out,
     untold_gain_notes,
 )
+from babycli.report.overlapped import overlap_notes
 from babycli.report.provisos import broken_reply_notes, prompt_notes, reply_notes, software_notes
 from babycli.report.rows import Column, TableRow
 from babycli.report.table_grid import overall_chances, overall_texts
@@ -208,6 +209,7 @@ def _caption(table: Table, best: Mapping[Column, Best]) -> str:
     sentences += overall.notes([(label, mean) for label, of_row in table.overalls.items() for mean in of_row])
     sentences += lower_notes(table)
     sentences += part_notes(table.runs)
+    sentences += overlap_notes(table.runs)
     sentences += _scoring(table, shown)
     if best:
         for_others = all_of([*scores_of(shown), "ties"])

@@ -12,6 +12,7 @@ from babycli.bibliography import COCHRAN
 from babycli.domain import Metric
 from babycli.report import overall, values
 from babycli.report.gain import Baseline, Suspicion
+from babycli.report.overlapped import overlap_notes
 from babycli.report.provisos import provisos, reply_notes, software_notes
 from babycli.report.rows import Column
 from babycli.report.runs import Run
@@ -54,6 +55,7 @@ def notes(table: Table) -> list[str]:
     if any(run.scoring == "reference" and run.is_ours for run in table.runs):
         told.append("(reference): scored as the original code does, its way with ties and NaN included.")
     told += part_notes(table.runs)
+    told += overlap_notes(table.runs)
     told += coverage_notes(table.runs)
     told += _equal_notes(table)
     told += parts_left_out(table)
@@ -69,6 +71,7 @@ def warnings(table: Table) -> list[str]:
         *([table.data_note] if table.data_note else []),
         *(_mark_note(table, mark) for mark in MARKS if mark in (NONFINITE, LEFT_OUT) and counts_told(table, mark)),
         *_unfair_notes(table),
+        *overlap_notes(table.runs),
         *coverage_notes(table.runs),
         *_sample_notes(table.runs),
         *_equal_notes(table),

@@ -42,6 +42,7 @@ class ScoreRecord(TypedDict):
     scoring: str | None
     dtype: str | None
     limit: float | None
+    only: NotRequired[str | None]
     offset: int | None
     sample: int | None
     sample_seed: int | None
@@ -124,7 +125,9 @@ class GroupRecord(TypedDict):
     scoring: str
     dtype: str
     limit: float | None
+    only: NotRequired[str | None]
     prompt: str | None
+    overlap: NotRequired[str | None]
 
 
 class ItemsRecord(TypedDict):

@@ -75,7 +75,8 @@ def names_of(row: TableRow) -> dict[str, object]:
 
 def settings_of(run: Run) -> dict[str, object]:
     """Gives the settings by which a reader chooses runs."""
-    return {"control": run.control or None, "scoring": run.scoring, "dtype": run.dtype, "limit": run.limit}
+    only = {} if run.overlap is None else {"only": run.overlap.only or None}
+    return {"control": run.control or None, "scoring": run.scoring, "dtype": run.dtype, "limit": run.limit, **only}
 
 
 def _overall_record(data: str, row: TableRow, overall: Overall) -> dict[str, object]:

@@ -165,6 +165,7 @@ def label_of(run: Run, in_full: bool = False) -> str:
         *([f"limit {run.limit:g}"] if run.limit is not None else []),
         *([run.sample.told] if run.sample else []),
         *([f"offset {run.offset}"] if run.offset else []),
+        *([f"only {run.overlap.only}"] if run.overlap and run.overlap.only else []),
         *([f"history {run.history}"] if run.history != History.OWN else []),
         *([f"{run.max_new_tokens} new tokens"] if run.max_new_tokens is not None else []),
         *([f"answers {all_of(run.ways)}"] if run.ways and (in_full or _only_chose(run)) else []),

@@ -24,6 +24,17 @@ def short_name(model: str) -> str:
     return "/".join(model.strip("/").split("/")[-2:])
 
 
+@dataclass(frozen=True, slots=True)
+class Overlapped:
+    """What the trials of a run were held against with ``--overlap``, and which of them are left."""
+
+    told: str  # in words: "t (folder), by sha256 or name, as overlap.json says"
+    only: str  # "clean" or "leaked" trials; "" for all
+    kept: Mapping[str, tuple[int, int]]  # by task, the trials that are left and those that there were
+    left_out: tuple[str, ...]  # tasks of which that does not tell
+    whole: Mapping[str, TaskTrials]  # all trials that the run saw
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
     """One evaluated model; ``cells`` by (task, metric)."""
@@ -53,6 +64,7 @@ class Run:
     model_type: str = ""  # of the checkpoint, as transformers calls it; "" where the log does not say it
     title: str = ""  # the end of the model's path that tells it from the others of a report
     n_equal: Mapping[str, int] = field(default_factory=dict)  # by task, the equal runs of which this is the latest
+    overlap: Overlapped | None = None  # with a training set
 
     @property
     def shown(self) -> str:
@@ -70,6 +82,10 @@ class Run:
             replies={task: replies for task, replies in self.replies.items() if task in tasks},
             own_prompts={task: prompt for task, prompt in self.own_prompts.items() if task in tasks},
         )
+
+    def whole_trials(self, task: str) -> TaskTrials | None:
+        """Gives all trials of a task that it saw, also where a report is of some of them."""
+        return self.trials.get(task) if self.overlap is None else self.overlap.whole.get(task)
 
     @property
     def ways(self) -> tuple[AnswerWay, ...]:

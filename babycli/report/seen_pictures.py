@@ -63,7 +63,7 @@ def changed_since(
 
     Also gives None where the log has no digest, or does not name all of its items' pictures.
     """
-    logged, trials = run.images_sha256.get(task), run.trials.get(task)
+    logged, trials = run.images_sha256.get(task), run.whole_trials(task)
     if not logged or trials is None:
         return None
     items = logged_items(run.path, task, trials.trial_ids)

@@ -7,7 +7,7 @@ reached counts as wrong. Never decides a turn: the samples say what was read in 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,15 @@ class TurnScore:
     n: int  # conversations that have so many turns
 
 
-def turn_scores(results: Path, task: str, metric: str, scoring: str) -> list[TurnScore]:
-    """Gives the score of each turn, by what the metric counts; nothing where the samples do not tell of turns."""
-    conversations = logged_turns(results, task, metric, scoring).values()
+def turn_scores(
+    results: Path, task: str, metric: str, scoring: str, among: Collection[str] | None = None
+) -> list[TurnScore]:
+    """Gives the score of each turn, by what the metric counts; nothing where the samples do not tell of turns.
+
+    With ``among``, only of the conversations that are these trials.
+    """
+    logged = logged_turns(results, task, metric, scoring)
+    conversations = [turns for trial, turns in logged.items() if among is None or trial in among]
     longest = max((len(turns) for turns in conversations), default=0)
     of_turns = [[turns[i].credit for turns in conversations if len(turns) > i] for i in range(longest)]
     return [TurnScore(i, sum(credits) / len(credits), len(credits)) for i, credits in enumerate(of_turns, 1)]

@@ -15,7 +15,7 @@ from babycli.data.datasets import data_set_named
 from babycli.data.root import DatasetRoot
 from babycli.errors import DataError
 from babycli.files import write_atomically
-from babycli.report import audit_sheet, breakdown, differences, item_sheets, summary
+from babycli.report import audit_sheet, breakdown, differences, item_sheets, overlap_scores, summary
 from babycli.report.baselines import read_baselines
 from babycli.report.choosing import MAIN, Choice, chosen, columns_of
 from babycli.report.compare import Comparison, compare, find_rows, rows_of
@@ -37,6 +37,7 @@ from babycli.report.humans_sheet import file_notes, left_out
 from babycli.report.item_sheets import ItemList
 from babycli.report.load import label_rows_of, load_places, unfinished_runs
 from babycli.report.notes import parts_left_out
+from babycli.report.overlapped import Against, held_against
 from babycli.report.rows import TableRow
 from babycli.report.runs import Logs
 from babycli.report.same_runs import latest_of_equal
@@ -44,6 +45,7 @@ from babycli.report.sheet import Sheet
 from babycli.report.tables import Table, make_tables
 from babycli.report.trackers import Destination, send
 from babycli.tasks.about import offered_groupings
+from babycli.tasks.groups import OVERLAP
 from babycli.wording import all_of, one_of, printable
 
 
@@ -70,6 +72,7 @@ class Wanted:
     terminal: Terminal
     all_runs: bool = False  # also where runs are the same
     humans: Path | None = None  # what people chose
+    against: Against | None = None  # a training set that trials are held against
 
 
 def write(wanted: Wanted, say: Callable[[str], None]) -> None:
@@ -82,6 +85,8 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
         return
     people = None if wanted.humans is None else read_people(wanted.humans)  # before the logs, which may take longer
     logs = _load(wanted)
+    if wanted.against is not None:
+        logs = replace(logs, runs=tuple(held_against(logs.runs, wanted.against, say)))
     every = make_tables(logs.runs, read_baselines(wanted.baselines) if wanted.baselines else None)
     tables = chosen(every, wanted.choice)
     rows = [row for table in tables for row in table.rows]
@@ -194,6 +199,8 @@ def _sheet(
         return differences.sheet(comparisons, wanted.items)
     if items:
         return item_sheets.sheet(items)
+    if wanted.by == OVERLAP.name and wanted.against is not None:
+        return overlap_scores.sheet([row for table in tables for row in table.rows])
     if wanted.by is not None:
         return breakdown.sheet([row for table in tables for row in table.rows], wanted.by)
     return summary.sheet(tables, wanted.with_notes, people, beside)

@@ -15,7 +15,7 @@ from babycli.domain import Metric
 from babycli.tasks import all_tasks
 from babycli.tasks.base import Benchmark, Task
 from babycli.tasks.checked import metrics_faults
-from babycli.tasks.groups import KINDS, Grouping
+from babycli.tasks.groups import KINDS, OVERLAP, Grouping
 from babycli.typed import read_as
 from babycli.wording import printable
 
@@ -111,7 +111,7 @@ class About:
 
     def grouping(self, name: str) -> Grouping | None:
         """Gives the kind of group of that name; None where its items have no such groups."""
-        return next((grouping for grouping in self.groupings if grouping.name == name), None)
+        return next((kind for kind in (*self.groupings, OVERLAP) if kind.name == name), None)
 
 
 _logged: dict[str, About] = {}  # tasks that only the runs read in this process know
@@ -162,7 +162,8 @@ def in_order(tasks: Iterable[str]) -> list[About]:
 
 def offered_groupings() -> list[str]:
     """Gives the names of all kinds of groups by which scores can be broken down."""
-    return list(dict.fromkeys(kind.name for task in known() for kind in task.groupings if kind.is_offered))
+    kinds = [*(kind for task in known() for kind in task.groupings), OVERLAP]
+    return list(dict.fromkeys(kind.name for kind in kinds if kind.is_offered))
 
 
 def drawn_groupings() -> list[str]:

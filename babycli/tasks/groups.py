@@ -41,5 +41,6 @@ PHRASES = Grouping("phrases", "pair of phrases", is_offered=False, halves=only_i
 
 NUMBER = Grouping("number", "true number", is_drawn=True)
 TURN = Grouping("turn", "turn", is_drawn=True, is_of_turns=True)
+OVERLAP = Grouping("overlap", "overlap with a training set")  # of all tasks, where a report is given a list of it
 
-KINDS = (CATEGORY, SESSION, WORD, PHRASES, NUMBER, TURN)  # those that come with babycli
+KINDS = (CATEGORY, SESSION, WORD, PHRASES, NUMBER, TURN, OVERLAP)  # those that come with babycli
