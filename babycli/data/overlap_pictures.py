@@ -179,11 +179,11 @@ def find_alike(ours: Mapping[K, Looked], theirs: Sequence[str], most: int) -> di
     places = [i for i, each in enumerate(theirs) if each]
     if not keys or not places:
         return {}
-    signs = _signs([ours[name].mirrored if is_mirrored else ours[name].hash for name, is_mirrored in keys])
+    signs = signs_of([ours[name].mirrored if is_mirrored else ours[name].hash for name, is_mirrored in keys])
     best = np.full(len(keys), BITS, np.int64)
     at = np.zeros(len(keys), np.int64)
     for start in range(0, len(places), _BLOCK):
-        block = _signs([theirs[i] for i in places[start : start + _BLOCK]])
+        block = signs_of([theirs[i] for i in places[start : start + _BLOCK]])
         distances = ((BITS - signs @ block.T) / 2).round().astype(np.int64)
         nearest = distances.argmin(axis=1)
         values = distances[np.arange(len(keys)), nearest]
@@ -197,7 +197,7 @@ def find_alike(ours: Mapping[K, Looked], theirs: Sequence[str], most: int) -> di
     return found
 
 
-def _signs(hashes: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
+def signs_of(hashes: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Writes hashes as rows of +1 and -1, whose products count the bits that are equal less those that differ."""
     packed = np.frombuffer(bytes.fromhex("".join(hashes)), np.uint8).reshape(len(hashes), BITS // 8)
     return np.unpackbits(packed, axis=1).astype(np.float32) * 2 - 1
