@@ -32,6 +32,7 @@ from babycli.data.overlap_levels import LEAKING, MEANINGS, Level, levels_in
 from babycli.data.root import DatasetRoot
 from babycli.errors import UsageError
 from babycli.files import write_atomically
+from babycli.wording import any_of
 
 if TYPE_CHECKING:
     from babycli.data.overlap_file import Overlap, TaskOverlap
@@ -177,8 +178,8 @@ def _tell(made: Overlap) -> None:
     tell("")
     for level in looked:
         tell_wrapped(f"{level}: trials of which {MEANINGS[level]}.", 2)
-    counted = ", ".join(level for level in looked if level in LEAKING)
-    tell_wrapped(f"leaked: at any of {counted or 'no level'}. -: it cannot be told.", 2)
+    counted = any_of(level for level in looked if level in LEAKING)
+    tell_wrapped(f"leaked: at {counted or 'no level'}. -: it cannot be told.", 2)
     for why, levels in _untold(made).items():
         tell_wrapped(f"left out: {why}: {levels}.", 2)
     if any(level in looked for level in (Level.WITHIN, Level.RECORDING)):

@@ -103,11 +103,8 @@ class ChecksumFile:
         """
         bag = find_bag(path)
         try:
-            if _OPEN_FILE.match(str(path)) and not path.is_file():
-                with path.open("rb") as stream:
-                    content = stream.read(MAX_FILE_BYTES + 1)
-                if len(content) > MAX_FILE_BYTES:
-                    raise UnfitFileError(f"it gives more than {MAX_FILE_BYTES:,} bytes", path)
+            content = read_open_pipe(path)
+            if content is not None:
                 return cls(path, hashlib.sha256(content).hexdigest(), bag, content)
             with open_to_read(path) as stream:
                 size_bytes = os.fstat(stream.fileno()).st_size
@@ -140,6 +137,20 @@ class ChecksumFile:
             if self.bag is not None:
                 return _parse_bag(content, str(self.path), self.bag)
             return parse_checksums(content, str(self.path))
+
+
+def read_open_pipe(path: Path) -> bytes | None:
+    """Reads a pipe that the shell has opened for this process, as in ``<(...)``; None for anything else.
+
+    Raises OSError for one that gives too much.
+    """
+    if not _OPEN_FILE.match(str(path)) or path.is_file():
+        return None
+    with path.open("rb") as stream:
+        content = stream.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise UnfitFileError(f"it gives more than {MAX_FILE_BYTES:,} bytes", path)
+    return content
 
 
 def _unreadable(path: Path, error: OSError) -> DataError:

@@ -255,9 +255,14 @@ def _own_notes(ours: _Ours, known: _Known) -> list[str]:
 
 
 def _why_unread(looks: Iterable[Looked]) -> str:
-    """Says how many pictures could not be compared by their look, and why; "" for none."""
-    whys = [each.why for each in looks if each.why]
-    if not whys:
-        return ""
-    n = "1 picture is" if len(whys) == 1 else f"{len(whys):,} pictures are"
-    return f"{n} not compared by {'its' if len(whys) == 1 else 'their'} look ({whys[0]})"
+    """Says how many pictures could not be compared by bytes or look, and why; "" for none."""
+    told = []
+    failed = [each for each in looks if each.why]
+    for some, what in (
+        ([each.why for each in failed if not each.sha256], "cannot be read, so names alone are compared"),
+        ([each.why for each in failed if each.sha256], "not compared by look"),
+    ):
+        if some:
+            be = "" if what.startswith("cannot") else "is " if len(some) == 1 else "are "
+            told.append(f"{len(some):,} picture{'' if len(some) == 1 else 's'} {be}{what} ({some[0]})")
+    return "; ".join(told)

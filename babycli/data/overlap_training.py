@@ -15,7 +15,7 @@ from pathlib import Path
 from babycli.data.audit import is_named_as_image
 from babycli.data.bags import find_bag
 from babycli.data.beginnings import what_begins
-from babycli.data.checksums import ChecksumFile, as_on_disk
+from babycli.data.checksums import ChecksumFile, Checksums, as_on_disk, parse_checksums, read_open_pipe
 from babycli.data.finding import check_source
 from babycli.data.images import FolderStore, ImageStore, ZipStore, open_archive
 from babycli.data.other_lists import what_is
@@ -61,7 +61,8 @@ def read_training(path: Path, index_folder: Path | None) -> Training:
         check_source(path, index_folder)
         return _of_store(path, ZipStore(open_archive(path, index_folder), ""), "zip")
     try:
-        content = read_file(path)
+        piped = read_open_pipe(path)
+        content = read_file(path) if piped is None else piped
     except OSError as error:
         raise_limit(error)
         raise DataError(f"cannot read {path}: {error.strerror}", TAKEN) from error
@@ -74,7 +75,7 @@ def read_training(path: Path, index_folder: Path | None) -> Training:
     what = what_begins(content[:_HEAD_BYTES])
     if what is not None:
         raise DataError(f"{path} is {what}, which is no form of a training set", TAKEN)
-    return _of_list(path, os.fsdecode(content))
+    return _of_list(path, content)
 
 
 def _of_store(path: Path, store: ImageStore, form: str) -> Training:
@@ -84,7 +85,7 @@ def _of_store(path: Path, store: ImageStore, form: str) -> Training:
     if not names:
         first = f"; its first file is {shortened(every[0], 80)!r}" if every else ""
         raise DataError(f"{path} holds no picture{first}", TAKEN)
-    notes = [_told(len(others), "file is", "files are", "no picture by its name", others)] if others else []
+    notes = [_told(len(others), "file is", "files are", "no picture by name", others)] if others else []
     notes += [f"not looked into: {problem.message}" for problem in problems[:5]]
     notes += [f"and {len(problems) - 5} more places were not looked into"] if len(problems) > 5 else []
     return Training(path, form, names, store, notes=tuple(notes))
@@ -96,25 +97,26 @@ def _is_of_system(name: str) -> bool:
     return last.startswith("._") or last in (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
-def _of_list(path: Path, text: str) -> Training:
+def _of_list(path: Path, content: bytes) -> Training:
+    text = os.fsdecode(content)
     lines = text.split("\0" if text.endswith("\0") else "\n")
     said = [(number, line.strip()) for number, line in enumerate(lines, 1)]
     said = [(number, line) for number, line in said if line and not line.startswith(_COMMENTS)]
     if not said:
         raise DataError(f"{path} is empty", TAKEN)
     first = said[0][1]
-    if find_bag(path) is not None or _CHECKSUM.match(first):
-        return _of_checksums(path)
+    if find_bag(path) is not None:
+        bag = ChecksumFile.open(path)
+        return _of_checksums(path, bag.checksums, "data/")
+    if _CHECKSUM.match(first):
+        return _of_checksums(path, parse_checksums(content, str(path)), "")
     what = what_is(first)
     if what:
         raise DataError(f"{path}, line {said[0][0]}: {what}, which is no form of a training set", TAKEN)
     return _of_names(path, said)
 
 
-def _of_checksums(path: Path) -> Training:
-    listed = ChecksumFile.open(path)
-    checksums = listed.checksums
-    prefix = "" if listed.bag is None else "data/"
+def _of_checksums(path: Path, checksums: Checksums, prefix: str) -> Training:
     digests = {name: digest for name, digest in checksums.by_name.items() if is_named_as_image(name)}
     others = [name for name in checksums.by_name if name not in digests]
     if not digests:

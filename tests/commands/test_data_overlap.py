@@ -86,7 +86,7 @@ def test_pictures_of_one_colour_are_like_nothing(babycli: Babycli) -> None:
     ran = babycli("data", "overlap", "training", *TASK, "--json")
     (task,) = json.loads(ran.out)["tasks"]
     assert task["trials"] == [{"trial": "t0", "found": []}]
-    assert "3 pictures are not compared by their look" in json.loads(ran.out)["notes"][0]
+    assert "3 pictures are not compared by look" in json.loads(ran.out)["notes"][0]
 
 
 @needs_hashes
