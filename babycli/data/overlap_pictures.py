@@ -96,7 +96,9 @@ def look_at(
     progress: Callable[[int], None],
 ) -> dict[str, Looked]:
     """Reads pictures of a store once; those that have not changed since an earlier command are not read again."""
-    index = VerifyIndex(index_folder, _belongs_to(store, wants_hashes, mirrors))
+    # Beside those of verify, of which the oldest would have to give way.
+    folder = None if index_folder is None else index_folder / "overlap"
+    index = VerifyIndex(folder, _belongs_to(store, wants_hashes, mirrors))
     found: dict[str, Looked] = {}
     done = False
     try:

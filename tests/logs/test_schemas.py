@@ -56,7 +56,7 @@ def test_the_schemas_are_what_the_types_say(monkeypatch: pytest.MonkeyPatch) -> 
         Draft202012Validator.check_schema(schema)
         assert (schema["$schema"], schema["$id"]) == (
             "https://json-schema.org/draft/2020-12/schema",
-            f"urn:babycli:schema:{name}:2",
+            f"urn:babycli:schema:{name}:{1 if name == 'overlap' else 2}",
         )
     monkeypatch.syspath_prepend(str(REPOSITORY / "tools"))
     from build_schemas import DOCUMENTS, schema_of
