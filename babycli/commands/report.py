@@ -8,12 +8,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from babycli.commands.options import OUTPUT, DataOption, has_colours, say, terminal_encoding, terminal_width
-from babycli.data.overlap_levels import LEAKING, Level
+from babycli.commands.report_overlap import SHOWN, LevelOption, OnlyOption, OverlapOption, against, check_overlap
 from babycli.data.root import DatasetRoot
 from babycli.errors import UsageError
 from babycli.report.forms import (
@@ -32,12 +32,8 @@ from babycli.tasks import is_file, select_tasks
 from babycli.tasks.groups import KINDS, OVERLAP
 from babycli.wording import all_of, any_of, one_of
 
-if TYPE_CHECKING:
-    from babycli.report.overlapped import Against
-
-_SHOWN, _INSTEAD = "What the table shows", "Other than the table"
+_SHOWN, _INSTEAD = SHOWN, "Other than the table"
 _FIGURES = (".pdf", ".svg", ".png")
-_ONLY = ("clean", "leaked")
 _KINDS = [kind.name for kind in KINDS if kind.is_offered]
 
 
@@ -118,36 +114,9 @@ def report(
         bool,
         typer.Option("--all-runs", help="Show all of equal runs, and parts of whole ones.", rich_help_panel=_SHOWN),
     ] = False,
-    overlap: Annotated[
-        Path | None,
-        typer.Option(
-            "--overlap",
-            metavar="FILE",
-            help="The list of `data overlap -o`, with --by overlap or --only: which trials are leaked.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
-        ),
-    ] = None,
-    only: Annotated[
-        str | None,
-        typer.Option(
-            "--only",
-            metavar="|".join(_ONLY),
-            help="With --overlap: leave the other trials out of all numbers.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
-        ),
-    ] = None,
-    level: Annotated[
-        str | None,
-        typer.Option(
-            "--level",
-            metavar="|".join(Level),
-            help=f"With --overlap: which levels, A,B, count as leaked; default {','.join(LEAKING)}.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
-        ),
-    ] = None,
+    overlap: OverlapOption = None,
+    only: OnlyOption = None,
+    level: LevelOption = None,
     notes: Annotated[
         bool, typer.Option("--notes", help="Say all about the numbers below a table.", rich_help_panel=_SHOWN)
     ] = False,
@@ -276,7 +245,7 @@ def report(
     _check(wanted_form, compared, items, wrong, by, audit, with_images, plot, baselines)
     if humans is not None:
         _check_humans(wanted_form, bool(compared or items or wrong), by is not None or audit)
-    _check_overlap(wanted_form, overlap, only, level, by, baselines, audit, to)
+    check_overlap(wanted_form, overlap, only, level, by, baselines, audit, to)
     if model is not None and not isinstance(wanted_form, ModelForm):
         names = any_of(other.name for other in forms().values() if isinstance(other, ModelForm)) or "(none is here)"
         raise UsageError(
@@ -331,17 +300,9 @@ def report(
         ),
         all_runs=all_runs,
         humans=humans,
-        against=None if overlap is None else _against(overlap, only, level),
+        against=None if overlap is None else against(overlap, only, level),
     )
     write(wanted, say)
-
-
-def _against(overlap: Path, only: str | None, level: str | None) -> Against:
-    from babycli.data.overlap_file import read_overlap
-    from babycli.data.overlap_levels import levels_in
-    from babycli.report.overlapped import Against
-
-    return Against(read_overlap(overlap), () if level is None else levels_in(level), only or "")
 
 
 def _form_of(output: Path | None) -> Form:
@@ -424,41 +385,6 @@ def _check_humans(form: Form, is_of_pairs_or_items: bool, is_of_groups_or_audit:
         raise UsageError(
             "--humans adds to the summary", "leave out --compare, --items, --wrong, --by and --audit, or leave it out"
         )
-
-
-def _check_overlap(
-    form: Form,
-    overlap: Path | None,
-    only: str | None,
-    level: str | None,
-    by: str | None,
-    baselines: str | None,
-    audit: bool,
-    to: str | None,
-) -> None:
-    """Checks that the options about a training set go together, and with the others. Raises UsageError."""
-    if only is not None:
-        one_of(only, _ONLY, "--only")
-    is_by_it = by == OVERLAP.name
-    for word, is_there in (("--by overlap", is_by_it), ("--only", only is not None), ("--level", level is not None)):
-        if is_there and overlap is None:
-            raise UsageError(
-                f"{word} needs to know which trials are in a training set",
-                "make a list of them:  babycli data overlap TRAINING -o FILE;  and give it with  --overlap FILE",
-            )
-    if overlap is None:
-        return
-    if audit:
-        raise UsageError("--audit looks at all that is in the logs", "leave out --overlap")
-    if only is not None and is_by_it:
-        raise UsageError("--only leaves one of the groups that --by overlap shows", "leave out one of them")
-    if only is None and not is_by_it and not isinstance(form, PageForm):
-        raise UsageError("--overlap alone changes nothing", "add  --by overlap  or  --only clean")
-    if only is not None and baselines is not None:
-        raise UsageError("published numbers are of all trials, and --only leaves some out", "leave out --baselines")
-    if only is not None and (isinstance(form, ModelForm) or to is not None):
-        what = f"--format {form.name}" if isinstance(form, ModelForm) else "--to"
-        raise UsageError(f"{what} is read as numbers of all trials, and --only leaves some out", "leave out --only")
 
 
 def _takes_audits(form: Form) -> bool:

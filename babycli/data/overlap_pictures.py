@@ -36,7 +36,7 @@ _LEAST_CONTRAST = 4.0  # of 255: the standard deviation of a picture that shows 
 _THUMB = 4 * SIDE  # the side of what the hash is made of
 _CHUNK = 128  # pictures in a task of a process
 _RACY_NS = 2_000_000_000  # a file this young could be written again and keep the same times
-_BLOCK = 1 << 14  # pictures of a training that are compared at once
+_BLOCK = 1 << 11  # pictures of a training that are compared at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,17 +182,17 @@ def find_alike(ours: Mapping[K, Looked], theirs: Sequence[str], most: int) -> di
     if not keys or not places:
         return {}
     signs = signs_of([ours[name].mirrored if is_mirrored else ours[name].hash for name, is_mirrored in keys])
-    best = np.full(len(keys), BITS, np.int64)
+    most_equal = np.full(len(keys), -BITS, np.float32)  # bits that are equal less those that differ
     at = np.zeros(len(keys), np.int64)
     for start in range(0, len(places), _BLOCK):
-        block = signs_of([theirs[i] for i in places[start : start + _BLOCK]])
-        distances = ((BITS - signs @ block.T) / 2).round().astype(np.int64)
-        nearest = distances.argmin(axis=1)
-        values = distances[np.arange(len(keys)), nearest]
-        better = values < best
-        best[better], at[better] = values[better], nearest[better] + start
+        products = signs @ signs_of([theirs[i] for i in places[start : start + _BLOCK]]).T
+        nearest = products.argmax(axis=1)
+        values = products[np.arange(len(keys)), nearest]
+        better = values > most_equal
+        most_equal[better], at[better] = values[better], nearest[better] + start
+    distances = ((BITS - most_equal) / 2).astype(np.int64)
     found: dict[K, Alike] = {}
-    for (name, is_mirrored), distance, place in zip(keys, best.tolist(), at.tolist(), strict=True):
+    for (name, is_mirrored), distance, place in zip(keys, distances.tolist(), at.tolist(), strict=True):
         known = found.get(name)
         if distance <= most and (known is None or distance < known.distance):
             found[name] = Alike(places[place], distance, is_mirrored)

@@ -70,6 +70,14 @@ def held_against(runs: Sequence[Run], against: Against, say: Callable[[str], Non
     empty = dict.fromkeys(task for split in splits for task, (n, _) in split.kept.items() if not n)
     if empty:
         say(f"note: none of the trials of {listed(empty, 20)} is {against.only}, so they are left out")
+    lost = dict.fromkeys(
+        f"{task} {metric}"
+        for run, split in zip(runs, found, strict=True)
+        for task, metric in run.cells
+        if against.only and task in split.trials and (task, metric) not in split.cells
+    )
+    if lost:
+        say(f"note: without numbers of single trials, and so left out: {', '.join(lost)}")
     return kept
 
 
