@@ -51,6 +51,15 @@ def overlap(
     ],
     tasks: TasksOption = None,
     data_set: SetOption = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            "--images",
+            metavar="DIR",
+            help="Folder or zip in which the pictures lie that a list or JSON names; default: names alone.",
+            show_default=False,
+        ),
+    ] = None,
     level: Annotated[
         str | None,
         typer.Option(
@@ -106,8 +115,8 @@ def overlap(
     Examples:
     # pictures that a model was trained on, beside those of all tasks that are linked
     babycli data overlap path/to/training_images
-    # training data as LLaVA has them, and the list for a report
-    babycli data overlap train.json -t vtwt -o overlap.json
+    # training data as LLaVA has them with their pictures, and the list for a report
+    babycli data overlap train.json --images path/to/images -o overlap.json
     # a model's score on leaked and on clean trials
     babycli report logs --overlap overlap.json --by overlap
     """
@@ -116,7 +125,7 @@ def overlap(
     from babycli.data.overlap import Looking, compare
     from babycli.data.overlap_file import as_document, content_of, new_overlap
     from babycli.data.overlap_pictures import DISTANCE, INSTALL, MOST_DISTANCE, has_hashes, hash_told
-    from babycli.data.overlap_training import read_training
+    from babycli.data.overlap_training import read_training, with_pictures
 
     levels = tuple(Level) if level is None else levels_in(level)
     if distance is not None and distance > MOST_DISTANCE:
@@ -130,6 +139,10 @@ def overlap(
     chosen = chosen_tasks(root, tasks, data_set, needs_labels=True)
     labels = [sound_labels(root, task, chosen) for task in chosen]
     trainings = [read_training(path, root.index_folder) for path in training]
+    if images is not None:
+        if all(each.store is not None for each in trainings):
+            raise UsageError("--images is for lists and JSON, and these are pictures themselves", "leave out --images")
+        trainings = [with_pictures(each, images, root.index_folder) for each in trainings]
     how = Looking(levels, within, DISTANCE if distance is None else distance, root.index_folder)
     with progress_bar("reading pictures", unit=" pictures") as count:
         compared = compare(root, read_lock(root), labels, trainings, how, count)

@@ -147,7 +147,7 @@ def _look(training: Training, how: Looking, hashes: bool, progress: Progress) ->
     """Reads the pictures of a training set, where there are some and their bytes or looks are wanted."""
     if training.store is None or not (hashes or Level.SHA256 in how.levels):
         return {}
-    return look_at(training.store, training.names, hashes, False, how.index_folder, progress)
+    return look_at(training.store, training.at_hand, hashes, False, how.index_folder, progress)
 
 
 def _by_digest(

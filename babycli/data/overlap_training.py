@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from babycli.data.audit import is_named_as_image
@@ -17,7 +17,8 @@ from babycli.data.bags import find_bag
 from babycli.data.beginnings import what_begins
 from babycli.data.checksums import ChecksumFile, Checksums, as_on_disk, parse_checksums, read_open_pipe
 from babycli.data.finding import check_source
-from babycli.data.images import FolderStore, ImageStore, ZipStore, open_archive
+from babycli.data.images import FolderStore, ImageStore, ZipStore, open_archive, open_store
+from babycli.data.names import is_safe_name
 from babycli.data.other_lists import what_is
 from babycli.data.overlap_json import is_json, parse_training_data
 from babycli.data.overlap_names import frame_of
@@ -43,7 +44,8 @@ class Training:
     path: Path
     form: str  # in words
     names: Sequence[str]  # of pictures
-    store: ImageStore | None = None  # of a folder or zip
+    store: ImageStore | None = None  # that holds pictures of it
+    at_hand: Sequence[str] = ()  # the names that are there
     digests: Mapping[str, str] = field(default_factory=dict)  # by name, of a list of checksums
     algorithm: str | None = "sha256"  # of these; None: SHA-256 or BLAKE3
     films: Sequence[str] = ()
@@ -88,7 +90,30 @@ def _of_store(path: Path, store: ImageStore, form: str) -> Training:
     notes = [_told(len(others), "file is", "files are", "no picture by name", others)] if others else []
     notes += [f"not looked into: {problem.message}" for problem in problems[:5]]
     notes += [f"and {len(problems) - 5} more places were not looked into"] if len(problems) > 5 else []
-    return Training(path, form, names, store, notes=tuple(notes))
+    return Training(path, form, names, store, names, notes=tuple(notes))
+
+
+def with_pictures(training: Training, images: Path, index_folder: Path | None) -> Training:
+    """Gives a list or training data with the folder or zip in which its names lie; a folder or zip stays as it is.
+
+    Raises DataError where none of them lies there.
+    """
+    if training.store is not None:
+        return training
+    check_source(images, index_folder)
+    safe = [name for name in training.names if is_safe_name(name)]
+    store = open_store(images, safe, index_folder)
+    at_hand = [name for name in safe if store.problem(name) is None]
+    if not at_hand:
+        first = next(iter(training.names), "")
+        raise DataError(
+            f"{images} has none of the pictures that {training.path} names; the first is {first!r:.80}",
+            "give the folder in which these names begin",
+        )
+    there = frozenset(at_hand)
+    away = [name for name in training.names if name not in there]
+    notes = [_told(len(away), "picture is", "pictures are", f"not in {images}", away)] if away else []
+    return replace(training, store=store, at_hand=at_hand, notes=(*training.notes, *notes))
 
 
 def _is_of_system(name: str) -> bool:

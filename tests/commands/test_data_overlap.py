@@ -172,6 +172,27 @@ def test_a_zip_tells_what_its_folder_tells(babycli: Babycli) -> None:
     assert all("sha256" in of for of in of_zip.values())
 
 
+def test_the_pictures_of_training_data_are_read_where_they_lie(babycli: Babycli) -> None:
+    write_frames()
+    Path("pictures/deep").mkdir(parents=True)
+    shutil.copy(IMAGES / NAMES[0], "pictures/deep/a.jpg")
+    shutil.copy(IMAGES / NAMES[1], "pictures/deep/unused.jpg")
+    names = ["deep/a.jpg", "deep/gone.jpg", "../dataset/frames/images/" + NAMES[2]]
+    Path("train.json").write_text(json.dumps([{"id": name, "image": name} for name in names]))
+    of = levels(babycli, "train.json", "--images", "pictures", "--level", "sha256")
+    assert of == {"t0": {"sha256"}}
+    with zipfile.ZipFile("pictures.zip", "w") as archive:
+        archive.write("pictures/deep/a.jpg", "top/deep/a.jpg")
+    assert levels(babycli, "train.json", "--images", "pictures.zip", "--level", "sha256") == of
+    ran = babycli("data", "overlap", "train.json", "--images", "pictures", *TASK)
+    assert "train.json: 2 pictures are not in pictures (the first: deep/gone.jpg)" in ran.err
+    ran = babycli("data", "overlap", "train.json", "--images", "dataset", *TASK)
+    assert (ran.code, ran.out) == (3, "")
+    assert "dataset has none of the pictures that train.json names; the first is 'deep/a.jpg'" in ran.err
+    ran = babycli("data", "overlap", "pictures", "--images", "pictures", *TASK)
+    assert (ran.code, ran.out) == (2, "")
+
+
 def test_several_trainings_are_one_and_each_is_named(babycli: Babycli) -> None:
     write_frames()
     Path("one.txt").write_text(f"{NAMES[0]}\n")
