@@ -21,6 +21,7 @@ import numpy as np
 from babycli.data.decoding import decode
 from babycli.data.images import ImageError, ImageStore
 from babycli.data.index import VerifyIndex
+from babycli.data.problems import ProblemKind
 from babycli.data.workers import chunks, map_in_processes
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ MOST_DISTANCE = BITS // 4  # half of the bits differ between any two pictures
 INSTALL = "pip install 'babycli[overlap]'"
 _LEAST_CONTRAST = 4.0  # of 255: the standard deviation of a picture that shows anything
 _THUMB = 4 * SIDE  # the side of what the hash is made of
+_OF_NOTHING = hashlib.sha256().hexdigest()
 _CHUNK = 128  # pictures in a task of a process
 _RACY_NS = 2_000_000_000  # a file this young could be written again and keep the same times
 _BLOCK = 1 << 11  # pictures of a training that are compared at once
@@ -152,7 +154,15 @@ def _look(work: _Work, bounds: tuple[int, int]) -> list[Looked]:
     if work.has_hashes:
         return [_look_at(work, name) for name in names]
     digests = (digest for digest, _ in work.store.digests(names, "sha256", frozenset(names)))
-    return [Looked("", "", "", d.message) if isinstance(d, ImageError) else Looked(d, "", "") for d in digests]
+    return [_by_digest(work.store.place(name), digest) for name, digest in zip(names, digests, strict=True)]
+
+
+def _by_digest(place: str, digest: str | ImageError) -> Looked:
+    if isinstance(digest, ImageError):
+        return Looked("", "", "", digest.message)
+    if digest == _OF_NOTHING:
+        return Looked("", "", "", ImageError(ProblemKind.EMPTY, place, "0 bytes").message)
+    return Looked(digest, "", "")
 
 
 def _look_at(work: _Work, name: str) -> Looked:

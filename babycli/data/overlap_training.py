@@ -34,6 +34,7 @@ TAKEN = (
 )
 _CHECKSUM = re.compile(r"\\?[0-9a-fA-F]{64}[ \t]+\S|(?:SHA256|SHA2-256|BLAKE3) ?\(.+\)[ \t]*=")
 _HEAD_BYTES = 512
+_LISTING = re.compile(r"[-dlbcps](?:[-r][-w][-xsStT]){3}[.+@]? ")
 _COMMENTS = ("#", ";")
 
 
@@ -159,13 +160,13 @@ def _of_checksums(path: Path, checksums: Checksums, prefix: str) -> Training:
 
 
 def _of_names(path: Path, said: Sequence[tuple[int, str]]) -> Training:
-    tabbed = next(((number, line) for number, line in said if "\t" in line), None)
+    tabbed = next(((number, line) for number, line in said if "\t" in line or _has_more(line)), None)
     n_commas = sum("," in line for _, line in said)
     if tabbed is not None or 2 * n_commas > len(said):
         number, line = tabbed or next((number, line) for number, line in said if "," in line)
         raise DataError(
             f"{path}, line {number}: this is a table, not a name: {shortened(line, 80)!r}",
-            f"give the column of names alone:  cut -d, -f1 {shlex.quote(str(path))} > names.txt",
+            f"give the names alone, of a table with commas:  cut -d, -f1 {shlex.quote(str(path))} > names.txt",
         )
     names = [line for _, line in said if _is_picture(line)]
     if not names:
@@ -174,6 +175,12 @@ def _of_names(path: Path, said: Sequence[tuple[int, str]]) -> Training:
     others = [f"line {number} {shortened(line, 60)!r}" for number, line in said if not _is_picture(line)]
     notes = (_told(len(others), "line is", "lines are", "no name of a picture", others),) if others else ()
     return Training(path, "list of names", names, algorithm=None, notes=notes)
+
+
+def _has_more(line: str) -> bool:
+    """Tells whether a frame, or what `ls -l` writes before a name, shows that a line has more than a name in it."""
+    last = line.rpartition(" ")[2]
+    return _LISTING.match(line) is not None or (last != line and "/" not in line and frame_of(last) is not None)
 
 
 def _is_picture(name: str) -> bool:

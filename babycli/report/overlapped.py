@@ -120,7 +120,7 @@ def _task_of(file: OverlapFile, run: Run, task: str) -> TaskOverlap | None:
         others = any_of(f"{each.labels_sha256[:12]}…" for each in of_name)
         raise ChecksumError(
             f"{file.path} is of other labels of {task} ({others}) than the run {run.path} ({labels[:12]}…)",
-            f"make it of the data that the run saw:  {_ANEW}",
+            f"name the runs that it is of, or make it of the data that this one saw:  {_ANEW}",
         )
     return fitting
 
