@@ -142,8 +142,7 @@ def _part(number: int, table: Table) -> _Part:
         curves=html_figures.learning_curves(table),
         turns=html_figures.turn_curves(table),
         overlaps=tuple(
-            _GridPart(grid, tuple(f"{over} {under}".strip() for over, under in grid.in_full or grid.heads))
-            for grid in overlap_scores.as_grids(_split_alone(table))
+            _GridPart(grid, overlap_scores.heads_in_full(grid)) for grid in overlap_scores.as_grids(_split_alone(table))
         ),
     )
 

@@ -124,6 +124,14 @@ def _grid(scores: Sequence[OverlapScore], n_before: int, many: bool) -> Grid:
     return Grid(OVERLAP.name, tuple(heads), tuple(sections), (*legend, f"{scale}.", *asides), title, caption=caption)
 
 
+def heads_in_full(grid: Grid) -> tuple[str, ...]:
+    """Gives the heads of a table with the names of the models, for a place with room for them."""
+    if grid.in_full:
+        return tuple(f"{over} {under}".strip() for over, under in grid.in_full)
+    (_, n), _ = grid.heads
+    return n, grid.notes[0]
+
+
 def _section(scores: Sequence[OverlapScore], group: str) -> tuple[Line, ...]:
     cells = [score.cells.get(group) for score in scores]
     if not any(cells):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,16 @@ def test_every_form_shows_both_groups_and_their_difference(babycli: Babycli, for
         ]
     else:
         assert "Newcombe" in ran.out
+
+
+def test_a_page_names_the_model_of_each_table(babycli: Babycli) -> None:
+    write_model("lab/one", tasks=("vtwt", "labeled_s"))
+    write_model("lab/two", seed=5)
+    write_list(tasks=("vtwt", "labeled_s"))
+    page = babycli("report", "logs", "--overlap", "o.json", "--format", "html").out
+    tables = page.partition("<h3>Leaked and clean trials</h3>")[2].partition("<h3>")[0].split("<table>")[1:]
+    heads = [re.findall(r'<th scope="col">([^<]+)</th>', table) for table in tables]
+    assert heads == [["trials", "n", "lab/one"], ["trials", "n", "lab/one", "lab/two"]]
 
 
 def test_a_terminal_without_the_minus_sign_gets_another(babycli: Babycli, monkeypatch: pytest.MonkeyPatch) -> None:
