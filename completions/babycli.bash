@@ -169,7 +169,7 @@ _babycli_facts() {
         arguments=()
         more= ;;
     'babycli data')
-        commands='labels link status verify manifest croissant extract subset unlink'
+        commands='labels link status verify manifest croissant extract subset overlap unlink'
         options=--help
         valued=''
         arguments=()
@@ -222,6 +222,12 @@ _babycli_facts() {
         valued='--tasks -t --set --data -d'
         arguments=(folder)
         more= ;;
+    'babycli data overlap')
+        commands=''
+        options='--tasks -t --set --images --level --within --distance --json --output -o --data -d --help'
+        valued='--tasks -t --set --images --level --within --distance --output -o --data -d'
+        arguments=(file)
+        more=1 ;;
     'babycli data unlink')
         commands=''
         options='--tasks -t --set --data -d --help'
@@ -236,8 +242,8 @@ _babycli_facts() {
         more= ;;
     'babycli report')
         commands=''
-        options='--models --tasks -t --metrics --rename --baselines --humans --no-controls --all-runs --notes --compare --by --items --wrong --with-images --audit --format --output -o --plot --model -m --hub-dataset --to --data -d --help'
-        valued='--models --tasks -t --metrics --rename --baselines --humans --compare --by --format --output -o --plot --model -m --hub-dataset --to --data -d'
+        options='--models --tasks -t --metrics --rename --baselines --humans --no-controls --all-runs --overlap --only --level --notes --compare --by --items --wrong --with-images --audit --format --output -o --plot --model -m --hub-dataset --to --data -d --help'
+        valued='--models --tasks -t --metrics --rename --baselines --humans --overlap --only --level --compare --by --format --output -o --plot --model -m --hub-dataset --to --data -d'
         arguments=(file)
         more=1 ;;
     'babycli runs')
@@ -398,6 +404,14 @@ _babycli_value() {
     'babycli data subset --tasks'|'babycli data subset -t') _babycli_value_task ;;
     'babycli data subset --set') _babycli_value_linked_set ;;
     'babycli data subset --data'|'babycli data subset -d') _babycli_value_folder ;;
+    'babycli data overlap --tasks'|'babycli data overlap -t') _babycli_value_task ;;
+    'babycli data overlap --set') _babycli_value_linked_set ;;
+    'babycli data overlap --images') _babycli_value_file ;;
+    'babycli data overlap --level') _babycli_value_level ;;
+    'babycli data overlap --within') _babycli_value_text ;;
+    'babycli data overlap --distance') _babycli_value_text ;;
+    'babycli data overlap --output'|'babycli data overlap -o') _babycli_value_file ;;
+    'babycli data overlap --data'|'babycli data overlap -d') _babycli_value_folder ;;
     'babycli data unlink --tasks'|'babycli data unlink -t') _babycli_value_task ;;
     'babycli data unlink --set') _babycli_value_linked_set ;;
     'babycli data unlink --data'|'babycli data unlink -d') _babycli_value_folder ;;
@@ -435,6 +449,9 @@ _babycli_value() {
     'babycli report --rename') _babycli_value_file ;;
     'babycli report --baselines') _babycli_value_baselines ;;
     'babycli report --humans') _babycli_value_file ;;
+    'babycli report --overlap') _babycli_value_file ;;
+    'babycli report --only') _babycli_value_only ;;
+    'babycli report --level') _babycli_value_level ;;
     'babycli report --compare') _babycli_value_compared_run ;;
     'babycli report --by') _babycli_value_kind ;;
     'babycli report --format') _babycli_value_format ;;
@@ -489,6 +506,7 @@ _babycli_value_text() { _babycli_values ''; }
 _babycli_value_mode() { _babycli_values '' symlink hardlink copy reflink; }
 _babycli_value_linked_set() { _babycli_values 'list sets'; }
 _babycli_value_depth() { _babycli_values '' names header checksum decode; }
+_babycli_value_level() { _babycli_values list sha256 name within near recording; }
 _babycli_value_model() { _babycli_values 'hub files' babyllava clip control cvcl dual llava llava_next lmms openai plugin replay hf babyllava-tiny babyllava-v2-tiny control:constant control:random control:length control:letter control:pixels; }
 _babycli_value_argument() { _babycli_values 'list name files' pretrained= conv_template= vision_tower= image_aspect_ratio= base= device_map= seed= pick= text= normalize_features= vocab= head= chat_template= sign= batch_size= concurrency= timeout= patience= key_env= price_in= price_out= load_in_4bit= load_in_8bit= tiles=; }
 _babycli_value_control() { _babycli_values '' blind shuffled constant; }
@@ -502,8 +520,9 @@ _babycli_value_precision() { _babycli_values '' float32 float16 bfloat16; }
 _babycli_value_evaluated_models() { _babycli_values 'list models'; }
 _babycli_value_metric() { _babycli_values list main all acc image_score text_score group_score positive_context_group_score negative_context_group_score meteor acc_reference acc_chosen acc_exact acc_exact_reference acc_exact_chosen acc_adjacent acc_adjacent_reference acc_adjacent_chosen acc_learning acc_learning_reference acc_learning_chosen acc_testing_raw acc_testing_raw_reference acc_testing_raw_chosen acc_testing_adjusted acc_testing_adjusted_reference acc_testing_adjusted_chosen; }
 _babycli_value_baselines() { _babycli_values '' paper; }
+_babycli_value_only() { _babycli_values '' clean leaked; }
 _babycli_value_compared_run() { _babycli_values 'models runs quiet'; }
-_babycli_value_kind() { _babycli_values '' category session word number turn; }
+_babycli_value_kind() { _babycli_values '' category session word number turn overlap; }
 _babycli_value_format() { _babycli_values '' table md csv json latex html hf eee leaderboard; }
 _babycli_value_evaluated_model() { _babycli_values models; }
 _babycli_value_tracker() { _babycli_values '' wandb: mlflow:; }

@@ -9,7 +9,7 @@ function __babycli_arguments
         if test $skips = yes
             set skips no
         else if string match -q -- '-*' $word
-            contains -- $word --from --tasks -t --data -d --labeled-s --synthetic --source --devcv --devcv-images --split --mode --set --depth --manifest --output -o --model -m --model-args --trials --images --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --cache --send-pictures-to --output-path --name --save --config --watch-for --watch-settle --models --metrics --rename --baselines --humans --compare --by --format --plot --hub-dataset --to --logs --sign --checkpoint; and set skips yes
+            contains -- $word --from --tasks -t --data -d --labeled-s --synthetic --source --devcv --devcv-images --split --mode --set --depth --manifest --output -o --images --level --within --distance --model -m --model-args --trials --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --cache --send-pictures-to --output-path --name --save --config --watch-for --watch-settle --models --metrics --rename --baselines --humans --overlap --only --compare --by --format --plot --hub-dataset --to --logs --sign --checkpoint; and set skips yes
         else
             set -a words $word
         end
@@ -117,6 +117,7 @@ function __babycli_value_text; true; end
 function __babycli_value_mode; printf '%s\n' 'symlink' 'hardlink' 'copy' 'reflink'; end
 function __babycli_value_linked_set; begin; __babycli_sets; end | __babycli_list; end
 function __babycli_value_depth; printf '%s\n' 'names' 'header' 'checksum' 'decode'; end
+function __babycli_value_level; begin; printf '%s\n' 'sha256' 'name' 'within' 'near' 'recording'; end | __babycli_list; end
 function __babycli_value_model; printf '%s\n' 'babyllava' 'clip' 'control' 'cvcl' 'dual' 'llava' 'llava_next' 'lmms' 'openai' 'plugin' 'replay' 'hf' 'babyllava-tiny' 'babyllava-v2-tiny' 'control:constant' 'control:random' 'control:length' 'control:letter' 'control:pixels'; __babycli_hub; end
 function __babycli_value_argument; begin; printf '%s\n' 'pretrained=' 'conv_template=' 'vision_tower=' 'image_aspect_ratio=' 'base=' 'device_map=' 'seed=' 'pick=' 'text=' 'normalize_features=' 'vocab=' 'head=' 'chat_template=' 'sign=' 'batch_size=' 'concurrency=' 'timeout=' 'patience=' 'key_env=' 'price_in=' 'price_out=' 'load_in_4bit=' 'load_in_8bit=' 'tiles='; end | __babycli_list; __babycli_named_file; end
 function __babycli_value_control; printf '%s\n' 'blind' 'shuffled' 'constant'; end
@@ -130,8 +131,9 @@ function __babycli_value_precision; printf '%s\n' 'float32' 'float16' 'bfloat16'
 function __babycli_value_evaluated_models; begin; __babycli_models; end | __babycli_list; end
 function __babycli_value_metric; begin; printf '%s\n' 'main' 'all' 'acc' 'image_score' 'text_score' 'group_score' 'positive_context_group_score' 'negative_context_group_score' 'meteor' 'acc_reference' 'acc_chosen' 'acc_exact' 'acc_exact_reference' 'acc_exact_chosen' 'acc_adjacent' 'acc_adjacent_reference' 'acc_adjacent_chosen' 'acc_learning' 'acc_learning_reference' 'acc_learning_chosen' 'acc_testing_raw' 'acc_testing_raw_reference' 'acc_testing_raw_chosen' 'acc_testing_adjusted' 'acc_testing_adjusted_reference' 'acc_testing_adjusted_chosen'; end | __babycli_list; end
 function __babycli_value_baselines; printf '%s\n' 'paper'; end
+function __babycli_value_only; printf '%s\n' 'clean' 'leaked'; end
 function __babycli_value_compared_run; __babycli_models; __babycli_runs; end
-function __babycli_value_kind; printf '%s\n' 'category' 'session' 'word' 'number' 'turn'; end
+function __babycli_value_kind; printf '%s\n' 'category' 'session' 'word' 'number' 'turn' 'overlap'; end
 function __babycli_value_format; printf '%s\n' 'table' 'md' 'csv' 'json' 'latex' 'html' 'hf' 'eee' 'leaderboard'; end
 function __babycli_value_evaluated_model; __babycli_models; end
 function __babycli_value_tracker; printf '%s\n' 'wandb:' 'mlflow:'; end
@@ -161,6 +163,7 @@ complete -c babycli -n '__babycli_at 0 data' -a manifest -d 'Write the SHA-256 o
 complete -c babycli -n '__babycli_at 0 data' -a croissant -d 'Write the linked dataset, its files and their SHA-256, as Croissant metadata (JSON-LD).'
 complete -c babycli -n '__babycli_at 0 data' -a extract -d 'Unpack a zip, checked and in parallel; interrupted, the same command goes on.'
 complete -c babycli -n '__babycli_at 0 data' -a subset -d 'Copy just the images that tasks read, with labels, links and checksums: a dataset folder for a cluster.'
+complete -c babycli -n '__babycli_at 0 data' -a overlap -d 'Find the trials whose pictures are in a training set, by bytes, name, recording or look.'
 complete -c babycli -n '__babycli_at 0 data' -a unlink -d 'Remove the links from the dataset folder. Images, label files and real folders stay.'
 complete -c babycli -n '__babycli_at 0 data' -l help -d 'Show this message and exit.'
 complete -c babycli -n '__babycli_at 0+ data labels' -l from -r -f -a '(__babycli_value_folder)' -d 'Take the label files from this folder instead of the network.'
@@ -217,6 +220,17 @@ complete -c babycli -n '__babycli_at 0+ data subset' -l tasks -s t -r -F -a '(__
 complete -c babycli -n '__babycli_at 0+ data subset' -l set -r -f -a '(__babycli_value_linked_set)' -d 'The sets of data of DevCV tasks, as they were linked; default all that are linked.'
 complete -c babycli -n '__babycli_at 0+ data subset' -l data -s d -r -f -a '(__babycli_value_folder)' -d 'Dataset folder; default $BABYCLI_DATA, else ./dataset.'
 complete -c babycli -n '__babycli_at 0+ data subset' -l help -d 'Show this message and exit.'
+complete -c babycli -n '__babycli_at 0+ data overlap' -F -a '(__babycli_value_file)'
+complete -c babycli -n '__babycli_at 0+ data overlap' -l tasks -s t -r -F -a '(__babycli_value_task)' -d 'Only the data of these tasks; default all.'
+complete -c babycli -n '__babycli_at 0+ data overlap' -l set -r -f -a '(__babycli_value_linked_set)' -d 'The sets of data of DevCV tasks, as they were linked; default all that are linked.'
+complete -c babycli -n '__babycli_at 0+ data overlap' -l images -r -F -a '(__babycli_value_file)' -d 'Folder or zip in which the pictures lie that a list or JSON names; default: names alone.'
+complete -c babycli -n '__babycli_at 0+ data overlap' -l level -r -f -a '(__babycli_value_level)' -d 'Look at these levels alone, A,B; default all that can be told.'
+complete -c babycli -n '__babycli_at 0+ data overlap' -l within -r -f -a '(__babycli_value_text)' -d 'Seconds between two frames of one utterance, at most.'
+complete -c babycli -n '__babycli_at 0+ data overlap' -l distance -r -f -a '(__babycli_value_text)' -d 'Bits of 256 in which the hashes of pictures that are alike may differ; default 40.'
+complete -c babycli -n '__babycli_at 0+ data overlap' -l json -d 'Write JSON for a program instead of text.'
+complete -c babycli -n '__babycli_at 0+ data overlap' -l output -s o -r -F -a '(__babycli_value_file)' -d 'Write all trials to a file, for `report --overlap`.'
+complete -c babycli -n '__babycli_at 0+ data overlap' -l data -s d -r -f -a '(__babycli_value_folder)' -d 'Dataset folder; default $BABYCLI_DATA, else ./dataset.'
+complete -c babycli -n '__babycli_at 0+ data overlap' -l help -d 'Show this message and exit.'
 complete -c babycli -n '__babycli_at 0+ data unlink' -l tasks -s t -r -F -a '(__babycli_value_task)' -d 'Only the data of these tasks; default all.'
 complete -c babycli -n '__babycli_at 0+ data unlink' -l set -r -f -a '(__babycli_value_linked_set)' -d 'The sets of data of DevCV tasks, as they were linked; default all that are linked.'
 complete -c babycli -n '__babycli_at 0+ data unlink' -l data -s d -r -f -a '(__babycli_value_folder)' -d 'Dataset folder; default $BABYCLI_DATA, else ./dataset.'
@@ -272,6 +286,9 @@ complete -c babycli -n '__babycli_at 0+ report' -l baselines -r -f -a '(__babycl
 complete -c babycli -n '__babycli_at 0+ report' -l humans -r -F -a '(__babycli_value_file)' -d 'Hold models against what people chose: a CSV of trial, option, share, n, age.'
 complete -c babycli -n '__babycli_at 0+ report' -l no-controls -d 'Leave out the rows of controls.'
 complete -c babycli -n '__babycli_at 0+ report' -l all-runs -d 'Show all of equal runs, and parts of whole ones.'
+complete -c babycli -n '__babycli_at 0+ report' -l overlap -r -F -a '(__babycli_value_file)' -d 'The list of `data overlap -o`, with --by overlap or --only: which trials are leaked.'
+complete -c babycli -n '__babycli_at 0+ report' -l only -r -f -a '(__babycli_value_only)' -d 'With --overlap: leave the other trials out of all numbers.'
+complete -c babycli -n '__babycli_at 0+ report' -l level -r -f -a '(__babycli_value_level)' -d 'With --overlap: which levels, A,B, count as leaked; default sha256,name,within,near.'
 complete -c babycli -n '__babycli_at 0+ report' -l notes -d 'Say all about the numbers below a table.'
 complete -c babycli -n '__babycli_at 0+ report' -l compare -r -F -a '(__babycli_value_compared_run)' -d 'Differences between these models on the same items: interval, test, smallest difference seen.'
 complete -c babycli -n '__babycli_at 0+ report' -l by -r -f -a '(__babycli_value_kind)' -d 'Break scores down by group; tasks of your own may have other kinds.'
