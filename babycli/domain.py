@@ -302,7 +302,7 @@ MetricKind = Literal["share", "score"]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A number of a task: the mean over its items.
+    """A number of a task: the mean over its items, or over the means of their groups.
 
     A ``share`` is the part of the items that is right, shown as percent; a ``score`` is any other mean, shown times
     ``scale``. ``chance`` is the value that guessing gives; None where nothing can be guessed.
@@ -320,6 +320,7 @@ class Metric:
     log_tolerance: float = 1e-6  # how far a log's number may be from the number computed from its samples
     twin_of: str = ""  # the metric that it equals as a rule: tables show it only where the two differ
     bias_beats_chance: bool = False  # preferring words or kinds of pictures may beat it, and nothing tells by how much
+    mean_over: str = ""  # the kind of group whose groups' means it is the mean of; "": the mean over all items
 
     @property
     def is_share(self) -> bool:

@@ -44,10 +44,11 @@ def standard_error(values: Sequence[float]) -> float | None:
     return math.sqrt(sum((x - centre) ** 2 for x in values) / (n - 1) / n)
 
 
-def wilson95(share: float, n: int) -> tuple[float, float]:
+def wilson95(share: float, n: float) -> tuple[float, float]:
     """Computes Wilson's 95 % score interval of a share of n trials (Wilson 1927, JASA 22, 209-212).
 
-    ``share`` may come from fractional credit; the interval is then that of the same share of whole successes.
+    ``share`` may come from fractional credit; the interval is then that of the same share of whole successes. An
+    effective number of trials need not be whole.
     """
     return _score95(share, n)
 
@@ -63,11 +64,16 @@ def clustered_stderr(values: Floats, clusters: Ints) -> float | None:
 
 
 def clustered95(
-    values: Floats, clusters: Ints, is_share: bool, bounds: tuple[float, float] = (0.0, 1.0)
+    values: Floats,
+    clusters: Ints,
+    is_share: bool,
+    bounds: tuple[float, float] = (0.0, 1.0),
+    n_effective: float | None = None,
 ) -> tuple[float, float] | None:
     """Computes a 95 % interval of a mean of trials that come in clusters; None for fewer than two clusters.
 
-    A trial's value lies within the bounds, which may be infinite; of a share, in [0, 1].
+    A trial's value lies within the bounds, which may be infinite; of a share, in [0, 1]. ``n_effective`` stands for the
+    number of trials of a share where they do not count alike (strata.py).
 
     For a share, Wilson's interval with n over the design effect in place of n (Korn & Graubard 1998, Survey
     Methodology 24, 193-201; Dean & Pagano 2015, Journal of Survey Statistics and Methodology 3, 484-503); see
@@ -83,7 +89,8 @@ def clustered95(
     n = len(values)
     centre = float(values.mean())
     if is_share:
-        return _score95(centre, n / _inflation(totals, n, centre * (1 - centre) / n))
+        n_own = n if n_effective is None else n_effective
+        return _score95(centre, n_own / _inflation(totals, n, centre * (1 - centre) / n_own))
     half = _t975(n - 1) * _mean_stderr(values, totals)
     return max(bounds[0], centre - half), min(bounds[1], centre + half)
 

@@ -30,6 +30,7 @@ from babycli.logs.samples import response
 from babycli.logs.schema import SCHEMA_VERSION
 from babycli.models.base import Model, ModelSpec
 from babycli.stats import bootstrap95, mean, standard_error, wilson95
+from babycli.strata import mean_of_groups, stratified95, stratified_stderr
 from babycli.tasks.about import About
 from babycli.tasks.base import Task, as_float32, by_row, groups_of, row_as_logged, texts_of
 from babycli.tasks.replies import Replies, Reply, count_replies
@@ -57,12 +58,15 @@ def decide(task_input: TaskInput, played: Sequence[Played], scoring: Scoring) ->
     """Computes the numbers of a task, all of whose items have been played."""
     task = task_input.task
     items, outcomes = [play.item for play in played], [play.outcome for play in played]
+    groups = groups_of(items)
+
+    def estimate(metric: Metric) -> Estimate:
+        values, chance = [outcome.values[metric.name] for outcome in outcomes], task.chance_of(metric, items)
+        return _estimate(task, metric, values, groups.get(metric.mean_over), chance, scoring)
+
     result = TaskResult(
         task=task.name,
-        metrics={
-            m.name: _estimate(task, m, [o.values[m.name] for o in outcomes], task.chance_of(m, items), scoring)
-            for m in task.metrics
-        },
+        metrics={metric.name: estimate(metric) for metric in task.metrics},
         n_units=len(outcomes),
         n_rows=len(task_input.row_indices),
         n_rows_in_file=len(task_input.labels.rows),
@@ -84,8 +88,24 @@ def _replies(task: Task, played: Sequence[Played]) -> Iterator[Reply]:
             yield from task.replies(row_index, row, texts_of([exchange.answer for exchange in exchanges]))
 
 
-def _estimate(task: Task, metric: Metric, values: Sequence[float], chance: float | None, scoring: Scoring) -> Estimate:
-    """Computes a mean with its uncertainty: Wilson's interval for a share of items, bootstrap for any other score."""
+def _estimate(
+    task: Task,
+    metric: Metric,
+    values: Sequence[float],
+    groups: Sequence[str] | None,
+    chance: float | None,
+    scoring: Scoring,
+) -> Estimate:
+    """Computes a mean with its uncertainty: Wilson's interval for a share of items, bootstrap for any other score.
+
+    With ``groups``, one for each value, it is the mean of their means.
+    """
+    if groups is not None:
+        import numpy as np  # which other commands need not wait for
+
+        centre, numbers = mean_of_groups(values, groups), np.array(values)
+        of_groups = stratified95(numbers, groups, None, metric.is_share, metric.limits)
+        return Estimate(centre, stratified_stderr(numbers, groups), of_groups, chance)
     centre = mean(values)
     if scoring == Scoring.REFERENCE and task.reference_is_float32:
         centre = as_float32(centre)

@@ -15,7 +15,6 @@ from babycli.domain import Answer, Loglikelihood, Similarity
 from babycli.report.findings import Finding, Kind
 from babycli.report.logged import Labels, LoggedRun, LoggedTask, read_logged
 from babycli.report.samples import Decided, LeftOut, Samples, count_texts, decide, decide_as_logged
-from babycli.stats import mean
 from babycli.tasks.base import Task, loss_of
 from babycli.wording import Scoring, listed
 
@@ -124,7 +123,7 @@ def _values(evidence: _Evidence) -> list[AuditedMetric]:
         logged = evidence.logged.metrics.get(metric.name)
         if metric.twin_of and logged is None:
             continue  # fair scoring has it beside the other, the log has one number
-        value = mean([outcome.values[metric.name] for outcome in fair.outcomes]) if is_whole else None
+        value = fair.mean(metric) if is_whole else None
         if evidence.is_blind_to_nonfinite:
             value = logged if evidence.logged.scoring == Scoring.FAIR else None
         audited.append(AuditedMetric(evidence.task.name, metric.name, logged, value, len(fair.items)))
@@ -303,7 +302,7 @@ def _logged(evidence: _Evidence) -> Finding | None:
         ways.append(evidence.as_logged)
     wrong = []
     for name, value in logged.metrics.items():
-        means = [mean([outcome.values[name] for outcome in way.outcomes]) for way in ways]
+        means = [way.mean(evidence.task.metric(name)) for way in ways]
         if all(abs(computed - value) > evidence.task.metric(name).log_tolerance for computed in means):
             wrong.append(f"{name} is logged as {value:.4f}, its samples give {means[0]:.4f}")
     return evidence.finding(Kind.LOGGED_DIFFERS, "; ".join(wrong)) if wrong else None

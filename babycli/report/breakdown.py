@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
+from numpy.typing import NDArray
 
 from babycli.domain import Metric
 from babycli.errors import DataError
@@ -20,9 +21,10 @@ from babycli.report.records import names_of, settings_of
 from babycli.report.rows import Column, TableRow
 from babycli.report.sheet import Sheet
 from babycli.report.tables import heading
-from babycli.report.trials import Floats
+from babycli.report.trials import Floats, TaskTrials
 from babycli.report.turns import turn_scores
 from babycli.stats import mean_test, wilson95
+from babycli.strata import mean_of_groups, stratified95
 from babycli.tasks.about import about, in_order, known
 from babycli.tasks.groups import Grouping
 from babycli.wording import any_of, listed, natural_order
@@ -74,8 +76,10 @@ def _of_task(row: TableRow, task: str, by: str) -> Breakdown | None:
     names = list(dict.fromkeys(trials.groups[by]))
     if all(name.isdecimal() for name in names):
         names.sort(key=int)
+    if kind.is_in_natural_order:
+        names.sort(key=natural_order)
     of_trials = np.array(trials.groups[by])
-    groups = [_score(name, trials.values[metric.name][of_trials == name], metric, kind) for name in names]
+    groups = [_score(name, trials, of_trials == name, metric, kind) for name in names]
     if kind.day_of is not None:
         groups.sort(key=lambda group: group.group)
     return Breakdown(row, task, metric, kind, tuple(groups))
@@ -89,8 +93,14 @@ def _by_turn(row: TableRow, task: str, metric: Metric) -> tuple[GroupScore, ...]
     return tuple(GroupScore(str(of.turn), of.value, of.n, wilson95(of.value, of.n), None) for of in scores)
 
 
-def _score(name: str, of_trials: Floats, metric: Metric, kind: Grouping) -> GroupScore:
+def _score(name: str, trials: TaskTrials, is_in: NDArray[np.bool_], metric: Metric, kind: Grouping) -> GroupScore:
     day = None if kind.day_of is None else kind.day_of(name)
+    of_trials = trials.values[metric.name][is_in]
+    strata = trials.strata(metric.name) if kind.is_of_wholes else None
+    if strata is not None:
+        own = [stratum for stratum, is_own in zip(strata, is_in.tolist(), strict=True) if is_own]
+        interval = stratified95(of_trials, own, None, metric.is_share, metric.limits)
+        return GroupScore(name, mean_of_groups(of_trials.tolist(), own), len(of_trials), interval, day)
     return GroupScore(name, float(of_trials.mean()), len(of_trials), _interval(of_trials, metric), day)
 
 
@@ -134,7 +144,7 @@ def gathered(breakdowns: Sequence[Breakdown]) -> list[list[Breakdown]]:
 def _grid(breakdowns: Sequence[Breakdown], n_before: int) -> Grid:
     first = breakdowns[0]
     names = list(dict.fromkeys(group.group for breakdown in breakdowns for group in breakdown.groups))
-    if first.by.day_of is not None or all(name.isdecimal() for name in names):
+    if first.by.day_of is not None or first.by.is_in_natural_order or all(name.isdecimal() for name in names):
         names.sort(key=natural_order)
     scores = [{group.group: group for group in breakdown.groups} for breakdown in breakdowns]
     lines = []

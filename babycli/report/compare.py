@@ -37,6 +37,7 @@ from babycli.stats import (
     paired_bootstrap,
     paired_stderr,
 )
+from babycli.strata import linearized, mean_of_groups
 from babycli.tasks.about import about, metric_of
 from babycli.wording import any_of, did_you_mean, listed, printable
 
@@ -93,25 +94,27 @@ def paired(first: TaskTrials, second: TaskTrials, metric: str) -> Paired:
     described = metric_of(first.task, metric)
     a, b = first.values[metric], second.values[metric]
     differences = a - b
+    strata = first.strata(metric)
+    counted = differences if strata is None else linearized(differences, strata)  # of which the mean is taken
     clusters = first.clusters if first.clusters is not None else second.clusters
     better = differences if described.higher_is_better else -differences
     only_first, only_second = np.flatnonzero(better > 0), np.flatnonzero(better < 0)
     widest = span(described)
-    of_mean = mean_test(differences, clusters, (-widest, widest))
-    stderr = paired_stderr(differences, clusters) if described.is_share else of_mean.stderr if of_mean else None
+    of_mean = mean_test(counted, clusters, (-widest, widest))
+    stderr = paired_stderr(counted, clusters) if described.is_share else of_mean.stderr if of_mean else None
     of_any: Interval = of_mean.ci95 if of_mean else (-widest, widest)
-    interval = paired95(differences, clusters) if described.is_share else of_any
-    if described.is_share and _is_whole(a) and _is_whole(b):
+    interval = paired95(counted, clusters) if described.is_share else of_any
+    if described.is_share and strata is None and _is_whole(a) and _is_whole(b):
         test, p_value = MCNEMAR, mcnemar(len(only_first), len(only_second))
     else:
         # Few clusters make a bootstrap too sure of itself, so it must not be surer than Student's t.
         test = BOOTSTRAP
         largest = widest if math.isfinite(widest) else float(abs(differences).max())
-        independent = differences if clusters is None else by_cluster(differences, clusters)
+        independent = counted if clusters is None else by_cluster(counted, clusters)
         _, p_value = paired_bootstrap(independent, SEED, largest)
         p_value = max(p_value, of_mean.p_value) if of_mean else 1.0
     return Paired(
-        difference=float(differences.mean()),
+        difference=float(differences.mean()) if strata is None else mean_of_groups(differences.tolist(), strata),
         ci95=interval,
         n_trials=len(differences),
         n_clusters=None if clusters is None else int(clusters.max()) + 1,
@@ -120,8 +123,8 @@ def paired(first: TaskTrials, second: TaskTrials, metric: str) -> Paired:
         detectable=detectable_difference(stderr) if stderr else None,
         only_first=tuple(only_first.tolist()),
         only_second=tuple(only_second.tolist()),
-        first_value=float(a.mean()),
-        second_value=float(b.mean()),
+        first_value=first.mean(metric),
+        second_value=second.mean(metric),
     )
 
 

@@ -129,7 +129,7 @@ def _baseline(
         return "shuffled", shuffled
     if blind is None or metric not in blind.values or chance is None or described.bias_beats_chance:
         return None
-    if goodness(described, float(blind.values[metric].mean()) - chance) > 0:
+    if goodness(described, blind.mean(metric) - chance) > 0:
         return "blind", blind
     return "chance", replace(blind, values={metric: np.full(blind.n, chance)})
 

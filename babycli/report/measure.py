@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from babycli.report.trials import Floats, TaskTrials
+from babycli.report.trials import Codes, Floats, TaskTrials
 from babycli.stats import bootstrap95, clustered95, clustered_stderr, sampled95, wilson95
+from babycli.strata import linearized, sampled_stratified95, stratified95, stratified_stderr
 from babycli.tasks.about import about, is_of_chosen, metric_of
 
 Interval = tuple[float, float]
@@ -74,7 +75,10 @@ def of_sample(cell: Cell, trials: TaskTrials, metric: str, n_all: int) -> Cell:
     described = metric_of(trials.task, metric)
     if cell.ci95 is None:
         return cell
-    return replace(cell, ci95_of_all=sampled95(trials.values[metric], n_all, described.is_share, described.limits))
+    values, strata, limits = trials.values[metric], trials.strata(metric), described.limits
+    if strata is not None:
+        return replace(cell, ci95_of_all=sampled_stratified95(values, strata, n_all, described.is_share, limits))
+    return replace(cell, ci95_of_all=sampled95(values, n_all, described.is_share, limits))
 
 
 def measured(trials: TaskTrials, metric: str, value: float | None = None, n_skipped: int = 0) -> Cell:
@@ -83,7 +87,7 @@ def measured(trials: TaskTrials, metric: str, value: float | None = None, n_skip
     Where that is another number than the mean of the trials, it has no interval: it is not their mean.
     """
     values = trials.values[metric]
-    fair = float(values.mean())
+    fair = trials.mean(metric)
     described = metric_of(trials.task, metric)
     cell = Cell(
         value=fair if value is None else value,
@@ -97,9 +101,10 @@ def measured(trials: TaskTrials, metric: str, value: float | None = None, n_skip
     )
     if not math.isclose(cell.value, fair, abs_tol=_AGREES * max(1.0, abs(fair))):
         return replace(cell, fair_value=fair)
-    is_share = described.is_share
+    is_share, clusters, strata = described.is_share, trials.clusters, trials.strata(metric)
+    if strata is not None:
+        return _of_strata(cell, values, strata, clusters, is_share, described.limits)
     plain = wilson95(cell.value, trials.n) if is_share else bootstrap95(values, SEED) if trials.n > 1 else None
-    clusters = trials.clusters
     return replace(
         cell,
         stderr=plain_stderr(values),
@@ -107,4 +112,23 @@ def measured(trials: TaskTrials, metric: str, value: float | None = None, n_skip
         stderr_clustered=None if clusters is None else clustered_stderr(values, clusters),
         ci95_clustered=None if clusters is None else clustered95(values, clusters, is_share, described.limits),
         n_clusters=None if clusters is None else int(clusters.max()) + 1,
+    )
+
+
+def _of_strata(
+    cell: Cell, values: Floats, strata: tuple[str, ...], clusters: Codes | None, is_share: bool, limits: Interval
+) -> Cell:
+    """Adds to the cell of a mean over groups' means what is known of its uncertainty."""
+    cell = replace(
+        cell,
+        stderr=stratified_stderr(values, strata),
+        ci95=stratified95(values, strata, None, is_share, limits),
+    )
+    if clusters is None:
+        return cell
+    return replace(
+        cell,
+        stderr_clustered=clustered_stderr(linearized(values, strata), clusters),
+        ci95_clustered=stratified95(values, strata, clusters, is_share, limits),
+        n_clusters=int(clusters.max()) + 1,
     )

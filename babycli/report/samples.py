@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from babycli.domain import Answer, Item, Outcome
+from babycli.domain import Answer, Item, Metric, Outcome
 from babycli.errors import TaskError
 from babycli.files import in_memory
 from babycli.foreign import explained_for
@@ -20,7 +20,9 @@ from babycli.logs.content import read_content
 from babycli.logs.samples import Sample, decoded, parse_line
 from babycli.report.findings import Finding, Kind
 from babycli.report.trials import TaskTrials, from_outcomes
-from babycli.tasks.base import Asking, Task, replay, texts_of
+from babycli.stats import mean
+from babycli.strata import mean_of_groups
+from babycli.tasks.base import Asking, Task, groups_of, replay, texts_of
 from babycli.tasks.replies import Replies, Reply, count_replies
 from babycli.wording import Scoring, listed
 
@@ -72,6 +74,12 @@ class Decided:
     outcomes: Sequence[Outcome]
     answers: Sequence[Sequence[Answer]]
     left_out: Sequence[LeftOut]
+
+    def mean(self, metric: Metric) -> float:
+        """Gives what the whole items make of a metric. Raises ValueError where there are none."""
+        values = [outcome.values[metric.name] for outcome in self.outcomes]
+        groups = groups_of(self.items).get(metric.mean_over)
+        return mean(values) if groups is None else mean_of_groups(values, groups)
 
     def as_trials(self) -> TaskTrials | None:
         """Makes what reports compute with; None where no item is whole."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babycli.domain import Item, Outcome
+from babycli.strata import mean_of_groups
 from babycli.tasks.about import about, is_known
 from babycli.tasks.base import Task, groups_of
 
@@ -38,6 +39,18 @@ class TaskTrials:
     @property
     def n(self) -> int:
         return len(self.trial_ids)
+
+    def strata(self, metric: str) -> tuple[str, ...] | None:
+        """The group of each trial over whose groups' means a metric is the mean; None for one over all trials.
+
+        A log that does not tell the groups is read as if the metric were a plain mean.
+        """
+        return self.groups.get(about(self.task).metric(metric).mean_over)
+
+    def mean(self, metric: str) -> float:
+        """Gives what the trials make of a metric."""
+        values, strata = self.values[metric], self.strata(metric)
+        return float(values.mean()) if strata is None else mean_of_groups(values.tolist(), strata)
 
     def only(self, trial_ids: Collection[str]) -> TaskTrials:
         """Gives some of these trials, in the same order."""

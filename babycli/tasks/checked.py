@@ -68,12 +68,22 @@ def _faults(task: Any) -> Iterator[_Fault]:
         yield "groupings", task.groupings, "a tuple of Grouping, as in  (SESSION,)"
     elif task.cluster and task.cluster not in [grouping.name for grouping in task.groupings]:
         yield "cluster", task.cluster, "the name of one of its groupings"
+    else:
+        yield from _mean_faults(task)
     if not isinstance(task.prompts, Mapping) or not all(
         _is_text(k) and isinstance(v, str) for k, v in task.prompts.items()
     ):
         yield "prompts", task.prompts, "a wording for each model family, as in  {'default': 'What is it?'}"
     if not (task.benchmark is None or isinstance(task.benchmark, Benchmark)):
         yield "benchmark", task.benchmark, "a Benchmark or None"
+
+
+def _mean_faults(task: Any) -> Iterator[_Fault]:
+    """Finds metrics that are means over groups that the items do not have."""
+    kinds = ["", *(grouping.name for grouping in task.groupings)]
+    for i, metric in enumerate(task.metrics if _are(task.metrics, Metric) else ()):
+        if metric.mean_over not in kinds:
+            yield f"metrics[{i}].mean_over", metric.mean_over, "the name of one of its groupings, or nothing"
 
 
 def _data_faults(task: Any) -> Iterator[_Fault]:

@@ -29,7 +29,6 @@ from babycli.interop.lmms.findings import LmmsKind
 from babycli.logs.samples import Sample, decoded, doc_id_of, number_of, text_of_cell
 from babycli.report.findings import Finding, Kind
 from babycli.report.samples import Samples, decide, read_samples
-from babycli.stats import mean
 from babycli.tasks.base import Task
 from babycli.wording import Scoring, listed
 
@@ -103,8 +102,8 @@ def _as_losses(
     if not n_below or any(loss > 0 for loss in losses):
         return samples, []
     turned = [replace(sample, answers=tuple(map(turned_around, sample.answers))) for sample in samples]
-    outcomes = decide(Samples(task, tuple(turned), 0, ()), Scoring.FAIR).outcomes
-    means = {m.name: mean([o.values[m.name] for o in outcomes]) for m in task.metrics} if outcomes else {}
+    decided = decide(Samples(task, tuple(turned), 0, ()), Scoring.FAIR)
+    means = {metric.name: decided.mean(metric) for metric in task.metrics} if decided.items else {}
     told = f"{n_below} of {len(losses)} are negative and none is positive, which no mean loss is"
     if means and all(abs(logged.get(name, math.nan) - value) <= _AGREES for name, value in means.items()):
         detail = f"{told}; the log takes the highest, so its choices are right"
