@@ -183,6 +183,19 @@ BABYVIEW = Paper(
     2024,
     arxiv="2406.10447",
 )
+EGOBABYVLM = Paper(
+    "lin2026egobabyvlm",
+    "EgoBabyVLM: Benchmarking Cross-Modal Learning from Naturalistic Egocentric Video Data",
+    (
+        *("Lin, Dongyan", "Rust, Phillip", "Villar-Corrales, Angel", "Tan, Alvin W. M.", "Luthra, Mahi"),
+        *("Saint-James, Charles-Éric", "Moritz, Rashel", "Krogh-Jespersen, Sheila", "Stark, Vanessa"),
+        *("Parimi, Surya", "Shen, Jiayi", "Benchekroun, Youssef", "Higuchi, Yosuke", "Gleize, Martin"),
+        *("Fizycki, Tom", "Hamilakis, Nicolas", "Khentout, Manel", "Tsuji, Sho", "Kégl, Balázs", "Pino, Juan"),
+        *("Frank, Michael C.", "Dupoux, Emmanuel"),
+    ),
+    2026,
+    arxiv="2605.19130",
+)
 CLIP = Paper(
     "radford2021clip",
     "Learning Transferable Visual Models From Natural Language Supervision",

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from babycli.commands.chosen import SetOption, check_inside, chosen_tasks
+from babycli.commands.data_machine_devbench import MachineDevBenchOption, ready_given
 from babycli.commands.data_sets import (
     IMAGES,
     DevcvImagesOption,
@@ -41,16 +42,18 @@ from babycli.data.images import ImageError, ZipStore
 from babycli.data.label_files import get_labels
 from babycli.data.labels import Labels
 from babycli.data.linking import LabelFile, LinkChoices, LinkReport, link_images
+from babycli.data.machine_devbench import ReadyBenchmark
 from babycli.data.manifest import LabelledTask, full_name, links_of
 from babycli.data.root import DatasetRoot
-from babycli.data.set_linking import remove_empty_folders, remove_linked_labels
-from babycli.data.sources import MAIN, all_sources, source_named
+from babycli.data.set_linking import ReadySet, remove_empty_folders, remove_linked_labels
+from babycli.data.sources import MAIN, all_sources, link_command, source_named
 from babycli.data.verify import link_problem
 from babycli.data.zips import is_zip
 from babycli.errors import DataError, ExitCode, UsageError
 from babycli.evaluation.chosen import all_bound_tasks
 from babycli.files import in_home
 from babycli.tasks import select_tasks
+from babycli.tasks.base import Task
 from babycli.wording import LinkMode, did_you_mean, listed, one_of, tasks_words
 
 _HOW = "How to link"
@@ -77,8 +80,19 @@ def labels(labels_from: FromOption = None, tasks: TasksOption = None, data: Data
     for task in chosen:
         tell(f"{task.name:<16} {done[task.name]:<14} {root.path / task.label_path}")
     if len(chosen) < len(selected) and tasks is not None:
-        names = listed((task.name for task in selected if task.data_set), most=len(selected))
+        _say_what_links(root, [task for task in selected if task.data_set])
+
+
+def _say_what_links(root: DatasetRoot, tasks: Sequence[Task]) -> None:
+    """Says of tasks whose label files cannot be fetched what links them."""
+    of_sets, others = ([task for task in tasks if bool(task.sets_of) == has_sets] for has_sets in (True, False))
+    if of_sets:
+        names = listed((task.name for task in of_sets), most=len(tasks))
         say(f"label files of {names} come with their pictures:  {SET_WORDS}{root.words}")
+    if others:
+        names = listed((task.name for task in others), most=len(tasks))
+        command = link_command((source for task in others for source in task.links), root.words)
+        say(f"label files of {names} come with their pictures:  {command}")
 
 
 def _checked_source(source: Path | None) -> Path | None:
@@ -127,6 +141,7 @@ def link(
     devcv: DevcvOption = None,
     devcv_images: DevcvImagesOption = None,
     split: SplitOption = None,
+    machine_devbench: MachineDevBenchOption = None,
     labels_from: FromOption = None,
     tasks: TasksOption = None,
     allow_missing: Annotated[
@@ -155,6 +170,8 @@ def link(
     babycli data link frames.txt --labeled-s path/to/labeled_s --synthetic path/to/synthetic_images
     # a set of the DevCV Toolbox
     babycli data link --devcv ego4d=path/to/devcv_toolbox_ego4d
+    # the unpacked MachineDevBench.tar of the EgoBabyVLM challenge
+    babycli data link --machine-devbench path/to/MachineDevBench
     """
     check_inside(tasks)
     root = DatasetRoot.find(data)
@@ -163,7 +180,7 @@ def link(
     given = {name: in_home(path) for name, path in named.items() if path is not None}
     given |= _given_by_name(source or [], given, all_bound_tasks(root, tasks))
     given_sets = read_given(devcv or [], devcv_images or [], split)
-    if not given and not given_sets:
+    if not given and not given_sets and machine_devbench is None:
         raise UsageError("nothing to link", f"babycli data link path/to/saycam_images   or   {SET_WORDS}")
     choices_of_links = LinkChoices(allow_missing, one_of(mode, LinkMode, "mode"), relative)
     for path in given.values():
@@ -174,10 +191,12 @@ def link(
     sets = ready_sets(root, given_sets, tasks)
     if saycam is not None and not given_sets:
         sets = found_sets(root, given[MAIN], tasks)
-    files = {full_name(file.labels.task): file for ready in sets for file in ready.files}
+    of_benchmark = ready_given(root, machine_devbench, tasks)
+    ready: list[ReadySet | ReadyBenchmark] = [*sets, *of_benchmark]
+    files = {full_name(file.labels.task): file for each in ready for file in each.files}
     all_labels = [labels for labels in all_labels if full_name(labels.task) not in files]
     all_labels += [file.labels for file in files.values()]
-    given |= {ready.source: ready.images for ready in sets}
+    given |= {each.source: each.images for each in ready}
     with progress_bar("reading images", unit=" images") as count:
         linked = link_images(root, all_labels, given, choices_of_links, count, list(files.values()))
     reports = linked.reports

@@ -106,8 +106,9 @@ class Published:
 
 
 def full_name(task: LabelledTask) -> str:
-    """Gives a name that no other task has: of a task that is bound to a set of data ``baby_pv@ego4d``."""
-    return f"{task.name}@{task.data_set}" if task.data_set else task.name
+    """Gives a name that no other task has: of a task that is bound to one of several sets of data ``baby_pv@ego4d``."""
+    has_own_set = not task.data_set or task.label_path.startswith(f"{task.data_set}/")
+    return task.name if has_own_set else f"{task.name}@{task.data_set}"
 
 
 def links_of(task: LabelledTask) -> tuple[Link, ...]:

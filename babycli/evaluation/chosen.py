@@ -27,6 +27,8 @@ def chosen_tasks(root: DatasetRoot, names: str | None, sets: str | None = None) 
     there = {(task.name, task.data_set) for task in bound if (root.path / task.label_path).exists()}
     wanted = named if sets is not None else named - {name for name, _ in there}
     tasks = [task for task in bound if not task.data_set or task.name in wanted or (task.name, task.data_set) in there]
+    if names is None and sets is not None:
+        tasks = [task for task in tasks if task.sets_of or not task.data_set]  # those of other benchmarks are no sets
     if names is None and any(task.data_set for task in tasks):
         # Who has linked nothing but such sets does not want the others.
         others = [task for task in tasks if not task.data_set]

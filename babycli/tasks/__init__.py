@@ -1,5 +1,7 @@
 """The registry of tasks: every module here, or in a package here, with a ``TASK`` is one, and so is every entry point.
 
+A module with ``TASKS`` has several.
+
 Owns the registry, and finding the tasks that a user names. To add a task, write its file (and its manifest, if its
 labels are published); no list needs an edit. A user's own task is a file, ``path/to/file.py:TASK``, or an entry point
 of an installed package in the group ``babycli.tasks``; see docs/add_a_task.md. A file of trials, ``words.jsonl``, is a
@@ -34,7 +36,9 @@ def all_tasks() -> Mapping[str, Task]:
 @functools.cache
 def _built_in() -> Mapping[str, Task]:
     modules = [import_module(info.name) for info in pkgutil.walk_packages(__path__, f"{__name__}.")]
-    return {module.TASK.name: module.TASK for module in modules if "TASK" in vars(module)}
+    own = [module.TASK for module in modules if "TASK" in vars(module)]
+    own += [task for module in modules if "TASKS" in vars(module) for task in module.TASKS]
+    return {task.name: task for task in own}
 
 
 @functools.cache

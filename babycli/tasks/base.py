@@ -214,6 +214,10 @@ class Task(ABC):
         """
         return metric.chance
 
+    def why_no_reference(self, abilities: Collection[str]) -> str:
+        """Tells why a model with these abilities cannot be scored as the original does; "" if it can."""
+        return ""
+
     def miss(self, item: Item) -> Outcome:
         """Gives the outcome of an item with a request that could not be answered."""
         return Outcome(item.item_id, dict.fromkeys((m.name for m in self.metrics), 0.0), is_answered=False)
@@ -319,7 +323,10 @@ def loss_field(answer: Answer) -> tuple[str, float | None]:
 
 
 def as_float32(value: float) -> float:
-    rounded: float = struct.unpack("f", struct.pack("f", value))[0]
+    try:
+        rounded: float = struct.unpack("f", struct.pack("f", value))[0]
+    except OverflowError:  # too large a number becomes infinite, as on a device
+        return math.copysign(math.inf, value)
     return rounded
 
 
