@@ -99,7 +99,7 @@ def _of_model(prepared: Ready, resolved: Resolved, estimates: bool) -> list[Plan
     info = model.info if model is not None else recalled or _outlined(resolved, spec)
     tasks = [task_input.task for inputs in prepared.of_sets for task_input in inputs.tasks]
     say = shared.reporter.say
-    tasks = doable_tasks(tasks, options.tasks_were_named, spec.name, info.abilities, say, options.ways)
+    tasks = doable_tasks(tasks, options.tasks_were_named, spec.name, info.abilities, say, options.ways, options.scoring)
     if model is not None and info.abilities.plays_back:
         tasks = recorded_tasks(tasks, options.tasks_were_named, spec.name, model, say)
     prompts = choose_prompts(tasks, info, options.prompts, say)

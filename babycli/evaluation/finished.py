@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from babycli.domain import Estimate, TaskResult
-from babycli.errors import ModelError
+from babycli.errors import ModelError, UsageError
 from babycli.evaluation.batch_check import trials_to_check
 from babycli.evaluation.controls import Controls
 from babycli.evaluation.identify import identify_as
@@ -127,8 +127,10 @@ class SameRuns:
         tasks = [task_input.task for inputs in of_sets for task_input in inputs.tasks]
         options = self._options
         try:
-            doable = doable_tasks(tasks, options.tasks_were_named, spec.name, info.abilities, _unsaid, options.ways)
-        except ModelError:  # said when the model is loaded
+            doable = doable_tasks(
+                tasks, options.tasks_were_named, spec.name, info.abilities, _unsaid, options.ways, options.scoring
+            )
+        except (ModelError, UsageError):  # said when the model is loaded
             return None
         prompts = choose_prompts(doable, info, options.prompts, _unsaid)
         found: list[Finished] = []

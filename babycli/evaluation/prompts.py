@@ -13,7 +13,7 @@ from babycli.logs.identity import PROMPT_OPTION
 from babycli.models.base import Abilities, ModelInfo
 from babycli.tasks import all_tasks
 from babycli.tasks.base import DEFAULT, Need, Task
-from babycli.wording import AnswerWay, did_you_mean
+from babycli.wording import AnswerWay, Scoring, did_you_mean
 
 OWN_WORDS = "task"
 _NEAR_MISS = 0.7  # how like a task's name a word must be to be taken for a misspelt one; "what=" is just a word
@@ -122,10 +122,12 @@ def doable_tasks(
     abilities: Abilities,
     say: Callable[[str], None],
     ways: Sequence[AnswerWay] | None = None,
+    scoring: Scoring = Scoring.FAIR,
 ) -> list[Task]:
     """Chooses the tasks that a model can do, as it is asked in them, and tells the user which are left out.
 
-    Raises ModelError if it can do none of them, or not all of those that the user named.
+    Raises ModelError if it can do none of them, or not all of those that the user named; UsageError likewise for those
+    that it can do but cannot be scored in as is asked for.
     """
     tasks = [task.fitted(ways, abilities.words) for task in tasks]
     reasons = {task.name: why_not(task, abilities) for task in tasks}
@@ -143,7 +145,24 @@ def doable_tasks(
         is_kind = not any(set(expected_of(t)) & set(abilities.words) for t in beyond if reasons[t.name] == why)
         reason = f"{model} offers {', '.join(abilities.words)} only" if is_kind else why
         say(f"note: left out {of_reason}: {reason}")
-    return doable
+    return doable if scoring == Scoring.FAIR else _with_reference(doable, were_named, model, abilities, say)
+
+
+def _with_reference(
+    tasks: Sequence[Task], were_named: bool, model: str, abilities: Abilities, say: Callable[[str], None]
+) -> list[Task]:
+    """Chooses the tasks in which the model can be scored as the original does. Raises UsageError as doable_tasks()."""
+    reasons = {task.name: why for task in tasks if (why := task.why_no_reference(abilities.words))}
+    scored = [task for task in tasks if task.name not in reasons]
+    for why in dict.fromkeys(reasons.values()):
+        names = ", ".join(name for name, reason in reasons.items() if reason == why)
+        if were_named or not scored:
+            others = f",  or leave it out:  --tasks {','.join(task.name for task in scored)}" if scored else ""
+            raise UsageError(
+                f"--scoring reference cannot be had of {model} in {names}: {why}", f"use  --scoring fair{others}"
+            )
+        say(f"note: left out {names}: --scoring reference cannot be had of {model} there: {why}")
+    return scored
 
 
 def choose_prompts(

@@ -98,7 +98,9 @@ class ModelRun:
             reporter.say(f"note: {note}")
         tasks = [task_input.task for inputs in of_sets for task_input in inputs.tasks]
         abilities = model.info.abilities
-        tasks = doable_tasks(tasks, options.tasks_were_named, spec.name, abilities, reporter.say, options.ways)
+        tasks = doable_tasks(
+            tasks, options.tasks_were_named, spec.name, abilities, reporter.say, options.ways, options.scoring
+        )
         if abilities.plays_back:
             check_control(spec.name, options.control)
             tasks = recorded_tasks(tasks, options.tasks_were_named, spec.name, model, reporter.say)

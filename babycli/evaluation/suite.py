@@ -199,7 +199,13 @@ def _tasks_of_any(models: Sequence[Resolved], options: Options, reporter: Report
         if family is None:
             return tasks
         return doable_tasks(
-            tasks, options.tasks_were_named, models[0].name, family.abilities, reporter.say, options.ways
+            tasks,
+            options.tasks_were_named,
+            models[0].name,
+            family.abilities,
+            reporter.say,
+            options.ways,
+            options.scoring,
         )
     if options.tasks_were_named:
         return tasks

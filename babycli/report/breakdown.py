@@ -12,9 +12,12 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
+from babycli.data.sources.machine_devbench import MACHINE_DEVBENCH
 from babycli.domain import Metric
 from babycli.errors import DataError
 from babycli.report import values
+from babycli.report.families import FamilyColumn, FamilyMean, family_means, is_in_families
+from babycli.report.families import notes as family_notes
 from babycli.report.grid import Grid, Line
 from babycli.report.overlapped import overlap_notes
 from babycli.report.records import names_of, settings_of
@@ -217,7 +220,57 @@ def sheet(rows: Sequence[TableRow], by: str) -> Sheet:
     broken_down = break_down(rows, by)
     if not broken_down:
         raise no_such_groups(by, rows)
-    return Sheet(tuple(as_grids(broken_down)), tuple(records(broken_down)))
+    means = _family_means(broken_down)
+    grids, of_means = as_grids(broken_down), _family_records(means, broken_down)
+    return Sheet((*grids, *([_family_grid(means)] if means else ())), (*records(broken_down), *of_means))
+
+
+_Means = dict[TableRow, dict[str, tuple[FamilyMean, ...]]]  # of each row, by group
+
+
+def _family_means(breakdowns: Sequence[Breakdown]) -> _Means:
+    """Gives the means over tasks in each group that is a whole benchmark; none where a row has a single task."""
+    values: dict[TableRow, dict[str, dict[str, float]]] = {}
+    for each in breakdowns:
+        for group in each.groups if each.by.is_of_wholes and is_in_families(each.task) else ():
+            values.setdefault(each.row, {}).setdefault(group.group, {})[each.task] = group.value
+    return {
+        row: {group: family_means(of_tasks) for group, of_tasks in of_row.items()}
+        for row, of_row in values.items()
+        if len({task for of_tasks in of_row.values() for task in of_tasks}) > 1
+    }
+
+
+def _family_grid(means: _Means) -> Grid:
+    """Makes a table of these means: groups down, for each model its families across."""
+    rows, groups = list(means), list(dict.fromkeys(group for of_row in means.values() for group in of_row))
+    many = len(rows) > 1
+    n_due: dict[str, int] = {}
+    for mean in (mean for of_row in means.values() for of_group in of_row.values() for mean in of_group):
+        n_due[mean.family] = max(mean.n_tasks, n_due.get(mean.family, 0))
+    columns = [FamilyColumn(family, n) for family, n in n_due.items()]
+    heads = [(f"[{i}]" if many else "mean", column.heading[1]) for i, _ in enumerate(rows, 1) for column in columns]
+    lines = [
+        Line(group, tuple(column.text(means[row].get(group, ())) for row in rows for column in columns))
+        for group in groups
+    ]
+    legend = [f"[{i}] {row.label}" if many else row.label for i, row in enumerate(rows, 1)]
+    notes = [*legend, "Shares of 100 %.", *family_notes(columns)]
+    return Grid("group", tuple(heads), (tuple(lines),), tuple(notes), "means over tasks")
+
+
+def _family_records(means: _Means, breakdowns: Sequence[Breakdown]) -> list[dict[str, object]]:
+    empty: dict[str, object] = dict.fromkeys(records(breakdowns[:1])[0]) if means else {}
+    return [
+        empty
+        | names_of(row)
+        | settings_of(row.runs[0])
+        | {"data": row.runs[0].data, "task": MACHINE_DEVBENCH, "metric": mean.family, "by": breakdowns[0].by.name}
+        | {"group": group, "value": mean.value, "n_units": mean.n_tasks}
+        for row, of_row in means.items()
+        for group, of_group in of_row.items()
+        for mean in of_group
+    ]
 
 
 def no_such_groups(by: str, rows: Sequence[TableRow]) -> DataError:

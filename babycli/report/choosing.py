@@ -17,6 +17,7 @@ from babycli.errors import DataError, UsageError
 from babycli.files import open_to_read
 from babycli.report.baselines import Baselines
 from babycli.report.compare import rows_of
+from babycli.report.families import is_in_families
 from babycli.report.overall import RANKED, WINOGROUND
 from babycli.report.rows import Column, TableRow
 from babycli.report.runs import Run
@@ -125,6 +126,7 @@ def _with_only(table: Table, rows: Sequence[TableRow]) -> Table:
         gains={label: gain for label, gain in table.gains.items() if label in labels},
         suspicions=tuple(each for each in table.suspicions if each.label in labels),
         overalls={label: means for label, means in table.overalls.items() if label in labels},
+        families={label: means for label, means in table.families.items() if label in labels},
     )
 
 
@@ -187,6 +189,7 @@ def with_columns(table: Table, columns: Sequence[Column]) -> Table:
         suspicions=tuple(each for each in table.suspicions if (each.task, each.metric) in kept),
         baselines=None if table.baselines is None else _published_with(table.baselines, kept),
         overalls={} if lost & {*RANKED} - {WINOGROUND} else table.overalls,
+        families={} if any(map(is_in_families, lost)) else table.families,
     )
     gains = {
         label: replace(gain, by_column=by_column, untold=tuple(column for column in gain.untold if column in kept))
@@ -300,4 +303,5 @@ def _called(table: Table, names: Mapping[str, str], name: str) -> Table:
         gains={now(label): replace(gain, label=now(gain.label)) for label, gain in table.gains.items()},
         suspicions=tuple(replace(each, label=now(each.label)) for each in table.suspicions),
         overalls={now(label): means for label, means in table.overalls.items()},
+        families={now(label): means for label, means in table.families.items()},
     )

@@ -163,7 +163,7 @@ def _overall_groups(table: Table) -> list[Group]:
 
 def _overall_numbers(table: Table, row: TableRow) -> Iterator[Number]:
     for mean, text in zip(table.overall_columns, overall_texts(table, row), strict=True):
-        value = mean.value(table.overalls.get(row.label, ()))
+        value = table.mean_value(mean, row.label)
         yield Number() if value is None else Number(sort=f"{value:.9g}", value=text)
 
 

@@ -12,7 +12,7 @@ from itertools import groupby
 
 from babycli import __version__
 from babycli.data.datasets import data_set_named
-from babycli.report import overall, values
+from babycli.report import families, overall, values
 from babycli.report.compare import BOOTSTRAP, MCNEMAR, Best, Paired, best_of_columns
 from babycli.report.differences import stars
 from babycli.report.folding import fold
@@ -207,6 +207,7 @@ def _caption(table: Table, best: Mapping[Column, Best]) -> str:
     sentences = [table.data_note] if table.data_note else []
     sentences.append(_lead(table))
     sentences += overall.notes([(label, mean) for label, of_row in table.overalls.items() for mean in of_row])
+    sentences += families.notes(table.overall_columns)
     sentences += lower_notes(table)
     sentences += part_notes(table.runs)
     sentences += overlap_notes(table.runs)
@@ -250,7 +251,8 @@ def _lead(table: Table) -> str:
     shown = in_order(table.tasks)
     names = all_of(dict.fromkeys(task.benchmark.title for task in shown if task.benchmark)) or "Scores"
     scales = ", ".join(values.with_scales(metrics_of(shown), "×", "%"))
-    told = [f"{names} on {data_set_named(table.data).title}, {scales}"]
+    data = data_set_named(table.data).title
+    told = [f"{names}{f' on {data}' if data != names else ''}, {scales}"]
     cells = [cell for row in table.rows for cell in row.cells.values()]
     if any(cell.interval is not None for cell in cells):
         is_clustered = any(cell.is_by_cluster for cell in cells)

@@ -10,7 +10,7 @@ from typing import get_args
 
 from babycli.bibliography import COCHRAN
 from babycli.domain import Metric
-from babycli.report import overall, values
+from babycli.report import families, overall, values
 from babycli.report.gain import Baseline, Suspicion
 from babycli.report.overlapped import overlap_notes
 from babycli.report.provisos import provisos, reply_notes, software_notes
@@ -46,6 +46,7 @@ def notes(table: Table) -> list[str]:
     explained = table.explained
     told.append(f"{scales_note(explained)} n in {_units_told(explained)}, not rows.")
     told += overall.notes([(label, mean) for label, of_row in table.overalls.items() for mean in of_row])
+    told += families.notes(table.overall_columns)
     told += _variant_notes(table)
     told += lower_notes(table)
     told += _n_notes(table)

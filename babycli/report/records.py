@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from babycli.data.sources.machine_devbench import MACHINE_DEVBENCH
+from babycli.report.families import FamilyMean
 from babycli.report.gain import Gain
 from babycli.report.measure import Cell
 from babycli.report.overall import BENCHMARK, Overall
@@ -43,6 +45,8 @@ def records(table: Table) -> list[dict[str, object]]:
             dict.fromkeys(found[0]) | _overall_record(table.data, row, overall)
             for overall in table.overalls.get(row.label, ())
         ]
+        of_families = table.families.get(row.label, ())
+        found += [dict.fromkeys(found[0]) | _family_record(table.data, row, mean) for mean in of_families]
     for published in table.baselines.rows if table.baselines else ():
         for column, value in published.values.items():
             empty: dict[str, object] = dict.fromkeys(found[0]) if found else {}
@@ -81,17 +85,29 @@ def settings_of(run: Run) -> dict[str, object]:
 
 def _overall_record(data: str, row: TableRow, overall: Overall) -> dict[str, object]:
     """Makes the record of a mean over tasks, of which ``n_units`` were run; a missing one counts 0."""
+    return _mean_record(data, row, overall.of_all, overall.n_run) | {
+        "task": BENCHMARK,
+        "metric": "overall" if overall.way == AnswerWay.WRITTEN else f"overall_{overall.way}",
+        "mean_of_run": overall.of_run,
+        "missing": ",".join(overall.missing) or None,
+    }
+
+
+def _family_record(data: str, row: TableRow, mean: FamilyMean) -> dict[str, object]:
+    """Makes the record of a mean over the tasks of a family, of which ``n_units`` were run."""
+    names = {"task": MACHINE_DEVBENCH, "metric": mean.family}
+    return _mean_record(data, row, mean.value, mean.n_tasks) | names
+
+
+def _mean_record(data: str, row: TableRow, value: float, n_tasks: int) -> dict[str, object]:
+    """Makes what the records of means over tasks have in common."""
     run = row.runs[0]
     return {
         **names_of(row),
         "data": data,
-        "task": BENCHMARK,
-        "metric": "overall" if overall.way == AnswerWay.WRITTEN else f"overall_{overall.way}",
-        "value": overall.of_all,
-        "n_units": overall.n_run,
+        "value": value,
+        "n_units": n_tasks,
         "unit": "tasks",
-        "mean_of_run": overall.of_run,
-        "missing": ",".join(overall.missing) or None,
         **settings_of(run),
         "sample": run.sample.n if run.sample else None,
         "model_args": ",".join(run.args),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from babycli.report import values
+from babycli.report.families import FamilyColumn, family_means, is_in_families
 from babycli.report.grid import Grid, Line, Tone
 from babycli.report.measure import Cell
 from babycli.report.notes import in_short, legends, notes, warnings
@@ -60,16 +61,21 @@ def as_grid(table: Table, with_notes: bool) -> Grid:
 
 def overall_texts(table: Table, row: TableRow) -> list[str]:
     """Writes the means over tasks of a row."""
-    return [mean.text(table.overalls.get(row.label, ())) for mean in table.overall_columns]
+    return [table.mean_text(mean, row.label) for mean in table.overall_columns]
 
 
 def overall_chances(table: Table) -> list[str]:
     """Writes the chance level of each mean over tasks, as far as it is known."""
     levels = chance_of(list(AnswerWay), table.chance)
-    return [
-        f"{100 * levels[mean.way]:.2f}" if mean.is_of_all and mean.way in levels else ""
-        for mean in table.overall_columns
-    ]
+    of_tasks = {column[0]: level for column in table.columns if (level := table.chance(column)) is not None}
+    of_families = family_means({task: level for task, level in of_tasks.items() if is_in_families(task)})
+    texts = []
+    for mean in table.overall_columns:
+        if isinstance(mean, FamilyColumn):
+            texts.append(mean.text(of_families))
+        else:
+            texts.append(f"{100 * levels[mean.way]:.2f}" if mean.is_of_all and mean.way in levels else "")
+    return texts
 
 
 def _units(counts: Sequence[int]) -> str:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from babycli.data.datasets import data_set_named
 from babycli.domain import Metric
 from babycli.report.baselines import Baselines, PublishedRow
+from babycli.report.families import FamilyColumn, FamilyMean, family_columns, family_means, values_of
 from babycli.report.gain import Gain, Suspicion, suspicions, visual_gain
 from babycli.report.measure import Cell
 from babycli.report.overall import RANKED, Overall, overalls
@@ -106,12 +107,26 @@ class Table:
     overalls: Mapping[str, tuple[Overall, ...]]  # by the label of the row
     title: str  # the name of the data, where tables of several sets may stand side by side; else ""
     n_parts_left_out: int = 0  # runs of a part of the trials that are not shown, as the whole ones are here
+    families: Mapping[str, tuple[FamilyMean, ...]] = field(default_factory=dict)  # by the label of the row
 
     @property
-    def overall_columns(self) -> list[OverallColumn]:
+    def overall_columns(self) -> list[OverallColumn | FamilyColumn]:
         """The columns of means over tasks; none where it has no tasks of a leaderboard."""
         ways = {overall.way for of_row in self.overalls.values() for overall in of_row}
-        return [OverallColumn(way, is_of_all) for way in AnswerWay if way in ways for is_of_all in (True, False)]
+        of_ways = [OverallColumn(way, is_of_all) for way in AnswerWay if way in ways for is_of_all in (True, False)]
+        return [*of_ways, *(family_columns(self.tasks) if self.families else ())]
+
+    def mean_value(self, mean: OverallColumn | FamilyColumn, label: str) -> float | None:
+        """Gives the number of a row in a column of means; None where it has none."""
+        if isinstance(mean, FamilyColumn):
+            return mean.value(self.families.get(label, ()))
+        return mean.value(self.overalls.get(label, ()))
+
+    def mean_text(self, mean: OverallColumn | FamilyColumn, label: str) -> str:
+        """Writes the number of a row in a column of means."""
+        if isinstance(mean, FamilyColumn):
+            return mean.text(self.families.get(label, ()))
+        return mean.text(self.overalls.get(label, ()))
 
     @property
     def data_note(self) -> str:
@@ -167,7 +182,9 @@ def make_tables(runs: Sequence[Run], baselines: Baselines | None = None) -> list
         columns = tuple(c for c in in_table_order(present) if c in present and not _is_as_its_twin(c, rows))
         means = {row.label: found for row in rows if (found := overalls(row, every))}
         title = data_set_named(data).title if has_sets else ""
-        tables.append(Table(data, columns, rows, gains, tuple(suspicions(rows)), published, means, title))
+        families = {row.label: of_row for row in rows if (of_row := family_means(values_of(row)))}
+        suspicious = tuple(suspicions(rows))
+        tables.append(Table(data, columns, rows, gains, suspicious, published, means, title, families=families))
     return tables
 
 
