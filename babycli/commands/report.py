@@ -17,6 +17,7 @@ from babycli.commands.report_overlap import SHOWN, LevelOption, OnlyOption, Over
 from babycli.data.root import DatasetRoot
 from babycli.errors import UsageError
 from babycli.report.forms import (
+    EGOBABYVLM,
     MODEL_CARD,
     TABLE,
     Form,
@@ -140,6 +141,14 @@ def report(
             rich_help_panel=_INSTEAD,
         ),
     ] = None,
+    seeds: Annotated[
+        bool,
+        typer.Option(
+            "--seeds",
+            help="Gather models whose names differ in seed-N alone: mean and standard deviation.",
+            rich_help_panel=_INSTEAD,
+        ),
+    ] = False,
     items: Annotated[
         bool,
         typer.Option("--items", help="Show items; with --compare, those only one got right.", rich_help_panel=_INSTEAD),
@@ -201,7 +210,7 @@ def report(
             "--model",
             "-m",
             metavar="NAME",
-            help="Which model the forms of one model (hf, eee) write, as the table calls it, where logs have several.",
+            help="Which model the forms of one model (hf, eee, egobabyvlm) write, as the table calls it.",
             show_default=False,
             rich_help_panel=OUTPUT,
         ),
@@ -212,6 +221,16 @@ def report(
             "--hub-dataset",
             metavar="ID",
             help="With --format hf: write results of this benchmark of the hub.",
+            show_default=False,
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    entry: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--entry",
+            metavar="KEY=VALUE",
+            help="With --format egobabyvlm: a field of the leaderboard's entry, as team or training_data.",
             show_default=False,
             rich_help_panel=OUTPUT,
         ),
@@ -255,6 +274,14 @@ def report(
         if wanted_form is not MODEL_CARD:
             raise UsageError("--hub-dataset is of results for the hub", f"add  --format {MODEL_CARD.name}")
         wanted_form = results_on_hub(hub_dataset)
+    if entry and wanted_form is not EGOBABYVLM:
+        raise UsageError("--entry is of the leaderboard's entry", f"add  --format {EGOBABYVLM.name}")
+    if wanted_form is EGOBABYVLM:
+        from babycli.report.egobabyvlm import form_with, read_entry
+
+        wanted_form = form_with(read_entry(entry or (), output))
+    if seeds:
+        _check_seeds(wanted_form, plot, any((compared, items, wrong, by, audit, baselines, to, humans, overlap)))
     if to is not None and audit:
         raise UsageError("--to sends the numbers of a report, and --audit has none", "leave out one of them")
     # They read numbers with NumPy, which other commands need not wait for.
@@ -301,6 +328,7 @@ def report(
         all_runs=all_runs,
         humans=humans,
         against=None if overlap is None else against(overlap, only, level),
+        seeds=seeds,
     )
     write(wanted, say)
 
@@ -384,6 +412,19 @@ def _check_humans(form: Form, is_of_pairs_or_items: bool, is_of_groups_or_audit:
     if is_of_groups_or_audit or (is_of_pairs_or_items and not isinstance(form, PageForm)):
         raise UsageError(
             "--humans adds to the summary", "leave out --compare, --items, --wrong, --by and --audit, or leave it out"
+        )
+
+
+def _check_seeds(form: Form, plot: Path | None, has_others: bool) -> None:
+    """Checks that nothing else is asked for beside --seeds. Raises UsageError."""
+    if isinstance(form, PageForm):
+        raise UsageError("a page has the means over seeds in any case", "leave out --seeds, or choose another --format")
+    if isinstance(form, ModelForm):
+        raise UsageError(f"--format {form.name} is for one model's scores", "leave out --seeds")
+    if has_others or plot is not None:
+        raise UsageError(
+            "--seeds is a report of its own",
+            "leave out --compare, --by, --audit, --items, --wrong, --baselines, --humans, --overlap, --plot and --to",
         )
 
 

@@ -5,6 +5,8 @@ Owns the grouping. Groups differ in size, so each has its own n and interval.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -33,6 +35,7 @@ from babycli.tasks.groups import Grouping
 from babycli.wording import any_of, listed, natural_order
 
 RIGHT = "right"  # what a turn is or is not, in the place of a metric
+_NUMBER = re.compile(r"-?[0-9]+")
 MAX_COLUMNS = 6  # that fit into 80 columns beside the names of the groups
 
 
@@ -79,8 +82,8 @@ def _of_task(row: TableRow, task: str, by: str) -> Breakdown | None:
     names = list(dict.fromkeys(trials.groups[by]))
     if all(name.isdecimal() for name in names):
         names.sort(key=int)
-    if kind.is_in_natural_order:
-        names.sort(key=natural_order)
+    if kind.is_by_number:
+        names.sort(key=_by_number)
     of_trials = np.array(trials.groups[by])
     groups = [_score(name, trials, of_trials == name, metric, kind) for name in names]
     if kind.day_of is not None:
@@ -105,6 +108,12 @@ def _score(name: str, trials: TaskTrials, is_in: NDArray[np.bool_], metric: Metr
         interval = stratified95(of_trials, own, None, metric.is_share, metric.limits)
         return GroupScore(name, mean_of_groups(of_trials.tolist(), own), len(of_trials), interval, day)
     return GroupScore(name, float(of_trials.mean()), len(of_trials), _interval(of_trials, metric), day)
+
+
+def _by_number(name: str) -> tuple[float, str]:
+    """Makes a key that sorts names by the first number in them; those without one come last."""
+    number = _NUMBER.search(name)
+    return (float(number[0]) if number else math.inf), name
 
 
 def _interval(of_trials: Floats, metric: Metric) -> tuple[float, float] | None:
@@ -147,7 +156,9 @@ def gathered(breakdowns: Sequence[Breakdown]) -> list[list[Breakdown]]:
 def _grid(breakdowns: Sequence[Breakdown], n_before: int) -> Grid:
     first = breakdowns[0]
     names = list(dict.fromkeys(group.group for breakdown in breakdowns for group in breakdown.groups))
-    if first.by.day_of is not None or first.by.is_in_natural_order or all(name.isdecimal() for name in names):
+    if first.by.is_by_number:
+        names.sort(key=_by_number)
+    elif first.by.day_of is not None or all(name.isdecimal() for name in names):
         names.sort(key=natural_order)
     scores = [{group.group: group for group in breakdown.groups} for breakdown in breakdowns]
     lines = []

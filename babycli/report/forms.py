@@ -225,9 +225,16 @@ def _as_every_eval_ever(rows: Sequence[TableRow], every: Sequence[TableRow], say
     return every_eval_ever.write(rows, every, say)
 
 
+def _as_egobabyvlm(rows: Sequence[TableRow], every: Sequence[TableRow], say: Say) -> str:
+    from babycli.report import egobabyvlm
+
+    return egobabyvlm.write(rows, say, egobabyvlm.Entry())
+
+
 TABLE = SheetForm("table", "txt", _as_text)
 LATEX = SheetForm("latex", "tex", _as_latex, takes_audits=False)
 MODEL_CARD = ModelForm("hf", "md", _as_model_card)
+EGOBABYVLM = ModelForm("egobabyvlm", "json", _as_egobabyvlm)
 for _form in (
     TABLE,
     SheetForm("md", "md", _as_markdown),
@@ -237,5 +244,6 @@ for _form in (
     PageForm("html", "html", _as_page),
     MODEL_CARD,
     ModelForm("eee", "json", _as_every_eval_ever),
+    EGOBABYVLM,
 ):
     register_form(_form)

@@ -19,7 +19,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 import babycli
-from babycli.report import differences, html_figures, html_items, html_methods, html_tables, overlap_scores
+from babycli.errors import DataError
+from babycli.report import differences, html_figures, html_items, html_methods, html_tables, overlap_scores, seeds
 from babycli.report.compare import Comparison
 from babycli.report.grid import Grid
 from babycli.report.html_images import IMAGES_WARNING, Images
@@ -51,6 +52,15 @@ class _GridPart:
 
 
 @dataclass(frozen=True, slots=True)
+class _OverSeeds:
+    """The grid of means over seeds; or why there is none, where names tell seeds."""
+
+    grid: Grid | None
+    heads: tuple[str, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     """One table with all that is drawn of it."""
 
@@ -62,6 +72,7 @@ class _Part:
     curves: html_figures.Curves
     turns: html_figures.Curves
     overlaps: tuple[_GridPart, ...]  # scores on leaked and on clean trials
+    seeds: _OverSeeds | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +155,7 @@ def _part(number: int, table: Table) -> _Part:
         overlaps=tuple(
             _GridPart(grid, overlap_scores.heads_in_full(grid)) for grid in overlap_scores.as_grids(_split_alone(table))
         ),
+        seeds=_over_seeds(table),
     )
 
 
@@ -151,6 +163,19 @@ def _split_alone(table: Table) -> list[overlap_scores.OverlapScore]:
     """Gives the scores on leaked and on clean trials, where a report is of both."""
     rows = [row for row in table.rows if not any(run.overlap and run.overlap.only for run in row.runs)]
     return overlap_scores.overlap_scores(rows)
+
+
+def _over_seeds(table: Table) -> _OverSeeds | None:
+    """Gathers the models with several seeds; None where there are none."""
+    try:
+        gathered, _ = seeds.gather(table.rows)
+    except DataError as error:
+        return _OverSeeds(None, why=error.message)
+    several = [of_model for of_model in gathered if of_model.n > 1]
+    if not several:
+        return None
+    grid = seeds.grid_of(table, several, ())
+    return _OverSeeds(grid, tuple(f"{over} {under}".strip() for over, under in grid.heads))
 
 
 def _finalized(value: Any) -> Any:

@@ -253,7 +253,7 @@ def heat_maps(table: Table) -> list[Heat]:
     """Gives a map for each task and each kind of group that it wants drawn."""
     found = []
     for by in drawn_groupings():
-        broken_down = break_down(table.rows, by)
+        broken_down = [each for each in break_down(table.rows, by) if each.by.is_drawn]
         for of_metric in gathered(broken_down):
             found.append(_heat(of_metric))
     return found

@@ -118,7 +118,7 @@ class GroupRecord(TypedDict):
     group: str
     recorded_on: str | None
     value: float
-    n_units: int
+    n_units: int  # of a mean over tasks, tasks
     ci95_low: float | None
     ci95_high: float | None
     control: str | None
@@ -128,6 +128,27 @@ class GroupRecord(TypedDict):
     only: NotRequired[str | None]
     prompt: str | None
     overlap: NotRequired[str | None]
+
+
+class SeedsRecord(TypedDict):
+    """A number of a model over the seeds of its training, of ``--seeds``."""
+
+    schema_version: int
+    model: str
+    label: str
+    path: str
+    data: str
+    task: str
+    metric: str
+    value: float
+    std: float | None
+    n_seeds: int
+    seeds: str
+    seed_values: list[float]
+    control: str | None
+    scoring: str
+    dtype: str
+    limit: float | None
 
 
 class ItemsRecord(TypedDict):
@@ -161,4 +182,4 @@ class AuditRecord(TypedDict):
     grave: bool | None
 
 
-Report = list[ScoreRecord | DifferenceRecord | GroupRecord | ItemsRecord | AuditRecord]
+Report = list[ScoreRecord | DifferenceRecord | GroupRecord | SeedsRecord | ItemsRecord | AuditRecord]

@@ -82,6 +82,12 @@ class OverallColumn:
         under = f"of {len(RANKED)}" if self.is_of_all else "of run"
         return "overall" if self.is_of_all else "mean", under if self.way == AnswerWay.WRITTEN else str(self.way)
 
+    @property
+    def key(self) -> str:
+        """The name of its number in records."""
+        name = "overall" if self.is_of_all else "mean_of_run"
+        return name if self.way == AnswerWay.WRITTEN else f"{name}_{self.way}"
+
     def value(self, of_row: Sequence[Overall]) -> float | None:
         """Gives the number of a row; None where it has none."""
         overall = next((overall for overall in of_row if overall.way == self.way), None)

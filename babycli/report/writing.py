@@ -15,7 +15,7 @@ from babycli.data.datasets import data_set_named
 from babycli.data.root import DatasetRoot
 from babycli.errors import DataError
 from babycli.files import write_atomically
-from babycli.report import audit_sheet, breakdown, differences, item_sheets, overlap_scores, summary
+from babycli.report import audit_sheet, breakdown, differences, item_sheets, overlap_scores, seeds, summary
 from babycli.report.baselines import read_baselines
 from babycli.report.choosing import MAIN, Choice, chosen, columns_of
 from babycli.report.compare import Comparison, compare, find_rows, rows_of
@@ -73,6 +73,7 @@ class Wanted:
     all_runs: bool = False  # also where runs are the same
     humans: Path | None = None  # what people chose
     against: Against | None = None  # a training set that trials are held against
+    seeds: bool = False  # the means over seeds, in the place of the table
 
 
 def write(wanted: Wanted, say: Callable[[str], None]) -> None:
@@ -99,7 +100,7 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
     match wanted.form:
         case SheetForm():
             text = wanted.form.write(_sheet(tables, comparisons, items, wanted, people, beside), wanted.terminal)
-            is_summary = not (comparisons or items or wanted.by)
+            is_summary = not (comparisons or items or wanted.by or wanted.seeds)
             if wanted.form == LATEX and is_summary and (too_wide := summary.too_wide(tables)):
                 say(too_wide)
         case PageForm():
@@ -141,7 +142,8 @@ def _of_model(name: str | None, rows: Sequence[TableRow], nameable: Sequence[Tab
 def _has_notes(wanted: Wanted) -> bool:
     """Tells whether what is written has the notes of its tables in it."""
     is_of_text = isinstance(wanted.form, SheetForm) and wanted.form.extension not in ("csv", "json")
-    return isinstance(wanted.form, PageForm) or (is_of_text and not (wanted.items or wanted.wrong or wanted.by))
+    others = wanted.items or wanted.wrong or wanted.by or wanted.seeds
+    return isinstance(wanted.form, PageForm) or (is_of_text and not others)
 
 
 def _say_where_baselines_belong(tables: Sequence[Table], wanted: Wanted, say: Callable[[str], None]) -> None:
@@ -203,6 +205,8 @@ def _sheet(
         return overlap_scores.sheet([row for table in tables for row in table.rows])
     if wanted.by is not None:
         return breakdown.sheet([row for table in tables for row in table.rows], wanted.by)
+    if wanted.seeds:
+        return seeds.sheet(tables)
     return summary.sheet(tables, wanted.with_notes, people, beside)
 
 

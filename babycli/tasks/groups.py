@@ -30,7 +30,7 @@ class Grouping:
     age: str = ""  # the quantity that grows from day to day: "the child's age"
     is_of_turns: bool = False  # its groups are no items, but the turns of them: the first, the second ...
     is_of_wholes: bool = False  # each of its groups is a whole benchmark, in which a metric's mean is taken alike
-    is_in_natural_order: bool = False  # its groups stand as numbers in their names say
+    is_by_number: bool = False  # its groups stand in the order of the first number in their names
     halves: Halves | None = None  # for a pair of phrases: gives the words only in the right one, and only in the wrong
 
 
@@ -45,6 +45,6 @@ NUMBER = Grouping("number", "true number", is_drawn=True)
 TURN = Grouping("turn", "turn", is_drawn=True, is_of_turns=True)
 OVERLAP = Grouping("overlap", "overlap with a training set")  # of all tasks, where a report is given a list of it
 STYLE = Grouping("style", "style of the pictures", is_drawn=True, is_of_wholes=True)
-FREQUENCY = Grouping("frequency_bin", "frequency bin of the word", is_drawn=True, is_in_natural_order=True)
+FREQUENCY = Grouping("frequency_bin", "frequency bin of the word", is_drawn=True, is_by_number=True)
 
 KINDS = (CATEGORY, SESSION, WORD, PHRASES, NUMBER, TURN, OVERLAP, STYLE, FREQUENCY)  # those that come with babycli

@@ -30,7 +30,7 @@ class Grammatical(MachineDevBenchTask):
     """A match of two pictures with two captions."""
 
     columns = (KEY_OF_STYLE, *_CAPTIONS, *_PICTURES)
-    item_columns = (*_CAPTIONS, *_PICTURES)
+    item_columns = (*_CAPTIONS, KEY_OF_STYLE)
     bin_key = "freq_bin"
     words = ("word",)
     texts = _CAPTIONS

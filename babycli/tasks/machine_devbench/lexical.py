@@ -26,7 +26,7 @@ class Lexical(MachineDevBenchTask):
 
     metrics = (Metric("acc", "share", "accuracy", "acc", chance=1 / 2, is_main=True, mean_over=FREQUENCY.name),)
     columns = (KEY_OF_STYLE, "word", "caption_positive", *_PICTURES)
-    item_columns = ("word", "caption_positive", *_PICTURES)
+    item_columns = ("caption_positive", KEY_OF_STYLE)
     bin_key = "frequency_bin"
     words = ("word",)
     texts = ("caption_positive", "caption_negative")
