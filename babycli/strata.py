@@ -47,15 +47,15 @@ def linearized(values: Floats, groups: Sequence[str]) -> Floats:
     import numpy as np
 
     sizes = _sizes(groups)
-    n, n_groups = len(values), len(sizes)
-    weighted = values * np.array([1 / (n_groups * sizes[group]) for group in groups])
+    weights = np.array([1 / (len(sizes) * sizes[group]) for group in groups])
     strata = np.array(_strata(groups, sizes))
-    numbers = np.full(n, float(weighted.sum()))
+    numbers = np.full(len(values), float(weights @ values))
     for stratum in range(int(strata.max()) + 1):
         own = strata == stratum
         m = int(own.sum())
         if m > 1:
-            numbers[own] += n * math.sqrt(m / (m - 1)) * (weighted[own] - weighted[own].mean())
+            centre = float(weights[own] @ values[own]) / float(weights[own].sum())
+            numbers[own] += len(values) * math.sqrt(m / (m - 1)) * weights[own] * (values[own] - centre)
     return numbers
 
 
