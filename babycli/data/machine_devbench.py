@@ -97,9 +97,9 @@ def ready_benchmark(
         raise _none_found(tree, names)
     chosen = [task for task in tasks.values() if task.name in found and task.name in wanted]
     if not chosen:
-        raise DataError(
-            f"{given} has no manifest of {listed(wanted)}", f"--tasks may name {listed(found, most=len(tasks))}"
-        )
+        names = [name for name in tasks if name in found]
+        may = f"--tasks may name {listed(names, most=len(tasks))}"
+        raise DataError(f"{given} has no manifest of {listed(wanted)}", may)
     for task in chosen:
         there = [manifest.style for manifest in found[task.name]]
         lacking = [style for style in styles if style not in there]
@@ -146,7 +146,6 @@ def _none_found(tree: Tree, names: Sequence[str]) -> DataError:
 def _label_file(task: ManifestTask, manifests: Sequence[_Manifest]) -> LabelFile:
     """Makes the label file of a task. Raises DataError for a broken manifest, with its items."""
     places = [manifest.place for manifest in manifests]
-    mend = f"mend {listed(places)}, or get the benchmark again"
     rows: list[dict[str, Any]] = []
     places_of: list[str] = []
     problems: list[Problem] = []
@@ -159,6 +158,9 @@ def _label_file(task: ManifestTask, manifests: Sequence[_Manifest]) -> LabelFile
                 what = f"is {json.dumps(item)[:40]}, should be an object"
                 problems.append(Problem(full_name(task), ProblemKind.LABELS_MALFORMED, place, what))
                 continue
+            if _is_halved(item):
+                what = "has half of a character, as \\ud800 is"
+                problems.append(Problem(full_name(task), ProblemKind.LABELS_MALFORMED, place, what))
             if _STYLE in item:
                 what = "has a style of its own; that of the manifest is that of all of its items"
                 problems.append(Problem(full_name(task), ProblemKind.LABELS_MALFORMED, place, what))
@@ -170,11 +172,16 @@ def _label_file(task: ManifestTask, manifests: Sequence[_Manifest]) -> LabelFile
         Problem(full_name(task), ProblemKind.TRIAL, places_of[int(found.item_id)], found.what)
         for found in _faults(task, rows)
     ]
-    raise_for(problems, f"{mend}; names of pictures must be those of files in the folder that is given")
+    if problems:
+        told = [f"{problem.subject} {problem.detail}" for problem in problems]
+        broken = [place for place in places if any(place in each for each in told)]
+        is_unsafe = any(problem.kind == ProblemKind.UNSAFE_NAME for problem in problems)
+        names = "; names of pictures must be those of files in the folder that is given" if is_unsafe else ""
+        raise_for(problems, f"put {' and '.join(broken)} right, or get the benchmark again{names}")
     content = json.dumps(rows, ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass") + b"\n"
     origin = " and ".join(places)
     labels = with_item_problems(parse_labels(content, Path(origin), task))
-    raise_for(labels.problems, mend)
+    raise_for(labels.problems, f"put {origin} right, or get the benchmark again")
     whole = hashlib.sha256(b"".join(hashlib.sha256(manifest.raw).digest() for manifest in manifests))
     return LabelFile(labels, content, LockedLabels(labels.sha256, origin, whole.hexdigest()))
 
@@ -224,6 +231,15 @@ def _items_of(task: ManifestTask, manifest: _Manifest) -> tuple[list[Any], list[
         wrong.append("it has no list of items" if "items" not in read else f"its items are {json.dumps(items)[:40]}")
         return [], wrong
     return items, wrong if items else [*wrong, "it has no items"]
+
+
+def _is_halved(item: Mapping[str, Any]) -> bool:
+    """Tells whether an item has half of a character, which no label file can hold."""
+    try:
+        json.dumps(item, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _no_number(text: str) -> float:

@@ -23,7 +23,7 @@ from babycli.models import Resolved, check_precision, check_spec, is_emulated, l
 from babycli.models.base import Abilities
 from babycli.models.machine_memory import free_bytes
 from babycli.tasks.base import Task
-from babycli.wording import tasks_words
+from babycli.wording import Scoring, tasks_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,15 +198,10 @@ def _tasks_of_any(models: Sequence[Resolved], options: Options, reporter: Report
         family = local_family(models[0])
         if family is None:
             return tasks
-        return doable_tasks(
-            tasks,
-            options.tasks_were_named,
-            models[0].name,
-            family.abilities,
-            reporter.say,
-            options.ways,
-            options.scoring,
-        )
+        knows_way = len(family.abilities.scores) < 2  # else the loaded model has one of the ways, or both
+        scoring = options.scoring if knows_way else Scoring.FAIR
+        name, say = models[0].name, reporter.say
+        return doable_tasks(tasks, options.tasks_were_named, name, family.abilities, say, options.ways, scoring)
     if options.tasks_were_named:
         return tasks
     able: list[Abilities] = []
