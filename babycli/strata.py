@@ -42,8 +42,12 @@ def effective_n(groups: Sequence[str]) -> float:
     return len(sizes) ** 2 / sum(1 / n for n in sizes.values())
 
 
-def linearized(values: Floats, groups: Sequence[str]) -> Floats:
-    """Computes numbers whose plain mean is the mean of the groups' means, and which scatter about it as it scatters."""
+def linearized(values: Floats, groups: Sequence[str], clusters: Ints | None = None) -> Floats:
+    """Computes numbers whose plain mean is the mean of the groups' means, and which scatter about it as it scatters.
+
+    Deviations in a stratum are from its own mean, which takes away one of its trials or, where trials come in
+    clusters, one of its clusters; they are larger by the root of m / (m - 1) for that.
+    """
     import numpy as np
 
     sizes = _sizes(groups)
@@ -52,7 +56,9 @@ def linearized(values: Floats, groups: Sequence[str]) -> Floats:
     numbers = np.full(len(values), float(weights @ values))
     for stratum in range(int(strata.max()) + 1):
         own = strata == stratum
-        m = int(own.sum())
+        n_own = int(own.sum())
+        m = n_own if clusters is None else len(np.unique(clusters[own]))
+        m = m if m > 1 else n_own
         if m > 1:
             centre = float(weights[own] @ values[own]) / float(weights[own].sum())
             numbers[own] += len(values) * math.sqrt(m / (m - 1)) * weights[own] * (values[own] - centre)
@@ -79,7 +85,7 @@ def stratified95(
     For a share, Wilson's interval with ``effective_n`` over the design effect in place of n, as stats.clustered95 has
     it: never narrower than that of as many trials of one kind. For another mean, Student's t.
     """
-    numbers = linearized(values, groups)
+    numbers = linearized(values, groups, clusters)
     n_effective = effective_n(groups)
     if clusters is not None:
         return clustered95(numbers, clusters, is_share, bounds, n_effective)

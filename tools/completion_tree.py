@@ -23,6 +23,7 @@ from babycli.models import BUNDLED, all_families
 from babycli.models.control import KINDS as CONTROLS
 from babycli.models.control import PREFIX
 from babycli.report.choosing import ALL, MAIN
+from babycli.report.egobabyvlm import FIELDS
 from babycli.report.forms import forms
 from babycli.report.trackers import TRACKERS
 from babycli.tasks import all_tasks, benchmarks
@@ -116,6 +117,7 @@ VALUES = {
     "--devcv-images": SET_FOLDER,
     "--distance": NOTHING,
     "--dtype": DTYPE,
+    "--entry": Values("entry", tuple(f"{name}=" for name in FIELDS), has_name=True),
     "--format": Values("format", tuple(forms())),
     "--history": Values("history", _names(History)),
     "--hub-dataset": NOTHING,
@@ -123,6 +125,7 @@ VALUES = {
     "--labeled-s": FILE,
     "--level": Values("level", _names(Level), is_list=True),
     "--limit": NOTHING,
+    "--machine-devbench": FILE,
     "--max-new-tokens": NOTHING,
     "--metrics": Values("metric", (MAIN, ALL, *_METRICS), is_list=True),
     "--mode": Values("mode", _names(LinkMode)),

@@ -94,9 +94,9 @@ def paired(first: TaskTrials, second: TaskTrials, metric: str) -> Paired:
     described = metric_of(first.task, metric)
     a, b = first.values[metric], second.values[metric]
     differences = a - b
-    strata = first.strata(metric)
-    counted = differences if strata is None else linearized(differences, strata)  # of which the mean is taken
     clusters = first.clusters if first.clusters is not None else second.clusters
+    strata = first.strata(metric)
+    counted = differences if strata is None else linearized(differences, strata, clusters)  # whose mean is taken
     better = differences if described.higher_is_better else -differences
     only_first, only_second = np.flatnonzero(better > 0), np.flatnonzero(better < 0)
     widest = span(described)

@@ -102,7 +102,7 @@ def write(rows: Sequence[TableRow], say: Say, entry: Entry) -> str:
         for family in (LEXICAL, GRAMMATICAL, OVERALL)
         if family in of_seeds[0]
     }
-    name = printable(entry.fields.get("model", seeds.name))
+    name = printable(entry.fields.get("model", seeds.name.rsplit("/", 1)[-1]))
     slug = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower() or "model"
     document: dict[str, object] = {
         "id": entry.fields.get("id", entry.output.stem if entry.output is not None else slug),

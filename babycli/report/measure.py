@@ -128,7 +128,7 @@ def _of_strata(
         return cell
     return replace(
         cell,
-        stderr_clustered=clustered_stderr(linearized(values, strata), clusters),
+        stderr_clustered=clustered_stderr(linearized(values, strata, clusters), clusters),
         ci95_clustered=stratified95(values, strata, clusters, is_share, limits),
         n_clusters=int(clusters.max()) + 1,
     )

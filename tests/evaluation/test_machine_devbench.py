@@ -12,7 +12,8 @@ from PIL import Image
 
 from tests.conftest import Babycli
 from tests.data.machine_devbench_set import draw, manifest
-from tests.evaluation.test_resume import interrupted, lines, only_run
+from tests.evaluation.logs import lines, only_run
+from tests.evaluation.test_resume import interrupted
 from tests.models.test_dual import write as write_dual
 from tests.tasks.machine_devbench_golden import Line, golden_lines, item_of, numbered, task_named
 

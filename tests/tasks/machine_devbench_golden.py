@@ -41,7 +41,7 @@ def item_of(trial: Line, number: int) -> dict[str, Any]:
     else:
         texts = {"seq": f"seq_{number}", "word": "", "caption_a": f"t{number} 0", "caption_b": f"t{number} 1"}
         pictures = {"image_0": f"p{number}_0.png", "image_1": f"p{number}_1.png"}
-    return texts | pictures | trial["meta"]
+    return {**texts, **pictures, **trial["meta"]}
 
 
 def numbered(line: Line) -> Iterator[tuple[int, str, Line]]:
