@@ -170,8 +170,6 @@ def link(
     babycli data link frames.txt --labeled-s path/to/labeled_s --synthetic path/to/synthetic_images
     # a set of the DevCV Toolbox
     babycli data link --devcv ego4d=path/to/devcv_toolbox_ego4d
-    # the unpacked MachineDevBench.tar of the EgoBabyVLM challenge
-    babycli data link --machine-devbench path/to/MachineDevBench
     """
     check_inside(tasks)
     root = DatasetRoot.find(data)

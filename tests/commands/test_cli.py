@@ -72,7 +72,7 @@ def test_commands_start_without_what_only_posix_has() -> None:
 def test_tasks_lists_every_metric_and_its_chance(babycli: Babycli) -> None:
     out = babycli("tasks").out
     groups = {part.partition(" ")[0]: part for part in re.split(r"\n(?=\S)", out)}
-    assert list(groups) == benchmarks() == ["babyvlm", "devcv"]
+    assert list(groups) == benchmarks() == ["babyvlm", "devcv", "machine_devbench"]
     for name, part in groups.items():
         assert part.startswith(f"{name} (--tasks {name}): ")
         names = re.findall(r"^  (\w+) ", part, flags=re.MULTILINE)

@@ -80,7 +80,8 @@ def _scorer(task: Task) -> str | None:
     """Names the function that decides a document of a task; None for a task that lmms-eval cannot run."""
     is_choice = task.needs.answer == "score" and [metric.name for metric in task.metrics] == ["acc"]
     is_asked_once = task.needs.n_turns == task.needs.n_images == 1 and DEFAULT in task.prompts
-    return _SCORERS.get(task.name, _CHOICE if is_choice and is_asked_once else None)
+    is_of_set = bool(task.data_set)  # its label file and pictures come together, and are linked with babycli alone
+    return _SCORERS.get(task.name, _CHOICE if is_choice and is_asked_once and not is_of_set else None)
 
 
 def installed_version() -> str | None:
