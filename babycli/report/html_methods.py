@@ -13,6 +13,7 @@ from typing import Any
 
 from babycli.bibliography import (
     BONETT_PRICE,
+    COCHRAN,
     DAVISON_HINKLEY,
     EFRON_TIBSHIRANI,
     HOLM,
@@ -28,6 +29,7 @@ from babycli.logs.fields import mapping
 from babycli.logs.schema import read_run
 from babycli.report import values
 from babycli.report.compare import Comparison
+from babycli.report.families import is_in_families
 from babycli.report.measure import SEED
 from babycli.report.notes import SAMPLED, are_sampled, coverage, gain_notes, untold_gain_notes
 from babycli.report.overlapped import overlap_notes
@@ -282,10 +284,9 @@ def _scoring(table: Table) -> list[str]:
         if any(run.scoring != "reference" for run in runs):
             told.append(f"Ties: {ties}. A score that is not finite is never right.")
         if any(run.scoring == "reference" and run.is_ours for run in runs):
-            told.append(
-                "Runs marked (reference) were scored as the authors' code does, in which the first of equal candidates "
-                "wins."
-            )
+            are_lost = all(is_in_families(task.name) for task in chosen)
+            ties = "a tie is wrong" if are_lost else "the first of equal candidates wins"
+            told.append(f"Runs marked (reference) were scored as the authors' code does, in which {ties}.")
     told += [each for each in _sentences([task for task in tasks if not task.tie_rule]) if each not in told]
     if any(run.limit is not None for run in runs):
         told.append("Runs marked (limit N) saw only the first N trials of each task.")
@@ -326,6 +327,12 @@ def _intervals(table: Table) -> list[str]:
     if found.has(shares=True, by_cluster=False):
         lead = "Where no clusters are known, they" if told else "95 % intervals of shares"
         told.append(f"{lead} are {_whose(WILSON)}.")
+    if found.over_groups:
+        told.append(
+            f"Of accuracies that are means over each {' or '.join(found.over_groups)}, the standard error is that of a "
+            f"stratified mean with equal strata ({COCHRAN.short}), and the number of trials is the effective one, 1 "
+            "over the sum of their squared weights."
+        )
     ways = (
         (True, f"its mean plus and minus t clustered standard errors ({MILLER.short})"),
         (False, f"the percentile bootstrap's ({EFRON_TIBSHIRANI.short}; seed {SEED})"),

@@ -111,7 +111,9 @@ def trusted_row(rows: Sequence[TableRow], form: str, say: Say) -> TableRow:
 
 def _check(row: TableRow, score: Score) -> None:
     run, task, cell = score.run, score.about.name, score.cell
-    if run.is_ours and run.scoring != Scoring.FAIR and cell.n_ties:
+    trials = run.trials.get(task)
+    are_won = trials is None or any(trials.values[score.metric][place] == 1.0 for place in trials.ties)
+    if run.is_ours and run.scoring != Scoring.FAIR and cell.n_ties and are_won:
         raise UntrustedResultError(f"{task} of {row.label} counts ties as right", "evaluate with --scoring fair")
     are_none = task in run.replies and run.replies[task].is_broken
     if cell.n_nonfinite or cell.fair_value is not None or are_none:

@@ -24,7 +24,7 @@ from babycli.report import compare
 from babycli.report.measure import Cell
 from babycli.report.rows import Column
 from babycli.report.tables import Table
-from babycli.tasks.about import metric_of
+from babycli.tasks.about import about, metric_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,19 @@ class Intervals:
         )
 
     @property
+    def over_groups(self) -> tuple[str, ...]:
+        """The kinds of groups over whose means some of the metrics are means, as they are called in a sentence."""
+        kinds = {
+            metric.mean_over: about(task).grouping(metric.mean_over)
+            for (task, _), metric in ((column, metric_of(*column)) for column, _ in self.cells)
+            if metric.mean_over
+        }
+        return tuple(name if kind is None else kind.title for name, kind in kinds.items())
+
+    @property
     def papers(self) -> tuple[Paper, ...]:
         """The papers of these kinds."""
-        used = []
+        used = [COCHRAN] if self.over_groups else []
         if self.has(shares=True, by_cluster=True):
             used += [WILSON, MILLER, KORN_GRAUBARD]
         if self.has(shares=True, by_cluster=False):

@@ -496,7 +496,7 @@ def test_an_unknown_kind_of_group_names_all_kinds(logs: Path, babycli: Babycli) 
     ran = babycli("report", logs, "--by", "shades")
     assert ran.code == 2
     assert "Did you mean 'shade'?" in ran.err
-    assert "one of: category, session, word, number, turn, shade" in ran.err
+    assert "one of: category, session, word, number, turn, style, frequency_bin, shade" in ran.err
 
 
 def test_an_unknown_kind_of_group_is_a_usage_error_without_logs_too(tmp_path: Path, babycli: Babycli) -> None:
@@ -753,6 +753,6 @@ def test_another_room_can_add_a_form(logs: Path, babycli: Babycli, monkeypatch: 
     assert babycli("report", logs, "--format", "labels").out == "5\n"
     assert "table, md, csv or json" in babycli("report", logs, "--audit", "--format", "count").err
     assert "one model's scores" in babycli("report", logs, "--by", "shade", "--format", "labels").err
-    assert "by turn and by shade" in babycli("report", logs, "--by", "shade", "--format", "tables").err
+    assert "by frequency_bin and by shade" in babycli("report", logs, "--by", "shade", "--format", "tables").err
     with pytest.raises(ValueError, match="already"):
         register_form(ModelForm("count", "count", lambda rows, every, say: ""))

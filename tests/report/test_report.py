@@ -218,7 +218,7 @@ def test_an_unknown_format_is_a_usage_error(logs: Path, babycli: Babycli) -> Non
     ran = babycli("report", logs, "--format", "tabel")
     assert ran.code == 2
     assert "Did you mean 'table'?" in ran.err
-    assert "table, md, csv, json, latex, html, hf, eee, leaderboard" in ran.err
+    assert "table, md, csv, json, latex, html, hf, eee, egobabyvlm, leaderboard" in ran.err
 
 
 def test_nothing_to_report_exits_3(tmp_path: Path, babycli: Babycli) -> None:

@@ -46,7 +46,9 @@ class Grammatical(MachineDevBenchTask):
     tie_note = "equal scores, or equal sums, get 1/2 (under reference they are a miss)"
 
     def __init__(self, kind: str, title: str, short: str, order: int) -> None:
-        super().__init__(f"gram_{kind}", f"Grammatical {title}", short, "match 2 images with 2 captions", order)
+        super().__init__(
+            f"gram_{kind}", f"Grammatical {title}", short, f"match 2 images with 2 captions: {title}", order
+        )
         self.manifest = f"Grammatical/{self.name}/manifest_grammatical_{kind}_{{style}}.json"
 
     def play(self, item: Item, asking: Asking) -> Play:

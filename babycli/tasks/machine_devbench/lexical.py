@@ -43,7 +43,13 @@ class Lexical(MachineDevBenchTask):
 
     def __init__(self, kind: str, short: str, order: int) -> None:
         name = f"lex_{kind}"
-        super().__init__(name, f"Lexical {kind}", short, "which of 2 images shows the caption", order)
+        super().__init__(
+            name,
+            f"Lexical {kind}",
+            short,
+            f"which of 2 images shows the caption of a{'n' * (kind[0] == 'a')} {kind[:-1]}",
+            order,
+        )
         self.manifest = f"Lexical/{kind.capitalize()}/manifest_{kind}_{{style}}.json"
         if kind == "nouns":
             self.groupings: tuple[Grouping, ...] = (STYLE, FREQUENCY, CATEGORY, WORD_ASKED)
