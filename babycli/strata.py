@@ -13,7 +13,9 @@ have this mean as their plain mean, and scatter about it as it scatters.
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -32,8 +34,15 @@ def mean_of_groups(values: Sequence[float], groups: Sequence[str]) -> float:
     of_group: dict[str, list[float]] = {}
     for value, group in zip(values, groups, strict=True):
         of_group.setdefault(group, []).append(value)
-    means = [sum(of_group[group]) / len(of_group[group]) for group in sorted(of_group)]
-    return sum(means) / len(means)
+    return plain_mean([plain_mean(of_group[group]) for group in sorted(of_group)])
+
+
+def plain_mean(values: Sequence[float]) -> float:
+    """Computes a mean, adding one number after the other.
+
+    Python's ``sum`` does so up to 3.11 and is more exact from 3.12 on, so that the last digit would depend on it.
+    """
+    return functools.reduce(operator.add, values, 0.0) / len(values)
 
 
 def effective_n(groups: Sequence[str]) -> float:

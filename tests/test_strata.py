@@ -15,6 +15,7 @@ from babycli.strata import (
     effective_n,
     linearized,
     mean_of_groups,
+    plain_mean,
     sampled_stratified95,
     stratified95,
     stratified_stderr,
@@ -28,6 +29,11 @@ def test_every_group_counts_alike() -> None:
     assert mean_of_groups(VALUES.tolist(), GROUPS) == pytest.approx((1 / 2 + 2 / 3 + 1 / 2) / 3)
     assert effective_n(GROUPS) == pytest.approx(9 / (1 / 2 + 1 / 3 + 1 / 3))
     assert effective_n(["a"] * 5) == pytest.approx(5)
+
+
+def test_numbers_are_added_one_after_the_other_in_every_python() -> None:
+    assert plain_mean([0.1] * 10) == 0.09999999999999999
+    assert mean_of_groups([0.1] * 10, ["a"] * 10) == 0.09999999999999999
 
 
 def test_the_standard_error_is_that_of_a_stratified_mean() -> None:

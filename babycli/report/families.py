@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from babycli.data.sources.machine_devbench import MACHINE_DEVBENCH
 from babycli.report.rows import TableRow
+from babycli.strata import plain_mean
 from babycli.tasks.about import about
 
 LEXICAL, GRAMMATICAL, OVERALL = "lexical", "grammatical", "overall"
@@ -71,10 +72,10 @@ def family_means(values: Mapping[str, float]) -> tuple[FamilyMean, ...]:
     for family in _STARTS:
         own = [values[task] for task in sorted(values) if family_of(task) == family]
         if own:
-            found.append(FamilyMean(family, sum(own) / len(own), len(own)))
+            found.append(FamilyMean(family, plain_mean(own), len(own)))
     if not found:
         return ()
-    overall = sum(mean.value for mean in found) / len(found)
+    overall = plain_mean([mean.value for mean in found])
     return (*found, FamilyMean(OVERALL, overall, sum(mean.n_tasks for mean in found)))
 
 

@@ -82,7 +82,7 @@ class MachineDevBenchTask(Task):
         return {
             STYLE.name: named(row, KEY_OF_STYLE),
             FREQUENCY.name: bin_of(row, self.bin_key),
-            WORD_ASKED.name: named(row, "word"),
+            WORD_ASKED.name: str(row.get("word", "")),  # "" where it is not known, and so in no cluster
         }
 
     def picture(self, row: Row, key: str) -> ImageRef:
