@@ -81,8 +81,8 @@ def ready_benchmark(
     broken, with its items.
     """
     tree = Tree.open(given, root.index_folder if root.path.is_dir() else None)
-    base, names = _manifests_in(tree)
-    remarks: list[str] = []
+    base, names, closed = _manifests_in(tree)
+    remarks = [f"not looked into: {place}" for place in closed]
     found: dict[str, list[_Manifest]] = {}
     known = {task.manifest.format(style=style): (task.name, style) for task in tasks.values() for style in styles}
     for name in names:
@@ -94,7 +94,7 @@ def ready_benchmark(
     if unknown:
         remarks.append(f"not read, as no task has a manifest of that name: {listed(unknown)}")
     if not found:
-        raise _none_found(tree, names)
+        raise _none_found(tree, remarks)
     chosen = [task for task in tasks.values() if task.name in found and task.name in wanted]
     if not chosen:
         names = [name for name in tasks if name in found]
@@ -117,9 +117,12 @@ def ready_benchmark(
     return ReadyBenchmark(images, tuple(files), tuple(remarks))
 
 
-def _manifests_in(tree: Tree) -> tuple[str, list[str]]:
-    """Gives the folder that holds Lexical and Grammatical, and the manifests from there. Raises DataError."""
-    names, _ = tree.store.scan()
+def _manifests_in(tree: Tree) -> tuple[str, list[str], list[str]]:
+    """Gives the folder that holds Lexical and Grammatical, the manifests from there, and what could not be looked into.
+
+    Raises DataError where there are several such folders.
+    """
+    names, closed = tree.store.scan()
     by_base: dict[str, list[str]] = {}
     for name in names:
         path = _MANIFEST.fullmatch(name)
@@ -131,11 +134,12 @@ def _manifests_in(tree: Tree) -> tuple[str, list[str]]:
         raise DataError(
             f"{tree.path} holds Machine-DevBench several times: in {listed(places)}", "give the folder that is meant"
         )
-    return next(iter(by_base.items()), ("", []))
+    base, found = next(iter(by_base.items()), ("", []))
+    return base, found, [f"{problem.path} ({problem.detail})" for problem in closed]
 
 
-def _none_found(tree: Tree, names: Sequence[str]) -> DataError:
-    there = f"; its manifests are {listed(names)}" if names else ""
+def _none_found(tree: Tree, there_are: Sequence[str]) -> DataError:
+    there = f"; {'; '.join(there_are)}" if there_are else ""
     return DataError(
         f"{tree.path} has no manifest of Machine-DevBench: looked for Lexical/Nouns/manifest_nouns_realistic.json and "
         f"the like, in it and in the folders in it{there}",

@@ -79,6 +79,19 @@ def test_other_files_are_named_and_left_out(folder: Path, babycli: Babycli) -> N
     assert f"not read, as no task has a manifest of that name: {other}, Lexical/Nouns/manifest_nouns_sketch" in ran.err
 
 
+def test_a_link_to_a_folder_is_not_followed_and_is_said(folder: Path, babycli: Babycli, tmp_path: Path) -> None:
+    (tmp_path / "linked").mkdir()
+    for name in ("Lexical", "Grammatical"):
+        (tmp_path / "linked" / name).symlink_to(folder / name)
+    ran = babycli("data", "link", "--machine-devbench", tmp_path / "linked")
+    assert (ran.code, "has no manifest" in ran.err, "a link to a folder" in ran.err) == (3, True, True)
+    (tmp_path / "linked/Lexical").unlink()
+    shutil.copytree(folder / "Lexical", tmp_path / "linked/Lexical")
+    ran = babycli("data", "link", "--machine-devbench", tmp_path / "linked")
+    assert ran.code == 0, ran.err
+    assert f"not looked into: {tmp_path / 'linked/Grammatical'} (a link to a folder" in ran.err
+
+
 def test_tasks_choose_what_is_linked(folder: Path, babycli: Babycli) -> None:
     assert babycli("data", "link", "--machine-devbench", folder, "--tasks", "lex_nouns").code == 0
     assert [path.name for path in (DATASET / "machine_devbench").glob("*.json")] == ["lex_nouns.json"]
