@@ -232,8 +232,16 @@ def sheet(rows: Sequence[TableRow], by: str) -> Sheet:
     if not broken_down:
         raise no_such_groups(by, rows)
     means = _family_means(broken_down)
-    grids, of_means = as_grids(broken_down), _family_records(means, broken_down)
-    return Sheet((*grids, *([_family_grid(means)] if means else ())), (*records(broken_down), *of_means))
+    of_families = [_family_grid(means, broken_down[0].by)] if means else []
+    made = (*records(broken_down), *_family_records(means, broken_down))
+    return Sheet((*as_grids(broken_down), *of_families), made)
+
+
+def family_grid(rows: Sequence[TableRow], by: str) -> Grid | None:
+    """Makes the table of means over tasks in each group; None where there are none."""
+    broken_down = break_down(rows, by)
+    means = _family_means(broken_down)
+    return _family_grid(means, broken_down[0].by) if means else None
 
 
 _Means = dict[TableRow, dict[str, tuple[FamilyMean, ...]]]  # of each row, by group
@@ -252,22 +260,23 @@ def _family_means(breakdowns: Sequence[Breakdown]) -> _Means:
     }
 
 
-def _family_grid(means: _Means) -> Grid:
-    """Makes a table of these means: groups down, for each model its families across."""
-    rows, groups = list(means), list(dict.fromkeys(group for of_row in means.values() for group in of_row))
-    many = len(rows) > 1
+def _family_grid(means: _Means, by: Grouping) -> Grid:
+    """Makes a table of these means: models with their groups down, families across."""
     n_due: dict[str, int] = {}
     for mean in (mean for of_row in means.values() for of_group in of_row.values() for mean in of_group):
         n_due[mean.family] = max(mean.n_tasks, n_due.get(mean.family, 0))
     columns = [FamilyColumn(family, n) for family, n in n_due.items()]
-    heads = [(f"[{i}]" if many else "mean", column.heading[1]) for i, _ in enumerate(rows, 1) for column in columns]
-    lines = [
-        Line(group, tuple(column.text(means[row].get(group, ())) for row in rows for column in columns))
-        for group in groups
-    ]
-    legend = [f"[{i}] {row.label}" if many else row.label for i, row in enumerate(rows, 1)]
-    notes = [*legend, "Shares of 100 %.", *family_notes(columns)]
-    return Grid("group", tuple(heads), (tuple(lines),), tuple(notes), "means over tasks")
+    sections = []
+    for row, of_row in means.items():
+        lines = [
+            Line(f"  {group}", tuple(column.text(of_group) for column in columns)) for group, of_group in of_row.items()
+        ]
+        sections.append((Line(row.label, ("",) * len(columns)), *lines))
+    notes = ["Shares of 100 %.", *family_notes(columns)]
+    title = f"means over tasks by {by.name}"
+    caption = " ".join([f"Means over tasks by {by.name}.", *notes])
+    heads = tuple(column.heading for column in columns)
+    return Grid("model", heads, tuple(sections), tuple(notes), title, caption=caption)
 
 
 def _family_records(means: _Means, breakdowns: Sequence[Breakdown]) -> list[dict[str, object]]:

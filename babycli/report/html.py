@@ -20,7 +20,16 @@ from markupsafe import Markup
 
 import babycli
 from babycli.errors import DataError
-from babycli.report import differences, html_figures, html_items, html_methods, html_tables, overlap_scores, seeds
+from babycli.report import (
+    breakdown,
+    differences,
+    html_figures,
+    html_items,
+    html_methods,
+    html_tables,
+    overlap_scores,
+    seeds,
+)
 from babycli.report.compare import Comparison
 from babycli.report.grid import Grid
 from babycli.report.html_images import IMAGES_WARNING, Images
@@ -28,6 +37,7 @@ from babycli.report.item_sheets import CHOSE, RIGHT, ItemList
 from babycli.report.runs import Unread
 from babycli.report.tables import Table, metrics_of
 from babycli.tasks.about import About, in_order
+from babycli.tasks.groups import STYLE
 from babycli.wording import all_of, printable
 
 __all__ = ["IMAGES_WARNING", "Images", "page"]
@@ -44,16 +54,8 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class _GridPart:
-    """A grid; its heads are one text each here."""
-
-    grid: Grid
-    heads: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _OverSeeds:
-    """The grid of means over seeds; or why there is none, where names tell seeds."""
+class _Plain:
+    """A grid beside the summary; or why there is none, where there should be one. Its heads are one text each here."""
 
     grid: Grid | None
     heads: tuple[str, ...] = ()
@@ -71,8 +73,9 @@ class _Part:
     drawn: str  # by what kinds of groups
     curves: html_figures.Curves
     turns: html_figures.Curves
-    overlaps: tuple[_GridPart, ...]  # scores on leaked and on clean trials
-    seeds: _OverSeeds | None
+    overlaps: tuple[_Plain, ...]  # scores on leaked and on clean trials
+    seeds: _Plain | None
+    families: _Plain | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +156,10 @@ def _part(number: int, table: Table) -> _Part:
         curves=html_figures.learning_curves(table),
         turns=html_figures.turn_curves(table),
         overlaps=tuple(
-            _GridPart(grid, overlap_scores.heads_in_full(grid)) for grid in overlap_scores.as_grids(_split_alone(table))
+            _Plain(grid, overlap_scores.heads_in_full(grid)) for grid in overlap_scores.as_grids(_split_alone(table))
         ),
         seeds=_over_seeds(table),
+        families=_plain(breakdown.family_grid(table.rows, STYLE.name)),
     )
 
 
@@ -165,17 +169,20 @@ def _split_alone(table: Table) -> list[overlap_scores.OverlapScore]:
     return overlap_scores.overlap_scores(rows)
 
 
-def _over_seeds(table: Table) -> _OverSeeds | None:
+def _over_seeds(table: Table) -> _Plain | None:
     """Gathers the models with several seeds; None where there are none."""
     try:
         gathered, _ = seeds.gather(table.rows)
     except DataError as error:
-        return _OverSeeds(None, why=error.message)
+        return _Plain(None, why=error.message)
     several = [of_model for of_model in gathered if of_model.n > 1]
     if not several:
         return None
-    grid = seeds.grid_of(table, several, ())
-    return _OverSeeds(grid, tuple(f"{over} {under}".strip() for over, under in grid.heads))
+    return _plain(seeds.grid_of(table, several, ()))
+
+
+def _plain(grid: Grid | None) -> _Plain | None:
+    return None if grid is None else _Plain(grid, tuple(f"{over} {under}".strip() for over, under in grid.heads))
 
 
 def _finalized(value: Any) -> Any:

@@ -169,7 +169,7 @@ def grid_of(table: Table, gathered: Sequence[Seeds], others: Sequence[TableRow])
     notes += _lacking(table, gathered)
     notes += lower_notes(table)
     if others:
-        notes.append(f"left out, as the name tells no seed: {listed([row.label for row in others], 10)}.")
+        notes.append(f"Left out, as the name tells no seed: {listed([row.label for row in others], 10)}.")
     title = table.title or "over seeds"
     return Grid("model", heads, (tuple(lines),), tuple(notes), title, caption=" ".join(["Over seeds.", *notes]))
 
