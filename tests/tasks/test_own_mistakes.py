@@ -73,6 +73,11 @@ def test_a_name_with_points_and_dashes(babycli: Babycli) -> None:
         ('title = "New Picture"', "title = 3", "its title is 3; expected is a text"),
         ('unit = "trials"', "unit = None", "its unit is None; expected is a text"),
         (
+            SHARE,
+            SHARE.replace("is_main=True", 'is_main=True, mean_over="chlid"'),
+            "its metrics[0].mean_over is 'chlid'; expected is the name of one of its groupings, or nothing",
+        ),
+        (
             'unit = "trials"',
             'cluster = "child"',
             "its cluster is 'child'; expected is the name of one of its groupings",
