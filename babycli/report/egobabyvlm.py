@@ -133,7 +133,8 @@ def _only_model(rows: Sequence[TableRow]) -> Seeds:
         labels = "\n  ".join(seeds.label for seeds in found[:20])
         raise UsageError(
             f"--format {NAME} is of one model, here are {len(found)}:\n  {labels}",
-            "choose one with  --model NAME;  checkpoints of one model are named alike but for  seed-1,  seed-2",
+            "choose one with  --models 'PATTERN',  in which * is any text; seeds of one model are named alike but for  "
+            "seed-1, seed-2",
         )
     return found[0]
 

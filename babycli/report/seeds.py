@@ -21,7 +21,7 @@ from babycli.report.notes import lower_notes, scales_note
 from babycli.report.records import names_of, settings_of
 from babycli.report.rows import Column, TableRow
 from babycli.report.sheet import Sheet
-from babycli.report.tables import Table, short_heading
+from babycli.report.tables import OverallColumn, Table, short_heading
 from babycli.tasks.about import metric_of
 from babycli.wording import listed, natural_order
 
@@ -189,9 +189,8 @@ def _of_column(column: Column, seeds: Seeds) -> Spread | None:
     return spread(each) if each else None
 
 
-def _of_mean(table: Table, mean: object, seeds: Seeds) -> Spread | None:
-    columns = [column for column in table.overall_columns if column == mean]
-    found = (table.mean_value(columns[0], row.label) for _, row in seeds.rows)
+def _of_mean(table: Table, mean: OverallColumn | FamilyColumn, seeds: Seeds) -> Spread | None:
+    found = (table.mean_value(mean, row.label) for _, row in seeds.rows)
     each = [value for value in found if value is not None]
     return spread(each) if each else None
 

@@ -74,6 +74,8 @@ def test_a_golden_line_from_its_manifests_to_the_report(n: int, shared: Path, ba
     of_families = {each["metric"]: each["value"] for each in found if each["task"] == "machine_devbench"}
     assert of_families == of_kinds | {"overall": line["overall"]["accuracy"]}
     assert all(each["fair_value"] is None or each["scoring"] == "reference" for each in found)
+    ran = babycli("report", "--format", "egobabyvlm")
+    assert (ran.code, "must not be trusted" in ran.err) == ((7, True) if has_nonfinite else (0, False))
     by_bin = report(babycli, "--by", "frequency_bin")
     for task, of in line["total"]["by_task"].items():
         assert {each["group"]: each["value"] for each in by_bin if each["task"] == task} == of["by_freq_bin"]

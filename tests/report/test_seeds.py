@@ -133,6 +133,8 @@ def test_several_models_and_others_than_these_are_refused(babycli: Babycli, tmp_
     ran = babycli("report", "--format", "egobabyvlm")
     assert ran.code == 2
     assert "is of one model, here are 2:\n  lab_clip_seed-…" in ran.err
+    ran = babycli("report", "--format", "egobabyvlm", "--models", "*clip*")
+    assert (ran.code, json.loads(ran.out)["n_seeds"]) == (0, 3)
     write_run(tmp_path / "elsewhere", "m", drawn(0, {"vtwt": 0.6}))
     ran = babycli("report", tmp_path / "elsewhere", "--format", "egobabyvlm")
     assert (ran.code, "no model here was run on Machine-DevBench" in ran.err) == (3, True)
