@@ -182,8 +182,8 @@ _babycli_facts() {
         more= ;;
     'babycli data link')
         commands=''
-        options='--labeled-s --synthetic --source --devcv --devcv-images --split --from --tasks -t --allow-missing --mode --relative --data -d --help'
-        valued='--labeled-s --synthetic --source --devcv --devcv-images --split --from --tasks -t --mode --data -d'
+        options='--labeled-s --synthetic --source --devcv --devcv-images --split --machine-devbench --from --tasks -t --allow-missing --mode --relative --data -d --help'
+        valued='--labeled-s --synthetic --source --devcv --devcv-images --split --machine-devbench --from --tasks -t --mode --data -d'
         arguments=(file)
         more= ;;
     'babycli data status')
@@ -242,8 +242,8 @@ _babycli_facts() {
         more= ;;
     'babycli report')
         commands=''
-        options='--models --tasks -t --metrics --rename --baselines --humans --no-controls --all-runs --overlap --only --level --notes --compare --by --items --wrong --with-images --audit --format --output -o --plot --model -m --hub-dataset --to --data -d --help'
-        valued='--models --tasks -t --metrics --rename --baselines --humans --overlap --only --level --compare --by --format --output -o --plot --model -m --hub-dataset --to --data -d'
+        options='--models --tasks -t --metrics --rename --baselines --humans --no-controls --all-runs --overlap --only --level --notes --compare --by --seeds --items --wrong --with-images --audit --format --output -o --plot --model -m --hub-dataset --entry --to --data -d --help'
+        valued='--models --tasks -t --metrics --rename --baselines --humans --overlap --only --level --compare --by --format --output -o --plot --model -m --hub-dataset --entry --to --data -d'
         arguments=(file)
         more=1 ;;
     'babycli runs')
@@ -380,6 +380,7 @@ _babycli_value() {
     'babycli data link --devcv') _babycli_value_set ;;
     'babycli data link --devcv-images') _babycli_value_set ;;
     'babycli data link --split') _babycli_value_text ;;
+    'babycli data link --machine-devbench') _babycli_value_file ;;
     'babycli data link --from') _babycli_value_folder ;;
     'babycli data link --tasks'|'babycli data link -t') _babycli_value_task ;;
     'babycli data link --mode') _babycli_value_mode ;;
@@ -459,6 +460,7 @@ _babycli_value() {
     'babycli report --plot') _babycli_value_file ;;
     'babycli report --model'|'babycli report -m') _babycli_value_evaluated_model ;;
     'babycli report --hub-dataset') _babycli_value_text ;;
+    'babycli report --entry') _babycli_value_entry ;;
     'babycli report --to') _babycli_value_tracker ;;
     'babycli report --data'|'babycli report -d') _babycli_value_folder ;;
     'babycli runs --logs') _babycli_value_folder ;;
@@ -498,9 +500,9 @@ _babycli_value() {
 }
 
 _babycli_value_folder() { _babycli_values folders; }
-_babycli_value_task() { _babycli_values 'list quiet' babyvlm devcv labeled_s vtwt baby_winoground saycam_caption baby_pv baby_localize baby_leftright baby_spatialdetails baby_vdr_binary baby_vdr_open baby_compare_real baby_compare_synthetic baby_count baby_memory baby_subitize; }
+_babycli_value_task() { _babycli_values 'list quiet' babyvlm devcv machine_devbench labeled_s vtwt baby_winoground saycam_caption baby_pv baby_localize baby_leftright baby_spatialdetails baby_vdr_binary baby_vdr_open baby_compare_real baby_compare_synthetic baby_count baby_memory baby_subitize lex_nouns lex_verbs lex_adjectives gram_subject_verb gram_subject_adjective gram_negation gram_order_matters gram_prepositions gram_comparatives gram_counting gram_embedded_relative; }
 _babycli_value_file() { _babycli_values files; }
-_babycli_value_source() { _babycli_values 'name files' saycam= labeled_s= synthetic=; }
+_babycli_value_source() { _babycli_values 'name files' saycam= labeled_s= synthetic= machine_devbench=; }
 _babycli_value_set() { _babycli_values 'name files' saycam= ego4d= babyview= nih=; }
 _babycli_value_text() { _babycli_values ''; }
 _babycli_value_mode() { _babycli_values '' symlink hardlink copy reflink; }
@@ -510,7 +512,7 @@ _babycli_value_level() { _babycli_values list sha256 name within near recording;
 _babycli_value_model() { _babycli_values 'hub files' babyllava clip control cvcl dual llava llava_next lmms openai plugin replay hf babyllava-tiny babyllava-v2-tiny control:constant control:random control:length control:letter control:pixels; }
 _babycli_value_argument() { _babycli_values 'list name files' pretrained= conv_template= vision_tower= image_aspect_ratio= base= device_map= seed= pick= text= normalize_features= vocab= head= chat_template= sign= batch_size= concurrency= timeout= patience= key_env= price_in= price_out= load_in_4bit= load_in_8bit= tiles=; }
 _babycli_value_control() { _babycli_values '' blind shuffled constant; }
-_babycli_value_asked_task() { _babycli_values name labeled_s= vtwt= baby_winoground= saycam_caption= baby_pv= baby_localize= baby_leftright= baby_spatialdetails= baby_vdr_binary= baby_vdr_open= baby_compare_real= baby_compare_synthetic= baby_count= baby_memory= baby_subitize=; }
+_babycli_value_asked_task() { _babycli_values name labeled_s= vtwt= baby_winoground= saycam_caption= baby_pv= baby_localize= baby_leftright= baby_spatialdetails= baby_vdr_binary= baby_vdr_open= baby_compare_real= baby_compare_synthetic= baby_count= baby_memory= baby_subitize= lex_nouns= lex_verbs= lex_adjectives= gram_subject_verb= gram_subject_adjective= gram_negation= gram_order_matters= gram_prepositions= gram_comparatives= gram_counting= gram_embedded_relative=; }
 _babycli_value_scoring() { _babycli_values '' fair reference; }
 _babycli_value_answer() { _babycli_values list written chosen; }
 _babycli_value_history() { _babycli_values '' own gold; }
@@ -522,9 +524,10 @@ _babycli_value_metric() { _babycli_values list main all acc image_score text_sco
 _babycli_value_baselines() { _babycli_values '' paper; }
 _babycli_value_only() { _babycli_values '' clean leaked; }
 _babycli_value_compared_run() { _babycli_values 'models runs quiet'; }
-_babycli_value_kind() { _babycli_values '' category session word number turn overlap; }
-_babycli_value_format() { _babycli_values '' table md csv json latex html hf eee leaderboard; }
+_babycli_value_kind() { _babycli_values '' category session word number turn overlap style frequency_bin; }
+_babycli_value_format() { _babycli_values '' table md csv json latex html hf eee egobabyvlm leaderboard; }
 _babycli_value_evaluated_model() { _babycli_values models; }
+_babycli_value_entry() { _babycli_values name id= model= team= architecture= training_data= category= report_url= code_url=; }
 _babycli_value_tracker() { _babycli_values '' wandb: mlflow:; }
 _babycli_value_run() { _babycli_values 'runs quiet'; }
 _babycli_value_sign() { _babycli_values '' logprob loss; }

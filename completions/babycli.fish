@@ -9,7 +9,7 @@ function __babycli_arguments
         if test $skips = yes
             set skips no
         else if string match -q -- '-*' $word
-            contains -- $word --from --tasks -t --data -d --labeled-s --synthetic --source --devcv --devcv-images --split --mode --set --depth --manifest --output -o --images --level --within --distance --model -m --model-args --trials --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --cache --send-pictures-to --output-path --name --save --config --watch-for --watch-settle --models --metrics --rename --baselines --humans --overlap --only --compare --by --format --plot --hub-dataset --to --logs --sign --checkpoint; and set skips yes
+            contains -- $word --from --tasks -t --data -d --labeled-s --synthetic --source --devcv --devcv-images --split --machine-devbench --mode --set --depth --manifest --output -o --images --level --within --distance --model -m --model-args --trials --limit -l --sample --seed --control --prompt --scoring --answers --history --max-new-tokens --batch-size -b --device --dtype --batch-check --cache --send-pictures-to --output-path --name --save --config --watch-for --watch-settle --models --metrics --rename --baselines --humans --overlap --only --compare --by --format --plot --hub-dataset --entry --to --logs --sign --checkpoint; and set skips yes
         else
             set -a words $word
         end
@@ -109,9 +109,9 @@ end
 complete -c babycli -e
 complete -c babycli -f
 function __babycli_value_folder; true; __fish_complete_directories (commandline -ct); end
-function __babycli_value_task; begin; printf '%s\n' 'babyvlm' 'devcv' 'labeled_s' 'vtwt' 'baby_winoground' 'saycam_caption' 'baby_pv' 'baby_localize' 'baby_leftright' 'baby_spatialdetails' 'baby_vdr_binary' 'baby_vdr_open' 'baby_compare_real' 'baby_compare_synthetic' 'baby_count' 'baby_memory' 'baby_subitize'; end | __babycli_list; end
+function __babycli_value_task; begin; printf '%s\n' 'babyvlm' 'devcv' 'machine_devbench' 'labeled_s' 'vtwt' 'baby_winoground' 'saycam_caption' 'baby_pv' 'baby_localize' 'baby_leftright' 'baby_spatialdetails' 'baby_vdr_binary' 'baby_vdr_open' 'baby_compare_real' 'baby_compare_synthetic' 'baby_count' 'baby_memory' 'baby_subitize' 'lex_nouns' 'lex_verbs' 'lex_adjectives' 'gram_subject_verb' 'gram_subject_adjective' 'gram_negation' 'gram_order_matters' 'gram_prepositions' 'gram_comparatives' 'gram_counting' 'gram_embedded_relative'; end | __babycli_list; end
 function __babycli_value_file; true; end
-function __babycli_value_source; printf '%s\n' 'saycam=' 'labeled_s=' 'synthetic='; __babycli_named_file; end
+function __babycli_value_source; printf '%s\n' 'saycam=' 'labeled_s=' 'synthetic=' 'machine_devbench='; __babycli_named_file; end
 function __babycli_value_set; printf '%s\n' 'saycam=' 'ego4d=' 'babyview=' 'nih='; __babycli_named_file; end
 function __babycli_value_text; true; end
 function __babycli_value_mode; printf '%s\n' 'symlink' 'hardlink' 'copy' 'reflink'; end
@@ -121,7 +121,7 @@ function __babycli_value_level; begin; printf '%s\n' 'sha256' 'name' 'within' 'n
 function __babycli_value_model; printf '%s\n' 'babyllava' 'clip' 'control' 'cvcl' 'dual' 'llava' 'llava_next' 'lmms' 'openai' 'plugin' 'replay' 'hf' 'babyllava-tiny' 'babyllava-v2-tiny' 'control:constant' 'control:random' 'control:length' 'control:letter' 'control:pixels'; __babycli_hub; end
 function __babycli_value_argument; begin; printf '%s\n' 'pretrained=' 'conv_template=' 'vision_tower=' 'image_aspect_ratio=' 'base=' 'device_map=' 'seed=' 'pick=' 'text=' 'normalize_features=' 'vocab=' 'head=' 'chat_template=' 'sign=' 'batch_size=' 'concurrency=' 'timeout=' 'patience=' 'key_env=' 'price_in=' 'price_out=' 'load_in_4bit=' 'load_in_8bit=' 'tiles='; end | __babycli_list; __babycli_named_file; end
 function __babycli_value_control; printf '%s\n' 'blind' 'shuffled' 'constant'; end
-function __babycli_value_asked_task; printf '%s\n' 'labeled_s=' 'vtwt=' 'baby_winoground=' 'saycam_caption=' 'baby_pv=' 'baby_localize=' 'baby_leftright=' 'baby_spatialdetails=' 'baby_vdr_binary=' 'baby_vdr_open=' 'baby_compare_real=' 'baby_compare_synthetic=' 'baby_count=' 'baby_memory=' 'baby_subitize='; end
+function __babycli_value_asked_task; printf '%s\n' 'labeled_s=' 'vtwt=' 'baby_winoground=' 'saycam_caption=' 'baby_pv=' 'baby_localize=' 'baby_leftright=' 'baby_spatialdetails=' 'baby_vdr_binary=' 'baby_vdr_open=' 'baby_compare_real=' 'baby_compare_synthetic=' 'baby_count=' 'baby_memory=' 'baby_subitize=' 'lex_nouns=' 'lex_verbs=' 'lex_adjectives=' 'gram_subject_verb=' 'gram_subject_adjective=' 'gram_negation=' 'gram_order_matters=' 'gram_prepositions=' 'gram_comparatives=' 'gram_counting=' 'gram_embedded_relative='; end
 function __babycli_value_scoring; printf '%s\n' 'fair' 'reference'; end
 function __babycli_value_answer; begin; printf '%s\n' 'written' 'chosen'; end | __babycli_list; end
 function __babycli_value_history; printf '%s\n' 'own' 'gold'; end
@@ -133,9 +133,10 @@ function __babycli_value_metric; begin; printf '%s\n' 'main' 'all' 'acc' 'image_
 function __babycli_value_baselines; printf '%s\n' 'paper'; end
 function __babycli_value_only; printf '%s\n' 'clean' 'leaked'; end
 function __babycli_value_compared_run; __babycli_models; __babycli_runs; end
-function __babycli_value_kind; printf '%s\n' 'category' 'session' 'word' 'number' 'turn' 'overlap'; end
-function __babycli_value_format; printf '%s\n' 'table' 'md' 'csv' 'json' 'latex' 'html' 'hf' 'eee' 'leaderboard'; end
+function __babycli_value_kind; printf '%s\n' 'category' 'session' 'word' 'number' 'turn' 'overlap' 'style' 'frequency_bin'; end
+function __babycli_value_format; printf '%s\n' 'table' 'md' 'csv' 'json' 'latex' 'html' 'hf' 'eee' 'egobabyvlm' 'leaderboard'; end
 function __babycli_value_evaluated_model; __babycli_models; end
+function __babycli_value_entry; printf '%s\n' 'id=' 'model=' 'team=' 'architecture=' 'training_data=' 'category=' 'report_url=' 'code_url='; end
 function __babycli_value_tracker; printf '%s\n' 'wandb:' 'mlflow:'; end
 function __babycli_value_run; __babycli_runs; end
 function __babycli_value_sign; printf '%s\n' 'logprob' 'loss'; end
@@ -177,6 +178,7 @@ complete -c babycli -n '__babycli_at 0+ data link' -l source -r -f -a '(__babycl
 complete -c babycli -n '__babycli_at 0+ data link' -l devcv -r -f -a '(__babycli_value_set)' -d 'Folder, zip or label file of a set of DevCV: labels and pictures; may be repeated.'
 complete -c babycli -n '__babycli_at 0+ data link' -l devcv-images -r -f -a '(__babycli_value_set)' -d 'Folder or zip of a set\'s pictures, if apart from its labels.'
 complete -c babycli -n '__babycli_at 0+ data link' -l split -r -f -a '(__babycli_value_text)' -d 'The split of --devcv; default test.'
+complete -c babycli -n '__babycli_at 0+ data link' -l machine-devbench -r -F -a '(__babycli_value_file)' -d 'Folder or zip of Machine-DevBench, with Lexical and Grammatical in it.'
 complete -c babycli -n '__babycli_at 0+ data link' -l from -r -f -a '(__babycli_value_folder)' -d 'Take the label files from this folder instead of the network.'
 complete -c babycli -n '__babycli_at 0+ data link' -l tasks -s t -r -F -a '(__babycli_value_task)' -d 'Only the data of these tasks; default all.'
 complete -c babycli -n '__babycli_at 0+ data link' -l allow-missing -d 'Link even where images are missing.'
@@ -292,6 +294,7 @@ complete -c babycli -n '__babycli_at 0+ report' -l level -r -f -a '(__babycli_va
 complete -c babycli -n '__babycli_at 0+ report' -l notes -d 'Say all about the numbers below a table.'
 complete -c babycli -n '__babycli_at 0+ report' -l compare -r -F -a '(__babycli_value_compared_run)' -d 'Differences between these models on the same items: interval, test, smallest difference seen.'
 complete -c babycli -n '__babycli_at 0+ report' -l by -r -f -a '(__babycli_value_kind)' -d 'Break scores down by group; tasks of your own may have other kinds.'
+complete -c babycli -n '__babycli_at 0+ report' -l seeds -d 'Gather models whose names differ in seed-N alone: mean and standard deviation.'
 complete -c babycli -n '__babycli_at 0+ report' -l items -d 'Show items; with --compare, those only one got right.'
 complete -c babycli -n '__babycli_at 0+ report' -l wrong -d 'Show the items that each model got wrong.'
 complete -c babycli -n '__babycli_at 0+ report' -l with-images -d 'With html, and --items or --wrong: show the images of the items.'
@@ -299,8 +302,9 @@ complete -c babycli -n '__babycli_at 0+ report' -l audit -d 'Look for what makes
 complete -c babycli -n '__babycli_at 0+ report' -l format -r -f -a '(__babycli_value_format)' -d 'How to write it; default: as --output ends, else a table.'
 complete -c babycli -n '__babycli_at 0+ report' -l output -s o -r -F -a '(__babycli_value_file)' -d 'Write to a file instead of the screen.'
 complete -c babycli -n '__babycli_at 0+ report' -l plot -r -F -a '(__babycli_value_file)' -d 'Also draw it, as .pdf, .svg or .png.'
-complete -c babycli -n '__babycli_at 0+ report' -l model -s m -r -f -a '(__babycli_value_evaluated_model)' -d 'Which model the forms of one model (hf, eee) write, as the table calls it, where logs have several.'
+complete -c babycli -n '__babycli_at 0+ report' -l model -s m -r -f -a '(__babycli_value_evaluated_model)' -d 'Which model the forms of one model (hf, eee, egobabyvlm) write, as the table calls it.'
 complete -c babycli -n '__babycli_at 0+ report' -l hub-dataset -r -f -a '(__babycli_value_text)' -d 'With --format hf: write results of this benchmark of the hub.'
+complete -c babycli -n '__babycli_at 0+ report' -l entry -r -f -a '(__babycli_value_entry)' -d 'With --format egobabyvlm: a field of the leaderboard\'s entry, as team or training_data.'
 complete -c babycli -n '__babycli_at 0+ report' -l to -r -f -a '(__babycli_value_tracker)' -d 'Also send the numbers to wandb:PROJECT or mlflow:EXPERIMENT.'
 complete -c babycli -n '__babycli_at 0+ report' -l data -s d -r -f -a '(__babycli_value_folder)' -d 'Dataset folder; default $BABYCLI_DATA, else ./dataset.'
 complete -c babycli -n '__babycli_at 0+ report' -l help -d 'Show this message and exit.'

@@ -87,14 +87,6 @@ class _Differences:
     scales: str  # what is counted in what
 
 
-@dataclass(frozen=True, slots=True)
-class _Beside:
-    """The grid of a task that people answered, too; its heads are one text each here."""
-
-    grid: Grid
-    heads: tuple[str, ...]
-
-
 def page(
     tables: Sequence[Table],
     comparisons: Sequence[Comparison],
@@ -128,7 +120,7 @@ def page(
         warning=IMAGES_WARNING if copies else "",
         parts=[_part(i, table) for i, table in enumerate(tables, 1)],
         differences=_differences(comparisons),
-        people=[_Beside(grid, _heads(grid)) for grid in people],
+        people=[_Plain(grid, _heads(grid)) for grid in people],
         items=[html_items.as_items(listed, pictures) for listed in items],
         items_told=_items_told(items),
         pictures=copies,
@@ -182,7 +174,7 @@ def _over_seeds(table: Table) -> _Plain | None:
 
 
 def _plain(grid: Grid | None) -> _Plain | None:
-    return None if grid is None else _Plain(grid, tuple(f"{over} {under}".strip() for over, under in grid.heads))
+    return None if grid is None else _Plain(grid, _heads(grid))
 
 
 def _finalized(value: Any) -> Any:
