@@ -30,6 +30,7 @@ from babycli.data.rows import BOM
 from babycli.data.set_files import Tree
 from babycli.data.set_pictures import is_address
 from babycli.data.sources.machine_devbench import MACHINE_DEVBENCH
+from babycli.domain import Row
 from babycli.errors import DataError
 from babycli.typed import TOO_DEEP, is_deep
 from babycli.wording import each_key_once, first_line, listed
@@ -50,6 +51,9 @@ class ManifestTask(LabelledTask, Protocol):
     @property
     def pictures(self) -> Sequence[str]:
         """The keys under which an item names its pictures."""
+
+    def unread(self, row: Row) -> list[str]:
+        """Gives the keys of an item that nothing reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ def ready_benchmark(
     in_order = {
         task.name: sorted(found[task.name], key=lambda manifest: styles.index(manifest.style)) for task in chosen
     }
-    files = [_label_file(task, in_order[task.name]) for task in chosen]
+    files = [_label_file(task, in_order[task.name], remarks) for task in chosen]
     images = tree.path if tree.is_zip or not base else tree.path / base
     _check_others_stay(root, files, images, list(tasks.values()))
     return ReadyBenchmark(images, tuple(files), tuple(remarks))
@@ -147,14 +151,19 @@ def _none_found(tree: Tree, there_are: Sequence[str]) -> DataError:
     )
 
 
-def _label_file(task: ManifestTask, manifests: Sequence[_Manifest]) -> LabelFile:
-    """Makes the label file of a task. Raises DataError for a broken manifest, with its items."""
+def _label_file(task: ManifestTask, manifests: Sequence[_Manifest], remarks: list[str]) -> LabelFile:
+    """Makes the label file of a task, and adds to the remarks which keys nothing reads.
+
+    Raises DataError for a broken manifest, with its items.
+    """
     places = [manifest.place for manifest in manifests]
     rows: list[dict[str, Any]] = []
     places_of: list[str] = []
     problems: list[Problem] = []
     for manifest in manifests:
-        items, wrong = _items_of(task, manifest)
+        items, wrong, others = _items_of(manifest)
+        if others:
+            remarks.append(f"keys of {manifest.place} that nothing reads: {listed(others)}")
         problems += [Problem(full_name(task), ProblemKind.LABELS_MALFORMED, manifest.place, what) for what in wrong]
         for n, item in enumerate(items, 1):
             place = f"item {n} of {manifest.place}"
@@ -165,7 +174,7 @@ def _label_file(task: ManifestTask, manifests: Sequence[_Manifest]) -> LabelFile
             if _is_halved(item):
                 what = "has half of a character, as \\ud800 is"
                 problems.append(Problem(full_name(task), ProblemKind.LABELS_MALFORMED, place, what))
-            if _STYLE in item:
+            if item.get(_STYLE, manifest.style) != manifest.style:
                 what = "has a style of its own; that of the manifest is that of all of its items"
                 problems.append(Problem(full_name(task), ProblemKind.LABELS_MALFORMED, place, what))
             row, unsafe = _row(task, item, manifest)
@@ -182,6 +191,9 @@ def _label_file(task: ManifestTask, manifests: Sequence[_Manifest]) -> LabelFile
         is_unsafe = any(problem.kind == ProblemKind.UNSAFE_NAME for problem in problems)
         names = "; names of pictures must be those of files in the folder that is given" if is_unsafe else ""
         raise_for(problems, f"put {' and '.join(broken)} right, or get the benchmark again{names}")
+    unread = dict.fromkeys(key for row in rows for key in task.unread(row))
+    if unread:
+        remarks.append(f"{task.name}: keys of items that nothing reads: {listed(unread)}")
     content = json.dumps(rows, ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass") + b"\n"
     origin = " and ".join(places)
     labels = with_item_problems(parse_labels(content, Path(origin), task))
@@ -206,35 +218,33 @@ def _faults(task: ManifestTask, rows: Sequence[dict[str, Any]]) -> list[_Fault]:
     return found
 
 
-def _items_of(task: ManifestTask, manifest: _Manifest) -> tuple[list[Any], list[str]]:
-    """Reads the items of a manifest, and finds what is wrong with it as a whole."""
+def _items_of(manifest: _Manifest) -> tuple[list[Any], list[str], list[str]]:
+    """Reads the items of a manifest, and finds what is wrong with it as a whole, and its keys that nothing reads."""
     try:
         raw = manifest.raw.removeprefix(BOM).decode("utf-8")
     except UnicodeDecodeError as error:
-        return [], [f"not UTF-8 at byte {error.start}"]
+        return [], [f"not UTF-8 at byte {error.start}"], []
     try:
         read = json.loads(raw, object_pairs_hook=each_key_once, parse_constant=_no_number)
     except json.JSONDecodeError as error:
-        return [], [f"{error.msg} in line {error.lineno}, column {error.colno}"]
+        return [], [f"{error.msg} in line {error.lineno}, column {error.colno}"], []
     except RecursionError:
-        return [], [TOO_DEEP]
+        return [], [TOO_DEEP], []
     except ValueError as error:
-        return [], [first_line(error)]
+        return [], [first_line(error)], []
     if is_deep(read):
-        return [], [TOO_DEEP]
+        return [], [TOO_DEEP], []
     if not isinstance(read, dict):
-        return [], [f"it is {json.dumps(read)[:40]}, should be an object with items"]
+        return [], [f"it is {json.dumps(read)[:40]}, should be an object with items"], []
     wrong = []
-    unknown = [key for key in read if key not in _KEYS]
-    if unknown:
-        wrong.append(f"it has {listed(map(repr, unknown))}, which no manifest has; known are {', '.join(_KEYS)}")
+    others = [key for key in read if key not in _KEYS]
     if read.get(_STYLE, manifest.style) != manifest.style:
         wrong.append(f"its style is {read[_STYLE]!r:.40}, and its name says {manifest.style}")
     items = read.get("items")
     if not isinstance(items, list):
         wrong.append("it has no list of items" if "items" not in read else f"its items are {json.dumps(items)[:40]}")
-        return [], wrong
-    return items, wrong if items else [*wrong, "it has no items"]
+        return [], wrong, others
+    return items, wrong if items else [*wrong, "it has no items"], others
 
 
 def _is_halved(item: Mapping[str, Any]) -> bool:

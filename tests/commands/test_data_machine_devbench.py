@@ -180,8 +180,14 @@ def whole(path: str, **changes: object) -> Callable[[Made], object]:
 REFUSED: dict[str, tuple[Callable[[Made], object], str]] = {
     "no caption": (without(NOUNS, 2, "caption_positive"), f"item 3 of FOLDER/{NOUNS}: 'house', lacks caption_positive"),
     "no picture": (without(NEGATION, 0, "image_1"), f"item 1 of FOLDER/{NEGATION}: 'ball', lacks image_1"),
-    "a key too many": (item(NOUNS, 0, wrod="ball"), "has 'wrod', which no item of lex_nouns has"),
-    "a misspelt bin": (item(NEGATION, 1, frequency_bin="[1,2)"), "has 'frequency_bin', which no item of gram_negation"),
+    "a misspelt key": (
+        lambda made: made[NOUNS]["items"][0].update(categry=made[NOUNS]["items"][0].pop("category")),
+        "has 'categry' and no 'category'",
+    ),
+    "another's bin": (
+        lambda made: made[NOUNS]["items"][0].update(freq_bin=made[NOUNS]["items"][0].pop("frequency_bin")),
+        "has 'freq_bin' and no 'frequency_bin'",
+    ),
     "a style of its own": (item(NOUNS, 0, style="cartoon"), "has a style of its own"),
     "a caption that is none": (item(NOUNS, 5, caption_positive=7), f"item 6 of FOLDER/{NOUNS}: 'cup', has the caption"),
     "an empty caption": (item(NOUNS, 0, caption_positive=" "), "should be a text that is not empty"),
@@ -209,8 +215,19 @@ REFUSED: dict[str, tuple[Callable[[Made], object], str]] = {
         f'item 7 of FOLDER/{NOUNS}: is "x", should be an object',
     ),
     "another style": (whole(NOUNS, style="cartoon"), "its style is 'cartoon', and its name says realistic"),
-    "a top key too many": (whole(NOUNS, itmes=[]), "it has 'itmes', which no manifest has"),
 }  # fmt: skip
+
+
+def test_keys_that_nothing_reads_are_named(babycli: Babycli, tmp_path: Path) -> None:
+    def change(made: Made) -> None:
+        made[NOUNS] |= {"licence": "CC"}
+        made[NOUNS]["items"][0] |= {"sense": ["a", 1], "frequency": 12, "style": "realistic"}
+
+    ran = babycli("data", "link", "--machine-devbench", draw(tmp_path / "m", change=change))
+    assert ran.code == 0, ran.err
+    assert f"{NOUNS} that nothing reads: licence" in ran.err
+    assert "lex_nouns: keys of items that nothing reads: sense" in ran.err
+    assert babycli("data", "verify", "--tasks", "machine_devbench").code == 0
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -9,6 +9,7 @@ Source: the datasets and ResultAggregator in evaluation/ of facebookresearch/ego
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from babycli import bibliography
@@ -26,7 +27,12 @@ WORD_ASKED = Grouping("word", "word that is asked for")
 UNKNOWN = "unknown"  # the group of an item that does not say its own
 _LOWEST, _POOLED = ("[1,2)", "[2,4)"), "[1,4)"
 _EMPTY = "(empty)"
-_COUNTS = ("frequency_count", "frequency_quantile", "freq_count", "freq_quantile", "count", "quantile")
+_COUNTS = (
+    *("frequency", "frequency_count", "frequency_quantile", "freq", "freq_count", "freq_quantile"),
+    *("count", "quantile"),
+)
+_BIN_KEYS = ("frequency_bin", "freq_bin")
+_ALIKE = 0.8  # how like a key that is missing another must be to be taken for it
 _WIDTH = 60
 
 
@@ -105,9 +111,10 @@ class MachineDevBenchTask(Task):
         lacking = [key for key in needed if key not in row]
         if lacking:
             yield f"lacks {listed(lacking)}; its keys are {listed(map(repr, row)) or 'none'}"
-        unknown = [key for key in row if key not in self.keys]
-        if unknown:
-            yield f"has {listed(map(repr, unknown))}, which no item of {self.name} has"
+        for key in self.unread(row):
+            meant = self._meant(key, row)
+            if meant:
+                yield f"has {key!r:.{_WIDTH}} and no {meant!r}"
         if KEY_OF_STYLE in row and row[KEY_OF_STYLE] not in STYLES:
             yield f"has the style {row[KEY_OF_STYLE]!r:.40}, should have one of {', '.join(STYLES)}"
         for key in (*self.texts, *self.pictures):
@@ -122,6 +129,17 @@ class MachineDevBenchTask(Task):
         for key in _COUNTS:
             if key in row and not (type(row[key]) in (int, float) and row[key] >= 0):
                 yield f"has the {key} {row[key]!r:.{_WIDTH}}, should be a number, 0 or above"
+
+    def unread(self, row: Row) -> list[str]:
+        """Gives the keys of an item that nothing reads; what a later release of the benchmark adds is among them."""
+        return [key for key in row if key not in self.keys]
+
+    def _meant(self, key: str, row: Row) -> str:
+        """Gives the key that an item lacks and another of its keys may be meant for; "" for none."""
+        if key in _BIN_KEYS and self.bin_key not in row:
+            return self.bin_key
+        lacking = [known for known in (*self.words, *self.optional, self.bin_key) if known not in row]
+        return next(iter(get_close_matches(key.lower(), lacking, n=1, cutoff=_ALIKE)), "")
 
     def why_no_reference(self, abilities: Collection[str]) -> str:
         score = next((word for word in abilities if word in ("similarity", "loglikelihood")), "")
