@@ -64,7 +64,7 @@ def tasks(as_json: JsonOption = False) -> None:
             tell("of no benchmark")
         else:
             name = benchmark.name
-            tell_wrapped(f"{name} (--tasks {name}): {benchmark.title}, {benchmark.citation}", 2)
+            tell_wrapped(f"{name} (--tasks {name}): {benchmark.title}, {benchmark.citation}", 6)
         for task in its_tasks:
             _tell_task(task, width)
 

@@ -137,6 +137,10 @@ def test_a_report_with_pictures_tells_what_cannot_be_decoded(babycli: Babycli, d
         assert babycli("eval", *model, "--tasks", "vtwt", "--output-path", "logs").code == 0
     for frame in demo.saycam.iterdir():
         replace(frame, offset_as_a_float())
+    for path in Path("logs").rglob("*_results.json"):  # a log without digests, from which no change can be told
+        document = json.loads(path.read_text())
+        document["identity"]["data"]["images_sha256"] = {}
+        path.write_text(json.dumps(document))
     names = [f"control:random?seed={seed} (demo)" for seed in "12"]
     words = ("--compare", *names, "--items", "--format", "html", "--with-images", "--output", "page.html")
     ran = babycli("report", "logs", *words)

@@ -11,6 +11,7 @@ from babycli.report.load import load_logs
 from babycli.report.option_scores import NO_CHOICE, WRITTEN, ScoredTask, scored_choices
 from babycli.tasks import all_tasks
 from tests.conftest import Babycli
+from tests.data.machine_devbench_set import draw
 from tests.report.devcv_data import write_set
 
 OWN = """
@@ -50,17 +51,26 @@ def scored(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     made = tmp_path_factory.mktemp("options")
     folder = made / "logs"
     write_set(made / "data", "ego4d", 3)
-    for data, words in ((dataset, ["babyvlm"]), (made / "data", ["devcv", "--answers", "chosen"])):
+    manifests = draw(made / "MachineDevBench")
+    assert main(["data", "link", "--machine-devbench", str(manifests), "--data", str(made / "mdb")]) == 0
+    of_sets = {"babyvlm": dataset, "devcv": made / "data", "machine_devbench": made / "mdb"}
+    for benchmark, data in of_sets.items():
+        words = [benchmark, *(["--answers", "chosen"] if benchmark == "devcv" else [])]
         shown = ["--data", str(data), "--limit", "3", "--output-path", str(folder)]
         assert main(["eval", "--model", "control:random", "--tasks", *words, *shown]) == 0
     runs = load_logs(folder).runs
     return {task: scored_choices(run, task, dict) for run in runs for task in {task for task, _ in run.cells}}
 
 
-@pytest.mark.parametrize("name", all_tasks())
+DRAWN = ("lex_nouns", "lex_adjectives", "gram_negation", "gram_counting")  # of Machine-DevBench
+
+
+@pytest.mark.parametrize(
+    "name", [t.name for t in all_tasks().values() if t.data_set != "machine_devbench" or t.name in DRAWN]
+)
 def test_options_are_those_whose_scores_are_asked(name: str, scored: dict[str, ScoredTask]) -> None:
     found = scored[name]
-    if name in ("baby_winoground", "saycam_caption", "baby_memory"):
+    if name in ("baby_winoground", "saycam_caption", "baby_memory") or name.startswith("gram_"):
         assert (found.why_none, found.choices) == (NO_CHOICE, {})
         return
     assert len(found.choices) == 3

@@ -69,6 +69,9 @@ class Lexical(MachineDevBenchTask):
         choice = choose(losses, 0) if asking.scoring == Scoring.FAIR else choose_strictly(*losses)
         return Outcome(item.item_id, {"acc": choice.credit}, choice.is_tie, choice.is_finite)
 
+    def options(self, item: Item) -> tuple[str, ...]:
+        return tuple(image.name for image in item.images)
+
     def target(self, row: Row) -> str:
         return str(row.get("caption_positive", ""))
 
