@@ -155,6 +155,7 @@ def _width(interval: likeness.Interval | None) -> float:
     return interval[1] - interval[0]
 
 
+@pytest.mark.long
 def test_intervals_hold_the_truth() -> None:
     """200 samples of 60 trials of a world in which a model is as it is: the KL of all is in about 95 % of intervals."""
     world = drawn(11, 5_000, 3)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from babycli.cli import main
 from tests.conftest import Babycli
 from tests.data.machine_devbench_set import draw
 from tests.report.logs import drawn, write_run
+from tests.written_once import written_once
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -21,19 +24,33 @@ MODEL = Path(__file__).parent / "seeded_model.py"
 SEEDS = (1, 2, 10)
 
 
+@pytest.fixture(scope="session")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a drawn Machine-DevBench and the logs of those on it. Do not write."""
+
+    def prepare(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            folder.mkdir(exist_ok=True)
+            patch.delenv("BABYCLI_DATA", raising=False)
+            patch.chdir(folder)
+            assert main(["data", "link", "--machine-devbench", str(draw(folder / "m"))]) == 0
+            for seed in SEEDS:
+                evaluate(f"lab_clip_seed-{seed}", seed)
+            evaluate("other", None)
+
+    return written_once(tmp_path_factory, "seeded", prepare)
+
+
 @pytest.fixture
-def seeded(babycli: Babycli, tmp_path: Path, empty_folder: None) -> None:
+def seeded(evaluated: Path, empty_folder: None) -> None:
     """Three seeds of one model, and a model without any, on a drawn Machine-DevBench."""
-    assert babycli("data", "link", "--machine-devbench", draw(tmp_path / "m")).code == 0
-    for seed in SEEDS:
-        evaluate(babycli, f"lab_clip_seed-{seed}", seed)
-    evaluate(babycli, "other", None)
+    for name in ("dataset", "logs"):
+        shutil.copytree(evaluated / name, name, symlinks=True)
 
 
-def evaluate(babycli: Babycli, name: str, seed: int | None) -> None:
-    args = () if seed is None else ("--model-args", f"seed={seed}")
-    ran = babycli("eval", "--model", f"{MODEL}:SeededModel", *args, "--name", name)
-    assert ran.code == 0, ran.err
+def evaluate(name: str, seed: int | None) -> None:
+    args = [] if seed is None else ["--model-args", f"seed={seed}"]
+    assert main(["eval", "--model", f"{MODEL}:SeededModel", *args, "--name", name]) == 0
 
 
 def report(babycli: Babycli, *words: object) -> Any:
