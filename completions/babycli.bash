@@ -524,7 +524,7 @@ _babycli_value_metric() { _babycli_values list main all acc image_score text_sco
 _babycli_value_baselines() { _babycli_values '' paper; }
 _babycli_value_only() { _babycli_values '' clean leaked; }
 _babycli_value_compared_run() { _babycli_values 'models runs quiet'; }
-_babycli_value_kind() { _babycli_values '' category session word number turn overlap style frequency_bin; }
+_babycli_value_kind() { _babycli_values '' category session word number turn overlap style frequency_bin group cluster; }
 _babycli_value_format() { _babycli_values '' table md csv json latex html hf eee egobabyvlm leaderboard; }
 _babycli_value_evaluated_model() { _babycli_values models; }
 _babycli_value_entry() { _babycli_values name id= model= team= architecture= training_data= category= report_url= code_url=; }

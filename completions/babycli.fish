@@ -133,7 +133,7 @@ function __babycli_value_metric; begin; printf '%s\n' 'main' 'all' 'acc' 'image_
 function __babycli_value_baselines; printf '%s\n' 'paper'; end
 function __babycli_value_only; printf '%s\n' 'clean' 'leaked'; end
 function __babycli_value_compared_run; __babycli_models; __babycli_runs; end
-function __babycli_value_kind; printf '%s\n' 'category' 'session' 'word' 'number' 'turn' 'overlap' 'style' 'frequency_bin'; end
+function __babycli_value_kind; printf '%s\n' 'category' 'session' 'word' 'number' 'turn' 'overlap' 'style' 'frequency_bin' 'group' 'cluster'; end
 function __babycli_value_format; printf '%s\n' 'table' 'md' 'csv' 'json' 'latex' 'html' 'hf' 'eee' 'egobabyvlm' 'leaderboard'; end
 function __babycli_value_evaluated_model; __babycli_models; end
 function __babycli_value_entry; printf '%s\n' 'id=' 'model=' 'team=' 'architecture=' 'training_data=' 'category=' 'report_url=' 'code_url='; end

@@ -23,6 +23,7 @@ N_CASES = {
     "pickles": 10,
     "safetensors": 20,
     "tokenizers": 10,
+    "trials": 40,
 }
 SHORT = ("images", "zips", "manifests")  # labels take longer, and the others wait for torch
 

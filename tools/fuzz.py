@@ -38,6 +38,7 @@ TARGETS = (
     "pickles",
     "safetensors",
     "tokenizers",
+    "trials",
 )
 
 _BATCH = 500  # cases in one process

@@ -162,7 +162,7 @@ def in_order(tasks: Iterable[str]) -> list[About]:
 
 def offered_groupings() -> list[str]:
     """Gives the names of all kinds of groups by which scores can be broken down."""
-    kinds = [*(kind for task in known() for kind in task.groupings), OVERLAP]
+    kinds = [*(kind for task in known() for kind in task.groupings), *KINDS]
     return list(dict.fromkeys(kind.name for kind in kinds if kind.is_offered))
 
 

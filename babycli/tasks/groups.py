@@ -47,4 +47,10 @@ OVERLAP = Grouping("overlap", "overlap with a training set")  # of all tasks, wh
 STYLE = Grouping("style", "style of the pictures", is_drawn=True, is_of_wholes=True)
 FREQUENCY = Grouping("frequency_bin", "frequency bin of the word", is_drawn=True, is_by_number=True)
 
-KINDS = (CATEGORY, SESSION, WORD, PHRASES, NUMBER, TURN, OVERLAP, STYLE, FREQUENCY)  # those that come with babycli
+GROUP = Grouping("group", "group", is_drawn=True)  # of a user's own trials
+CLUSTER = Grouping("cluster", "cluster")
+
+KINDS = (  # those that come with babycli
+    *(CATEGORY, SESSION, WORD, PHRASES, NUMBER, TURN, OVERLAP, STYLE, FREQUENCY),
+    *(GROUP, CLUSTER),
+)

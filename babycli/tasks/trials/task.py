@@ -12,13 +12,10 @@ from typing import Any
 
 from babycli.domain import Exchange, ImageRef, Item, Metric, Outcome, Row
 from babycli.tasks.base import Asking, LabelFormat, Needs, Play, StructureProblem, Task, is_unanswered
-from babycli.tasks.groups import Grouping
+from babycli.tasks.groups import CLUSTER, GROUP
 from babycli.tasks.replies import Reply
 from babycli.tasks.trials.kinds import kind_of
 from babycli.tasks.trials.trial import Trial, TrialError, read_trial
-
-GROUP = Grouping("group", "group", is_drawn=True)
-CLUSTER = Grouping("cluster", "cluster")
 
 
 class TrialsTask(Task):
