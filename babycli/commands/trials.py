@@ -21,12 +21,12 @@ from babycli.data.images import open_store
 from babycli.data.labels import parse_labels
 from babycli.data.problems import Problem, raise_for
 from babycli.data.root import DatasetRoot
-from babycli.errors import DataError
-from babycli.files import explained, in_home, read_file, write_atomically
+from babycli.errors import DataError, UsageError
+from babycli.files import in_home, write_atomically
 from babycli.stats import wilson95
 from babycli.tasks.trials.check import Checked, Control, check_trials
 from babycli.tasks.trials.convert import Converted, from_devbench, from_levante, from_table
-from babycli.tasks.trials.files import task_in
+from babycli.tasks.trials.files import read_bytes, task_in
 from babycli.tasks.trials.named import NamedTrials
 from babycli.wording import listed
 
@@ -80,8 +80,7 @@ def check(
     """
     path = in_home(file)
     task = task_in(NamedTrials(path, in_home(images) if images is not None else None))
-    with explained(path):
-        labels = parse_labels(read_file(path), path, task)
+    labels = parse_labels(read_bytes(path), path, task)
     raise_for(labels.problems, f"mend {path}")
     missing = _missing(task.images, labels.image_names(task.links[task.source]), task.name)
     checked = check_trials(labels.rows)
@@ -90,8 +89,8 @@ def check(
         print_json(of_file | asdict(checked))
     else:
         _tell(file, checked, len(missing))
-    again = f"--images {shlex.quote(str(images))}" if images is not None else "--images DIR"
-    raise_for(missing, f"name the folder or zip that has them:  babycli trials check {shlex.quote(str(file))} {again}")
+    again = f"babycli trials check {shlex.quote(str(file))} --images DIR"
+    raise_for(missing, f"name the folder or zip that has them:  {again}")
 
 
 def _missing(place: Path, names: list[str], task: str) -> list[Problem]:
@@ -221,6 +220,8 @@ def _convert(turn: Callable[[Path, Path], Converted], file: Path, output: Path |
     path = in_home(file)
     if not path.exists():
         raise DataError(f"there is no {path}", "name the file to be turned into trials")
+    if output is not None and in_home(output).exists() and in_home(output).samefile(path):
+        raise UsageError(f"--output {output} is the file that is read", "name another file")
     converted = turn(path, in_home(images) if images is not None else path.parent)
     text = "".join(_lines(converted))
     if output is None:

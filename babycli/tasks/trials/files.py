@@ -6,12 +6,13 @@ Owns the name of its task, and where its pictures lie: in its own folder, unless
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from babycli.data.labels import MAX_LABEL_BYTES
 from babycli.data.problems import Problem, ProblemKind, raise_for
 from babycli.data.rows import parse_rows
 from babycli.errors import DataError, UsageError
-from babycli.files import explained, in_memory, read_file
+from babycli.files import in_memory, read_file
 from babycli.tasks.trials.named import NamedTrials
 from babycli.tasks.trials.task import TrialsTask, faults
 from babycli.tasks.trials.trial import read_trial
@@ -27,11 +28,10 @@ def task_in(named: NamedTrials) -> TrialsTask:
     path = named.path
     name = _ODD.sub("_", path.stem).strip("_.-")
     if not name:
-        raise UsageError(f"no task can be named after {path}", "name that file with letters and digits")
+        raise UsageError(f"no task can be named after {path}", "name that file with letters from a to z and digits")
     if not path.exists():
         raise DataError(f"there is no trials file {path}", "name one that is there:  --trials FILE.jsonl")
-    with explained(path):
-        raw = read_file(path, MAX_LABEL_BYTES)
+    raw = read_bytes(path)
     with in_memory(path):
         parsed = parse_rows(raw, TrialsTask.label_format, TrialsTask.columns)
         rows = [placed.row for placed in parsed.rows]
@@ -44,3 +44,11 @@ def task_in(named: NamedTrials) -> TrialsTask:
         problems, f"mend {'that line' if len(wrong) == 1 else 'those lines'}; docs/trials.md says what a line has"
     )
     return TrialsTask(name, path, named.images or path.parent, [read_trial(row) for row in rows])
+
+
+def read_bytes(path: Path) -> bytes:
+    """Reads a file of trials, also of other forms. Raises DataError."""
+    try:
+        return read_file(path, MAX_LABEL_BYTES)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}", "name a file of trials that can be read") from error
