@@ -153,7 +153,7 @@ def test_other_encodings_and_what_is_no_file(babycli: Babycli) -> None:
     for name, code, message in (
         ("sixteen.jsonl", 3, "not UTF-8 at byte 0"),
         ("latin.jsonl", 3, "not UTF-8 at byte"),
-        ("folder.jsonl", 3, "folder.jsonl"),
+        ("folder.jsonl", 3, "cannot read folder.jsonl: Is a directory"),
         ("pipe.jsonl", 3, "pipe.jsonl"),
         ("nowhere.jsonl", 3, "there is no trials file nowhere.jsonl"),
         ("words.csv", 2, "words.csv is no trials file: its name should end in .jsonl"),
@@ -287,6 +287,9 @@ def test_check_names_missing_pictures(babycli: Babycli) -> None:
     assert ran.code == 3
     assert "1, 1 of them missing" in ran.out
     assert "Missing" in ran.err
+    Path("empty").mkdir()
+    empty = babycli("trials", "check", "words.jsonl", "--images", "empty")
+    assert "name the folder or zip that has them:  babycli trials check words.jsonl --images DIR" in empty.err
     nowhere = babycli("trials", "check", "words.jsonl", "--images", "nowhere")
     assert nowhere.code == 3
     assert "there is no nowhere" in nowhere.err
@@ -373,6 +376,43 @@ def test_from_devbench(babycli: Babycli) -> None:
     ]
 
 
+def test_names_of_columns_may_be_written_otherwise(babycli: Babycli) -> None:
+    Path("words.csv").write_text("Image, OPTIONS,Answer ,Category,\na.jpg,ball|cup,cup,toys,\n")
+    ran = babycli("trials", "from-csv", "words.csv")
+    assert json.loads(ran.out) == GOOD | {"answer": "cup", "group": "toys", "meta": {"": ""}}
+    assert "columns kept as meta, which nothing reads: one without a name" in ran.err
+
+
+@pytest.mark.parametrize("end", ["", ",answer"])
+def test_a_table_of_pairs_has_no_answers(end: str, babycli: Babycli) -> None:
+    Path("pairs.csv").write_text(f"image,options,metric{end}\na.jpg|b.jpg,x y|y x,pairs{',' if end else ''}\n")
+    (line,) = converted(babycli, "from-csv", "pairs.csv")
+    assert line == {"id": "1", "images": ["a.jpg", "b.jpg"], "options": ["x y", "y x"], "metric": "pairs"}
+
+
+def test_the_first_picture_of_devbench_is_that_of_its_number(babycli: Babycli) -> None:
+    Path("a.csv").write_text("image10,image2,image1,text1\nj.jpg,b.jpg,a.jpg,ball\n")
+    (line,) = converted(babycli, "from-devbench", "a.csv")
+    assert ([option["image"] for option in line["options"]], line["answer"]) == (["a.jpg", "b.jpg", "j.jpg"], 0)
+
+
+def test_levante_without_pictures_and_with_a_mark_of_bytes(babycli: Babycli) -> None:
+    of_math = {"trial_id": "m", "prompt": "1 + 1?", "option_labels": ["A", "B"], "correct_label": "A"}
+    shown = of_math | {"trial_id": "v", "context_image_paths": ["a.png"]}
+    Path("list.json").write_text("\ufeff" + json.dumps([shown, of_math]))
+    ran = babycli("trials", "from-levante", "list.json")
+    assert [json.loads(line)["id"] for line in ran.out.splitlines()] == ["v"]
+    assert "trials without pictures are left out: 1, the first on item 2" in ran.err
+
+
+def test_a_file_is_not_written_over_itself(babycli: Babycli) -> None:
+    Path("words.csv").write_text("image,options,answer\na.jpg,x|y,x\n")
+    ran = babycli("trials", "from-csv", "words.csv", "-o", "./words.csv")
+    assert ran.code == 2
+    assert "is the file that is read" in ran.err
+    assert Path("words.csv").read_text().startswith("image,options,answer\n")
+
+
 @pytest.mark.parametrize(
     ("form", "name", "content", "message"),
     [
@@ -399,7 +439,7 @@ def test_from_devbench(babycli: Babycli) -> None:
             "from-levante",
             "a.jsonl",
             '{"trial_id": "1", "prompt": "?", "option_labels": ["A", "B"], "correct_label": "A"}\n',
-            "line 1 shows no picture",
+            "no trial of a.jsonl can be turned: trials without pictures are left out: 1, the first on line 1",
         ),
         (
             "from-levante",
@@ -407,9 +447,23 @@ def test_from_devbench(babycli: Babycli) -> None:
             '{"trial_id": "1", "prompt": "?", "option_labels": [], "correct_label": "", "answer_format": "slider"}\n',
             "no trial of a.jsonl can be turned: trials without options (slider) are left out",
         ),
-        ("from-devbench", "a.csv", "text,image\nball,a.jpg\n", "line 2 lacks text1, image1"),
+        ("from-devbench", "a.csv", "text,image\nball,a.jpg\n", "the columns text1, image1 are missing"),
         ("from-devbench", "a.csv", "text1,image1\nball,a.jpg\n", "has 1 columns of texts and 1 of pictures"),
-        ("from-devbench", "a.csv", "text1,image1,image2\nball,a.jpg,../b.jpg\n", ""),
+        ("from-devbench", "a.csv", "text1,image1,image2\nball,a.jpg,../b.jpg\n", "line 2 names '../b.jpg', should be"),
+        ("from-devbench", "a.csv", "text1,image1,image2,image3\nball,,b.jpg,c.jpg\n", "line 2 has nothing in image1"),
+        ("from-csv", "a.csv", "image;options;answer\na.jpg;x|y;x\n", "save it with commas between the columns"),
+        ("from-csv", "a.csv", "sep=,\nimage,options,answer\na.jpg,x|y,x\n", "a.csv begins with Excel's line sep="),
+        ("from-csv", "a.csv", f"image,options,answer\na.jpg,x|y,{'9' * 5000}\n", "line 2 has the answer '999"),
+        ("from-csv", "a.csv", "image,options,answer\na.jpg,2|3|4,1\n", "line 2 has the answer '1', which is none of"),
+        ("from-csv", "a.csv", "image,options,answer\na.jpg,x|y,\n", "line 2 has no answer"),
+        ("from-csv", "a.csv", "image,options,answer\nx\\a.jpg,x|y,x\n", "line 2 names 'x\\\\a.jpg', should be a name"),
+        (
+            "from-levante",
+            "a.jsonl",
+            '{"trial_id": "1", "prompt": "<image%s>", "option_labels": ["A", "B"], "correct_label": "A"}\n'
+            % ("9" * 5000),
+            "and no such picture",
+        ),
         ("from-devbench", "a.csv", "text1,image1,image2\nball,a.jpg,\n", "line 2 has the options"),
     ],
 )
@@ -418,9 +472,6 @@ def test_other_forms_are_refused_with_their_line(
 ) -> None:
     Path(name).write_text(content)
     ran = babycli("trials", form, name, "-o", "out.jsonl")
-    if not message:  # the name of the picture is refused where the trials are read
-        assert babycli("trials", "check", "out.jsonl").code == 3
-        return
     assert ran.code == 3, ran.err
     assert message in ran.err
     assert not Path("out.jsonl").exists()

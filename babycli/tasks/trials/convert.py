@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from babycli.data.labels import MAX_LABEL_BYTES
+from babycli.data.names import is_safe_name
 from babycli.data.problems import Problem, ProblemKind, raise_for
-from babycli.data.rows import PlacedRow, parse_rows
+from babycli.data.rows import BOM, PlacedRow, parse_rows
 from babycli.domain import IMAGE_PLACE, Row
 from babycli.errors import DataError
-from babycli.files import explained, in_memory, read_file
+from babycli.files import in_memory
+from babycli.tasks.trials.files import read_bytes
 from babycli.tasks.trials.task import faults
 from babycli.tasks.trials.trial import TrialError, is_picture_name
 
@@ -39,6 +40,7 @@ _OF_TABLE = {  # the key of a trial: the names that its column may have
     "cluster": ("cluster", "session"),
     "metric": ("metric",),
 }
+_INDEX = re.compile(r"[0-9]{1,9}")
 _PLACE = re.compile(r"<image(\d*)>")
 _DEVBENCH = re.compile(r"(image|text)([1-9]\d?)")
 _LEVANTE = (
@@ -60,13 +62,15 @@ _Line = Callable[[Row, int], Mapping[str, Any]]  # takes a row and its number, f
 
 def from_table(path: Path, images: Path) -> Converted:
     """Turns a CSV file with a picture, options and the answer on each line. Raises DataError."""
-    rows = _rows(path, "csv", ())
+    rows = _rows(path, "csv")
     columns = list(rows[0].row)
-    known = {key: [name for name in names if name in columns] for key, names in _OF_TABLE.items()}
+    known = {key: [c for c in columns if c.strip().casefold() in names] for key, names in _OF_TABLE.items()}
     for key in ("options", "answer"):
-        if not known[key] and (key != "options" or not known["metric"]):
+        if not known[key] and not known["metric"]:
+            is_other = len(columns) == 1 and any(mark in columns[0] for mark in ";\t")
             raise DataError(
-                f"{path} has no column {key!r}; its columns are {', '.join(columns)}", "name that column so"
+                f"{path} has no column {key!r}; its columns are {', '.join(columns)}",
+                "save it with commas between the columns" if is_other else "name that column so",
             )
     for key, names in known.items():
         if len(names) > 1:
@@ -86,27 +90,28 @@ def from_table(path: Path, images: Path) -> Converted:
         if options:
             are_pictures = all(map(is_picture_name, options))
             written["options"] = [{"image": _relative(o, images)} for o in options] if are_pictures else options
+        are_indices = bool(options) and not any(map(_INDEX.fullmatch, options))
         answers: list[Any] = [
-            part if part in options or not part.isdecimal() or not options else int(part)
-            for part in _parts(cells["answer"])
+            int(part) if are_indices and _INDEX.fullmatch(part) else part for part in _parts(cells.get("answer", ""))
         ]
         answers = [_relative(a, images) if isinstance(a, str) and is_picture_name(a) else a for a in answers]
-        written["answer"] = answers[0] if len(answers) == 1 else answers
+        if answers:
+            written["answer"] = answers[0] if len(answers) == 1 else answers
         return written | ({"meta": {name: row[name] for name in others}} if others else {})
 
-    kept = (f"columns kept as meta, which nothing reads: {', '.join(others)}",) if others else ()
-    return _converted(path, rows, line, kept)
+    return _converted(path, rows, line, _kept("columns", others))
 
 
 def from_levante(path: Path, images: Path) -> Converted:
     """Turns LEVANTE's trial lines, JSON or JSON Lines; the options are its labels. Raises DataError.
 
-    Each ``<imageN>`` of its prompt is a picture: 0 the first of the context, 1 and on those of the options. Trials that
-    have no labels, as its sliders, are left out and counted.
+    Each ``<imageN>`` of its prompt is a picture: 0 the first of the context, 1 and on those of the options. Trials
+    without labels, as its sliders, or without pictures are left out and counted.
     """
     rows = _rows(path, "jsonl", ("trial_id", "prompt", "option_labels", "correct_label"))
-    sliders = [placed for placed in rows if not placed.row["option_labels"] and placed.row.get("answer_format")]
-    rows = [placed for placed in rows if placed not in sliders]
+    sliders = [placed for placed in rows if _is_slider(placed.row)]
+    blind = [placed for placed in rows if not _is_slider(placed.row) and not _shows(placed.row)]
+    rows = [placed for placed in rows if not _is_slider(placed.row) and _shows(placed.row)]
     others = dict.fromkeys(key for placed in rows for key in placed.row if key not in _LEVANTE)
 
     def line(row: Row, n: int) -> Mapping[str, Any]:
@@ -122,7 +127,9 @@ def from_levante(path: Path, images: Path) -> Converted:
             written["group"] = row["trial_type"]
         return written | ({"meta": meta} if meta else {})
 
-    told = [f"keys kept as meta, which nothing reads: {', '.join(others)}"] if others else []
+    told = [*_kept("keys", list(others))]
+    if blind:
+        told.append(f"trials without pictures are left out: {len(blind)}, the first on {blind[0].place}")
     if sliders:
         of = ", ".join(dict.fromkeys(str(placed.row["answer_format"]) for placed in sliders))
         told.append(f"trials without options ({of}) are left out: {len(sliders)}, the first on {sliders[0].place}")
@@ -131,8 +138,9 @@ def from_levante(path: Path, images: Path) -> Converted:
 
 def from_devbench(path: Path, images: Path) -> Converted:
     """Turns a manifest of DevBench: a text and pictures, of which the first fits, or two of each. Raises DataError."""
-    rows = _rows(path, "csv", ("text1", "image1"))
+    rows = _rows(path, "csv", filled=("text1", "image1"))
     columns = [name for name in rows[0].row if _DEVBENCH.fullmatch(name)]
+    columns.sort(key=lambda name: int(re.sub(r"\D", "", name)))
     texts = [name for name in columns if name.startswith("text")]
     pictures = [name for name in columns if name.startswith("image")]
     others = [name for name in rows[0].row if name not in columns]
@@ -152,18 +160,31 @@ def from_devbench(path: Path, images: Path) -> Converted:
             written |= {"options": [{"image": name, "text": row["text1"]} for name in names], "answer": 0}
         return written | ({"meta": {name: row[name] for name in others}} if others else {})
 
-    kept = (f"columns kept as meta, which nothing reads: {', '.join(others)}",) if others else ()
-    return _converted(path, rows, line, kept)
+    return _converted(path, rows, line, _kept("columns", others))
 
 
-def _rows(path: Path, label_format: str, columns: Sequence[str]) -> list[PlacedRow]:
-    """Reads the rows of a file; a file of JSON may be a list or lines. Raises DataError."""
-    with explained(path):
-        raw = read_file(path, MAX_LABEL_BYTES)
-    if label_format == "jsonl" and raw.lstrip()[:1] == b"[":
+def _kept(what: str, others: Sequence[str]) -> tuple[str, ...]:
+    names = ", ".join(name or "one without a name" for name in others)
+    return (f"{what} kept as meta, which nothing reads: {names}",) if others else ()
+
+
+def _is_slider(row: Row) -> bool:
+    return not row["option_labels"] and bool(row.get("answer_format"))
+
+
+def _shows(row: Row) -> bool:
+    return bool(row.get("context_image_paths") or row.get("option_image_paths") or _PLACE.search(str(row["prompt"])))
+
+
+def _rows(path: Path, label_format: str, columns: Sequence[str] = (), filled: Sequence[str] = ()) -> list[PlacedRow]:
+    """Reads the rows of a file, which have the columns; a file of JSON may be a list or lines. Raises DataError."""
+    raw = read_bytes(path)
+    if label_format == "jsonl" and raw.removeprefix(BOM).lstrip()[:1] == b"[":
         label_format = "json"
+    if label_format == "csv" and raw.removeprefix(BOM)[:4].lower() == b"sep=":
+        raise DataError(f"{path} begins with Excel's line sep=", "leave it out, and put commas between the columns")
     with in_memory(path):
-        parsed = parse_rows(raw, label_format, [])
+        parsed = parse_rows(raw, label_format, filled)
         lacking = [
             f"{placed.place} lacks {', '.join(name for name in columns if name not in placed.row)}"
             for placed in parsed.rows
@@ -210,7 +231,12 @@ def _names(row: Row, key: str, images: Path) -> list[str]:
 def _relative(name: str, images: Path) -> str:
     """Gives the name of a picture below the folder of the pictures. Raises TrialError for one that is elsewhere."""
     if not Path(name).is_absolute():
-        return name.removeprefix("./")
+        inside = name.removeprefix("./")
+        if not is_safe_name(inside):
+            raise TrialError(
+                f"names {name!r:.80}, should be a name below the folder of the pictures, with / in it alone"
+            )
+        return inside
     inside = os.path.relpath(name, images.absolute())
     if inside.startswith(".."):
         raise TrialError(f"names {name}, which is not below {images.absolute()}; name the folder:  --images DIR")
@@ -225,17 +251,17 @@ def _in_places(
         raise TrialError(f"has the prompt {prompt!r:.60}, should be a text")
     if not isinstance(labels, list):
         raise TrialError(f"has the option_labels {labels!r:.60}, should be a list of texts")
-    numbered = [int(number or 0) for number in _PLACE.findall(prompt)]
-    pictures = {0: context[0]} if context else {}
-    pictures |= dict(enumerate(of_options, 1))
+    numbered = [number or "0" for number in _PLACE.findall(prompt)]
+    pictures = {"0": context[0]} if context else {}
+    pictures |= {str(n): name for n, name in enumerate(of_options, 1)}
     lacking = [number for number in numbered if number not in pictures]
     if lacking:
-        raise TrialError(f"has <image{lacking[0]}> in its prompt, and no such picture")
+        raise TrialError(f"has <image{lacking[0]:.9}> in its prompt, and no such picture")
     twice = [number for number in numbered if numbered.count(number) > 1]
     if twice:
         raise TrialError(f"has <image{twice[0]}> in its prompt twice")
-    before = [*([context[0]] if context and 0 not in numbered else []), *context[1:]]
-    after = [n for n in range(1, len(of_options) + 1) if n not in numbered]
+    before = [*([context[0]] if context and "0" not in numbered else []), *context[1:]]
+    after = [n for n in range(1, len(of_options) + 1) if str(n) not in numbered]
     if after and len(of_options) != len(labels):
         raise TrialError(f"has {len(of_options)} pictures of options and {len(labels)} labels")
     words = IMAGE_PLACE * len(before) + _PLACE.sub(IMAGE_PLACE, prompt)
