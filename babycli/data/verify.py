@@ -453,4 +453,5 @@ def _notes(
     if not bare:
         return ()
     by = "the manifest says nothing of" if options.manifest is not None else "no checksums are recorded of"
-    return (f"{by} {', '.join(bare)}: their bytes were not compared  (babycli data link records them)",)
+    hint = "" if all(Path(path).is_absolute() for path in bare) else "  (babycli data link records them)"
+    return (f"{by} {', '.join(dict.fromkeys(bare))}: their bytes were not compared{hint}",)

@@ -90,6 +90,19 @@ BROKEN: dict[str, tuple[list[Any], str]] = {
         [but(metric="exact", options=[{"image": "a.jpg"}, {"image": "b.jpg"}], answer=0)],
         "line 1 has pictures as options, and the metric exact compares",
     ),
+    "an answer of exact twice": ([but(metric="exact", answer=["ball", 0])], "which names an option twice"),
+    "all are right for exact": ([but(metric="exact", answer=["ball", "cup"])], "line 1 has no wrong option"),
+    "alike for exact": (
+        [but(metric="exact", options=["A.", "a", "b"], answer="b")],
+        "line 1 offers 'a' twice, but for",
+    ),
+    "marks for exact": (
+        [but(metric="exact", options=None, answer=["a", "..."])],
+        "line 1 has the text '...', of which",
+    ),
+    "an empty answer": ([but(answer="")], "line 1 has the answer '', which is none of its options"),
+    "an option without a picture": ([but(options=[{"text": "a"}, {"text": "b"}], answer=0)], "has {'text': 'a'} as"),
+    "a blank name": ([but(images=[" "])], "line 1 has the images [' '], should be a list of names"),
     "two metrics": ([GOOD, but(id="2", metric="exact")], "line 2 has the metric exact, and trials before have choice"),
     "pairs of one": ([but(metric="pairs")], "line 1 has the metric pairs, and should have two images"),
     "pairs of equal pictures": ([but(metric="pairs", images=["a.jpg", "a.jpg"])], "line 1 shows 'a.jpg' twice"),
@@ -227,7 +240,9 @@ def test_nothing_of_it_is_copied_or_linked(words: tuple[str, ...], babycli: Baby
 def test_status_and_verify(babycli: Babycli) -> None:
     Image.new("RGB", (8, 8), "red").save("a.jpg")
     write_trials(Path("words.jsonl"), [GOOD])
-    assert babycli("data", "verify", "--tasks", "words.jsonl").code == 0
+    verified = babycli("data", "verify", "--tasks", "words.jsonl")
+    assert verified.code == 0
+    assert "data link" not in verified.err  # which would refuse them
     status = json.loads(babycli("data", "status", "--tasks", "words.jsonl", "--json").out)
     assert status["words"]["ready"]
     assert status["words"]["rows"] == 1

@@ -10,7 +10,6 @@ Owns the requests, the outcomes, and what guessing gives. Never reads a line: tr
 
 from __future__ import annotations
 
-import unicodedata
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -38,11 +37,10 @@ from babycli.tasks import pairs
 from babycli.tasks.babyvlm import CAPTION, CHOICE, CHOICE_SCORED, SHARED_CREDIT, SHARED_CREDIT_NOTE
 from babycli.tasks.base import Asking, Need, choose_any, finite, is_unanswered, loss_of, text_of
 from babycli.tasks.meteor import meteor
-from babycli.tasks.trials.trial import MetricName, Trial
+from babycli.tasks.trials.trial import MetricName, Trial, bare
 from babycli.wording import Scoring
 
 MAX_NEW_TOKENS = 25  # as in SAYCam Caption
-_AROUND = " \t\r\n\"'`.,;:!?()[]*_“”‘’"
 
 
 class Kind(ABC):
@@ -231,11 +229,6 @@ def kind_of(trials: Sequence[Trial]) -> Kind:
         "pairs": Pairing(),
     }
     return kinds[trials[0].metric]
-
-
-def bare(text: str) -> str:
-    """Gives a text without what ``exact`` passes over: case, blanks beyond one, and marks and blanks around it."""
-    return " ".join(unicodedata.normalize("NFC", text).strip(_AROUND).casefold().split())
 
 
 def is_biased(trials: Sequence[Trial]) -> bool:

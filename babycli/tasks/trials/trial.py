@@ -10,6 +10,7 @@ Owns the form of a line. Never asks anything: kinds.py does.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ MetricName = Literal["choice", "exact", "meteor", "pairs"]
 Speaker = Literal["user", "model", "assistant"]  # the last two are one
 METRICS: tuple[MetricName, ...] = get_args(MetricName)
 _PICTURE_NAME = re.compile(r".*\.(jpe?g|png|gif|webp|bmp|tiff?)", re.IGNORECASE | re.DOTALL)
+_AROUND = " \t\r\n\"'`.,;:!?()[]*_“”‘’"
 _NAMED = "a text or a whole number"
 
 
@@ -176,6 +178,11 @@ def read_trial(row: Row) -> Trial:
     return trial
 
 
+def bare(text: str) -> str:
+    """Gives a text without what ``exact`` passes over: case, blanks beyond one, and marks and blanks around it."""
+    return " ".join(unicodedata.normalize("NFC", text).strip(_AROUND).casefold().split())
+
+
 def _name(row: Row, key: str) -> str:
     value = row[key]
     if not isinstance(value, str | int) or isinstance(value, bool) or not str(value).strip():
@@ -233,7 +240,7 @@ def _turn(turn: Any, n: int) -> tuple[Role, str]:
 
 def _images(row: Row) -> tuple[str, ...]:
     images = row.get("images", [])
-    if not isinstance(images, list) or not all(isinstance(name, str) and name for name in images):
+    if not isinstance(images, list) or not all(isinstance(name, str) and name.strip() for name in images):
         raise TrialError(f"has the images {images!r:.60}, should be a list of names")
     return tuple(images)
 
@@ -273,7 +280,7 @@ def _option(option: Any, place: int) -> Option:
                 f'has the text {option!r:.60} as {what}; a picture is written  {{"image": "{option[:40]}"}}'
             )
         return Option(text=option)
-    if not isinstance(option, dict) or not option or not set(option) <= {"image", "text"}:
+    if not isinstance(option, dict) or not {"image"} <= set(option) <= {"image", "text"}:
         raise TrialError(
             f'has {option!r:.60} as {what}, should be a text or an object with "image" and, if need be, "text"'
         )
@@ -309,7 +316,7 @@ def _place_of(answer: str | int, options: Sequence[Option]) -> int:
         return answer
     if not options:
         raise TrialError("has no options to choose from")
-    fitting = [place for place, option in enumerate(options) if answer in (option.text, option.image, option.name)]
+    fitting = [n for n, option in enumerate(options) if answer and answer in (option.text, option.image, option.name)]
     if len(fitting) != 1:
         how = f"fits options {listed(fitting)}; write an index from 0" if fitting else "is none of its options"
         raise TrialError(f"has the answer {answer!r:.60}, which {how}: {listed(repr(o.name) for o in options)}")
@@ -318,9 +325,9 @@ def _place_of(answer: str | int, options: Sequence[Option]) -> int:
 
 def _texts(answer: Any, options: Sequence[Option]) -> tuple[str, ...]:
     """Reads the texts that are right: those of the options that are named or, without options, what stands there."""
-    given = _answers(answer)
     if options:
-        return tuple(options[_place_of(each, options)].text for each in given)
+        return tuple(options[place].text for place in _right(answer, options))
+    given = _answers(answer)
     wrong = [each for each in given if not isinstance(each, str) or not each.strip()]
     if wrong:
         raise TrialError(f"has the answer {wrong[0]!r:.60}, should be a text that is not empty")
@@ -338,6 +345,21 @@ def _check_options(trial: Trial) -> None:
         raise TrialError(
             "has pictures as options, and the metric exact compares what the model writes: name them by letters"
         )
+    if trial.metric == "exact":
+        _check_exact(trial)
+
+
+def _check_exact(trial: Trial) -> None:
+    """Checks that its texts are told apart by what the metric exact compares."""
+    texts = [option.text for option in trial.options if option.text] or list(trial.texts)
+    marks = [text for text in texts if not bare(text)]
+    if marks:
+        raise TrialError(
+            f"has the text {marks[0]!r:.60}, of which the metric exact, which passes over marks, reads nothing"
+        )
+    alike = [text for text, n in Counter(map(bare, texts)).items() if n > 1]
+    if alike and trial.options:
+        raise TrialError(f"offers {alike[0]!r:.60} twice, but for case, blanks and marks, which exact passes over")
 
 
 def _check_pair(trial: Trial, row: Mapping[str, Any]) -> None:
