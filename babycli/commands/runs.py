@@ -113,7 +113,7 @@ def show(
         facts += [(key, model.get(key)) for key in ("family", "source", "fingerprint", "dtype", "device", "args")]
     facts += [(key, logged.get(key)) for key in ("data", "scoring", "limit", "control", "start", "end")]
     facts += _asked(identity) if isinstance(identity, dict) else []
-    facts += [("command", " ".join(map(str, command)) if isinstance(command := logged.get("command"), list) else "")]
+    facts += [("command", shlex.join(map(str, command)) if isinstance(command := logged.get("command"), list) else "")]
     for name, fact in facts:
         if fact not in (None, "", {}):
             shown = ", ".join(f"{key} {value}" for key, value in fact.items()) if isinstance(fact, dict) else fact

@@ -79,7 +79,8 @@ def raise_if_untrusted(audited: Sequence[RunAudit]) -> None:
         in_full = " in full" if any(of_run.run.tasks for of_run in faulty) else ""
         raise UntrustedResultError(
             f"{len(faulty)} of {len(audited)} runs were not audited{in_full}: no task {names} is known here",
-            "install the package that has the task; for a task in a file, see  babycli eval --tasks FILE:TASK",
+            "install the package that has the task; one in a file is named by  --tasks FILE:TASK,  trials of your own "
+            "by  --tasks FILE.jsonl:PICTURES",
         )
     if faulty:
         which = [f"\n  {printable(str(of_run.run.path))}: {_kinds(of_run)}" for of_run in faulty[:_NAMED]]

@@ -195,7 +195,8 @@ def _as_page(everything: Everything, say: Say) -> str:
     elif images is not None:
         say(
             f"note: no picture of {images.root.path} could be shown; the page says why beside each item. Is another "
-            "folder that of the dataset, give it with  --data DIR"
+            "folder that of the dataset, give it with  --data DIR;  trials of your own are named by  "
+            "--tasks FILE.jsonl:PICTURES"
         )
     for remark in page.remarks:
         say(f"warning: {printable(remark)}")

@@ -21,6 +21,7 @@ from babycli.report.records import names_of
 from babycli.report.rows import Column, TableRow
 from babycli.report.sheet import Lines, Sheet
 from babycli.report.tables import Table, heading
+from babycli.tasks import all_tasks
 from babycli.tasks.about import about, metric_of
 
 CHOSE = ">"  # before the score of what a model chose
@@ -116,6 +117,11 @@ def _told(listed: ItemList) -> list[str]:
     """Says what the numbers and marks are."""
     given = [each for item in listed.items for r in item.rounds if r.candidates for each in r.given if each is not None]
     told = []
+    if listed.task not in all_tasks():
+        told.append(
+            f"No task {listed.task} is known here, so its items are not described: one in a file is named by --tasks "
+            "FILE:TASK, trials of your own by --tasks FILE.jsonl."
+        )
     if given:
         kinds = dict.fromkeys(
             "similarity, more is nearer" if e.is_similarity else "mean loss, less is better" for e in given

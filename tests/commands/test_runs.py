@@ -8,8 +8,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.conftest import Babycli
+from tests.tasks.own_trials import write_trials
 
 FIRST, SECOND = "20260101_120000", "20260102_120000"
 
@@ -141,3 +143,12 @@ def test_nothing_outside_and_nothing_behind_a_link_is_deleted(logs: Path, babycl
     assert babycli("runs", "delete", "foreign", "--yes").code == 3
     assert (outside / "run.json").exists()
     assert (foreign / "run.json").exists()
+
+
+def test_the_command_can_be_given_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, babycli: Babycli) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (8, 8)).save("a.png")
+    write_trials(Path("my words.jsonl"), [{"id": 1, "images": ["a.png"], "options": ["a", "b"], "answer": 0}])
+    assert babycli("eval", "--model", "control:random", "--trials", "my words.jsonl").code == 0
+    (folder,) = Path("logs/control_random").iterdir()
+    assert "babycli eval --model control:random --trials 'my words.jsonl'\n" in babycli("runs", "show", folder).out

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from babycli import tasks
 from tests.conftest import Babycli
+from tests.tasks.own_trials import write_trials
 
 TASKS = "labeled_s,vtwt,baby_winoground,saycam_caption"
 
@@ -134,3 +137,24 @@ def test_the_heading_of_all_answers_does_not_say_that_they_are_wrong(logs: Path,
     assert wrong.startswith("VTWT acc: wrong by control:random?seed=1 (demo, limit 6)")
     assert [line.split()[-1] for line in wrong.splitlines() if ".png" in line] == ["wrong"] * shown.count("wrong")
     assert "Trials with what a model gave." in babycli(*words, "--items", "--format", "html").out
+
+
+def test_items_of_a_task_that_is_not_known_say_how_to_name_it(tmp_path: Path, babycli: Babycli) -> None:
+    write_trials(tmp_path / "words.jsonl", [{"id": 1, "images": ["a.png"], "options": ["ball", "cup"], "answer": 0}])
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    logs = tmp_path / "logs"
+    ran = babycli("eval", "--model", "control:random?seed=1", "--trials", tmp_path / "words.jsonl", "-o", logs)
+    assert ran.code == 0, ran.err
+    words = ("report", logs, "--items")
+    assert "ball (right)" in babycli(*words).out
+    tasks._registered.clear()  # as in a process of its own
+    assert "No task words is known here" in (without := babycli(*words).out)
+    assert "--tasks FILE.jsonl" in without
+    audit = babycli("report", logs, "--audit")
+    assert audit.code == 7
+    assert "trials of your own by  --tasks FILE.jsonl:PICTURES" in audit.err
+    page = babycli("report", logs, "--items", "--with-images", "--format", "html")
+    assert "trials of your own are named by  --tasks FILE.jsonl:PICTURES" in page.err
+    named = babycli(*words, "--tasks", tmp_path / "words.jsonl")
+    assert "ball (right)" in named.out
+    assert "is known here" not in named.out
