@@ -212,6 +212,16 @@ def test_pictures_in_a_zip(own: Path, babycli: Babycli) -> None:
     assert first["images_sha256"] == second["images_sha256"]  # wherever they lie
 
 
+def test_files_whose_names_differ_in_marks_alone(own: Path, babycli: Babycli) -> None:
+    Path("others").mkdir()
+    shutil.copy("pictures/a.png", "others/b.png")  # a name that is another picture's, too
+    lines = [{"id": 1, "images": ["b.png"], "options": ["red", "blue"], "answer": 0}]
+    for name in ("my.words", "my-words"):
+        write_trials(Path(f"{name}.jsonl"), lines)
+    ran = babycli("eval", "--model", "control:random", "--tasks", "my.words.jsonl:pictures,my-words.jsonl:others")
+    assert ran.code == 0, ran.err
+
+
 def test_a_moved_file_is_the_same_run(own: Path, babycli: Babycli) -> None:
     write_trials(own / "pictures" / "words.jsonl", EACH_KIND["texts"])
     assert babycli("eval", "--model", "control:random", "--trials", "pictures/words.jsonl").code == 0

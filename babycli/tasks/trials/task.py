@@ -6,6 +6,7 @@ dataset folder: its paths are absolute, and no log has them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ class TrialsTask(Task):
     def __init__(self, name: str, file: Path, images: Path, trials: Sequence[Trial]) -> None:
         self.name = self.title = name
         self.file, self.images = file, images
-        self.source = f"trials_{''.join(c if c.isalnum() and c.isascii() else '_' for c in name)}"
+        self.source = f"trials_{re.sub(r'[^A-Za-z0-9_]', lambda odd: f'_{ord(odd[0]):x}_', name)}"
         self.label_path, self.links = str(file.absolute()), {self.source: str(images.absolute())}
         self._kind = kind = kind_of(trials)
         self.question, self.scored, self.papers = kind.question, kind.scored, kind.papers
