@@ -27,7 +27,7 @@ from babycli.stats import wilson95
 from babycli.tasks.trials.check import Checked, Control, check_trials
 from babycli.tasks.trials.convert import Converted, from_devbench, from_levante, from_table
 from babycli.tasks.trials.files import read_bytes, task_in
-from babycli.tasks.trials.named import NamedTrials
+from babycli.tasks.trials.named import NamedTrials, trials_words
 from babycli.wording import listed
 
 _SHOWN = 5
@@ -78,6 +78,7 @@ def check(
     # for a program
     babycli trials check words.jsonl --json
     """
+    trials_words([file], images)  # a name that eval refuses
     path = in_home(file)
     task = task_in(NamedTrials(path, in_home(images) if images is not None else None))
     labels = parse_labels(read_bytes(path), path, task)
@@ -105,7 +106,7 @@ def _missing(place: Path, names: list[str], task: str) -> list[Problem]:
 def _tell(file: Path, checked: Checked, n_missing: int) -> None:
     of_clusters = f", {checked.n_clusters} clusters" if checked.n_clusters else ""
     of_groups = f", {len(checked.groups)} groups" if checked.groups else ""
-    tell(f"{file}: {checked.n:,} trials, metric {checked.metric}{of_groups}{of_clusters}")
+    tell(f"{file}: {checked.n:,} trial{'s' if checked.n > 1 else ''}, metric {checked.metric}{of_groups}{of_clusters}")
     are_there = f"{n_missing:,} of them missing" if n_missing else "all there"
     tell(f"  pictures         {checked.n_pictures:,}, {are_there}")
     if checked.chance is not None:
@@ -116,11 +117,14 @@ def _tell(file: Path, checked: Checked, n_missing: int) -> None:
     for i, control in enumerate(checked.controls):
         tell(f"  {'without looking' if not i else '':<16} {_control(control)}{_above(control, checked)}")
     if checked.half_width is not None and checked.detectable is not None:
+        of_two = (
+            f"a difference of {_points(checked.detectable)} points or more, in four of five times, if both are near "
+            "50 % and err apart; less if they err alike" + (", more within clusters" if checked.n_clusters else "")
+        )
+        if checked.detectable > 1:
+            of_two = "too few trials for any difference to show in four of five times"
         tell_wrapped(
-            f"  what n shows     one model: ±{_points(checked.half_width)} points at 50 %; two models: a difference of "
-            f"{_points(checked.detectable)} points or more, in four of five times, if both are near 50 % and err "
-            "apart; less if they err alike" + (", more within clusters" if checked.n_clusters else ""),
-            19,
+            f"  what n shows     one model: ±{_points(checked.half_width)} points at 50 %; two models: {of_two}", 19
         )
     for ids in checked.alike[:_SHOWN]:
         tell(f"  ask the same     {listed(ids)}")

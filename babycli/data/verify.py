@@ -281,7 +281,8 @@ def _nothing_to_compare_with(tasks: Sequence[LabelledTask], problems: Sequence[P
     why = "SAYCam images are not published" if reads_main(sources) else f"{titles} are not known"
     return DataError(
         f"checksums of {why}, so there is nothing to compare with{others}",
-        f"record them:  {link_command(sources)}   or give your own:  babycli data verify --manifest FILE",
+        f"{'' if all_lie_outside(tasks) else f'record them:  {link_command(sources)}   or '}"
+        "give your own:  babycli data verify --manifest FILE",
     )
 
 

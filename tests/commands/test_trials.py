@@ -243,6 +243,9 @@ def test_status_and_verify(babycli: Babycli) -> None:
     verified = babycli("data", "verify", "--tasks", "words.jsonl")
     assert verified.code == 0
     assert "data link" not in verified.err  # which would refuse them
+    compared = babycli("data", "verify", "--tasks", "words.jsonl", "--depth", "checksum")
+    assert compared.code == 3
+    assert "mend: give your own:  babycli data verify --manifest FILE" in compared.err
     status = json.loads(babycli("data", "status", "--tasks", "words.jsonl", "--json").out)
     assert status["words"]["ready"]
     assert status["words"]["rows"] == 1
@@ -294,6 +297,23 @@ def test_check_says_what_is_got_without_looking(babycli: Babycli) -> None:
     assert "note: always 'a red ball' beats chance" in ran.err
     assert "note: the first option is right in 100.0 % of the trials" in ran.err
     assert "note" not in ran.out
+
+
+@pytest.mark.parametrize("name", ["words.txt", "words.JSONL", "my, words.jsonl"])
+def test_check_refuses_the_names_that_eval_refuses(name: str, babycli: Babycli) -> None:
+    write_trials(Path(name), [GOOD])
+    refused = babycli("eval", "--model", "control:constant", "--trials", name)
+    ran = babycli("trials", "check", name)
+    assert (ran.code, ran.err) == (refused.code, refused.err)
+    assert ran.code == 2
+
+
+def test_check_of_too_few(babycli: Babycli) -> None:
+    Image.new("RGB", (8, 8), "red").save("a.jpg")
+    write_trials(Path("words.jsonl"), [GOOD])
+    out = " ".join(babycli("trials", "check", "words.jsonl").out.split())
+    assert "words.jsonl: 1 trial, metric choice" in out
+    assert "too few trials for any difference to show" in out
 
 
 def test_check_names_missing_pictures(babycli: Babycli) -> None:
