@@ -126,7 +126,7 @@ def _answered(
 
 def _about(task: str, item: domain.Item | None) -> dict[str, str]:
     row = item.rows[0] if item is not None else {}
-    return {column: str(row[column]) for column in about(task).item_columns if row.get(column)}
+    return {column: str(row[column]) for column in about(task).item_columns if row.get(column) not in (None, "")}
 
 
 def _images(task: str, item: domain.Item | None, rounds: Sequence[Round]) -> tuple[ImageRef, ...]:

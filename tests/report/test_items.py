@@ -140,13 +140,15 @@ def test_the_heading_of_all_answers_does_not_say_that_they_are_wrong(logs: Path,
 
 
 def test_items_of_a_task_that_is_not_known_say_how_to_name_it(tmp_path: Path, babycli: Babycli) -> None:
-    write_trials(tmp_path / "words.jsonl", [{"id": 1, "images": ["a.png"], "options": ["ball", "cup"], "answer": 0}])
+    write_trials(tmp_path / "words.jsonl", [{"id": 0, "images": ["a.png"], "options": ["ball", "cup"], "answer": 0}])
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     logs = tmp_path / "logs"
     ran = babycli("eval", "--model", "control:random?seed=1", "--trials", tmp_path / "words.jsonl", "-o", logs)
     assert ran.code == 0, ran.err
     words = ("report", logs, "--items")
     assert "ball (right)" in babycli(*words).out
+    (line, *_) = csv.DictReader(io.StringIO(babycli(*words, "--format", "csv").out))
+    assert line["id"] == "0"  # a number, which is not nothing
     tasks._registered.clear()  # as in a process of its own
     assert "No task words is known here" in (without := babycli(*words).out)
     assert "--tasks FILE.jsonl" in without
