@@ -1,16 +1,19 @@
 """The pictures that training data name: JSON as LLaVA and those who followed have it, and JSON lines.
 
-Owns which keys of an entry name pictures. A picture under any other key is an error, not an entry without pictures.
+Owns which keys of an entry, at any depth, name pictures. A picture under any other key is an error, not an
+entry without pictures.
 
     [{"id": "0", "image": "a/0.jpg", "conversations": [...]}, ...]     LLaVA; of several pictures a list
     {"images": ["0.jpg"], "messages": [...]}                           a line each: LLaMA-Factory, TRL, ms-swift
     {"messages": [{"role": "user", "content": [{"type": "image", "image": "0.jpg"}, ...]}]}      Qwen-VL
+    {"query": "Picture 1: <img>0.jpg</img>\nWhat is it?", ...}                                    the first Qwen-VL
     {"images": [{"file_name": "0.jpg", ...}], ...}                     COCO
     {"images": [{"frame_filenames": ["..._082_00.jpg"], ...}]}         multimodal-baby, of SAYCam
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,11 +26,14 @@ from babycli.typed import from_json
 from babycli.wording import all_of, shortened
 
 PICTURES = ("image", "images", "image_path", "file_name", "frame_filenames")
-FILMS = ("video", "videos", "video_filename")
+FILMS = ("video", "videos", "video_filename", "video_path", "video_url")
 _TALKS = ("conversations", "conversation", "messages")
 _LISTS = ("images", "data")  # in which a whole has its entries
-_OF_PICTURE = ("path", "image", "file_name", "url")  # of an object in the place of a name
-_NO_NAMES = ("id", *_TALKS)  # whose texts may look like names
+_OF_PICTURE = ("path", "image", "file_name", "image_url", "url")  # of an object in the place of a name
+_PARTS = ("image", "image_url", "input_image")  # types of a part of a message that is a picture
+_TAG = re.compile(r"<img>(.*?)</img>", re.DOTALL)  # in a text of the first Qwen-VL
+_FILM_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg")
+_NO_NAMES = ("id", "text", "value", "content", *_TALKS)  # whose texts may look like names
 _MEND = f"pictures are read from the keys {all_of(PICTURES)}: a name, or a list of names"
 
 
@@ -83,7 +89,8 @@ def _whole(content: bytes, origin: str) -> Iterator[tuple[str, Any]]:
         place = f", line {error.lineno}" if isinstance(error, orjson.JSONDecodeError) else ""
         raise DataError(f"{origin}{place}: no sound JSON: {_why(error)}", "check that the file is whole") from error
     if isinstance(document, dict):
-        within = next((key for key in _LISTS if _is_list_of_objects(document.get(key))), None)
+        lists = () if any(key in document for key in _TALKS) else _LISTS  # else one entry, whose pictures are objects
+        within = next((key for key in lists if _is_list_of_objects(document.get(key))), None)
         if within is None and not any(key in document for key in (*PICTURES, *FILMS, *_TALKS)):
             keys = all_of(repr(key)[:40] for key in list(document)[:5]) or "none"
             raise DataError(
@@ -108,7 +115,9 @@ class _Reader:
     def __init__(self, origin: str) -> None:
         self._origin = origin
         self._films: dict[str, None] = {}
+        self._n_used = 0  # films, and pictures in the file itself
         self._n_in_bytes = 0
+        self._elsewhere: list[str] = []  # in this entry: addresses and films that may say where its pictures are from
 
     def read(self, form: str, entries: Iterator[tuple[str, Any]]) -> TrainingData:
         names: dict[str, None] = {}
@@ -117,32 +126,36 @@ class _Reader:
             n += 1
             if not isinstance(entry, dict):
                 raise self._wrong(place, f"expected an object, got {entry!r:.60}")
-            n_before = len(self._films), self._n_in_bytes
+            n_before, self._elsewhere = self._n_used, []
             found = list(self._pictures(place, entry))
             names.update(dict.fromkeys(found))
-            n_texts += not found and n_before == (len(self._films), self._n_in_bytes) and not self._has_film(entry)
+            is_text = not found and n_before == self._n_used
+            if is_text and self._elsewhere:
+                raise self._wrong(place, self._elsewhere[0])
+            n_texts += is_text
         if not names and not self._films:
             raise DataError(f"{self._origin} names no picture in {n:,} entries", _MEND)
-        notes = [f"{n_texts:,} of {n:,} entries are text alone"] if n_texts else []
+        notes = []
+        if n_texts:
+            notes.append(f"{n_texts:,} of {n:,} entries {'is' if n_texts == 1 else 'are'} text alone")
         if self._films:
-            notes.append(f"{len(self._films):,} films are named: only their recordings are compared")
+            films = f"{len(self._films):,} {'film is' if len(self._films) == 1 else 'films are'} named"
+            notes.append(f"{films}: only recordings are compared")
         if self._n_in_bytes:
-            notes.append(f"{self._n_in_bytes:,} pictures are in the file itself, without a name, and are not compared")
+            are = "picture is" if self._n_in_bytes == 1 else "pictures are"
+            notes.append(f"{self._n_in_bytes:,} {are} in the file itself, without a name, and not compared")
         return TrainingData(form, tuple(names), tuple(self._films), n, tuple(notes))
 
-    def _has_film(self, entry: Mapping[str, Any]) -> bool:
-        return any(entry.get(key) for key in FILMS)
-
     def _pictures(self, place: str, entry: Mapping[str, Any]) -> Iterator[str]:
+        """Finds the pictures of an entry, and of the objects in it."""
+        of_picture = _OF_PICTURE if entry.get("type") in _PARTS else ()
         for key, value in entry.items():
-            if key in PICTURES:
+            if key in PICTURES or (key in of_picture and value is not None):
                 yield from self._names(place, key, value)
             elif key in FILMS:
-                self._films.update(dict.fromkeys(self._names(place, key, value)))
-            elif key in _TALKS:
-                yield from self._in_talk(place, value)
-            elif key not in _NO_NAMES:
-                self._check_is_no_picture(place, key, value)
+                yield from self._frames_of_films(place, key, value)
+            else:
+                yield from self._others(place, key, value)
 
     def _names(self, place: str, key: str, value: Any) -> Iterator[str]:
         if value is None:
@@ -155,23 +168,40 @@ class _Reader:
                 raise self._wrong(place, f"{key} is {value!r:.60}; expected is a name or a list of names")
             if named.startswith("data:"):
                 self._n_in_bytes += 1
+                self._n_used += 1
             elif named.strip():
                 yield named.strip()
 
-    def _in_talk(self, place: str, talk: Any) -> Iterator[str]:
-        """Finds pictures that stand in the parts of a message."""
-        for message in talk if isinstance(talk, list) else ():
-            content = message.get("content") if isinstance(message, dict) else None
-            for part in content if isinstance(content, list) else ():
-                if isinstance(part, dict) and part.get("type") in ("image", "image_url"):
-                    key = next((k for k in ("image", "image_url", "url", "path") if k in part), None)
-                    if key is not None:
-                        yield from self._names(place, key, part[key])
+    def _frames_of_films(self, place: str, key: str, value: Any) -> Iterator[str]:
+        """Gives the frames of a film that is told by a list of them, and keeps films."""
+        for name in self._names(place, key, value):
+            if is_named_as_image(name):
+                yield name
+            else:
+                self._films[name] = None
+                self._n_used += 1
 
-    def _check_is_no_picture(self, place: str, key: str, value: Any) -> None:
-        for each in value[:1] if isinstance(value, list) else [value]:
-            if isinstance(each, str) and len(each) < 300 and "\n" not in each and is_named_as_image(each.strip()):
-                raise self._wrong(place, f"a picture stands under {key!r:.40}: {each!r:.60}")
+    def _others(self, place: str, key: str, value: Any) -> Iterator[str]:
+        """Finds pictures in what stands under another key, at any depth; a name of one there is an error."""
+        if isinstance(value, dict):
+            yield from self._pictures(place, value)
+        elif isinstance(value, list):
+            for each in value:
+                yield from self._others(place, key, each)
+        elif isinstance(value, str):
+            if "<img>" in value:
+                yield from (name.strip() for name in _TAG.findall(value) if name.strip())
+            elif key not in _NO_NAMES and len(value) < 300 and "\n" not in value:
+                self._check_is_no_picture(place, key, value.strip())
+
+    def _check_is_no_picture(self, place: str, key: str, text: str) -> None:
+        if is_named_as_image(text):
+            told = f"a picture stands under {key!r:.40}: {text!r:.60}"
+            if "://" not in text:
+                raise self._wrong(place, told)
+            self._elsewhere.append(told)
+        elif text.lower().endswith(_FILM_ENDINGS):
+            self._elsewhere.append(f"a film stands under {key!r:.40}: {text!r:.60}")
 
     def _wrong(self, place: str, detail: str) -> DataError:
         return DataError(f"{self._origin}, {place}: {detail}", _MEND)

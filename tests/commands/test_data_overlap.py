@@ -142,6 +142,83 @@ def test_names_tell_the_same_in_every_form(babycli: Babycli) -> None:
     assert levels(babycli, "utf16.txt", "--within", "2") == expected
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"meta": {"image": "NAME"}},
+        {"messages": [{"role": "user", "content": "<image>", "images": ["NAME"]}]},
+        {"messages": [{"role": "user", "content": {"type": "image", "image": "NAME"}}]},
+        {"messages": [{"role": "user", "content": [{"type": "video", "video": ["NAME", "other.jpg"]}]}]},
+        {"prompt": [{"role": "user", "content": [{"type": "input_image", "image_url": "https://host/NAME"}]}]},
+        {"query": "Picture 1: <img>NAME</img>\nwhat?", "response": "a dog"},
+        {"file_name": "NAME", "coco_url": "http://host/1.jpg", "source": "S_20140420_1803_01.mp4"},
+        {"images": [{"path": "NAME", "bytes": None}], "messages": []},
+    ],
+)
+def test_pictures_are_read_where_kin_of_llava_have_them(babycli: Babycli, entry: dict[str, Any]) -> None:
+    write_frames()
+    content = json.dumps(entry).replace("NAME", NAMES[0])
+    for text in (f"[{content}]", f'{content}\n{{"image": "q.jpg"}}\n'):
+        Path("train.json").write_text(text)
+        assert levels(babycli, "train.json", "--level", "name") == {"t0": {"name"}}
+
+
+def test_one_line_of_pictures_as_objects_is_one_entry(babycli: Babycli) -> None:
+    write_frames()
+    Path("one.jsonl").write_text(json.dumps({"images": [{"path": name} for name in NAMES[:2]], "messages": []}))
+    assert levels(babycli, "one.jsonl", "--level", "name") == {"t0": {"name"}, "t1": {"name"}}
+
+
+def test_films_in_messages_are_films(babycli: Babycli) -> None:
+    write_frames()
+    part = {"type": "video", "video": "S_20140420_1803_02.mp4"}
+    entries = [{"messages": [{"content": [part]}]}, {"image": "q.jpg"}, {"text": "ball.jpg"}]
+    Path("train.json").write_text(json.dumps(entries))
+    ran = babycli("data", "overlap", "train.json", *TASK)
+    assert "1 film is named" in ran.err
+    assert "1 of 3 entries is text alone" in ran.err
+    assert set(levels(babycli, "train.json")) == {"t4", "t5", "t6", "t7"}
+
+
+def test_lists_of_old_macs_and_addresses_with_escapes_are_read(babycli: Babycli) -> None:
+    write_frames()
+    Path("list.txt").write_bytes(f"{NAMES[0]}\rhttps://host/a%20b/{NAMES[4].replace('_', '%5F')}?w=1\r".encode())
+    assert levels(babycli, "list.txt", "--level", "name") == {"t0": {"name"}, "t4": {"name"}}
+
+
+def test_pictures_with_absolute_names_are_read_below_images(babycli: Babycli) -> None:
+    write_frames()
+    names = [str(IMAGES.resolve() / NAMES[0]), f"file://{IMAGES.resolve()}/{NAMES[1]}"]
+    Path("train.json").write_text(json.dumps([{"image": name} for name in names]))
+    for folder in (IMAGES, Path("/"), IMAGES.parent):
+        of = levels(babycli, "train.json", "--images", folder, "--level", "sha256")
+        assert of == {"t0": {"sha256"}, "t1": {"sha256"}}, folder
+
+
+def test_the_training_set_itself_is_not_written_over(babycli: Babycli) -> None:
+    write_frames()
+    before = in_list(NAMES).read_bytes()
+    ran = babycli("data", "overlap", "list.txt", *TASK, "-o", "./list.txt")
+    assert (ran.code, ran.out) == (2, "")
+    assert "list.txt is the training set itself" in ran.err
+    assert Path("list.txt").read_bytes() == before
+
+
+def test_nothing_is_called_clean_where_nothing_can_be_told(babycli: Babycli) -> None:
+    write_frames()
+    ran = babycli("data", "overlap", in_list(NAMES), *TASK, "--level", "sha256")
+    assert ["frames", "8", "-"] in [line.split() for line in ran.out.splitlines()]
+
+
+def test_what_a_folder_has_behind_a_link_is_told_where_nothing_else_is(babycli: Babycli) -> None:
+    write_frames()
+    Path("training").mkdir()
+    Path("training/more").symlink_to(IMAGES.resolve())
+    ran = babycli("data", "overlap", "training", *TASK)
+    assert ran.code == 3
+    assert "training/more: a link to a folder" in ran.err
+
+
 def test_checksums_tell_bytes_without_the_pictures(babycli: Babycli) -> None:
     write_frames()
     Path("training").mkdir()
@@ -299,6 +376,20 @@ BROKEN = {
     "nothing.json": (b"[]", "nothing.json names no picture"),
     "deep.json": (b"[" * 300 + b"]" * 300, "no sound JSON"),
     "archive.gz": (b"\x1f\x8b\x08\x00rest", "archive.gz is a gzip file"),
+    "nested.json": (
+        b'[{"image": "a.jpg"}, {"meta": {"frames": [["b.jpg"]]}}]',
+        "entry 2: a picture stands under 'frames'",
+    ),
+    "second.json": (b'[{"image": "a.jpg"}, {"views": ["none", "b.jpg"]}]', "entry 2: a picture stands under 'views'"),
+    "film.json": (b'[{"image": "a.jpg"}, {"clip": "b.mp4"}]', "entry 2: a film stands under 'clip': 'b.mp4'"),
+    "part.json": (
+        b'[{"image": "a.jpg"}, {"messages": [{"content": [{"type": "image", "source": {"key": "b.jpg"}}]}]}]',
+        "entry 2: a picture stands under 'key'",
+    ),
+    "tabs.tsv": (b"x\ty\n1\ta.jpg\n", "cut -f2 tabs.tsv > names.txt"),
+    "commas.csv": (b"x,y\n1,a.jpg\n", "cut -d, -f2 commas.csv > names.txt"),
+    "unzip.txt": (b"Archive: x.zip\n  123  2020-01-01 10:00   a/b.jpg\n", "unzip.txt, line 2: this is a table"),
+    "cut.zip": (b"PK\x03\x04" + b"0" * 99, "it was cut off: download it again"),
     "hash.txt": (b"0" * 64 + b"  a.jpg\nnothing\n", "hash.txt, line 2"),
 }
 
