@@ -5,6 +5,7 @@ Owns the words on the screen. The work is done in babycli/data/overlap.py.
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -135,6 +136,10 @@ def overlap(
         )
     if level is not None and Level.NEAR in levels and not has_hashes():
         raise UsageError("--level near needs the package ImageHash, which is not installed", INSTALL)
+    if output is not None:
+        for path in training:
+            if os.path.exists(output) and os.path.exists(path) and output.samefile(path):
+                raise UsageError(f"--output {output} is the training set itself", "name another file")
     root = DatasetRoot.find(data)
     chosen = chosen_tasks(root, tasks, data_set, needs_labels=True)
     labels = [sound_labels(root, task, chosen) for task in chosen]
@@ -177,7 +182,7 @@ def _tell(made: Overlap) -> None:
     names = [_name(task) for task in made.tasks]
     columns: list[tuple[str, list[str]]] = [("trials", [f"{len(task.trials):,}" for task in made.tasks])]
     columns += [(made.level_told(level), _counts(made.tasks, level)) for level in looked if level in LEAKING]
-    columns.append(("leaked", [f"{task.n_leaked(LEAKING):,}" for task in made.tasks]))
+    columns.append(("leaked", [_n_leaked(task) for task in made.tasks]))
     columns += [(made.level_told(level), _counts(made.tasks, level)) for level in others]
     widths = [max(len(head), *map(len, texts)) for head, texts in columns]
     width = name_width([*names, "task"])
@@ -199,6 +204,10 @@ def _tell(made: Overlap) -> None:
         tell_wrapped(ASSUMED, 2)
     for note in made.notes:
         say(f"note: {note}")
+
+
+def _n_leaked(task: TaskOverlap) -> str:
+    return f"{task.n_leaked(LEAKING):,}" if any(level in LEAKING for level in task.told) else "-"
 
 
 def _counts(tasks: Sequence[TaskOverlap], level: Level) -> list[str]:

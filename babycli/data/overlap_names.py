@@ -22,6 +22,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from urllib.parse import unquote
 
 from babycli.data.audit import is_named_as_image
 
@@ -51,7 +52,7 @@ class Frame:
 def path_of(name: str) -> str:
     """Gives a name with slashes between folders, without what an address has beside its path, and without ending."""
     if "://" in name:
-        name = re.split(r"[?#]", name.partition("://")[2], maxsplit=1)[0]
+        name = unquote(re.split(r"[?#]", name.partition("://")[2], maxsplit=1)[0])
     name = name.replace("\\", "/")
     if not name.isascii():
         name = unicodedata.normalize("NFC", name)  # macOS writes an accent behind its letter

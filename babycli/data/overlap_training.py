@@ -14,7 +14,7 @@ from pathlib import Path
 
 from babycli.data.audit import is_named_as_image
 from babycli.data.bags import find_bag
-from babycli.data.beginnings import what_begins
+from babycli.data.beginnings import ZIP, what_begins
 from babycli.data.checksums import ChecksumFile, Checksums, as_on_disk, parse_checksums, read_open_pipe
 from babycli.data.finding import check_source
 from babycli.data.images import FolderStore, ImageStore, ZipStore, open_archive, open_store
@@ -34,7 +34,10 @@ TAKEN = (
 )
 _CHECKSUM = re.compile(r"\\?[0-9a-fA-F]{64}[ \t]+\S|(?:SHA256|SHA2-256|BLAKE3) ?\(.+\)[ \t]*=")
 _HEAD_BYTES = 512
-_LISTING = re.compile(r"[-dlbcps](?:[-r][-w][-xsStT]){3}[.+@]? ")
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_LISTING = re.compile(  # of ls and tar; with date and time that of unzip, rsync and a bucket
+    r"[-dlbcps](?:[-r][-w][-xsStT]){3}[.+@]? |(?:.*[ \t])?\d{2,4}[-/]\d\d[-/]\d{2,4} +\d\d:\d\d(?::\d\d)? +\S"
+)
 _COMMENTS = ("#", ";")
 
 
@@ -76,6 +79,8 @@ def read_training(path: Path, index_folder: Path | None) -> Training:
             path, data.form, data.names, films=data.films, n_entries=data.n_entries, notes=data.notes, algorithm=None
         )
     what = what_begins(content[:_HEAD_BYTES])
+    if what == ZIP:
+        check_source(path, index_folder)  # it does not end as one, which this explains
     if what is not None:
         raise DataError(f"{path} is {what}, which is no form of a training set", TAKEN)
     return _of_list(path, content)
@@ -87,7 +92,8 @@ def _of_store(path: Path, store: ImageStore, form: str) -> Training:
     others = [name for name in every if not is_named_as_image(name) and not _is_of_system(name)]
     if not names:
         first = f"; its first file is {shortened(every[0], 80)!r}" if every else ""
-        raise DataError(f"{path} holds no picture{first}", TAKEN)
+        unseen = f"; not looked into: {problems[0].message}" if problems else ""
+        raise DataError(f"{path} holds no picture{first}{unseen}", TAKEN)
     notes = [_told(len(others), "file is", "files are", "no picture by name", others)] if others else []
     notes += [f"not looked into: {problem.message}" for problem in problems[:5]]
     notes += [f"and {len(problems) - 5} more places were not looked into"] if len(problems) > 5 else []
@@ -102,19 +108,26 @@ def with_pictures(training: Training, images: Path, index_folder: Path | None) -
     if training.store is not None:
         return training
     check_source(images, index_folder)
-    safe = [name for name in training.names if is_safe_name(name)]
+    below = {name: _below(images, name) for name in training.names}
+    safe = [name for name in below.values() if is_safe_name(name)]
     store = open_store(images, safe, index_folder)
-    at_hand = [name for name in safe if store.problem(name) is None]
+    at_hand = [name for name in dict.fromkeys(safe) if store.problem(name) is None]
     if not at_hand:
         first = next(iter(training.names), "")
         raise DataError(
             f"{images} has none of the pictures that {training.path} names; the first is {first!r:.80}",
-            "give the folder in which these names begin",
+            "give the folder in which these names begin, or the one that absolute names begin with",
         )
     there = frozenset(at_hand)
-    away = [name for name in training.names if name not in there]
+    away = [name for name in training.names if below[name] not in there]
     notes = [_told(len(away), "picture is", "pictures are", f"not in {images}", away)] if away else []
     return replace(training, store=store, at_hand=at_hand, notes=(*training.notes, *notes))
+
+
+def _below(images: Path, name: str) -> str:
+    """Gives the name that a picture has in a folder: of an absolute one that begins with the folder, the rest."""
+    name = name.removeprefix("file://")
+    return name.removeprefix(f"{os.path.abspath(images).rstrip('/')}/") if name.startswith("/") else name
 
 
 def _is_of_system(name: str) -> bool:
@@ -125,7 +138,7 @@ def _is_of_system(name: str) -> bool:
 
 def _of_list(path: Path, content: bytes) -> Training:
     text = os.fsdecode(content)
-    lines = text.split("\0" if text.endswith("\0") else "\n")
+    lines = text.split("\0") if text.endswith("\0") else _LINE_END.split(text)
     said = [(number, line.strip()) for number, line in enumerate(lines, 1)]
     said = [(number, line) for number, line in said if line and not line.startswith(_COMMENTS)]
     if not said:
@@ -166,7 +179,7 @@ def _of_names(path: Path, said: Sequence[tuple[int, str]]) -> Training:
         number, line = tabbed or next((number, line) for number, line in said if "," in line)
         raise DataError(
             f"{path}, line {number}: this is a table, not a name: {shortened(line, 80)!r}",
-            f"give the names alone, of a table with commas:  cut -d, -f1 {shlex.quote(str(path))} > names.txt",
+            _names_alone(path, [line for _, line in said]),
         )
     names = [line for _, line in said if _is_picture(line)]
     if not names:
@@ -175,6 +188,17 @@ def _of_names(path: Path, said: Sequence[tuple[int, str]]) -> Training:
     others = [f"line {number} {shortened(line, 60)!r}" for number, line in said if not _is_picture(line)]
     notes = (_told(len(others), "line is", "lines are", "no name of a picture", others),) if others else ()
     return Training(path, "list of names", names, algorithm=None, notes=notes)
+
+
+def _names_alone(path: Path, lines: Sequence[str]) -> str:
+    """Says how the names of a table come into a list of their own."""
+    for mark, how in (("\t", "cut -f{n}"), (",", "cut -d, -f{n}")):
+        for line in lines:
+            cells = line.split(mark)
+            n = next((n for n, cell in enumerate(cells, 1) if len(cells) > 1 and _is_picture(cell.strip())), None)
+            if n is not None:
+                return f"give the names alone:  {how.format(n=n)} {shlex.quote(str(path))} > names.txt"
+    return "give the names alone, one a line, of a folder:  ls -1 FOLDER > names.txt"
 
 
 def _has_more(line: str) -> bool:
