@@ -45,6 +45,7 @@ class ScoredTask:
     choices: Mapping[str, ScoredChoice]
     without_scores: tuple[str, ...] = ()  # trials of which some score is missing or not finite
     why_none: str = ""
+    left_out: tuple[str, ...] = ()  # trials that are not to be looked at
 
 
 def scored_choices(run: Run, name: str, labels: Labels) -> ScoredTask:

@@ -57,7 +57,10 @@ def held_against(runs: Sequence[Run], against: Against, say: Callable[[str], Non
         found.append(_with_trials(run, trials, left_out, told, against.only))
     if not any(run.overlap is not None and run.overlap.kept for run in found):
         names = all_of(dict.fromkeys(task.task for task in overlap.tasks))
-        raise DataError(f"{against.file.path} tells of no trial of these runs; it is of {names}", _ANEW)
+        raise DataError(
+            f"{against.file.path} tells of no trial of these runs; it is of {names}",
+            f"name the tasks of the runs, and own ones by their files:  {_ANEW} --tasks A,FILE.jsonl:DIR",
+        )
     if unsplit:
         say(f"note: {against.file.path} does not tell which trials of {listed(unsplit, 20)} are leaked")
     kept = [run for run in found if run.cells]

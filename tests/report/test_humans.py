@@ -16,6 +16,7 @@ import babycli as program
 from babycli.errors import DataError
 from tests.conftest import REPOSITORY, Babycli, Ran
 from tests.report.logs import write_run
+from tests.report.test_overlap import write_list
 
 Scores = Sequence[Sequence[float | None]]
 Similarities = Sequence[Sequence[float]]
@@ -285,6 +286,21 @@ def test_a_run_of_fewer_trials_is_compared_on_those(babycli: Babycli, hand: Path
     vtwt_run(hand, "lab/part", HAND_SCORES[:1], config={"limit": 1})
     by_label = {record["model"]: record["n_units"] for record in beside(babycli, hand, HAND)}
     assert by_label == {"lab/one": 2, "lab/part": 1}
+
+
+def test_only_clean_trials_are_held_against_people(
+    babycli: Babycli, hand: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    more = "2,right 2,1,5\n2,wrong 2,0,5\n3,right 3,0.2,5\n3,wrong 3,0.8,5\n"
+    vtwt_run(tmp_path / "more", "lab/one", [*HAND_SCORES, [-1.0, -9.0], [-2.0, -1.0]])
+    only = ("--overlap", write_list(n=4, leaked=(2, 3)), "--only", "clean")
+    (alone,) = beside(babycli, hand, HAND)
+    (record,) = beside(babycli, tmp_path / "more", HAND + more, *only)
+    for field in ("value", "chance", "n_units", "temperature", "model_right", "people_right"):
+        assert record[field] == pytest.approx(alone[field]), field
+    told = babycli("report", tmp_path / "more", "--humans", put(tmp_path, HAND + more), *only)
+    assert "none of these runs'" not in told.out + told.err
 
 
 # ------------------------------------------------------------ what is wrong with a file
