@@ -8,7 +8,7 @@ whatever is shown of them. A name that nothing has is refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -131,6 +131,12 @@ def _with_only(table: Table, rows: Sequence[TableRow]) -> Table:
 
 
 # ------------------------------------------------------------ tasks and metrics
+
+
+def tasks_of(runs: Iterable[Run], choice: Choice) -> list[str]:
+    """Gives the tasks of runs that were chosen. Raises UsageError for one that no run has."""
+    there = list(dict.fromkeys(task for run in runs for task, _ in run.cells))
+    return [task for word in choice.tasks for task in _tasks_named(word, there)] if choice.tasks else there
 
 
 def columns_of(tables: Sequence[Table], choice: Choice) -> list[Column]:

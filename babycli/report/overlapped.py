@@ -6,7 +6,7 @@ babycli/data/overlap_file.py, numbers are made by measure.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from babycli.data.overlap_file import Overlap, OverlapFile, TaskOverlap
@@ -32,8 +32,12 @@ class Against:
     only: str  # "clean", "leaked", or "" for all
 
 
-def held_against(runs: Sequence[Run], against: Against, say: Callable[[str], None]) -> list[Run]:
+def held_against(
+    runs: Sequence[Run], against: Against, shown: Collection[str], say: Callable[[str], None]
+) -> list[Run]:
     """Gives the runs with the group of each trial, and with ``only`` the numbers of that group alone.
+
+    ``shown`` are the tasks that are to be shown: of others nothing is said.
 
     Raises ChecksumError where the list is of other labels than a run, DataError where it lacks a trial of a run, a
     level that was asked for, or all tasks.
@@ -55,29 +59,29 @@ def held_against(runs: Sequence[Run], against: Against, say: Callable[[str], Non
                 trials[task] = split
         unsplit |= dict.fromkeys(left_out)
         found.append(_with_trials(run, trials, left_out, told, against.only))
-    if not any(run.overlap is not None and run.overlap.kept for run in found):
+    splits = [run.overlap for run in found if run.overlap is not None]
+    if not any(task in shown for split in splits for task in split.kept):
         names = all_of(dict.fromkeys(task.task for task in overlap.tasks))
         raise DataError(
-            f"{against.file.path} tells of no trial of these runs; it is of {names}",
+            f"{against.file.path} tells of no trial of {listed(shown, 20)}; it is of {names}",
             f"name the tasks of the runs, and own ones by their files:  {_ANEW} --tasks A,FILE.jsonl:DIR",
         )
-    if unsplit:
+    if unsplit := [task for task in unsplit if task in shown]:
         say(f"note: {against.file.path} does not tell which trials of {listed(unsplit, 20)} are leaked")
     kept = [run for run in found if run.cells]
-    if not kept:
+    if not any(task in shown for run in kept for task, _ in run.cells):
         raise DataError(
-            f"no trial of these runs is {against.only}, by {_any_level(overlap, levels)}",
+            f"no trial of {listed(shown, 20)} is {against.only}, by {_any_level(overlap, levels)}",
             "leave out --only, or choose the levels that count:  --level sha256,name",
         )
-    splits = [run.overlap for run in found if run.overlap is not None]
-    empty = dict.fromkeys(task for split in splits for task, (n, _) in split.kept.items() if not n)
+    empty = dict.fromkeys(task for split in splits for task, (n, _) in split.kept.items() if not n and task in shown)
     if empty:
         say(f"note: none of the trials of {listed(empty, 20)} is {against.only}, so they are left out")
     lost = dict.fromkeys(
         f"{task} {metric}"
         for run, split in zip(runs, found, strict=True)
         for task, metric in run.cells
-        if against.only and task in split.trials and (task, metric) not in split.cells
+        if against.only and task in shown and task in split.trials and (task, metric) not in split.cells
     )
     if lost:
         say(f"note: without numbers of single trials, and so left out: {', '.join(lost)}")

@@ -17,7 +17,7 @@ from babycli.errors import DataError
 from babycli.files import write_atomically
 from babycli.report import audit_sheet, breakdown, differences, item_sheets, overlap_scores, seeds, summary
 from babycli.report.baselines import read_baselines
-from babycli.report.choosing import MAIN, Choice, chosen, columns_of
+from babycli.report.choosing import MAIN, Choice, chosen, columns_of, tasks_of
 from babycli.report.compare import Comparison, compare, find_rows, rows_of
 from babycli.report.forms import (
     LATEX,
@@ -87,7 +87,9 @@ def write(wanted: Wanted, say: Callable[[str], None]) -> None:
     people = None if wanted.humans is None else read_people(wanted.humans)  # before the logs, which may take longer
     logs = _load(wanted)
     if wanted.against is not None:
-        logs = replace(logs, runs=tuple(held_against(logs.runs, wanted.against, say)))
+        logs = replace(
+            logs, runs=tuple(held_against(logs.runs, wanted.against, tasks_of(logs.runs, wanted.choice), say))
+        )
     every = make_tables(logs.runs, read_baselines(wanted.baselines) if wanted.baselines else None)
     tables = chosen(every, wanted.choice)
     rows = [row for table in tables for row in table.rows]

@@ -257,7 +257,22 @@ def test_tasks_that_the_list_does_not_know_are_left_out_and_named(babycli: Babyc
     write_list(tasks=("saycam_caption",))
     ran = babycli("report", "logs", "--overlap", "o.json", "--only", "clean")
     assert (ran.code, ran.out) == (3, "")
-    assert "o.json tells of no trial of these runs; it is of saycam_caption" in ran.err
+    assert "o.json tells of no trial of vtwt, labeled_s; it is of saycam_caption" in ran.err
+
+
+def test_nothing_is_said_of_tasks_that_are_not_shown(babycli: Babycli) -> None:
+    write_model(tasks=("vtwt", "labeled_s", "saycam_caption"))
+    write_list(tasks=("vtwt", "labeled_s"))
+    ran = babycli("report", "logs", "--overlap", "o.json", "--only", "clean", "-t", "vtwt")
+    assert (ran.code, ran.err) == (0, "")
+    write_list(tasks=("vtwt",), leaked=range(N), path="all.json")
+    for words, said in (
+        (("all.json", "-t", "vtwt"), "babycli: no trial of vtwt is clean"),
+        (("o.json", "-t", "saycam_caption"), "babycli: o.json tells of no trial of saycam_caption; it is of vtwt"),
+    ):
+        ran = babycli("report", "logs", "--only", "clean", "--overlap", *words)
+        assert ran.code == 3
+        assert ran.err.startswith(said)
 
 
 def test_no_clean_trial_at_all(babycli: Babycli) -> None:
@@ -265,7 +280,7 @@ def test_no_clean_trial_at_all(babycli: Babycli) -> None:
     write_list(leaked=range(N))
     ran = babycli("report", "logs", "--overlap", "o.json", "--only", "clean")
     assert (ran.code, ran.out) == (3, "")
-    assert "no trial of these runs is clean, by sha256, name or within 5 s" in ran.err
+    assert "no trial of vtwt is clean, by sha256, name or within 5 s" in ran.err
     ran = babycli("report", "logs", "--overlap", "o.json", "--by", "overlap")
     assert ran.code == 0
     assert "No trial of vtwt is clean." in ran.out
