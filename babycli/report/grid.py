@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Tone = Literal["", "quiet", "alarm"]
 MAX_FLOAT_LINES = 45  # of LaTeX that fit on a page
+_LONG_LABEL = 30  # characters, with which the first column of a table over several pages breaks its lines
 _COLUMNS = 4  # of numbers that fit into one of two columns of a page; a table of more is as wide as both
 APART = r"\addlinespace[2pt]"  # between rows of several lines
 MIN_NAME = 12  # columns of a terminal that names get at least
@@ -217,7 +218,9 @@ def as_latex(grid: Grid, made_by: str) -> str:
     label = f"tab:{named}" if (named := re.sub(r"[^A-Za-z0-9]+", "-", grid.title).strip("-").lower()) else ""
     head = " & ".join([latex_text(grid.first), *heads]) + r" \\"
     needs = r"% Needs \usepackage{booktabs,graphicx,longtable}"
-    return "\n".join([needs, *latex_table(latex_text(caption), label, f"l{kinds}", [head], body), ""])
+    has_long = len(body) > MAX_FLOAT_LINES and max(len(line.label) for of in grid.sections for line in of) > _LONG_LABEL
+    first = r"p{0.33\linewidth}" if has_long and not grid.left else "l"  # no table over pages is made smaller
+    return "\n".join([needs, *latex_table(latex_text(caption), label, first + kinds, [head], body), ""])
 
 
 def _in_latex(cells: Sequence[str], are_words: bool) -> list[str]:
@@ -240,6 +243,10 @@ def latex_table(caption: str, label: str, columns: str, heads: Sequence[str], bo
             r"{\footnotesize\setlength{\tabcolsep}{3pt}",
             rf"\begin{{longtable}}{{{columns}}}",
             rf"\caption{{{caption}}}{named}\\",
+            r"\toprule",
+            *heads,
+            r"\midrule",
+            r"\endfirsthead",
             r"\toprule",
             *heads,
             r"\midrule",

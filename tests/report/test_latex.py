@@ -14,6 +14,7 @@ from babycli.report.latex import _number
 from babycli.report.measure import Cell
 from tests.conftest import Babycli
 from tests.report.logs import drawn, write_run
+from tests.report.test_humans import vtwt_run
 
 ALL = {"labeled_s": 0.6, "vtwt": 0.7, "baby_winoground": 0.3, "saycam_caption": 0.2}
 DOCUMENT = r"""\documentclass[%s]{article}
@@ -302,6 +303,20 @@ def test_a_table_of_several_pages_leaves_two_columns_and_comes_back(tmp_path: Pa
         write_run(tmp_path / "logs", f"lab/model{i}", drawn(i, {"vtwt": 0.6}, {"vtwt": 40}))
     latex = babycli("report", tmp_path / "logs", "--format", "latex").out
     assert r"\begin{longtable}" in latex
+    compile_latex(tmp_path, latex)
+
+
+@pytest.mark.long
+def test_a_list_over_several_pages_fits_them_and_has_one_caption(tmp_path: Path, babycli: Babycli) -> None:
+    for i in range(2):
+        for day, control in enumerate((None, "blind"), 1):
+            model, scores = f"lab/a_model_of_many_words_{i}", [[-1.0, -2.0], [-4.0, -5.0]]
+            vtwt_run(tmp_path / "logs", model, scores, control=control, date=f"2026010{day}_120000")
+    people = "".join(f"{t},right {t},0.7,9,{age}\n{t},wrong {t},0.3,9,{age}\n" for t in (0, 1) for age in range(9))
+    (tmp_path / "people.csv").write_text(f"trial,option,share,n,age\n{people}")
+    words = ("--humans", tmp_path / "people.csv", "--format", "latex")
+    latex = babycli("report", tmp_path / "logs", *words).out
+    assert latex.count(r"\endfirsthead") == latex.count(r"\begin{longtable}") == 1
     compile_latex(tmp_path, latex)
 
 
