@@ -115,7 +115,7 @@ def page(
         style_hash=_hash(style),
         script_hash=_hash(script),
         benchmarks=_benchmarks(tables),
-        n_models=len({row.runs[0].model for table in tables for row in table.rows if not row.control}),
+        n_models=len({html_methods.weights_of(row) for table in tables for row in table.rows if not row.control}),
         dates=_dates(tables),
         warning=IMAGES_WARNING if copies else "",
         parts=[_part(i, table) for i, table in enumerate(tables, 1)],

@@ -34,7 +34,7 @@ from babycli.report.measure import SEED
 from babycli.report.notes import SAMPLED, are_sampled, coverage, gain_notes, untold_gain_notes
 from babycli.report.overlapped import overlap_notes
 from babycli.report.provisos import broken_reply_notes, mixed_software, own_prompts, versions_of
-from babycli.report.rows import Column
+from babycli.report.rows import Column, TableRow
 from babycli.report.runs import Run
 from babycli.report.statistics import intervals_of, papers_of_tests
 from babycli.report.tables import Table, scores_of
@@ -151,8 +151,13 @@ def methods(tables: Sequence[Table], comparisons: Sequence[Comparison], sources:
     return " ".join(sentences)
 
 
+def weights_of(row: TableRow) -> tuple[str, str]:
+    """Tells what makes the model of a row another model: its name, and what tells its weights."""
+    return row.runs[0].model, row.runs[0].fingerprint
+
+
 def _what(table: Table, sources: Sequence[Sourced]) -> str:
-    n_models = len({row.runs[0].model for row in table.rows if not row.control})
+    n_models = len({weights_of(row) for row in table.rows if not row.control})
     runs = [source.run for source in sources]
     versions = {v for s in sources if (v := _text(s.about.get("babycli_version"))) and s.run.is_ours}
     seeds = {str(source.about["seed"]) for source in sources if source.about.get("seed") is not None}
