@@ -86,11 +86,11 @@ def _percent(share: float | None) -> str:
 
 
 def _nats(value: float) -> str:
-    return f"{value + 0.0:.3f}".replace("-", "−")
+    return f"{round(value, 3) + 0.0:.3f}".replace("-", "−")
 
 
 def _of_one(value: float) -> str:
-    return f"{value + 0.0:.2f}".replace("-", "−")
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def _told(beside: Beside) -> list[str]:

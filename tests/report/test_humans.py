@@ -288,6 +288,15 @@ def test_a_run_of_fewer_trials_is_compared_on_those(babycli: Babycli, hand: Path
     assert by_label == {"lab/one": 2, "lab/part": 1}
 
 
+def test_nothing_is_less_than_nothing(babycli: Babycli, tmp_path: Path) -> None:
+    """Of a model that is as people are, KL is 0 but for the last digits, on either side."""
+    people = "".join(f"{t},right {t},0.7,9\n{t},wrong {t},0.3,9\n" for t in (0, 1))
+    vtwt_run(tmp_path / "logs", "lab/one", [[-1.0, -2.0], [-4.0, -5.0]])
+    ran = babycli("report", tmp_path / "logs", "--humans", put(tmp_path, f"{HEAD}{people}"))
+    assert " 0.000 " in ran.out
+    assert "−0.000" not in ran.out
+
+
 def test_only_clean_trials_are_held_against_people(
     babycli: Babycli, hand: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
