@@ -181,7 +181,7 @@ def _of_names(path: Path, said: Sequence[tuple[int, str]]) -> Training:
             f"{path}, line {number}: this is a table, not a name: {shortened(line, 80)!r}",
             _names_alone(path, [line for _, line in said]),
         )
-    names = [line for _, line in said if _is_picture(line)]
+    names = list(dict.fromkeys(line for _, line in said if _is_picture(line)))
     if not names:
         number, line = said[0]
         raise DataError(f"{path}, line {number}: {shortened(line, 80)!r} is no name of a picture", TAKEN)

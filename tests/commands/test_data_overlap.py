@@ -186,6 +186,11 @@ def test_lists_of_old_macs_and_addresses_with_escapes_are_read(babycli: Babycli)
     assert levels(babycli, "list.txt", "--level", "name") == {"t0": {"name"}, "t4": {"name"}}
 
 
+def test_a_name_that_stands_twice_is_one_picture(babycli: Babycli) -> None:
+    write_frames()
+    assert "list.txt: list of names, 2 pictures" in babycli("data", "overlap", in_list([*NAMES[:2]] * 3), *TASK).out
+
+
 def test_pictures_with_absolute_names_are_read_below_images(babycli: Babycli) -> None:
     write_frames()
     names = [str(IMAGES.resolve() / NAMES[0]), f"file://{IMAGES.resolve()}/{NAMES[1]}"]
