@@ -66,8 +66,8 @@ def held_against(
             f"{against.file.path} tells of no trial of {listed(shown, 20)}; it is of {names}",
             f"name the tasks of the runs, and own ones by their files:  {_ANEW} --tasks A,FILE.jsonl:DIR",
         )
-    if unsplit := [task for task in unsplit if task in shown]:
-        say(f"note: {against.file.path} does not tell which trials of {listed(unsplit, 20)} are leaked")
+    if unknown := [task for task in unsplit if task in shown]:
+        say(f"note: {against.file.path} does not tell which trials of {listed(unknown, 20)} are leaked")
     kept = [run for run in found if run.cells]
     if not any(task in shown for run in kept for task, _ in run.cells):
         raise DataError(

@@ -234,10 +234,8 @@ def methods_of(text: str) -> str:
 
 def test_the_weights_of_one_name_are_as_many_models(write: Any, tmp_path: Path) -> None:
     for seed in (1, 2):
-        changes = {"fingerprint": f"weights {seed}", "name": f"m seed-{seed}"}
-        write_run(
-            tmp_path / "logs", "file.py:Model", drawn(seed, {"vtwt": 0.6}), date=f"2026010{seed}_120000", **changes
-        )
+        values, date = drawn(seed, {"vtwt": 0.6}), f"2026010{seed}_120000"
+        write_run(tmp_path / "logs", "file.py:Model", values, date=date, fingerprint=f"w{seed}", name=f"m seed-{seed}")
     text = write(tmp_path / "logs")
     assert "2 models were evaluated" in methods_of(text)
     assert "2 models, evaluated" in text
