@@ -44,6 +44,7 @@ class ScoredTask:
 
     choices: Mapping[str, ScoredChoice]
     without_scores: tuple[str, ...] = ()  # trials of which some score is missing or not finite
+    left_out: tuple[str, ...] = ()  # trials that the numbers of the run are not of, as they are leaked
     why_none: str = ""
     left_out: tuple[str, ...] = ()  # trials that are not to be looked at
 
@@ -83,9 +84,22 @@ def scored_choices(run: Run, name: str, labels: Labels) -> ScoredTask:
             is_right = right_candidates(decided.task, item, scored)
         choices[item.item_id] = ScoredChoice(options, known_scores, is_right)
     if choices or without:
-        return ScoredTask(choices, tuple(without))
+        return _of_numbers(ScoredTask(choices, tuple(without)), run, name)
     is_choice = any(_options(known, item) for item in decided.items)
     return ScoredTask({}, why_none=WRITTEN if is_choice else NO_CHOICE)
+
+
+def _of_numbers(scored: ScoredTask, run: Run, name: str) -> ScoredTask:
+    """Leaves out the trials that the numbers of a run are not of: its samples have the leaked and the clean ones."""
+    if run.overlap is None or not run.overlap.only:
+        return scored
+    trials = run.trials.get(name)
+    kept = set[str]() if trials is None else set(trials.trial_ids)
+    return ScoredTask(
+        {trial: choice for trial, choice in scored.choices.items() if trial in kept},
+        tuple(trial for trial in scored.without_scores if trial in kept),
+        tuple(trial for trial in (*scored.choices, *scored.without_scores) if trial not in kept),
+    )
 
 
 def _options(task: Task, item: Item) -> tuple[str, ...]:
