@@ -143,7 +143,7 @@ class _Form:
             raise DataError(f"{path}: is empty", _EXPECTED)
         if len(names) == 1 and (sign := next((sign for sign in ";\t" if sign in names[0]), None)):
             raise DataError(f"{place}: its columns are separated by {sign!r}", "separate them by commas")
-        if names[:1] and names[0][:1] in "{[":
+        if names[0].startswith(("{", "[")):
             raise DataError(f"{place}: this is JSON", f"make a CSV of it; {_EXPECTED}")
         twice = next((name for name in names if name and list(names).count(name) > 1), None)
         if twice is not None:
@@ -192,7 +192,7 @@ class _Form:
                 raise DataError(f"{self.path}:{line}: has no shares of trial {key.trial!r:.{_SHOWN}}", _EXPECTED)
 
     def _named(self, line: int, row: Mapping[str, str], column: str) -> str:
-        if column not in row:
+        if not column or column not in row:
             return ""
         if not row[column].strip():
             raise DataError(f"{self.path}:{line}: has nothing in {column}", "write it, or leave the line out")

@@ -251,6 +251,30 @@ def test_trials_that_no_run_has_are_named_and_counted(babycli: Babycli, hand: Pa
     assert told in babycli("report", hand, "--humans", hand.parent / "people.csv", "--format", "csv").err
 
 
+@pytest.mark.parametrize(("only", "n", "chance", "right"), [("clean", 1, 0.0201, 0.6), ("leaked", 1, 0.3681, 0.9)])
+def test_people_stand_beside_the_trials_that_are_left(
+    babycli: Babycli, hand: Path, only: str, n: int, chance: float, right: float
+) -> None:
+    """The first trial is in a training set, the second is not; KL of uniform is ln 2 less the entropy of people."""
+    overlap = write_list(str(hand.parent / "o.json"), n=2, leaked=[0])
+    (record,) = beside(babycli, hand, HAND, "--overlap", overlap, "--only", only)
+    assert (record["n_units"], record["people_right"]) == (n, pytest.approx(right))
+    assert record["chance"] == pytest.approx(chance, abs=1e-4)
+    ran = babycli("report", hand, "--humans", hand.parent / "people.csv", "--overlap", overlap, "--only", only)
+    assert "are none of these runs'" not in ran.out
+
+
+@pytest.mark.parametrize("name", ["", '""'])
+def test_a_column_without_a_name_is_neither_an_age_nor_json(babycli: Babycli, hand: Path, name: str) -> None:
+    """R's write.csv puts the numbers of rows into a first column without a name."""
+    text = f"{name},trial,image1,image2\n1,0,0.9,0.1\n2,1,0.6,0.4\n"
+    ran = babycli("report", hand, "--humans", put(hand.parent, text), "--format", "json")
+    assert [(each["age"], each["n_units"]) for each in of_json(ran)] == [(None, 2)]
+    assert "columns that are not read: one without a name" in ran.err
+    text = "trial,image1,image2,\n0,0.9,0.1,\n1,0.6,0.4,\n"
+    assert [(each["age"], each["n_units"]) for each in beside(babycli, hand, text)] == [(None, 2)]
+
+
 def test_scores_that_are_not_finite_leave_a_trial_out_and_say_so(babycli: Babycli, hand: Path) -> None:
     vtwt_run(hand, "lab/nan", [[-1.0, -2.0], [-1.0, None]])
     ran = babycli("report", hand, "--humans", put(hand.parent, HAND), "--models", "lab/nan")
