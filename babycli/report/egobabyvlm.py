@@ -104,8 +104,9 @@ def write(rows: Sequence[TableRow], say: Say, entry: Entry) -> str:
     }
     name = printable(entry.fields.get("model", seeds.name.rsplit("/", 1)[-1]))
     slug = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower() or "model"
+    stem = "" if entry.output is None else entry.output.stem
     document: dict[str, object] = {
-        "id": entry.fields.get("id", entry.output.stem if entry.output is not None else slug),
+        "id": entry.fields.get("id", stem if _ID.fullmatch(stem) else slug),
         "model": name,
         "team": entry.fields.get("team", _UNKNOWN),
         "architecture": entry.fields.get("architecture", _architecture(seeds)),
@@ -123,6 +124,12 @@ def _only_model(rows: Sequence[TableRow]) -> Seeds:
     """Finds the one model among the rows, its seeds together; controls are passed over."""
     fitting = [row for row in rows if not row.control and any(is_in_families(task) for task, _ in row.cells)]
     if not fitting:
+        controls = [row.label for row in rows if any(is_in_families(task) for task, _ in row.cells)]
+        if controls:
+            raise DataError(
+                f"of Machine-DevBench there are numbers of controls alone, which no board has: {listed(controls, 10)}",
+                "babycli eval --model PATH --tasks machine_devbench",
+            )
         raise DataError(
             "no model here was run on Machine-DevBench",
             "babycli data link --machine-devbench DIR,  then  babycli eval --tasks machine_devbench",
