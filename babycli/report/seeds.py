@@ -15,7 +15,7 @@ from babycli.data.sources.machine_devbench import MACHINE_DEVBENCH
 from babycli.errors import DataError
 from babycli.report import values
 from babycli.report.compare import pairing_problem
-from babycli.report.families import FamilyColumn
+from babycli.report.families import OVERALL, FamilyColumn, family_of, values_of
 from babycli.report.grid import Grid, Line
 from babycli.report.notes import lower_notes, scales_note
 from babycli.report.records import names_of, settings_of
@@ -107,13 +107,14 @@ def _check(of_model: Sequence[tuple[int, TableRow]]) -> None:
             raise DataError(
                 f"seed {seed} is there {len(labels)} times: {listed(labels)}", "choose one of them with  --models"
             )
-    _, first = of_model[0]
-    for _, row in of_model[1:]:
-        for task in dict.fromkeys(task for task, _ in row.cells if row.trials(task) and first.trials(task)):
+    firsts: dict[str, TableRow] = {}  # by task, the first seed that it was run of
+    for _, row in of_model:
+        for task in dict.fromkeys(task for task, _ in row.cells if row.trials(task)):
+            first = firsts.setdefault(task, row)
             one, other = first.run_of(task), row.run_of(task)
             assert one is not None
             assert other is not None
-            if problem := pairing_problem(task, one, other):
+            if first is not row and (problem := pairing_problem(task, one, other)):
                 raise DataError(
                     f"{task} of {first.label} and {row.label} {problem}",
                     "evaluate all seeds on the same data, or choose with  --models",
@@ -180,7 +181,8 @@ def _lacking(table: Table, gathered: Sequence[Seeds]) -> list[str]:
     for seeds in gathered:
         counts = {task: sum(any(of == task for of, _ in row.cells) for _, row in seeds.rows) for task in table.tasks}
         fewer = [f"{task} {n}" for task, n in counts.items() if 0 < n < seeds.n]
-        told += [f"of fewer seeds of {seeds.label}: {', '.join(fewer)}."] if fewer else []
+        without = " Means over tasks that differ between seeds are left out." if table.overall_columns else ""
+        told += [f"of fewer seeds of {seeds.label}: {', '.join(fewer)}.{without}"] if fewer else []
     return told
 
 
@@ -190,9 +192,21 @@ def _of_column(column: Column, seeds: Seeds) -> Spread | None:
 
 
 def _of_mean(table: Table, mean: OverallColumn | FamilyColumn, seeds: Seeds) -> Spread | None:
-    found = (table.mean_value(mean, row.label) for _, row in seeds.rows)
-    each = [value for value in found if value is not None]
-    return spread(each) if each else None
+    """Computes a mean over tasks, over seeds; None where it is of other tasks in one seed than in another."""
+    found = [(row, table.mean_value(mean, row.label)) for _, row in seeds.rows]
+    each = [(row, value) for row, value in found if value is not None]
+    of_tasks = {_tasks_in(table, mean, row) for row, _ in each}
+    return spread(value for _, value in each) if len(of_tasks) == 1 else None
+
+
+def _tasks_in(table: Table, mean: OverallColumn | FamilyColumn, row: TableRow) -> frozenset[str]:
+    """Gives what tells of which tasks a mean of a row is; nothing for one that counts a missing task as 0."""
+    if isinstance(mean, FamilyColumn):
+        return frozenset(task for task in values_of(row) if mean.family in (OVERALL, family_of(task)))
+    if mean.is_of_all:
+        return frozenset()
+    of_way = (overall for overall in table.overalls.get(row.label, ()) if overall.way == mean.way)
+    return frozenset(task for overall in of_way for task in overall.missing)
 
 
 def _records(table: Table, gathered: Sequence[Seeds]) -> list[dict[str, object]]:

@@ -146,6 +146,15 @@ def test_a_single_seed_has_no_deviation_and_is_said(babycli: Babycli) -> None:
 
 
 @pytest.mark.usefixtures("seeded")
+@pytest.mark.parametrize("name", ["my clip.json", ".json", "über.json", "-x.json"])
+def test_a_file_whose_name_is_no_id_gives_none(name: str, babycli: Babycli) -> None:
+    ran = babycli("report", "--format", "egobabyvlm", "--model", "other", "--output", f"./{name}")
+    assert ran.code == 0, ran.err
+    assert json.loads(Path(name).read_text())["id"] == "other"
+    assert "the board wants a file to be called as its id:  other.json" in ran.err
+
+
+@pytest.mark.usefixtures("seeded")
 def test_several_models_and_others_than_these_are_refused(babycli: Babycli, tmp_path: Path) -> None:
     ran = babycli("report", "--format", "egobabyvlm")
     assert ran.code == 2
@@ -225,6 +234,39 @@ def test_seeds_on_other_labels_are_refused_and_equal_weights_are_said(babycli: B
     write_run(Path("logs"), "a/m_seed-3", drawn(6, {"vtwt": 0.6}), labels_sha256={"vtwt": "others"})
     ran = babycli("report", "--seeds")
     assert (ran.code, "were run on different label files" in ran.err) == (3, True)
+
+
+LEXICAL = {"lex_nouns": {"acc": [1.0, 0.0, 1.0, 1.0]}}
+BOTH = {**LEXICAL, "gram_negation": {"acc": [0.0, 0.0, 1.0, 0.0]}}
+
+
+def mdb_run(name: str, values: Any, **changes: Any) -> None:
+    write_run(Path("logs"), name, values, with_groups=False, **changes)
+
+
+def test_other_labels_of_a_task_that_the_first_seed_lacks_are_refused(babycli: Babycli) -> None:
+    runs_named(Path("logs"), "m_seed-1")
+    for seed in (2, 3):
+        mdb_run(f"m_seed-{seed}", LEXICAL, labels_sha256={"lex_nouns": f"labels {seed}"})
+    ran = babycli("report", "--seeds")
+    assert ran.code == 3
+    assert "lex_nouns of m_seed-2 and m_seed-3 were run on different label files" in ran.err
+
+
+def test_means_over_other_tasks_in_each_seed_are_left_out(babycli: Babycli) -> None:
+    mdb_run("m_seed-1", BOTH)
+    mdb_run("m_seed-2", LEXICAL)
+    found = {each["metric"]: each["value"] for each in report(babycli, "--seeds", "--format", "json")}
+    assert found == {"acc": 0.25, "lexical": 0.75, "grammatical": 0.25}
+    told = " ".join(babycli("report", "--seeds").out.split())
+    assert "of fewer seeds of m_seed-…: gram_negation 1. Means over tasks that differ between seeds are left" in told
+
+
+def test_controls_alone_make_no_entry(babycli: Babycli) -> None:
+    mdb_run("m", BOTH, control="blind")
+    ran = babycli("report", "--format", "egobabyvlm")
+    assert ran.code == 3
+    assert "there are numbers of controls alone, which no board has: m (control: blind)" in ran.err
 
 
 def test_a_rename_makes_them_seeds(babycli: Babycli) -> None:
