@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,24 @@ def test_a_dual_encoder_is_scored_both_ways_and_audited(babycli: Babycli, dual: 
         assert each["difference"] == pytest.approx(each["first_value"] - each["second_value"], abs=1e-12)
         values = {of["value"] for of in found if of["task"] == each["task"] and of["metric"] == "acc"}
         assert {each["first_value"], each["second_value"]} == values
+
+
+@pytest.mark.usefixtures("linked")
+def test_people_stand_beside_lexical_tasks_and_grammatical_ones_say_why_not(babycli: Babycli) -> None:
+    assert babycli("eval", "--model", "control:constant", "--tasks", "lex_adjectives,gram_negation").code == 0
+    rows = json.loads(Path("dataset/machine_devbench/lex_adjectives.json").read_text())
+    lines = [
+        f"{i},{row[f'image_{side}']},{share},5"
+        for i, row in enumerate(rows)
+        for side, share in (("negative", 0.2), ("positive", 0.8))
+    ]
+    Path("people.csv").write_text("\n".join(["trial,option,share,n", *lines]))
+    (found,) = (each for each in report(babycli, "--humans", "people.csv") if each["metric"] == "human_kl")
+    assert (found["task"], found["n_units"], found["model_right"]) == ("lex_adjectives", 6, 0.5)
+    assert found["people_right"] == pytest.approx(0.8)
+    assert found["value"] == pytest.approx(math.log(2) + 0.8 * math.log(0.8) + 0.2 * math.log(0.2))
+    ran = babycli("report", "--humans", "people.csv", "--tasks", "gram_negation")
+    assert (ran.code, "gram_negation is no single choice among scored candidates" in ran.err) == (3, True)
 
 
 @pytest.mark.usefixtures("linked")
