@@ -56,7 +56,8 @@ def chosen(tables: Sequence[Table], choice: Choice) -> list[Table]:
     found = [table for table in found if table.rows]
     if not found and tables:
         raise DataError(
-            "no run has a number of what was chosen", "leave out --models, --tasks, --metrics or all of them"
+            "no run has a number of what was chosen",
+            "leave out --models, --tasks, --metrics, --no-controls or all of them",
         )
     return found
 
