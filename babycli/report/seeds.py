@@ -25,8 +25,10 @@ from babycli.report.tables import OverallColumn, Table, short_heading
 from babycli.tasks.about import metric_of
 from babycli.wording import listed, natural_order
 
-# A word of its own, as that of a step: seedling2 and reseed1 are names.
-_SEED = re.compile(r"(?<![A-Za-z0-9])seed[-_= ]?([0-9]{1,18})(?![A-Za-z0-9])", re.IGNORECASE)
+# A word of its own, as that of a step: seedling2 and reseed1 are names. The seed of a sample of trials is no model's.
+_SEED = re.compile(
+    r"\bsample [0-9]+ seed [0-9]+|(?<![A-Za-z0-9])seed[-_= ]?([0-9]{1,18})(?![A-Za-z0-9])", re.IGNORECASE
+)
 _EACH = "seed-…"
 STD = " ± std"
 STD_NOTE = "± std: the standard deviation over seeds, of a sample (n - 1)"
@@ -75,7 +77,13 @@ def spread(each: Iterable[float]) -> Spread:
 
 
 def _series(label: str) -> str:
-    return _SEED.sub(_EACH, label)
+    return _SEED.sub(lambda found: _EACH if found[1] else found[0], label)
+
+
+def _seed(label: str) -> int | None:
+    """Gives the seed of the training that a label tells, the last one; None where it tells none."""
+    seeds = [seed for seed in _SEED.findall(label) if seed]
+    return int(seeds[-1]) if seeds else None
 
 
 def gather(rows: Sequence[TableRow]) -> tuple[list[Seeds], list[TableRow]]:
@@ -86,11 +94,11 @@ def gather(rows: Sequence[TableRow]) -> tuple[list[Seeds], list[TableRow]]:
     found: dict[str, list[tuple[int, TableRow]]] = {}
     others = []
     for row in rows:
-        seeds = _SEED.findall(row.label)
-        if seeds:
-            found.setdefault(_series(row.label), []).append((int(seeds[-1]), row))
-        else:
+        seed = _seed(row.label)
+        if seed is None:
             others.append(row)
+        else:
+            found.setdefault(_series(row.label), []).append((seed, row))
     gathered = []
     for label, of_model in sorted(found.items(), key=lambda item: natural_order(item[0])):
         of_model.sort(key=lambda each: each[0])

@@ -210,6 +210,8 @@ def runs_named(folder: Path, *names: str) -> None:
         (["a/m-SEED=1", "a/m-SEED=02"], ["a/m-seed-…"]),
         (["a/m_seed-1_step-10", "a/m_seed-1_step-20"], ["a/m_seed-…_step-10", "a/m_seed-…_step-20"]),
         (["a/seedling1", "a/m_seed-1"], ["a/m_seed-…"]),
+        (["m_seed-1 (sample 5 seed 1)", "m_seed-2 (sample 5 seed 1)"], ["m_seed-… (sample 5 seed 1)"]),
+        (["a (sample 5 seed 1)", "a (sample 5 seed 2)", "m_seed-1"], ["m_seed-…"]),
     ],
 )
 def test_names_that_differ_in_a_seed_alone(names: list[str], series: list[str], babycli: Babycli) -> None:
@@ -267,6 +269,8 @@ def test_controls_alone_make_no_entry(babycli: Babycli) -> None:
     ran = babycli("report", "--format", "egobabyvlm")
     assert ran.code == 3
     assert "there are numbers of controls alone, which no board has: m (control: blind)" in ran.err
+    ran = babycli("report", "--no-controls")
+    assert (ran.code, "leave out --models, --tasks, --metrics, --no-controls" in ran.err) == (3, True)
 
 
 def test_a_rename_makes_them_seeds(babycli: Babycli) -> None:
