@@ -41,6 +41,7 @@ class RowBeside:
 
     row: TableRow
     of_ages: tuple[Agreement, ...]
+    trials_differ: bool = False  # the age groups were asked others
 
     @property
     def nearest(self) -> tuple[Agreement, ...]:
@@ -232,7 +233,9 @@ def _of_row(
     places = [np.array([place_of[key.trial] for key in of_ages[age]], dtype=np.intp) for age in ages]
     likeness = likenesses(groups, places, _clusters(row, task, union), len(union), SEED)
     n_people = [_n_people(people, of_ages[age]) for age in ages]
-    return RowBeside(row, tuple(Agreement(*each) for each in zip(ages, likeness, n_people, strict=True)))
+    of_each = {frozenset(key.trial for key in of_ages[age]) for age in ages}
+    agreements = tuple(Agreement(*each) for each in zip(ages, likeness, n_people, strict=True))
+    return RowBeside(row, agreements, len(of_each) > 1)
 
 
 def _as_matrices(shares: Sequence[tuple[float, ...]], choices: Sequence[ScoredChoice]) -> Choices:

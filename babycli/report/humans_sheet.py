@@ -121,7 +121,7 @@ def _nearest(beside: Beside) -> list[str]:
         "a control": [row.row.label for row in of_several if row.row.control],
     }
     none = "".join(f" Near to none: {', '.join(labels)} ({why})." for why, labels in by_why.items() if labels)
-    differ = any(_trials_differ(row) for row in of_several)
+    differ = any(row.trials_differ for row in of_several)
     other = " The groups were asked other trials, so their KL differ for that, too." if differ else ""
     scale = " Any model is nearer to people who guess more: hold KL against that of uniform."
     return [f"Nearest age group (lowest KL): {told}.{none}{scale}{other}"]
@@ -132,10 +132,6 @@ def _nearest_of(row: RowBeside) -> str:
     shares = [each.likeness.nearest_share for each in nearest]
     told = "" if shares[0] is None or len(nearest) > 1 else f" (in {100 * shares[0]:.0f} % of resamples)"
     return f"{all_of(each.age for each in nearest)}{', which tie' if len(nearest) > 1 else ''}{told}"
-
-
-def _trials_differ(row: RowBeside) -> bool:
-    return len({each.likeness.n_trials for each in row.of_ages}) > 1
 
 
 def _asked(beside: Beside) -> list[str]:

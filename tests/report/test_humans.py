@@ -214,6 +214,16 @@ def test_age_groups_that_tie_are_both_named(babycli: Babycli, two: Path) -> None
     assert "lab/one: 4 and 5, which tie" in ran.out
 
 
+@pytest.mark.parametrize(("trials", "is_told"), [((0, 1, 2), False), ((1, 2, 3), True), ((0, 1), True)])
+def test_age_groups_that_were_asked_other_trials_are_said(
+    babycli: Babycli, two: Path, trials: Sequence[int], is_told: bool
+) -> None:
+    lines = [f"{i},0.6,{age}" for age, asked in (("4", (0, 1, 2)), ("5", trials)) for i in asked]
+    ran = babycli("report", two, "--humans", put(two.parent, "\n".join(["trial,prop,age", *lines])))
+    assert ran.code == 0, ran.err
+    assert ("The groups were asked other trials" in " ".join(ran.out.split())) == is_told
+
+
 def test_json_is_as_its_schema_says(babycli: Babycli, two: Path) -> None:
     schema = json.loads((REPOSITORY / "docs" / "schemas" / "report.schema.json").read_text())
     ran = babycli("report", two, "--humans", put(two.parent, ages()), "--format", "json")
