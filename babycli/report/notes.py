@@ -69,9 +69,7 @@ def notes(table: Table) -> list[str]:
 def warnings(table: Table) -> list[str]:
     """Says those of the notes without which a number would be believed that must not be; for a table without notes."""
     return [
-        *([table.data_note] if table.data_note else []),
-        *(_mark_note(table, mark) for mark in MARKS if mark in (NONFINITE, LEFT_OUT) and counts_told(table, mark)),
-        *_unfair_notes(table),
+        *score_warnings(table),
         *overlap_notes(table.runs),
         *coverage_notes(table.runs),
         *_sample_notes(table.runs),
@@ -81,6 +79,15 @@ def warnings(table: Table) -> list[str]:
         *software_notes(table.runs),
         *(suspicion_note(each) for each in table.suspicions),
         *_published_notes(table),
+    ]
+
+
+def score_warnings(table: Table) -> list[str]:
+    """Says those of the warnings that are of the data and of scores, which hold for a mean over rows, too."""
+    return [
+        *([table.data_note] if table.data_note else []),
+        *(_mark_note(table, mark) for mark in MARKS if mark in (NONFINITE, LEFT_OUT) and counts_told(table, mark)),
+        *_unfair_notes(table),
     ]
 
 

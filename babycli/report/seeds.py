@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from babycli.data.sources.machine_devbench import MACHINE_DEVBENCH
 from babycli.errors import DataError
@@ -17,7 +17,7 @@ from babycli.report import values
 from babycli.report.compare import pairing_problem
 from babycli.report.families import OVERALL, FamilyColumn, family_of, values_of
 from babycli.report.grid import Grid, Line
-from babycli.report.notes import lower_notes, scales_note
+from babycli.report.notes import lower_notes, scales_note, score_warnings
 from babycli.report.records import names_of, settings_of
 from babycli.report.rows import Column, TableRow
 from babycli.report.sheet import Sheet
@@ -172,7 +172,8 @@ def grid_of(table: Table, gathered: Sequence[Seeds], others: Sequence[TableRow])
         lines.append(Line(seeds.label, (str(seeds.n), *texts)))
         lines.append(Line(STD, ("", *below), "quiet"))
     heads = (("", "seeds"), *(mean.heading for mean in means), *map(short_heading, table.columns))
-    notes = [*([table.data_note] if table.data_note else []), scales_note(table.explained)]
+    of_seeds = replace(table, rows=tuple(row for seeds in gathered for _, row in seeds.rows))
+    notes = [*score_warnings(of_seeds), scales_note(table.explained)]
     notes += [f"{STD_NOTE}: {'; '.join(f'{seeds.label} {seeds.numbers}' for seeds in gathered)}."]
     notes += [note for seeds in gathered for note in same_weights(seeds)]
     notes += _lacking(table, gathered)

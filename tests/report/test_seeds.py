@@ -264,6 +264,17 @@ def test_means_over_other_tasks_in_each_seed_are_left_out(babycli: Babycli) -> N
     assert "of fewer seeds of m_seed-…: gram_negation 1. Means over tasks that differ between seeds are left" in told
 
 
+@pytest.mark.parametrize("form", ["table", "md", "latex"])
+def test_scores_that_must_not_be_trusted_are_said_of_their_seed(form: str, babycli: Babycli) -> None:
+    mdb_run("m_seed-1", BOTH, nonfinite={"lex_nouns": [1]})
+    mdb_run("m_seed-2", BOTH, skipped={"lex_nouns": [], "gram_negation": ["9"]})
+    mdb_run("other", BOTH, nonfinite={"lex_nouns": [1]})
+    told = " ".join(babycli("report", "--seeds", "--format", form).out.split()).replace("\\_", "_")
+    assert "NON-FINITE scores: do not trust this number: m_seed-1 lex_nouns 1" in told
+    assert "left out because images are missing: m_seed-2 gram_negation 1" in told
+    assert "other lex_nouns" not in told
+
+
 def test_controls_alone_make_no_entry(babycli: Babycli) -> None:
     mdb_run("m", BOTH, control="blind")
     ran = babycli("report", "--format", "egobabyvlm")
