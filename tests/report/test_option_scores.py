@@ -10,8 +10,9 @@ import pytest
 from babycli.report.load import load_logs
 from babycli.report.option_scores import NO_CHOICE, WRITTEN, ScoredTask, scored_choices
 from babycli.tasks import all_tasks
+from babycli.tasks.machine_devbench.common import MachineDevBenchTask
 from tests.conftest import Babycli
-from tests.data.machine_devbench_set import draw
+from tests.data.machine_devbench_set import adjective, draw, manifest, pair
 from tests.report.devcv_data import write_set
 
 OWN = """
@@ -45,29 +46,33 @@ TASK = Own()
 
 @pytest.fixture(scope="module")
 def scored(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, ScoredTask]:
-    """Every task of babycli as a control that guesses answered it, on the demo's data. Do not write."""
+    """Every task of babycli as a control that guesses answered it, on the demo's data and drawn ones. Do not write."""
     from babycli.cli import main
 
     made = tmp_path_factory.mktemp("options")
     folder = made / "logs"
     write_set(made / "data", "ego4d", 3)
-    manifests = draw(made / "MachineDevBench")
-    assert main(["data", "link", "--machine-devbench", str(manifests), "--data", str(made / "mdb")]) == 0
-    of_sets = {"babyvlm": dataset, "devcv": made / "data", "machine_devbench": made / "mdb"}
-    for benchmark, data in of_sets.items():
-        words = [benchmark, *(["--answers", "chosen"] if benchmark == "devcv" else [])]
+    drawn = {
+        task.manifest.format(style="cartoon"): manifest(
+            "cartoon", [(pair if name.startswith("gram_") else adjective)("cartoon", i) for i in range(3)]
+        )
+        for name, task in all_tasks().items()
+        if isinstance(task, MachineDevBenchTask)
+    }
+    words = ["data", "link", "--machine-devbench", str(draw(made / "drawn", drawn)), "--data", str(made / "benchmark")]
+    assert main(words) == 0
+    for data, words in (
+        (dataset, ["babyvlm"]),
+        (made / "data", ["devcv", "--answers", "chosen"]),
+        (made / "benchmark", ["machine_devbench"]),
+    ):
         shown = ["--data", str(data), "--limit", "3", "--output-path", str(folder)]
         assert main(["eval", "--model", "control:random", "--tasks", *words, *shown]) == 0
     runs = load_logs(folder).runs
     return {task: scored_choices(run, task, dict) for run in runs for task in {task for task, _ in run.cells}}
 
 
-DRAWN = ("lex_nouns", "lex_adjectives", "gram_negation", "gram_counting")  # of Machine-DevBench
-
-
-@pytest.mark.parametrize(
-    "name", [t.name for t in all_tasks().values() if t.data_set != "machine_devbench" or t.name in DRAWN]
-)
+@pytest.mark.parametrize("name", all_tasks())
 def test_options_are_those_whose_scores_are_asked(name: str, scored: dict[str, ScoredTask]) -> None:
     found = scored[name]
     if name in ("baby_winoground", "saycam_caption", "baby_memory") or name.startswith("gram_"):
