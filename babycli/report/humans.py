@@ -7,7 +7,7 @@ The numbers are those of babycli/likeness.py.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from babycli.report.logged import Labels
 from babycli.report.measure import SEED
 from babycli.report.option_scores import NO_CHOICE, ScoredChoice, ScoredTask, scored_choices
 from babycli.report.rows import TableRow
-from babycli.report.runs import Run
 from babycli.report.tables import Table
 from babycli.report.trials import Codes, codes
 from babycli.tasks.about import about, is_known, known
@@ -83,7 +82,7 @@ def beside_people(tables: Sequence[Table], people: People, labels: Labels) -> li
     for table in tables:
         for task in (task for task in table.tasks if not named or task in named):
             rows = {row.label: run for row in table.rows if (run := row.run_of(task)) is not None}
-            scored[table.data, task] = {label: _scored(run, task, labels) for label, run in rows.items()}
+            scored[table.data, task] = {label: scored_choices(run, task, labels) for label, run in rows.items()}
     telling = [of for of, by_row in scored.items() if any(each.choices for each in by_row.values())]
     if not telling:
         raise _nothing_to_compare(people, scored, named)
@@ -111,20 +110,6 @@ def tasks_not_compared(people: People, found: Sequence[Beside]) -> dict[str, int
         if key.task and key.task not in there:
             trials.setdefault(key.task, set()).add(key.trial)
     return {task: len(of_task) for task, of_task in trials.items()}
-
-
-def _scored(run: Run, task: str, labels: Labels) -> ScoredTask:
-    """Reads the choices of a run; with ``--only`` those of the trials that are left."""
-    scored = scored_choices(run, task, labels)
-    if run.overlap is None or not run.overlap.only:
-        return scored
-    kept = frozenset(run.trials[task].trial_ids)
-    return replace(
-        scored,
-        choices={trial: choice for trial, choice in scored.choices.items() if trial in kept},
-        without_scores=tuple(trial for trial in scored.without_scores if trial in kept),
-        left_out=tuple(trial for trial in (*scored.choices, *scored.without_scores) if trial not in kept),
-    )
 
 
 def _ids(scored: Mapping[tuple[str, str], Mapping[str, ScoredTask]], of: Sequence[tuple[str, str]]) -> list[str]:

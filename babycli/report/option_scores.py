@@ -46,7 +46,6 @@ class ScoredTask:
     without_scores: tuple[str, ...] = ()  # trials of which some score is missing or not finite
     left_out: tuple[str, ...] = ()  # trials that the numbers of the run are not of, as they are leaked
     why_none: str = ""
-    left_out: tuple[str, ...] = ()  # trials that are not to be looked at
 
 
 def scored_choices(run: Run, name: str, labels: Labels) -> ScoredTask:
