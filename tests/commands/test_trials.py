@@ -556,6 +556,6 @@ def test_the_examples_of_the_page_can_be_evaluated(babycli: Babycli) -> None:
 def test_two_trials_show_no_difference(babycli: Babycli, tmp_path: Path) -> None:
     """2.80 times the root of 0.5 / n is more than 100 points for n below 4."""
     Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
-    for n, said in ((3, "two models: no difference is found"), (4, "two models: a difference of 99.1 points or more")):
+    for n, said in ((3, "two models: too few trials"), (4, "two models: a difference of 99.1 points or more")):
         (tmp_path / "few.jsonl").write_text("".join(f"{json.dumps(but(id=str(i)))}\n" for i in range(n)))
         assert said in " ".join(babycli("trials", "check", tmp_path / "few.jsonl").out.split())
