@@ -26,7 +26,7 @@ from babycli.files import in_home, write_atomically
 from babycli.stats import wilson95
 from babycli.tasks.trials.check import Checked, Control, check_trials
 from babycli.tasks.trials.convert import Converted, from_devbench, from_levante, from_table
-from babycli.tasks.trials.files import read_bytes, task_in
+from babycli.tasks.trials.files import content_of, task_in
 from babycli.tasks.trials.named import NamedTrials, trials_words
 from babycli.wording import listed
 
@@ -81,7 +81,7 @@ def check(
     trials_words([file], images)  # a name that eval refuses
     path = in_home(file)
     task = task_in(NamedTrials(path, in_home(images) if images is not None else None))
-    labels = parse_labels(read_bytes(path), path, task)
+    labels = parse_labels(content_of(path), path, task)
     raise_for(labels.problems, f"mend {path}")
     missing = _missing(task.images, labels.image_names(task.links[task.source]), task.name)
     checked = check_trials(labels.rows)

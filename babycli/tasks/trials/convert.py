@@ -25,7 +25,7 @@ from babycli.data.rows import BOM, PlacedRow, parse_rows
 from babycli.domain import IMAGE_PLACE, Row
 from babycli.errors import DataError
 from babycli.files import in_memory
-from babycli.tasks.trials.files import read_bytes
+from babycli.tasks.trials.files import content_of
 from babycli.tasks.trials.task import faults
 from babycli.tasks.trials.trial import TrialError, is_picture_name
 
@@ -178,7 +178,7 @@ def _shows(row: Row) -> bool:
 
 def _rows(path: Path, label_format: str, columns: Sequence[str] = (), filled: Sequence[str] = ()) -> list[PlacedRow]:
     """Reads the rows of a file, which have the columns; a file of JSON may be a list or lines. Raises DataError."""
-    raw = read_bytes(path)
+    raw = content_of(path)
     if label_format == "jsonl" and raw.removeprefix(BOM).lstrip()[:1] == b"[":
         label_format = "json"
     if label_format == "csv" and raw.removeprefix(BOM)[:4].lower() == b"sep=":

@@ -31,7 +31,7 @@ def task_in(named: NamedTrials) -> TrialsTask:
         raise UsageError(f"no task can be named after {path}", "name that file with letters from a to z and digits")
     if not path.exists():
         raise DataError(f"there is no trials file {path}", "name one that is there:  --trials FILE.jsonl")
-    raw = read_bytes(path)
+    raw = content_of(path)
     with in_memory(path):
         parsed = parse_rows(raw, TrialsTask.label_format, TrialsTask.columns)
         rows = [placed.row for placed in parsed.rows]
@@ -46,7 +46,7 @@ def task_in(named: NamedTrials) -> TrialsTask:
     return TrialsTask(name, path, named.images or path.parent, [read_trial(row) for row in rows])
 
 
-def read_bytes(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
     """Reads a file of trials, also of other forms. Raises DataError."""
     try:
         return read_file(path, MAX_LABEL_BYTES)
