@@ -12,7 +12,7 @@ from babycli.data.labels import MAX_LABEL_BYTES
 from babycli.data.problems import Problem, ProblemKind, raise_for
 from babycli.data.rows import parse_rows
 from babycli.errors import DataError, UsageError
-from babycli.files import in_memory, read_file
+from babycli.files import in_memory, raise_limit, read_file
 from babycli.tasks.trials.named import NamedTrials
 from babycli.tasks.trials.task import TrialsTask, faults
 from babycli.tasks.trials.trial import read_trial
@@ -51,4 +51,5 @@ def content_of(path: Path) -> bytes:
     try:
         return read_file(path, MAX_LABEL_BYTES)
     except OSError as error:
+        raise_limit(error)
         raise DataError(f"cannot read {path}: {error.strerror}", "name a file of trials that can be read") from error
