@@ -29,6 +29,7 @@ def _beside_the_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
 
 
+@pytest.mark.long
 def test_memory_that_runs_out_changes_no_number(tmp_path: Path) -> None:
     out = tmp_path / "out"
     ran = gpu("--device", "cpu", "--parts", "memory", "--output", out)
@@ -50,6 +51,7 @@ def test_without_a_gpu_nothing_is_made_for_one(tmp_path: Path, monkeypatch: pyte
     assert row["babycli"].endswith("sees no CUDA device here:  --device cpu  tries the small form")
 
 
+@pytest.mark.long
 def test_what_fails_or_runs_over_is_said_and_the_next_goes_on(tmp_path: Path) -> None:
     from gpu import Part, run_parts
     from gpu_rows import Row, Sheet

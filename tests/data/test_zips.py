@@ -85,6 +85,7 @@ def test_an_archive_that_was_streamed_has_its_sizes_in_the_directory(tmp_path: P
     assert content_of(ZipArchive(path), "a.jpg") == b"abc" * 1000
 
 
+@pytest.mark.long
 def test_zip64_by_number_of_entries(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "many.zip", {f"S_{i:06d}.jpg": b"%d" % i for i in range(70_000)})
     archive = ZipArchive(path)

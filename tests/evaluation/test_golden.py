@@ -72,6 +72,7 @@ def test_resnext_gpt2(tasks: Sequence[str], linked: Path, babycli: Babycli, chec
     check_metrics(scored, golden, tasks, "fair")
 
 
+@pytest.mark.long
 def test_llava(linked: Path, babycli: Babycli, checkpoints: Path, shared: Path) -> None:
     """The family's own prompts, found without being told, and the tower beside the checkpoint."""
     golden = shared / "reference" / "golden"

@@ -67,6 +67,7 @@ def runs_of(logs: Path) -> list[str]:
     return sorted(file.parent.parent.name for file in logs.glob("*/*/*_results.json"))
 
 
+@pytest.mark.long
 def test_a_slow_writer_is_waited_for_and_nothing_is_done_twice(linked: Path, small: Path, babycli: Babycli) -> None:
     writer = in_background(lambda: save_slowly(small, Path("run/checkpoint-10"), 0.6))
     ran = babycli(*WATCH, "--watch-for", "1s")

@@ -119,6 +119,7 @@ def test_every_recorded_line(small: Model, shared: Path, recorded_images: Record
     check(small, lines, recorded_images)
 
 
+@pytest.mark.long
 def test_every_recorded_line_of_byte_pairs(checkpoints: Path, shared: Path, recorded_images: Recorded) -> None:
     lines = lines_of(shared, "babyllava_resnext_gpt2_bpe.jsonl")
     assert len(lines) == 12

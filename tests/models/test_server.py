@@ -537,6 +537,7 @@ def test_a_run_that_was_stopped_goes_on(
     assert samples(only_run(Path("again")), "saycam_caption") == alone
 
 
+@pytest.mark.long
 def test_what_is_broken_off_is_not_asked_again(
     server: FakeServer, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
