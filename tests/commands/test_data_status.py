@@ -80,7 +80,11 @@ FILE_AS_DATASET = (  # every command that takes a dataset folder
 )
 
 
-@pytest.mark.parametrize("words", FILE_AS_DATASET, ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [pytest.param(w, marks=pytest.mark.long) if w[:2] == ("submission", "write") else w for w in FILE_AS_DATASET],
+    ids=" ".join,
+)
 @pytest.mark.parametrize("named_by", ["--data", "the variable"])
 def test_a_file_where_the_dataset_folder_should_be(
     words: tuple[str, ...], named_by: str, babycli: Babycli, empty_folder: None, monkeypatch: pytest.MonkeyPatch

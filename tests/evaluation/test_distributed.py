@@ -61,6 +61,7 @@ def test_several_processes_decide_as_one_does(n: int, linked: Path, babycli: Bab
     assert session["timings"]["vision"] > 0
 
 
+@pytest.mark.long
 def test_a_model_that_ignores_the_image_ties_across_processes(linked: Path, babycli: Babycli, tmp_path: Path) -> None:
     weights = weights_of("transformer", len(word_tokenizer(DEMO_WORDS)["model"]["vocab"]), seed=1)
     weights["transformer.mm_projector.2.weight"].zero_()

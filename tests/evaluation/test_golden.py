@@ -63,7 +63,8 @@ def check_lines(folder: Path, golden: Path, tasks: Sequence[str]) -> dict[str, i
     return seen
 
 
-@pytest.mark.parametrize("tasks", [TASKS[1:], pytest.param(TASKS[:1], marks=pytest.mark.long)], ids=",".join)
+@pytest.mark.long  # each model is held against its lines in tests/models, too
+@pytest.mark.parametrize("tasks", [TASKS[1:], TASKS[:1]], ids=",".join)
 def test_resnext_gpt2(tasks: Sequence[str], linked: Path, babycli: Babycli, checkpoints: Path, shared: Path) -> None:
     golden = shared / "reference" / "golden"
     scored = evaluated(babycli, checkpoints / "babyllava_resnext_gpt2", tasks, 40)

@@ -45,7 +45,8 @@ def cut_off(whole: Path, logs: Path, n: int) -> None:
     scores.write_bytes(b"".join(scores.read_bytes().splitlines(keepends=True)[:n]))
 
 
-@pytest.mark.parametrize("answers", [pytest.param("chosen", marks=pytest.mark.long), "written,chosen"])
+@pytest.mark.long
+@pytest.mark.parametrize("answers", ["chosen", "written,chosen"])
 def test_a_run_that_goes_on_gives_the_very_scores(
     answers: str, checkpoint: Path, data: Path, tmp_path: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

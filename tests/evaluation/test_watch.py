@@ -98,6 +98,7 @@ def test_a_slow_writer_is_waited_for_and_nothing_is_done_twice(linked: Path, sma
     assert runs_of(Path("logs")) == ["run__checkpoint-10", "run__checkpoint-9", "run__checkpoint-9"]
 
 
+@pytest.mark.long
 def test_a_checkpoint_may_be_left_alone_for_longer(
     linked: Path, small: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -643,6 +643,7 @@ def test_a_key_is_sent_and_is_in_no_file_and_no_message(
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="the list of processes is read in /proc")
+@pytest.mark.long
 def test_a_key_is_in_no_list_of_processes(server: FakeServer) -> None:
     listed: set[bytes] = set()
 
