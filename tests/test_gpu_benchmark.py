@@ -43,6 +43,7 @@ def test_memory_that_runs_out_changes_no_number(tmp_path: Path) -> None:
     assert table.count("\n|") == 2 + 3
 
 
+@pytest.mark.long
 def test_without_a_gpu_nothing_is_made_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert gpu("--parts", "large", "--output", tmp_path).returncode == 1

@@ -140,7 +140,8 @@ def test_manifest(babycli: Babycli, many: Path) -> None:
         assert listing.read_bytes() == new
 
 
-@pytest.mark.parametrize("mode", [pytest.param("symlink", marks=pytest.mark.long), "copy"])
+@pytest.mark.long
+@pytest.mark.parametrize("mode", ["symlink", "copy"])
 def test_link(babycli: Babycli, demo: DemoCopy, downloads: Path, tmp_path: Path, mode: str) -> None:
     other = copy_demo(downloads, tmp_path / "other")
     first, second = (*demo.link_words, "--mode", mode), (*other.link_words, "--mode", "symlink")

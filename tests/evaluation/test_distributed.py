@@ -41,7 +41,8 @@ def ended(processes: Sequence[Evaluation]) -> list[Ran]:
     return [process.ended() for process in processes]
 
 
-@pytest.mark.parametrize("n", [2, pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("n", [2, 3])
 def test_several_processes_decide_as_one_does(n: int, linked: Path, babycli: Babycli, small: Path) -> None:
     assert ended(start(1, "--model", small, *SOME, "--output-path", "one"))[0].code == 0
     rans = ended(start(n, "--model", small, *SOME))

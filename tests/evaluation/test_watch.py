@@ -128,6 +128,7 @@ def test_times_of_a_watch_are_times_and_of_a_watch(option: str, linked: Path, ba
         assert (ran.code, ran.err) == (2, f"babycli: {said}\n  mend: {mend}\n")
 
 
+@pytest.mark.long
 def test_the_end_waits_for_one_that_is_left_alone_and_says_so(
     linked: Path, small: Path, babycli: Babycli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +141,7 @@ def test_the_end_waits_for_one_that_is_left_alone_and_says_so(
     assert ran.err.count("waiting for run/checkpoint-1: until its files have been left alone for 1 s\n") == 1
 
 
+@pytest.mark.long
 def test_one_that_vanishes_and_one_that_is_broken_are_passed_over(linked: Path, small: Path, babycli: Babycli) -> None:
     for step in (1, 2, 3):
         shutil.copytree(small, f"run/checkpoint-{step}")

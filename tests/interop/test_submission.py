@@ -66,6 +66,7 @@ def replaced(old: str, new: str) -> str:
 # ---------------------------------------------------------------- what is written
 
 
+@pytest.mark.long
 def test_it_agrees(made: tuple[Ran, Path]) -> None:
     ran, _ = made
     assert ran.code == 0, ran.err + ran.out
@@ -277,16 +278,8 @@ FAULTS: dict[str, tuple[list[tuple[str, str]], set[str]]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        pytest.param(
-            f,
-            marks=[] if f == "swallowed" else pytest.mark.long,
-        )
-        for f in FAULTS
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_found(fault: str, check: Check) -> None:
     pairs, expected = FAULTS[fault]
     code = WRAPPER

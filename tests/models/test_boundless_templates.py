@@ -54,7 +54,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("how", [*BOUNDLESS, *(pytest.param(how, marks=pytest.mark.long) for how in MORE)])
+@pytest.mark.parametrize(
+    "how", [next(iter(BOUNDLESS)), *(pytest.param(how, marks=pytest.mark.long) for how in [*BOUNDLESS, *MORE][1:])]
+)
 def test_a_template_has_limits(how: str, checkpoint: Path, evaluate: Evaluate) -> None:
     spoiled, why = (BOUNDLESS | MORE)[how]
     file = checkpoint / "chat_template.jinja"

@@ -333,7 +333,7 @@ def test_one_more_try_is_one(server: FakeServer, babycli: Babycli) -> None:
     assert "(1 more try)" in ran.err
 
 
-@pytest.mark.parametrize("form", ["seconds", "date"])
+@pytest.mark.parametrize("form", ["seconds", pytest.param("date", marks=pytest.mark.long)])
 def test_a_server_is_left_alone_for_as_long_as_it_asks(form: str, server: FakeServer, babycli: Babycli) -> None:
     after = "1" if form == "seconds" else formatdate(time.time() + 2, usegmt=True)
     server.misbehave = some(1, Sent(b"", 429, {"Retry-After": after}))
