@@ -304,7 +304,7 @@ complete -c babycli -n '__babycli_at 0+ report' -l output -s o -r -F -a '(__baby
 complete -c babycli -n '__babycli_at 0+ report' -l plot -r -F -a '(__babycli_value_file)' -d 'Also draw it, as .pdf, .svg or .png.'
 complete -c babycli -n '__babycli_at 0+ report' -l model -s m -r -f -a '(__babycli_value_evaluated_model)' -d 'Which model the forms of one model (hf, eee, egobabyvlm) write, as the table calls it.'
 complete -c babycli -n '__babycli_at 0+ report' -l hub-dataset -r -f -a '(__babycli_value_text)' -d 'With --format hf: write results of this benchmark of the hub.'
-complete -c babycli -n '__babycli_at 0+ report' -l entry -r -f -a '(__babycli_value_entry)' -d 'With --format egobabyvlm: a field of the leaderboard\'s entry, as team or training_data.'
+complete -c babycli -n '__babycli_at 0+ report' -l entry -r -f -a '(__babycli_value_entry)' -d 'With --format egobabyvlm: a field of the board\'s entry, as team or training_data.'
 complete -c babycli -n '__babycli_at 0+ report' -l to -r -f -a '(__babycli_value_tracker)' -d 'Also send the numbers to wandb:PROJECT or mlflow:EXPERIMENT.'
 complete -c babycli -n '__babycli_at 0+ report' -l data -s d -r -f -a '(__babycli_value_folder)' -d 'Dataset folder; default $BABYCLI_DATA, else ./dataset.'
 complete -c babycli -n '__babycli_at 0+ report' -l help -d 'Show this message and exit.'

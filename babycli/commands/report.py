@@ -230,7 +230,7 @@ def report(
         typer.Option(
             "--entry",
             metavar="KEY=VALUE",
-            help="With --format egobabyvlm: a field of the leaderboard's entry, as team or training_data.",
+            help="With --format egobabyvlm: a field of the board's entry, as team or training_data.",
             show_default=False,
             rich_help_panel=OUTPUT,
         ),
@@ -275,7 +275,7 @@ def report(
             raise UsageError("--hub-dataset is of results for the hub", f"add  --format {MODEL_CARD.name}")
         wanted_form = results_on_hub(hub_dataset)
     if entry and wanted_form is not EGOBABYVLM:
-        raise UsageError("--entry is of the leaderboard's entry", f"add  --format {EGOBABYVLM.name}")
+        raise UsageError("--entry is of the board's entry", f"add  --format {EGOBABYVLM.name}")
     if wanted_form is EGOBABYVLM:
         from babycli.report.egobabyvlm import form_with, read_entry
 
