@@ -256,6 +256,18 @@ def _memory(i: int, n: int, rng: random.Random) -> list[Row]:
     return [entry(f"item_{i}", turns, names, labels=shown)]
 
 
+def _lexical(i: int, n: int, rng: random.Random) -> list[Row]:
+    of_word = {"word": f"word {i // 2}", "frequency_bin": rng.choice(("[1,2)", "[4,8)", "[8,16)", "[8,16)"))}
+    texts = {"caption_positive": f"right {i // 2}", "caption_negative": f"other {i // 2}"}
+    pictures = {"image_positive": f"{i}_a.png", "image_negative": f"{i}_b.png"}
+    return [{"style": rng.choice(("realistic", "cartoon")), **of_word, **texts, **pictures}]
+
+
+def _grammatical(i: int, n: int, rng: random.Random) -> list[Row]:
+    of_word = {"style": rng.choice(("realistic", "cartoon")), "word": f"word {i // 2}"}
+    return [of_word | {"caption_a": f"right {i}", "caption_b": f"other {i}", "image_0": f"{i}_a", "image_1": f"{i}_b"}]
+
+
 _ROWS: Mapping[str, Callable[[int, int, random.Random], list[Row]]] = {
     "labeled_s": _labeled_s,
     "vtwt": _vtwt,
@@ -270,4 +282,6 @@ _ROWS: Mapping[str, Callable[[int, int, random.Random], list[Row]]] = {
     "baby_count": _number,
     "baby_subitize": _number,
     "baby_memory": _memory,
+    "lex_nouns": _lexical,
+    "gram_negation": _grammatical,
 }

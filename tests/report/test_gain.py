@@ -22,6 +22,14 @@ BABYVLM = ("labeled_s", "vtwt", "baby_winoground", "saycam_caption")
 CONTEXTS = ("positive_context_group_score", "negative_context_group_score")
 
 
+# Of Machine-DevBench one lexical and one grammatical task: the others are of the same code.
+ALIKE = {
+    task.name
+    for task in all_tasks().values()
+    if task.data_set == "machine_devbench" and task.name not in ("lex_nouns", "gram_negation")
+}
+
+
 @pytest.fixture(autouse=True)
 def _meteor_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(saycam_caption, "meteor", functools.cache(meteor))
@@ -61,9 +69,9 @@ def test_a_model_that_sees_nothing_has_no_gain(task: str, noise: Noise) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("noise", MODELS, ids=lambda m: m.name)
-@pytest.mark.parametrize("task", sorted(all_tasks()))
+@pytest.mark.parametrize("task", sorted(name for name in all_tasks() if name not in ALIKE))
 def test_at_most_one_model_in_twenty_that_sees_nothing_has_a_gain(task: str, noise: Noise) -> None:
-    if noise.is_dual and task not in BABYVLM:
+    if noise.is_dual and task.startswith("baby_") and task not in BABYVLM:
         pytest.skip("what dual encoders are asked there has no words")
     # At a rate of 5 %, no more are found in 97 % of cases. METEOR is compared by bootstrap, which takes long.
     n_models, most = (30, 4) if task == "saycam_caption" else (100, 9)
