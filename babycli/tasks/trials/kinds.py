@@ -69,7 +69,8 @@ class Kind(ABC):
 
     def chance(self, trials: Sequence[Trial]) -> float | None:
         """Gives what guessing gives in the main metric; None where nothing can be guessed."""
-        return None
+        levels = [level for level in map(_chance, trials) if level is not None]
+        return sum(levels) / len(levels) if len(levels) == len(trials) else None
 
     def fields(self, trial: Trial, exchanges: Sequence[Exchange], outcome: Outcome) -> dict[str, Any]:
         """Gives the field of each metric in a line of the samples log."""
@@ -91,14 +92,7 @@ class Choosing(Kind):
             self.need = "match"
 
     def metrics(self, trials: Sequence[Trial]) -> tuple[Metric, ...]:
-        """Gives the accuracy. Its chance stands here if it is that of every trial; else it depends on the items."""
-        levels = {len(trial.right) / len(trial.options) for trial in trials}
-        chance = levels.pop() if len(levels) == 1 else None
-        biased = is_biased(trials)
-        return (Metric("acc", "share", "accuracy", "acc", chance, is_main=True, bias_beats_chance=biased),)
-
-    def chance(self, trials: Sequence[Trial]) -> float | None:
-        return sum(len(trial.right) / len(trial.options) for trial in trials) / len(trials)
+        return (_share("acc", "accuracy", "acc", trials),)
 
     def requests(self, trial: Trial, source: str, asking: Asking) -> list[Request]:
         shown = [ImageRef(source, name) for name in trial.images]
@@ -158,15 +152,7 @@ class Exact(Writing):
     name = "exact_match"
 
     def metrics(self, trials: Sequence[Trial]) -> tuple[Metric, ...]:
-        levels = {_chance_of_writing(trial) for trial in trials}
-        chance = levels.pop() if len(levels) == 1 else None
-        biased = is_biased(trials)
-        return (Metric(self.name, "share", "exact match", "exact", chance, is_main=True, bias_beats_chance=biased),)
-
-    def chance(self, trials: Sequence[Trial]) -> float | None:
-        levels = [_chance_of_writing(trial) for trial in trials]
-        known = [level for level in levels if level is not None]
-        return sum(known) / len(known) if len(known) == len(levels) else None
+        return (_share(self.name, "exact match", "exact", trials),)
 
     def value(self, trial: Trial, text: str) -> float:
         return float(bare(text) in map(bare, trial.texts))
@@ -233,7 +219,7 @@ def kind_of(trials: Sequence[Trial]) -> Kind:
 
 def is_biased(trials: Sequence[Trial]) -> bool:
     """Tells whether who always gives one text beats guessing beyond doubt, without a look at any picture."""
-    chances, best = sum(map(_chance, trials)) / len(trials), best_text(trials)
+    chances, best = sum(map(_guessed, trials)) / len(trials), best_text(trials)
     return best is not None and wilson95(best.share, len(trials))[0] > chances
 
 
@@ -252,16 +238,24 @@ def best_text(trials: Sequence[Trial]) -> Constant | None:
         if (trial.right or trial.texts) and not trial.shows_options:
             right = {trial.options[place].text for place in trial.right} or set(trial.texts)
             for option in trial.options:
-                gains[option.text] += (option.text in right) - _chance(trial)
+                gains[option.text] += (option.text in right) - _guessed(trial)
     if not gains:
         return None
     text = max(gains, key=lambda text: gains[text])
-    return Constant(text, (sum(map(_chance, trials)) + gains[text]) / len(trials))
+    return Constant(text, (sum(map(_guessed, trials)) + gains[text]) / len(trials))
 
 
-def _chance(trial: Trial) -> float:
-    return len(trial.right or trial.texts) / len(trial.options) if trial.options else 0.0
+def _share(name: str, title: str, short: str, trials: Sequence[Trial]) -> Metric:
+    """Makes a main metric. Its chance stands in it if it is that of every trial; else it depends on the items."""
+    levels = {_chance(trial) for trial in trials}
+    chance = levels.pop() if len(levels) == 1 else None
+    return Metric(name, "share", title, short, chance, is_main=True, bias_beats_chance=is_biased(trials))
 
 
-def _chance_of_writing(trial: Trial) -> float | None:
-    return len(trial.texts) / len(trial.options) if trial.options else None
+def _chance(trial: Trial) -> float | None:
+    """Gives what guessing among the options gets; None where there are none."""
+    return len(trial.right or trial.texts) / len(trial.options) if trial.options else None
+
+
+def _guessed(trial: Trial) -> float:
+    return _chance(trial) or 0.0
