@@ -26,7 +26,7 @@ from babycli.domain import IMAGE_PLACE, Row
 from babycli.errors import DataError
 from babycli.files import in_memory
 from babycli.tasks.trials.files import content_of
-from babycli.tasks.trials.task import faults
+from babycli.tasks.trials.task import read_trials
 from babycli.tasks.trials.trial import TrialError, is_picture_name
 
 _BAR = "|"
@@ -207,7 +207,7 @@ def _converted(path: Path, rows: Sequence[PlacedRow], line: _Line, remarks: Sequ
         except TrialError as error:
             wrong.append(f"{placed.place} {error}")
     places = [placed.place for placed in rows]
-    wrong = wrong or [f"{places[at]} {fault}" for at, fault in faults(lines, places).items()]
+    wrong = wrong or [f"{places[at]} {fault}" for at, fault in read_trials(lines, places).faults.items()]
     _raise(path, wrong)
     return Converted(tuple(lines), tuple(remarks))
 

@@ -14,8 +14,7 @@ from babycli.data.rows import parse_rows
 from babycli.errors import DataError, UsageError
 from babycli.files import in_memory, raise_limit, read_file
 from babycli.tasks.trials.named import NamedTrials
-from babycli.tasks.trials.task import TrialsTask, faults
-from babycli.tasks.trials.trial import read_trial
+from babycli.tasks.trials.task import TrialsTask, read_trials
 
 _ODD = re.compile(r"[^A-Za-z0-9_.-]+")
 
@@ -36,14 +35,15 @@ def task_in(named: NamedTrials) -> TrialsTask:
         parsed = parse_rows(raw, TrialsTask.label_format, TrialsTask.columns)
         rows = [placed.row for placed in parsed.rows]
         places = [placed.place for placed in parsed.rows]
-        wrong = [*parsed.wrong, *(f"{places[at]} {fault}" for at, fault in faults(rows, places).items())]
+        read = read_trials(rows, places)
+        wrong = [*parsed.wrong, *(f"{places[at]} {fault}" for at, fault in read.faults.items())]
     if not rows and not wrong:
         wrong = ["it has no trials"]
     problems = [Problem(name, ProblemKind.LABELS_MALFORMED, str(path), detail) for detail in wrong]
     raise_for(
         problems, f"mend {'that line' if len(wrong) == 1 else 'those lines'}; docs/trials.md says what a line has"
     )
-    return TrialsTask(name, path, named.images or path.parent, [read_trial(row) for row in rows])
+    return TrialsTask(name, path, named.images or path.parent, read.sound)
 
 
 def content_of(path: Path) -> bytes:

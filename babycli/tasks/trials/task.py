@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +57,13 @@ class TrialsTask(Task):
         return ImageRef(self.source, name)
 
     def problems(self, rows: Sequence[Row]) -> list[StructureProblem]:
+        read = read_trials(rows)
         return [
-            StructureProblem(str(row.get("id", i)), f"trial {i + 1} {fault}")
-            for i, fault in faults(rows).items()
-            for row in [rows[i]]
-        ] or self._changes(rows)
+            StructureProblem(str(rows[i].get("id", i)), f"trial {i + 1} {fault}") for i, fault in read.faults.items()
+        ] or self._changes(read.sound)
 
-    def _changes(self, rows: Sequence[Row]) -> list[StructureProblem]:
+    def _changes(self, trials: Sequence[Trial]) -> list[StructureProblem]:
         """Finds out whether the trials are still those that the task was made of."""
-        trials = [read_trial(row) for row in rows]
         kind = kind_of(trials)
         is_same = trials[0].metric == self._metric and kind.metrics(trials) == self.metrics
         if is_same and _needs(trials, kind.need) == self.needs:
@@ -99,7 +98,7 @@ class TrialsTask(Task):
         return "trials of your own have no original code to follow"
 
     def why_undecidable(self, rows: Sequence[Row]) -> str:
-        return super().why_undecidable(rows) or next(iter(faults(rows).values()), "")
+        return super().why_undecidable(rows) or next(iter(read_trials(rows).faults.values()), "")
 
     def target(self, row: Row) -> str:
         trial = read_trial(row)
@@ -123,12 +122,18 @@ class TrialsTask(Task):
         return self._kind.chance([read_trial(item.rows[0]) for item in items])
 
 
-def faults(rows: Sequence[Row], places: Sequence[str] = ()) -> dict[int, str]:
-    """Finds what is wrong with the lines of a trials file, by the place of the line among them, from 0.
+@dataclass(frozen=True, slots=True)
+class ReadTrials:
+    """The lines of a trials file, read once."""
 
-    ``places`` are their names: "line 12".
-    """
-    found: dict[int, str] = {}
+    sound: tuple[Trial, ...]
+    faults: Mapping[int, str]  # by the place of the line among them, from 0
+
+
+def read_trials(rows: Sequence[Row], places: Sequence[str] = ()) -> ReadTrials:
+    """Reads the lines of a trials file, and finds what is wrong with them; ``places`` are their names: "line 12"."""
+    faults: dict[int, str] = {}
+    sound: list[Trial] = []
     first: Trial | None = None
     ids: dict[str, int] = {}
     for place, row in enumerate(rows):
@@ -141,10 +146,11 @@ def faults(rows: Sequence[Row], places: Sequence[str] = ()) -> dict[int, str]:
                 where = places[other] if places else f"trial {other + 1}"
                 raise TrialError(f"has the id {trial.trial_id!r:.60}, which {where} has")
         except TrialError as error:
-            found[place] = str(error)
+            faults[place] = str(error)
         else:
             ids[trial.trial_id] = place
-    return found
+            sound.append(trial)
+    return ReadTrials(tuple(sound), faults)
 
 
 def _check_alike(trial: Trial, first: Trial) -> None:
