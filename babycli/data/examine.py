@@ -167,9 +167,13 @@ def _examine(work: _Work, group: _Group) -> tuple[str | None, tuple[Finding, ...
             findings += [fault] if fault is not None else []
     if not work.has_keys:
         return None, tuple(findings)
-    young_ns = began_ns - _RACY_NS
-    is_old = all(state is not None and max(state.st_mtime_ns, state.st_ctime_ns) < young_ns for state in states)
+    is_old = all(state is not None and is_settled(state, began_ns) for state in states)
     return (_key(of_place, work.depth, names, states) if is_old else None), tuple(findings)
+
+
+def is_settled(state: os.stat_result, at_ns: int) -> bool:
+    """Tells whether a file was old enough at a time that a later change of it would change its times."""
+    return max(state.st_mtime_ns, state.st_ctime_ns) < at_ns - _RACY_NS
 
 
 def _fault_of(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from babycli.data.decoding import decode
+from babycli.data.examine import is_settled
 from babycli.data.images import ImageError, ImageStore
 from babycli.data.index import VerifyIndex
 from babycli.data.problems import ProblemKind
@@ -37,7 +38,6 @@ _LEAST_CONTRAST = 4.0  # of 255: the standard deviation of a picture that shows 
 _THUMB = 4 * SIDE  # the side of what the hash is made of
 _OF_NOTHING = hashlib.sha256().hexdigest()
 _CHUNK = 128  # pictures in a task of a process
-_RACY_NS = 2_000_000_000  # a file this young could be written again and keep the same times
 _BLOCK = 1 << 11  # pictures of a training that are compared at once
 
 
@@ -135,7 +135,7 @@ def _keys(store: ImageStore, names: Sequence[str]) -> Iterator[str]:
     """Gives a key for each file that changes when the file does; "" for one that is too young for that."""
     now = time.time_ns()
     for name, state in zip(names, store.states(names), strict=True):
-        if state is None or now - max(state.st_mtime_ns, state.st_ctime_ns) < _RACY_NS:
+        if state is None or not is_settled(state, now):
             yield ""
         else:
             parts = (name, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)

@@ -291,7 +291,7 @@ def test_a_second_time_no_picture_is_read(babycli: Babycli, monkeypatch: pytest.
     shutil.copytree(IMAGES, "training")
     for path in [*IMAGES.iterdir(), *Path("training").iterdir()]:
         os.utime(path, (1e9, 1e9))
-    monkeypatch.setattr("babycli.data.overlap_pictures._RACY_NS", 0)
+    monkeypatch.setattr("babycli.data.examine._RACY_NS", 0)
     first = found(babycli, "training")
     with monkeypatch.context() as patch:
         patch.setattr("babycli.data.images.FolderStore.read", lambda *_: pytest.fail("it was read"))
