@@ -20,7 +20,7 @@ from babycli.data.hashing import hash_each
 from babycli.data.images import ImageError
 from babycli.data.labels import Labels
 from babycli.data.lock import Lock, LockedLabels, LockedLink, lock_path, read_lock
-from babycli.data.manifest import Link, full_name, links_of
+from babycli.data.manifest import LabelledTask, Link, full_name, links_of
 from babycli.data.problems import ProblemKind
 from babycli.data.root import DatasetRoot
 from babycli.data.sources import all_sources, source_named
@@ -152,6 +152,20 @@ def link_images(
             replace(report, action="unchanged") if report.link.path in as_before else report for report in reports
         ]
         return Linked(tuple(reports), _unused(root, {*lock.links, *asked}, asked.values()), changed)
+
+
+def tasks_that_would_lose(
+    root: DatasetRoot, tasks: Iterable[LabelledTask], files: Sequence[LabelFile], images: Path
+) -> list[str]:
+    """Names the tasks whose label files are not among ``files`` and whose pictures lie behind a link that would move.
+
+    The link is that of the files; it is to lead to ``images``.
+    """
+    new = {file.labels.task.label_path for file in files}
+    links = {path for file in files for path in file.labels.task.links.values()}
+    if not any(root.link_state(path) == "link" and not root.leads_to(path, images) for path in links):
+        return []
+    return [task.name for task in tasks if task.label_path not in new and (root.path / task.label_path).exists()]
 
 
 def _all_asked(labels: Sequence[Labels]) -> dict[str, _Asked]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from babycli.data.labels import parse_labels, with_item_problems
-from babycli.data.linking import LabelFile
+from babycli.data.linking import LabelFile, tasks_that_would_lose
 from babycli.data.lock import LockedLabels
 from babycli.data.manifest import LabelledTask, full_name
 from babycli.data.names import is_safe_name
@@ -279,13 +279,11 @@ def _check_others_stay(
     root: DatasetRoot, files: Sequence[LabelFile], images: Path, tasks: Sequence[ManifestTask]
 ) -> None:
     """Checks that label files that are not replaced keep their pictures. Raises DataError."""
-    new = {file.labels.task.name for file in files}
-    others = [task.name for task in tasks if task.name not in new and (root.path / task.label_path).exists()]
-    links = {path for file in files for path in file.labels.task.links.values()}
-    moved = [path for path in links if root.link_state(path) == "link" and not root.leads_to(path, images)]
-    if others and moved:
+    others = tasks_that_would_lose(root, tasks, files, images)
+    if others:
+        (link,) = tasks[0].links.values()
         raise DataError(
             f"{root.path / MACHINE_DEVBENCH} has {listed(others, most=len(tasks))} too, with pictures in "
-            f"{root.link_target(moved[0])}",
+            f"{root.link_target(link)}",
             f"babycli data unlink --tasks {','.join(others)}{root.words}   removes them first",
         )

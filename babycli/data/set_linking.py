@@ -16,7 +16,7 @@ from typing import Protocol
 
 from babycli.data.datasets import DEMO, OWN
 from babycli.data.labels import MAX_LABEL_BYTES, parse_labels, with_item_problems
-from babycli.data.linking import LabelFile
+from babycli.data.linking import LabelFile, tasks_that_would_lose
 from babycli.data.lock import Lock, LockedLabels, lock_path, read_lock
 from babycli.data.manifest import LabelledTask, full_name, is_of_demo
 from babycli.data.problems import Problem, ProblemKind, raise_for
@@ -180,15 +180,13 @@ def _check_others_stay(
     root: DatasetRoot, name: str, files: Sequence[LabelFile], images: Path, tasks: Mapping[str, SetTask]
 ) -> None:
     """Checks that label files of the set that are not replaced keep their pictures. Raises DataError."""
-    new = {file.labels.task.label_path for file in files}
-    link_paths = {path for file in files for path in file.labels.task.links.values()}
     bound = [task.of_set(name) for task in tasks.values()]
-    others = [task.name for task in bound if task.label_path not in new and (root.path / task.label_path).exists()]
-    moved = [path for path in link_paths if root.link_state(path) == "link" and not root.leads_to(path, images)]
-    if others and moved:
+    others = tasks_that_would_lose(root, bound, files, images)
+    if others:
+        (link,) = bound[0].links.values()
         raise DataError(
             f"{root.path / set_folder(BENCHMARK, name)} has {listed(others)} too, with pictures in "
-            f"{root.link_target(moved[0])}",
+            f"{root.link_target(link)}",
             f"babycli data unlink --set {name}{root.words}   removes that set; or name the new one:  "
             f"--devcv NAME={images}",
         )
